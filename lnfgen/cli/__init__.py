@@ -1,0 +1,89 @@
+"""The `lnfgen` command: one file a subcommand, imported for its signature only; torch and music21 load inside."""
+
+import importlib
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lnfgen import __version__
+from lnfgen.cli import console
+from lnfgen.errors import LnfgenError
+
+COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "info", "datasets")
+INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
+
+
+class _Group(TyperGroup):
+    """The one place where an exception becomes a line on stderr and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)  # in the order of use, not of the alphabet
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.note("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # the reader went away: Typer ends quietly
+        except (LnfgenError, OSError, MemoryError) as error:
+            if ctx.params.get("traceback"):
+                traceback.print_exc()
+            console.fail(_line(error))
+            raise typer.Exit(getattr(error, "exit_code", 1)) from None
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller --batch-size, fewer --samples, or shorter pieces"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="lnfgen",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"lnfgen {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where in lnfgen it arose.")] = False,
+) -> None:
+    """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
+
+    With no further argument, train learns the Bach chorales, and eval and sample take the newest run under runs/.
+
+    Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
+    """
+
+
+for _name in COMMANDS:
+    # Module names that would hide a builtin or a standard module carry a trailing underscore.
+    _module = importlib.import_module(f"lnfgen.cli.{_name}_" if _name == "eval" else f"lnfgen.cli.{_name}")
+    app.command(_name)(_module.command)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; ends the process with a documented exit code."""
+    args = list(sys.argv[1:] if args is None else args)
+    if "--traceback" in args:  # an afterthought is typed at the end of the line: take it from anywhere
+        args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
+    app(args, prog_name="lnfgen")

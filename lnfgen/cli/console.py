@@ -1,0 +1,115 @@
+"""All that a person or a script sees: the only module that knows Rich.
+
+Results go to stdout, everything else to stderr. Rich leaves out escape codes off a terminal and under NO_COLOR.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+_Item = TypeVar("_Item")
+
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Silence `note` and progress; errors still show."""
+    global _quiet
+    _quiet = quiet
+
+
+def result(text: str) -> None:
+    """A line of a command's result, on stdout, as it stands."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result_bytes(content: bytes) -> None:
+    """A file as a command's result, on stdout."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def result_json(value: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    result(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
+    """A table on stdout; without `columns`, a list of names and values."""
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out.width = 200  # a pipe has no width: do not wrap what a script reads
+    table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns), pad_edge=False)
+    rows = [[str(cell) for cell in row] for row in rows]
+    for index in range(len(columns) or max(map(len, rows), default=0)):
+        table.add_column(columns[index] if columns else None, style="bold" if index == 0 else None, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+def note(message: str) -> None:
+    """A remark on stderr; --quiet silences it."""
+    if not _quiet:
+        _err.print(escape(message))
+
+
+def warn(message: str) -> None:
+    """A remark that matters, on stderr; --quiet silences it."""
+    if not _quiet:
+        _err.print(f"[yellow]warning:[/] {escape(message)}")
+
+
+def fail(message: str) -> None:
+    """The one line of an error, on stderr, quiet or not."""
+    _err.print(f"[bold red]error:[/] {escape(message)}")
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeRemainingColumn(compact=True),
+        console=_err,
+        transient=True,
+        disable=_quiet or not _err.is_terminal,
+    )
+
+
+def track(items: Iterable[_Item], description: str, total: int | None = None) -> Iterator[_Item]:
+    """Yield `items` under a progress bar on stderr; off a terminal, and under --quiet, just yield them."""
+    with _bar() as bar:
+        task = bar.add_task(description, total=total, status="")
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+class Live:
+    """A progress bar that a long job drives, with a status line of its own; `note` prints above it."""
+
+    def __init__(self, bar: Progress, description: str, total: int, done: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task(description, total=total, completed=done, status="")
+
+    def update(self, done: int, status: str = "") -> None:
+        """Show that `done` of the total are done, and a few words on how it goes."""
+        self._bar.update(self._task, completed=done, status=status)
+
+
+@contextmanager
+def live(description: str, total: int, done: int = 0) -> Iterator[Live]:
+    """A `Live` bar for the length of the block."""
+    with _bar() as bar:
+        yield Live(bar, description, total, done)

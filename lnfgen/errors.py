@@ -1,0 +1,31 @@
+"""Exceptions that reach the person at the keyboard, each with the exit code that its command ends with.
+
+A message is one line: what went wrong, what was found, what was expected, and how to mend it. Anything that is not an
+`LnfgenError` (or an `OSError`, which names its file) is a defect in lnfgen and shows its traceback.
+"""
+
+
+class LnfgenError(Exception):
+    """Base of all errors that lnfgen raises on purpose."""
+
+    exit_code = 1
+
+
+class UnreadableFileError(LnfgenError):
+    """A piece, text or benchmark file that is missing, damaged, or not what its suffix says."""
+
+
+class DatasetError(LnfgenError):
+    """A dataset folder, or a dataset's name, that cannot be used."""
+
+
+class ConfigError(LnfgenError):
+    """A configuration with an unknown key, a value out of range, or a combination that makes no sense."""
+
+
+class RunError(LnfgenError):
+    """A run folder that is missing, incomplete or damaged."""
+
+
+class OutputError(LnfgenError):
+    """A place that cannot be written, or that holds something which would be lost."""
