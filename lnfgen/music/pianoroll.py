@@ -1,0 +1,218 @@
+"""The piano-roll: which pitches sound, and which are struck, at each step of a grid in quarter notes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from lnfgen.errors import LnfgenError
+
+LOWEST_PITCH = 21  # MIDI number of A0, the lowest key of a piano
+NUM_PITCHES = 88
+STEPS_PER_QUARTER = 4
+
+Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
+
+
+@dataclass(frozen=True, eq=False)
+class PianoRoll:
+    """A piece of music on a grid: `T` steps by `P` pitches, silent, struck or held.
+
+    Attributes:
+        sounding: bool [T, P], T >= 1; column p is MIDI pitch `lowest_pitch + p`.
+        onsets: bool [T, P], true only where `sounding` is: the note is struck there. None: not known, and then every
+            run of sounding steps is one held note (the benchmark sets).
+        steps_per_quarter: steps to a quarter note.
+        lowest_pitch: MIDI number of the first column.
+        tempo_bpm: quarter notes per minute.
+        time_signature: (beats, beat unit), the unit a power of two.
+        out_of_range: notes that a reader left out because their pitch has no column; no part of equality.
+
+    Raises:
+        LnfgenError: if an attribute has another shape, type or range than this.
+    """
+
+    sounding: np.ndarray
+    onsets: np.ndarray | None
+    steps_per_quarter: int = STEPS_PER_QUARTER
+    lowest_pitch: int = LOWEST_PITCH
+    tempo_bpm: float = 120.0
+    time_signature: tuple[int, int] = (4, 4)
+    out_of_range: int = 0
+
+    def __post_init__(self) -> None:
+        sounding, onsets = self.sounding, self.onsets
+        if not isinstance(sounding, np.ndarray) or sounding.dtype != np.bool_ or sounding.ndim != 2:
+            raise LnfgenError(f"a piano-roll's sounding is {_describe(sounding)}; expected bool [steps, pitches]")
+        if 0 in sounding.shape:
+            raise LnfgenError(
+                f"a piano-roll has shape {list(sounding.shape)}; expected at least one step and one pitch"
+            )
+        if onsets is not None:
+            if not isinstance(onsets, np.ndarray) or onsets.dtype != np.bool_ or onsets.shape != sounding.shape:
+                expected = f"bool {list(sounding.shape)} as sounding"
+                raise LnfgenError(f"a piano-roll's onsets are {_describe(onsets)}; expected {expected}")
+            if bool((onsets & ~sounding).any()):
+                raise LnfgenError("a piano-roll has onsets where nothing sounds; expected onsets within sounding only")
+        if not 1 <= self.steps_per_quarter <= 960:
+            raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
+        if not 0 <= self.lowest_pitch <= 128 - sounding.shape[1]:
+            top = self.lowest_pitch + sounding.shape[1] - 1
+            raise LnfgenError(f"a piano-roll spans the pitches {self.lowest_pitch} to {top}; expected 0 to 127")
+        if not (math.isfinite(self.tempo_bpm) and 4.0 <= self.tempo_bpm <= 6e7):
+            raise LnfgenError(
+                f"a tempo of {self.tempo_bpm} quarters per minute; expected 4 to 60 million, MIDI's range"
+            )
+        if not is_time_signature(self.time_signature):
+            raise LnfgenError(
+                f"a time signature of {self.time_signature}; expected beats from 1 to 255 over a power of two up to 128"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PianoRoll):
+            return NotImplemented
+        if (self.onsets is None) != (other.onsets is None):
+            return False
+        return (
+            np.array_equal(self.sounding, other.sounding)
+            and (self.onsets is None or other.onsets is None or np.array_equal(self.onsets, other.onsets))
+            and self.steps_per_quarter == other.steps_per_quarter
+            and self.lowest_pitch == other.lowest_pitch
+            and self.tempo_bpm == other.tempo_bpm
+            and tuple(self.time_signature) == tuple(other.time_signature)
+        )
+
+    def __repr__(self) -> str:
+        beats, unit = self.time_signature
+        onsets = "" if self.onsets is not None else ", onsets unknown"
+        return (
+            f"PianoRoll({self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}, "
+            f"{self.steps_per_quarter} per quarter, {self.tempo_bpm:g} bpm, {beats}/{unit}{onsets})"
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return int(self.sounding.shape[0])
+
+    @property
+    def num_pitches(self) -> int:
+        """P."""
+        return int(self.sounding.shape[1])
+
+    @property
+    def steps_per_bar(self) -> int:
+        """Steps to a bar, rounded where the grid is too coarse for the time signature; at least 1."""
+        return max(1, round(self._exact_bar))
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds at `tempo_bpm`."""
+        return self.num_steps / self.steps_per_quarter * 60.0 / self.tempo_bpm
+
+    @property
+    def _exact_bar(self) -> Fraction:
+        beats, unit = self.time_signature
+        return Fraction(4 * self.steps_per_quarter * beats, unit)
+
+    def bar_lines(self) -> list[int]:
+        """The step that each bar starts at, the first of them 0; on a grid too coarse for the bar, the nearest step."""
+        count = math.ceil(self.num_steps / self._exact_bar)
+        return sorted({min(round(index * self._exact_bar), self.num_steps - 1) for index in range(count)})
+
+    def struck(self) -> np.ndarray:
+        """bool [T, P]: where a note starts, an onset or the first step of a run of sounding."""
+        starts = self.sounding.copy()
+        starts[1:] &= ~self.sounding[:-1]
+        if self.onsets is not None:
+            starts |= self.onsets
+        return starts
+
+    def notes(self) -> list[Note]:
+        """The notes as (start_step, length_steps, MIDI pitch), by start and then by pitch."""
+        starts = self.struck()
+        ends = self.sounding.copy()  # the last step of each note
+        ends[:-1] &= ~self.sounding[1:] | starts[1:]
+        # Pitch by pitch, the n-th start belongs to the n-th end.
+        pitches, first = np.nonzero(starts.T)
+        last = np.nonzero(ends.T)[1]
+        order = np.lexsort((pitches, first))
+        lengths = (last - first + 1)[order]
+        return list(
+            zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
+        )
+
+    @classmethod
+    def from_notes(
+        cls,
+        notes: Iterable[Note],
+        *,
+        num_steps: int = 1,
+        num_pitches: int = NUM_PITCHES,
+        steps_per_quarter: int = STEPS_PER_QUARTER,
+        lowest_pitch: int = LOWEST_PITCH,
+        tempo_bpm: float = 120.0,
+        time_signature: tuple[int, int] = (4, 4),
+    ) -> PianoRoll:
+        """The roll of (start_step, length_steps, MIDI pitch), at least `num_steps` long.
+
+        Notes of one pitch may overlap: the later one is struck while the earlier one sounds. A note sounds at least a
+        step; notes whose pitch has no column are counted in `out_of_range`.
+        """
+        notes = list(notes)
+        total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
+        sounding = np.zeros((total, num_pitches), dtype=np.bool_)
+        onsets = np.zeros_like(sounding)
+        out_of_range = 0
+        for start, length, pitch in notes:
+            column = pitch - lowest_pitch
+            if 0 <= column < num_pitches:
+                sounding[start : start + max(length, 1), column] = True
+                onsets[start, column] = True
+            else:
+                out_of_range += 1
+        return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
+
+    def cut(self, max_length: int) -> list[PianoRoll]:
+        """Pieces of at most `max_length` steps that follow each other, cut at bar lines where a bar fits.
+
+        A bar longer than `max_length` is cut inside. A note that sounds across a cut is struck again after it (where
+        onsets are known), as a piece of its own has it; `out_of_range` stays with the first piece.
+        """
+        if max_length < 1:
+            raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
+        lines = [*self.bar_lines(), self.num_steps]
+        pieces = []
+        start = 0
+        while start < self.num_steps:
+            limit = min(start + max_length, self.num_steps)
+            end = max((line for line in lines if start < line <= limit), default=limit)
+            onsets = None if self.onsets is None else self.onsets[start:end].copy()
+            if onsets is not None:
+                onsets[0] = self.sounding[start]
+            pieces.append(
+                replace(
+                    self,
+                    sounding=self.sounding[start:end].copy(),
+                    onsets=onsets,
+                    out_of_range=self.out_of_range if start == 0 else 0,
+                )
+            )
+            start = end
+        return pieces
+
+
+def is_time_signature(signature: tuple[int, int]) -> bool:
+    """Whether a roll can carry it: beats from 1 to 255 over a power of two up to 128, as MIDI writes it."""
+    beats, unit = signature
+    return 1 <= beats <= 255 and unit in (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {list(value.shape)}"
+    return type(value).__name__
