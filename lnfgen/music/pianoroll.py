@@ -14,6 +14,8 @@ from lnfgen.errors import LnfgenError
 LOWEST_PITCH = 21  # MIDI number of A0, the lowest key of a piano
 NUM_PITCHES = 88
 STEPS_PER_QUARTER = 4
+MIN_BPM = 60e6 / (2**24 - 1)  # MIDI keeps a tempo as microseconds to a quarter, in 24 bits
+MAX_BPM = 60e6
 
 Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
 
@@ -63,9 +65,9 @@ class PianoRoll:
         if not 0 <= self.lowest_pitch <= 128 - sounding.shape[1]:
             top = self.lowest_pitch + sounding.shape[1] - 1
             raise LnfgenError(f"a piano-roll spans the pitches {self.lowest_pitch} to {top}; expected 0 to 127")
-        if not (math.isfinite(self.tempo_bpm) and 4.0 <= self.tempo_bpm <= 6e7):
+        if not (math.isfinite(self.tempo_bpm) and MIN_BPM <= self.tempo_bpm <= MAX_BPM):
             raise LnfgenError(
-                f"a tempo of {self.tempo_bpm} quarters per minute; expected 4 to 60 million, MIDI's range"
+                f"a tempo of {self.tempo_bpm} quarters per minute; expected 3.58 to 60 million, MIDI's range"
             )
         if not is_time_signature(self.time_signature):
             raise LnfgenError(

@@ -1,0 +1,253 @@
+"""Standard MIDI files to piano-rolls and back, parsed and spelt by mido.
+
+Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-001).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import mido
+
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.music.pianoroll import (
+    LOWEST_PITCH,
+    MAX_BPM,
+    MIN_BPM,
+    NUM_PITCHES,
+    STEPS_PER_QUARTER,
+    PianoRoll,
+    is_time_signature,
+)
+
+MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm: longer is a damaged delta time, and would fill the memory
+DRUM_CHANNEL = 9  # counted from 0: "channel 10" of General MIDI
+DEFAULT_BPM = 120.0  # what MIDI means where no tempo is given
+VELOCITY = 80  # of every note written: mezzo-forte; a roll knows no dynamics
+_TARGET_TICKS_PER_QUARTER = 480
+
+
+def read_midi(
+    content: bytes,
+    name: str = "-",
+    *,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    drums: bool = False,
+    lowest_pitch: int = LOWEST_PITCH,
+    num_pitches: int = NUM_PITCHES,
+) -> list[PianoRoll]:
+    """The piano-rolls of a MIDI file's bytes: one, or one for each track that has notes in a file of format 2.
+
+    Times are rounded to the nearest step, in integers; a note lasts at least a step. The tempo is the one that lasts
+    longest in seconds, the time signature the first. SMPTE time is laid on a grid of 120 bpm. A pitch that is struck
+    again while it sounds (in one channel of a track) ends the older strike first; what is never released ends with its
+    track. Notes of the drum channel are left out unless `drums`. Control changes (the pedal too) are not heard.
+
+    Args:
+        content: the whole file.
+        name: what errors call it.
+
+    Raises:
+        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes, or last over `MAX_STEPS`.
+    """
+    midi = _parse(content, name)
+    groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
+    heard = [_listen(group, drums) for group in groups]
+    if not any(score.notes for score in heard):
+        dropped = sum(score.num_drums for score in heard)
+        if dropped:
+            raise UnreadableFileError(
+                f"{name} holds {dropped} drum notes and no others; keep drums (--drums) to read it"
+            )
+        if not any(score.end for score in heard):
+            raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
+    grid = {"steps_per_quarter": steps_per_quarter, "lowest_pitch": lowest_pitch, "num_pitches": num_pitches}
+    kept = [score for score in heard if score.notes] or heard[:1]
+    return [_quantise(score, midi.ticks_per_beat, name, grid) for score in kept]
+
+
+def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
+    """A MIDI file of one track: tempo, time signature, program change, then the notes, silence at both ends kept.
+
+    Reading it gives the same sounding, and as onsets what `roll.struck()` gives.
+
+    Args:
+        program: General MIDI program, 0 (piano) to 127.
+    """
+    if not 0 <= program <= 127:
+        raise LnfgenError(f"program {program}; expected a General MIDI program from 0 to 127")
+    ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
+    beats, unit = roll.time_signature
+    track = mido.MidiTrack(
+        [
+            mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm)),
+            mido.MetaMessage("time_signature", numerator=beats, denominator=unit),
+            mido.Message("program_change", program=program),
+        ]
+    )
+    events = []
+    for start, length, pitch in roll.notes():
+        events.append((start, 1, pitch))
+        events.append((start + length, 0, pitch))
+    now = 0
+    for step, is_on, pitch in sorted(events):  # 0 sorts first: a note ends before its pitch is struck again
+        kind = "note_on" if is_on else "note_off"
+        delta = (step - now) * ticks_per_step
+        track.append(mido.Message(kind, note=pitch, velocity=VELOCITY if is_on else 0, time=delta))
+        now = step
+    track.append(mido.MetaMessage("end_of_track", time=(roll.num_steps - now) * ticks_per_step))
+    file = mido.MidiFile(type=0, ticks_per_beat=ticks_per_step * roll.steps_per_quarter, tracks=[track])
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
+    """Of (position in any unit of musical time, bpm) in a piece that ends at `end`: the bpm that sounds longest.
+
+    Before the first change, and without any, `DEFAULT_BPM`. The earliest wins a tie.
+    """
+    changes = [(0, DEFAULT_BPM), *sorted(changes, key=lambda change: change[0])]
+    lasting: dict[float, float] = {}
+    for index, (position, bpm) in enumerate(changes):
+        until = changes[index + 1][0] if index + 1 < len(changes) else max(end, position)
+        lasting[bpm] = lasting.get(bpm, 0.0) + float(until - position) / bpm
+    if not any(lasting.values()):
+        return changes[-1][1]
+    return max(lasting, key=lambda bpm: lasting[bpm])
+
+
+@dataclass
+class _Heard:
+    """What a group of simultaneous tracks plays, in ticks."""
+
+    notes: list[tuple[int, int, int]] = field(default_factory=list)  # (start, end, pitch)
+    tempos: list[tuple[int, float]] = field(default_factory=list)
+    signatures: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
+    end: int = 0
+    num_drums: int = 0
+
+
+def _listen(tracks: Sequence[Any], drums: bool) -> _Heard:
+    heard = _Heard()
+    for track in tracks:
+        tick = 0
+        sounding: dict[tuple[int, int], deque[int]] = {}
+        for message in track:
+            tick += message.time
+            kind = message.type
+            if kind == "note_on" and message.velocity:
+                if message.channel == DRUM_CHANNEL and not drums:
+                    heard.num_drums += 1
+                else:
+                    sounding.setdefault((message.channel, message.note), deque()).append(tick)
+            elif kind in ("note_on", "note_off"):
+                key = (message.channel, message.note)
+                if sounding.get(key):
+                    heard.notes.append((sounding[key].popleft(), tick, message.note))
+            elif kind == "set_tempo":
+                if message.tempo:
+                    heard.tempos.append((tick, _tidy_bpm(message.tempo)))
+            elif kind == "time_signature":
+                heard.signatures.append((tick, (message.numerator, message.denominator)))
+        heard.notes += [(start, tick, pitch) for (_, pitch), starts in sounding.items() for start in starts]
+        heard.end = max(heard.end, tick)
+    return heard
+
+
+def _quantise(heard: _Heard, division: int, name: str, grid: dict[str, int]) -> PianoRoll:
+    smpte = division < 0
+    if smpte:
+        # The upper byte is minus the frames a second, the lower one ticks a frame; 29 means 29.97, drop-frame.
+        frames = -(division >> 8)
+        per_second = (Fraction(30000, 1001) if frames == 29 else Fraction(frames)) * (division & 0xFF)
+        ticks_per_quarter = per_second * Fraction(60) / Fraction(int(DEFAULT_BPM))
+    else:
+        ticks_per_quarter = Fraction(division)
+    if not ticks_per_quarter:
+        raise UnreadableFileError(
+            f"{name} is a damaged MIDI file: its header has 0 ticks to a beat; expected at least 1"
+        )
+    ratio = Fraction(grid["steps_per_quarter"]) / ticks_per_quarter
+    above, below = 2 * ratio.numerator, 2 * ratio.denominator
+
+    def step(tick: int) -> int:
+        return (tick * above + ratio.denominator) // below  # half a step rounds up
+
+    num_steps = max(1, step(heard.end))
+    if num_steps > MAX_STEPS:
+        raise UnreadableFileError(
+            f"{name} lasts {num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
+        )
+    notes = []
+    for start, end, pitch in heard.notes:
+        first = step(start)
+        notes.append((first, step(end) - first, pitch))
+    signatures = [signature for _, signature in sorted(heard.signatures) if is_time_signature(signature)]
+    return PianoRoll.from_notes(
+        notes,
+        num_steps=num_steps,
+        num_pitches=grid["num_pitches"],
+        steps_per_quarter=grid["steps_per_quarter"],
+        lowest_pitch=grid["lowest_pitch"],
+        tempo_bpm=DEFAULT_BPM if smpte else longest_tempo(heard.tempos, heard.end),
+        time_signature=signatures[0] if signatures else (4, 4),
+    )
+
+
+def _tidy_bpm(microseconds: int) -> float:
+    """Quarters a minute of a tempo in microseconds a quarter: the shortest decimal that MIDI writes as that tempo."""
+    exact = min(max(60e6 / microseconds, MIN_BPM), MAX_BPM)
+    for digits in range(4):
+        rounded = round(exact, digits)
+        if rounded >= MIN_BPM and round(60e6 / rounded) == microseconds:
+            return rounded
+    return exact
+
+
+def _parse(content: bytes, name: str) -> Any:
+    sound = _checked(content, name)
+    try:
+        return mido.MidiFile(file=io.BytesIO(sound))
+    except Exception as error:  # on damaged bytes mido raises whatever the wrong turn leads to
+        reason = str(error) or "the track ends inside a message"
+        raise UnreadableFileError(f"{name} is a damaged MIDI file: {reason}; expected well-formed tracks") from error
+
+
+def _checked(content: bytes, name: str) -> bytes:
+    """`content` with the chunks that MIDI defines and no others, every length checked against what is there."""
+    if not content:
+        raise UnreadableFileError(f"{name} is empty; expected a MIDI file")
+    if content[:4] != b"MThd":
+        raise UnreadableFileError(f"{name} is no MIDI file: it starts with {content[:4]!r}; expected b'MThd'")
+    if len(content) < 14:
+        raise UnreadableFileError(f"{name} is cut off in the MIDI header: {len(content)} bytes; expected at least 14")
+    size, kind, num_tracks, division = struct.unpack(">LHHH", content[4:14])
+    if size < 6 or 8 + size > len(content):
+        raise UnreadableFileError(f"{name} is a damaged MIDI file: a header of {size} bytes; expected 6")
+    if kind > 2:
+        raise UnreadableFileError(f"{name} is a MIDI file of format {kind}; expected format 0, 1 or 2")
+    tracks: list[bytes] = []
+    position = 8 + size
+    while len(tracks) < num_tracks and position < len(content):
+        label = content[position : position + 4]
+        start = position + 8
+        length = int.from_bytes(content[position + 4 : start], "big")
+        left = max(len(content) - start, 0)
+        if start > len(content) or length > left:
+            claim = f"a chunk {label!r} claims {length} bytes, {left} are there"
+            raise UnreadableFileError(f"{name} is a cut or damaged MIDI file: {claim}; expected all of them")
+        position = start + length
+        if label == b"MTrk":  # the specification asks readers to skip all other chunks
+            tracks.append(content[start - 8 : position])
+    if len(tracks) < max(num_tracks, 1):
+        found = f"its header promises {num_tracks} tracks, {len(tracks)} are there"
+        raise UnreadableFileError(f"{name} is a cut or damaged MIDI file: {found}; expected all, and at least one")
+    header = struct.pack(">4sLHHH", b"MThd", 6, kind, len(tracks), division)
+    return header + b"".join(tracks)
