@@ -1,0 +1,196 @@
+"""Suffix to reader and writer: every file that holds a piece of music or a text goes through here."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from lnfgen import files
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.music import rolltext
+from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+
+Piece = PianoRoll | str
+
+MIDI = (".mid", ".midi")
+SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
+READABLE = (*MIDI, *SCORES, ".npz", ".txt")
+WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png")
+WRITABLE_TEXT = (".txt", ".abc")
+
+_MAX_NPZ_MEMBER = 1 << 28  # bytes once inflated: two million steps of 128 pitches; more is a bomb or no piece
+
+
+def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False) -> list[Piece]:
+    """The pieces of a file, as its suffix says: a list, of one piece for most files.
+
+    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other a text. A piano-roll file (`.npz`,
+    `.txt`) keeps its own grid.
+
+    Args:
+        steps_per_quarter: the grid that MIDI files and scores are laid on.
+        drums: keep MIDI's drum channel, as pitches.
+
+    Raises:
+        UnreadableFileError: if the file is missing, is damaged, has an unknown suffix, or is not what its suffix says.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        raise UnreadableFileError(f"{path} is a folder; expected a file")
+    if suffix not in READABLE and path.exists():
+        raise UnreadableFileError(f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UnreadableFileError(f"{path} is not there; expected a file ({' '.join(READABLE)})") from None
+    except OSError as error:
+        raise UnreadableFileError(f"cannot read {path}: {error.strerror}") from error
+    return _read(content, suffix, str(path), steps_per_quarter, drums)
+
+
+def read_bytes(
+    content: bytes, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False
+) -> list[Piece]:
+    """The pieces of bytes without a suffix, told apart by how they start: MIDI, `.npz`, `.mxl`, MusicXML, or text.
+
+    Text is a piano-roll where it says so; ABC and humdrum cannot be told from prose and stay text.
+
+    Raises:
+        UnreadableFileError: as `read`; `name` is what the error calls the bytes.
+    """
+    if content.startswith(b"MThd"):
+        suffix = ".mid"
+    elif content.startswith(b"PK\x03\x04"):
+        suffix = ".mxl" if b"META-INF/" in content[:4096] or b".npy" not in content[:4096] else ".npz"
+    elif content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml"):
+        suffix = ".musicxml"
+    else:
+        suffix = ".txt"
+    return _read(content, suffix, name, steps_per_quarter, drums)
+
+
+def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
+    if not content:
+        raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
+    if suffix in MIDI:
+        from lnfgen.music.midi import read_midi
+
+        return [*read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums)]
+    if suffix in SCORES:
+        from lnfgen.music.scores import read_score
+
+        return [*read_score(content, suffix, name, steps_per_quarter=steps_per_quarter)]
+    if suffix == ".npz":
+        return [_read_npz(content, name)]
+    text = decode_text(content, name)
+    return [rolltext.roll_from_text(text, name)] if text.startswith(rolltext.MARK) else [text]
+
+
+_KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
+
+
+def decode_text(content: bytes, name: str = "-") -> str:
+    """UTF-8 to text, a byte-order mark dropped and line ends as they stand.
+
+    Raises:
+        UnreadableFileError: naming the first byte that is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
+        raise UnreadableFileError(f"{name} is not UTF-8 text: {found}; expected a text saved as UTF-8") from error
+
+
+def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
+    """A piece as the content of a file with this suffix.
+
+    Args:
+        program: General MIDI program of a `.mid`, 0 to 127.
+
+    Raises:
+        LnfgenError: listing the suffixes that fit this kind of piece, where this one does not.
+    """
+    suffix = suffix.lower()
+    if isinstance(piece, str):
+        if suffix not in WRITABLE_TEXT:
+            raise LnfgenError(f"cannot write a text as {suffix!r}; expected one of {' '.join(WRITABLE_TEXT)}")
+        return piece.encode("utf-8")
+    if suffix not in WRITABLE_MUSIC:
+        raise LnfgenError(f"cannot write a piano-roll as {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
+    if suffix in MIDI:
+        from lnfgen.music.midi import midi_bytes
+
+        return midi_bytes(piece, program=program)
+    if suffix == ".musicxml":
+        from lnfgen.music.scores import musicxml_bytes
+
+        return musicxml_bytes(piece)
+    if suffix == ".png":
+        from lnfgen.music.plot import png_bytes
+
+        return png_bytes(piece)
+    if suffix == ".npz":
+        return _npz_bytes(piece)
+    return rolltext.roll_to_text(piece).encode("utf-8")
+
+
+def write(path: str | Path, piece: Piece, *, program: int = 0) -> None:
+    """Write a piece to `path`, whose suffix chooses the format; a file of that name is replaced as a whole.
+
+    Raises:
+        LnfgenError: if the suffix does not fit the piece.
+        OutputError: if the path cannot be written.
+    """
+    files.write_bytes(Path(path), to_bytes(piece, Path(path).suffix, program=program))
+
+
+def _npz_bytes(roll: PianoRoll) -> bytes:
+    arrays = {
+        "sounding": roll.sounding,
+        "steps_per_quarter": np.int64(roll.steps_per_quarter),
+        "lowest_pitch": np.int64(roll.lowest_pitch),
+        "tempo_bpm": np.float64(roll.tempo_bpm),
+        "time_signature": np.array(roll.time_signature, dtype=np.int64),
+    }
+    if roll.onsets is not None:
+        arrays["onsets"] = roll.onsets
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _read_npz(content: bytes, name: str) -> PianoRoll:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                if member.file_size > _MAX_NPZ_MEMBER:
+                    raise UnreadableFileError(
+                        f"{name}: {member.filename} unpacks to {member.file_size} bytes; "
+                        f"expected a piano-roll of at most {_MAX_NPZ_MEMBER}"
+                    )
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            values = {key: arrays[key] for key in arrays.files}
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged archives
+        raise UnreadableFileError(f"{name} is a damaged .npz archive: {error}; expected a piano-roll") from error
+    if "sounding" not in values:
+        found = ", ".join(sorted(values)) or "nothing"
+        raise UnreadableFileError(f"{name} holds {found}; expected a piano-roll's array 'sounding'")
+    try:
+        beats, unit = np.asarray(values.get("time_signature", (4, 4))).tolist()
+        return PianoRoll(
+            values["sounding"],
+            values.get("onsets"),
+            int(values.get("steps_per_quarter", STEPS_PER_QUARTER)),
+            int(values.get("lowest_pitch", 21)),
+            float(values.get("tempo_bpm", 120.0)),
+            (int(beats), int(unit)),
+        )
+    except (LnfgenError, TypeError, ValueError, OverflowError) as error:
+        raise UnreadableFileError(f"{name} is no piano-roll: {error}") from error
