@@ -1,0 +1,169 @@
+"""How a piece becomes the integers of a dataset, and the integers a piece again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
+from lnfgen.text import UNKNOWN
+
+SOUNDING = 1  # bit 0 of a music value
+ONSET = 2  # bit 1
+
+_MUSIC_FIELDS = ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature")
+_TEXT_FIELDS = ("vocabulary",)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A dataset's code: music as uint8 [T, P] (0 silent, 1 held, 3 struck), text as int32 [T] into `vocabulary`.
+
+    Attributes:
+        kind: "music" or "text"; the fields of the other kind are not used.
+        has_onsets: whether a struck key differs from a held one; without, values are 0 and 1 only.
+        lowest_pitch: MIDI number of the first of the `num_pitches` columns.
+        steps_per_quarter, tempo_bpm, time_signature: typical values of the set, which samples are written with.
+        vocabulary: `vocabulary[0]` is the unknown symbol, then train's characters in the order of their code points.
+    """
+
+    kind: Literal["music", "text"]
+    has_onsets: bool = True
+    lowest_pitch: int = LOWEST_PITCH
+    num_pitches: int = NUM_PITCHES
+    steps_per_quarter: int = STEPS_PER_QUARTER
+    tempo_bpm: float = 120.0
+    time_signature: tuple[int, int] = (4, 4)
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> Literal["nats_per_step", "bits_per_char"]:
+        """The unit that an NLL over this encoding is stated in."""
+        return "nats_per_step" if self.kind == "music" else "bits_per_char"
+
+    @property
+    def num_symbols(self) -> int:
+        """V, the unknown symbol included; 0 for music."""
+        return len(self.vocabulary)
+
+    def encode(self, piece: PianoRoll | str) -> np.ndarray:
+        """The piece as uint8 [T, P] or int32 [T].
+
+        A roll without onsets under `has_onsets` counts as struck where a run of sounding steps starts; onsets are
+        dropped where the encoding has none; characters outside the vocabulary become the unknown symbol.
+
+        Raises:
+            LnfgenError: if the piece is of the other kind, or a roll on another grid or range of pitches.
+        """
+        if self.kind == "text":
+            if not isinstance(piece, str):
+                raise LnfgenError(f"found a {type(piece).__name__}; expected text, as the dataset holds")
+            return self._encode_text(piece)
+        if not isinstance(piece, PianoRoll):
+            raise LnfgenError(f"found {type(piece).__name__}; expected a piano-roll, as the dataset holds music")
+        found = (piece.steps_per_quarter, piece.lowest_pitch, piece.num_pitches)
+        expected = (self.steps_per_quarter, self.lowest_pitch, self.num_pitches)
+        if found != expected:
+            raise LnfgenError(
+                f"a piano-roll of {found[0]} steps per quarter and {found[2]} pitches from {found[1]}; expected "
+                f"{expected[0]} steps per quarter and {expected[2]} pitches from {expected[1]}; read it on that grid"
+            )
+        values = piece.sounding.astype(np.uint8)
+        if self.has_onsets:
+            values |= piece.struck().astype(np.uint8) << 1
+        return values
+
+    def decode(self, values: np.ndarray) -> PianoRoll | str:
+        """The piece that `encode` gives these values for; the unknown symbol reads U+FFFD.
+
+        Raises:
+            LnfgenError: if the values have another shape or range than this encoding's.
+        """
+        values = np.asarray(values)
+        if self.kind == "text":
+            if values.ndim != 1 or (values.size and not 0 <= int(values.min()) <= int(values.max()) < self.num_symbols):
+                raise LnfgenError(f"values of shape {list(values.shape)} are not text of {self.num_symbols} symbols")
+            return "".join(self.vocabulary[value] for value in values.tolist())
+        top = SOUNDING | ONSET if self.has_onsets else SOUNDING
+        if values.ndim != 2 or values.shape[1] != self.num_pitches or (values.size and int(values.max()) > top):
+            raise LnfgenError(
+                f"values of shape {list(values.shape)} are no music; expected 0 to {top} in [steps, {self.num_pitches}]"
+            )
+        return PianoRoll(
+            sounding=(values & SOUNDING) != 0,
+            onsets=(values & ONSET) != 0 if self.has_onsets else None,
+            steps_per_quarter=self.steps_per_quarter,
+            lowest_pitch=self.lowest_pitch,
+            tempo_bpm=self.tempo_bpm,
+            time_signature=self.time_signature,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of this kind, as plain JSON values."""
+        names = _MUSIC_FIELDS if self.kind == "music" else _TEXT_FIELDS
+        values = {name: getattr(self, name) for name in names}
+        return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Encoding:
+        """The encoding that `to_json` wrote.
+
+        Raises:
+            DatasetError: if a field is missing, unknown, or of another type or range.
+        """
+        if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
+            raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
+        names = ("kind", *(_MUSIC_FIELDS if value["kind"] == "music" else _TEXT_FIELDS))
+        if set(value) != set(names):
+            odd = ", ".join(sorted(set(value) ^ set(names)))
+            raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")
+        encoding = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+        for field in fields(cls):
+            if field.name in names and not _is_valid(field.name, getattr(encoding, field.name)):
+                raise DatasetError(
+                    f"an encoding whose {field.name} is {value[field.name]!r:.60}; preprocess the sources again"
+                )
+        if encoding.kind == "music" and encoding.lowest_pitch + encoding.num_pitches > 128:
+            raise DatasetError("an encoding with pitches above MIDI's 127; preprocess the sources again")
+        return encoding
+
+    def _encode_text(self, text: str) -> np.ndarray:
+        lookup = self._lookup
+        return np.fromiter((lookup.get(character, 0) for character in text), dtype=np.int32, count=len(text))
+
+    @cached_property
+    def _lookup(self) -> dict[str, int]:
+        return {character: index for index, character in enumerate(self.vocabulary)}
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    def whole(number: Any, low: int, high: int) -> bool:
+        return type(number) is int and low <= number <= high
+
+    if name == "has_onsets":
+        return type(value) is bool
+    if name == "lowest_pitch":
+        return whole(value, 0, 127)
+    if name == "num_pitches":
+        return whole(value, 1, 128)
+    if name == "steps_per_quarter":
+        return whole(value, 1, 960)
+    if name == "tempo_bpm":
+        return type(value) in (int, float) and math.isfinite(value) and 4 <= value <= 6e7
+    if name == "time_signature":
+        units = (1, 2, 4, 8, 16, 32, 64, 128)
+        return isinstance(value, tuple) and len(value) == 2 and whole(value[0], 1, 255) and value[1] in units
+    if name == "vocabulary":
+        return (
+            isinstance(value, tuple)
+            and len(value) > 1
+            and value[0] == UNKNOWN
+            and all(isinstance(symbol, str) and len(symbol) == 1 for symbol in value)
+            and len(set(value)) == len(value)
+        )
+    return True
