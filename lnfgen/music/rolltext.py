@@ -83,30 +83,27 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
         found = lines[0].strip()[:60] if lines else ""
         raise UnreadableFileError(f"{name}, line 1: found {found!r}; expected {f'{MARK} {VERSION}'!r}")
     header: dict[str, str] = {}
-    steps: list[list[tuple[int, bool]]] = []
-    number = 1
-    try:
-        for number, line in enumerate(lines[1:], start=2):
-            line = line.strip()
-            if not line or line.startswith("#"):
-                continue
-            match = _HEADER.fullmatch(line)
+    steps: list[_Step] = []
+    for number, line in enumerate(lines[1:], start=2):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _HEADER.fullmatch(line)
+        try:
             if match and not steps:
-                if match[1] not in _DEFAULTS:
-                    raise ValueError(f"unknown key {match[1]!r}; expected one of {', '.join(_DEFAULTS)}")
-                header[match[1]] = match[2]
                 _parse_header(match[1], match[2])
-            elif line == ".":
-                steps.append([])
+                header[match[1]] = match[2]
             else:
-                steps.append([(pitch_number(word.removesuffix("!")), word.endswith("!")) for word in line.split()])
-    except ValueError as error:
-        raise UnreadableFileError(f"{name}, line {number}: {error}") from error
+                words = [] if line == "." else line.split()
+                steps.append((number, [(pitch_number(word.removesuffix("!")), word.endswith("!")) for word in words]))
+        except ValueError as error:
+            raise UnreadableFileError(f"{name}, line {number}: {error}") from error
     if not steps:
         raise UnreadableFileError(f"{name} holds no steps; expected a line for each, such as 'C4! E4!' or '.'")
-    return _build(steps, {**_DEFAULTS, **header}, name, lines)
+    return _build(steps, {**_DEFAULTS, **header}, name)
 
 
+_Step = tuple[int, list[tuple[int, bool]]]  # the line's number; the pitches, and whether each is struck
 _DEFAULTS = {
     "steps_per_quarter": "4",
     "tempo_bpm": "120.0",
@@ -118,6 +115,8 @@ _DEFAULTS = {
 
 
 def _parse_header(key: str, value: str) -> object:
+    if key not in _DEFAULTS:
+        raise ValueError(f"unknown key {key!r}; expected one of {', '.join(_DEFAULTS)}")
     if key in ("steps_per_quarter", "num_pitches"):
         if not re.fullmatch(r"\d{1,3}", value):
             raise ValueError(f"{key} is {value!r}; expected a whole number")
@@ -139,15 +138,15 @@ def _parse_header(key: str, value: str) -> object:
     return value == "yes"
 
 
-def _build(steps: list[list[tuple[int, bool]]], header: dict[str, str], name: str, lines: list[str]) -> PianoRoll:
+def _build(steps: list[_Step], header: dict[str, str], name: str) -> PianoRoll:
     values: dict[str, object] = {key: _parse_header(key, value) for key, value in header.items()}
     lowest, num_pitches, has_onsets = values["lowest_pitch"], values["num_pitches"], values["onsets"]
     assert isinstance(lowest, int)
     assert isinstance(num_pitches, int)
     sounding = np.zeros((len(steps), min(num_pitches, 128)), dtype=np.bool_)
     onsets = np.zeros_like(sounding)
-    for index, step in enumerate(steps):
-        for pitch, is_struck in step:
+    for index, (number, pitches) in enumerate(steps):
+        for pitch, is_struck in pitches:
             column = pitch - lowest
             problem = None
             if not 0 <= column < sounding.shape[1]:
@@ -155,7 +154,7 @@ def _build(steps: list[list[tuple[int, bool]]], header: dict[str, str], name: st
             elif is_struck and not has_onsets:
                 problem = f"{pitch_name(pitch)}! is struck, but the header says 'onsets: no'; expected no '!'"
             if problem:
-                raise UnreadableFileError(f"{name}, line {_line_of_step(index, lines)}: {problem}")
+                raise UnreadableFileError(f"{name}, line {number}: {problem}")
             sounding[index, column] = True
             onsets[index, column] |= is_struck
     try:
@@ -169,15 +168,3 @@ def _build(steps: list[list[tuple[int, bool]]], header: dict[str, str], name: st
         )
     except LnfgenError as error:
         raise UnreadableFileError(f"{name}: {error}") from error
-
-
-def _line_of_step(index: int, lines: list[str]) -> int:
-    """The number of the line that holds step `index`: needed for errors only, so not kept for every step."""
-    seen = -1
-    for number, line in enumerate(lines, start=1):
-        line = line.strip()
-        if line and not line.startswith("#") and not (seen < 0 and _HEADER.fullmatch(line)):
-            seen += 1
-        if seen == index:
-            return number
-    return len(lines)
