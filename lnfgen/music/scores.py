@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -126,17 +127,20 @@ def musicxml_bytes(roll: PianoRoll) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return bytes(GeneralObjectExporter(score).parse())
+            content = bytes(GeneralObjectExporter(score).parse())
     except Exception as error:  # music21 has many ways to say that a duration has no notation
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
         raise LnfgenError(f"cannot spell a piano-roll of {grid} as a score: {reason}; write .mid instead") from error
+    return re.sub(rb"\s*<encoding-date>.*?</encoding-date>", b"", content)  # the same roll, the same bytes, any day
 
 
 def _staff(roll: PianoRoll, notes: list[tuple[int, int, int]], clef_name: str) -> Any:
     """A measured part: in each bar, notes of one start and length are a chord, and overlapping chords are voices."""
     from music21 import clef, instrument, meter, stream, tempo
 
+    beats, unit = roll.time_signature
+    bar_quarters = Fraction(4 * beats, unit)
     part = stream.PartStaff(id=clef_name)
     lines = [*roll.bar_lines(), roll.num_steps]
     bars: list[list[tuple[int, int, int, str | None]]] = [[] for _ in lines[1:]]
@@ -155,12 +159,16 @@ def _staff(roll: PianoRoll, notes: list[tuple[int, int, int]], clef_name: str) -
     for number, (first, after) in enumerate(itertools.pairwise(lines), start=1):
         measure = stream.Measure(number=number)
         if number == 1:
-            beats, unit = roll.time_signature
-            part.insert(0, instrument.Piano())
+            piano = instrument.Piano()
+            piano.partId, piano.instrumentId = "P1", "P1-I1"  # music21 would draw them at random
+            part.insert(0, piano)
             measure.insert(0, clef.TrebleClef() if clef_name == "treble" else clef.BassClef())
             measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
             if clef_name == "treble":
                 measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
+        missing = bar_quarters - Fraction(after - first, roll.steps_per_quarter)
+        if missing > 0:
+            measure.paddingRight = missing  # or else music21 fills the last bar up
         voices = list(_voices(bars[number - 1], first, after, roll.steps_per_quarter))
         for voice in voices:
             if len(voices) == 1:
