@@ -1,0 +1,44 @@
+"""The floor that any model must beat: every symbol, or key, on its own, as often as in the training split."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lnfgen.data.encoding import Encoding
+
+ADDED_COUNT = 0.5
+"""Added to every count (Krichevsky & Trofimov, 1981), so that what train never shows is unlikely, not impossible."""
+
+
+class Marginal:
+    """Symbols drawn independently; for music, keys drawn independently, and onsets among those that sound."""
+
+    def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
+        """Count over the training sequences: `[T]` of symbols or `[T, P]` of bits, as the encoding makes them."""
+        self.music = encoding.kind == "music"
+        self.has_onsets = self.music and encoding.has_onsets
+        if self.music:
+            frames, sounding, onset = 0, 0, 0
+            for x in train:
+                frames, sounding, onset = frames + len(x), sounding + (x & 1).sum(0), onset + (x >> 1).sum(0)
+            self.sounding = (sounding + ADDED_COUNT) / (frames + 2 * ADDED_COUNT)
+            self.onset = (onset + ADDED_COUNT) / (sounding + 2 * ADDED_COUNT)
+        else:
+            counts = np.full(encoding.num_symbols, ADDED_COUNT)
+            for x in train:
+                counts += np.bincount(x, minlength=encoding.num_symbols)
+            self.log_probs = np.log(counts / counts.sum())
+
+    def log_prob(self, x: np.ndarray) -> float:
+        """log p(x | T) in nats, summed over the steps."""
+        if not self.music:
+            return float(self.log_probs[x].sum())
+        sounding = (x & 1).sum(0)
+        total = _log_bernoulli(sounding, len(x), self.sounding)
+        if self.has_onsets:
+            total += _log_bernoulli((x >> 1).sum(0), sounding, self.onset)
+        return total
+
+
+def _log_bernoulli(hits: np.ndarray, trials: np.ndarray | int, probability: np.ndarray) -> float:
+    return float((hits * np.log(probability) + (trials - hits) * np.log1p(-probability)).sum())

@@ -1,0 +1,130 @@
+"""Scores: ELBO and importance-sampled NLL, by the published conventions.
+
+Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of (T + 1), in
+nats per time step for music and bits per character for text. Sums are in float64. With the same seed the noise of a
+sequence depends on its place in the split alone, not on batches, chunks of K, or the device.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnfgen.data.batches import Batch, batches_by_length
+from lnfgen.models import SequenceModel, Terms
+from lnfgen.streams import stream_seed
+
+MAX_STEPS = 20_000
+"""Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
+
+MAX_FOLDED_SAMPLES = 16
+"""Samples of a sequence that a pass takes at once, so that short sequences still share one."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A set of sequences' figures; `elbo = reconstruction + kl + log p(T)'s share`, and `nll <= elbo` but for noise."""
+
+    elbo: float
+    reconstruction: float
+    kl: float
+    nll: float
+    sounding_nll: float | None  # of the keys that sound, onsets aside, where there are onsets
+    samples: int
+    sequences: int
+    steps: int
+
+
+def per_unit(unit: str) -> float:
+    """What one nat is in a unit: 1 for `nats_per_step`, 1 / ln 2 for `bits_per_char`."""
+    return {"nats_per_step": 1.0, "bits_per_char": 1 / math.log(2)}[unit]
+
+
+@torch.inference_mode()
+def score(
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    unit: str,
+    *,
+    num_samples: int = 50,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Score:
+    """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
+
+    ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
+    are done. The model's train or eval mode is left as it was.
+    """
+    was_training = model.training
+    model.eval()
+    num_samples = 1 if model.exact else num_samples
+    totals = np.zeros(5)  # reconstruction, kl, log p(T), log p(x | T), the same of what sounds
+    done, has_sounding = 0, False
+    try:
+        for batch, terms in _scored(model, sequences, num_samples, seed):
+            log_weight = terms.reconstruction - terms.kl
+            sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
+            has_sounding = terms.sounding is not None
+            totals += [
+                float(terms.reconstruction.mean(0).sum()),
+                float(terms.kl.mean(0).sum()),
+                float(model.length.log_prob(batch.lengths).sum()),
+                float((torch.logsumexp(log_weight, 0) - math.log(num_samples)).sum()),
+                float((torch.logsumexp(sounding, 0) - math.log(num_samples)).sum()),
+            ]
+            done += len(batch.indices)
+            progress(done)
+    finally:
+        model.train(was_training)
+    steps = sum(len(sequence) for sequence in sequences)
+    reconstruction, kl, length, log_p, log_p_sounding = (totals * per_unit(unit) / (steps + len(sequences))).tolist()
+    return Score(
+        elbo=kl - reconstruction - length,
+        reconstruction=-reconstruction,
+        kl=kl,
+        nll=-log_p - length,
+        sounding_nll=-log_p_sounding - length if has_sounding else None,
+        samples=num_samples,
+        sequences=len(sequences),
+        steps=steps,
+    )
+
+
+def _scored(
+    model: SequenceModel, sequences: Sequence[np.ndarray], num_samples: int, seed: int
+) -> Iterator[tuple[Batch, Terms]]:
+    """Batches with their `Terms`, in float64 on the CPU; K in chunks, so that no piece is ever cut."""
+    for batch in batches_by_length(sequences, MAX_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
+        num_steps = batch.x.shape[1]
+        generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
+        on_device = batch.to(model.device)
+        chunk = max(1, MAX_STEPS // (len(batch.indices) * num_steps))
+        parts: list[Terms] = []
+        for start in range(0, num_samples, chunk):
+            count = min(chunk, num_samples - start)
+            noise = _noise(model, batch, count, generators)
+            parts.append(model(on_device.x, on_device.lengths, None if noise is None else noise.to(model.device)))
+        yield batch, _joined(parts)
+
+
+def _joined(parts: list[Terms]) -> Terms:
+    def join(name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in parts]).cpu().double()
+
+    return Terms(join("reconstruction"), join("kl"), None if parts[0].sounding is None else join("sounding"))
+
+
+def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:
+    """Noise `[K, B, T, D]` drawn sequence by sequence and sample by sample, 0 in the padding."""
+    num_steps = batch.x.shape[1]
+    columns = []
+    for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
+        draws = [model.noise(1, 1, length, generator) for _ in range(num_samples)]
+        if draws[0] is None:
+            return None
+        column = torch.cat(draws)  # type: ignore[arg-type]
+        columns.append(torch.nn.functional.pad(column, (0, 0, 0, num_steps - length)))
+    return torch.cat(columns, 1)

@@ -1,0 +1,106 @@
+"""Flows across the D features of one step, given that step's context; parallel over steps in both directions."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.nn.mlp import MLP
+from lnfgen.transforms import Transform
+
+OUTPUT_GAIN = 0.1
+"""Initial scale of a conditioner's last layer: close enough to the identity to start calmly, far enough to pass gradients."""
+
+
+class FeatureFlow(nn.Module, ABC):
+    """eps, z `[..., D]` and context `[..., C]`; log-determinants `[...]`."""
+
+    @abstractmethod
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    @abstractmethod
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class ContextTransform(FeatureFlow):
+    """`eps_i = f(z_i; h_i(context))`: every feature on its own. Source: the paper's diagonal case.
+
+    Parallel in both directions. Limit: given the context, features are independent.
+    """
+
+    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+        self.conditioner = MLP(
+            num_context, [hidden, hidden], num_features * transform.num_parameters, output_gain=OUTPUT_GAIN
+        )
+
+    def _conditioned(self, context: Tensor) -> Tensor:
+        return self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters))
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        z, ladj = self.transform.forward(eps, self._conditioned(context))
+        return z, ladj.sum(-1)
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        eps, ladj = self.transform.inverse(z, self._conditioned(context))
+        return eps, ladj.sum(-1)
+
+
+class SplitCoupling(FeatureFlow):
+    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, a the first half of the features (Dinh et al., 2017; the paper's SCF).
+
+    One pass in either direction: the conditioner reads the half that both sides share.
+    Limit: moves half of the features; stack several with the order reversed between them.
+    """
+
+    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
+        super().__init__()
+        self.num_kept = num_features // 2
+        self.inner = ContextTransform(num_features - self.num_kept, self.num_kept + num_context, hidden, transform)
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        kept, moved = eps[..., : self.num_kept], eps[..., self.num_kept :]
+        moved, ladj = self.inner(moved, torch.cat([kept, context], -1))
+        return torch.cat([kept, moved], -1), ladj
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        kept, moved = z[..., : self.num_kept], z[..., self.num_kept :]
+        moved, ladj = self.inner.inverse(moved, torch.cat([kept, context], -1))
+        return torch.cat([kept, moved], -1), ladj
+
+
+class FeatureStack(FeatureFlow):
+    """Layers from z to eps in order, the features reversed after each; costs the sum of its layers."""
+
+    def __init__(self, layers: list[FeatureFlow]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        total = eps.new_zeros(eps.shape[:-1])
+        for layer in reversed(self.layers):
+            eps, ladj = layer(eps.flip(-1), context)
+            total = total + ladj
+        return eps, total
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(z.shape[:-1])
+        for layer in self.layers:
+            z, ladj = layer.inverse(z, context)
+            z, total = z.flip(-1), total + ladj
+        return z, total
+
+
+FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling]] = {
+    "scf": SplitCoupling,
+    "none": ContextTransform,
+}
+
+
+def build_feature_flow(
+    kind: str, num_features: int, num_context: int, hidden: int, num_layers: int, transform: Transform
+) -> FeatureFlow:
+    """`num_layers` layers of a registered kind, with one transform."""
+    layer = FEATURE_FLOWS[kind]
+    return FeatureStack([layer(num_features, num_context, hidden, transform) for _ in range(num_layers)])

@@ -1,0 +1,75 @@
+"""Models of discrete sequences, and `build_model`, which makes one of its configuration."""
+
+from lnfgen.config import ModelConfig
+from lnfgen.flows.features import build_feature_flow
+from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, TemporalFlow
+from lnfgen.models.emission import CausalEmission, Emission
+from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models.length import LengthModel
+from lnfgen.models.lstm import AutoregressiveLSTM
+from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.posterior import Posterior
+from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.nn.positions import Positions
+from lnfgen.transforms import TRANSFORMS
+
+__all__ = ["Frames", "LengthModel", "Observation", "SequenceModel", "Symbols", "Terms", "build_model"]
+
+
+def build_model(config: ModelConfig, observation: Observation, length: LengthModel) -> SequenceModel:
+    """A model with fresh weights, drawn from torch's global generator."""
+    if config.prior == "none":
+        return AutoregressiveLSTM(
+            observation,
+            length,
+            Positions(config.positions),
+            CausalLSTM(config.embedding + config.positions, config.hidden, config.lstm_layers, config.dropout),
+            CausalEmission(config.hidden, config.positions, observation.num_logits, config.dropout),
+            config.embedding,
+            config.dropout,
+            config.input_dropout,
+        )
+    return LatentFlow(
+        observation,
+        length,
+        Positions(config.positions),
+        Posterior(
+            observation,
+            config.embedding,
+            config.positions,
+            config.hidden,
+            config.lstm_layers,
+            config.latent,
+            config.dropout,
+            config.input_dropout,
+        ),
+        _build_prior(config),
+        Emission(
+            config.latent, config.positions, config.hidden, config.lstm_layers, observation.num_logits, config.dropout
+        ),
+        config.latent,
+    )
+
+
+def _build_prior(config: ModelConfig) -> TemporalFlow:
+    context = {"af": config.hidden, "none": config.positions}[config.time]
+    features = build_feature_flow(
+        config.features,
+        config.latent,
+        context,
+        config.flow_hidden,
+        config.flow_layers,
+        TRANSFORMS[config.transform](),
+    )
+    if config.time == "none":
+        return IndependentFlow(features)
+    return AutoregressiveFlow(
+        features,
+        config.latent,
+        config.positions,
+        config.hidden,
+        config.lstm_layers,
+        config.dropout,
+        config.input_dropout,
+    )

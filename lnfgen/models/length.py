@@ -1,0 +1,81 @@
+"""p(T): how long a sequence is."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SPREADS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+
+
+class LengthModel(nn.Module):
+    """The histogram of the training lengths, part of it smoothed: positive for every T >= 1, with a geometric tail.
+
+    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` makes the second part sum to 1 over T >= 1. The
+    spread s and the width -1 / log r are those under which each training length is likeliest given all others. Where
+    lengths fall on bars the spread stays small; where they are scattered it grows.
+    """
+
+    lengths: Tensor  # float64 [U], the distinct training lengths
+    counts: Tensor  # float64 [U]
+    kernel: Tensor  # float64 [2]: spread, width
+
+    def __init__(self, num_distinct: int = 1) -> None:
+        """An unfitted model, with room for the lengths that `load_state_dict` brings."""
+        super().__init__()
+        self.register_buffer("lengths", torch.ones(num_distinct, dtype=torch.float64))
+        self.register_buffer("counts", torch.ones(num_distinct, dtype=torch.float64))
+        self.register_buffer("kernel", torch.tensor([1.0, 16.0], dtype=torch.float64))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "LengthModel":
+        return self  # stays on the CPU in float64, which not every device has: it is a few numbers
+
+    @classmethod
+    def fit(cls, lengths: Tensor) -> "LengthModel":
+        """Fit to the lengths `[N]` of the training split, each at least 1."""
+        distinct, counts = torch.unique(lengths, return_counts=True)
+        model = cls(len(distinct))
+        model.lengths.copy_(distinct)
+        model.counts.copy_(counts)
+        if len(lengths) > 1:
+            model.kernel.copy_(model._best_kernel())
+        return model
+
+    def _best_kernel(self) -> Tensor:
+        best, kernel = -torch.inf, self.kernel
+        own = torch.eye(len(self.lengths), dtype=torch.float64)
+        for width in WIDTHS:
+            smooth = self._smooth(self.lengths, width)
+            for spread in SPREADS:
+                pairs = (1 - spread) * own + spread * smooth
+                others = (pairs * self.counts).sum(-1) - pairs.diagonal()
+                score = float((self.counts * others.clamp(min=1e-300).log()).sum())
+                if score > best:
+                    best, kernel = score, torch.tensor([spread, width], dtype=torch.float64)
+        return kernel
+
+    def _smooth(self, lengths: Tensor, width: float) -> Tensor:
+        """r^|T - T_n| / Z_n, for lengths `[B]` -> `[B, U]`."""
+        ratio = torch.exp(torch.tensor(-1 / width, dtype=torch.float64))
+        normaliser = (1 + ratio - ratio**self.lengths) / (1 - ratio)
+        return ratio ** (lengths[:, None] - self.lengths).abs() / normaliser
+
+    def log_prob(self, lengths: Tensor) -> Tensor:
+        """log p(T), in float64 on the CPU: lengths `[B]` -> `[B]`."""
+        lengths = lengths.cpu().double()
+        spread, width = self.kernel.tolist()
+        same = (lengths[:, None] == self.lengths).double()
+        weights = self.counts / self.counts.sum()
+        seen = ((1 - spread) * same * weights).sum(-1)
+        # The tail underflows beyond some 700 widths; there it is one exponential, from the nearest training length.
+        log_ratio = -(lengths[:, None] - self.lengths).abs() / width
+        log_normaliser = self._smooth(self.lengths, width).diagonal().log()
+        tail = torch.logsumexp(log_ratio + log_normaliser + weights.log(), -1) + torch.tensor(spread).log()
+        return torch.logaddexp(seen.log(), tail)
+
+    def sample(self, generator: torch.Generator) -> int:
+        """One length, drawn with `generator` (on the CPU) among those up to twice the longest seen."""
+        longest = 2 * int(self.lengths.max()) + 16
+        log_probs = self.log_prob(torch.arange(1, longest + 1))
+        return int(torch.multinomial(log_probs.exp(), 1, generator=generator)) + 1

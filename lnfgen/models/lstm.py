@@ -1,0 +1,69 @@
+"""The autoregressive baseline: an LSTM over the sequence itself."""
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.models.emission import CausalEmission
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Observation
+from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.nn.masking import length_mask, shift
+from lnfgen.nn.positions import Positions
+
+
+class AutoregressiveLSTM(SequenceModel):
+    """`p(x | T) = prod_t p(x_t | x_<t, T)`: exact, parallel over t when scoring but for the LSTM, a loop when sampling."""
+
+    exact = True
+
+    def __init__(
+        self,
+        observation: Observation,
+        length: LengthModel,
+        positions: Positions,
+        lstm: CausalLSTM,
+        emission: CausalEmission,
+        embedding: int,
+        dropout: float,
+        input_dropout: float,
+    ) -> None:
+        super().__init__(observation, length)
+        self.positions = positions
+        self.embed = observation.embedding(embedding)
+        self.lstm = lstm
+        self.emission = emission
+        self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
+
+    def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
+        return None
+
+    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
+        num_steps = x.shape[1]
+        mask = length_mask(lengths, num_steps)
+        positions = self.positions(lengths, num_steps)
+        previous = shift(self.input_dropout(self.embed(x)))
+        states = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
+        logits = self.emission(states, positions)
+
+        def total(steps: Tensor) -> Tensor:
+            return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)[None]
+
+        reconstruction = total(self.observation.log_prob(logits, x))
+        sounding = self.observation.sounding_log_prob(logits, x)
+        return Terms(
+            reconstruction, torch.zeros_like(reconstruction), None if sounding is None else total(sounding)
+        )
+
+    def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
+        uniform = self.observation.uniform(1, num_steps, generator).to(self.device)
+        positions = self.positions(torch.tensor([num_steps], device=self.device), num_steps)
+        previous = torch.zeros_like(self.embed(self.observation.blank(1).to(self.device)))
+        state, steps = None, []
+        for t in range(num_steps):
+            output, state = self.lstm.step(torch.cat([previous, positions[:, t]], -1), state)
+            logits = self.emission(output, positions[:, t])
+            x = self.observation.sample(logits, uniform[:, t], temperature)
+            previous = self.embed(x)
+            steps.append(x)
+        return torch.stack(steps, 1)[0].cpu()

@@ -1,0 +1,59 @@
+"""q(z | x)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.models.observation import Observation
+from lnfgen.nn.lstm import BidirectionalLSTM
+from lnfgen.transforms.bounds import bounded
+
+INITIAL_LOG_VARIANCE = -3.0
+"""Starts z as a sharp copy of x rather than as noise that the emission learns to ignore: posterior collapse."""
+
+LOG_VARIANCE_BOUND = 12.0
+"""Distance that the log-variance may move from its start: a density of float32's range, and no zero variance."""
+
+
+class Gaussian(NamedTuple):
+    """A diagonal normal, `[..., T, D]`."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Reparametrised: noise `[K, ..., T, D]` from N(0, 1)."""
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+
+
+class Posterior(nn.Module):
+    """`z_t ~ Normal(mean_t, variance_t)`, both of a bidirectional LSTM over x and, directly, of the embedding of x_t.
+
+    The direct path lets z_t copy x_t from the first updates on; without it the posterior collapses. Parallel over samples.
+    """
+
+    def __init__(
+        self,
+        observation: Observation,
+        embedding: int,
+        num_positions: int,
+        hidden: int,
+        num_layers: int,
+        latent: int,
+        dropout: float,
+        input_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embed = observation.embedding(embedding)
+        self.lstm = BidirectionalLSTM(embedding + num_positions, hidden, num_layers, dropout)
+        self.head = nn.Linear(2 * hidden + embedding, 2 * latent)
+        self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
+        """x `[B, T]` or `[B, T, P]`, positions `[B, T, F]` -> a `Gaussian` `[B, T, D]`."""
+        embedded = self.input_dropout(self.embed(x))
+        states = self.lstm(self.dropout(torch.cat([embedded, positions], -1)), lengths)
+        mean, raw = self.head(torch.cat([states, embedded], -1)).chunk(2, -1)
+        return Gaussian(mean, INITIAL_LOG_VARIANCE + bounded(raw, LOG_VARIANCE_BOUND))

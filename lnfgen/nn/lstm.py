@@ -1,0 +1,68 @@
+"""Recurrent backbones on padded sequences.
+
+Packed sequences have a CPU backward pass that grows as T^2. Padded ones with a flip that knows the lengths give the
+same values at the real steps: a causal network cannot see the padding behind them.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.nn.masking import flip, shift
+
+State = tuple[Tensor, Tensor]
+
+
+class CausalLSTM(nn.Module):
+    """Step t sees inputs up to t: x `[B, T, F]` -> `[B, T, hidden]`. Sequential within, over T."""
+
+    def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(
+            num_inputs, hidden, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0
+        )
+        self.dropout = nn.Dropout(dropout)
+        _initialise(self.lstm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.lstm(x)[0])
+
+    def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """One step of a loop: x `[B, F]` and the state so far (None at the start) -> output `[B, hidden]`, new state."""
+        output, state = self.lstm(x[:, None], state)
+        return self.dropout(output[:, 0]), state
+
+
+class BidirectionalLSTM(nn.Module):
+    """Two stacks, one from each end: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
+
+    With `exclusive`, step t sees x_<t through the forward stack and x_>t through the backward one, never x_t.
+    """
+
+    def __init__(
+        self, num_inputs: int, hidden: int, num_layers: int, dropout: float, *, exclusive: bool = False
+    ) -> None:
+        super().__init__()
+        self.forwards = CausalLSTM(num_inputs, hidden, num_layers, dropout)
+        self.backwards = CausalLSTM(num_inputs, hidden, num_layers, dropout)
+        self.exclusive = exclusive
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        past, future = self.forwards(x), self.backwards(flip(x, lengths))
+        if self.exclusive:
+            past, future = shift(past), shift(future)
+        return torch.cat([past, flip(future, lengths)], -1)
+
+
+def _initialise(lstm: nn.LSTM) -> None:
+    """Orthogonal recurrences, and forget gates open at 1: state survives long enough for gradients to find it."""
+    for name, parameter in lstm.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        elif name.startswith("weight_hh"):
+            for gate in parameter.chunk(4):
+                nn.init.orthogonal_(gate)
+        else:
+            nn.init.zeros_(parameter)
+            if name.startswith("bias_ih"):
+                with torch.no_grad():
+                    parameter[lstm.hidden_size : 2 * lstm.hidden_size] = 1.0

@@ -1,0 +1,34 @@
+"""Multi-layer perceptron."""
+
+import itertools
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """Linear layers with GELU between them: `[..., num_inputs]` -> `[..., num_outputs]`.
+
+    `output_gain` scales the last layer's initial weights: near 0, the network starts as a constant 0.
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        hidden: Sequence[int],
+        num_outputs: int,
+        *,
+        dropout: float = 0.0,
+        output_gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise([num_inputs, *hidden]):
+            layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(dropout)]
+        last = nn.Linear(hidden[-1] if hidden else num_inputs, num_outputs)
+        nn.init.xavier_uniform_(last.weight, gain=output_gain)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(*layers, last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)

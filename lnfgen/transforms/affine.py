@@ -1,0 +1,31 @@
+"""The affine transform."""
+
+import torch
+from torch import Tensor
+
+from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
+
+
+class Affine:
+    """Inverse (z -> eps): `eps = a + b z`, b > 0; forward `z = (eps - a) / b`.
+
+    Both directions are elementwise and closed. Raw parameters: a, and log b before its bound.
+    Limit: a chain of affine autoregressive layers of a Gaussian has one mode per feature.
+    """
+
+    num_parameters = 2
+
+    def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """eps `[..., D]`, parameters `[..., D, 2]` -> z and log|dz/deps|, each `[..., D]`."""
+        a, log_b = _split(parameters)
+        return (eps - a) * torch.exp(-log_b), -log_b.expand_as(eps)
+
+    def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """z `[..., D]`, parameters `[..., D, 2]` -> eps and log|deps/dz|, each `[..., D]`."""
+        a, log_b = _split(parameters)
+        return a + torch.exp(log_b) * z, log_b.expand_as(z)
+
+
+def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    a, log_b = parameters.unbind(-1)
+    return a, bounded(log_b, LOG_SCALE_BOUND)
