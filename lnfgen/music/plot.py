@@ -16,11 +16,11 @@ _INCHES_PER_QUARTER = 0.28
 _WIDTHS = (6.0, 60.0)  # inches: a short piece still has room for its labels, a long one still opens in a viewer
 _DPI = 110
 _MARGIN = 2  # pitches above and below what sounds
-_NOTE, _EDGE, _STRIKE = "#3b76b0", "#1d3f63", "#f2a33a"
+_NOTE, _STRIKE = "#85b3dc", "#173a5e"
 
 
 def png_bytes(roll: PianoRoll) -> bytes:
-    """A PNG: time in bars across, pitches up, a box for each note with a bright edge where it is struck.
+    """A PNG: time in bars across, pitches up, a box for each note with a dark edge where it is struck.
 
     Rows of black keys are shaded and each C is named. Where onsets are not known, boxes are runs of sounding without
     that edge. The pitches shown are those that sound and a margin.
@@ -47,12 +47,12 @@ def png_bytes(roll: PianoRoll) -> bytes:
     _mark_time(axes, roll, width)
 
     # A sliver of daylight keeps neighbours apart; the edge says which of them are struck.
-    gap, edge = 0.06, min(0.28, 0.05 * roll.steps_per_quarter)
+    gap, edge = 0.1, min(0.45, 0.11 * roll.steps_per_quarter)
     boxes = [_box(start, start + length - gap, pitch) for start, length, pitch in notes]
-    axes.add_collection(PolyCollection(boxes, facecolors=_NOTE, edgecolors=_EDGE, linewidths=0.5, zorder=3))
+    axes.add_collection(PolyCollection(boxes, facecolors=_NOTE, edgecolors=_STRIKE, linewidths=0.4, zorder=3))
     if roll.onsets is not None:
         struck = [_box(start, start + edge, pitch) for start, _, pitch in notes if _is_onset(roll, start, pitch)]
-        axes.add_collection(PolyCollection(struck, facecolors=_STRIKE, edgecolors=_EDGE, linewidths=0.5, zorder=4))
+        axes.add_collection(PolyCollection(struck, facecolors=_STRIKE, linewidths=0, zorder=4))
 
     axes.set_yticks([pitch for pitch in range(low, high + 1) if pitch % 12 == 0])
     axes.set_yticklabels([pitch_name(pitch) for pitch in range(low, high + 1) if pitch % 12 == 0])

@@ -1,0 +1,81 @@
+"""`lnfgen convert`: a piece from one file format to another."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lnfgen.cli import console, options
+from lnfgen.errors import LnfgenError, UnreadableFileError
+
+if TYPE_CHECKING:
+    from lnfgen.formats import Piece
+
+
+def command(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A .mid, .musicxml, .mxl, .abc, .krn, .npz or .txt; or -.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt or .png; or -.")],
+    steps_per_quarter: Annotated[
+        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are laid on.")
+    ] = 4,
+    drums: Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")] = False,
+    tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
+    program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Convert a piece of music, its suffixes choosing the formats, and print the path written.
+
+    IN with several pieces (a book of ABC tunes) becomes OUT-01, OUT-02, and so on. As OUT, - writes one piece to
+    stdout: MIDI for music, UTF-8 for a text.
+    """
+    from dataclasses import replace
+
+    from lnfgen import formats
+
+    if target != "-" and Path(target).suffix.lower() not in {*formats.WRITABLE_MUSIC, *formats.WRITABLE_TEXT}:
+        fits = " ".join(formats.WRITABLE_MUSIC)
+        raise LnfgenError(f"cannot write {target}: unknown suffix {Path(target).suffix!r}; expected one of {fits}")
+    pieces = _read(source, steps_per_quarter, drums)
+    if tempo is not None:
+        if any(isinstance(piece, str) for piece in pieces):
+            raise LnfgenError(f"{source} is a text, which has no tempo; leave --tempo out")
+        pieces = [piece if isinstance(piece, str) else replace(piece, tempo_bpm=tempo) for piece in pieces]
+    left_out = sum(piece.out_of_range for piece in pieces if not isinstance(piece, str))
+    if left_out:
+        console.warn(f"{source}: left out {left_out} notes outside a piano's 88 keys (A0 to C8)")
+
+    if target == "-":
+        if len(pieces) > 1:
+            raise LnfgenError(
+                f"{source} holds {len(pieces)} pieces, stdout takes one; give OUT a name, such as out.mid"
+            )
+        suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
+        console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
+        return
+    for path, piece in zip(_numbered(Path(target), len(pieces)), pieces, strict=True):
+        formats.write(path, piece, program=program)
+        console.result(str(path))
+
+
+def _read(source: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
+    from lnfgen import formats
+
+    if source == "-":
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
+        return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums)
+    return formats.read(source, steps_per_quarter=steps_per_quarter, drums=drums)
+
+
+def _numbered(path: Path, count: int) -> list[Path]:
+    """`song-01.mid`, `song-02.mid`, ... for several pieces; the path itself for one."""
+    if count == 1:
+        return [path]
+    digits = max(2, len(str(count)))
+    return [path.with_name(f"{path.stem}-{number:0{digits}d}{path.suffix}") for number in range(1, count + 1)]
