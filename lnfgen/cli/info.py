@@ -32,7 +32,8 @@ def command(
 ) -> None:
     """Tell what a file, a dataset folder or a run folder is."""
     if path != "-" and Path(path).is_dir():
-        facts, pieces = _folder_facts(Path(path)), []
+        facts = _folder_facts(Path(path))
+        pieces: list[dict[str, Any]] = []
     else:
         facts, pieces = _file_facts(path, steps_per_quarter, drums)
     if as_json:
@@ -138,9 +139,9 @@ def _run_facts(folder: Path) -> dict[str, Any]:
     config = _json(folder / "config.json")
     manifest = _json(folder / "dataset.json")
     metrics = _metrics(folder / "metrics.jsonl")
-    scored = [line for line in metrics if isinstance(line.get("valid_elbo"), (int, float))]
+    scored = [line for line in metrics if _is_number(line.get("valid_elbo"))]
     # As in training, epochs count once the whole KL does; of a run that ended before, any epoch.
-    annealed = [line for line in scored if line.get("kl_weight", 1.0) >= 1.0] or scored
+    annealed = [line for line in scored if not _is_number(line.get("kl_weight")) or line["kl_weight"] >= 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
     model = config.get("model")
     weights = folder / "model.safetensors"
@@ -157,8 +158,12 @@ def _run_facts(folder: Path) -> dict[str, Any]:
         "steps": metrics[-1].get("step") if metrics else None,
         "best_epoch": best.get("epoch"),
         "best_valid_elbo": best.get("valid_elbo"),
-        "best_kl": best.get("valid_kl", best.get("kl")),
+        "best_kl": next((best[key] for key in ("valid_kl", "kl") if _is_number(best.get(key))), None),
     }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _json(path: Path) -> dict[str, Any]:

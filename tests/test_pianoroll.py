@@ -1,0 +1,104 @@
+"""The piano-roll's own properties: notes and grid say the same, and cutting loses nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lnfgen.errors import LnfgenError
+from lnfgen.music.pianoroll import PianoRoll
+
+
+def random_roll(seed: int, **options: object) -> PianoRoll:
+    rng = np.random.default_rng(seed)
+    notes = [(int(rng.integers(0, 90)), int(rng.integers(1, 12)), int(rng.integers(21, 109))) for _ in range(60)]
+    return PianoRoll.from_notes(notes, num_steps=110, **options)  # type: ignore[arg-type]
+
+
+def test_defaults_are_a_piano_in_sixteenths() -> None:
+    roll = PianoRoll(np.zeros((32, 88), dtype=bool), None)
+    assert (roll.num_steps, roll.num_pitches, roll.steps_per_bar, roll.seconds) == (32, 88, 16, 4.0)
+    assert roll.notes() == []
+
+
+def test_a_repeated_note_and_a_held_note_differ() -> None:
+    held = PianoRoll.from_notes([(0, 4, 60)])
+    repeated = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60)])
+    assert np.array_equal(held.sounding, repeated.sounding)
+    assert held != repeated
+    assert held.notes() == [(0, 4, 60)]
+    assert repeated.notes() == [(0, 2, 60), (2, 2, 60)]
+
+
+def test_without_onsets_every_run_is_one_note() -> None:
+    roll = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60), (5, 1, 60)])
+    assert PianoRoll(roll.sounding, None).notes() == [(0, 4, 60), (5, 1, 60)]
+
+
+def test_sounding_without_an_onset_before_it_is_a_note() -> None:
+    sounding, onsets = np.zeros((4, 88), dtype=bool), np.zeros((4, 88), dtype=bool)
+    sounding[1:4, 0] = True
+    onsets[3, 0] = True
+    assert PianoRoll(sounding, onsets).notes() == [(1, 2, 21), (3, 1, 21)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_notes_and_grid_say_the_same(seed: int) -> None:
+    roll = random_roll(seed)
+    notes = roll.notes()
+    assert notes == sorted(notes, key=lambda note: (note[0], note[2]))
+    assert PianoRoll.from_notes(notes, num_steps=roll.num_steps) == roll
+
+
+def test_notes_overlap_are_counted_out_of_range_and_last_a_step() -> None:
+    roll = PianoRoll.from_notes([(0, 8, 60), (4, 2, 60), (1, 0, 62), (0, 1, 20), (0, 1, 109)])
+    assert roll.notes() == [(0, 4, 60), (1, 1, 62), (4, 4, 60)]
+    assert roll.out_of_range == 2
+    assert roll == PianoRoll.from_notes(roll.notes()), "what was left out is no part of equality"
+
+
+@pytest.mark.parametrize("max_length", [1, 5, 12, 16, 40, 1000])
+@pytest.mark.parametrize("signature", [(4, 4), (6, 8), (3, 4)])
+def test_cutting_loses_no_sound_and_keeps_to_bar_lines(max_length: int, signature: tuple[int, int]) -> None:
+    roll = random_roll(1, time_signature=signature, tempo_bpm=90.0)
+    pieces = roll.cut(max_length)
+    assert np.array_equal(np.concatenate([piece.sounding for piece in pieces]), roll.sounding)
+    assert all(piece.num_steps <= max_length for piece in pieces)
+    assert {(piece.time_signature, piece.tempo_bpm) for piece in pieces} == {(signature, 90.0)}
+    position = 0
+    for piece in pieces:
+        if roll.steps_per_bar <= max_length:
+            assert position % roll.steps_per_bar == 0
+        onsets = roll.onsets[position : position + piece.num_steps].copy()  # type: ignore[index]
+        onsets[0] = piece.sounding[0]
+        assert np.array_equal(piece.onsets, onsets)  # type: ignore[arg-type]
+        position += piece.num_steps
+
+
+def test_bar_lines_on_a_grid_too_coarse_for_the_bar() -> None:
+    roll = PianoRoll(np.zeros((20, 88), dtype=bool), None, steps_per_quarter=1, time_signature=(5, 8))
+    lines = roll.bar_lines()
+    assert lines[0] == 0
+    assert all(2 <= after - before <= 3 for before, after in itertools.pairwise(lines))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sounding": np.zeros((4, 88))}, "float64"),
+        ({"sounding": np.zeros(4, dtype=bool)}, "bool \\[4\\]"),
+        ({"sounding": np.zeros((0, 88), dtype=bool)}, "at least one step"),
+        ({"onsets": np.zeros((3, 88), dtype=bool)}, "onsets"),
+        ({"onsets": np.ones((4, 88), dtype=bool)}, "nothing sounds"),
+        ({"steps_per_quarter": 0}, "steps per quarter"),
+        ({"lowest_pitch": 60}, "60 to 147"),
+        ({"tempo_bpm": float("nan")}, "tempo"),
+        ({"tempo_bpm": 0.0}, "tempo"),
+        ({"time_signature": (4, 3)}, "power of two"),
+        ({"time_signature": (0, 4)}, "power of two"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change: dict[str, object], said: str) -> None:
+    values: dict[str, object] = {"sounding": np.zeros((4, 88), dtype=bool), "onsets": None, **change}
+    with pytest.raises(LnfgenError, match=said):
+        PianoRoll(**values)  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""Scores in MusicXML, ABC and humdrum: what sounds in them, and that a piano-roll survives as one."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.errors import UnreadableFileError
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.scores import musicxml_bytes, read_score
+
+TUNES = """X:1
+T:Ties and a chord symbol
+M:3/4
+L:1/4
+Q:1/4=90
+K:D
+"D"F-F A | [DF]2 z |]
+
+X:2
+T:A repeat
+M:4/4
+L:1/4
+K:C
+|: C D E F | G4 :|
+"""
+
+KERN = """**kern\t**kern
+*M3/4\t*M3/4
+=1\t=1
+4C\t[2e
+4G\t.
+4G\t4e]
+=2\t=2
+2.C\t4c
+.\t4c
+.\t4r
+==\t==
+*-\t*-
+"""
+
+
+def score_xml(notes: str, attributes: str = "") -> bytes:
+    head = "<attributes><divisions>4</divisions><time><beats>4</beats><beat-type>4</beat-type></time>"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><score-partwise version="4.0">'
+        '<part-list><score-part id="P1"><part-name>x</part-name></score-part></part-list>'
+        f'<part id="P1"><measure number="1">{head}{attributes}</attributes>{notes}</measure></part></score-partwise>'
+    ).encode()
+
+
+def note_xml(step: str, octave: int, duration: int, extra: str = "") -> str:
+    return f"<note><pitch><step>{step}</step><octave>{octave}</octave></pitch><duration>{duration}</duration>{extra}</note>"
+
+
+def test_abc_with_many_tunes_is_as_many_rolls() -> None:
+    first, second = read_score(TUNES.encode(), ".abc")
+    # the key makes it F#; a tied note is one note; the symbol "D" does not sound
+    assert first.notes() == [(0, 8, 66), (8, 4, 69), (12, 8, 62), (12, 8, 66)]
+    assert (first.tempo_bpm, first.time_signature, first.num_steps) == (90.0, (3, 4), 24)
+    assert second.time_signature == (4, 4)
+    assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67] * 2
+
+
+def test_humdrum() -> None:
+    (roll,) = read_score(KERN.encode(), ".krn")
+    assert roll.notes() == [(0, 4, 48), (0, 12, 64), (4, 4, 55), (8, 4, 55), (12, 12, 48), (12, 4, 60), (16, 4, 60)]
+    assert (roll.time_signature, roll.num_steps) == ((3, 4), 24)
+
+
+def test_musicxml_sounds_at_pitch_and_leaves_out_grace_notes() -> None:
+    clarinet = "<transpose><diatonic>-1</diatonic><chromatic>-2</chromatic></transpose>"
+    grace = "<note><grace/><pitch><step>A</step><octave>4</octave></pitch><type>eighth</type></note>"
+    content = score_xml(grace + note_xml("D", 4, 8) + note_xml("E", 4, 8), clarinet)
+    (roll,) = read_score(content, ".musicxml")
+    assert roll.notes() == [(0, 8, 60), (8, 8, 62)]
+
+
+def test_triplets_go_to_the_nearest_step_or_on_a_finer_grid() -> None:
+    triplet = "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
+    notes = "".join(note_xml(step, 4, 4, triplet) for step in "CDE") + note_xml("F", 4, 12)
+    content = score_xml(notes).replace(b"<divisions>4<", b"<divisions>12<")
+    assert [start for start, _, _ in read_score(content, ".xml")[0].notes()] == [0, 1, 3, 4]
+    (exact,) = read_score(content, ".xml", steps_per_quarter=12)
+    assert exact.notes() == [(0, 4, 60), (4, 4, 62), (8, 4, 64), (12, 12, 65)]
+
+
+def test_compressed_musicxml() -> None:
+    content = score_xml(note_xml("C", 4, 16))
+    container = '<container><rootfiles><rootfile full-path="music/a.xml"/></rootfiles></container>'
+    for meta in (container, None):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            if meta:
+                archive.writestr("META-INF/container.xml", meta)
+            archive.writestr("music/a.xml", content)
+        assert read_score(buffer.getvalue(), ".mxl")[0].notes() == [(0, 16, 60)]
+
+
+def test_a_chorale_of_the_corpus() -> None:
+    import music21
+
+    path = Path(music21.__file__).parent / "corpus" / "bach" / "bwv360.mxl"
+    if not path.exists():
+        pytest.skip("this music21 came without its corpus")
+    (roll,) = read_score(path.read_bytes(), ".mxl")
+    assert (roll.num_steps, roll.time_signature, roll.out_of_range) == (256, (4, 4), 0)
+    assert {pitch for start, _, pitch in roll.notes() if start == 0} == {74, 70, 62, 58}
+
+
+@pytest.mark.parametrize(
+    ("steps_per_quarter", "signature"), [(4, (4, 4)), (4, (6, 8)), (2, (3, 4)), (3, (2, 4)), (8, (7, 8)), (12, (3, 2))]
+)
+def test_writing_and_reading_a_score_is_exact_on_the_grid(steps_per_quarter: int, signature: tuple[int, int]) -> None:
+    rng = np.random.default_rng(steps_per_quarter)
+    notes = [(int(rng.integers(2, 60)), int(rng.integers(1, 14)), int(rng.integers(40, 80))) for _ in range(40)]
+    roll = PianoRoll.from_notes(
+        notes, num_steps=93, steps_per_quarter=steps_per_quarter, time_signature=signature, tempo_bpm=72.5
+    )
+    assert read_score(musicxml_bytes(roll), ".musicxml", steps_per_quarter=steps_per_quarter) == [roll]
+
+
+@pytest.mark.parametrize("notes", [[], [(0, 4, 60)], [(5, 1, 40), (6, 70, 80)]])
+def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
+    roll = PianoRoll.from_notes(notes, num_steps=83)
+    assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
+
+
+def test_the_same_roll_is_the_same_score() -> None:
+    roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
+    assert musicxml_bytes(roll) == musicxml_bytes(roll)
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"   \n", ".abc"),
+        (b"Dear diary, today I wrote no music.", ".abc"),
+        (b"Dear diary, today I wrote no music.", ".krn"),
+        (b"Dear diary, today I wrote no music.", ".musicxml"),
+        (b"<?xml version='1.0'?><html><body/></html>", ".xml"),
+        (score_xml(note_xml("C", 4, 16))[:-40], ".musicxml"),
+        (score_xml(note_xml("H", 4, 16)), ".musicxml"),
+        (b"PK\x03\x04 but no more than that", ".mxl"),
+        (bytes(range(256)), ".krn"),
+        (bytes(range(256)), ".abc"),
+    ],
+)
+def test_what_is_no_score_is_said_in_one_line(content: bytes, suffix: str) -> None:
+    with pytest.raises(UnreadableFileError, match="tune") as caught:
+        read_score(content, suffix, "tune")
+    assert "\n" not in str(caught.value)
