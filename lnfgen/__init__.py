@@ -18,7 +18,7 @@ _HOMES = {
     "PianoRoll": "lnfgen.music.pianoroll",
     "read": "lnfgen.formats",
     "write": "lnfgen.formats",
-    "load": "lnfgen.checkpoint",
+    "load": "lnfgen.trained",
     "LnfgenError": "lnfgen.errors",
 }
 

@@ -1,10 +1,10 @@
 """The run folder: a model and its training, on disk and back. No pickle is written or read.
 
-    config.json          the settings (`lnfgen.config.Config`)
-    dataset.json         the dataset's manifest, with its path and fingerprint
-    model.safetensors    averaged weights, best on valid
-    last/                all that a resume needs: weights, average, optimizer and random states, progress
-    metrics.jsonl        a line a validation
+config.json          the settings (`lnfgen.config.Config`)
+dataset.json         the dataset's manifest, with its path and fingerprint
+model.safetensors    averaged weights, best on valid
+last/                all that a resume needs: weights, average, optimizer and random states, progress
+metrics.jsonl        a line a validation
 """
 
 import json
@@ -173,4 +173,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; restore it, or train again") from error
     except (SafetensorError, ValueError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}); expected a whole safetensors file; restore it, or train again") from error
+        raise RunError(
+            f"{path} is damaged ({error}); expected a whole safetensors file; restore it, or train again"
+        ) from error

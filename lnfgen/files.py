@@ -58,6 +58,22 @@ def require_free_folder(path: Path) -> None:
         raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another --out")
 
 
+def require_parent(path: Path) -> None:
+    """Refuse a file whose folder is not there, before the work that would fill it."""
+    parent = Path(path).parent
+    if not parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
+    if Path(path).is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; expected a file name")
+
+
+def numbered(path: Path, index: int, count: int) -> Path:
+    """The name of file `index` of `count`: `song.mid` alone, else `song-01.mid`, `song-02.mid`, ..."""
+    if count == 1:
+        return path
+    return path.with_name(f"{path.stem}-{index + 1:0{max(2, len(str(count)))}d}{path.suffix}")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill; it becomes `path` when the block ends well and vanishes when it does not.

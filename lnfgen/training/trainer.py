@@ -130,7 +130,9 @@ class Trainer:
         self.optimizer.step()
         self.average.update(self.model)
         length = float(self.model.length.log_prob(batch.lengths).sum())
-        self.sums.add(batch, float(reconstruction.detach().sum()), float(kl.detach().sum()), length, time.perf_counter() - started)
+        self.sums.add(
+            batch, float(reconstruction.detach().sum()), float(kl.detach().sum()), length, time.perf_counter() - started
+        )
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float) -> None:

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# A tour of lnfgen in an empty folder: chorales to music, a folder of MIDI to a dataset, text to text.
+# QUICK=1 trains only long enough to show that everything works.
+set -euo pipefail
+
+steps=(); [ -n "${QUICK:-}" ] && steps=(--max-steps 5)
+
+# Music: the Bach chorales that music21 carries, the default dataset.
+run=$(lnfgen train --preset tiny "${steps[@]}" --seed 1)
+lnfgen eval "$run" --nll --samples 10
+lnfgen sample "$run" --out song.mid --count 2 --length 64 --seed 1
+lnfgen convert song-01.mid song.png
+lnfgen convert song-01.mid song.txt
+lnfgen info song-01.mid
+
+# Anyone's own MIDI files: here, two dozen samples as if they were a collection.
+mkdir -p tunes
+lnfgen sample "$run" --out tunes/tune.mid --count 24 --length 32 --seed 2 > /dev/null
+data=$(lnfgen preprocess tunes)
+lnfgen train "$data" --model lstm --preset tiny "${steps[@]}" --seed 1
+
+# Text, a line a sequence: the readable form of those tunes will do.
+mkdir -p words
+lnfgen convert song-01.mid words/song-01.txt > /dev/null
+cat words/*.txt > lines.txt
+run=$(lnfgen train lines.txt --model lstm --preset tiny "${steps[@]}" --seed 1)
+lnfgen sample "$run" --out - --length 40 --seed 1
