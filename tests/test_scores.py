@@ -20,11 +20,11 @@ K:D
 "D"F-F A | [DF]2 z |]
 
 X:2
-T:A repeat
+T:A repeat with two endings
 M:4/4
 L:1/4
 K:C
-|: C D E F | G4 :|
+|: C D E F | G4 | A4 |1 c4 :|2 C4 |]
 """
 
 KERN = """**kern\t**kern
@@ -52,7 +52,8 @@ def score_xml(notes: str, attributes: str = "") -> bytes:
 
 
 def note_xml(step: str, octave: int, duration: int, extra: str = "") -> str:
-    return f"<note><pitch><step>{step}</step><octave>{octave}</octave></pitch><duration>{duration}</duration>{extra}</note>"
+    pitch = f"<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+    return f"<note>{pitch}<duration>{duration}</duration>{extra}</note>"
 
 
 def test_abc_with_many_tunes_is_as_many_rolls() -> None:
@@ -61,7 +62,7 @@ def test_abc_with_many_tunes_is_as_many_rolls() -> None:
     assert first.notes() == [(0, 8, 66), (8, 4, 69), (12, 8, 62), (12, 8, 66)]
     assert (first.tempo_bpm, first.time_signature, first.num_steps) == (90.0, (3, 4), 24)
     assert second.time_signature == (4, 4)
-    assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67] * 2
+    assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67, 69, 72, 60, 62, 64, 65, 67, 69, 60]
 
 
 def test_humdrum() -> None:
