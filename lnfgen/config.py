@@ -40,7 +40,7 @@ class ModelConfig:
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
             _at_least(f"model.{name}", getattr(self, name), 1)
         if self.features == "scf" and self.latent < 2:
-            raise ConfigError("model.latent: found 1, expected at least 2: a split coupling needs a feature on each side")
+            raise ConfigError("model.latent: found 1, expected at least 2, a feature on each side of a split")
         for name in ("dropout", "input_dropout"):
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
 
@@ -142,7 +142,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not JSON ({error}); expected an object with the keys of config.json") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found a JSON {type(values).__name__}, expected an object with the keys of config.json")
+        raise ConfigError(f"{path}: found a JSON {type(values).__name__}, expected an object like config.json")
     return values
 
 
@@ -177,7 +177,7 @@ def _typed(where: str, annotation: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, accepted):
         names = " or ".join("null" if t is type(None) else t.__name__ for t in accepted)
         raise ConfigError(f"{where}: found {value!r}, expected {names}")
-    return float(value) if float in accepted else value
+    return float(value) if float in accepted else value  # type: ignore[arg-type]
 
 
 def _one_of(where: str, value: str, choices: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
 """Scores: ELBO and importance-sampled NLL, by the published conventions.
 
-Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of (T + 1), in
-nats per time step for music and bits per character for text. Sums are in float64. With the same seed the noise of a
-sequence depends on its place in the split alone, not on batches, chunks of K, or the device.
+Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of (T +
+1), in nats per time step for music and bits per character for text. Sums are in float64. With the same seed the noise
+of a sequence depends on its place in the split alone, not on batches, chunks of K, or the device.
 """
 
 import math

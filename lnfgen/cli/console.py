@@ -5,13 +5,13 @@ Results go to stdout, everything else to stderr. Rich leaves out escape codes of
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 _Item = TypeVar("_Item")
@@ -49,11 +49,11 @@ def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence
     if not out.is_terminal:
         out.width = 200  # a pipe has no width: do not wrap what a script reads
     table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns), pad_edge=False)
-    rows = [[str(cell) for cell in row] for row in rows]
-    for index in range(len(columns) or max(map(len, rows), default=0)):
-        table.add_column(columns[index] if columns else None, style="bold" if index == 0 else None, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
+    for index in range(len(columns) or max(map(len, cells), default=0)):
+        table.add_column(columns[index] if columns else "", style="bold" if index == 0 else None, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
     out.print(table)
 
 
@@ -113,3 +113,18 @@ def live(description: str, total: int, done: int = 0) -> Iterator[Live]:
     """A `Live` bar for the length of the block."""
     with _bar() as bar:
         yield Live(bar, description, total, done)
+
+
+@contextmanager
+def jobs() -> Iterator[Callable[[str, int, int], None]]:
+    """For work below the command line that knows no Rich: a function of what is being done, how many are done, and of
+    how many."""
+    with _bar() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(description: str, done: int, total: int) -> None:
+            if description not in tasks:
+                tasks[description] = bar.add_task(description, status="")
+            bar.update(tasks[description], completed=done, total=total)
+
+        yield report

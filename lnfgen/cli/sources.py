@@ -15,7 +15,8 @@ def resolve_dataset(source: str | None) -> "Dataset":
     """A dataset folder, a named set, or files: opened, made on the way if it must be."""
     from lnfgen.data.resolve import resolve
 
-    return resolve(source, progress=console.track)
+    with console.jobs() as progress:
+        return resolve(source, progress)
 
 
 def resolve_run(run: Path | None) -> Path:

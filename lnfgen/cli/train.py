@@ -103,8 +103,8 @@ def _train(run: "RunFolder", config: "Config", dataset: "Dataset", model: Any, d
         reporter.lines = [line for line in run.metrics() if line["step"] <= done]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.note(
-        f"{config.name} ({config.preset}), {parameters:,} parameters, on {dataset.name}: {trainer.total_steps:,} updates "
-        f"of {config.training.batch_size} sequences on {device}, into {run.path}"
+        f"{config.name} ({config.preset}), {parameters:,} parameters, on {dataset.name}: "
+        f"{trainer.total_steps:,} updates of {config.training.batch_size} sequences on {device}, into {run.path}"
     )
     if trainer.valid_split is None:
         console.warn(f"{dataset.name} has no valid split: the last weights are kept, and the rate does not decay")
@@ -131,7 +131,8 @@ class _Reporter:
             self.bar.update(
                 int(metrics["step"]),
                 f"epoch {metrics['epoch']:.0f}  ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f}"
-                f" + KL {metrics['kl']:.2f}  weight {metrics['kl_weight']:.2f}  {metrics['steps_per_second']:,.0f} steps/s",
+                f" + KL {metrics['kl']:.2f}  weight {metrics['kl_weight']:.2f}"
+                f"  {metrics['steps_per_second']:,.0f} steps/s",
             )
 
     def validated(self, metrics: dict[str, Any]) -> None:
@@ -139,14 +140,16 @@ class _Reporter:
         self.run.write_metrics(self.lines)
         if len(self.lines) % 10 == 1:
             console.note(
-                f"{'update':>8} {'epoch':>7} {'weight':>6} {'train ELBO':>10} {'valid ELBO':>10} = rec. + KL  [{self.unit}]"
+                f"{'update':>8} {'epoch':>7} {'weight':>6} {'train ELBO':>10} {'valid ELBO':>10}"
+                f" = reconstruction + KL  [{self.unit}]"
             )
         valid = ""
         if "valid_elbo" in metrics:
-            valid = f"{metrics['valid_elbo']:10.3f} = {metrics['valid_reconstruction']:.3f} + {metrics['valid_kl']:.3f}"
+            parts = f"{metrics['valid_reconstruction']:.3f} + {metrics['valid_kl']:.3f}"
+            valid = f"{metrics['valid_elbo']:10.3f} = {parts}"
         console.note(
-            f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f} {valid}"
-            f"{'  best' if metrics.get('best') else ''}"
+            f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
+            f" {valid}{'  best' if metrics.get('best') else ''}"
         )
 
     def note(self, message: str) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 BUCKET_BATCHES = 32
-"""Batches that are sorted by length together: padding falls to a few percent, and batches still differ from epoch to epoch."""
+"""Batches that are sorted by length together: padding falls to a few percent, and batches still differ from epoch to
+epoch."""
 
 
 class Batch(NamedTuple):
@@ -32,7 +33,8 @@ def collate(sequences: Sequence[np.ndarray], indices: list[int]) -> Batch:
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[list[int]]:
-    """One epoch's batches, as indices: every sequence once, similar lengths together, in an order that `seed` alone decides."""
+    """One epoch's batches, as indices: every sequence once, similar lengths together, in an order that `seed` alone
+    decides."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     bucket = batch_size * BUCKET_BATCHES
@@ -45,7 +47,8 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[li
 
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences, shortest first, as many a batch as keep its padded size within `max_steps`; at least one, never cut."""
+    """All sequences, shortest first, as many a batch as keep its padded size within `max_steps`; at least one, never
+    cut."""
     order = np.argsort([len(sequence) for sequence in sequences], kind="stable").tolist()
     group: list[int] = []
     for index in order:

@@ -18,7 +18,7 @@ class Marginal:
         self.music = encoding.kind == "music"
         self.has_onsets = self.music and encoding.has_onsets
         if self.music:
-            frames, sounding, onset = 0, 0, 0
+            frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
             for x in train:
                 frames, sounding, onset = frames + len(x), sounding + (x & 1).sum(0), onset + (x >> 1).sum(0)
             self.sounding = (sounding + ADDED_COUNT) / (frames + 2 * ADDED_COUNT)

@@ -1,6 +1,7 @@
 """Flows across the D features of one step, given that step's context; parallel over steps in both directions."""
 
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,8 @@ from lnfgen.nn.mlp import MLP
 from lnfgen.transforms import Transform
 
 OUTPUT_GAIN = 0.1
-"""Initial scale of a conditioner's last layer: close enough to the identity to start calmly, far enough to pass gradients."""
+"""Initial scale of a conditioner's last layer: close enough to the identity to start calmly, far enough to pass
+gradients."""
 
 
 class FeatureFlow(nn.Module, ABC):
@@ -48,7 +50,8 @@ class ContextTransform(FeatureFlow):
 
 
 class SplitCoupling(FeatureFlow):
-    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, a the first half of the features (Dinh et al., 2017; the paper's SCF).
+    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, a the first half of the features (Dinh et al., 2017; the paper's
+    SCF).
 
     One pass in either direction: the conditioner reads the half that both sides share.
     Limit: moves half of the features; stack several with the order reversed between them.
@@ -77,16 +80,20 @@ class FeatureStack(FeatureFlow):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
+    @property
+    def _in_order(self) -> list[FeatureFlow]:
+        return cast(list[FeatureFlow], list(self.layers))
+
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
-        for layer in reversed(self.layers):
+        for layer in reversed(self._in_order):
             eps, ladj = layer(eps.flip(-1), context)
             total = total + ladj
         return eps, total
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(z.shape[:-1])
-        for layer in self.layers:
+        for layer in self._in_order:
             z, ladj = layer.inverse(z, context)
             z, total = z.flip(-1), total + ladj
         return z, total

@@ -21,7 +21,8 @@ class TemporalFlow(nn.Module, ABC):
 
 
 class IndependentFlow(TemporalFlow):
-    """`eps_t = g(z_t; positions_t)`: time `none`. Parallel in both directions; steps are independent given the length."""
+    """`eps_t = g(z_t; positions_t)`: time `none`. Parallel in both directions; steps are independent given the
+    length."""
 
     def __init__(self, features: FeatureFlow) -> None:
         super().__init__()
@@ -37,8 +38,8 @@ class IndependentFlow(TemporalFlow):
 class AutoregressiveFlow(TemporalFlow):
     """`eps_t = g(z_t; c_t)`, `c_t = LSTM(z_<t, positions_<=t)`: time `af` (paper, section 4.2).
 
-    `inverse` is parallel over T but for the LSTM's own recurrence: one call of it, then every step at once. `forward` is a
-    loop of T steps, each one LSTM step and one feature flow. The Jacobian is block triangular in time, so its
+    `inverse` is parallel over T but for the LSTM's own recurrence: one call of it, then every step at once. `forward`
+    is a loop of T steps, each one LSTM step and one feature flow. The Jacobian is block triangular in time, so its
     log-determinant is the sum of the steps'.
     """
 

@@ -12,9 +12,9 @@ WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 class LengthModel(nn.Module):
     """The histogram of the training lengths, part of it smoothed: positive for every T >= 1, with a geometric tail.
 
-    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` makes the second part sum to 1 over T >= 1. The
-    spread s and the width -1 / log r are those under which each training length is likeliest given all others. Where
-    lengths fall on bars the spread stays small; where they are scattered it grows.
+    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` makes the second part sum to 1 over T
+    >= 1. The spread s and the width -1 / log r are those under which each training length is likeliest given all
+    others. Where lengths fall on bars the spread stays small; where they are scattered it grows.
     """
 
     lengths: Tensor  # float64 [U], the distinct training lengths

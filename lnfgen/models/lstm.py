@@ -13,7 +13,8 @@ from lnfgen.nn.positions import Positions
 
 
 class AutoregressiveLSTM(SequenceModel):
-    """`p(x | T) = prod_t p(x_t | x_<t, T)`: exact, parallel over t when scoring but for the LSTM, a loop when sampling."""
+    """`p(x | T) = prod_t p(x_t | x_<t, T)`: exact, parallel over t when scoring but for the LSTM, a loop when
+    sampling."""
 
     exact = True
 

@@ -1,6 +1,7 @@
 """What one step of a sequence is, seen by a network: its embedding going in, its distribution coming out.
 
-`Symbols` are characters, x `[B, T]` of integers. `Frames` are P keys, x `[B, T, P]` of bits: bit 0 sounding, bit 1 onset.
+`Symbols` are characters, x `[B, T]` of integers. `Frames` are P keys, x `[B, T, P]` of bits: bit 0 sounding, bit 1
+onset.
 """
 
 import math
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import softplus
 
 FRAME_SCALE = 0.5
 """Initial scale of a key's embedding: about four keys of a frame sound, so their sum has unit scale. A default-sized
@@ -55,8 +56,8 @@ class Symbols:
 
 @dataclass(frozen=True)
 class Frames:
-    """`num_pitches` keys a step. Each sounds or not: an independent Bernoulli; where the data has onsets, each key that sounds is
-    struck or held: a second one, counted only there."""
+    """`num_pitches` keys a step. Each sounds or not: an independent Bernoulli; where the data has onsets, each key that
+    sounds is struck or held: a second one, counted only there."""
 
     num_pitches: int
     has_onsets: bool
@@ -96,7 +97,8 @@ class Frames:
         return torch.rand(batch, num_steps, self.num_logits, generator=generator)
 
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Keys on where `uniform` is below their probability: logits, uniform `[..., num_logits]` -> `[..., P]` uint8."""
+        """Keys on where `uniform` is below their probability: logits, uniform `[..., num_logits]` -> `[..., P]`
+        uint8."""
         drawn = uniform < torch.sigmoid(logits / max(temperature, MIN_TEMPERATURE))
         sounding = drawn[..., : self.num_pitches]
         if not self.has_onsets:
@@ -124,4 +126,4 @@ class _FrameEmbedding(nn.Module):
 
 
 def _bernoulli(logits: Tensor, bits: Tensor) -> Tensor:
-    return bits * logits - F.softplus(logits)
+    return bits * logits - softplus(logits)

@@ -30,7 +30,8 @@ class Gaussian(NamedTuple):
 class Posterior(nn.Module):
     """`z_t ~ Normal(mean_t, variance_t)`, both of a bidirectional LSTM over x and, directly, of the embedding of x_t.
 
-    The direct path lets z_t copy x_t from the first updates on; without it the posterior collapses. Parallel over samples.
+    The direct path lets z_t copy x_t from the first updates on; without it the posterior collapses. Parallel over
+    samples.
     """
 
     def __init__(

@@ -13,7 +13,8 @@ from lnfgen.models.observation import Observation
 class Terms(NamedTuple):
     """The parts of log p(x) for K samples of B sequences, in nats, summed over the real steps; each `[K, B]`.
 
-    `reconstruction - kl` is one sample's estimate of the ELBO, and the log of one importance weight; log p(T) is not in it.
+    `reconstruction - kl` is one sample's estimate of the ELBO, and the log of one importance weight; log p(T) is not in
+    it.
     """
 
     reconstruction: Tensor  # log p(x | z)
@@ -33,7 +34,8 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
-        """Score x `[B, T]` or `[B, T, P]`, lengths `[B]`, with noise `[K, B, T, D]` from N(0, 1), as `noise` draws it."""
+        """Score x `[B, T]` or `[B, T, P]`, lengths `[B]`, with noise `[K, B, T, D]` from N(0, 1), as `noise` draws
+        it."""
 
     @abstractmethod
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:

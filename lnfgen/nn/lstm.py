@@ -27,7 +27,8 @@ class CausalLSTM(nn.Module):
         return self.dropout(self.lstm(x)[0])
 
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """One step of a loop: x `[B, F]` and the state so far (None at the start) -> output `[B, hidden]`, new state."""
+        """One step of a loop: x `[B, F]` and the state so far (None at the start) -> output `[B, hidden]`, new
+        state."""
         output, state = self.lstm(x[:, None], state)
         return self.dropout(output[:, 0]), state
 

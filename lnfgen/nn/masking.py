@@ -12,7 +12,8 @@ def length_mask(lengths: Tensor, num_steps: int) -> Tensor:
 def flip(x: Tensor, lengths: Tensor) -> Tensor:
     """Reverse the first `lengths[b]` steps of each sequence of x `[B, T, F]`; the padding stays at the end.
 
-    Flipping twice gives x again. A causal network on flipped input reads from the end of each piece, and never its padding.
+    Flipping twice gives x again. A causal network on flipped input reads from the end of each piece, and never its
+    padding.
     """
     steps = torch.arange(x.shape[1], device=x.device)
     reverse = lengths[:, None] - 1 - steps

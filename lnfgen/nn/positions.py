@@ -8,15 +8,19 @@ from torch import Tensor, nn
 from lnfgen.nn.masking import flip
 
 LONGEST_WAVE = 4096.0
-"""Steps in the slowest sinusoid: beyond the longest published piece (3857 frames), so that no two positions coincide."""
+"""Steps in the slowest sinusoid: beyond the longest published piece (3857 frames), so that no two positions
+coincide."""
 
 
 class Positions(nn.Module):
-    """Features of "steps since the start" and "steps to the end", for every length: lengths `[B]` -> `[B, T, features]`.
+    """Features of "steps since the start" and "steps to the end", for every length: lengths `[B]` -> `[B, T,
+    features]`.
 
-    The reference feeds two one-hot vectors of the longest training length. Sinusoids (Vaswani et al., 2017) carry the same
-    information in a few numbers and are defined beyond that length; a learned projection picks the useful ones.
+    The reference feeds two one-hot vectors of the longest training length. Sinusoids (Vaswani et al., 2017) carry the
+    same information in a few numbers and are defined beyond that length; a learned projection picks the useful ones.
     """
+
+    frequency: Tensor  # [num_waves], radians a step
 
     def __init__(self, features: int) -> None:
         super().__init__()

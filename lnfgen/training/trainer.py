@@ -80,7 +80,8 @@ class Trainer:
         self.sums = _Sums()
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train until the run's length is reached, validation stalls, or `interrupted()`; False if it was interrupted."""
+        """Train until the run's length is reached, validation stalls, or `interrupted()`; False if it was
+        interrupted."""
         while self.step < self.total_steps and not self.plateau.exhausted:
             if interrupted():
                 self._finish()
@@ -111,7 +112,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        noise = self.model.noise(1, *batch.x.shape[:2], self.noise)
+        noise = self.model.noise(1, batch.x.shape[0], batch.x.shape[1], self.noise)
         terms = self.model(batch.x, batch.lengths, noise)
         reconstruction, kl = terms.reconstruction.mean(0), terms.kl.mean(0)  # over K: the ELBO is linear in it
         steps = batch.lengths + 1
@@ -192,10 +193,9 @@ class Trainer:
     def state_tensors(self) -> dict[str, dict[str, Tensor]]:
         """Tensors by file: the weights, their average, the optimizer's moments, the random states."""
         moments: dict[str, Tensor] = {}
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
-        for parameter, state in self.optimizer.state.items():
-            for key, value in state.items():
-                moments[f"{names[parameter]}/{key}"] = value
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                moments[f"{name}/{key}"] = value
         random = {"noise": self.noise.get_state(), "dropout": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["dropout_cuda"] = torch.cuda.get_rng_state(self.device)
@@ -223,13 +223,11 @@ class Trainer:
         self.model.load_state_dict(tensors["weights"])
         for name, value in self.average.weights.items():
             value.copy_(tensors["average"][name])
-        for name, parameter in self.model.named_parameters():
-            state = {key.rsplit("/", 1)[1]: value for key, value in tensors["optimizer"].items() if
-                     key.rsplit("/", 1)[0] == name}  # fmt: skip
-            if state:
-                self.optimizer.state[parameter] = {
-                    key: value.to(self.device) if key != "step" else value for key, value in state.items()
-                }
+        parameters = dict(self.model.named_parameters())
+        for key, value in tensors["optimizer"].items():
+            name, _, moment = key.rpartition("/")
+            # AdamW counts its updates in a tensor that stays on the CPU.
+            self.optimizer.state[parameters[name]][moment] = value if moment == "step" else value.to(self.device)
         self.noise.set_state(tensors["random"]["noise"])
         torch.set_rng_state(tensors["random"]["dropout"])
         if "dropout_cuda" in tensors["random"] and self.device.type == "cuda":

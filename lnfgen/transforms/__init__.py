@@ -5,9 +5,9 @@ A transform maps noise to latent, feature by feature, in two methods that nobody
 - `forward(eps, parameters) -> (z, log_abs_det_jacobian)` generates (and solves an equation where it must);
 - `inverse(z, parameters) -> (eps, log_abs_det_jacobian)` scores, the direction that training needs most.
 
-`eps` and `z` are `[..., D]`, `parameters` `[..., D, num_parameters]`, unconstrained; each log-determinant is that of the
-method's own direction, elementwise `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any finite
-parameters give finite results; nothing is mutated.
+`eps` and `z` are `[..., D]`, `parameters` `[..., D, num_parameters]`, unconstrained; each log-determinant is that of
+the method's own direction, elementwise `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any
+finite parameters give finite results; nothing is mutated.
 
 To add one: write its file, and name it in `TRANSFORMS`; the contract tests cover whatever is registered.
 """

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 LOG_SCALE_BOUND = 5.0
-"""|log scale| stays below this: e^5 = 148 per layer is more than a latent of unit scale needs, and ten layers of it stay
-within float32 (e^88); the reference leaves scales unbounded and overflows."""
+"""|log scale| stays below this: e^5 = 148 per layer is more than a latent of unit scale needs, and ten layers of it
+stay within float32 (e^88); the reference leaves scales unbounded and overflows."""
 
 
 def bounded(raw: Tensor, bound: float) -> Tensor:

@@ -9,13 +9,16 @@ from torch import Tensor
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 
 MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
-"""f is monotone while |c| d / b is at most this: the steepest descent of 1 / (1 + y^2) is 9 / (8 sqrt 3), at y = 1 / sqrt 3."""
+"""f is monotone while |c| d / b is at most this: the steepest descent of 1 / (1 + y^2) is 9 / (8 sqrt 3), at y = 1 /
+sqrt 3."""
 
 MONOTONE_MARGIN = 0.05
-"""Kept from that limit, so that the slope stays above 0.03 b: its logarithm is finite and float32 can solve f(u) = v."""
+"""Kept from that limit, so that the slope stays above 0.03 b: its logarithm is finite and float32 can solve f(u) =
+v."""
 
 MAX_ITERATIONS = 80
-"""Bisection alone narrows the bracket, at most 3.1 wide, below float64's resolution in 55 steps; Newton takes about 6."""
+"""Bisection alone narrows the bracket, at most 3.1 wide, below float64's resolution in 55 steps; Newton takes about
+6."""
 
 
 class _Parameters(NamedTuple):
@@ -31,9 +34,9 @@ class _Parameters(NamedTuple):
 class NLSq:
     """Inverse (z -> eps): `f(u) = a + b u + c / (1 + (d u + g)^2)` with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
 
-    `inverse` is the closed formula. `forward` solves f(u) = v, a cubic with one real root, by Newton steps kept inside a
-    bracket: it cannot leave it, so nothing overflows or cancels as in the cubic's closed form. Its gradient is that of
-    the implicit function theorem. Both are elementwise; `forward` costs about ten times `inverse`.
+    `inverse` is the closed formula. `forward` solves f(u) = v, a cubic with one real root, by Newton steps kept inside
+    a bracket: it cannot leave it, so nothing overflows or cancels as in the cubic's closed form. Its gradient is that
+    of the implicit function theorem. Both are elementwise; `forward` costs about ten times `inverse`.
     Raw parameters: a, log b, log d, c, g, the middle three before their bounds. Limit: two modes per layer.
     """
 
