@@ -1,4 +1,4 @@
-"""The contract of elementwise transforms, over whatever is registered; then NLSq where a closed form of its cubic fails."""
+"""The contract of elementwise transforms, over whatever is registered; and NLSq where its closed form fails."""
 
 import math
 

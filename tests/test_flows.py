@@ -1,0 +1,251 @@
+"""The contract of flows, over every registered feature flow, transform and way through time."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lnfgen.flows.features import FEATURE_FLOWS, SplitCoupling, build_feature_flow
+from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, TemporalFlow
+from lnfgen.transforms import TRANSFORMS
+
+pytestmark = pytest.mark.contract
+
+N, T, D, F = 2, 4, 3, 2
+HIDDEN = 6
+
+
+def randomise(module: nn.Module, seed: int = 0, scale: float = 0.6) -> nn.Module:
+    """Weights large enough to see every path: what starts at 0, or near it, hides a missing one."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
+    return module
+
+
+def temporal_flow(time: str, features: str, transform: str, layers: int = 2, dropout: float = 0.0) -> TemporalFlow:
+    context = HIDDEN if time == "af" else F
+    stack = build_feature_flow(features, D, context, HIDDEN, layers, TRANSFORMS[transform]())
+    if time == "none":
+        return IndependentFlow(stack)
+    return AutoregressiveFlow(stack, D, F, HIDDEN, 2, dropout, dropout)
+
+
+GRID = list(itertools.product(["af", "none"], sorted(FEATURE_FLOWS), sorted(TRANSFORMS)))
+
+
+@pytest.fixture(params=GRID, ids=["-".join(point) for point in GRID])
+def point(request):
+    return request.param
+
+
+@pytest.fixture
+def flow(point):
+    torch.manual_seed(0)
+    return randomise(temporal_flow(*point)).double().eval()
+
+
+def inputs(count: int = N, seed: int = 1) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, T, D, generator=generator, dtype=torch.float64)
+    return x, torch.randn(count, T, F, generator=generator, dtype=torch.float64)
+
+
+def test_round_trip(flow):
+    """10^5 random features, tiny and huge ones too, judged where the error is bounded: back in eps."""
+    x, positions = inputs(100_000 // (T * D))
+    sizes = torch.tensor([1.0, 1.0, 1e-9, 1e3], dtype=torch.float64)
+    eps = x * sizes[torch.arange(len(x)) % 4, None, None]
+    with torch.no_grad():
+        z, ladj = flow.forward(eps, positions)
+        again, ladj_back = flow.inverse(z, positions)
+        assert z.shape == eps.shape
+        assert ladj.shape == eps.shape[:-1]
+        # Round-off of a layer's sum is relative to its terms, and a step steepens it by at most the two layers' slopes.
+        size = 1 + eps.abs().amax((1, 2), keepdim=True)
+        assert ((again - eps).abs() <= 1e-9 * size).all()
+        torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=1e-8)
+
+
+def test_round_trip_from_the_latent(flow):
+    z, positions = inputs(1000, seed=2)
+    with torch.no_grad():
+        eps, ladj = flow.inverse(z, positions)
+        again, ladj_back = flow.forward(eps, positions)
+        # Looser: where a layer is flat, its solution is ill-conditioned, and steps pass their errors on.
+        torch.testing.assert_close(again, z, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_log_determinant_is_that_of_the_jacobian(flow, direction):
+    x, positions = inputs(1)
+    method = getattr(flow, direction)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda e: method(e.reshape(1, T, D), positions)[0].flatten(), x.flatten()
+    )
+    sign, expected = torch.linalg.slogdet(jacobian)
+    ladj = method(x, positions)[1]
+    torch.testing.assert_close(ladj.sum(), expected, rtol=1e-9, atol=1e-9)
+    assert abs(float(sign)) == 1
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_zeros_of_the_jacobian_across_time(flow, point, direction):
+    x, positions = inputs(1)
+    method = getattr(flow, direction)
+    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions)[0], x)[0, :, :, 0]  # [T, D, T, D]
+    for t, s in itertools.product(range(T), repeat=2):
+        block = jacobian[t, :, s]
+        if s > t or (point[0] == "none" and s != t):
+            assert (block == 0).all(), f"step {t} depends on step {s}"
+        else:
+            assert (block != 0).any(), f"step {t} ignores step {s}"
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_the_steps_log_determinants_are_their_blocks(flow, direction):
+    x, positions = inputs(1)
+    method = getattr(flow, direction)
+    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions)[0], x)[0, :, :, 0]
+    blocks = torch.stack([torch.linalg.slogdet(jacobian[t, :, t])[1] for t in range(T)])
+    torch.testing.assert_close(method(x, positions)[1][0], blocks, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_gradients_reach_every_parameter_and_input_and_nothing_is_mutated(flow, direction):
+    x, positions = inputs()
+    x.requires_grad_()
+    positions.requires_grad_()
+    before = x.detach().clone(), positions.detach().clone(), copy.deepcopy(flow.state_dict())
+    y, ladj = getattr(flow, direction)(x, positions)
+    (y.sin().sum() + ladj.sin().sum()).backward()
+    assert torch.equal(x, before[0])
+    assert torch.equal(positions, before[1])
+    assert all(torch.equal(value, before[2][name]) for name, value in flow.state_dict().items())
+    assert (x.grad != 0).all()
+    assert (positions.grad != 0).all()
+    for name, parameter in flow.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert (parameter.grad != 0).any(), name
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_gradients_agree_with_differences(flow, direction):
+    """The whole chain of layers, steps and context, solved roots included."""
+    x, positions = inputs()
+    method = getattr(flow, direction)
+    weights = torch.randn(N, T, D, dtype=torch.float64), torch.randn(N, T, dtype=torch.float64)
+
+    def value(at: Tensor) -> Tensor:
+        y, ladj = method(at, positions)
+        return (weights[0] * y).sum() + (weights[1] * ladj).sum()
+
+    along = torch.randn_like(x)
+    at = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(at), at)
+    step = 1e-6
+    with torch.no_grad():
+        difference = (value(x + step * along) - value(x - step * along)) / (2 * step)
+    torch.testing.assert_close((gradient * along).sum(), difference, rtol=1e-5, atol=1e-5)
+
+
+def test_fresh_weights_are_near_the_identity(point):
+    torch.manual_seed(0)
+    flow = temporal_flow(*point).double().eval()
+    x, positions = inputs(50)
+    with torch.no_grad():
+        y, ladj = flow.inverse(x, positions)
+    assert float((y - x).abs().mean()) < 0.2
+    assert float(ladj.abs().mean()) < 0.3
+
+
+def test_zero_weights_are_the_identity(point):
+    flow = temporal_flow(*point).double()
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.zero_()
+    x, positions = inputs()
+    for method in (flow.forward, flow.inverse):
+        y, ladj = method(x, positions)
+        torch.testing.assert_close(y, x, rtol=1e-12, atol=1e-12)  # an even number of reversals
+        assert float(ladj.detach().abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_float32_stays_finite_under_extreme_parameters(point, direction):
+    flow = randomise(temporal_flow(*point), scale=30.0)
+    x, positions = inputs(200)
+    x, positions = x.float().requires_grad_(), positions.float()
+    y, ladj = getattr(flow, direction)(x, positions)
+    assert torch.isfinite(y).all()
+    assert torch.isfinite(ladj).all()
+
+
+def test_padding_is_not_seen(flow):
+    """Real steps lie before the padding; what it holds, and how much of it there is, changes nothing before it."""
+    x, positions = inputs()
+    longer = torch.cat([x, 1e3 * torch.randn(N, 2, D, dtype=torch.float64)], 1)
+    longer_positions = torch.cat([positions, torch.randn(N, 2, F, dtype=torch.float64)], 1)
+    for method in (flow.forward, flow.inverse):
+        y, ladj = method(x, positions)
+        padded, padded_ladj = method(longer, longer_positions)
+        torch.testing.assert_close(padded[:, :T], y, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(padded_ladj[:, :T], ladj, rtol=1e-12, atol=1e-12)
+
+
+def test_autoregressive_loop_and_parallel_pass_share_dropout_free_context():
+    """Sampling runs step by step what scoring runs at once: the same context at every step."""
+    flow = randomise(temporal_flow("af", "scf", "nlsq")).double().eval()
+    x, positions = inputs()
+    context = flow.lstm(torch.cat([torch.nn.functional.pad(x[:, :-1], (0, 0, 1, 0)), positions], -1))
+    state = None
+    for t in range(T):
+        previous = x[:, t - 1] if t else torch.zeros_like(x[:, 0])
+        output, state = flow.lstm.step(torch.cat([previous, positions[:, t]], -1), state)
+        torch.testing.assert_close(output, context[:, t], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_features", [2, 3, 5])
+def test_coupling_is_triangular(num_features):
+    """The kept half passes unchanged, and each moved feature depends on the kept half and itself alone."""
+    coupling = randomise(SplitCoupling(num_features, F, HIDDEN, TRANSFORMS["nlsq"]())).double()
+    kept = num_features // 2
+    x = torch.randn(num_features, dtype=torch.float64)
+    context = torch.randn(F, dtype=torch.float64)
+    for method in (coupling.forward, coupling.inverse):
+        jacobian = torch.autograd.functional.jacobian(lambda e, method=method: method(e, context)[0], x)
+        assert torch.equal(jacobian[:kept], torch.eye(num_features, dtype=torch.float64)[:kept])
+        moved = jacobian[kept:, kept:]
+        assert torch.equal(moved, torch.diag(moved.diagonal()))
+        assert (moved.diagonal() > 0).all()
+        assert (jacobian[kept:, :kept] != 0).all()  # the gradient that the reference drops
+
+
+def test_every_feature_moves_in_a_stack_of_two():
+    flow = randomise(build_feature_flow("scf", 4, F, HIDDEN, 2, TRANSFORMS["affine"]())).double()
+    x = torch.randn(4, dtype=torch.float64)
+    z, _ = flow(x, torch.zeros(F, dtype=torch.float64))
+    assert (z != x).all()
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_density_integrates_to_one(point, dimensions):
+    """The law that a wrong log-determinant breaks first: over a grid, exp(log p(z)) sums to 1."""
+    if dimensions == 1 and point[1] == "scf":
+        pytest.skip("a split coupling needs two features")
+    transform = TRANSFORMS[point[2]]()
+    flow = randomise(build_feature_flow(point[1], dimensions, F, HIDDEN, 2, transform), scale=0.3).double()
+    axis = torch.linspace(-16, 16, 3201 if dimensions == 1 else 641, dtype=torch.float64)
+    grid = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
+    with torch.no_grad():
+        eps, ladj = flow.inverse(grid, torch.zeros(len(grid), F, dtype=torch.float64))
+    log_p = (
+        ladj - 0.5 * (eps**2).sum(-1) - dimensions * 0.5 * torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64))
+    )
+    total = float(log_p.exp().sum() * (axis[1] - axis[0]) ** dimensions)
+    assert total == pytest.approx(1, abs=1e-3)
