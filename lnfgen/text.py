@@ -10,6 +10,7 @@ MAX_LINE = 288  # characters; the published character-level Penn Treebank result
 UNKNOWN = "\ufffd"
 
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which also cuts at form feeds and U+2028
+_TUNE = re.compile(r"^X:", re.MULTILINE)
 
 
 def decode_utf8(content: bytes, name: str) -> str:
@@ -45,9 +46,14 @@ def read_text(path: Path) -> str:
 def lines(text: str, max_length: int = MAX_LINE) -> tuple[list[str], int]:
     """The lines of a text, stripped, empty ones left out, and the number of those dropped for their length."""
     _require_positive(max_length)
-    stripped = [line for line in map(str.strip, _LINE_ENDS.split(text)) if line]
+    stripped = stripped_lines(text)
     kept = [line for line in stripped if len(line) <= max_length]
     return kept, len(stripped) - len(kept)
+
+
+def stripped_lines(text: str) -> list[str]:
+    """The lines of a text, however long, without the space around them; empty ones left out."""
+    return [line for line in map(str.strip, _LINE_ENDS.split(text)) if line]
 
 
 def chunks(text: str, max_length: int = MAX_LINE) -> list[str]:
@@ -69,3 +75,10 @@ def _require_positive(max_length: int) -> None:
         raise LnfgenError(
             f"sequences of at most {max_length} characters; expected at least 1; give another --max-length"
         )
+
+
+def abc_tunes(text: str) -> list[str]:
+    """The tunes of an ABC file as text, each from its `X:` line to the next one's, without trailing blank space."""
+    starts = [match.start() for match in _TUNE.finditer(text)]
+    tunes = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return [_LINE_ENDS.sub("\n", tune).rstrip() + "\n" for tune in tunes]

@@ -122,7 +122,8 @@ class Encoding:
         if set(value) != set(names):
             odd = ", ".join(sorted(set(value) ^ set(names)))
             raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")
-        encoding = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        encoding = cls(**plain)
         for field in fields(cls):
             if field.name in names and not _is_valid(field.name, getattr(encoding, field.name)):
                 raise DatasetError(

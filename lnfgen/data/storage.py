@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 SPLITS = ("train", "valid", "test")
 
-_DTYPES = {"music": ("U8", np.dtype("<u1")), "text": ("I32", np.dtype("<i4"))}
+_DTYPES: dict[str, tuple[str, np.dtype[Any]]] = {"music": ("U8", np.dtype("<u1")), "text": ("I32", np.dtype("<i4"))}
 _MANIFEST_TYPES = {
     "format_version": int,
     "name": str,
@@ -54,6 +54,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> np.ndarray:
         if not -len(self) <= index < len(self):
@@ -254,8 +257,12 @@ def _map_shard(shard: Path, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]
         start, total = 8 + size, shard.stat().st_size
         code, dtype = _DTYPES[encoding.kind]
         width = (encoding.num_pitches,) if encoding.kind == "music" else ()
-        tensors = []
-        for key, key_code, key_dtype in (("values", code, dtype), ("offsets", "I64", np.dtype("<i8"))):
+        tensors: list[np.ndarray] = []
+        expected_types: dict[str, tuple[str, np.dtype[Any]]] = {
+            "values": (code, dtype),
+            "offsets": ("I64", np.dtype("<i8")),
+        }
+        for key, (key_code, key_dtype) in expected_types.items():
             shape = tuple(map(int, header[key]["shape"]))
             begin, end = map(int, header[key]["data_offsets"])
             expected = key_dtype.itemsize * int(np.prod(shape, dtype=np.int64))
