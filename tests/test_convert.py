@@ -105,7 +105,7 @@ def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.Cap
     facts = facts_of(book, capsys)
     assert (facts["pieces"], facts["steps"], facts["notes"]) == (2, 96, 9)
     info.command(str(book))
-    assert "pieces" in capsys.readouterr().out
+    assert "piece  steps" in capsys.readouterr().out
     (tmp_path / "a.txt").write_text("ab\nabc\n")
     facts = facts_of(tmp_path / "a.txt", capsys)
     assert facts == {"kind": "text", "characters": 7, "lines": 2, "longest_line": 3, "distinct_characters": 4}

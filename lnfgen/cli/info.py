@@ -39,12 +39,13 @@ def command(
     if as_json:
         console.result_json(facts)
         return
-    console.result_table(path, [(key.replace("_", " "), _shown(value)) for key, value in facts.items()])
+    rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
+    console.result_table("", [("path", path), *rows])  # as a title, Rich would fold a long path to the table's width
     if len(pieces) > 1:
         columns = list(dict.fromkeys(key for piece in pieces for key in piece if key != "kind"))
-        rows = [[number, *(_shown(piece.get(key)) for key in columns)] for number, piece in enumerate(pieces, start=1)]
+        table = [[number, *(_shown(piece.get(key)) for key in columns)] for number, piece in enumerate(pieces, start=1)]
         console.result("")
-        console.result_table("pieces", rows, ["piece", *(key.replace("_", " ") for key in columns)])
+        console.result_table("", table, ["piece", *(key.replace("_", " ") for key in columns)])
 
 
 def _file_facts(path: str, steps_per_quarter: int, drums: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:

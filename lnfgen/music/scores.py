@@ -44,8 +44,7 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # music21's remarks on a file's engraving
+        with _silence():
             parser = converter.Converter()
             parser.parseData(text, format=kind, forceSource=True)
         parsed = parser.stream
@@ -125,8 +124,7 @@ def musicxml_bytes(roll: PianoRoll) -> bytes:
         score.insert(0, staff)
     score.insert(0, layout.StaffGroup(staves, symbol="brace", barTogether=True))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _silence():
             content = bytes(GeneralObjectExporter(score).parse())
     except Exception as error:  # music21 has many ways to say that a duration has no notation
         reason = " ".join(str(error).split())[:120] or type(error).__name__
@@ -257,6 +255,14 @@ def _as_it_sounds(score: Any) -> Any:
         with contextlib.suppress(Exception):  # repeats that do not pair up, or parts without bars: played once
             score = score.expandRepeats()
     return score
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep music21's remarks, which come as warnings and on stderr, out of a command's output."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _score_text(content: bytes, kind: str, name: str) -> str:
