@@ -78,8 +78,8 @@ def command(
     )
     if by_name and options != Options():
         console.warn(f"{source[0]} is a fixed dataset: options that shape one have no effect on it")
-    with _Bar() as bar:
-        prepared = named.build(source[0], bar, download=download) if by_name else prepare(paths, options, bar)
+    with console.jobs() as progress:
+        prepared = named.build(source[0], progress, download=download) if by_name else prepare(paths, options, progress)
     prepared.write(out)
     if as_json:
         console.result_json(_flat(prepared, out))
@@ -88,32 +88,13 @@ def command(
         console.result(str(out))
 
 
-class _Bar:
-    """The data wing's progress calls as one bar after the other."""
-
-    def __enter__(self) -> "_Bar":
-        self._description = ""
-        self._context: Any = None
-        return self
-
-    def __call__(self, description: str, done: int, total: int) -> None:
-        if description != self._description:
-            self.__exit__()
-            self._context, self._description = console.live(description, total), description
-            self._live = self._context.__enter__()
-        self._live.update(done)
-
-    def __exit__(self, *_: object) -> None:
-        if self._context is not None:
-            self._context.__exit__(None, None, None)
-        self._context, self._description = None, ""
-
-
 def _default_out(source: str, paths: list[Path], by_name: bool) -> Path:
     from lnfgen.data.preprocess import source_name
 
-    name = source if by_name else source_name(paths[0])
-    # A source folder in the current one has that name already.
+    if by_name:
+        return Path(source)
+    name = source_name(paths[0])
+    # A source folder that lies in the current one has that name already.
     return Path(f"{name}-dataset" if Path(name).resolve() in [path.resolve() for path in paths] else name)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from lnfgen import formats
 from lnfgen.data import benchmarks
-from lnfgen.data.storage import SPLITS
+from lnfgen.data.storage import SPLITS, is_dataset
 from lnfgen.errors import DatasetError
 from lnfgen.music.rolltext import MARK
 
@@ -60,6 +60,8 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
     """
     files: list[SourceFile] = []
     for source in map(Path, sources):
+        if is_dataset(source):
+            raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
         if source.is_dir():
             # Of several folders the name counts too: it may be a split's, as in `preprocess train valid test`.
             prefix = f"{source.resolve().name}/" if len(sources) > 1 else ""

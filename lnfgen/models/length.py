@@ -1,5 +1,6 @@
 """p(T): how long a sequence is."""
 
+import math
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ class LengthModel(nn.Module):
         # The tail underflows beyond some 700 widths; there it is one exponential, from the nearest training length.
         log_ratio = -(lengths[:, None] - self.lengths).abs() / width
         log_normaliser = self._smooth(self.lengths, width).diagonal().log()
-        tail = torch.logsumexp(log_ratio + log_normaliser + weights.log(), -1) + torch.tensor(spread).log()
+        tail = torch.logsumexp(log_ratio + log_normaliser + weights.log(), -1) + math.log(spread)
         return torch.logaddexp(seen.log(), tail)
 
     def sample(self, generator: torch.Generator) -> int:

@@ -1,0 +1,200 @@
+"""The command line as a person and a shell meet it: pipes, exit codes, interruption, resumption."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import write_dataset
+
+SMALL = {
+    "model": {"hidden": 16, "embedding": 16, "latent": 4, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8},
+    "training": {"max_steps": 12, "batch_size": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a music and a text dataset, and a run of each."""
+    home = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    music = Encoding(kind="music", has_onsets=True)
+    rolls = [np.where(rng.random((12 + i, 88)) < 0.05, 3, 0).astype(np.uint8) for i in range(12)]
+    text = Encoding(kind="text", vocabulary=("\ufffd", " ", "a", "b"))
+    lines = [rng.integers(1, 4, 10 + i).astype(np.int32) for i in range(12)]
+    for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
+        splits = {"train": sequences[:8], "valid": sequences[8:10], "test": sequences[10:]}
+        write_dataset(home / name, name=name, encoding=encoding, splits=splits)
+    (home / "small.json").write_text(json.dumps(SMALL))
+    for name, model in (("rolls", "af-scf"), ("lines", "lstm")):
+        done = start(
+            home, "train", name, "--model", model, "--config", "small.json", "--seed", "1", "--out", f"run-{name}"
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout.decode() == f"run-{name}\n"
+    return home
+
+
+def start(folder: Path, *args: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "lnfgen", *map(str, args)]
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=170, **options)  # type:
+    ignore[call - overload]
+
+
+def fails(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 1) -> None:
+    """One clear line and no traceback, the documented exit code, nothing on stdout."""
+    error = done.stderr.decode()
+    assert done.returncode == code, error
+    assert done.stdout == b""
+    assert "Traceback" not in error
+    assert len([line for line in error.splitlines() if line.startswith("error: ")]) == 1, error
+    for word in words:
+        assert word in error
+
+
+def test_eval_prints_one_flat_object(home: Path) -> None:
+    done = start(home, "eval", "run-rolls", "--nll", "--samples", "3", "--json")
+    values = json.loads(done.stdout)
+    assert {"nll", "elbo", "reconstruction", "kl", "unit", "marginal_nll", "samples", "split"} <= values.keys()
+    assert {"sequences", "steps", "dropped"} <= values.keys()
+    assert values["unit"] == "nats_per_step"
+    assert values["nll"] <= values["elbo"]
+    assert values["sounding_nll"] <= values["nll"]
+    assert (values["samples"], values["split"], values["sequences"], values["steps"]) == (3, "test", 2, 45)
+    assert done.stderr.count(b"\x1b") == 0
+
+
+def test_the_baseline_is_exact(home: Path) -> None:
+    values = json.loads(start(home, "eval", "run-lines", "--nll", "--json").stdout)
+    assert values["nll"] == values["elbo"]
+    assert values["kl"] == 0
+    assert values["unit"] == "bits_per_char"
+    # Uniform over three symbols: neither the model nor the marginal does much better, or worse, than log2 3 and p(T).
+    assert values["marginal_nll"] == pytest.approx(np.log2(3), abs=0.5)
+
+
+def test_eval_scores_another_dataset(home: Path) -> None:
+    done = start(home, "eval", "run-lines", "lines", "--split", "valid", "--json")
+    assert json.loads(done.stdout)["split"] == "valid"
+    assert "nll" not in json.loads(done.stdout)
+    fails(start(home, "eval", "run-lines", "rolls"), "text")
+    fails(start(home, "eval", "run-lines", "--split", "tset"), "tset", "train")
+
+
+def test_same_seed_same_bytes_whatever_the_count(home: Path) -> None:
+    names = start(home, "sample", "run-rolls", "--out", "a.mid", "--count", "2", "--seed", "3", "--length", "16")
+    assert names.stdout.decode().split() == ["a-01.mid", "a-02.mid"]
+    start(home, "sample", "run-rolls", "--out", "b.mid", "--seed", "3", "--length", "16")
+    assert (home / "a-01.mid").read_bytes() == (home / "b.mid").read_bytes()
+    assert (home / "a-01.mid").read_bytes() != (home / "a-02.mid").read_bytes()
+
+
+def test_sample_pipes_into_info(home: Path) -> None:
+    midi = start(home, "sample", "run-rolls", "--out", "-", "--seed", "1", "--length", "16")
+    assert midi.stdout.startswith(b"MThd")
+    seen = start(home, "info", "-", "--json", input=midi.stdout)
+    assert json.loads(seen.stdout)["steps"] == 16
+    text = start(home, "sample", "run-lines", "--out", "-", "--seed", "1", "--length", "30", "-q")
+    assert re.fullmatch(r"[ ab\ufffd]{30}\n?", text.stdout.decode())
+    assert text.stderr == b""
+
+
+def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path) -> None:
+    fails(start(home, "sample", "run-lines", "--out", "song.mid"), ".mid", ".txt")
+    fails(start(home, "sample", "run-rolls", "--out", "song.doc"), ".doc", ".mid", ".musicxml")
+    assert not (home / "song.mid").exists()
+
+
+def test_wrong_usage_is_exit_code_2(home: Path) -> None:
+    done = start(home, "sample", "--length", "many")
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+
+
+def test_what_is_missing_is_said(home: Path, tmp_path: Path) -> None:
+    fails(start(tmp_path, "eval"), "lnfgen train")
+    fails(start(tmp_path, "sample", "nowhere"), "nowhere", "lnfgen train")
+    fails(start(tmp_path, "train", "choralles"), "choralles", "chorales")
+    (tmp_path / "bad.json").write_text('{"training": {"learning_rat": 1}}')
+    fails(start(tmp_path, "train", "--config", "bad.json"), "learning_rat", "learning_rate")
+    fails(start(tmp_path, "train", "--config", "absent.json"), "absent.json")
+    fails(start(home, "train", "rolls", "--out", "run-lines"), "not empty")
+    assert list(tmp_path.iterdir()) == [tmp_path / "bad.json"]
+
+
+def test_a_damaged_checkpoint_is_one_line(home: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "run"
+    broken.mkdir()
+    for file in (home / "run-lines").glob("*.*"):
+        content = file.read_bytes()
+        (broken / file.name).write_bytes(content[: len(content) // 2] if file.suffix == ".safetensors" else content)
+    fails(start(tmp_path, "sample", "run", "--out", "x.txt", "--seed", "1"), "model.safetensors", "damaged")
+    assert not (tmp_path / "x.txt").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write: /proc")
+def test_an_unwritable_place_is_one_line(home: Path) -> None:
+    fails(start(home, "sample", "run-lines", "--out", "/proc/x.txt", "--seed", "1"), "/proc/x.txt")
+    fails(start(home, "train", "lines", "--config", "small.json", "--out", "/proc/run"), "/proc/run")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+def test_a_full_disk_leaves_nothing_half_written(home: Path, tmp_path: Path) -> None:
+    limited = f"ulimit -f 0; exec {sys.executable} -m lnfgen sample {home / 'run-lines'} --out x.txt --seed 1 -q"
+    done = subprocess.run(["bash", "-c", limited], cwd=tmp_path, capture_output=True, timeout=100)
+    fails(done, "x.txt", "File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_colour_stays_off_in_a_pipe_and_under_no_color(home: Path) -> None:
+    done = start(home, "sample", "nowhere", env={**os.environ, "FORCE_COLOR": "", "NO_COLOR": "1"})
+    assert b"\x1b" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
+    long = {**SMALL, "training": {**SMALL["training"], "max_steps": 400}}
+    (home / "long.json").write_text(json.dumps(long))
+    command = [sys.executable, "-m", "lnfgen", "train", "rolls", "--config", "long.json", "--seed", "5"]
+    whole = subprocess.run([*command, "--out", "whole"], cwd=home, capture_output=True, timeout=120)
+    assert whole.returncode == 0, whole.stderr.decode()
+
+    process = subprocess.Popen([*command, "--out", "cut"], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 100
+    while not (home / "cut" / "last" / "progress.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr.decode()
+    assert stdout == b""
+    assert b"--resume" in stderr
+    assert json.loads((home / "cut" / "last" / "progress.json").read_text())["step"] < 400
+
+    resumed = start(home, "train", "--resume", "--out", "cut")
+    assert resumed.returncode == 0, resumed.stderr.decode()
+    for name in ("model.safetensors", "last/weights.safetensors", "last/optimizer.safetensors"):
+        assert (home / "cut" / name).read_bytes() == (home / "whole" / name).read_bytes(), name
+    lines = [(home / run / "metrics.jsonl").read_text().splitlines() for run in ("whole", "cut")]
+    steps = [[json.loads(line)["step"] for line in of_run] for of_run in lines]
+    assert steps[0] == steps[1]
+
+
+def test_python_has_the_same_verbs(home: Path) -> None:
+    import lnfgen
+
+    model = lnfgen.load(home / "run-rolls")
+    pieces = model.sample(count=2, length=16, seed=3)
+    assert all(isinstance(piece, lnfgen.PianoRoll) for piece in pieces)
+    lnfgen.write(home / "c.mid", pieces[0])
+    assert (home / "c.mid").read_bytes() == (home / "a-01.mid").read_bytes() if (home / "a-01.mid").exists() else True
+    score = model.nll(lnfgen.read(home / "c.mid"), samples=2)
+    assert np.isfinite(score.nll)
+    assert score.steps == 16
