@@ -50,8 +50,8 @@ class Symbols:
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """Invert the cumulative distribution at `uniform` `[..., 1]`: logits `[..., V]` -> `[...]`."""
         cumulative = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), -1).cumsum(-1)
-        # Scaled by its end, which rounding may leave below 1: no draw falls off it.
-        return torch.searchsorted(cumulative, uniform * cumulative[..., -1:])[..., 0].clamp(max=self.num_symbols - 1)
+        # A target above 0 and up to the end, which rounding may leave below 1: what is impossible is never drawn.
+        return torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,360 @@
+"""Whole models at toy sizes: what they may see, what padding may change, and that probabilities sum to 1."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
+from lnfgen.nn.masking import length_mask
+
+pytestmark = pytest.mark.contract
+
+SIZES = ModelConfig(
+    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=2, embedding=5, positions=4, dropout=0.3
+)
+LENGTHS = torch.tensor([5, 2, 4])
+OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
+
+
+def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
+    """Weights large enough to see every path: some layers start small."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+def toy(name: str, observation: Observation, **changes: object) -> SequenceModel:
+    torch.manual_seed(0)
+    config = dataclasses.replace(SIZES, **{**NAMED_MODELS[name], **changes})  # type: ignore[arg-type]
+    model = build_model(config, observation, LengthModel.fit(LENGTHS))
+    randomise(model)
+    return model.eval()
+
+
+def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(observation, Symbols):
+        return torch.randint(observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32)
+    values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
+    return values[torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)]
+
+
+def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:
+    return model.noise(samples, batch, steps, torch.Generator().manual_seed(seed))
+
+
+def as_double(noise: Tensor | None) -> Tensor | None:
+    return None if noise is None else noise.double()
+
+
+@pytest.fixture(params=sorted(NAMED_MODELS))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(params=sorted(OBSERVATIONS))
+def observation(request):
+    return OBSERVATIONS[request.param]
+
+
+@pytest.fixture
+def model(name, observation):
+    return toy(name, observation)
+
+
+# Padding. -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_content_of_padding_changes_no_bit(model, observation):
+    x, other = random_x(observation, 3, 5, seed=1), random_x(observation, 3, 5, seed=2)
+    noise = noise_like(model, 2, 3, 5)
+    mask = length_mask(LENGTHS, 5)
+    changed = torch.where(mask if x.dim() == 2 else mask[..., None], x, other)
+    assert not torch.equal(changed, x)
+    changed_noise = noise
+    if noise is not None:
+        changed_noise = torch.where(mask[..., None], noise, 1e3 * torch.ones_like(noise))
+    for found, expected in zip(model(changed, LENGTHS, changed_noise), model(x, LENGTHS, noise), strict=True):
+        assert (found is None and expected is None) or torch.equal(found, expected)
+
+
+def test_padding_gets_no_gradient_from_a_value_that_is_not_finite(model, observation):
+    """`where`, not a product: noise that overflows in the padding leaves losses and weights' gradients alone."""
+    if model.exact:
+        pytest.skip("no noise")
+    x, noise = random_x(observation, 3, 5), noise_like(model, 1, 3, 5)
+    noise[:, 1, 3:] = 1e30
+    terms = model(x, LENGTHS, noise)
+    (terms.reconstruction - terms.kl).sum().backward()
+    assert torch.isfinite(terms.kl).all()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_padding_length_batch_and_folding_change_round_off_alone(model, observation, dtype, tolerance):
+    model = model.to(dtype)
+    samples = 3
+    x = random_x(observation, 3, 5)
+    noise = noise_like(model, samples, 3, 5)
+    noise = None if noise is None else noise.to(dtype)
+    together = model(x, LENGTHS, noise)
+
+    def close(found: Tensor, expected: Tensor) -> None:
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+    for b, length in enumerate(LENGTHS.tolist()):
+        for k in range(1 if model.exact else samples):
+            for padding in (0, 4):
+                alone = torch.zeros(1, length + padding, *x.shape[2:], dtype=x.dtype)
+                alone[0, :length] = x[b, :length]
+                own = None
+                if noise is not None:
+                    own = torch.nn.functional.pad(noise[k : k + 1, b : b + 1, :length], (0, 0, 0, padding))
+                terms = model(alone, torch.tensor([length]), own)
+                close(terms.reconstruction[0, 0], together.reconstruction[k, b])
+                close(terms.kl[0, 0], together.kl[k, b])
+                if together.sounding is not None:
+                    close(terms.sounding[0, 0], together.sounding[k, b])
+    reordered = torch.tensor([2, 0, 1])
+    other = model(x[reordered], LENGTHS[reordered], None if noise is None else noise[:, reordered])
+    close(other.reconstruction, together.reconstruction[:, reordered])
+    close(other.kl, together.kl[:, reordered])
+
+
+# What each part may see. ----------------------------------------------------------------------------------------------
+
+
+def test_baseline_predicts_each_step_from_earlier_ones(observation):
+    model = toy("lstm", observation)
+    captured: list[Tensor] = []
+    model.emission.register_forward_hook(lambda module, args, output: captured.append(output.detach()))
+    full = torch.tensor([5])
+    x = random_x(observation, 1, 5)
+    model(x, full, None)
+    for t in range(5):
+        changed = x.clone()
+        changed[:, t] = (x[:, t] + 1) % 4 if x.dim() == 2 else x[:, t] ^ 1
+        model(changed, full, None)
+        assert torch.equal(captured[-1][:, : t + 1], captured[0][:, : t + 1])
+        assert t == 4 or (captured[-1][:, t + 1 :] != captured[0][:, t + 1 :]).any(-1).all()
+
+
+def test_emission_sees_the_whole_latent_its_own_step_outside_the_recurrence():
+    emission = toy("af-scf", Symbols(4)).emission
+    z, positions = torch.randn(1, 5, 3), torch.randn(1, 5, 4)
+    full = torch.tensor([5])
+    recurrent = torch.autograd.functional.jacobian(lambda v: emission.lstm(torch.cat([v, positions], -1), full)[0], z)
+    whole = torch.autograd.functional.jacobian(lambda v: emission(v, full, positions)[0], z)
+    for t, s in itertools.product(range(5), repeat=2):
+        assert bool((recurrent[t, :, 0, s] != 0).any()) == (s != t)
+        assert (whole[t, :, 0, s] != 0).any()
+
+
+def test_posterior_sees_the_whole_sequence_and_starts_sharp():
+    torch.manual_seed(0)
+    config = dataclasses.replace(SIZES, dropout=0.0)
+    posterior = build_model(config, Symbols(4), LengthModel.fit(LENGTHS)).posterior.eval()
+    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, 4)
+    before = posterior(x, full, positions)
+    assert float((before.log_variance.detach() - INITIAL_LOG_VARIANCE).abs().mean()) < 1.5
+    for t in range(5):
+        changed = x.clone()
+        changed[:, t] = (x[:, t] + 1) % 4
+        assert (posterior(changed, full, positions).mean != before.mean).any(-1).all()
+
+
+def test_gradients_reach_every_parameter(model, observation):
+    x, noise = random_x(observation, 3, 5), noise_like(model, 2, 3, 5)
+    terms = model(x, LENGTHS, noise)
+    (terms.reconstruction.sin() - terms.kl.sin()).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert (parameter.grad != 0).any(), name
+
+
+def test_terms_are_what_they_say(observation):
+    """Recomputed with torch.distributions, step by step, from the model's own parts."""
+    model = toy("af-scf", observation).double()
+    x, noise = random_x(observation, 1, 4), as_double(noise_like(model, 1, 1, 4))
+    full = torch.tensor([4])
+    terms = model(x, full, noise)
+    positions = model.positions(full, 4)
+    mean, log_variance = model.posterior(x, full, positions)
+    q = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
+    z = mean + q.stddev * noise[0]
+    eps, ladj = model.prior.inverse(z, positions)
+    log_p = torch.distributions.Normal(0, 1).log_prob(eps).sum() + ladj.sum()
+    torch.testing.assert_close(terms.kl[0, 0], q.log_prob(z).sum() - log_p)
+    logits = model.emission(z, full, positions)
+    if isinstance(observation, Symbols):
+        expected = torch.distributions.Categorical(logits=logits).log_prob(x).sum()
+        assert terms.sounding is None
+    else:
+        sounding = torch.distributions.Bernoulli(logits=logits[..., :3]).log_prob((x & 1).double())
+        expected = sounding.sum()
+        if observation.has_onsets:
+            onsets = torch.distributions.Bernoulli(logits=logits[..., 3:]).log_prob((x >> 1).double())
+            expected = expected + onsets[(x & 1).bool()].sum()
+        torch.testing.assert_close(terms.sounding[0, 0], sounding.sum())
+    torch.testing.assert_close(terms.reconstruction[0, 0], expected)
+
+
+def test_log_variance_is_bounded():
+    posterior = toy("af-scf", Symbols(4)).posterior
+    with torch.no_grad():
+        posterior.head.weight.mul_(1e6)
+    gaussian = posterior(random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, 4))
+    z = Gaussian(torch.zeros_like(gaussian.mean), gaussian.log_variance).sample(torch.ones(1, 1, 5, 3))
+    assert torch.isfinite(z).all()
+    assert (z > 0).all()
+
+
+# Probabilities are probabilities. -------------------------------------------------------------------------------------
+
+
+def every_sequence(observation: Observation, steps: int) -> Tensor:
+    if isinstance(observation, Symbols):
+        return torch.tensor(list(itertools.product(range(observation.num_symbols), repeat=steps)))
+    values = (0, 1, 3) if observation.has_onsets else (0, 1)
+    flat = list(itertools.product(values, repeat=steps * observation.num_pitches))
+    return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, observation.num_pitches))
+
+
+@pytest.mark.parametrize("onsets", [False, True])
+def test_probabilities_of_all_frames_sum_to_one(onsets):
+    frames = Frames(2, onsets)
+    x = every_sequence(frames, 1)
+    assert len(x) == (9 if onsets else 4)
+    logits = torch.randn(1, 1, frames.num_logits, dtype=torch.float64).expand(len(x), -1, -1)
+    assert float(frames.log_prob(logits, x).exp().sum()) == pytest.approx(1, abs=1e-12)
+    # The sounding part alone is a distribution over which keys sound.
+    silent_or_held = x[(x != 3).all(-1).all(-1)]
+    alone = frames.sounding_log_prob(logits[: len(silent_or_held)], silent_or_held)
+    assert float(alone.exp().sum()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(("toy_observation", "steps"), [(Symbols(3), 3), (Frames(2, False), 2), (Frames(2, True), 2)])
+@torch.no_grad()
+def test_baseline_probabilities_of_all_sequences_sum_to_one(toy_observation, steps):
+    model = toy("lstm", toy_observation).double()
+    x = every_sequence(toy_observation, steps)
+    terms = model(x, torch.full((len(x),), steps), None)
+    assert float(terms.reconstruction.exp().sum()) == pytest.approx(1, abs=1e-12)
+    assert (terms.kl == 0).all()
+
+
+@pytest.mark.parametrize(("toy_observation", "steps"), [(Symbols(3), 3), (Frames(2, True), 1)])
+@pytest.mark.parametrize("time", ["af", "none"])
+@torch.no_grad()
+def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, steps, time):
+    """By importance sampling, whose weights vary little where the posterior is near the true one, and wider.
+
+    Here the emission says little: the true one is near the prior, itself near N(0, 1); the posterior is made N(0, 1.3).
+    """
+    model = toy("af-scf", toy_observation, latent=2, time=time).double()
+    randomise(model.prior, scale=0.15)
+    model.posterior.head.weight.mul_(0.1)
+    wide = 2 * math.log(1.3) - INITIAL_LOG_VARIANCE
+    model.posterior.head.bias.copy_(torch.tensor([0.0, 0.0, wide, wide]))
+    x = every_sequence(toy_observation, steps)
+    samples = 4000
+    noise = as_double(noise_like(model, samples, len(x), steps))
+    terms = model(x, torch.full((len(x),), steps), noise)
+    weights = (terms.reconstruction - terms.kl).exp()  # [K, all x], each of mean p(x | T)
+    total = float(weights.mean(0).sum())
+    error = float((weights.var(0) / samples).sum().sqrt())
+    assert error < 0.02
+    assert abs(total - 1) < 4 * error
+    # And they are not all alike, which would sum to 1 for a model that ignores x.
+    assert float(weights.mean(0).max() / weights.mean(0).min()) > 1.2
+
+
+# Sampling. ------------------------------------------------------------------------------------------------------------
+
+
+def test_symbols_are_drawn_as_often_as_they_are_likely():
+    symbols, logits = Symbols(4), torch.tensor([0.3, -1.0, 2.0, -30.0])
+    uniform = symbols.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
+    for temperature in (1.0, 2.0, 0.5):
+        drawn = symbols.sample(logits.expand(20_000, -1), uniform, temperature)
+        expected = torch.softmax(logits / temperature, -1)
+        found = torch.bincount(drawn, minlength=4) / 20_000
+        assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9).all()
+    assert (symbols.sample(logits.expand(20_000, -1), uniform, 0.0) == 2).all()
+
+
+@pytest.mark.parametrize("draw", [0.0, 1 - 2**-24])
+def test_symbols_without_probability_are_never_drawn(draw):
+    logits = torch.tensor([[-1e9, 0.3, 0.1, -1e9], [-1e9, -1e9, 5.0, -1e9]])
+    drawn = Symbols(4).sample(logits, torch.full((2, 1), draw), 1.0)
+    assert set(drawn.tolist()) <= {1, 2}
+    assert (Symbols(4).sample(logits, torch.full((2, 1), draw), 0.0) == torch.tensor([1, 2])).all()
+
+
+@pytest.mark.parametrize("onsets", [False, True])
+def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
+    frames = Frames(2, onsets)
+    logits = torch.tensor([0.3, -1.0, 0.7, -0.2][: frames.num_logits])
+    uniform = frames.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
+    drawn = frames.sample(logits.expand(20_000, -1), uniform, 1.0)
+    assert drawn.dtype == torch.uint8
+    for frame in every_sequence(frames, 1)[:, 0]:
+        expected = float(frames.log_prob(logits[None, None], frame[None, None]).exp())
+        found = float((drawn == frame).all(-1).double().mean())
+        assert abs(found - expected) <= 4 * math.sqrt(expected * (1 - expected) / 20_000)
+    mode = frames.sample(logits.expand(100, -1), uniform[:100], 0.0)
+    assert (mode == torch.tensor([3 if onsets else 1, 0])).all()
+
+
+def test_sampling_then_scoring_is_finite(model, observation):
+    for steps in (1, 6):
+        x = model.sample(steps, torch.Generator().manual_seed(steps), 1.0)
+        assert x.shape[0] == steps
+        encoded = x.numpy()
+        if isinstance(observation, Symbols):
+            assert x.shape == (steps,)
+            assert 0 <= encoded.min() <= encoded.max() < 4
+        else:
+            assert x.shape == (steps, 3)
+            assert set(encoded.flatten().tolist()) <= ({0, 1, 3} if observation.has_onsets else {0, 1})
+        terms = model(x[None], torch.tensor([steps]), noise_like(model, 2, 1, steps))
+        assert torch.isfinite(terms.reconstruction).all()
+        assert torch.isfinite(terms.kl).all()
+
+
+def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
+    def draw(seed: int, temperature: float) -> Tensor:
+        return model.sample(12, torch.Generator().manual_seed(seed), temperature)
+
+    assert torch.equal(draw(1, 1.0), draw(1, 1.0))
+    assert not torch.equal(draw(1, 1.0), draw(2, 1.0))
+    assert torch.equal(draw(1, 0.0), draw(2, 0.0))
+
+
+@torch.no_grad()
+def test_baseline_samples_follow_its_own_probabilities():
+    """The loop that draws and the parallel pass that scores are the same distribution."""
+    symbols = Symbols(3)
+    model = toy("lstm", symbols)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([model.sample(2, generator, 1.0) for _ in range(1500)])
+    x = every_sequence(symbols, 2)
+    expected = model(x, torch.full((9,), 2), None).reconstruction[0].exp()
+    found = (draws[:, None] == x).all(-1).double().mean(0)
+    assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 1500).sqrt()).all()
+
+
+def test_temperature_scales_the_noise_of_the_prior():
+    model = toy("af-scf", Symbols(4))
+    seen: list[Tensor] = []
+    model.prior.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    for temperature in (1.0, 0.5):
+        model.sample(4, torch.Generator().manual_seed(0), temperature)
+    torch.testing.assert_close(seen[1], 0.5 * seen[0])
