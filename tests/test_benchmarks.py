@@ -1,0 +1,124 @@
+"""The benchmark sets: all their forms read alike, and a hostile pickle runs nothing."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.data.benchmarks import read_benchmark
+from lnfgen.data.preprocess import Options, preprocess
+from lnfgen.errors import UnreadableFileError
+
+SETS = {
+    ("jsb_chorales.pickle", "jsb_chorales-original.pickle", "JSB_Chorales.mat"): (229, 76, 77, 160),
+    ("nottingham.pickle", "Nottingham.mat"): (694, 173, 170, 1793),
+    ("piano_midi.pickle", "Piano_midi.mat"): (87, 12, 25, 3857),
+}
+
+
+@pytest.mark.parametrize("names", SETS)
+def test_forms_of_a_set_give_the_same_shards(names: tuple[str, ...], tmp_path: Path, shared_data) -> None:
+    train, valid, test, longest = SETS[names]
+    datasets = [preprocess([shared_data(f"polyphonic/{name}")], tmp_path / name, Options()) for name in names]
+    for dataset in datasets:
+        assert [len(dataset.split(split)) for split in ("train", "valid", "test")] == [train, valid, test]
+        assert max(int(dataset.split(split).lengths.max()) for split in ("train", "valid", "test")) == longest
+        assert not dataset.encoding.has_onsets
+        assert dataset.fingerprint == datasets[0].fingerprint
+        for shard in ("train.safetensors", "valid.safetensors", "test.safetensors"):
+            assert (dataset.path / shard).read_bytes() == (datasets[0].path / shard).read_bytes()
+
+
+def test_the_marginal_of_the_chorales_is_the_published_floor(tmp_path: Path, shared_data) -> None:
+    pieces = read_benchmark(shared_data("polyphonic/jsb_chorales.pickle"))
+    train = np.concatenate([roll.sounding for roll in pieces["train"]])
+    test = np.concatenate([roll.sounding for roll in pieces["test"]])
+    probability = (train.sum(0) + 0.5) / (len(train) + 1)
+    nll = -np.where(test, np.log(probability), np.log1p(-probability)).sum()
+    assert nll / len(test) == pytest.approx(11.06, abs=0.005)
+    assert nll / (len(test) + len(pieces["test"])) == pytest.approx(10.88, abs=0.005)
+
+
+def write(path: Path, value: object, protocol: int = 2) -> Path:
+    path.write_bytes(pickle.dumps(value, protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_numpy_numbers_and_arrays(tmp_path: Path, protocol: int) -> None:
+    piece = [(np.int64(60), np.uint8(64)), (), (np.int32(108),)]
+    value = {"train": [piece], "valid": [], "test": [np.array([[21, 60], [60, 62]], dtype=">i2")]}
+    pieces = read_benchmark(write(tmp_path / "set.pickle", value, protocol))
+    assert pieces["train"][0].notes() == [(0, 1, 60), (0, 1, 64), (2, 1, 108)]
+    assert pieces["test"][0].notes() == [(0, 1, 21), (0, 2, 60), (1, 1, 62)]
+
+
+class Hostile:
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> object:
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_a_pickle_that_names_another_global_runs_nothing(tmp_path: Path, protocol: int) -> None:
+    for call, named in (
+        (Hostile(os.system, f"touch {tmp_path / 'run'}"), r"system"),
+        (Hostile(eval, f"open({str(tmp_path / 'run')!r}, 'w')"), r"eval"),
+        (Hostile(np.load, "x"), r"load"),
+        (Hostile(getattr, {}, "clear"), r"getattr"),
+    ):
+        with pytest.raises(UnreadableFileError, match=named) as caught:
+            read_benchmark(write(tmp_path / "set.pickle", {"train": [call]}, protocol))
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+TRICKS = {
+    "object scalar": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O8'\nI0\nI1\ntRS'abcdefgh'\ntR.",
+    "structured dtype": b"cnumpy\ndtype\n(S'i4,i4'\ntR.",
+    "object array of bytes": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    b"(I1\n(I1\ntcnumpy\ndtype\n(S'O8'\ntRI00\nS'abcdefgh'\ntb.",
+    "array longer than its bytes": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    b"(I1\n(I1000000\ntcnumpy\ndtype\n(S'i8'\ntRI00\nS'abcdefgh'\ntb.",
+    "ndarray called": b"cnumpy\nndarray\n((I9\ntS'i8'\ntR.",
+    "a global changed": b"cnumpy\ndtype\n}S'code'\nS'O'\nsb.",
+    "codec": b"c_codecs\nencode\n(S'abc'\nS'rot13'\ntR.",
+    "extension": b"\x82\x01.",
+    "persistent": b"Pname\n.",
+    "cut": b"\x80\x02}q\x00X\x05",
+    "no pickle": b"hello, world",
+    "empty": b"",
+    "list": pickle.dumps([1, 2]),
+    "no splits": pickle.dumps({"train": [[(60,)]]}),
+    "fractions": pickle.dumps({"train": [[(60.5,)]], "valid": [], "test": []}),
+    "truths": pickle.dumps({"train": [[(True,)]], "valid": [], "test": []}),
+    "out of range": pickle.dumps({"train": [[(109,)]], "valid": [], "test": []}),
+    "huge": pickle.dumps({"train": [[(10**30,)]], "valid": [], "test": []}),
+    "frames that are numbers": pickle.dumps({"train": [[60, 61]], "valid": [], "test": []}),
+    "an empty piece": pickle.dumps({"train": [[]], "valid": [], "test": []}),
+}
+
+
+@pytest.mark.parametrize("content", TRICKS.values(), ids=TRICKS.keys())
+def test_tricks_and_damage_are_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "set.pickle"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError, match=r"set\.pickle") as caught:
+        read_benchmark(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_mat_damage(tmp_path: Path) -> None:
+    import scipy.io
+
+    path = tmp_path / "set.mat"
+    scipy.io.savemat(path, {"traindata": np.zeros((3, 88))})
+    whole = path.read_bytes()
+    for content in (whole, whole[: len(whole) // 2], b"hello" * 100, b""):
+        path.write_bytes(content)
+        with pytest.raises(UnreadableFileError, match=r"set\.mat"):
+            read_benchmark(path)

@@ -1,0 +1,115 @@
+"""Named datasets: what music21 carries, and the benchmark sets by way of a mirror."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.data import chorales, named
+from lnfgen.data.download import is_fetched
+from lnfgen.data.resolve import resolve
+from lnfgen.data.storage import open_dataset
+from lnfgen.errors import DatasetError
+from lnfgen.music.pianoroll import PianoRoll
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_unknown_names_are_told_the_close_ones() -> None:
+    with pytest.raises(DatasetError, match="did you mean chorales"):
+        resolve("choral")
+    with pytest.raises(DatasetError, match=", ".join(named.NAMED)):
+        resolve("qqq")
+
+
+def test_chorale_names_are_many_and_split_by_name_alone() -> None:
+    names = chorales.chorale_names()
+    assert len(names) == len(set(names)) >= 340
+    splits = Counter(map(named.split_by_hash, names))
+    assert splits["train"] > 0.75 * len(names)
+    assert min(splits["valid"], splits["test"]) > 0.05 * len(names)
+    assert named.split_by_hash("bach/bwv269") == "train"
+
+
+def test_a_chorale_has_four_voices_struck_and_held() -> None:
+    roll = chorales.read_chorale("bach/bwv66.6")
+    assert isinstance(roll, PianoRoll)
+    assert roll.onsets is not None
+    assert roll.steps_per_quarter == 2
+    assert roll.num_steps == 72
+    assert Counter(roll.sounding.sum(1).tolist()).most_common(1)[0][0] == 4
+    assert set(np.nonzero(roll.sounding[0])[0] + 21) == {73, 64, 57}  # c#5, e4, and a3 in both tenor and bass
+
+
+def test_what_cannot_be_read_is_a_line() -> None:
+    assert isinstance(chorales.read_chorale("bach/none"), str)
+
+
+@pytest.mark.slow
+def test_chorales() -> None:
+    dataset = resolve()
+    assert dataset.name == "chorales"
+    assert dataset.manifest["skipped"] == []
+    assert dataset.encoding.has_onsets
+    assert len(dataset.split("train")) > 350
+    assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= named.MAX_CHORALE
+    assert resolve("chorales").path == dataset.path
+
+
+def test_folk_abc() -> None:
+    dataset = resolve("folk-abc")
+    splits = [dataset.split(name) for name in ("train", "valid", "test")]
+    assert sum(map(len, splits)) > 2000
+    assert max(split.lengths.max() for split in splits) <= 640
+    tune = dataset.encoding.decode(splits[0][0])
+    assert isinstance(tune, str)
+    assert tune.startswith("X:")
+    assert "\nK:" in tune
+    assert resolve("folk-abc").path == dataset.path
+
+
+def test_benchmark_sets_say_how_to_get_them(cache: Path) -> None:
+    with pytest.raises(DatasetError, match=r"lnfgen preprocess nottingham --download.*Nottingham\.mat"):
+        resolve("nottingham")
+
+
+def test_a_file_put_there_by_hand_is_found(cache: Path, shared_data) -> None:
+    folder = cache / "downloads" / "jsb_chorales"
+    folder.mkdir(parents=True)
+    (folder / "JSB_Chorales.mat").write_bytes(shared_data("polyphonic/JSB_Chorales.mat").read_bytes())
+    dataset = resolve("jsb_chorales")
+    assert [len(dataset.split(name)) for name in ("train", "valid", "test")] == [229, 76, 77]
+    (folder / "JSB_Chorales.mat").write_bytes(b"something else")
+    assert not named.is_downloaded(named.NAMED["jsb_chorales"])
+
+
+def test_hashes_are_those_of_the_files(shared_data) -> None:
+    for name, place in (("nottingham", "polyphonic"), ("piano_midi", "polyphonic"), ("jsb_chorales", "polyphonic")):
+        for file in named.NAMED[name].files:
+            assert is_fetched(shared_data(f"{place}/{file.local}"), file.size, file.sha256)
+    for file in named.NAMED["ptb"].files:
+        assert is_fetched(shared_data(f"ptb/ptb.{file.local}"), file.size, file.sha256)
+
+
+def test_download_from_a_mirror(lnfgen, cache: Path, tmp_path: Path, shared_data, monkeypatch) -> None:
+    mirror = tmp_path / "mirror" / "TCN" / "word_cnn" / "data" / "penn"
+    mirror.mkdir(parents=True)
+    for split in ("train", "valid", "test"):
+        (mirror / f"{split}.txt").symlink_to(shared_data(f"ptb/ptb.{split}.txt"))
+    monkeypatch.setenv("LNFGEN_MIRROR", (tmp_path / "mirror").as_uri())
+    done = lnfgen("preprocess", "ptb", "--download", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["train_sequences"] == 41740
+    assert open_dataset(tmp_path / "ptb").name == "ptb"
+
+
+def test_datasets_command(lnfgen) -> None:
+    listed = json.loads(lnfgen("datasets", "--json").stdout)["datasets"]
+    assert [entry["name"] for entry in listed] == list(named.NAMED)
+    assert all(entry["citation"] and entry["licence"] and entry["size"] for entry in listed)

@@ -1,0 +1,280 @@
+"""Files and folders to datasets: kinds, splits, cuts, what is skipped and why."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen import formats
+from lnfgen.data.gather import SourceFile
+from lnfgen.data.parallel import in_parallel
+from lnfgen.data.preprocess import Options, preprocess, split_units
+from lnfgen.data.resolve import resolve
+from lnfgen.data.storage import open_dataset
+from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
+from lnfgen.music.pianoroll import PianoRoll
+
+
+def tune(seed: int, steps: int = 64) -> PianoRoll:
+    rng = np.random.default_rng(seed)
+    notes = [(start, 4, int(rng.integers(50, 80))) for start in range(0, steps, 4)]
+    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=96.0)
+
+
+def folder_of_tunes(folder: Path, count: int, steps: int = 64) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        formats.write(folder / f"tune{number:02}.mid", tune(number, steps))
+    return folder
+
+
+def test_own_folder(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 29, steps=100)
+    dataset = preprocess([source], tmp_path / "d", Options(max_length=30))
+    assert dataset.name == "mine"
+    assert dataset.encoding.has_onsets
+    assert dataset.encoding.time_signature == (3, 4)
+    assert dataset.encoding.tempo_bpm == pytest.approx(96.0)
+    lengths = np.concatenate([dataset.split(name).lengths for name in ("train", "valid", "test")])
+    assert set(lengths) == {24, 28}  # two bars of 12, and the end, which needs no bar line
+    assert lengths.sum() == 2900
+    assert len(dataset.manifest["sources"]) == 29
+
+
+def test_whole_pieces_go_to_one_split(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 10)
+    dataset = preprocess([source], tmp_path / "d", Options(max_length=12))
+    pieces = {number: tune(number).sounding for number in range(10)}
+    seen: dict[int, str] = {}
+    for name in ("train", "valid", "test"):
+        split = dataset.split(name)
+        for index in range(len(split)):
+            for number, sounding in pieces.items():
+                if split.lengths[index] == 12 and np.array_equal(split[index] & 1, sounding[:12]):
+                    seen[number] = name
+    assert sorted(seen) == list(range(10))
+    assert [list(seen.values()).count(name) for name in ("train", "valid", "test")] == [8, 1, 1]
+
+
+def test_same_inputs_same_dataset(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 20)  # enough for several processes
+    first = preprocess([source], tmp_path / "a", Options(seed=3))
+    second = preprocess([source], tmp_path / "b", Options(seed=3))
+    assert (first.path / "dataset.json").read_bytes() == (second.path / "dataset.json").read_bytes()
+    assert preprocess([source], tmp_path / "c", Options(seed=4)).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("count", range(1, 31))
+def test_split_units(count: int) -> None:
+    splits = split_units(count, (0.8, 0.1, 0.1), seed=0)
+    assert sorted(index for indices in splits.values() for index in indices) == list(range(count))
+    assert splits["train"]
+    if count >= 3:
+        assert all(splits.values())
+    assert not split_units(count, (1.0, 0.0, 0.0), seed=0)["test"]
+
+
+def test_too_small_a_folder_says_which_split_is_empty(tmp_path: Path) -> None:
+    dataset = preprocess([folder_of_tunes(tmp_path / "mine", 1)], tmp_path / "d")
+    assert len(dataset.split("train")) == 1
+    assert "the split valid is empty" in dataset.manifest["preprocessing"]["remarks"]
+    with pytest.raises(DatasetError, match="is empty"):
+        dataset.split("valid")
+
+
+def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 4)
+    (source / "empty.mid").touch()
+    (source / "text.mid").write_text("hello")
+    (source / "half.mid").write_bytes((source / "tune00.mid").read_bytes()[:40])
+    formats.write(source / "silent.npz", PianoRoll(np.zeros((8, 88), np.bool_), None))
+    formats.write(source / "other-grid.npz", PianoRoll(np.ones((8, 88), np.bool_), None, steps_per_quarter=3))
+    (source / "readme.doc").write_text("not music at all")
+    dataset = preprocess([source], tmp_path / "d")
+    skipped = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
+    assert {"empty.mid", "text.mid", "silent.npz", "other-grid.npz"} <= set(skipped)
+    assert "no notes" in skipped["silent.npz"]
+    assert "steps per quarter" in skipped["other-grid.npz"]
+    assert not {"empty.mid", "text.mid"} & {item["path"] for item in dataset.manifest["sources"]}
+    with pytest.raises(UnreadableFileError, match=r"empty\.mid"):
+        preprocess([source], tmp_path / "s", Options(strict=True))
+    assert not (tmp_path / "s").exists()
+
+
+def test_nothing_readable(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(DatasetError, match="nothing"):
+        preprocess([tmp_path / "mine"], tmp_path / "d")
+    (tmp_path / "mine" / "a.mid").touch()
+    with pytest.raises(DatasetError, match="none of the 1 files"):
+        preprocess([tmp_path / "mine"], tmp_path / "d")
+    with pytest.raises(DatasetError, match="does not exist"):
+        preprocess([tmp_path / "nowhere"], tmp_path / "d")
+    (tmp_path / "a.doc").write_text("x")
+    with pytest.raises(DatasetError, match="--as text"):
+        preprocess([tmp_path / "a.doc"], tmp_path / "d")
+    assert len(preprocess([tmp_path / "a.doc"], tmp_path / "d", Options(kind="text")).split("train")) == 1
+    with pytest.raises(DatasetError, match="dataset already"):
+        preprocess([tmp_path / "d"], tmp_path / "e")
+    with pytest.raises(OutputError, match="not empty"):
+        preprocess([tmp_path / "a.doc"], tmp_path / "mine", Options(kind="text"))
+
+
+def test_music_and_text_together_ask_for_as(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 3)
+    (source / "words.txt").write_text("some\nwords\nhere\n")
+    with pytest.raises(DatasetError, match="--as music or --as text"):
+        preprocess([source], tmp_path / "d")
+    music = preprocess([source], tmp_path / "m", Options(kind="music"))
+    assert [skip["path"] for skip in music.manifest["skipped"]] == ["words.txt"]
+    text = preprocess([source], tmp_path / "t", Options(kind="text"))
+    assert text.encoding.kind == "text"
+    assert [len(text.split(name)) for name in ("train", "valid", "test")] == [1, 1, 1]
+
+
+def test_rolls_as_text_files_are_music(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    formats.write(tmp_path / "mine" / "roll.txt", tune(0))
+    assert preprocess([tmp_path / "mine"], tmp_path / "d").encoding.kind == "music"
+
+
+@pytest.mark.parametrize(
+    ("label", "split"),
+    [
+        ("ptb.train.txt", "train"),
+        ("train.txt", "train"),
+        ("dev.txt", "valid"),
+        ("val_2.txt", "valid"),
+        ("valid/song.mid", "valid"),
+        ("set/test/deep/song.mid", "test"),
+        ("Test-Set.txt", "test"),
+        ("trainspotting.txt", None),
+        ("contest.txt", None),
+        ("song.mid", None),
+    ],
+)
+def test_splits_by_name(label: str, split: str | None) -> None:
+    assert SourceFile(Path(label), label).split == split
+
+
+def test_given_splits(tmp_path: Path) -> None:
+    for split, words in (("train", "abc\nbca\n"), ("valid", "abx\n"), ("test", "cba\n")):
+        (tmp_path / "mine" / split).mkdir(parents=True)
+        (tmp_path / "mine" / split / "words.txt").write_text(words)
+    (tmp_path / "mine" / "readme.txt").write_text("about\n")
+    dataset = preprocess([tmp_path / "mine"], tmp_path / "d")
+    assert dataset.encoding.vocabulary == ("\ufffd", "a", "b", "c")  # of train alone
+    assert [len(dataset.split(name)) for name in ("train", "valid", "test")] == [2, 1, 1]
+    assert dataset.encoding.decode(dataset.split("valid")[0]) == "ab\ufffd"
+    assert [skip["path"] for skip in dataset.manifest["skipped"]] == ["readme.txt"]
+    folders = [tmp_path / "mine" / split for split in ("train", "valid", "test")]
+    assert preprocess(folders, tmp_path / "e").fingerprint == dataset.fingerprint
+
+
+def test_a_song_called_train_is_no_split(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 6)
+    os.rename(source / "tune00.mid", source / "train.mid")
+    os.rename(source / "tune01.mid", source / "test.mid")
+    dataset = preprocess([source], tmp_path / "d")
+    assert dataset.manifest["skipped"] == []
+    assert dataset.manifest["preprocessing"]["options"]["split"] == [0.8, 0.1, 0.1]
+
+
+def test_chunks_keep_all_text_in_order(tmp_path: Path) -> None:
+    content = "".join(f"line {number}\r\n\n" for number in range(200))
+    (tmp_path / "book.txt").write_bytes(content.encode())
+    dataset = preprocess([tmp_path / "book.txt"], tmp_path / "d", Options(chunks=True, max_length=50))
+    chunks = [
+        str(dataset.encoding.decode(split[index]))
+        for split in map(dataset.split, ("train", "valid", "test"))
+        for index in range(len(split))
+    ]
+    known = set(dataset.encoding.vocabulary)
+    assert "".join(chunks) == "".join(character if character in known else "\ufffd" for character in content)
+
+
+def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\n" * 50 + "b" * 289 + "\n" + "c" * 288)
+    dataset = preprocess([tmp_path / "words.txt"], tmp_path / "d")
+    splits = dataset.manifest["splits"].values()
+    assert sum(split["dropped"] for split in splits) == 1
+    assert sum(split["sequences"] for split in splits) == 51
+
+
+def test_abc_by_tune_as_text_and_as_music(tmp_path: Path) -> None:
+    book = "\n".join(f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|\n" for number in range(1, 11))
+    (tmp_path / "book.abc").write_text(book)
+    for kind in ("text", "music"):
+        dataset = preprocess([tmp_path / "book.abc"], tmp_path / kind, Options(kind=kind))  # type: ignore[arg-type]
+        assert [len(dataset.split(name)) for name in ("train", "valid", "test")] == [8, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"split": (0.5, 0.1, 0.1)},
+        {"split": (0.0, 0.5, 0.5)},
+        {"split": (1.2, -0.1, -0.1)},
+        {"split": (float("nan"), 0.5, 0.5)},
+        {"max_length": 0},
+        {"steps_per_quarter": 0},
+    ],
+)
+def test_options_out_of_range(options: dict[str, object]) -> None:
+    with pytest.raises(LnfgenError, match=r"expected|--max-length"):
+        Options(**options)  # type: ignore[arg-type]
+
+
+def _die(number: int) -> int:
+    if number == 20:
+        os._exit(1)
+    return number
+
+
+def test_a_process_that_dies_is_one_line() -> None:
+    assert in_parallel(abs, list(range(-40, 0)), "reading") == list(range(40, 0, -1))
+    if (os.cpu_count() or 1) > 1:
+        with pytest.raises(LnfgenError, match="a process ended while reading"):
+            in_parallel(_die, range(40), "reading")
+
+
+def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    source = folder_of_tunes(tmp_path / "mine", 4)
+    first = resolve(source)
+    assert first.path.is_relative_to(tmp_path / "cache")
+    assert resolve(str(source)).path == first.path
+    assert resolve(first.path).fingerprint == first.fingerprint
+    (first.path / "train.safetensors").write_bytes(b"damaged")
+    assert resolve(source).fingerprint == first.fingerprint  # built again
+    formats.write(source / "tune00.mid", tune(99))
+    assert resolve(source).path != first.path
+
+
+def test_ptb(tmp_path: Path, shared_data) -> None:
+    dataset = preprocess([shared_data("ptb")], tmp_path / "ptb")
+    splits = [dataset.split(name) for name in ("train", "valid", "test")]
+    assert [len(split) for split in splits] == [41740, 3356, 3735]
+    assert [split.dropped for split in splits] == [328, 14, 26]
+    assert dataset.encoding.num_symbols == 49 + 1
+
+
+def test_command(lnfgen, tmp_path: Path) -> None:
+    folder_of_tunes(tmp_path / "mine", 4)
+    (tmp_path / "mine" / "bad.mid").touch()
+    done = lnfgen("preprocess", "mine")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode() == "mine-dataset\n"  # ./mine is the source
+    assert b"bad.mid" in done.stderr
+    assert b"\x1b" not in done.stderr
+    assert open_dataset(tmp_path / "mine-dataset").name == "mine"
+    again = lnfgen("preprocess", "mine")
+    assert again.returncode == 1
+    assert again.stderr.decode().count("\n") == 1
+    summary = json.loads(lnfgen("preprocess", "mine", "--json", "--quiet", "--out", "d").stdout)
+    assert summary["path"] == "d"
+    assert summary["train_sequences"] + summary["valid_sequences"] + summary["test_sequences"] == 4
+    assert summary["skipped"] == 1
+    assert lnfgen("preprocess", "mine", "--as", "film").returncode == 2
