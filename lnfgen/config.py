@@ -49,7 +49,7 @@ class ModelConfig:
 class TrainingConfig:
     """A run's length, its optimizer and its schedules; the schedules are fractions of the run."""
 
-    max_steps: int | None = 6000  # updates; with `epochs` as well, whichever ends first
+    max_steps: int | None = 4000  # updates; with `epochs` as well, whichever ends first
     epochs: int | None = None  # passes over the training split
     batch_size: int = 16  # sequences
     learning_rate: float = 2e-3
@@ -111,7 +111,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {
         "model": {"hidden": 96, "embedding": 96, "latent": 24, "lstm_layers": 1, "flow_layers": 4, "flow_hidden": 64,
                   "dropout": 0.2},
-        "training": {"max_steps": 900, "learning_rate": 4e-3, "averaging": 0.98},
+        "training": {"max_steps": 1200, "learning_rate": 4e-3, "averaging": 0.98},
     },
     # Half an hour of a laptop.
     "small": {},

@@ -195,15 +195,15 @@ def test_terms_are_what_they_say(observation):
     logits = model.emission(z, full, positions)
     if isinstance(observation, Symbols):
         expected = torch.distributions.Categorical(logits=logits).log_prob(x).sum()
-        assert terms.sounding is None
     else:
         sounding = torch.distributions.Bernoulli(logits=logits[..., :3]).log_prob((x & 1).double())
         expected = sounding.sum()
         if observation.has_onsets:
             onsets = torch.distributions.Bernoulli(logits=logits[..., 3:]).log_prob((x >> 1).double())
             expected = expected + onsets[(x & 1).bool()].sum()
-        torch.testing.assert_close(terms.sounding[0, 0], sounding.sum())
+            torch.testing.assert_close(terms.sounding[0, 0], sounding.sum())
     torch.testing.assert_close(terms.reconstruction[0, 0], expected)
+    assert (terms.sounding is not None) == getattr(observation, "has_onsets", False)
 
 
 def test_log_variance_is_bounded():
@@ -234,10 +234,11 @@ def test_probabilities_of_all_frames_sum_to_one(onsets):
     assert len(x) == (9 if onsets else 4)
     logits = torch.randn(1, 1, frames.num_logits, dtype=torch.float64).expand(len(x), -1, -1)
     assert float(frames.log_prob(logits, x).exp().sum()) == pytest.approx(1, abs=1e-12)
-    # The sounding part alone is a distribution over which keys sound.
+    # The sounding part alone is a distribution over which keys sound; without onsets it is nothing apart.
     silent_or_held = x[(x != 3).all(-1).all(-1)]
     alone = frames.sounding_log_prob(logits[: len(silent_or_held)], silent_or_held)
-    assert float(alone.exp().sum()) == pytest.approx(1, abs=1e-12)
+    assert (alone is not None) == onsets
+    assert alone is None or float(alone.exp().sum()) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize(("toy_observation", "steps"), [(Symbols(3), 3), (Frames(2, False), 2), (Frames(2, True), 2)])

@@ -81,15 +81,18 @@ class Frames:
 
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`."""
-        sounding = self.sounding_log_prob(logits, x)
+        sounding = self._sounding(logits, x)
         if not self.has_onsets:
             return sounding
         onset_logits = logits[..., self.num_pitches :]
         onset = _bernoulli(onset_logits, (x >> 1).to(logits.dtype))
         return sounding + torch.where((x & 1).bool(), onset, torch.zeros_like(onset)).sum(-1)
 
-    def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
-        """The part of `log_prob` that says which keys sound, comparable with sets that have no onsets."""
+    def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
+        """The part of `log_prob` that says which keys sound, comparable with sets that have no onsets; None for those."""
+        return self._sounding(logits, x) if self.has_onsets else None
+
+    def _sounding(self, logits: Tensor, x: Tensor) -> Tensor:
         return _bernoulli(logits[..., : self.num_pitches], (x & 1).to(logits.dtype)).sum(-1)
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
