@@ -89,7 +89,7 @@ class Frames:
         return sounding + torch.where((x & 1).bool(), onset, torch.zeros_like(onset)).sum(-1)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
-        """The part of `log_prob` that says which keys sound, comparable with sets that have no onsets; None for those."""
+        """The part of `log_prob` that says which keys sound, comparable with sets without onsets; None for those."""
         return self._sounding(logits, x) if self.has_onsets else None
 
     def _sounding(self, logits: Tensor, x: Tensor) -> Tensor:
