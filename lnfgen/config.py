@@ -70,7 +70,7 @@ class TrainingConfig:
                 _at_least(f"training.{name}", getattr(self, name), 1)
         _at_least("training.batch_size", self.batch_size, 1)
         _at_least("training.patience", self.patience, 1)
-        _at_least("training.seed", self.seed, 0)
+        _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)
         _within("training.weight_decay", self.weight_decay, 0, 10)
         _within("training.gradient_norm", self.gradient_norm, 1e-6, 1e9)
@@ -139,7 +139,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The JSON object in a file, unchecked but for being one."""
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
         raise ConfigError(f"{path}: not JSON ({error}); expected an object with the keys of config.json") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found a JSON {type(values).__name__}, expected an object like config.json")
