@@ -35,8 +35,6 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Train a model and print the run folder. Ctrl-C saves; --resume goes on."""
-    import dataclasses
-
     from lnfgen.config import build_config, read_config
     from lnfgen.errors import ConfigError
     from lnfgen.files import require_free_folder
@@ -63,13 +61,16 @@ def command(
     if out is not None:
         require_free_folder(out)
 
-    from lnfgen.checkpoint import RunFolder, new_model, resolve_device
     from lnfgen.cli.sources import resolve_dataset
 
-    target = resolve_device(device)
     opened = resolve_dataset(dataset)
+
+    # Only now: loading torch starts threads, and reading many files forks processes.
+    from lnfgen.checkpoint import RunFolder, new_model, resolve_device
+
+    target = resolve_device(device)
     fresh = new_model(settings, opened)
-    run = RunFolder.create(out or new_run_path(opened.name, settings.name), dataclasses.replace(settings), opened)
+    run = RunFolder.create(out or new_run_path(opened.name, settings.name), settings, opened)
     _train(run, settings, opened, fresh, target, None)
 
 

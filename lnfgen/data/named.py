@@ -177,6 +177,7 @@ NAMED: dict[str, NamedDataset] = {
             "Cuthbert & Ariza, music21, ISMIR 2010",
             "music in the public domain; encodings as licensed in music21's corpus",
             build=_build_chorales,
+            version=2,
         ),
         NamedDataset(
             "folk-abc",
