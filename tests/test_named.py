@@ -51,6 +51,13 @@ def test_what_cannot_be_read_is_a_line() -> None:
     assert isinstance(chorales.read_chorale("bach/none"), str)
 
 
+def test_all_chorales_are_found() -> None:
+    from music21 import corpus
+
+    assert all(corpus.getWork(name) for name in chorales.chorale_names())
+    assert isinstance(chorales.read_chorale("bach/bwv112.5"), PianoRoll)  # one of several editions
+
+
 @pytest.mark.slow
 def test_chorales() -> None:
     dataset = resolve()

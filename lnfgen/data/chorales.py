@@ -26,14 +26,18 @@ def chorale_names() -> list[str]:
 
 def read_chorale(name: str, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll | str:
     """A chorale, its four voices on one roll at written pitch, repeats played once; or why it cannot be read."""
-    from music21 import corpus
+    from music21 import converter, corpus
 
     from lnfgen.music.scores import roll_of_score
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # music21's remarks on a file's engraving
-            score = corpus.parse(name, forceSource=True, storePickle=False)
+            found = corpus.getWork(name)
+            path = (
+                found[0] if isinstance(found, list) else found
+            )  # the first of several editions, as corpus.parse has it
+            score = converter.parse(path, forceSource=True, storePickle=False)
             _keep_voices(score)
             _drop_repeats(score)
             return roll_of_score(score, name, steps_per_quarter=steps_per_quarter)
