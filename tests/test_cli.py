@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,10 +44,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def start(folder: Path, *args: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+def start(folder: Path, *args: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "lnfgen", *map(str, args)]
-    return subprocess.run(command, cwd=folder, capture_output=True, timeout=170, **options)  # type:
-    ignore[call - overload]
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=170, **options)
 
 
 def fails(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 1) -> None:

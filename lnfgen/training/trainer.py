@@ -180,7 +180,7 @@ class Trainer:
             self.model.load_state_dict({**self.model.state_dict(), **own})
 
     def _finish(self) -> None:
-        if self.plateau.best == float("inf") and (self.valid_split is not None or self.weight < 1.0):
+        if self.valid_split is None or self.plateau.best == float("inf"):  # nothing to choose by, or nothing chosen yet
             self.save_best(self.average.state(self.model))
             if self.weight < 1.0:
                 self.reporter.note(

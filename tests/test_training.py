@@ -1,0 +1,307 @@
+"""Training: schedules, the loop on a tiny dataset, and a resumed run that is the uninterrupted one bit for bit."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lnfgen.checkpoint import RunFolder, new_model
+from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.errors import RunError
+from lnfgen.text import UNKNOWN
+from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
+from lnfgen.training.trainer import MAX_SKIPPED_UPDATES, Trainer
+
+SIZES = ModelConfig(
+    flow_layers=2, flow_hidden=8, latent=4, hidden=12, lstm_layers=2, embedding=8, positions=4, dropout=0.2
+)
+TRAINING = TrainingConfig(
+    max_steps=30, batch_size=4, learning_rate=5e-3, kl_start=0.1, kl_full=0.5, averaging=0.9, patience=100, seed=3
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
+    """Twelve sequences of a repeating pattern, of lengths that make padding; some of them again to choose by."""
+    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c", "d"))
+    pattern = np.tile(np.array([1, 2, 3, 4, 4, 2], np.int32), 10)
+    train = [pattern[i : i + 6 + i] for i in range(12)]
+    valid = train[2 : 2 + num_valid]
+    return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={})
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data") / "toy")
+
+
+class Listener:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+        self.validations: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    def step(self, metrics: dict[str, float]) -> None:
+        self.steps.append(metrics)
+
+    def validated(self, metrics: dict[str, Any]) -> None:
+        self.validations.append(metrics)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+class Session:
+    """A trainer with what it saved."""
+
+    def __init__(self, dataset: Dataset, name: str = "af-scf", run: RunFolder | None = None, **training: Any) -> None:
+        model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
+        self.config = Config(name=name, model=model, training=dataclasses.replace(TRAINING, **training))
+        self.listener = Listener()
+        self.best: list[dict[str, torch.Tensor]] = []
+
+        def save_last(trainer: Trainer) -> None:
+            if run is not None:
+                run.save_state(trainer.state_tensors(), trainer.state_values())
+
+        self.trainer = Trainer(
+            new_model(self.config, dataset),
+            dataset,
+            self.config.training,
+            torch.device("cpu"),
+            self.listener,
+            lambda state: self.best.append({name: value.clone() for name, value in state.items()}),
+            save_last,
+        )
+
+
+def after(updates: int) -> Callable[[], bool]:
+    """An `interrupted` that says yes before update number `updates`."""
+    calls = itertools.count()
+    return lambda: next(calls) >= updates
+
+
+# Schedules. -----------------------------------------------------------------------------------------------------------
+
+
+def test_kl_weight_rises_from_about_zero_to_one():
+    weights = [kl_weight(step, 100, 0.2, 0.6) for step in range(101)]
+    assert weights[:21] == [MIN_KL_WEIGHT] * 21
+    assert weights[40] == pytest.approx(0.5)
+    assert weights[60:] == [1.0] * 41
+    assert weights == sorted(weights)
+    assert kl_weight(0, 100, 0.0, 0.0) == 1.0
+    assert kl_weight(99, 100, 1.0, 1.0) == MIN_KL_WEIGHT
+    assert kl_weight(100, 100, 0.5, 1.0) == 1.0
+
+
+def test_plateau_decays_and_then_stops():
+    plateau = Plateau(patience=2, decay=0.1)
+    assert plateau.update(5.0)
+    assert plateau.update(4.0)
+    assert [plateau.update(cost) for cost in (4.0, 4.1)] == [False, False]
+    assert plateau.rate == pytest.approx(0.1)
+    assert plateau.update(3.0)
+    assert plateau.stale == 0
+    for _ in range(DECAYS_BEFORE_STOP * 2):
+        assert not plateau.exhausted
+        assert not plateau.update(math.nan)
+    assert plateau.exhausted
+    assert plateau.rate == pytest.approx(0.1 ** (1 + DECAYS_BEFORE_STOP))
+    assert plateau.best == 3.0
+
+
+def test_weight_average_tends_to_the_weights_and_forgets_its_start():
+    model = torch.nn.Linear(2, 2)
+    average = WeightAverage(model, decay=0.9)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    before = {name: value.clone() for name, value in average.weights.items()}
+    average.update(model)
+    for name, value in average.weights.items():  # the first update has a weight of nine tenths
+        torch.testing.assert_close(value, 0.1 * before[name] + 0.9)
+    for _ in range(200):
+        average.update(model)
+    assert all(torch.allclose(value, torch.ones(())) for value in average.weights.values())
+    assert average.state(model).keys() == model.state_dict().keys()
+    assert all(value is not dict(model.named_parameters())[name] for name, value in average.weights.items())
+
+
+# The loop. ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+def test_it_learns(dataset, name):
+    session = Session(dataset, name, max_steps=90, kl_start=0.0, kl_full=0.1, learning_rate=1e-2)
+    assert session.trainer.run()
+    first, last = session.listener.validations[0], session.listener.validations[-1]
+    assert last["valid_elbo"] < 0.8 * first["valid_elbo"]
+    assert last["kl_weight"] == 1
+    assert session.trainer.step == 90
+    assert len(session.best) == sum(bool(metrics["best"]) for metrics in session.listener.validations)
+    # What was kept is the averaged weights at the lowest validation cost.
+    costs = [metrics["valid_elbo"] for metrics in session.listener.validations if metrics["kl_weight"] == 1]
+    assert session.trainer.plateau.best == min(costs)
+    assert all(math.isfinite(value) for metrics in session.listener.steps for value in metrics.values())
+
+
+def test_epochs_and_steps_whichever_ends_first(dataset):
+    assert Session(dataset, max_steps=None, epochs=2).trainer.total_steps == 6  # 12 sequences in batches of 4
+    assert Session(dataset, max_steps=5, epochs=2).trainer.total_steps == 5
+    assert Session(dataset, max_steps=50, epochs=2).trainer.total_steps == 6
+
+
+def test_only_the_whole_objective_chooses(dataset):
+    session = Session(dataset)
+    session.trainer.run()
+    assert any(metrics["kl_weight"] < 1 for metrics in session.listener.validations)
+    assert all(metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["best"])
+
+
+def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("updates", [1, 11, 18])
+def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, tmp_path):
+    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder."""
+    whole = Session(dataset, name)
+    assert whole.trainer.run()
+
+    run = RunFolder.create(tmp_path / "run", whole.config, dataset)
+    begun = Session(dataset, name, run)
+    assert not begun.trainer.run(after(updates))
+    assert begun.trainer.step == updates
+    torch.rand(7)  # another process has other random numbers behind it
+    resumed = Session(dataset, name, run)
+    resumed.trainer.restore(*RunFolder(tmp_path / "run").load_state())
+    assert resumed.trainer.step == updates
+    assert resumed.trainer.run()
+
+    for part, expected in whole.trainer.state_tensors().items():
+        found = resumed.trainer.state_tensors()[part]
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], value) for key, value in expected.items()), part
+    expected_values, found_values = whole.trainer.state_values(), resumed.trainer.state_values()
+    for values in (expected_values, found_values):
+        values.pop("sums")
+    assert found_values == expected_values
+    validations = begun.listener.validations + resumed.listener.validations
+    assert without_clock(validations) == without_clock(whole.listener.validations)
+    assert all(torch.equal(resumed.best[-1][key], value) for key, value in whole.best[-1].items())
+
+
+def test_same_seed_same_weights_other_seed_others(dataset):
+    def final(seed: int) -> torch.Tensor:
+        session = Session(dataset, max_steps=4, seed=seed)
+        session.trainer.run()
+        return torch.cat([value.flatten() for value in session.trainer.state_tensors()["weights"].values()])
+
+    assert torch.equal(final(1), final(1))
+    assert not torch.equal(final(1), final(2))
+
+
+def break_loss(session: Session, broken: Callable[[int], bool]) -> None:
+    """Make the loss NaN at the training updates that `broken` names, counted from 0."""
+    model, real = session.trainer.model, session.trainer.model.forward
+
+    def forward(x, lengths, noise):
+        terms = real(x, lengths, noise)
+        if model.training and broken(session.trainer.step):
+            return terms._replace(reconstruction=terms.reconstruction * math.nan)
+        return terms
+
+    model.forward = forward
+
+
+def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
+    session = Session(dataset, max_steps=12)
+    break_loss(session, lambda step: step in (2, 3, 7))
+    assert session.trainer.run()
+    assert len(session.listener.notes) == 3
+    assert "skipped" in session.listener.notes[0]
+    assert session.trainer.step == 12
+    assert session.trainer.average.updates == 9
+    assert all(torch.isfinite(value).all() for value in session.trainer.state_tensors()["weights"].values())
+    assert all(math.isfinite(value) for value in session.listener.validations[-1].values())
+
+
+def test_a_skipped_update_changes_no_weight(dataset):
+    session = Session(dataset, max_steps=1)
+    before = {key: value.clone() for key, value in session.trainer.state_tensors()["weights"].items()}
+    parameter = session.trainer.parameters[0]
+    parameter.register_hook(lambda gradient: gradient * math.inf)  # the loss is finite, its gradient is not
+    session.trainer.run()
+    assert session.trainer.skipped == 1
+    assert all(torch.equal(value, before[key]) for key, value in session.trainer.state_tensors()["weights"].items())
+
+
+def test_nothing_but_nan_ends_in_one_clear_line(dataset):
+    session = Session(dataset, max_steps=100)
+    break_loss(session, lambda step: step >= 5)
+    with pytest.raises(RunError, match="learning_rate") as error:
+        session.trainer.run()
+    assert "\n" not in str(error.value)
+    assert session.trainer.skipped == MAX_SKIPPED_UPDATES
+    assert session.trainer.step == 5 + MAX_SKIPPED_UPDATES
+
+
+def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
+    session = Session(dataset, max_steps=150, patience=2, kl_start=0.0, kl_full=0.0)
+    monkeypatch.setattr(session.trainer, "_valid_scores", lambda: {"elbo": 1.0, "reconstruction": 1.0, "kl": 0.0})
+    assert session.trainer.run()
+    assert len(session.listener.validations) == 1 + DECAYS_BEFORE_STOP * 2
+    assert len(session.best) == 1
+    assert session.trainer.plateau.rate == pytest.approx(session.config.training.decay**DECAYS_BEFORE_STOP)
+
+
+def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dataset):
+    session = Session(dataset)
+    assert not session.trainer.run(after(8))
+    assert len(session.best) == 1
+    assert all(torch.equal(session.best[0][key], value) for key, value in session.trainer.average.weights.items())
+    assert len(session.listener.notes) == 1
+    assert "KL weight" in session.listener.notes[0]
+
+
+def test_without_a_valid_split_the_last_weights_are_the_model(tmp_path):
+    dataset = make_dataset(tmp_path / "d", num_valid=0)
+    session = Session(dataset)
+    assert session.trainer.run()
+    assert session.listener.validations
+    assert not any("valid_elbo" in metrics for metrics in session.listener.validations)
+    assert all(torch.equal(session.best[-1][key], value) for key, value in session.trainer.average.weights.items())
+
+
+@pytest.mark.parametrize("updates", [8, 16, 17])
+def test_interrupted_without_a_valid_split_leaves_a_model_too(tmp_path, updates):
+    dataset = make_dataset(tmp_path / "d", num_valid=0)
+    session = Session(dataset)
+    session.trainer.interval = 1000  # no validation before the interruption
+    assert not session.trainer.run(after(updates))
+    assert all(torch.equal(session.best[-1][key], value) for key, value in session.trainer.average.weights.items())
+
+
+def test_a_single_training_sequence(tmp_path):
+    encoding = Encoding("text", vocabulary=(UNKNOWN, "a"))
+    sequence = np.array([1], np.int32)
+    dataset = write_dataset(tmp_path / "d", name="one", encoding=encoding, splits={"train": [sequence]}, dropped={})
+    session = Session(dataset, max_steps=3)
+    assert session.trainer.run()
+    assert session.best
