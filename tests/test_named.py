@@ -52,9 +52,7 @@ def test_what_cannot_be_read_is_a_line() -> None:
 
 
 def test_all_chorales_are_found() -> None:
-    from music21 import corpus
-
-    assert all(corpus.getWork(name) for name in chorales.chorale_names())
+    assert all(chorales.chorale_path(name).is_file() for name in chorales.chorale_names())
     assert isinstance(chorales.read_chorale("bach/bwv112.5"), PianoRoll)  # one of several editions
 
 
@@ -64,7 +62,7 @@ def test_chorales() -> None:
     assert dataset.name == "chorales"
     assert dataset.manifest["skipped"] == []
     assert dataset.encoding.has_onsets
-    assert len(dataset.split("train")) > 350
+    assert len(dataset.split("train")) > 300
     assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= named.MAX_CHORALE
     assert resolve("chorales").path == dataset.path
 

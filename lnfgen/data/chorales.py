@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import LnfgenError
@@ -24,20 +25,24 @@ def chorale_names() -> list[str]:
     return list(dict.fromkeys(chorales.Iterator(returnType="filename")))
 
 
+def chorale_path(name: str) -> Path:
+    """The installed file of a chorale; the first of several editions, as `music21.corpus.parse` takes it."""
+    from music21 import corpus
+
+    found = corpus.getWork(name)
+    return Path(found[0] if isinstance(found, list) else found)
+
+
 def read_chorale(name: str, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll | str:
     """A chorale, its four voices on one roll at written pitch, repeats played once; or why it cannot be read."""
-    from music21 import converter, corpus
+    from music21 import converter
 
     from lnfgen.music.scores import roll_of_score
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # music21's remarks on a file's engraving
-            found = corpus.getWork(name)
-            path = (
-                found[0] if isinstance(found, list) else found
-            )  # the first of several editions, as corpus.parse has it
-            score = converter.parse(path, forceSource=True, storePickle=False)
+            score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
             _keep_voices(score)
             _drop_repeats(score)
             return roll_of_score(score, name, steps_per_quarter=steps_per_quarter)

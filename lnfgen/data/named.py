@@ -119,7 +119,8 @@ def _build_chorales(progress: Progress) -> Prepared:
     prepared = encode_rolls("chorales", splits, MAX_CHORALE, chorales.STEPS_PER_QUARTER)
     prepared.encoding = replace(prepared.encoding, tempo_bpm=chorales.TEMPO_BPM)
     prepared.skipped = skipped + prepared.skipped
-    prepared.sources = [{"path": f"music21 corpus {name}", "sha256": ""} for name in names]
+    paths = [chorales.chorale_path(name) for name in names]
+    prepared.sources = [{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths]
     prepared.options = {"kind": "music", "max_length": MAX_CHORALE, "split": "by hash of the corpus name"}
     return prepared
 
