@@ -120,15 +120,18 @@ class RunFolder:
 
     def save_state(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
         """Replace `last/` as a whole: its files belong together, so a folder is written aside and swapped in."""
-        last, previous = self.path / "last", self.path / ".previous"
+        last, following, previous = (self.path / name for name in ("last", ".next", ".previous"))
+        if not last.exists() and following.exists():  # a crash came between the two renames below
+            os.replace(following, last)
+        shutil.rmtree(following, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)
-        with new_folder(self.path / ".next") as folder:
+        with new_folder(following) as folder:
             for part in STATE_PARTS:
                 write_bytes(folder / f"{part}.safetensors", _serialise(tensors[part]))
             write_text(folder / "progress.json", json.dumps(values, indent=2) + "\n")
         if last.exists():
             os.replace(last, previous)
-        os.replace(self.path / ".next", last)
+        os.replace(following, last)
         shutil.rmtree(previous, ignore_errors=True)
 
     def load_state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -138,9 +141,8 @@ class RunFolder:
             RunError: if there is nothing to resume from, or it is damaged.
         """
         last = self.path / "last"
-        if not last.exists():
-            # A crash between the two renames leaves the state under one of its other names, and whole.
-            last = next((self.path / name for name in (".next", ".previous") if (self.path / name).exists()), last)
+        if not last.exists() and (self.path / ".next").exists():
+            last = self.path / ".next"  # a crash came between `save_state`'s two renames; it is whole
         if not (last / "progress.json").is_file():
             raise RunError(f"{self.path} has no last/ to resume from; start again: lnfgen train --out a new folder")
         tensors = {part: _read(last / f"{part}.safetensors") for part in STATE_PARTS}

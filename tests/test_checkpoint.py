@@ -1,0 +1,256 @@
+"""The run folder: what is written reads back, and whatever is damaged is one clear line."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lnfgen.checkpoint import MODEL, STATE_PARTS, RunFolder, new_model, observation_of, resolve_device
+from lnfgen.config import NAMED_MODELS, Config
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.errors import LnfgenError, OutputError, RunError
+from lnfgen.evaluation import score
+from lnfgen.models import Frames, Symbols
+from lnfgen.text import UNKNOWN
+
+SMALL = {"flow_layers": 1, "flow_hidden": 4, "latent": 2, "hidden": 4, "lstm_layers": 1, "embedding": 4, "positions": 2}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Dataset:
+    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b"))
+    train = [np.array([1, 2] * n, np.int32) for n in range(1, 5)]
+    path = tmp_path_factory.mktemp("data") / "toy"
+    return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": train[:1]}, dropped={})
+
+
+def config_of(name: str = "af-scf") -> Config:
+    return Config(name=name).override({"model": {**SMALL, **NAMED_MODELS[name]}})
+
+
+def state_of(step: int) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, int]]:
+    """Something of the form of a trainer's state, all of it telling the step."""
+    return {part: {"value": torch.full((3,), step)} for part in STATE_PARTS}, {"step": step}
+
+
+@pytest.fixture
+def run(dataset, tmp_path) -> RunFolder:
+    run = RunFolder.create(tmp_path / "run", config_of(), dataset)
+    run.save_model(new_model(run.config, dataset).state_dict())
+    run.save_state(*state_of(1))
+    return run
+
+
+def one_line(error: pytest.ExceptionInfo[LnfgenError]) -> str:
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+# What is written reads back. ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+def test_a_loaded_model_is_the_saved_one(dataset, tmp_path, name):
+    run = RunFolder.create(tmp_path / "run", config_of(name), dataset)
+    model = new_model(run.config, dataset)
+    run.save_model(model.state_dict())
+    loaded = RunFolder(tmp_path / "run").load_model(torch.device("cpu"))
+    assert not loaded.training
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items())
+    sequences = list(dataset.split("train"))
+    assert score(loaded, sequences, "bits_per_char") == score(model, sequences, "bits_per_char")
+
+
+def test_a_run_remembers_its_settings_and_dataset(run, dataset):
+    again = RunFolder(run.path)
+    assert again.config == config_of()
+    assert again.encoding == dataset.encoding
+    assert again.dataset["fingerprint"] == dataset.fingerprint
+    assert again.dataset["path"] == str(dataset.path.resolve())
+    assert again.metrics() == []
+    again.write_metrics([{"step": 1}, {"step": 2, "valid_elbo": 3.5}])
+    assert again.metrics() == [{"step": 1}, {"step": 2, "valid_elbo": 3.5}]
+
+
+def test_a_run_holds_no_pickle_and_no_leftovers(run):
+    files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    state = {f"last/{part}.safetensors" for part in STATE_PARTS} | {"last/progress.json"}
+    assert files == {"config.json", "dataset.json", "metrics.jsonl", MODEL} | state
+
+
+def test_an_occupied_folder_is_refused(run, dataset):
+    with pytest.raises(OutputError) as error:
+        RunFolder.create(run.path, config_of(), dataset)
+    assert str(run.path) in one_line(error)
+
+
+def test_same_seed_same_model(dataset):
+    one, other = new_model(config_of(), dataset), new_model(config_of(), dataset)
+    assert all(torch.equal(one.state_dict()[key], value) for key, value in other.state_dict().items())
+
+
+def test_the_length_model_knows_train_alone(dataset):
+    assert new_model(config_of(), dataset).length.lengths.tolist() == [2, 4, 6, 8]
+
+
+def test_observations_of_encodings():
+    assert observation_of(Encoding("text", vocabulary=(UNKNOWN, "a"))) == Symbols(2)
+    assert observation_of(Encoding("music", has_onsets=True)) == Frames(88, True)
+    assert observation_of(Encoding("music", has_onsets=False, num_pitches=40)) == Frames(40, False)
+
+
+# State. ---------------------------------------------------------------------------------------------------------------
+
+
+def loaded_step(run: RunFolder) -> int:
+    """The step of a loaded state, which all its parts must agree on."""
+    tensors, values = RunFolder(run.path).load_state()
+    assert tensors.keys() == set(STATE_PARTS)
+    for part in tensors.values():
+        assert part["value"].tolist() == [values["step"]] * 3
+    return values["step"]
+
+
+def test_state_is_replaced_as_a_whole(run):
+    assert loaded_step(run) == 1
+    run.save_state(*state_of(2))
+    assert loaded_step(run) == 2
+    assert not any(path.name.startswith(".") for path in run.path.iterdir())
+
+
+def test_a_crash_while_saving_leaves_a_state_to_load_and_to_save_over(run, monkeypatch):
+    """Cut short before each rename in turn, as a killed process is: no clean-up runs either."""
+    real_replace, real_rmtree = os.replace, shutil.rmtree
+    template = run.path.parent / "template"
+    shutil.copytree(run.path, template)
+
+    class Killed(BaseException):
+        pass
+
+    for survived in range(100):
+        real_rmtree(run.path)
+        shutil.copytree(template, run.path)
+        renames = 0
+
+        def replace(source, target, limit=survived):
+            nonlocal renames
+            if renames == limit:
+                monkeypatch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
+                raise Killed
+            renames += 1
+            real_replace(source, target)
+
+        monkeypatch.setattr(os, "replace", replace)
+        try:
+            run.save_state(*state_of(2))
+        except Killed:
+            finished = False
+        else:
+            finished = True
+        monkeypatch.setattr(os, "replace", real_replace)
+        monkeypatch.setattr(shutil, "rmtree", real_rmtree)
+        assert loaded_step(run) in ((2,) if finished else (1, 2))
+        run.save_state(*state_of(3))
+        assert loaded_step(run) == 3
+        if finished:
+            break
+    assert survived > 5  # every file of the state is renamed once, and the folders are swapped
+
+
+# Damage. --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_folder_and_a_folder_that_is_no_run(tmp_path):
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(RunError, match="not a run") as error:
+            RunFolder(path)
+        assert str(path) in one_line(error)
+
+
+FILES = ["config.json", "dataset.json", "metrics.jsonl", MODEL, "last/progress.json"]
+
+
+@pytest.mark.parametrize("file", FILES + [f"last/{part}.safetensors" for part in STATE_PARTS])
+@pytest.mark.parametrize("damage", ["half", "empty", "missing", "garbage"])
+def test_damage_is_one_line_that_names_the_file(run, file, damage):
+    if file == "metrics.jsonl":
+        run.write_metrics([{"step": 1}])
+    path = run.path / file
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"half": content[: len(content) // 2], "empty": b"", "garbage": b"\xff\x00" * 50}[damage])
+    if file == "metrics.jsonl" and damage == "empty":
+        return  # as a fresh run's is
+
+    def read_everything() -> None:
+        opened = RunFolder(run.path)
+        opened.load_model(torch.device("cpu"))
+        opened.load_state()
+        opened.metrics()
+
+    with pytest.raises(LnfgenError) as error:
+        read_everything()
+    message = one_line(error)
+    assert Path(file).name in message or (damage == "missing" and str(run.path) in message)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 8, 100])
+def test_a_checkpoint_cut_anywhere(run, cut):
+    path = run.path / MODEL
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(RunError, match="damaged") as error:
+        run.load_model(torch.device("cpu"))
+    one_line(error)
+
+
+def test_weights_of_other_sizes(run):
+    values = json.loads((run.path / "config.json").read_text())
+    values["model"]["hidden"] = 5
+    (run.path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(RunError, match="sizes") as error:
+        RunFolder(run.path).load_model(torch.device("cpu"))
+    one_line(error)
+
+
+def test_weights_of_something_else(run):
+    from safetensors.torch import save
+
+    (run.path / MODEL).write_bytes(save({"other": torch.zeros(2)}))
+    with pytest.raises(RunError) as error:
+        RunFolder(run.path).load_model(torch.device("cpu"))
+    one_line(error)
+
+
+def test_a_misspelt_key_in_a_runs_config(run):
+    (run.path / "config.json").write_text('{"model": {"hiden": 5}}')
+    with pytest.raises(LnfgenError, match="did you mean 'hidden'"):
+        RunFolder(run.path)
+
+
+def test_nothing_to_load_yet(dataset, tmp_path):
+    run = RunFolder.create(tmp_path / "run", config_of(), dataset)
+    with pytest.raises(RunError, match="--resume") as error:
+        run.load_model(torch.device("cpu"))
+    one_line(error)
+    with pytest.raises(RunError, match="resume") as error:
+        run.load_state()
+    one_line(error)
+
+
+def test_devices():
+    assert resolve_device("cpu").type == "cpu"
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    for name in ("gpu", "cuda:99", ""):
+        with pytest.raises(LnfgenError, match="expected auto") as error:
+            resolve_device(name)
+        one_line(error)
