@@ -1,0 +1,141 @@
+"""Imports run down only (the shape of the house), and the doors open fast."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lnfgen
+
+PACKAGE = Path(lnfgen.__file__).parent
+MODULES = {
+    ".".join(("lnfgen", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors")
+MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
+
+
+def imports(module: str, *, top_level: bool = False) -> set[str]:
+    """The modules that a module names in its imports, `from a import b` as both a and a.b.
+
+    `if TYPE_CHECKING` blocks are left out: nothing is loaded there.
+    """
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if top_level and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            assert node.module is not None
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    return found
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def refuse(importer: str, forbidden: tuple[str, ...], *, top_level: bool = False) -> None:
+    bad = sorted(name for name in imports(importer, top_level=top_level) if within(name, forbidden))
+    assert not bad, f"{importer} imports {', '.join(bad)}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_run_down(module):
+    if within(module, ("lnfgen.cli",)) or module == "lnfgen.__main__":
+        if not within(module, ("lnfgen.cli.console",)):
+            refuse(module, ("rich",))  # console.py alone knows Rich
+        refuse(module, HEAVY, top_level=True)
+        return
+    refuse(module, ("typer", "rich", "lnfgen.cli"))
+    if within(module, MODEL_WING):
+        refuse(
+            module,
+            ("lnfgen.data", "lnfgen.music", "lnfgen.formats", "lnfgen.text", "lnfgen.checkpoint", "lnfgen.files"),
+        )
+        refuse(module, ("lnfgen.training", "lnfgen.evaluation", "lnfgen.sampling", "pathlib"))
+    if within(
+        module, ("lnfgen.music", "lnfgen.text", "lnfgen.formats", "lnfgen.data", "lnfgen.errors", "lnfgen.files")
+    ):
+        refuse(module, (*MODEL_WING, "lnfgen.training", "lnfgen.evaluation", "lnfgen.sampling", "lnfgen.checkpoint"))
+        if module != "lnfgen.data.batches":
+            refuse(module, ("torch",))
+    if within(module, ("lnfgen.music",)):
+        refuse(module, ("lnfgen.data", "lnfgen.formats", "lnfgen.text"))
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("lnfgen.transforms", ("lnfgen.nn", "lnfgen.flows", "lnfgen.models", "lnfgen.config")),
+        ("lnfgen.nn", ("lnfgen.flows", "lnfgen.models", "lnfgen.config")),
+        ("lnfgen.flows", ("lnfgen.models", "lnfgen.config")),
+        ("lnfgen.errors", ("lnfgen.files", "lnfgen.config")),
+        ("lnfgen.formats", ("lnfgen.data",)),
+        ("lnfgen.evaluation", ("lnfgen.training", "lnfgen.checkpoint")),
+        ("lnfgen.sampling", ("lnfgen.training", "lnfgen.checkpoint")),
+        ("lnfgen.checkpoint", ("lnfgen.training",)),
+    ],
+)
+def test_each_floor_knows_only_those_below(lower, upper):
+    for module in MODULES:
+        if within(module, (lower,)):
+            refuse(module, upper)
+
+
+def test_no_pickle_but_in_the_reader_of_the_benchmark_sets():
+    users = {module for module in MODULES if within_any_pickle(module)}
+    assert users <= {"lnfgen.data.benchmarks"}
+
+
+def within_any_pickle(module: str) -> bool:
+    return any(within(name, ("pickle", "cloudpickle", "dill", "joblib", "shelve")) for name in imports(module))
+
+
+def test_top_level_modules_are_small():
+    """Rooms few and evenly sized: over 400 lines is a smell."""
+    long = {module: lines for module, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 400}
+    assert not long
+
+
+PROBE = f"""
+import sys
+import lnfgen
+lnfgen.PianoRoll, dir(lnfgen)
+heavy = [name for name in {HEAVY!r} if name in sys.modules and name != "numpy"]
+assert not heavy, heavy
+sys.argv = ["lnfgen", "--help"]
+from lnfgen.cli import main
+try:
+    main()
+except SystemExit as error:
+    assert not error.code, error.code
+heavy = [name for name in {HEAVY!r} if name in sys.modules and name != "numpy"]
+assert not heavy, heavy
+"""
+
+
+def test_import_and_help_load_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for command in ("preprocess", "train", "eval", "sample", "convert", "info"):
+        assert command in done.stdout
+
+
+def test_help_alone_loads_not_even_numpy():
+    probe = PROBE.replace("lnfgen.PianoRoll, dir(lnfgen)", "").replace(' and name != "numpy"', "")
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
