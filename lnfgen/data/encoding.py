@@ -134,12 +134,17 @@ class Encoding:
         return encoding
 
     def _encode_text(self, text: str) -> np.ndarray:
+        code_points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
         lookup = self._lookup
-        return np.fromiter((lookup.get(character, 0) for character in text), dtype=np.int32, count=len(text))
+        return lookup[np.minimum(code_points, len(lookup) - 1)]
 
     @cached_property
-    def _lookup(self) -> dict[str, int]:
-        return {character: index for index, character in enumerate(self.vocabulary)}
+    def _lookup(self) -> np.ndarray:
+        """int32: the index of each code point up to the vocabulary's highest; the last entry stands for all above."""
+        code_points = [ord(character) for character in self.vocabulary[1:]]
+        lookup = np.zeros(max(code_points, default=0) + 2, dtype=np.int32)
+        lookup[code_points] = np.arange(1, self.num_symbols, dtype=np.int32)
+        return lookup
 
 
 def _is_valid(name: str, value: Any) -> bool:

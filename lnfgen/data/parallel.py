@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ def in_parallel(
             results.append(function(task))
             progress(description, len(results), len(tasks))
         return results
-    pool = ProcessPoolExecutor(workers, mp_context=_context())
+    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_leave_interrupts)
     try:
         for result in pool.map(function, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers)))):
             results.append(result)
@@ -54,6 +55,10 @@ def in_parallel(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return results
+
+
+def _leave_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one alone answers it
 
 
 def _num_cores() -> int:
