@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from command import start
 
 SHARED_DATA = Path(os.environ.get("LNFGEN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -31,9 +32,4 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 def lnfgen(tmp_path: Path) -> Run:
     """Run `python -m lnfgen ARGS` as a person would, in the test's own folder."""
 
-    def run(*args: object, **options: object) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "lnfgen", *map(str, args)]
-        options = {"cwd": tmp_path, "capture_output": True, "timeout": 170, **options}
-        return subprocess.run(command, **options)  # type: ignore[call-overload]
-
-    return run
+    return partial(start, tmp_path)

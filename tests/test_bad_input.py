@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from test_cli import fails, start
+from command import fails, start
 
 MIDI = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
 

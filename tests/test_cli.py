@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from command import fails, start
 
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
@@ -42,22 +42,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout.decode() == f"run-{name}\n"
     return home
-
-
-def start(folder: Path, *args: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "lnfgen", *map(str, args)]
-    return subprocess.run(command, cwd=folder, capture_output=True, timeout=170, **options)
-
-
-def fails(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 1) -> None:
-    """One clear line and no traceback, the documented exit code, nothing on stdout."""
-    error = done.stderr.decode()
-    assert done.returncode == code, error
-    assert done.stdout == b""
-    assert "Traceback" not in error
-    assert len([line for line in error.splitlines() if line.startswith("error: ")]) == 1, error
-    for word in words:
-        assert word in error
 
 
 def test_eval_prints_one_flat_object(home: Path) -> None:
