@@ -56,6 +56,7 @@ def require_free_folder(path: Path) -> None:
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another --out")
     if path.is_dir() and any(path.iterdir()):
         raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another --out")
+    _require_writable(next(parent for parent in path.absolute().parents if parent.exists()), path)
 
 
 def require_parent(path: Path) -> None:
@@ -65,6 +66,13 @@ def require_parent(path: Path) -> None:
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
     if Path(path).is_dir():
         raise OutputError(f"cannot write {path}: it is a folder; expected a file name")
+    _require_writable(parent, path)
+
+
+def _require_writable(folder: Path, path: Path) -> None:
+    # Permissions do not tell: root may write all but what is read-only, and network folders have their own rules.
+    with _output_errors(path):
+        os.rmdir(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=folder))
 
 
 def numbered(path: Path, index: int, count: int) -> Path:
@@ -91,6 +99,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             yield aside
             os.chmod(aside, 0o777 & ~_umask())
             os.replace(aside, path)  # an empty folder of that name is replaced
+    except OutputError as error:  # of a file inside: it is to be in `path`, and nobody knows the temporary name
+        raise OutputError(str(error).replace(str(aside), str(path))) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

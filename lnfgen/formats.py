@@ -12,6 +12,7 @@ from lnfgen import files
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music import rolltext
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.text import decode_utf8
 
 Piece = PianoRoll | str
 
@@ -86,24 +87,11 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
         return [*read_score(content, suffix, name, steps_per_quarter=steps_per_quarter)]
     if suffix == ".npz":
         return [_read_npz(content, name)]
-    text = decode_text(content, name)
+    text = decode_utf8(content, name)
     return [rolltext.roll_from_text(text, name)] if text.startswith(rolltext.MARK) else [text]
 
 
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
-
-
-def decode_text(content: bytes, name: str = "-") -> str:
-    """UTF-8 to text, a byte-order mark dropped and line ends as they stand.
-
-    Raises:
-        UnreadableFileError: naming the first byte that is not UTF-8.
-    """
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
-        raise UnreadableFileError(f"{name} is not UTF-8 text: {found}; expected a text saved as UTF-8") from error
 
 
 def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:

@@ -113,7 +113,7 @@ def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.Cap
 
 def a_run(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model": "af-scf", "preset": "tiny"}))
+    (folder / "config.json").write_text(json.dumps({"name": "af-scf", "preset": "tiny"}))
     (folder / "dataset.json").write_text(json.dumps({"name": "chorales", "kind": "music"}))
     lines = [
         {"epoch": 1, "step": 10, "valid_elbo": 7.0, "kl": 0.5, "kl_weight": 0.1},

@@ -144,7 +144,7 @@ GOOD = formats.to_bytes(a_roll(), ".npz")
         (".npz", npz(sounding=np.zeros((4, 88))), "float64"),
         (".npz", npz(sounding=np.array([{}], dtype=object)), "allow_pickle=False"),
         (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), time_signature=np.zeros(3)), "no piano-roll"),
-        (".txt", b"caf\xe9", "byte 0xe9 at position 3"),
+        (".txt", b"caf\xe9", "byte 0xe9 at offset 3"),
         (".mid", b"Dear diary", "no MIDI file"),
         (".abc", b"", "empty"),
         (".mp3", b"ID3", "unknown suffix '.mp3'"),

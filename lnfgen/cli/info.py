@@ -141,25 +141,23 @@ def _run_facts(folder: Path) -> dict[str, Any]:
     manifest = _json(folder / "dataset.json")
     metrics = _metrics(folder / "metrics.jsonl")
     scored = [line for line in metrics if _is_number(line.get("valid_elbo"))]
-    # As in training, epochs count once the whole KL does; of a run that ended before, any epoch.
-    annealed = [line for line in scored if not _is_number(line.get("kl_weight")) or line["kl_weight"] >= 1.0] or scored
+    # As in training, only the whole KL counts; of a run that ended before it did, anything.
+    annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
-    model = config.get("model")
     weights = folder / "model.safetensors"
-    encoding = manifest.get("encoding")
     return {
         "kind": "run",
-        "model": model if isinstance(model, str) else (model or {}).get("name") if isinstance(model, dict) else None,
+        "model": config.get("name"),
         "preset": config.get("preset"),
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
-        "holds": manifest.get("kind") or (encoding.get("kind") if isinstance(encoding, dict) else None),
+        "holds": manifest.get("kind"),
         "parameters": _count_parameters(weights) if weights.exists() else None,
         "epochs": metrics[-1].get("epoch") if metrics else None,
         "steps": metrics[-1].get("step") if metrics else None,
         "best_epoch": best.get("epoch"),
         "best_valid_elbo": best.get("valid_elbo"),
-        "best_kl": next((best[key] for key in ("valid_kl", "kl") if _is_number(best.get(key))), None),
+        "best_valid_kl": best.get("valid_kl"),
     }
 
 
@@ -195,14 +193,14 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def _count_parameters(path: Path) -> int:
-    """Numbers in a safetensors file, from its header alone (8 bytes of length, then JSON)."""
+    """Weights in a safetensors file, from its header alone (8 bytes of length, then JSON); p(T)'s histogram aside."""
     try:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > path.stat().st_size:
                 raise ValueError(f"a header of {length} bytes in a file of {path.stat().st_size}")
             header = json.loads(file.read(length))
-        shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+        shapes = [entry["shape"] for name, entry in header.items() if not name.startswith(("__", "length."))]
         return sum(math.prod(shape) for shape in shapes)
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise RunError(f"{path} is damaged: {error}; expected safetensors weights") from error
