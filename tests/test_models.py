@@ -176,6 +176,19 @@ def test_posterior_sees_the_whole_sequence_and_starts_sharp():
         assert (posterior(changed, full, positions).mean != before.mean).any(-1).all()
 
 
+def test_posterior_has_a_path_beside_its_recurrence():
+    """From x_t to z_t alone: what keeps the posterior from collapsing."""
+    posterior = toy("af-scf", Symbols(4)).posterior
+    with torch.no_grad():
+        for parameter in posterior.lstm.parameters():
+            parameter.zero_()
+    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, 4)
+    changed = x.clone()
+    changed[:, 2] = (x[:, 2] + 1) % 4
+    moved = (posterior(changed, full, positions).mean != posterior(x, full, positions).mean).any(-1)
+    assert moved.tolist() == [[False, False, True, False, False]]
+
+
 def test_gradients_reach_every_parameter(model, observation):
     x, noise = random_x(observation, 3, 5), noise_like(model, 2, 3, 5)
     terms = model(x, LENGTHS, noise)

@@ -13,9 +13,11 @@ import torch
 
 from lnfgen.checkpoint import RunFolder, new_model
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
+from lnfgen.data.batches import collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import RunError
+from lnfgen.evaluation import score
 from lnfgen.text import UNKNOWN
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES, Trainer
@@ -158,6 +160,46 @@ def test_it_learns(dataset, name):
     costs = [metrics["valid_elbo"] for metrics in session.listener.validations if metrics["kl_weight"] == 1]
     assert session.trainer.plateau.best == min(costs)
     assert all(math.isfinite(value) for metrics in session.listener.steps for value in metrics.values())
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
+    """The gradient of one update, against the definition's: each sequence's loss divided by its T + 1."""
+    session = Session(dataset, name, gradient_norm=1e9, kl_start=0.0, kl_full=0.9)
+    trainer, model = session.trainer, session.trainer.model
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout | torch.nn.LSTM):
+            module.p = module.dropout = 0.0  # type: ignore[assignment]
+    trainer.step = 9  # KL weight 1/3
+    assert trainer.weight == pytest.approx(1 / 3 if name == "af-scf" else 1.0)
+    (indices, *_) = shuffled_batches(trainer.train_split.lengths, 4, seed=1)
+    batch = collate([trainer.train_split[i] for i in indices], indices)
+    assert len(set(batch.lengths.tolist())) > 1
+    generator = torch.Generator().manual_seed(TRAINING.seed)
+    noise = model.noise(1, *batch.x.shape, generator)
+    loss = torch.zeros(())
+    for b, length in enumerate(batch.lengths.tolist()):
+        own = None if noise is None else noise[:, b : b + 1, :length]
+        terms = model(batch.x[b : b + 1, :length], batch.lengths[b : b + 1], own)
+        loss = loss - (terms.reconstruction - trainer.weight * terms.kl)[0, 0] / (length + 1) / len(indices)
+    expected = torch.autograd.grad(loss, trainer.parameters)
+    trainer._update(batch, epoch=0)
+    for parameter, gradient in zip(trainer.parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_validation_scores_the_average_and_leaves_the_weights(dataset):
+    session = Session(dataset, max_steps=5)
+    session.trainer.run()
+    model, average = session.trainer.model, session.trainer.average
+    before = {key: value.detach().clone() for key, value in model.named_parameters()}
+    assert not all(torch.equal(before[key], value) for key, value in average.weights.items())
+    found = session.trainer._valid_scores()
+    assert all(torch.equal(before[key], value) for key, value in model.named_parameters())
+    assert found == session.trainer._valid_scores()  # the same noise each time
+    model.load_state_dict(average.state(model))
+    sequences = list(dataset.split("valid"))
+    assert found["elbo"] == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
 
 
 def test_epochs_and_steps_whichever_ends_first(dataset):
