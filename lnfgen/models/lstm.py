@@ -52,9 +52,7 @@ class AutoregressiveLSTM(SequenceModel):
 
         reconstruction = total(self.observation.log_prob(logits, x))
         sounding = self.observation.sounding_log_prob(logits, x)
-        return Terms(
-            reconstruction, torch.zeros_like(reconstruction), None if sounding is None else total(sounding)
-        )
+        return Terms(reconstruction, torch.zeros_like(reconstruction), None if sounding is None else total(sounding))
 
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         uniform = self.observation.uniform(1, num_steps, generator).to(self.device)

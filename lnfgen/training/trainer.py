@@ -78,6 +78,7 @@ class Trainer:
         self.step = 0
         self.skipped = 0  # consecutive updates left out
         self.sums = _Sums()
+        self._shuffled: tuple[int, list[list[int]]] = (-1, [])
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train until the run's length is reached, validation stalls, or `interrupted()`; False if it was
@@ -87,16 +88,20 @@ class Trainer:
                 self._finish()
                 return False
             epoch, position = divmod(self.step, self.steps_per_epoch)
-            if position == 0 or not hasattr(self, "_epoch_batches"):
-                seed = (self.config.seed << 20) + epoch
-                self._epoch_batches = shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
-            indices = self._epoch_batches[position]
+            indices = self._batches(epoch)[position]
             batch = collate([self.train_split[i] for i in indices], indices).to(self.device)
             self._update(batch, epoch)
             if self.step % self.interval == 0 or self.step == self.total_steps:
                 self._validate()
         self._finish()
         return True
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """An epoch's batches follow from the seed and its number alone, so that a resumed run finds them again."""
+        if self._shuffled[0] != epoch:
+            seed = (self.config.seed << 20) + epoch
+            self._shuffled = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
+        return self._shuffled[1]
 
     @property
     def weight(self) -> float:
