@@ -1,5 +1,6 @@
 """The run folder: what is written reads back, and whatever is damaged is one clear line."""
 
+import itertools
 import json
 import os
 import shutil
@@ -126,43 +127,48 @@ def test_state_is_replaced_as_a_whole(run):
     assert not any(path.name.startswith(".") for path in run.path.iterdir())
 
 
+class Killed(BaseException):
+    pass
+
+
+def save_killed(run: RunFolder, step: int, renames: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Save a state, but die before the rename after the first `renames`, as a killed process does: no clean-up runs.
+
+    True if the save came to its end before.
+    """
+    replace, done = os.replace, itertools.count()
+
+    def counting(source, target):
+        if next(done) == renames:
+            patch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
+            raise Killed
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", counting)
+        try:
+            run.save_state(*state_of(step))
+        except Killed:
+            return False
+    return True
+
+
 def test_a_crash_while_saving_leaves_a_state_to_load_and_to_save_over(run, monkeypatch):
-    """Cut short before each rename in turn, as a killed process is: no clean-up runs either."""
-    real_replace, real_rmtree = os.replace, shutil.rmtree
     template = run.path.parent / "template"
     shutil.copytree(run.path, template)
-
-    class Killed(BaseException):
-        pass
-
-    for survived in range(100):
-        real_rmtree(run.path)
-        shutil.copytree(template, run.path)
-        renames = 0
-
-        def replace(source, target, limit=survived):
-            nonlocal renames
-            if renames == limit:
-                monkeypatch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
-                raise Killed
-            renames += 1
-            real_replace(source, target)
-
-        monkeypatch.setattr(os, "replace", replace)
-        try:
-            run.save_state(*state_of(2))
-        except Killed:
-            finished = False
-        else:
-            finished = True
-        monkeypatch.setattr(os, "replace", real_replace)
-        monkeypatch.setattr(shutil, "rmtree", real_rmtree)
-        assert loaded_step(run) in ((2,) if finished else (1, 2))
-        run.save_state(*state_of(3))
-        assert loaded_step(run) == 3
+    for renames in itertools.count():
+        for again in (0, 1, 2, 6):  # killed a second time, before the next save ends
+            shutil.rmtree(run.path)
+            shutil.copytree(template, run.path)
+            finished = save_killed(run, 2, renames, monkeypatch)
+            assert loaded_step(run) in ((2,) if finished else (1, 2))
+            save_killed(run, 3, again, monkeypatch)
+            assert loaded_step(run) in (1, 2, 3)
+            run.save_state(*state_of(4))
+            assert loaded_step(run) == 4
         if finished:
             break
-    assert survived > 5  # every file of the state is renamed once, and the folders are swapped
+    assert renames > 5  # every file of the state is renamed once, and the folders are swapped
 
 
 # Damage. --------------------------------------------------------------------------------------------------------------
