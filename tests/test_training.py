@@ -249,6 +249,57 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, tmp_path):
     assert all(torch.equal(resumed.best[-1][key], value) for key, value in whole.best[-1].items())
 
 
+def test_a_run_goes_on_on_another_kind_of_device(dataset):
+    """Whose generators have another form: its noise is fresh, and the rest as it was."""
+    begun = Session(dataset)
+    begun.trainer.run(after(5))
+    tensors, values = begun.trainer.state_tensors(), begun.trainer.state_values()
+    tensors["random"]["noise"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's
+    tensors["random"]["dropout_cuda"] = torch.zeros(16, dtype=torch.uint8)
+    resumed = Session(dataset)
+    resumed.trainer.restore(tensors, {**values, "device": "cuda"})
+    assert resumed.trainer.step == 5
+    assert resumed.trainer.run()
+
+
+def damage(tensors: dict[str, dict[str, torch.Tensor]], values: dict[str, Any], how: str) -> None:
+    match how:
+        case "a value is missing":
+            del values["rate"]
+        case "a weight is missing":
+            tensors["weights"].popitem()
+        case "a weight of another size":
+            name, value = tensors["average"].popitem()
+            tensors["average"][name] = torch.zeros(3, *value.shape)
+        case "a moment of no weight":
+            tensors["optimizer"]["nothing/step"] = torch.zeros(())
+        case "no random state":
+            tensors["random"] = {}
+        case "a value of another type":
+            values["sums"] = 3
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a value is missing",
+        "a weight is missing",
+        "a weight of another size",
+        "a moment of no weight",
+        "no random state",
+        "a value of another type",
+    ],
+)
+def test_a_state_that_does_not_fit_is_one_clear_line(dataset, how):
+    session = Session(dataset)
+    session.trainer.run(after(2))
+    tensors, values = session.trainer.state_tensors(), session.trainer.state_values()
+    damage(tensors, values, how)
+    with pytest.raises(RunError, match="last/") as error:
+        Session(dataset).trainer.restore(tensors, values)
+    assert "\n" not in str(error.value)
+
+
 def test_same_seed_same_weights_other_seed_others(dataset):
     def final(seed: int) -> torch.Tensor:
         session = Session(dataset, max_steps=4, seed=seed)

@@ -14,6 +14,7 @@ from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import RunError
 from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
+from lnfgen.streams import stream_seed
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, WeightAverage, kl_weight
 
 VALIDATIONS = 50
@@ -215,6 +216,7 @@ class Trainer:
         """The rest, fit for JSON."""
         return {
             "step": self.step,
+            "device": self.device.type,
             "skipped": self.skipped,
             "average_updates": self.average.updates,
             "best": None if math.isinf(self.plateau.best) else self.plateau.best,
@@ -224,7 +226,20 @@ class Trainer:
         }
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        """Go on where `state_tensors` and `state_values` were taken."""
+        """Go on where `state_tensors` and `state_values` were taken.
+
+        Raises:
+            RunError: if they are not of this model, or incomplete.
+        """
+        try:
+            self._restore(tensors, values)
+        except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+            raise RunError(
+                "the state in last/ does not fit config.json: a key is missing or of another size; "
+                "restore either, or start a new run"
+            ) from error
+
+    def _restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
         self.model.load_state_dict(tensors["weights"])
         for name, value in self.average.weights.items():
             value.copy_(tensors["average"][name])
@@ -233,15 +248,18 @@ class Trainer:
             name, _, moment = key.rpartition("/")
             # AdamW counts its updates in a tensor that stays on the CPU.
             self.optimizer.state[parameters[name]][moment] = value if moment == "step" else value.to(self.device)
-        self.noise.set_state(tensors["random"]["noise"])
-        torch.set_rng_state(tensors["random"]["dropout"])
-        if "dropout_cuda" in tensors["random"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random"]["dropout_cuda"], self.device)
         self.step, self.skipped = values["step"], values["skipped"]
+        torch.set_rng_state(tensors["random"]["dropout"])
+        if values["device"] == self.device.type:
+            self.noise.set_state(tensors["random"]["noise"])
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(tensors["random"]["dropout_cuda"], self.device)
+        else:  # the states of another kind of device have another form: the run goes on with fresh noise
+            self.noise.manual_seed(stream_seed(self.config.seed, self.step))
         self.average.updates = values["average_updates"]
         self.plateau.best = float("inf") if values["best"] is None else values["best"]
         self.plateau.stale, self.plateau.rate = values["stale"], values["rate"]
-        self.sums = _Sums(values["sums"])
+        self.sums = _Sums(dict(values["sums"]))
 
 
 class _Sums:
