@@ -111,6 +111,14 @@ def test_top_level_modules_are_small():
     assert not long
 
 
+def test_every_public_name_is_there():
+    for name in lnfgen.__all__:
+        assert getattr(lnfgen, name) is not None
+    assert set(dir(lnfgen)) >= set(lnfgen.__all__)
+    with pytest.raises(AttributeError, match="no attribute"):
+        lnfgen.nothing  # noqa: B018
+
+
 PROBE = f"""
 import sys
 import lnfgen
