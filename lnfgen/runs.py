@@ -23,8 +23,10 @@ def newest_run(*, resumable: bool = False) -> Path:
     Raises:
         RunError: if there is none.
     """
-    needed = "last" if resumable else "model.safetensors"
-    candidates = [found.parent for found in RUNS.glob("*/config.json") if (found.parent / needed).exists()]
+    # `.next` is a state that a crash left before it took the name `last`.
+    needed = ("last", ".next") if resumable else ("model.safetensors",)
+    runs = (found.parent for found in RUNS.glob("*/config.json"))
+    candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")
     return max(candidates, key=lambda run: ((run / "config.json").stat().st_mtime_ns, run.name))
