@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A tour of lnfgen in an empty folder: chorales to music, a folder of MIDI to a dataset, text to text.
+# A tour of lnfgen in an empty folder: chorales to music, a folder of MIDI to a model, text to text.
 # QUICK=1 trains only long enough to show that everything works.
 set -euo pipefail
 
@@ -17,11 +17,9 @@ lnfgen info song-01.mid
 mkdir -p tunes
 lnfgen sample "$run" --out tunes/tune.mid --count 24 --length 32 --seed 2 > /dev/null
 data=$(lnfgen preprocess tunes)
-lnfgen train "$data" --model lstm --preset tiny "${steps[@]}" --seed 1
+lnfgen train "$data" --model af-scf --transform affine --preset tiny "${steps[@]}" --seed 1
 
-# Text, a line a sequence: the readable form of those tunes will do.
-mkdir -p words
-lnfgen convert song-01.mid words/song-01.txt > /dev/null
-cat words/*.txt > lines.txt
-run=$(lnfgen train lines.txt --model lstm --preset tiny "${steps[@]}" --seed 1)
-lnfgen sample "$run" --out - --length 40 --seed 1
+# Text: dance tunes in ABC notation, a tune a sequence; a trained model's become music with `lnfgen convert tune.abc tune.mid`.
+run=$(lnfgen train folk-abc --model lstm --preset tiny "${steps[@]}" --seed 1)
+lnfgen eval "$run" --split valid
+lnfgen sample "$run" --out - --length 60 --seed 1

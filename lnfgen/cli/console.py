@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from lnfgen.errors import OutputError
+
 _Item = TypeVar("_Item")
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -33,7 +35,13 @@ def result(text: str) -> None:
 
 
 def result_bytes(content: bytes) -> None:
-    """A file as a command's result, on stdout."""
+    """A file as a command's result, on stdout.
+
+    Raises:
+        OutputError: if the content is not text and stdout is a terminal, which it would garble.
+    """
+    if b"\0" in content and sys.stdout.isatty():
+        raise OutputError("found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name")
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
