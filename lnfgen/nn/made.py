@@ -27,9 +27,9 @@ class MADE(nn.Module):
         self.num_parameters = num_parameters
         features = torch.arange(num_features)
         degrees = torch.arange(hidden) * num_features // hidden  # from 0, as even as can be
-        self.first = MaskedLinear(degrees[:, None] > features)
-        self.second = MaskedLinear(degrees[:, None] >= degrees)
-        self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
+        self.first = MaskedWeight(degrees[:, None] > features)
+        self.second = MaskedWeight(degrees[:, None] >= degrees)
+        self.last = MaskedWeight((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
         self.hidden_context = nn.Linear(num_context, 2 * hidden)
         self.output_context = nn.Linear(num_context, num_features * num_parameters)
         for layer in (self.last, self.output_context):
@@ -40,7 +40,7 @@ class MADE(nn.Module):
         """The map from x to parameters at this context, whose products are taken once for all its calls."""
         context_1, context_2 = self.hidden_context(context).chunk(2, -1)
         context_3 = self.output_context(context)
-        first, second, last = (layer.masked_weight() for layer in (self.first, self.second, self.last))
+        first, second, last = self.first(), self.second(), self.last()
 
         def parameters(x: Tensor) -> Tensor:
             h = gelu(context_1 + linear(x, first))
@@ -53,8 +53,8 @@ class MADE(nn.Module):
         return self.given(context)(x)
 
 
-class MaskedLinear(nn.Module):
-    """Weights of a linear layer without bias, 0 where mask, bool `[out, in]`, is False; they start as nn.Linear's."""
+class MaskedWeight(nn.Module):
+    """Weights of a linear layer, 0 where mask, bool `[out, in]`, is False; they start as nn.Linear's."""
 
     mask: Tensor
 
@@ -64,5 +64,5 @@ class MaskedLinear(nn.Module):
         self.register_buffer("mask", mask, persistent=False)  # follows from the sizes
         self.weight = nn.Parameter(nn.Linear(num_inputs, num_outputs, bias=False).weight.detach())
 
-    def masked_weight(self) -> Tensor:
+    def forward(self) -> Tensor:
         return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
