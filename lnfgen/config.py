@@ -20,7 +20,7 @@ class ModelConfig:
 
     prior: str = "flow"  # "flow", or "none": the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, none
-    features: str = "scf"  # how it runs across the features of a step: scf, none
+    features: str = "scf"  # how it runs across the features of a step: af, scf, none
     transform: str = "nlsq"  # the elementwise transform: affine, nlsq
     flow_layers: int = 5  # couplings within a step
     flow_hidden: int = 100  # units in each of the two hidden layers of a coupling's conditioner
@@ -35,7 +35,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _one_of("model.prior", self.prior, ("flow", "none"))
         _one_of("model.time", self.time, ("af", "none"))
-        _one_of("model.features", self.features, ("scf", "none"))
+        _one_of("model.features", self.features, ("af", "scf", "none"))
         _one_of("model.transform", self.transform, ("affine", "nlsq"))
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
             _at_least(f"model.{name}", getattr(self, name), 1)
@@ -103,6 +103,8 @@ class Config:
 
 NAMED_MODELS: dict[str, dict[str, Any]] = {
     "lstm": {"prior": "none"},
+    "af-only": {"time": "none", "features": "af"},
+    "af-af": {"time": "af", "features": "af"},
     "af-scf": {"time": "af", "features": "scf"},
 }
 

