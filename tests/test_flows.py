@@ -76,9 +76,12 @@ def test_round_trip_from_the_latent(flow):
     with torch.no_grad():
         eps, ladj = flow.inverse(z, positions)
         again, ladj_back = flow.forward(eps, positions)
-        # Looser: where a layer is flat, its solution is ill-conditioned, and steps pass their errors on.
-        torch.testing.assert_close(again, z, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=1e-5)
+        # Where a layer is flat, its solution is ill-conditioned, and steps pass their errors on: as far as a nudge of
+        # 1e-12 in eps moves z, nothing can be asked.
+        nudged, nudged_ladj = flow.forward(eps * (1 + 1e-12 * torch.randn_like(eps)), positions)
+        moved, moved_ladj = (nudged - again).abs(), (nudged_ladj - ladj_back).abs()
+        assert ((again - z).abs() <= 1e-5 + moved.amax((1, 2), keepdim=True)).all()
+        assert ((ladj + ladj_back).abs() <= 1e-5 + moved_ladj.amax(1, keepdim=True)).all()
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
