@@ -41,7 +41,7 @@ class Mixture:
     `inverse` is the closed formula, from log F and log(1 - F) by log-sum-exp, so that the tails, which are linear, keep
     their precision. `forward` solves logit(F(z)) = t by Newton steps between the least and the greatest of the
     components' own solutions `m_k + s_k t`; its gradient is that of the implicit function theorem. Both are
-    elementwise; `forward` costs about ten times `inverse`.
+    elementwise; `forward` costs ten to fifteen times `inverse`.
     Raw parameters: a, log b, K logits of w, K means, K log scales, all but the first before their bounds. At 0 the
     components coincide in the standard logistic, whose logit is z; unequal parameters, as a network's random weights
     give, move them apart. Limit: K modes per layer, within the bound on the means.
