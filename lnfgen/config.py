@@ -21,7 +21,7 @@ class ModelConfig:
     prior: str = "flow"  # "flow", or "none": the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
-    transform: str = "nlsq"  # the elementwise transform: affine, nlsq
+    transform: str = "nlsq"  # the elementwise transform: affine, nlsq, mixture, spline
     flow_layers: int = 5  # couplings within a step
     flow_hidden: int = 100  # units in each of the two hidden layers of a coupling's conditioner
     latent: int = 50  # features of z_t
@@ -36,7 +36,7 @@ class ModelConfig:
         _one_of("model.prior", self.prior, ("flow", "none"))
         _one_of("model.time", self.time, ("af", "none"))
         _one_of("model.features", self.features, ("af", "scf", "none"))
-        _one_of("model.transform", self.transform, ("affine", "nlsq"))
+        _one_of("model.transform", self.transform, ("affine", "nlsq", "mixture", "spline"))
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
             _at_least(f"model.{name}", getattr(self, name), 1)
         if self.features == "scf" and self.latent < 2:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lnfgen.flows.features import FEATURE_FLOWS, MaskedAutoregressive, SplitCoupling, build_feature_flow
+from lnfgen.flows.features import FEATURE_FLOWS, FeatureFlow, MaskedAutoregressive, SplitCoupling, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, TemporalFlow
 from lnfgen.transforms import TRANSFORMS
 
@@ -76,9 +76,12 @@ def test_round_trip_from_the_latent(flow):
     with torch.no_grad():
         eps, ladj = flow.inverse(z, positions)
         again, ladj_back = flow.forward(eps, positions)
-        # Looser: where a layer is flat, its solution is ill-conditioned, and steps pass their errors on.
-        torch.testing.assert_close(again, z, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=1e-5)
+        # Where a layer is flat, its solution is ill-conditioned, and steps pass their errors on: as far as a nudge of
+        # 1e-12 in eps moves z, nothing can be asked.
+        nudged, nudged_ladj = flow.forward(eps * (1 + 1e-12 * torch.randn_like(eps)), positions)
+        moved, moved_ladj = (nudged - again).abs(), (nudged_ladj - ladj_back).abs()
+        assert ((again - z).abs() <= 1e-5 + moved.amax((1, 2), keepdim=True)).all()
+        assert ((ladj + ladj_back).abs() <= 1e-5 + moved_ladj.amax(1, keepdim=True)).all()
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
@@ -305,3 +308,32 @@ def test_density_integrates_to_one(features, transform):
         eps, ladj = flow.inverse(grid, torch.zeros(len(grid), F, dtype=torch.float64))
     log_p = ladj - 0.5 * (eps**2).sum(-1) - math.log(2 * math.pi)
     assert float(log_p.exp().sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-3)
+
+
+def test_four_modes_in_two_features_order_affine_nlsq_mixture():
+    """Fitted to four bumps of unequal weight, by held-out log density: what the paper's transform is for."""
+    centres = torch.tensor([[-1.5, -1.5], [-1.5, 1.5], [1.5, -1.5], [1.5, 1.5]])
+    weights = torch.tensor([0.4, 0.1, 0.2, 0.3])
+
+    def draw(count: int, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        which = torch.multinomial(weights, count, replacement=True, generator=generator)
+        return centres[which] + 0.5 * torch.randn(count, 2, generator=generator)
+
+    def log_density(flow: FeatureFlow, z: Tensor) -> Tensor:
+        eps, ladj = flow.inverse(z, torch.zeros(len(z), 1))
+        return (ladj - 0.5 * (eps**2).sum(-1) - math.log(2 * math.pi)).mean()
+
+    train, held_out = draw(1000, seed=0), draw(10_000, seed=1)
+    found = {}
+    for transform in ("affine", "nlsq", "mixture"):
+        torch.manual_seed(2)
+        flow = build_feature_flow("scf", 2, 1, 16, 2, TRANSFORMS[transform]())
+        optimizer = torch.optim.Adam(flow.parameters(), lr=0.02)
+        for _ in range(150):
+            optimizer.zero_grad()
+            (-log_density(flow, train)).backward()
+            optimizer.step()
+        with torch.no_grad():
+            found[transform] = float(log_density(flow, held_out))
+    assert found["affine"] + 0.1 < found["nlsq"] <= found["mixture"] + 0.02

@@ -23,7 +23,9 @@ def command(
     ] = None,
     model: Annotated[str, typer.Option(help="lstm, af-only, af-af or af-scf.")] = "af-scf",
     preset: Annotated[str, typer.Option(help="Sizes and length of the run: tiny, small or paper.")] = "small",
-    transform: Annotated[str | None, typer.Option(help="Elementwise transform: affine or nlsq.")] = None,
+    transform: Annotated[
+        str | None, typer.Option(help="Elementwise transform: affine, nlsq, mixture or spline.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,

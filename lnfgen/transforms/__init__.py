@@ -17,9 +17,11 @@ from typing import Protocol
 from torch import Tensor
 
 from lnfgen.transforms.affine import Affine
+from lnfgen.transforms.mixture import Mixture
 from lnfgen.transforms.nlsq import NLSq
+from lnfgen.transforms.spline import Spline
 
-__all__ = ["TRANSFORMS", "Affine", "NLSq", "Transform"]
+__all__ = ["TRANSFORMS", "Affine", "Mixture", "NLSq", "Spline", "Transform"]
 
 
 class Transform(Protocol):
@@ -32,4 +34,4 @@ class Transform(Protocol):
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-TRANSFORMS: dict[str, type[Transform]] = {"affine": Affine, "nlsq": NLSq}
+TRANSFORMS: dict[str, type[Transform]] = {"affine": Affine, "nlsq": NLSq, "mixture": Mixture, "spline": Spline}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
+from lnfgen.transforms.solve import solve
 
 MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
 """f is monotone while |c| d / b is at most this: the steepest descent of 1 / (1 + y^2) is 9 / (8 sqrt 3), at y = 1 /
@@ -15,10 +16,6 @@ sqrt 3."""
 MONOTONE_MARGIN = 0.05
 """Kept from that limit, so that the slope stays above 0.03 b: its logarithm is finite and float32 can solve f(u) =
 v."""
-
-MAX_ITERATIONS = 80
-"""Bisection alone narrows the bracket, at most 3.1 wide, below float64's resolution in 55 steps; Newton takes about
-6."""
 
 
 class _Parameters(NamedTuple):
@@ -84,18 +81,11 @@ def _solve(v: Tensor, p: _Parameters) -> Tensor:
     There f(u) = v reads `y + bump / (1 + y^2) = w` with `w = (v - a) d / b + g`, and the root is within |bump| of w.
     """
     w = (v - p.a) * (p.d / p.b) + p.g
-    low, high = w - p.bump.clamp(min=0), w - p.bump.clamp(max=0)
-    y = w - p.bump / (1 + w * w)
-    for iteration in range(MAX_ITERATIONS):
+
+    def evaluate(y: Tensor) -> tuple[Tensor, Tensor]:
         r = 1 / (1 + y * y)
-        excess = y + p.bump * r - w
-        high = torch.where(excess > 0, y, high)
-        low = torch.where(excess <= 0, y, low)
-        newton = y - excess / (1 - 2 * p.bump * (y * r) * r)
-        inside = (newton >= low) & (newton <= high)
-        step = torch.where(inside, newton, low + (high - low) / 2)
-        settled = (step - y).abs() <= 2 * torch.finfo(y.dtype).eps * y.abs()
-        y = step
-        if iteration >= 3 and bool(settled.all()):
-            break
-    return (y - p.g) / p.d
+        return y + p.bump * r - w, 1 - 2 * p.bump * (y * r) * r
+
+    low, high = w - p.bump.clamp(min=0), w - p.bump.clamp(max=0)
+    tolerance = 2 * torch.finfo(v.dtype).eps * (w.abs() + p.bump.abs())
+    return (solve(evaluate, w - p.bump / (1 + w * w), low, high, tolerance) - p.g) / p.d
