@@ -36,6 +36,7 @@ def command(
     from dataclasses import replace
 
     from lnfgen import formats
+    from lnfgen.files import numbered
 
     if target != "-" and Path(target).suffix.lower() not in {*formats.WRITABLE_MUSIC, *formats.WRITABLE_TEXT}:
         fits = " ".join(formats.WRITABLE_MUSIC)
@@ -57,7 +58,8 @@ def command(
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
         console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
         return
-    for path, piece in zip(_numbered(Path(target), len(pieces)), pieces, strict=True):
+    for index, piece in enumerate(pieces):
+        path = numbered(Path(target), index, len(pieces))
         formats.write(path, piece, program=program)
         console.result(str(path))
 
@@ -71,11 +73,3 @@ def _read(source: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
             raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
         return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums)
     return formats.read(source, steps_per_quarter=steps_per_quarter, drums=drums)
-
-
-def _numbered(path: Path, count: int) -> list[Path]:
-    """`song-01.mid`, `song-02.mid`, ... for several pieces; the path itself for one."""
-    if count == 1:
-        return [path]
-    digits = max(2, len(str(count)))
-    return [path.with_name(f"{path.stem}-{number:0{digits}d}{path.suffix}") for number in range(1, count + 1)]
