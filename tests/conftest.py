@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from command import start
 
+# Small tensors gain nothing from threads, and threads that wait for one another on a busy machine cost a great deal.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED_DATA = Path(os.environ.get("LNFGEN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
