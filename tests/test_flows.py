@@ -55,14 +55,18 @@ def inputs(count: int = N, seed: int = 1) -> tuple[Tensor, Tensor]:
     return x, torch.randn(count, T, F, generator=generator, dtype=torch.float64)
 
 
+def full(positions: Tensor) -> Tensor:
+    return torch.full((len(positions),), positions.shape[1])
+
+
 def test_round_trip(flow):
     """10^5 random features, tiny and huge ones too, judged where the error is bounded: back in eps."""
     x, positions = inputs(100_000 // (T * D))
     sizes = torch.tensor([1.0, 1.0, 1e-9, 1e3], dtype=torch.float64)
     eps = x * sizes[torch.arange(len(x)) % 4, None, None]
     with torch.no_grad():
-        z, ladj = flow.forward(eps, positions)
-        again, ladj_back = flow.inverse(z, positions)
+        z, ladj = flow.forward(eps, positions, full(positions))
+        again, ladj_back = flow.inverse(z, positions, full(positions))
         assert z.shape == eps.shape
         assert ladj.shape == eps.shape[:-1]
         # Round-off of a layer's sum is relative to its terms, and a step steepens it by at most the two layers' slopes.
@@ -74,11 +78,11 @@ def test_round_trip(flow):
 def test_round_trip_from_the_latent(flow):
     z, positions = inputs(1000, seed=2)
     with torch.no_grad():
-        eps, ladj = flow.inverse(z, positions)
-        again, ladj_back = flow.forward(eps, positions)
+        eps, ladj = flow.inverse(z, positions, full(positions))
+        again, ladj_back = flow.forward(eps, positions, full(positions))
         # Where a layer is flat, its solution is ill-conditioned, and steps pass their errors on: as far as a nudge of
         # 1e-12 in eps moves z, nothing can be asked.
-        nudged, nudged_ladj = flow.forward(eps * (1 + 1e-12 * torch.randn_like(eps)), positions)
+        nudged, nudged_ladj = flow.forward(eps * (1 + 1e-12 * torch.randn_like(eps)), positions, full(positions))
         moved, moved_ladj = (nudged - again).abs(), (nudged_ladj - ladj_back).abs()
         assert ((again - z).abs() <= 1e-5 + moved.amax((1, 2), keepdim=True)).all()
         assert ((ladj + ladj_back).abs() <= 1e-5 + moved_ladj.amax(1, keepdim=True)).all()
@@ -89,10 +93,10 @@ def test_log_determinant_is_that_of_the_jacobian(flow, direction):
     x, positions = inputs(1)
     method = getattr(flow, direction)
     jacobian = torch.autograd.functional.jacobian(
-        lambda e: method(e.reshape(1, T, D), positions)[0].flatten(), x.flatten()
+        lambda e: method(e.reshape(1, T, D), positions, full(positions))[0].flatten(), x.flatten()
     )
     sign, expected = torch.linalg.slogdet(jacobian)
-    ladj = method(x, positions)[1]
+    ladj = method(x, positions, full(positions))[1]
     torch.testing.assert_close(ladj.sum(), expected, rtol=1e-9, atol=1e-9)
     assert abs(float(sign)) == 1
 
@@ -101,7 +105,9 @@ def test_log_determinant_is_that_of_the_jacobian(flow, direction):
 def test_zeros_of_the_jacobian_across_time(flow, point, direction):
     x, positions = inputs(1)
     method = getattr(flow, direction)
-    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions)[0], x)[0, :, :, 0]  # [T, D, T, D]
+    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0], x)[
+        0, :, :, 0
+    ]  # [T, D, T, D]
     for t, s in itertools.product(range(T), repeat=2):
         block = jacobian[t, :, s]
         if s > t or (point[0] == "none" and s != t):
@@ -114,9 +120,9 @@ def test_zeros_of_the_jacobian_across_time(flow, point, direction):
 def test_the_steps_log_determinants_are_their_blocks(flow, direction):
     x, positions = inputs(1)
     method = getattr(flow, direction)
-    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions)[0], x)[0, :, :, 0]
+    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0], x)[0, :, :, 0]
     blocks = torch.stack([torch.linalg.slogdet(jacobian[t, :, t])[1] for t in range(T)])
-    torch.testing.assert_close(method(x, positions)[1][0], blocks, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(method(x, positions, full(positions))[1][0], blocks, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
@@ -125,7 +131,7 @@ def test_gradients_reach_every_parameter_and_input_and_nothing_is_mutated(flow, 
     x.requires_grad_()
     positions.requires_grad_()
     before = x.detach().clone(), positions.detach().clone(), copy.deepcopy(flow.state_dict())
-    y, ladj = getattr(flow, direction)(x, positions)
+    y, ladj = getattr(flow, direction)(x, positions, full(positions))
     (y.sin().sum() + ladj.sin().sum()).backward()
     assert torch.equal(x, before[0])
     assert torch.equal(positions, before[1])
@@ -146,7 +152,7 @@ def test_gradients_agree_with_differences(flow, direction):
     weights = torch.randn(N, T, D, dtype=torch.float64), torch.randn(N, T, dtype=torch.float64)
 
     def value(at: Tensor) -> Tensor:
-        y, ladj = method(at, positions)
+        y, ladj = method(at, positions, full(positions))
         return (weights[0] * y).sum() + (weights[1] * ladj).sum()
 
     along = torch.randn_like(x)
@@ -163,7 +169,7 @@ def test_fresh_weights_are_near_the_identity(point):
     flow = temporal_flow(*point).double().eval()
     x, positions = inputs(50)
     with torch.no_grad():
-        y, ladj = flow.inverse(x, positions)
+        y, ladj = flow.inverse(x, positions, full(positions))
     assert float((y - x).abs().mean()) < 0.2
     assert float(ladj.abs().mean()) < 0.3
 
@@ -175,7 +181,7 @@ def test_zero_weights_are_the_identity(point):
             parameter.zero_()
     x, positions = inputs()
     for method in (flow.forward, flow.inverse):
-        y, ladj = method(x, positions)
+        y, ladj = method(x, positions, full(positions))
         torch.testing.assert_close(y, x, rtol=1e-12, atol=1e-12)  # an even number of reversals
         assert float(ladj.detach().abs().max()) < 1e-12
 
@@ -185,7 +191,7 @@ def test_float32_stays_finite_under_extreme_parameters(point, direction):
     flow = randomise(temporal_flow(*point), scale=30.0)
     x, positions = inputs(200)
     x, positions = x.float().requires_grad_(), positions.float()
-    y, ladj = getattr(flow, direction)(x, positions)
+    y, ladj = getattr(flow, direction)(x, positions, full(positions))
     assert torch.isfinite(y).all()
     assert torch.isfinite(ladj).all()
 
@@ -196,22 +202,10 @@ def test_padding_is_not_seen(flow):
     longer = torch.cat([x, 1e3 * torch.randn(N, 2, D, dtype=torch.float64)], 1)
     longer_positions = torch.cat([positions, torch.randn(N, 2, F, dtype=torch.float64)], 1)
     for method in (flow.forward, flow.inverse):
-        y, ladj = method(x, positions)
-        padded, padded_ladj = method(longer, longer_positions)
+        y, ladj = method(x, positions, full(positions))
+        padded, padded_ladj = method(longer, longer_positions, full(positions))
         torch.testing.assert_close(padded[:, :T], y, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(padded_ladj[:, :T], ladj, rtol=1e-12, atol=1e-12)
-
-
-def test_autoregressive_loop_and_parallel_pass_share_dropout_free_context():
-    """Sampling runs step by step what scoring runs at once: the same context at every step."""
-    flow = randomise(temporal_flow("af", "scf", "nlsq")).double().eval()
-    x, positions = inputs()
-    context = flow.lstm(torch.cat([torch.nn.functional.pad(x[:, :-1], (0, 0, 1, 0)), positions], -1))
-    state = None
-    for t in range(T):
-        previous = x[:, t - 1] if t else torch.zeros_like(x[:, 0])
-        output, state = flow.lstm.step(torch.cat([previous, positions[:, t]], -1), state)
-        torch.testing.assert_close(output, context[:, t], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("num_features", [2, 3, 5])

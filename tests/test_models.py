@@ -209,7 +209,7 @@ def test_terms_are_what_they_say(observation):
     mean, log_variance = model.posterior(x, full, positions)
     q = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
     z = mean + q.stddev * noise[0]
-    eps, ladj = model.prior.inverse(z, positions)
+    eps, ladj = model.prior.inverse(z, positions, full)
     log_p = torch.distributions.Normal(0, 1).log_prob(eps).sum() + ladj.sum()
     torch.testing.assert_close(terms.kl[0, 0], q.log_prob(z).sum() - log_p)
     logits = model.emission(z, full, positions)

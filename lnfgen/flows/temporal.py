@@ -11,13 +11,13 @@ from lnfgen.nn.masking import shift
 
 
 class TemporalFlow(nn.Module, ABC):
-    """eps, z `[N, T, D]` and positions `[N, T, F]`; log-determinants `[N, T]`."""
+    """eps, z `[N, T, D]`, positions `[N, T, F]` and lengths `[N]`; log-determinants `[N, T]`."""
 
     @abstractmethod
-    def forward(self, eps: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]: ...
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
 
     @abstractmethod
-    def inverse(self, z: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]: ...
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class IndependentFlow(TemporalFlow):
@@ -28,10 +28,10 @@ class IndependentFlow(TemporalFlow):
         super().__init__()
         self.features = features
 
-    def forward(self, eps: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features(eps, positions)
 
-    def inverse(self, z: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features.inverse(z, positions)
 
 
@@ -58,17 +58,17 @@ class AutoregressiveFlow(TemporalFlow):
         self.lstm = CausalLSTM(num_features + num_positions, hidden, num_layers, dropout)
         self.input_dropout = nn.Dropout(input_dropout)
 
-    def forward(self, eps: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         previous, state = torch.zeros_like(eps[:, 0]), None
         steps, ladjs = [], []
         for t in range(eps.shape[1]):
             inputs = torch.cat([self.input_dropout(previous), positions[:, t]], -1)
-            context, state = self.lstm.step(inputs, state)
-            previous, ladj = self.features(eps[:, t], context)
+            context, state = self.lstm(inputs[:, None], state)
+            previous, ladj = self.features(eps[:, t], context[:, 0])
             steps.append(previous)
             ladjs.append(ladj)
         return torch.stack(steps, 1), torch.stack(ladjs, 1)
 
-    def inverse(self, z: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        context = self.lstm(torch.cat([self.input_dropout(shift(z)), positions], -1))
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        context, _ = self.lstm(torch.cat([self.input_dropout(shift(z)), positions], -1))
         return self.features.inverse(z, context)

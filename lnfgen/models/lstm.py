@@ -44,7 +44,7 @@ class AutoregressiveLSTM(SequenceModel):
         mask = length_mask(lengths, num_steps)
         positions = self.positions(lengths, num_steps)
         previous = shift(self.input_dropout(self.embed(x)))
-        states = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
+        states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         logits = self.emission(states, positions)
 
         def total(steps: Tensor) -> Tensor:
@@ -60,8 +60,8 @@ class AutoregressiveLSTM(SequenceModel):
         previous = torch.zeros_like(self.embed(self.observation.blank(1).to(self.device)))
         state, steps = None, []
         for t in range(num_steps):
-            output, state = self.lstm.step(torch.cat([previous, positions[:, t]], -1), state)
-            logits = self.emission(output, positions[:, t])
+            output, state = self.lstm(torch.cat([previous, positions[:, t]], -1)[:, None], state)
+            logits = self.emission(output[:, 0], positions[:, t])
             x = self.observation.sample(logits, uniform[:, t], temperature)
             previous = self.embed(x)
             steps.append(x)

@@ -23,14 +23,10 @@ class CausalLSTM(nn.Module):
         self.dropout = nn.Dropout(dropout)
         _initialise(self.lstm)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.lstm(x)[0])
-
-    def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """One step of a loop: x `[B, F]` and the state so far (None at the start) -> output `[B, hidden]`, new
-        state."""
-        output, state = self.lstm(x[:, None], state)
-        return self.dropout(output[:, 0]), state
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
+        output, state = self.lstm(x, state)
+        return self.dropout(output), state
 
 
 class BidirectionalLSTM(nn.Module):
@@ -48,7 +44,7 @@ class BidirectionalLSTM(nn.Module):
         self.exclusive = exclusive
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        past, future = self.forwards(x), self.backwards(flip(x, lengths))
+        past, future = self.forwards(x)[0], self.backwards(flip(x, lengths))[0]
         if self.exclusive:
             past, future = shift(past), shift(future)
         return torch.cat([past, flip(future, lengths)], -1)
