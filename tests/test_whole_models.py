@@ -190,3 +190,15 @@ def test_autocast_changes_the_kl_by_little(name):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             kl[enabled] = model(x, LENGTHS, noise.float()).kl.mean(0)
     torch.testing.assert_close(kl[True], kl[False], rtol=0.01, atol=0)
+
+
+@torch.no_grad()
+def test_autocast_has_one_variance_in_z_and_in_log_q():
+    """Standardised, a sample is the noise that it came from, as log q takes it to be."""
+    model = latent_flow(SIZES).float()
+    x, noise = x_and_noise(model, 50)
+    with torch.autocast("cpu", torch.bfloat16):
+        gaussian = model.posterior(x, LENGTHS, model.positions(LENGTHS, STEPS))
+        z = gaussian.sample(noise.float())
+    standardised = (z.double() - gaussian.mean.double()) * torch.exp(-0.5 * gaussian.log_variance.double())
+    torch.testing.assert_close(standardised, noise, rtol=0, atol=1e-4)
