@@ -1,4 +1,4 @@
-"""Solving a causal map step by step: in a loop, or by sweeps over windows of time."""
+"""Solving a causal map over time: in a loop, or by sweeps over windows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,121 +7,136 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lnfgen.flows.fixed_point import Update, sweep, with_implicit_gradient
+from lnfgen.flows.fixed_point import sweep, with_implicit_gradient
+from lnfgen.nn.replay import replaying
 
-WINDOW = 32
-"""Steps that are swept together. Information travels from step to step, so a whole long piece takes more sweeps than a
-window of it; a short window wastes calls on few steps each."""
+SOLVERS = ("auto", "sweeps", "loop")
 
-MAX_SWEEPS = 16
-"""Sweeps over a window before the loop takes over what has not settled: by then the loop would have been as fast."""
+FIRST_WINDOW = 32
+"""Steps swept together at first. Information travels from step to step, so more of them take more sweeps; fewer waste
+calls. A window doubles while a quarter as many sweeps as steps are enough, and halves where more than half are."""
 
-Step = Callable[[Tensor, Tensor, Any, int, int], tuple[Tensor, Tensor, Any]]
+CALL_ROWS = {"cpu": 64}
+"""A call of the map costs about as much as the arithmetic of this many rows (a step of a sequence each) of it: measured
+on one CPU core at hidden 200, D 50, five couplings. It decides when sweeps are no longer worth their while."""
+
+CALL_ROWS_ELSEWHERE = 4096
+"""The same on a GPU: a guess, not measured. Calls cost more there, and rows next to nothing."""
+
+State = Any
+Step = Callable[[Tensor, Tensor, State, int, int], tuple[Tensor, Tensor, State]]
 """`(values, previous, state, start, stop) -> (values, log-determinants, state)`: the map at steps start to stop, given
-the last values `[N, stop - start, D]` of those steps, of which none at or after t decides step t; the value `[N, 1, D]`
-before them; and the state of the network that runs over time, which it gives back for the step `stop`."""
+guesses `[N, stop - start, D]` of the values there, of which those before t alone decide step t; the value `[N, 1, D]`
+before them; and the state of the network that runs over time (a list of tuples of tensors, None at the start), which it
+gives back for the step `stop`."""
 
 
 @dataclass
 class Report:
-    """What solving took since the report was made."""
+    """What solving has taken since the report was made."""
 
-    windows: int = 0
+    windows: int = 0  # swept over
     sweeps: int = 0  # over all windows
     most_sweeps: int = 0  # over any window
-    looped_steps: int = 0  # steps that did not settle within the sweeps allowed, and were looped over
-
-    def add(self, sweeps: int, looped_steps: int) -> None:
-        self.windows += 1
-        self.sweeps += sweeps
-        self.most_sweeps = max(self.most_sweeps, sweeps)
-        self.looped_steps += looped_steps
+    unsettled: int = 0  # windows left to the loop because they had not settled when it became the cheaper way
+    looped_steps: int = 0
 
 
 @dataclass
 class Solver:
-    """How a sequential direction is computed: `loop`, a step after the other, or `sweeps`.
+    """How a sequential direction is computed; either way the same equations hold to round-off.
 
-    Sweeps take windows of `window` steps in turn (Gauss-Seidel) and every step of a window at once (Jacobi), until no
-    step moves by more than round-off. What has not settled after `max_sweeps` is done by the loop, and counted in
-    `report`, so a result is never short of the solution. Either way the same equations hold to round-off.
+    - `loop`: a step after the other.
+    - `sweeps`: windows of time in turn (Gauss-Seidel), every step of a window at once (Jacobi), until none moves by
+      more than round-off: at most as many sweeps as steps, which is exact.
+    - `auto`: sweeps, as long as they are cheaper. A window that has not settled by when the loop would have been done
+      is left to the loop, and so are those after it. `report` counts them: nothing short of a solution is returned.
+
+    With gradients, each window records one application of the map, whose backward pass solves the adjoint system by
+    sweeps in turn, and the loop records every step: memory does not depend on sweeps.
     """
 
-    method: str = "sweeps"
-    window: int = WINDOW
-    max_sweeps: int = MAX_SWEEPS
+    method: str = "auto"
     report: Report = field(default_factory=Report)
 
-    def solve(self, step: Step, start: Tensor) -> tuple[Tensor, Tensor]:
+    def solve(self, step: Step, start: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The y `[N, T, D]` with `y = step(y)` and its log-determinants `[N, T]`, from a guess of it.
 
-        With gradients, the loop records every step, and sweeps record one application of `step` to all T steps:
-        their backward pass solves the adjoint system by sweeps in turn.
+        Where mask, bool `[N, T]`, is False, nothing is solved for, and nothing there changes what is elsewhere.
         """
-        num_steps = start.shape[1]
-        nothing = torch.zeros_like(start[:, :1])
-        if self.method == "loop":
-            return _loop(step, start, nothing, None, range(num_steps))[:2]
-        with torch.no_grad():
-            value, ladj = self._windows(step, start, nothing)
-        if not torch.is_grad_enabled():
-            return value, ladj
-        return with_implicit_gradient(lambda y: step(y, nothing, None, 0, num_steps)[:2], value, row_dims=2)
-
-    def solve_in_one(self, update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
-        """As `solve`, in one window that is swept until it has settled: for a map that cannot be cut, such as one with
-        dropout, whose draws must be those of the whole at every sweep."""
-        with torch.no_grad():
-            solution = sweep(update, start, vector_steps=True, limit=start.shape[1])
-        self.report.add(solution.sweeps, 0)
-        if not torch.is_grad_enabled():
-            return solution.value, solution.log_abs_det_jacobian
-        return with_implicit_gradient(update, solution.value, row_dims=2)
-
-    def _windows(self, step: Step, start: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        state: Any = None
+        num_rows, num_steps = start.shape[:2]
+        previous, state = torch.zeros_like(start[:, :1]), None
+        window, begin, looping = FIRST_WINDOW, 0, self.method == "loop"
         values, ladjs = [], []
-        for begin in range(0, start.shape[1], self.window):
-            guess = start[:, begin : begin + self.window]
-            value, ladj, state = self._window(step, guess, previous, state, begin)
+        while begin < num_steps:
+            end = min(begin + window, num_steps)
+            allowed = end - begin
+            if self.method == "auto":
+                allowed = min(allowed, _worthwhile(num_rows, end - begin, start.device))
+                looping = looping or (allowed < 2 and end - begin > 1)
+            swept = None
+            if not looping:
+                swept = self._sweep(step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed)
+                looping = swept is None
+            if swept is None:
+                value, ladj, state = self._loop(step, start, previous, state, begin, end)
+            else:
+                (value, ladj, state), sweeps = swept
+                if 4 * sweeps <= window:
+                    window *= 2
+                elif 2 * sweeps > window:
+                    window = max(2, window // 2)
             values.append(value)
             ladjs.append(ladj)
-            previous = value[:, -1:]
+            previous, begin = value[:, -1:], end
         return torch.cat(values, 1), torch.cat(ladjs, 1)
 
-    def _window(
-        self, step: Step, guess: Tensor, previous: Tensor, state: Any, begin: int
-    ) -> tuple[Tensor, Tensor, Any]:
-        size = guess.shape[1]
-        after = None
+    def _sweep(
+        self, step: Step, guess: Tensor, mask: Tensor, previous: Tensor, state: State, begin: int, allowed: int
+    ) -> tuple[tuple[Tensor, Tensor, State], int] | None:
+        """A window's solution, with the state after it and the sweeps taken; None if it has not settled."""
+        after: State = None
+        again = replaying(guess.device)  # dropout draws once a window: it is one map that is solved
 
         def update(value: Tensor) -> tuple[Tensor, Tensor]:
             nonlocal after
-            moved, ladj, after = step(value, previous, state, begin, begin + size)
+            moved, ladj, after = again(lambda: step(value, previous, state, begin, begin + guess.shape[1]))
             return moved, ladj
 
-        swept = sweep(update, guess, vector_steps=True, limit=min(self.max_sweeps, size))
-        settled = int(swept.final.all(0).int().cumprod(0).sum())
-        self.report.add(swept.sweeps, size - settled)
-        if settled == size:
-            return swept.value, swept.log_abs_det_jacobian, after
-        if settled > 0:
-            known = swept.value[:, :settled]
-            state = step(known, previous, state, begin, begin + settled)[2]
-            previous = known[:, -1:]
-        value, ladj, state = _loop(step, swept.value, previous, state, range(settled, size), begin)
-        # What is final in a row stays as it is, so that it does not depend on how other rows fare.
-        value = torch.where(swept.final[:, settled:, None], swept.value[:, settled:], value)
-        value = torch.cat([swept.value[:, :settled], value], 1)
-        return value, torch.cat([swept.log_abs_det_jacobian[:, :settled], ladj], 1), state
+        with torch.no_grad():
+            swept = sweep(update, guess, limit=allowed, ignored=~mask)
+        self.report.windows += 1
+        self.report.sweeps += swept.sweeps
+        self.report.most_sweeps = max(self.report.most_sweeps, swept.sweeps)
+        if not bool(swept.final.all()):
+            self.report.unsettled += 1
+            again(lambda: None)  # the draws are the loop's now
+            return None
+        if not torch.is_grad_enabled():
+            return (swept.value, swept.log_abs_det_jacobian, after), swept.sweeps
+
+        def whole(value: Tensor) -> tuple[Tensor, ...]:
+            moved, ladj = update(value)
+            return moved, ladj, *(part for layer in after for part in layer)
+
+        value, ladj, *parts = with_implicit_gradient(whole, swept.value, row_dims=2)
+        following = iter(parts)
+        state = [tuple(next(following) for _ in layer) for layer in after]
+        return (value, ladj, state), swept.sweeps
+
+    def _loop(
+        self, step: Step, guess: Tensor, previous: Tensor, state: State, begin: int, end: int
+    ) -> tuple[Tensor, Tensor, State]:
+        values, ladjs = [], []
+        for t in range(begin, end):
+            previous, ladj, state = step(guess[:, t : t + 1], previous, state, t, t + 1)
+            values.append(previous)
+            ladjs.append(ladj)
+        self.report.looped_steps += end - begin
+        return torch.cat(values, 1), torch.cat(ladjs, 1), state
 
 
-def _loop(
-    step: Step, guess: Tensor, previous: Tensor, state: Any, steps: range, offset: int = 0
-) -> tuple[Tensor, Tensor, Any]:
-    values, ladjs = [], []
-    for t in steps:
-        previous, ladj, state = step(guess[:, t : t + 1], previous, state, offset + t, offset + t + 1)
-        values.append(previous)
-        ladjs.append(ladj)
-    return torch.cat(values, 1), torch.cat(ladjs, 1), state
+def _worthwhile(num_rows: int, num_steps: int, device: torch.device) -> int:
+    """How many sweeps over a window cost about as much as the loop over it."""
+    call = CALL_ROWS.get(device.type, CALL_ROWS_ELSEWHERE)
+    return round(num_steps * (call + num_rows) / (call + num_rows * num_steps))

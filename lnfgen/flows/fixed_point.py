@@ -26,34 +26,31 @@ class Solution(NamedTuple):
     sweeps: int
 
 
-def sweep(update: Update, start: Tensor, *, vector_steps: bool, limit: int) -> Solution:
+def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None = None) -> Solution:
     """Sweep until every step is final, `limit` times at most; run it without gradients.
 
-    Steps lie along the last dimension, or, with `vector_steps`, along the one before it, each a vector. A step is final
-    once a sweep moves it and all steps before it by round-off only; from then on it is left alone. So its value depends
-    neither on later steps nor on other rows, however long they take.
+    Steps lie along the last dimension, or, where update's log-determinants have one dimension less than its values,
+    along the one before it, each a vector. A step is final once a sweep moves it and all steps before it by round-off
+    only; from then on it is left alone. So its value depends neither on later steps nor on other rows, however long
+    they take. Steps that are `ignored` (bool, one a step) are final from the first sweep on, whatever they hold.
     """
-    value, ladj = start, None
-    final = torch.zeros(start.shape[:-1] if vector_steps else start.shape, dtype=torch.bool, device=start.device)
-    num_steps = final.shape[-1]
-    count = 0
-    while count < limit:
+    value, count = start, 0
+    while True:
         swept, swept_ladj = update(value)
         count += 1
+        vectors = swept_ladj.dim() < swept.dim()
         settled = _close(swept, value, dims=(-1,))
-        settled = settled.all(-1) if vector_steps else settled
-        value = torch.where(final.unsqueeze(-1) if vector_steps else final, value, swept)
-        ladj = swept_ladj if ladj is None else torch.where(final, ladj, swept_ladj)
-        if count >= num_steps:
-            final = torch.ones_like(final)
-            break
-        final = ((final | settled).logical_not().cumsum(-1) == 0) | (
-            torch.arange(num_steps, device=value.device) < count
-        )
-        if bool(final.all()):
-            break
-    assert ladj is not None
-    return Solution(value, ladj, final, count)
+        settled = settled.all(-1) if vectors else settled
+        settled = settled if ignored is None else settled | ignored
+        if count == 1:
+            value, ladj, final = swept, swept_ladj, torch.zeros_like(settled)
+        else:
+            value = torch.where(final.unsqueeze(-1) if vectors else final, value, swept)
+            ladj = torch.where(final, ladj, swept_ladj)
+        final = (final | settled).logical_not().cumsum(-1) == 0
+        final = final | (torch.arange(final.shape[-1], device=value.device) < count)
+        if count == limit or count == final.shape[-1] or bool(final.all()):
+            return Solution(value, ladj, final, count)
 
 
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,53 +60,61 @@ def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
     Memory does not grow with the sweeps. Gradients reach all that `update` computes from.
     """
     with torch.no_grad():
-        solution = sweep(update, start, vector_steps=False, limit=start.shape[-1])
+        solution = sweep(update, start, limit=start.shape[-1])
     if not torch.is_grad_enabled():
         return solution.value, solution.log_abs_det_jacobian
-    return with_implicit_gradient(update, solution.value, row_dims=1)
+    value, ladj = with_implicit_gradient(update, solution.value, row_dims=1)
+    return value, ladj
 
 
-def with_implicit_gradient(update: Update, solution: Tensor, row_dims: int) -> tuple[Tensor, Tensor]:
-    """A solution of `y = update(y)` after one more sweep, and its log-determinants, with their gradients.
+def with_implicit_gradient(
+    update: Callable[[Tensor], tuple[Tensor, ...]], solution: Tensor, row_dims: int
+) -> tuple[Tensor, ...]:
+    """A solution y of `y = update(y)[0]` after one more sweep, and all else that update gives, with their gradients.
 
     `dy = A dy + d update`, A the strictly triangular Jacobian of update: a gradient u at y is v at what that one sweep
-    computes from, where `v = u + A^T v` (and the log-determinant's own pull on y joins u). That system is triangular
-    too, and is solved by sweeps over the one recorded graph: no loop over steps, no memory that grows with the sweeps,
-    no second derivatives. A row, whose scale judges when they have settled, is the last `row_dims` dimensions.
+    computes from, where `v = u + A^T v` (the other outputs' own pull on y joins u). That system is triangular too, and
+    is solved by sweeps over the one recorded graph: no loop over steps, no memory that grows with the sweeps, no second
+    derivatives. A row, whose scale judges when they have settled, is the last `row_dims` dimensions.
     """
     at = solution.detach().requires_grad_()
-    moved, ladj = update(at)
+    outputs = update(at)
+    moved = outputs[0]
     if not moved.requires_grad:
-        return moved, ladj
-    outputs = [moved, ladj] if ladj.requires_grad else [moved]
+        return outputs
+    recorded = [index for index, output in enumerate(outputs) if output.requires_grad]
 
-    def adjoint(by_value: Tensor, by_ladj: Tensor) -> Tensor:
-        v = by_value
+    def adjoint(gradients: tuple[Tensor, ...]) -> Tensor:
+        v = gradients[0]
         for _ in range(at.shape[-row_dims]):
-            pull = [v, by_ladj][: len(outputs)]
-            (pulled,) = torch.autograd.grad(outputs, at, pull, retain_graph=True, materialize_grads=True)
-            swept = by_value + pulled
+            (pulled,) = torch.autograd.grad(
+                [outputs[index] for index in recorded],
+                at,
+                [gradients[index] if index else v for index in recorded],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            swept = gradients[0] + pulled
             settled = _close(swept, v, dims=tuple(range(-row_dims, 0)))
             v = swept
             if bool(settled.all()):
                 break
         return v
 
-    return _Implicit.apply(adjoint, moved, ladj)
+    return _Implicit.apply(adjoint, *outputs)
 
 
 class _Implicit(torch.autograd.Function):
-    """The identity, whose backward pass puts the adjoint system's solution in place of the value's gradient."""
+    """The identity, whose backward pass puts the adjoint system's solution in place of the first one's gradient."""
 
     @staticmethod
-    def forward(context: Any, adjoint: Callable[[Tensor, Tensor], Tensor], value: Tensor, ladj: Tensor) -> Any:
+    def forward(context: Any, adjoint: Callable[[tuple[Tensor, ...]], Tensor], *outputs: Tensor) -> Any:
         context.adjoint = adjoint
-        return value.view_as(value), ladj.view_as(ladj)
+        return tuple(output.view_as(output) for output in outputs)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Any:
-        by_value, by_ladj = gradients
-        return None, context.adjoint(by_value, by_ladj), by_ladj
+        return None, context.adjoint(gradients), *gradients[1:]
 
 
 def _close(swept: Tensor, value: Tensor, dims: tuple[int, ...]) -> Tensor:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from lnfgen.flows.causal import Solver
 from lnfgen.flows.features import ContextTransform, FeatureFlow
 from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM
-from lnfgen.nn.masking import shift
-from lnfgen.nn.replay import replaying
+from lnfgen.nn.masking import length_mask, shift
 from lnfgen.transforms import Transform
 
 _Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -68,7 +67,7 @@ class _CausalFlow(TemporalFlow):
         """The parallel direction: contexts of x itself."""
         return direction(x, self._context(shift(x), positions)[0])
 
-    def _solved(self, direction: _Direction, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _solved(self, direction: _Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The sequential direction: contexts of the result."""
 
         def step(value: Tensor, previous: Tensor, state: Any, begin: int, end: int) -> tuple[Tensor, Tensor, Any]:
@@ -76,12 +75,7 @@ class _CausalFlow(TemporalFlow):
             context, state = self._context(earlier, positions[:, begin:end], state)
             return *direction(x[:, begin:end], context), state
 
-        if self.training and self.solver.method == "sweeps":
-            again = replaying(x.device)
-            return self.solver.solve_in_one(
-                lambda y: again(lambda: direction(x, self._context(shift(y), positions)[0])), x
-            )
-        return self.solver.solve(step, x)
+        return self.solver.solve(step, x, length_mask(lengths, x.shape[1]))
 
 
 class AutoregressiveFlow(_CausalFlow):
@@ -91,7 +85,7 @@ class AutoregressiveFlow(_CausalFlow):
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._solved(self.features.forward, eps, positions)
+        return self._solved(self.features.forward, eps, positions, lengths)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._known(self.features.inverse, z, positions)
@@ -109,7 +103,7 @@ class InverseAutoregressiveFlow(_CausalFlow):
         return self._known(self.features.forward, eps, positions)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._solved(self.features.inverse, z, positions)
+        return self._solved(self.features.inverse, z, positions, lengths)
 
 
 class CouplingLayer(TemporalFlow):
