@@ -77,7 +77,7 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: str, title: str, wher
         axis.set_xlabel("updates", fontsize=9)
     _mark_choice(axes[0], lines, values)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
     return _file(figure, suffix)
 

@@ -287,6 +287,25 @@ def test_latents_of_text_and_of_music(home, plot):
     assert b"<svg" in (home / "rolls.svg").read_bytes()
 
 
+def test_a_prefix_goes_on_as_some_piece_does():
+    from lnfgen.cli.plot import _after
+
+    encoding = Encoding(kind="text", vocabulary=("\ufffd", "a", "b", "c"))
+    split = [encoding.encode(text) for text in ("abcab", "ccb", "bca")]
+    rng = np.random.default_rng(0)
+    prefixes = [
+        "cab",
+        "aabc",
+        "abcab",
+        "caa",
+    ]  # the third is a whole piece: after "cab" nothing follows, after "ab" it does
+    found = _after(prefixes, encoding, split, rng)
+    assert [step for _, step in found] == [3, 4, 5, 3]
+    texts = [encoding.decode(x) for x, _ in found]
+    assert texts[:3] == ["cabcab", "aabcab", "abcabcab"]
+    assert texts[3] in ("caabcab", "caaccb", "caabca")  # "a" is last or followed
+
+
 def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
     """`coupling` has no p(z_t | z_<t) to sample."""
     from lnfgen.cli import plot as module
@@ -315,7 +334,7 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
         (["run-lines", "--latents", "--features", "0,3"], ["0,3", "0 to 2"]),
         (["run-lines", "--latents", "--features", "1,1"], ["1,1", "different"]),
         (["run-lines", "--latents", "--prefix", "ab!"], ["'ab!'", "'!'"]),
-        (["run-lines", "--latents", "--prefix", "a" * 99], ["99 characters", "valid"]),
+        (["run-lines", "--latents", "--prefix", ""], ["--prefix", "empty"]),
         (["run-rolls", "--latents", "--prefix", "a"], ["--prefix", "music"]),
         (["run-lines", "--features", "0,1"], ["--features", "--latents"]),
         (["run-lines", "--out", "x.jpeg"], ["x.jpeg", ".png"]),

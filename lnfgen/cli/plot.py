@@ -119,7 +119,7 @@ def _latents(folder: RunFolder, prefixes: list[str], features: str | None, seed:
         console.note(f"{folder.config.model.time} is not causal in time: contours are p(z_t | T), whatever came before")
     with console.live("sampling the prior", len(subjects)) as bar:
         seen = look(model, subjects, features=pair, triangular=triangular, seed=seed, progress=bar.update)
-    names = [[_name(value, encoding) for value in subject.candidates.numpy()] for subject in subjects]
+    names = [[_label(value, encoding) for value in subject.candidates.numpy()] for subject in subjects]
     labels, key = (names, []) if encoding.kind == "text" else _numbered(names)
     panels = [
         LatentPanel(_before(x, step, encoding), view.density, view.means, view.deviations, label, truth)
@@ -158,19 +158,20 @@ def _along(x: np.ndarray) -> list[tuple[np.ndarray, int]]:
 def _after(
     prefixes: list[str], encoding: Encoding, split: Split, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, int]]:
-    """Each prefix in the place of the first characters of a piece, and the step after it."""
+    """Each prefix, and the step after it; it goes on as a piece does after as much of its end as any piece has."""
     import numpy as np
 
+    texts = [str(encoding.decode(x)) for x in split]
     found = []
     for text in prefixes:
-        longer = np.flatnonzero(split.lengths > len(text))
-        if not len(longer):
-            raise LnfgenError(
-                f"--prefix of {len(text)} characters: the longest sequence of {split.name} has {split.lengths.max()}; "
-                "expected fewer characters than that"
-            )
-        rest = split[int(rng.choice(longer))][len(text) :]
-        found.append((np.concatenate([encoding.encode(text), rest]), len(text)))
+        rests: list[str] = []
+        start = 0
+        while not rests:  # the empty end is in every piece
+            end = text[start:]
+            rests = [rest for piece in texts if end in piece and (rest := piece[piece.index(end) + len(end) :])]
+            start += 1
+        x = np.concatenate([encoding.encode(text), encoding.encode(rests[int(rng.integers(len(rests)))])])
+        found.append((x, len(text)))
     return found
 
 
@@ -179,7 +180,7 @@ def _before(x: np.ndarray, step: int, encoding: Encoding) -> str:
     if encoding.kind == "text":
         text = "".join(_name(value, encoding) for value in x[max(0, step - 24) : step])
         shown = f"after {'…' if step > 24 else ''}{text}" if step else "at the start"
-        return f"{shown}  then {_name(x[step], encoding)}"
+        return f"{shown}, then {_label(x[step], encoding)}"
     bars = encoding.decode(x).bar_lines()  # type: ignore[union-attr]
     bar = sum(start <= step for start in bars)
     shown = f"after {_name(x[step - 1], encoding)}" if step else "at the start"
@@ -197,6 +198,12 @@ def _name(value: np.ndarray, encoding: Encoding) -> str:
     marks = ["!" if value[key] & 2 else "" for key in keys]
     pitches = [pitch_name(encoding.lowest_pitch + key) + mark for key, mark in zip(keys, marks, strict=True)]
     return " ".join(pitches[:6]) + (" …" if len(pitches) > 6 else "") or "rest"
+
+
+def _label(value: np.ndarray, encoding: Encoding) -> str:
+    """A name that stands alone: a dot is lost on a drawing."""
+    name = _name(value, encoding)
+    return f"‘{name}’" if name in ".,:;'`-_|·" else name
 
 
 def _numbered(names: list[list[str]]) -> tuple[list[list[str]], list[str]]:
