@@ -108,7 +108,7 @@ def test_both_map_back_at_the_sizes_of_a_real_model(time, features, dtype, toler
         parameter.mul_(2)
     x, positions, lengths = inputs(flow, 2, 70)
     sequential, parallel = directions(flow, time)
-    for solver in (Solver("loop"), Solver()):
+    for solver in (Solver("loop"), Solver("sweeps")):
         flow.solver = solver
         y, ladj = sequential(x, positions, lengths)
         back, back_ladj = parallel(y, positions, lengths)
