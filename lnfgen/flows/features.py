@@ -104,11 +104,11 @@ class MaskedAutoregressive(FeatureFlow):
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         given = self.conditioner.given(context)
 
-        def parameters(z: Tensor) -> Tensor:
-            return _parameters_for(z, given(z))
+        def update(z: Tensor) -> tuple[Tensor, Tensor]:
+            return self.transform.forward(eps, _parameters_for(z, given(z)))
 
-        z = solve_triangular(lambda z: self.transform.forward(eps, parameters(z))[0], eps)
-        return z, -self.transform.inverse(z, parameters(z))[1].sum(-1)
+        z, ladj = solve_triangular(update, eps)
+        return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         eps, ladj = self.transform.inverse(z, _parameters_for(z, self.conditioner(z, context)))
