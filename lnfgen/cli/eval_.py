@@ -29,6 +29,7 @@ def command(
 
     from lnfgen.data.marginal import Marginal
     from lnfgen.evaluation import per_unit, score
+    from lnfgen.models import emission_name
     from lnfgen.trained import TrainedModel
 
     trained = TrainedModel(path, device)
@@ -64,6 +65,7 @@ def command(
         "steps": figures.steps,
         "dropped": chosen.dropped,
         "model": trained.run.config.name,
+        "emission": emission_name(trained.run.config.model, trained.model.observation),
         "dataset": scored.name,
         "run": str(path),
     }
