@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.models.observation import Frames, Observation
-from lnfgen.nn.made import MADE, MaskedWeight, earlier
+from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 
 UNITS_PER_KEY = 4
@@ -28,8 +28,9 @@ class OutputHead(nn.Module, ABC):
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """x of context `[..., C]` and the randomness that `Observation.uniform` gives; no loop over steps."""
 
-    def _in_full(self, logits: Tensor) -> Tensor:
-        return logits.to(next(self.parameters()).dtype)
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
 
 
 class IndependentHead(OutputHead):
@@ -41,10 +42,10 @@ class IndependentHead(OutputHead):
         self.mlp = MLP(num_context, [hidden], observation.num_logits, dropout=dropout)
 
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
-        return self._in_full(self.mlp(context))
+        return self.mlp(context).to(self.dtype)
 
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        return self.observation.sample(self._in_full(self.mlp(context)), uniform, temperature)
+        return self.observation.sample(self.mlp(context).to(self.dtype), uniform, temperature)
 
 
 class NADEHead(OutputHead):
@@ -65,7 +66,6 @@ class NADEHead(OutputHead):
         num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
         self.features = nn.Sequential(nn.Linear(num_context, hidden), nn.GELU(), nn.Dropout(dropout))
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
-        self.direct = MaskedWeight(earlier(num_keys).repeat(bits, bits))
 
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
         return self._given(context)(x)
@@ -81,11 +81,10 @@ class NADEHead(OutputHead):
         return x
 
     def _given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        conditionals, direct = self.made.given(self.features(context)), self.direct()
+        conditionals = self.made.given(self.features(context))
 
         def logits(x: Tensor) -> Tensor:
-            bits = self.frames.bits(x, direct.dtype)
-            by_kind = conditionals(bits).transpose(-1, -2).flatten(-2)  # all sounding, then all onsets
-            return self._in_full(by_kind + nn.functional.linear(bits, direct))
+            by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
+            return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding, then all onsets
 
         return logits

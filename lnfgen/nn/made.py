@@ -63,11 +63,6 @@ class MADE(nn.Module):
         return self.given(context)(x)
 
 
-def earlier(num_features: int) -> Tensor:
-    """The strictly lower triangle, bool `[to, from]`: a feature reads those before it."""
-    return torch.ones(num_features, num_features, dtype=torch.bool).tril(-1)
-
-
 class MaskedWeight(nn.Module):
     """Weights of a linear layer, 0 where mask, bool `[out, in]`, is False; they start as nn.Linear's."""
 
