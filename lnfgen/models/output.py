@@ -57,7 +57,12 @@ class NADEHead(OutputHead):
 
     Sampling with the uniform numbers fixed is a triangular system over the keys, `x_i = [u_i < p_i(x_<i)]`. Sweeps over
     all keys from silence: after k of them the lowest k are exact, and a sweep that changes no bit has found the
-    solution, so the result is the loop's over the keys, bit for bit.
+    solution, so the result is the loop's over the keys, bit for bit. A head trained on JSB, in float32 on one CPU core,
+    needs 6 sweeps for a frame on average and 9 for 60 frames at once (88 at most): 0.7 ms and 9.0 ms, where a loop that
+    computes each hidden unit once takes 8.7 ms and 10.1 ms.
+
+    Direct connections from the lower keys to a logit, as MADE may have, learn faster at first (0.3 nats at 360 updates
+    of the tiny baseline on JSB) and end within 0.02 nats: left out.
     """
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
