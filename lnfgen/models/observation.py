@@ -71,6 +71,11 @@ class Frames:
         sounding = (x & 1).to(dtype)
         return torch.cat([sounding, (x >> 1).to(dtype)], -1) if self.has_onsets else sounding
 
+    @property
+    def bit_scale(self) -> float:
+        """Initial scale of weights on `bits`, for features of about unit scale."""
+        return FRAME_SCALE / math.sqrt(2 if self.has_onsets else 1)
+
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`."""
         sounding = self._sounding(logits, x)
@@ -113,7 +118,7 @@ class _FrameEmbedding(nn.Module):
         super().__init__()
         self.frames = frames
         self.linear = nn.Linear(frames.num_logits, features)
-        nn.init.normal_(self.linear.weight, std=FRAME_SCALE / math.sqrt(2 if frames.has_onsets else 1))
+        nn.init.normal_(self.linear.weight, std=frames.bit_scale)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
