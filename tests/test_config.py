@@ -103,6 +103,7 @@ def test_wrong_types_are_refused(values):
         {"model": {"time": "sideways"}},
         {"model": {"features": "made up"}},
         {"model": {"prior": "gaussian"}},
+        {"model": {"emission": "nades"}},
         {"training": {"max_steps": None, "epochs": None}},
         {"training": {"max_steps": 0}},
         {"training": {"epochs": 0}},

@@ -26,6 +26,10 @@ def command(
     transform: Annotated[
         str | None, typer.Option(help="Elementwise transform: affine, nlsq, mixture or spline.")
     ] = None,
+    emission: Annotated[
+        str | None,
+        typer.Option(help="Output: bernoulli (independent keys), nade (each key given the lower ones) or categorical."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
@@ -43,7 +47,7 @@ def command(
     from lnfgen.runs import new_run_path
 
     if resume:
-        given = [dataset, transform, config, epochs, max_steps, batch_size, seed]
+        given = [dataset, transform, emission, config, epochs, max_steps, batch_size, seed]
         if any(value is not None for value in given):
             raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
         _resume(out, device)
@@ -58,6 +62,8 @@ def command(
         if settings.model.prior == "none":
             raise ConfigError(f"--transform {transform}: {settings.name} has no flow to transform; leave it out")
         settings = settings.override({"model": {"transform": transform}})
+    if emission is not None:
+        settings = settings.override({"model": {"emission": emission}})
     if batch_size is not None:
         settings = settings.override({"training": {"batch_size": batch_size}})
     if seed is not None or config is None:
