@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lnfgen.flows.features import FEATURE_FLOWS, FeatureFlow, MaskedAutoregressive, SplitCoupling, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, TemporalFlow
+from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
@@ -32,7 +33,7 @@ def temporal_flow(time: str, features: str, transform: str, layers: int = 2, dro
     stack = build_feature_flow(features, D, context, HIDDEN, layers, TRANSFORMS[transform]())
     if time == "none":
         return IndependentFlow(stack)
-    return AutoregressiveFlow(stack, D, F, HIDDEN, 2, dropout, dropout)
+    return AutoregressiveFlow(stack, CausalLSTM(D + F, HIDDEN, 2, dropout), dropout)
 
 
 GRID = list(itertools.product(["af", "none"], sorted(FEATURE_FLOWS), sorted(TRANSFORMS)))

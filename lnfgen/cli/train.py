@@ -26,6 +26,9 @@ def command(
     transform: Annotated[
         str | None, typer.Option(help="Elementwise transform: affine, nlsq, mixture or spline.")
     ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Network through time: lstm, or scan, which is parallel over the steps.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
@@ -43,7 +46,7 @@ def command(
     from lnfgen.runs import new_run_path
 
     if resume:
-        given = [dataset, transform, config, epochs, max_steps, batch_size, seed]
+        given = [dataset, transform, backbone, config, epochs, max_steps, batch_size, seed]
         if any(value is not None for value in given):
             raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
         _resume(out, device)
@@ -56,6 +59,8 @@ def command(
         settings = settings.override({"training": {"epochs": epochs, "max_steps": max_steps}})
     if transform is not None:
         settings = settings.override({"model": {"transform": transform}})
+    if backbone is not None:
+        settings = settings.override({"model": {"backbone": backbone}}, "--backbone")
     if batch_size is not None:
         settings = settings.override({"training": {"batch_size": batch_size}})
     if seed is not None or config is None:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.features import FeatureFlow
-from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 
 
@@ -36,26 +35,18 @@ class IndependentFlow(TemporalFlow):
 
 
 class AutoregressiveFlow(TemporalFlow):
-    """`eps_t = g(z_t; c_t)`, `c_t = LSTM(z_<t, positions_<=t)`: time `af` (paper, section 4.2).
+    """`eps_t = g(z_t; c_t)`, `c_t = h(z_<t, positions_<=t)`, h a causal network: time `af` (paper, section 4.2).
 
-    `inverse` is parallel over T but for the LSTM's own recurrence: one call of it, then every step at once. `forward`
-    is a loop of T steps, each one LSTM step and one feature flow. The Jacobian is block triangular in time, so its
+    `inverse` is parallel over T but for what the network itself does in order (an LSTM's recurrence). `forward` is a
+    loop of T steps, each one step of the network and one feature flow. The Jacobian is block triangular in time, so its
     log-determinant is the sum of the steps'.
     """
 
-    def __init__(
-        self,
-        features: FeatureFlow,
-        num_features: int,
-        num_positions: int,
-        hidden: int,
-        num_layers: int,
-        dropout: float,
-        input_dropout: float,
-    ) -> None:
+    def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float) -> None:
+        """`network` is causal, from z and positions to the context of `features`."""
         super().__init__()
         self.features = features
-        self.lstm = CausalLSTM(num_features + num_positions, hidden, num_layers, dropout)
+        self.network = network
         self.input_dropout = nn.Dropout(input_dropout)
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,12 +54,12 @@ class AutoregressiveFlow(TemporalFlow):
         steps, ladjs = [], []
         for t in range(eps.shape[1]):
             inputs = torch.cat([self.input_dropout(previous), positions[:, t]], -1)
-            context, state = self.lstm(inputs[:, None], state)
+            context, state = self.network(inputs[:, None], state)
             previous, ladj = self.features(eps[:, t], context[:, 0])
             steps.append(previous)
             ladjs.append(ladj)
         return torch.stack(steps, 1), torch.stack(ladjs, 1)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        context, _ = self.lstm(torch.cat([self.input_dropout(shift(z)), positions], -1))
+        context, _ = self.network(torch.cat([self.input_dropout(shift(z)), positions], -1))
         return self.features.inverse(z, context)

@@ -10,6 +10,7 @@ from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
 from lnfgen.transforms import TRANSFORMS
@@ -30,23 +31,28 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.dropout,
             config.input_dropout,
         )
+    backbone, sizes = BACKBONES[config.backbone], (config.hidden, config.lstm_layers, config.dropout)
     return LatentFlow(
         observation,
         length,
         Positions(config.positions),
         Posterior(
             observation,
+            backbone.bidirectional(config.embedding + config.positions, *sizes),
             config.embedding,
-            config.positions,
             config.hidden,
-            config.lstm_layers,
             config.latent,
             config.dropout,
             config.input_dropout,
         ),
         _build_prior(config),
         Emission(
-            config.latent, config.positions, config.hidden, config.lstm_layers, observation.num_logits, config.dropout
+            backbone.bidirectional(config.latent + config.positions, *sizes, exclusive=True),
+            config.latent,
+            config.positions,
+            config.hidden,
+            observation.num_logits,
+            config.dropout,
         ),
         config.latent,
     )
@@ -64,12 +70,7 @@ def _build_prior(config: ModelConfig) -> TemporalFlow:
     )
     if config.time == "none":
         return IndependentFlow(features)
-    return AutoregressiveFlow(
-        features,
-        config.latent,
-        config.positions,
-        config.hidden,
-        config.lstm_layers,
-        config.dropout,
-        config.input_dropout,
+    network = BACKBONES[config.backbone].causal(
+        config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout
     )
+    return AutoregressiveFlow(features, network, config.input_dropout)
