@@ -130,6 +130,16 @@ def test_scan_is_the_recurrence(steps):
         assert torch.autograd.gradgradcheck(scan, arguments)
 
 
+def test_backbones_run_in_reduced_precision(backbone):
+    network = backbone.bidirectional(4, 4, 2, 0.0)  # as many inputs as hidden features
+    x = torch.randn(3, T, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(x, LENGTHS)
+    output.float().square().sum().backward()
+    torch.testing.assert_close(output.float(), network(x, LENGTHS), rtol=0.05, atol=0.05)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
 def test_scan_is_bounded_and_finite_in_a_long_piece():
     torch.manual_seed(0)
     network = CausalScan(F, 4, 2, 0.0)

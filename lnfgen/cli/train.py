@@ -60,7 +60,7 @@ def command(
     if transform is not None:
         settings = settings.override({"model": {"transform": transform}})
     if backbone is not None:
-        settings = settings.override({"model": {"backbone": backbone}}, "--backbone")
+        settings = settings.override({"model": {"backbone": backbone}})
     if batch_size is not None:
         settings = settings.override({"training": {"batch_size": batch_size}})
     if seed is not None or config is None:

@@ -9,9 +9,6 @@ from torch.nn.functional import pad
 
 from lnfgen.nn.bidirectional import Bidirectional
 
-BLOCKS_PER_LAYER = 2
-"""Blocks for each layer asked for: each has half the weights of an LSTM layer, as none multiply its own state."""
-
 LONGEST_MEMORY = 32.0
 """Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
 
@@ -21,7 +18,7 @@ class CausalScan(nn.Module):
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        sizes = [num_inputs] + [hidden] * (BLOCKS_PER_LAYER * num_layers - 1)
+        sizes = [num_inputs] + [hidden] * num_layers  # one block more than layers asked for: the first only reads
         self.blocks = nn.ModuleList(GatedRecurrence(size, hidden) for size in sizes)
         self.dropout = nn.Dropout(dropout)
 
@@ -44,14 +41,16 @@ class BidirectionalScan(Bidirectional):
 class GatedRecurrence(nn.Module):
     """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
 
-    c, s and the gates f and o (sigmoids) are linear in x_t. As the gates do not read h, the recurrence is linear in it.
-    Sources: the simple recurrent unit (Lei et al., 2018, arXiv 1709.02755), with the tanh inside, so that h is bounded
-    however long it adds up; a linear recurrence by a scan: Martin & Cundy (2018, arXiv 1709.04057).
+    c and the gates f and o (sigmoids) are linear in x_t; s_t is x_t itself where the sizes agree, else linear in it. As
+    the gates do not read h, the recurrence is linear. Sources: the simple recurrent unit (Lei et al., 2018, arXiv
+    1709.02755), here with a tanh inside, so that h is bounded however long it adds up; linear recurrences by a scan:
+    Martin & Cundy (2018, arXiv 1709.04057).
     """
 
     def __init__(self, num_inputs: int, hidden: int) -> None:
         super().__init__()
-        self.project = nn.Linear(num_inputs, 4 * hidden)  # forget gate, output gate, candidate, skip
+        self.widths = [hidden] * (3 if num_inputs == hidden else 4)  # forget gate, output gate, candidate, skip
+        self.project = nn.Linear(num_inputs, sum(self.widths))
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():  # a gate of 1 - 1 / n remembers n steps
@@ -59,11 +58,12 @@ class GatedRecurrence(nn.Module):
 
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         """y, and h after the last step, `[B, hidden]`."""
-        forget, output, candidate, skip = self.project(x).chunk(4, -1)
+        forget, output, candidate, *projected = self.project(x).split(self.widths, -1)
+        skip = projected[0] if projected else x
         forget, output = torch.sigmoid(forget), torch.sigmoid(output)
         added = (1 - forget) * torch.tanh(candidate)
         states = scan(forget, added, torch.zeros_like(added[:, 0]) if start is None else start)
-        return torch.lerp(skip, states, output), states[:, -1]
+        return skip + output * (states - skip), states[:, -1]
 
 
 def scan(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
