@@ -24,26 +24,33 @@ class ModelConfig:
     prior: str = "flow"  # "flow", or "none": the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
+    backbone: str = "lstm"  # the network through time of posterior, prior and emission: lstm, scan
     transform: str = "nlsq"  # the elementwise transform: affine, nlsq, mixture, spline
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli or nade (music)
     flow_layers: int = 5  # couplings within a step
     flow_hidden: int = 100  # units in each of the two hidden layers of a coupling's conditioner
     latent: int = 50  # features of z_t
-    hidden: int = 200  # units of each LSTM
-    lstm_layers: int = 2
+    hidden: int = 200  # units of each layer of the backbone
+    lstm_layers: int = 2  # layers of the backbone, whichever it is
     embedding: int = 200  # features that a symbol or frame is embedded in
     positions: int = 16  # features of "steps since the start" and "steps to the end", together
-    dropout: float = 0.4  # around and after the LSTMs
+    dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
 
     def __post_init__(self) -> None:
         _one_of("model.prior", self.prior, ("flow", "none"))
         _one_of("model.time", self.time, TIMES)
         _one_of("model.features", self.features, FEATURES)
+        _one_of("model.backbone", self.backbone, ("lstm", "scan"))
         _one_of("model.transform", self.transform, ("affine", "nlsq", "mixture", "spline"))
         _one_of("model.emission", self.emission, ("auto", "categorical", "bernoulli", "nade"))
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
             _at_least(f"model.{name}", getattr(self, name), 1)
+        if self.prior == "none" and self.backbone != "lstm":
+            raise ConfigError(
+                f"model.backbone: found {self.backbone!r} for the baseline, which is an LSTM by name; expected 'lstm', "
+                "or a model with a latent, as af-scf"
+            )
         if self.time == "coupling" and self.features != "none":
             raise ConfigError(
                 f"model.features: found {self.features!r} beside time 'coupling', which splits the features itself; "

@@ -8,6 +8,7 @@ import pytest
 from lnfgen.config import NAMED_MODELS, PRESETS, Config, ModelConfig, build_config, read_config
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -31,6 +32,8 @@ def test_what_is_registered_can_be_configured():
         assert Config().override({"model": {"transform": transform}}).model.transform == transform
     for features in FEATURE_FLOWS:
         assert Config().override({"model": {"features": features}}).model.features == features
+    for backbone in BACKBONES:
+        assert Config().override({"model": {"backbone": backbone}}).model.backbone == backbone
 
 
 def test_overrides_leave_the_rest_and_the_original_alone():
@@ -104,6 +107,8 @@ def test_wrong_types_are_refused(values):
         {"model": {"features": "made up"}},
         {"model": {"prior": "gaussian"}},
         {"model": {"emission": "nades"}},
+        {"model": {"backbone": "spine"}},
+        {"model": {"prior": "none", "backbone": "scan"}},
         {"training": {"max_steps": None, "epochs": None}},
         {"training": {"max_steps": 0}},
         {"training": {"epochs": 0}},

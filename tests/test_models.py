@@ -39,7 +39,9 @@ def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
 
 def toy(name: str, observation: Observation, **changes: object) -> SequenceModel:
     torch.manual_seed(0)
-    config = dataclasses.replace(SIZES, **{**NAMED_MODELS[name], **changes})  # type: ignore[arg-type]
+    name, _, backbone = name.partition("/")
+    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", **changes}
+    config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
     model = build_model(config, observation, LengthModel.fit(LENGTHS))
     randomise(model)
     return model.eval()
@@ -61,7 +63,7 @@ def as_double(noise: Tensor | None) -> Tensor | None:
     return None if noise is None else noise.double()
 
 
-@pytest.fixture(params=sorted(NAMED_MODELS))
+@pytest.fixture(params=[*sorted(NAMED_MODELS), "af-scf/scan"])
 def name(request):
     return request.param
 
@@ -175,7 +177,9 @@ def test_emission_sees_the_whole_latent_its_own_step_outside_the_recurrence():
     emission = toy("af-scf", Symbols(4)).emission
     x, z, positions = random_x(Symbols(4), 1, 5), torch.randn(1, 5, 3), torch.randn(1, 5, 4)
     full = torch.tensor([5])
-    recurrent = torch.autograd.functional.jacobian(lambda v: emission.lstm(torch.cat([v, positions], -1), full)[0], z)
+    recurrent = torch.autograd.functional.jacobian(
+        lambda v: emission.network(torch.cat([v, positions], -1), full)[0], z
+    )
     whole = torch.autograd.functional.jacobian(lambda v: emission(v, full, positions, x)[0, 0], z)
     for t, s in itertools.product(range(5), repeat=2):
         assert bool((recurrent[t, :, 0, s] != 0).any()) == (s != t)
@@ -199,7 +203,7 @@ def test_posterior_has_a_path_beside_its_recurrence():
     """From x_t to z_t alone: what keeps the posterior from collapsing."""
     posterior = toy("af-scf", Symbols(4)).posterior
     with torch.no_grad():
-        for parameter in posterior.lstm.parameters():
+        for parameter in posterior.network.parameters():
             parameter.zero_()
     x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, 4)
     changed = x.clone()

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from lnfgen.nn.backbones import BACKBONES, Backbone
 from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP
 from lnfgen.nn.positions import Positions
+from lnfgen.nn.scan import CausalScan, scan
 
 pytestmark = pytest.mark.contract
 
@@ -48,47 +50,105 @@ def dependence(network, x: torch.Tensor) -> torch.Tensor:
     return (jacobian[:, :, 0] != 0).any(-1).any(1)
 
 
+@pytest.fixture(params=sorted(BACKBONES))
+def backbone(request) -> Backbone:
+    torch.manual_seed(0)
+    return BACKBONES[request.param]
+
+
 @pytest.mark.parametrize("layers", [1, 2])
-def test_causal_lstm_sees_up_to_its_step(layers):
-    torch.manual_seed(0)
-    lstm = CausalLSTM(F, 4, layers, 0.3).double().eval()
-    assert torch.equal(dependence(lambda x: lstm(x)[0], batch()), torch.ones(T, T, dtype=torch.bool).tril())
+def test_causal_network_sees_up_to_its_step(backbone, layers):
+    network = backbone.causal(F, 4, layers, 0.3).double().eval()
+    assert torch.equal(dependence(lambda x: network(x)[0], batch()), torch.ones(T, T, dtype=torch.bool).tril())
 
 
-def test_causal_lstm_step_by_step_is_the_whole_at_once():
-    torch.manual_seed(0)
-    lstm = CausalLSTM(F, 4, 2, 0.3).double().eval()
+@pytest.mark.parametrize("pieces", [[1] * T, [3, 1, T - 4]])
+def test_causal_network_goes_on_from_its_state(backbone, pieces):
+    network = backbone.causal(F, 4, 2, 0.3).double().eval()
     x, state = batch(), None
-    whole, _ = lstm(x)
-    for t in range(T):
-        output, state = lstm(x[:, t : t + 1], state)
-        torch.testing.assert_close(output[:, 0], whole[:, t], rtol=1e-12, atol=1e-12)
+    whole, last = network(x)
+    for part, expected in zip(x.split(pieces, 1), whole.split(pieces, 1), strict=True):
+        output, state = network(part, state)
+        torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(state, last, rtol=1e-12, atol=1e-12)
+
+
+def test_state_of_a_causal_network_does_not_grow(backbone):
+    network = backbone.causal(F, 4, 2, 0.3).double().eval()
+    _, early = network(batch()[:, :1])
+    _, late = network(batch())
+    assert [part.shape for part in early] == [part.shape for part in late]
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_bidirectional_lstm_sees_every_step(layers):
-    torch.manual_seed(0)
-    lstm = BidirectionalLSTM(F, 4, layers, 0.3).double().eval()
-    assert dependence(lambda x: lstm(x, LENGTHS), batch()).all()
+def test_bidirectional_network_sees_every_step(backbone, layers):
+    network = backbone.bidirectional(F, 4, layers, 0.3).double().eval()
+    assert dependence(lambda x: network(x, LENGTHS), batch()).all()
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_exclusive_lstm_sees_every_step_but_its_own(layers):
-    torch.manual_seed(0)
-    lstm = BidirectionalLSTM(F, 4, layers, 0.3, exclusive=True).double().eval()
-    assert torch.equal(dependence(lambda x: lstm(x, LENGTHS), batch()), ~torch.eye(T, dtype=torch.bool))
+def test_exclusive_network_sees_every_step_but_its_own(backbone, layers):
+    network = backbone.bidirectional(F, 4, layers, 0.3, exclusive=True).double().eval()
+    assert torch.equal(dependence(lambda x: network(x, LENGTHS), batch()), ~torch.eye(T, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
-def test_bidirectional_lstm_never_reads_padding(exclusive):
-    torch.manual_seed(0)
-    lstm = BidirectionalLSTM(F, 4, 2, 0.0, exclusive=exclusive).double().eval()
+def test_bidirectional_network_never_reads_padding(backbone, exclusive):
+    network = backbone.bidirectional(F, 4, 2, 0.0, exclusive=exclusive).double().eval()
     x = batch()
     mask = length_mask(LENGTHS, T)[..., None]
-    found = lstm(torch.where(mask, x, 1e3 * torch.ones_like(x)), LENGTHS)
+    found = network(torch.where(mask, x, 1e3 * torch.ones_like(x)), LENGTHS)
+    assert torch.equal(torch.where(mask, found, 0.0), torch.where(mask, network(x, LENGTHS), 0.0))
     for row, alone, length in zip(found, x, LENGTHS.tolist(), strict=True):
-        expected = lstm(alone[None, :length], torch.tensor([length]))[0]
+        expected = network(alone[None, :length], torch.tensor([length]))[0]
         torch.testing.assert_close(row[:length], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_dropout_is_felt_in_training_alone(backbone):
+    network = backbone.causal(F, 8, 2, 0.5).double()
+    x = batch()
+    assert not torch.equal(network(x)[0], network(x)[0])
+    assert (network(x)[0] == 0).any()  # after the last layer too
+    network.eval()
+    assert torch.equal(network(x)[0], network(x)[0])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 9, 17, 50])  # whole blocks and a part of one
+def test_scan_is_the_recurrence(steps):
+    generator = torch.Generator().manual_seed(steps)
+    decay, x = torch.rand(2, 2, steps, 3, generator=generator, dtype=torch.float64).unbind()
+    start = torch.randn(2, 3, generator=generator, dtype=torch.float64)
+    decay[:, steps // 2] = 0.0  # forgets all: what comes before must not make it NaN
+    arguments = tuple(v.requires_grad_() for v in (decay, x, start))
+    state, expected = start, []
+    for t in range(steps):
+        state = decay[:, t] * state + x[:, t]
+        expected.append(state)
+    torch.testing.assert_close(scan(decay, x, start), torch.stack(expected, 1), rtol=1e-13, atol=1e-13)
+    assert torch.autograd.gradcheck(scan, arguments)
+    if steps < 10:
+        assert torch.autograd.gradgradcheck(scan, arguments)
+
+
+def test_backbones_run_in_reduced_precision(backbone):
+    network = backbone.bidirectional(4, 4, 2, 0.0)  # as many inputs as hidden features
+    x = torch.randn(3, T, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(x, LENGTHS)
+    output.float().square().sum().backward()
+    torch.testing.assert_close(output.float(), network(x, LENGTHS), rtol=0.05, atol=0.05)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
+def test_scan_is_bounded_and_finite_in_a_long_piece():
+    torch.manual_seed(0)
+    network = CausalScan(F, 4, 2, 0.0)
+    x = (1e4 * torch.randn(1, 5000, F)).requires_grad_()
+    output, state = network(x)
+    output.sum().backward()
+    assert torch.isfinite(output).all()
+    assert torch.isfinite(x.grad).all()
+    assert (state.abs() <= 1).all()
 
 
 def test_bidirectional_lstm_agrees_with_torchs_own():

@@ -30,6 +30,9 @@ def command(
         str | None,
         typer.Option(help="Output: bernoulli (independent keys), nade (each key given the lower ones) or categorical."),
     ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Network through time: lstm, or scan, which is parallel over the steps.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
@@ -47,7 +50,7 @@ def command(
     from lnfgen.runs import new_run_path
 
     if resume:
-        given = [dataset, transform, emission, config, epochs, max_steps, batch_size, seed]
+        given = [dataset, transform, emission, backbone, config, epochs, max_steps, batch_size, seed]
         if any(value is not None for value in given):
             raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
         _resume(out, device)
@@ -64,6 +67,8 @@ def command(
         settings = settings.override({"model": {"transform": transform}})
     if emission is not None:
         settings = settings.override({"model": {"emission": emission}})
+    if backbone is not None:
+        settings = settings.override({"model": {"backbone": backbone}})
     if batch_size is not None:
         settings = settings.override({"training": {"batch_size": batch_size}})
     if seed is not None or config is None:

@@ -20,6 +20,7 @@ from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
 from lnfgen.transforms import TRANSFORMS
@@ -55,22 +56,28 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.dropout,
             config.input_dropout,
         )
+    backbone, sizes = BACKBONES[config.backbone], (config.hidden, config.lstm_layers, config.dropout)
     return LatentFlow(
         observation,
         length,
         Positions(config.positions),
         Posterior(
             observation,
+            backbone.bidirectional(config.embedding + config.positions, *sizes),
             config.embedding,
-            config.positions,
             config.hidden,
-            config.lstm_layers,
             config.latent,
             config.dropout,
             config.input_dropout,
         ),
         build_prior(config),
-        Emission(config.latent, config.positions, config.hidden, config.lstm_layers, config.dropout, head),
+        Emission(
+            backbone.bidirectional(config.latent + config.positions, *sizes, exclusive=True),
+            config.latent,
+            config.positions,
+            config.hidden,
+            head,
+        ),
         config.latent,
     )
 
@@ -105,24 +112,23 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
 
 def build_prior(config: ModelConfig) -> TemporalFlow:
     """p(z | T): a point of the grid, with fresh weights."""
-    transform = TRANSFORMS[config.transform]()
+    backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
+        each_way = -(-config.hidden // 2)  # every coupling has a network of its own: one layer, narrower
         return build_coupling_flow(
             config.latent,
-            config.positions,
-            config.hidden,
             config.flow_layers,
+            2 * each_way,
             config.flow_hidden,
             transform,
-            config.dropout,
+            lambda kept: backbone.bidirectional(kept + config.positions, each_way, 1, config.dropout),
         )
-    context = config.positions if config.time == "none" else config.hidden
+    num_context = config.positions if config.time == "none" else config.hidden
     features = build_feature_flow(
-        config.features, config.latent, context, config.flow_hidden, config.flow_layers, transform
+        config.features, config.latent, num_context, config.flow_hidden, config.flow_layers, transform
     )
     if config.time == "none":
         return IndependentFlow(features)
-    network = CausalLSTM(config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout)
-    return {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time](
-        features, network, config.input_dropout
-    )
+    network = backbone.causal(config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout)
+    causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
+    return causal(features, network, config.input_dropout)

@@ -6,26 +6,26 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.models.output import OutputHead
-from lnfgen.nn.lstm import BidirectionalLSTM
 
 
 class Emission(nn.Module):
-    """x_t from z_<t and z_>t through a bidirectional LSTM shifted on both sides, and from z_t itself, by a head.
+    """x_t from z_<t and z_>t through a bidirectional network shifted on both sides, and from z_t itself, by a head.
 
-    Parallel over t but for the LSTM's own recurrence: given z, the steps of x are independent (paper, section 4.3).
+    Parallel over t but for the network's own recurrence, if it has one: given z, the steps of x are independent (paper,
+    section 4.3).
     """
 
     def __init__(
         self,
+        network: nn.Module,
         latent: int,
         num_positions: int,
         hidden: int,
-        num_layers: int,
-        dropout: float,
         head: Callable[[int], OutputHead],
     ) -> None:
+        """`network` is bidirectional and exclusive, from `latent + num_positions` features to `2 * hidden`."""
         super().__init__()
-        self.lstm = BidirectionalLSTM(latent + num_positions, hidden, num_layers, dropout, exclusive=True)
+        self.network = network
         self.head = head(2 * hidden + latent + num_positions)
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
@@ -38,4 +38,4 @@ class Emission(nn.Module):
         return self.head.sample(self._context(z, lengths, positions), uniform, temperature)
 
     def _context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        return torch.cat([self.lstm(torch.cat([z, positions], -1), lengths), z, positions], -1)
+        return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

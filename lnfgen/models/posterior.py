@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.models.observation import Observation
-from lnfgen.nn.lstm import BidirectionalLSTM
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0
@@ -28,7 +27,7 @@ class Gaussian(NamedTuple):
 
 
 class Posterior(nn.Module):
-    """`z_t ~ Normal(mean_t, variance_t)`, both of a bidirectional LSTM over x and, directly, of the embedding of x_t.
+    """`z_t ~ Normal(mean_t, variance_t)`, both of a bidirectional network over x and of the embedding of x_t itself.
 
     The direct path lets z_t copy x_t from the first updates on; without it the posterior collapses. Parallel over
     samples.
@@ -37,17 +36,17 @@ class Posterior(nn.Module):
     def __init__(
         self,
         observation: Observation,
+        network: nn.Module,
         embedding: int,
-        num_positions: int,
         hidden: int,
-        num_layers: int,
         latent: int,
         dropout: float,
         input_dropout: float,
     ) -> None:
+        """`network` is bidirectional, from the embedding and positions to `2 * hidden` features."""
         super().__init__()
         self.embed = observation.embedding(embedding)
-        self.lstm = BidirectionalLSTM(embedding + num_positions, hidden, num_layers, dropout)
+        self.network = network
         self.head = nn.Linear(2 * hidden + embedding, 2 * latent)
         self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
         nn.init.zeros_(self.head.bias)
@@ -55,7 +54,7 @@ class Posterior(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
         """x `[B, T]` or `[B, T, P]`, positions `[B, T, F]` -> a `Gaussian` `[B, T, D]`."""
         embedded = self.input_dropout(self.embed(x))
-        states = self.lstm(self.dropout(torch.cat([embedded, positions], -1)), lengths)
+        states = self.network(self.dropout(torch.cat([embedded, positions], -1)), lengths)
         head = self.head(torch.cat([states, embedded], -1))
         # In full even under autocast: z and log q must be of one and the same variance.
         mean, raw = head.to(self.head.weight.dtype).chunk(2, -1)

@@ -1,13 +1,9 @@
-"""Recurrent backbones on padded sequences.
-
-Packed sequences have a CPU backward pass that grows as T^2. Padded ones with a flip that knows the lengths give the
-same values at the real steps: a causal network cannot see the padding behind them.
-"""
+"""The recurrent backbone of the paper."""
 
 import torch
 from torch import Tensor, nn
 
-from lnfgen.nn.masking import flip, shift
+from lnfgen.nn.bidirectional import Bidirectional
 
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer."""
@@ -35,25 +31,10 @@ class CausalLSTM(nn.Module):
         return x, states
 
 
-class BidirectionalLSTM(nn.Module):
-    """Two stacks, one from each end: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
+class BidirectionalLSTM(Bidirectional):
+    """A `CausalLSTM` from each end."""
 
-    With `exclusive`, step t sees x_<t through the forward stack and x_>t through the backward one, never x_t.
-    """
-
-    def __init__(
-        self, num_inputs: int, hidden: int, num_layers: int, dropout: float, *, exclusive: bool = False
-    ) -> None:
-        super().__init__()
-        self.forwards = CausalLSTM(num_inputs, hidden, num_layers, dropout)
-        self.backwards = CausalLSTM(num_inputs, hidden, num_layers, dropout)
-        self.exclusive = exclusive
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        past, future = self.forwards(x)[0], self.backwards(flip(x, lengths))[0]
-        if self.exclusive:
-            past, future = shift(past), shift(future)
-        return torch.cat([past, flip(future, lengths)], -1)
+    causal = CausalLSTM
 
 
 def _initialise(lstm: nn.Module) -> None:

@@ -1,0 +1,25 @@
+"""The networks through time that a model can be built on."""
+
+from typing import NamedTuple
+
+from torch import nn
+
+from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM
+from lnfgen.nn.scan import BidirectionalScan, CausalScan
+
+
+class Backbone(NamedTuple):
+    """Both take `(num_inputs, hidden, num_layers, dropout)`, `bidirectional` also `exclusive`.
+
+    `causal(x, state=None) -> (out, state)` and `bidirectional(x, lengths) -> out`: x `[B, T, num_inputs]`, out
+    `[B, T, hidden]` and `[B, T, 2 * hidden]`.
+    """
+
+    causal: type[nn.Module]
+    bidirectional: type[nn.Module]
+
+
+BACKBONES: dict[str, Backbone] = {
+    "lstm": Backbone(CausalLSTM, BidirectionalLSTM),
+    "scan": Backbone(CausalScan, BidirectionalScan),
+}

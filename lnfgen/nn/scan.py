@@ -1,0 +1,116 @@
+"""A backbone whose recurrence is linear, so that all steps are computed at once by a scan."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from lnfgen.nn.bidirectional import Bidirectional
+
+LONGEST_MEMORY = 32.0
+"""Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
+
+
+class CausalScan(nn.Module):
+    """Step t sees inputs up to t: x `[B, T, F]` -> `[B, T, hidden]`. Parallel over T."""
+
+    def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [num_inputs] + [hidden] * num_layers  # one block more than layers asked for: the first only reads
+        self.blocks = nn.ModuleList(GatedRecurrence(size, hidden) for size in sizes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The outputs, and the state `[blocks, B, hidden]` after the last step, with which a later call goes on."""
+        last = []
+        for index, block in enumerate(self.blocks):
+            x, states = block(x, None if state is None else state[index])
+            x = self.dropout(x)
+            last.append(states)
+        return x, torch.stack(last)
+
+
+class BidirectionalScan(Bidirectional):
+    """A `CausalScan` from each end."""
+
+    causal = CausalScan
+
+
+class GatedRecurrence(nn.Module):
+    """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
+
+    c and the gates f and o (sigmoids) are linear in x_t; s_t is x_t itself where the sizes agree, else linear in it. As
+    the gates do not read h, the recurrence is linear. Sources: the simple recurrent unit (Lei et al., 2018, arXiv
+    1709.02755), here with a tanh inside, so that h is bounded however long it adds up; linear recurrences by a scan:
+    Martin & Cundy (2018, arXiv 1709.04057).
+    """
+
+    def __init__(self, num_inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.widths = [hidden] * (3 if num_inputs == hidden else 4)  # forget gate, output gate, candidate, skip
+        self.project = nn.Linear(num_inputs, sum(self.widths))
+        nn.init.xavier_uniform_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        with torch.no_grad():  # a gate of 1 - 1 / n remembers n steps
+            self.project.bias[:hidden] = math.log(LONGEST_MEMORY - 1) * torch.rand(hidden)
+
+    def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+        """y, and h after the last step, `[B, hidden]`."""
+        forget, output, candidate, *projected = self.project(x).split(self.widths, -1)
+        skip = projected[0] if projected else x
+        forget, output = torch.sigmoid(forget), torch.sigmoid(output)
+        added = (1 - forget) * torch.tanh(candidate)
+        states = scan(forget, added, torch.zeros_like(added[:, 0]) if start is None else start)
+        return skip + output * (states - skip), states[:, -1]
+
+
+def scan(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
+    """`h_t = decay_t * h_{t-1} + x_t` from h_{-1} = start: decay, x `[B, T, H]`, start `[B, H]` -> h `[B, T, H]`.
+
+    In blocks of about sqrt(T) steps: all blocks run through their steps together, from 0; then the blocks are joined
+    in order. That is O(T) arithmetic in about 2 sqrt(T) calls. Nothing is divided, so a decay of 0 is as good as any.
+    """
+    return _Scan.apply(decay, x, start)
+
+
+class _Scan(torch.autograd.Function):
+    """The adjoint of a linear recurrence is one from the other end."""
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
+        states = _blocked_scan(decay, x, start)
+        ctx.save_for_backward(decay, start, states)
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        decay, start, states = ctx.saved_tensors
+        # g_t = gradient_t + decay_{t+1} g_{t+1}: a scan over reversed steps.
+        later = pad(decay[:, 1:], (0, 0, 0, 1)).flip(1)
+        adjoint = scan(later, gradient.flip(1), torch.zeros_like(start)).flip(1)
+        before = torch.cat([start[:, None], states[:, :-1]], 1)
+        return adjoint * before, adjoint, adjoint[:, 0] * decay[:, 0]
+
+
+def _blocked_scan(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
+    num_steps = x.shape[1]
+    if num_steps == 1:
+        return torch.addcmul(x, decay, start[:, None])
+    length = math.isqrt(num_steps)
+    blocks = -(-num_steps // length)
+    if blocks * length > num_steps:
+        padding = (0, 0, 0, blocks * length - num_steps)
+        decay, x = pad(decay, padding), pad(x, padding)
+    decay, x = decay.unflatten(1, (blocks, length)), x.unflatten(1, (blocks, length))
+    states, kept = torch.empty_like(x), torch.empty_like(decay)  # from 0 at the block's start, and what is left of it
+    states[:, :, 0], kept[:, :, 0] = x[:, :, 0], decay[:, :, 0]
+    for i in range(1, length):
+        torch.addcmul(x[:, :, i], decay[:, :, i], states[:, :, i - 1], out=states[:, :, i])
+        torch.mul(decay[:, :, i], kept[:, :, i - 1], out=kept[:, :, i])
+    carried = torch.empty_like(states[:, :, 0])  # the state before each block
+    carried[:, 0] = start
+    for block in range(1, blocks):
+        torch.addcmul(states[:, block - 1, -1], kept[:, block - 1, -1], carried[:, block - 1], out=carried[:, block])
+    return torch.addcmul(states, kept, carried[:, :, None]).flatten(1, 2)[:, :num_steps]
