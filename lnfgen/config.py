@@ -13,13 +13,16 @@ from typing import Any
 
 from lnfgen.errors import ConfigError
 
+TIMES = ("af", "iaf", "coupling", "none")
+FEATURES = ("af", "scf", "none")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes and choices of a model; which of them a model uses depends on its `prior`."""
 
     prior: str = "flow"  # "flow", or "none": the autoregressive LSTM baseline, which has no latent
-    time: str = "af"  # how the flow runs across time: af, none
+    time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: lstm, scan
     transform: str = "nlsq"  # the elementwise transform: affine, nlsq, mixture, spline
@@ -35,8 +38,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _one_of("model.prior", self.prior, ("flow", "none"))
-        _one_of("model.time", self.time, ("af", "none"))
-        _one_of("model.features", self.features, ("af", "scf", "none"))
+        _one_of("model.time", self.time, TIMES)
+        _one_of("model.features", self.features, FEATURES)
         _one_of("model.backbone", self.backbone, ("lstm", "scan"))
         _one_of("model.transform", self.transform, ("affine", "nlsq", "mixture", "spline"))
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
@@ -46,7 +49,12 @@ class ModelConfig:
                 f"model.backbone: found {self.backbone!r} for the baseline, which is an LSTM by name; expected 'lstm', "
                 "or a model with a latent, as af-scf"
             )
-        if self.features == "scf" and self.latent < 2:
+        if self.time == "coupling" and self.features != "none":
+            raise ConfigError(
+                f"model.features: found {self.features!r} beside time 'coupling', which splits the features itself; "
+                "expected 'none'"
+            )
+        if (self.features == "scf" or self.time == "coupling") and self.latent < 2:
             raise ConfigError("model.latent: found 1, expected at least 2, a feature on each side of a split")
         for name in ("dropout", "input_dropout"):
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
@@ -113,6 +121,8 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
     "af-only": {"time": "none", "features": "af"},
     "af-af": {"time": "af", "features": "af"},
     "af-scf": {"time": "af", "features": "scf"},
+    "iaf-scf": {"time": "iaf", "features": "scf"},
+    "coupling": {"time": "coupling", "features": "none"},
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {

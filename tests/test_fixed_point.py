@@ -1,5 +1,7 @@
 """Triangular systems by sweeps: values and gradients against the direct solution."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +18,16 @@ def system(scale: float, dtype: torch.dtype = torch.float64, num_features: int =
     generator = torch.Generator().manual_seed(0)
     a = scale * torch.randn(ROWS, num_features, num_features, generator=generator, dtype=dtype).tril(-1)
     return a, torch.randn(ROWS, num_features, generator=generator, dtype=dtype)
+
+
+def solve(update: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """Without log-determinants."""
+
+    def with_zeros(z: Tensor) -> tuple[Tensor, Tensor]:
+        moved = update(z)
+        return moved, torch.zeros_like(moved)
+
+    return solve_triangular(with_zeros, start)[0]
 
 
 def times(a: Tensor, z: Tensor) -> Tensor:
@@ -35,7 +47,7 @@ def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype
             sweeps.append(z)
             return times(a, z) + b
 
-        z = solve_triangular(update, start)
+        z = solve(update, start)
         # 30 makes later features huge; what they cancel from is the size of their error.
         torch.testing.assert_close(z, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
         assert len(sweeps) <= D
@@ -46,16 +58,16 @@ def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype
 def test_few_sweeps_where_features_hardly_depend_on_each_other():
     a, b = system(1e-3)
     sweeps = []
-    solve_triangular(lambda z: sweeps.append(z) or times(a, z) + b, b)
+    solve(lambda z: sweeps.append(z) or times(a, z) + b, b)
     assert len(sweeps) < D
 
 
 def test_a_row_does_not_depend_on_how_long_others_take():
     a, b = system(1.0)
     a = a * torch.tensor([1e-6, 1.0, 1e-3, 0.0], dtype=a.dtype)[:, None, None]
-    together = solve_triangular(lambda z: times(a, z) + b, b)
+    together = solve(lambda z: times(a, z) + b, b)
     for row in range(ROWS):
-        alone = solve_triangular(lambda z, row=row: times(a[row], z) + b[row], b[row])
+        alone = solve(lambda z, row=row: times(a[row], z) + b[row], b[row])
         assert torch.equal(alone, together[row])
 
 
@@ -68,7 +80,7 @@ def test_gradients_are_those_of_the_direct_solution(scale, num_features):
     expected = torch.linalg.solve(torch.eye(num_features).double() - a.tril(-1), b[..., None])[..., 0]
     expected = torch.autograd.grad((weights * expected.sin()).sum(), [a, b])
     for _ in range(2):  # nothing is left over from the first
-        z = solve_triangular(lambda z: times(a.tril(-1), z) + b, b.detach())
+        z = solve(lambda z: times(a.tril(-1), z) + b, b.detach())
         found = torch.autograd.grad((weights * z.sin()).sum(), [a, b])
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
@@ -77,17 +89,34 @@ def test_gradients_of_any_size_are_as_exact():
     """They have no unit: the mean of a large batch makes all of them small."""
     a, b = system(1.0, torch.float32)
     b.requires_grad_()
-    z = solve_triangular(lambda z: times(a, z) + b, b.detach())
+    z = solve(lambda z: times(a, z) + b, b.detach())
     (whole,) = torch.autograd.grad(z.sum(), b, retain_graph=True)
     (small,) = torch.autograd.grad(2.0**-40 * z.sum(), b)
     torch.testing.assert_close(2.0**40 * small, whole)
 
 
+def test_what_else_an_update_gives_has_its_gradient_too():
+    """As the log-determinant, which depends on the solution, on parameters, or on neither."""
+    a, b = system(0.7)
+    a, b = a.requires_grad_(), b.requires_grad_()
+
+    def update(z: Tensor) -> tuple[Tensor, Tensor]:
+        return times(a.tril(-1), z) + b, times(a.tril(-1), z.sin()) * b
+
+    z, ladj = solve_triangular(update, b.detach())
+    found = torch.autograd.grad(z.sin().sum() + ladj.cos().sum(), [a, b])
+    direct = torch.linalg.solve(torch.eye(D).double() - a.tril(-1), b[..., None])[..., 0]
+    expected = torch.autograd.grad(direct.sin().sum() + update(direct)[1].cos().sum(), [a, b])
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    z, _ = solve_triangular(lambda z: (times(a.tril(-1), z), torch.ones_like(z)), b.detach())
+    assert torch.isfinite(torch.autograd.grad(z.sum(), a)[0]).all()
+
+
 def test_an_update_that_ignores_z_and_one_without_gradients():
     _, b = system(1.0)
-    assert torch.equal(solve_triangular(lambda z: 2 * b, torch.zeros_like(b)), 2 * b)
+    assert torch.equal(solve(lambda z: 2 * b, torch.zeros_like(b)), 2 * b)
     b.requires_grad_()
-    z = solve_triangular(lambda z: 2 * b, torch.zeros_like(b))
+    z = solve(lambda z: 2 * b, torch.zeros_like(b))
     assert torch.equal(torch.autograd.grad(z.sum(), b)[0], torch.full_like(b, 2))
     with torch.no_grad():
-        assert not solve_triangular(lambda z: 2 * b, torch.zeros_like(b)).requires_grad
+        assert not solve(lambda z: 2 * b, torch.zeros_like(b)).requires_grad

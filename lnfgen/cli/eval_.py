@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Json, Quiet
+from lnfgen.cli.options import Device, Json, Quiet, Solver, choose_solver, solver_facts
 
 
 def command(
@@ -15,6 +15,7 @@ def command(
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    solver: Solver = "auto",
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
@@ -32,6 +33,7 @@ def command(
     from lnfgen.trained import TrainedModel
 
     trained = TrainedModel(path, device)
+    choose_solver(trained.model, solver)
     scored = dataset_of(trained.run) if dataset is None else resolve_dataset(dataset)
     chosen, train = scored.split(split), list(scored.split("train"))
     sequences = list(chosen)
@@ -63,6 +65,7 @@ def command(
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": chosen.dropped,
+        **solver_facts(trained.model),
         "model": trained.run.config.name,
         "dataset": scored.name,
         "run": str(path),

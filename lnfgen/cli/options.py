@@ -1,11 +1,15 @@
 """Options that several commands share, so that each has one name and one help text."""
 
 import secrets
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli import console
+from lnfgen.errors import LnfgenError
+
+if TYPE_CHECKING:
+    from lnfgen.models import SequenceModel
 
 
 def _set_quiet(quiet: bool) -> bool:
@@ -17,6 +21,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help=
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed; drawn, and said, if not given.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Solver = Annotated[
+    str,
+    typer.Option(help="How a flow's sequential direction is computed: auto, sweeps or loop; the results agree."),
+]
 
 
 def drawn_seed(seed: int | None) -> int:
@@ -25,3 +33,32 @@ def drawn_seed(seed: int | None) -> int:
         seed = secrets.randbelow(2**31)
         console.note(f"seed {seed}")
     return seed
+
+
+def choose_solver(model: "SequenceModel", method: str) -> None:
+    """Have a model's sequential direction computed as `--solver` says.
+
+    Raises:
+        LnfgenError: if the method is unknown, or the model has no such direction.
+    """
+    from lnfgen.flows.causal import SOLVERS
+
+    if method not in SOLVERS:
+        raise LnfgenError(f"--solver: found {method!r}, expected one of {', '.join(SOLVERS)}")
+    if model.solver is not None:
+        model.solver.method = method
+    elif method != "auto":
+        raise LnfgenError(f"--solver {method}: this model has no flow with a sequential direction; leave it out")
+
+
+def solver_facts(model: "SequenceModel") -> dict[str, Any]:
+    """What solving took, for a report; empty where nothing was solved."""
+    report = None if model.solver is None else model.solver.report
+    if report is None or report.windows + report.looped_steps == 0:
+        return {}
+    return {
+        "sweeps_per_window": round(report.sweeps / max(1, report.windows), 2),
+        "most_sweeps": report.most_sweeps,
+        "windows_left_to_loop": report.unsettled,
+        "looped_steps": report.looped_steps,
+    }

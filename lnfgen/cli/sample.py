@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Seed, drawn_seed
+from lnfgen.cli.options import Device, Quiet, Seed, Solver, choose_solver, drawn_seed, solver_facts
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -27,6 +27,7 @@ def command(
     tempo: Annotated[float | None, typer.Option(min=1.0, max=1000.0, help="Quarter notes a minute.")] = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="MIDI instrument, 0 is the piano.")] = 0,
     seed: Seed = None,
+    solver: Solver = "auto",
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -55,6 +56,7 @@ def command(
         require_parent(Path(target))
 
     model = folder.load_model(resolve_device(device))
+    choose_solver(model, solver)
     pieces = sample_pieces(
         model, folder.encoding, count=count, length=length, temperature=temperature, seed=drawn_seed(seed)
     )
@@ -66,6 +68,9 @@ def command(
             name = numbered(Path(target), index, count)
             write_bytes(name, content)
             console.result(str(name))
+    facts = solver_facts(model)
+    if solver != "auto" or facts.get("windows_left_to_loop"):
+        console.note("solving the flow: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in facts.items()))
 
 
 def _with_tempo(piece: "Piece", tempo: float | None) -> "Piece":

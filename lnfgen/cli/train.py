@@ -21,7 +21,7 @@ def command(
     dataset: Annotated[
         str | None, typer.Argument(help="Dataset folder, named dataset, or files to make one of.  [default: chorales]")
     ] = None,
-    model: Annotated[str, typer.Option(help="lstm, af-only, af-af or af-scf.")] = "af-scf",
+    model: Annotated[str, typer.Option(help="lstm, af-only, af-af, af-scf, iaf-scf or coupling.")] = "af-scf",
     preset: Annotated[str, typer.Option(help="Sizes and length of the run: tiny, small or paper.")] = "small",
     transform: Annotated[
         str | None, typer.Option(help="Elementwise transform: affine, nlsq, mixture or spline.")
@@ -58,6 +58,8 @@ def command(
     if epochs is not None or max_steps is not None:  # either alone is the whole length of the run
         settings = settings.override({"training": {"epochs": epochs, "max_steps": max_steps}})
     if transform is not None:
+        if settings.model.prior == "none":
+            raise ConfigError(f"--transform {transform}: {settings.name} has no flow to transform; leave it out")
         settings = settings.override({"model": {"transform": transform}})
     if backbone is not None:
         settings = settings.override({"model": {"backbone": backbone}})

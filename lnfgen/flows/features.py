@@ -94,8 +94,8 @@ class MaskedAutoregressive(FeatureFlow):
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         parameters = self.conditioner.given(context)
-        z = solve_triangular(lambda z: self.transform.forward(eps, parameters(z))[0], eps)
-        return z, -self.transform.inverse(z, parameters(z))[1].sum(-1)
+        z, ladj = solve_triangular(lambda z: self.transform.forward(eps, parameters(z)), eps)
+        return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         eps, ladj = self.transform.inverse(z, self.conditioner(z, context))

@@ -1,16 +1,26 @@
-"""Flows across time: what context each step's feature flow is given."""
+"""Flows across time: what context each step's feature flow is given, or, for a coupling, the whole sequence at once."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lnfgen.flows.features import FeatureFlow
-from lnfgen.nn.masking import shift
+from lnfgen.flows.causal import Solver
+from lnfgen.flows.features import ContextTransform, FeatureFlow
+from lnfgen.nn.masking import length_mask, shift
+from lnfgen.transforms import Transform
+
+_Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""A feature flow's `forward` or `inverse`: value and context to value and log-determinants."""
 
 
 class TemporalFlow(nn.Module, ABC):
     """eps, z `[N, T, D]`, positions `[N, T, F]` and lengths `[N]`; log-determinants `[N, T]`."""
+
+    solver: Solver | None = None
+    """How a sequential direction is computed; None where both directions are parallel."""
 
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -34,12 +44,12 @@ class IndependentFlow(TemporalFlow):
         return self.features.inverse(z, positions)
 
 
-class AutoregressiveFlow(TemporalFlow):
-    """`eps_t = g(z_t; c_t)`, `c_t = h(z_<t, positions_<=t)`, h a causal network: time `af` (paper, section 4.2).
+class _CausalFlow(TemporalFlow):
+    """A feature flow whose context at step t comes from the steps before t of one side of the flow.
 
-    `inverse` is parallel over T but for what the network itself does in order (an LSTM's recurrence). `forward` is a
-    loop of T steps, each one step of the network and one feature flow. The Jacobian is block triangular in time, so its
-    log-determinant is the sum of the steps'.
+    The direction that starts from that side has all contexts at once: one call of the network, then every step in
+    parallel. The other is a triangular system, one step's value deciding the next one's context: `solver` computes it.
+    The Jacobian is block triangular in time, so its log-determinant is the sum of the steps'.
     """
 
     def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float) -> None:
@@ -48,18 +58,135 @@ class AutoregressiveFlow(TemporalFlow):
         self.features = features
         self.network = network
         self.input_dropout = nn.Dropout(input_dropout)
+        self.solver: Solver = Solver()
+
+    def _context(self, earlier: Tensor, positions: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        return self.network(torch.cat([self.input_dropout(earlier), positions], -1), state)
+
+    def _known(self, direction: _Direction, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The parallel direction: contexts of x itself."""
+        return direction(x, self._context(shift(x), positions)[0])
+
+    def _solved(self, direction: _Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The sequential direction: contexts of the result."""
+
+        def step(value: Tensor, previous: Tensor, state: Any, begin: int, end: int) -> tuple[Tensor, Tensor, Any]:
+            earlier = torch.cat([previous, value[:, :-1]], 1)
+            context, state = self._context(earlier, positions[:, begin:end], state)
+            return *direction(x[:, begin:end], context), state
+
+        return self.solver.solve(step, x, length_mask(lengths, x.shape[1]))
+
+
+class AutoregressiveFlow(_CausalFlow):
+    """`eps_t = g(z_t; c_t)`, `c_t = network(z_<t, positions_<=t)`: time `af` (paper, section 4.2).
+
+    `inverse` is parallel over T but for the network's own recurrence; `forward` is sequential in T.
+    """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        previous, state = torch.zeros_like(eps[:, 0]), None
-        steps, ladjs = [], []
-        for t in range(eps.shape[1]):
-            inputs = torch.cat([self.input_dropout(previous), positions[:, t]], -1)
-            context, state = self.network(inputs[:, None], state)
-            previous, ladj = self.features(eps[:, t], context[:, 0])
-            steps.append(previous)
-            ladjs.append(ladj)
-        return torch.stack(steps, 1), torch.stack(ladjs, 1)
+        return self._solved(self.features.forward, eps, positions, lengths)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        context, _ = self.network(torch.cat([self.input_dropout(shift(z)), positions], -1))
-        return self.features.inverse(z, context)
+        return self._known(self.features.inverse, z, positions)
+
+
+class InverseAutoregressiveFlow(_CausalFlow):
+    """`z_t = g^-1(eps_t; c_t)`, `c_t = network(eps_<t, positions_<=t)`: time `iaf` (paper, section 4.2; Kingma et al.,
+    2016).
+
+    `forward` is parallel over T but for the network's own recurrence; `inverse`, so training too, is sequential in T:
+    by sweeps it costs some passes of the parallel kind, forwards and backwards.
+    """
+
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self._known(self.features.forward, eps, positions)
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self._solved(self.features.inverse, z, positions, lengths)
+
+
+class CouplingLayer(TemporalFlow):
+    """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, `c = network(z_a, positions)`, bidirectional over the whole sequence.
+
+    a is the first half of the features. One pass in either direction: both sides share z_a (as in FlowSeq, Ma et al.,
+    2019, arXiv 1909.02480). The log-determinant of step t is that of its own moved half; their sum is the Jacobian's,
+    which is triangular once the kept half comes first.
+    """
+
+    def __init__(self, network: nn.Module, moved: ContextTransform, num_kept: int) -> None:
+        super().__init__()
+        self.network = network
+        self.moved = moved
+        self.num_kept = num_kept
+
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self._couple(self.moved.forward, eps, positions, lengths)
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self._couple(self.moved.inverse, z, positions, lengths)
+
+    def _couple(self, direction: _Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        kept = x[..., : self.num_kept]
+        context = self.network(torch.cat([kept, positions], -1), lengths)
+        moved, ladj = direction(x[..., self.num_kept :], context)
+        return torch.cat([kept, moved], -1), ladj
+
+
+class CouplingFlow(TemporalFlow):
+    """Couplings over the whole sequence, their features dealt anew between them: time `coupling`. Parallel in both
+    directions; needs no split within the step.
+
+    Four layers in a row keep the first half, the last half, every first of a pair and every second, so that any two
+    features soon meet on either side of a split.
+    """
+
+    def __init__(self, layers: list[CouplingLayer], num_features: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        features = torch.arange(num_features)
+        pairs = torch.cat([features[::2], features[1::2]])
+        self.orders = [features, features.flip(-1), pairs, pairs.flip(-1)]
+
+    def _order(self, index: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        order = self.orders[index % len(self.orders)].to(device)
+        return order, order.argsort()
+
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        total = eps.new_zeros(eps.shape[:-1])
+        for index in reversed(range(len(self.layers))):
+            order, back = self._order(index, eps.device)
+            eps, ladj = self.layers[index](eps[..., order], positions, lengths)
+            eps, total = eps[..., back], total + ladj
+        return eps, total
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(z.shape[:-1])
+        for index, layer in enumerate(self.layers):
+            order, back = self._order(index, z.device)
+            z, ladj = layer.inverse(z[..., order], positions, lengths)  # type: ignore[operator]
+            z, total = z[..., back], total + ladj
+        return z, total
+
+
+def build_coupling_flow(
+    num_features: int,
+    num_positions: int,
+    hidden: int,
+    num_layers: int,
+    conditioner_hidden: int,
+    transform: Transform,
+    dropout: float,
+    bidirectional: type[nn.Module],
+) -> CouplingFlow:
+    """`num_layers` couplings, each with a bidirectional network of one layer, `hidden` wide over both directions
+    together."""
+    num_kept = num_features // 2
+    each_way = max(1, hidden // 2)
+
+    def layer() -> CouplingLayer:
+        network = bidirectional(num_kept + num_positions, each_way, 1, dropout)
+        moved = ContextTransform(num_features - num_kept, 2 * each_way, conditioner_hidden, transform)
+        return CouplingLayer(network, moved, num_kept)
+
+    return CouplingFlow([layer() for _ in range(num_layers)], num_features)

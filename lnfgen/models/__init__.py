@@ -2,7 +2,13 @@
 
 from lnfgen.config import ModelConfig
 from lnfgen.flows.features import build_feature_flow
-from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, TemporalFlow
+from lnfgen.flows.temporal import (
+    AutoregressiveFlow,
+    IndependentFlow,
+    InverseAutoregressiveFlow,
+    TemporalFlow,
+    build_coupling_flow,
+)
 from lnfgen.models.emission import CausalEmission, Emission
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
@@ -15,7 +21,7 @@ from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
 from lnfgen.transforms import TRANSFORMS
 
-__all__ = ["Frames", "LengthModel", "Observation", "SequenceModel", "Symbols", "Terms", "build_model"]
+__all__ = ["Frames", "LengthModel", "Observation", "SequenceModel", "Symbols", "Terms", "build_model", "build_prior"]
 
 
 def build_model(config: ModelConfig, observation: Observation, length: LengthModel) -> SequenceModel:
@@ -45,7 +51,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.dropout,
             config.input_dropout,
         ),
-        _build_prior(config),
+        build_prior(config),
         Emission(
             backbone.bidirectional(config.latent + config.positions, *sizes, exclusive=True),
             config.latent,
@@ -58,19 +64,29 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
     )
 
 
-def _build_prior(config: ModelConfig) -> TemporalFlow:
-    context = {"af": config.hidden, "none": config.positions}[config.time]
+def build_prior(config: ModelConfig) -> TemporalFlow:
+    """p(z | T): a point of the grid, with fresh weights."""
+    transform = TRANSFORMS[config.transform]()
+    if config.time == "coupling":
+        return build_coupling_flow(
+            config.latent,
+            config.positions,
+            config.hidden,
+            config.flow_layers,
+            config.flow_hidden,
+            transform,
+            config.dropout,
+            BACKBONES[config.backbone].bidirectional,
+        )
+    context = config.positions if config.time == "none" else config.hidden
     features = build_feature_flow(
-        config.features,
-        config.latent,
-        context,
-        config.flow_hidden,
-        config.flow_layers,
-        TRANSFORMS[config.transform](),
+        config.features, config.latent, context, config.flow_hidden, config.flow_layers, transform
     )
     if config.time == "none":
         return IndependentFlow(features)
     network = BACKBONES[config.backbone].causal(
         config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout
     )
-    return AutoregressiveFlow(features, network, config.input_dropout)
+    return {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time](
+        features, network, config.input_dropout
+    )

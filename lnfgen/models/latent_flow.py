@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from lnfgen.flows.causal import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.emission import Emission
 from lnfgen.models.length import LengthModel
@@ -41,6 +42,10 @@ class LatentFlow(SequenceModel):
         self.prior = prior
         self.emission = emission
         self.latent = latent
+
+    @property
+    def solver(self) -> Solver | None:
+        return self.prior.solver
 
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         shape = (num_samples, batch, num_steps, self.latent)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lnfgen.flows.causal import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
 
@@ -26,6 +27,11 @@ class SequenceModel(nn.Module, ABC):
     """p(x) = p(T) p(x | T), over sequences of a kind of observation."""
 
     exact: bool  # log p(x) is computed, not bounded: one sample tells all
+
+    @property
+    def solver(self) -> Solver | None:
+        """How a flow's sequential direction is computed, and what that took; None where there is none."""
+        return None
 
     def __init__(self, observation: Observation, length: LengthModel) -> None:
         super().__init__()

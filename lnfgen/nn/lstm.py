@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from lnfgen.nn.bidirectional import Bidirectional
 
-State = tuple[Tensor, Tensor]
+State = list[tuple[Tensor, Tensor]]
+"""Hidden and cell state of each layer."""
 
 
 class CausalLSTM(nn.Module):
@@ -13,16 +14,21 @@ class CausalLSTM(nn.Module):
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(
-            num_inputs, hidden, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0
-        )
+        sizes = [num_inputs] + [hidden] * (num_layers - 1)
+        self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
+        # After each layer, and here rather than inside nn.LSTM, where a GPU draws from a state of its own.
         self.dropout = nn.Dropout(dropout)
-        _initialise(self.lstm)
+        for layer in self.layers:
+            _initialise(layer)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
-        output, state = self.lstm(x, state)
-        return self.dropout(output), state
+        states: State = []
+        for index, layer in enumerate(self.layers):
+            x, after = layer(x, None if state is None else state[index])
+            x = self.dropout(x)
+            states.append(after)
+        return x, states
 
 
 class BidirectionalLSTM(Bidirectional):
@@ -31,7 +37,7 @@ class BidirectionalLSTM(Bidirectional):
     causal = CausalLSTM
 
 
-def _initialise(lstm: nn.LSTM) -> None:
+def _initialise(lstm: nn.Module) -> None:
     """Orthogonal recurrences, and forget gates open at 1: state survives long enough for gradients to find it."""
     for name, parameter in lstm.named_parameters():
         if name.startswith("weight_ih"):
@@ -43,4 +49,4 @@ def _initialise(lstm: nn.LSTM) -> None:
             nn.init.zeros_(parameter)
             if name.startswith("bias_ih"):
                 with torch.no_grad():
-                    parameter[lstm.hidden_size : 2 * lstm.hidden_size] = 1.0
+                    parameter.chunk(4)[1].fill_(1.0)

@@ -13,6 +13,10 @@ LONGEST_MEMORY = 32.0
 """Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
 
 
+State = list[tuple[Tensor]]
+"""h of each block, `[B, hidden]`."""
+
+
 class CausalScan(nn.Module):
     """Step t sees inputs up to t: x `[B, T, F]` -> `[B, T, hidden]`. Parallel over T."""
 
@@ -22,14 +26,14 @@ class CausalScan(nn.Module):
         self.blocks = nn.ModuleList(GatedRecurrence(size, hidden) for size in sizes)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The outputs, and the state `[blocks, B, hidden]` after the last step, with which a later call goes on."""
-        last = []
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
+        last: State = []
         for index, block in enumerate(self.blocks):
-            x, states = block(x, None if state is None else state[index])
+            x, states = block(x, None if state is None else state[index][0])
             x = self.dropout(x)
-            last.append(states)
-        return x, torch.stack(last)
+            last.append((states,))
+        return x, last
 
 
 class BidirectionalScan(Bidirectional):

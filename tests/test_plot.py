@@ -1,0 +1,340 @@
+"""Pictures of a run, and the conditional densities in them, against closed forms."""
+
+import dataclasses
+import io
+import math
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command import fails
+from torch import Tensor
+
+from lnfgen import conditionals
+from lnfgen.checkpoint import RunFolder, new_model
+from lnfgen.cli import main
+from lnfgen.conditionals import Subject, look
+from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import write_dataset
+from lnfgen.errors import OutputError, RunError
+from lnfgen.figures import LatentPanel, latent_panels, require_format, training_curves
+from lnfgen.models import LengthModel, Symbols, build_model
+from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models.posterior import Gaussian
+
+SIZES = ModelConfig(
+    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=1, embedding=5, positions=4, dropout=0.3
+)
+STEPS = 5
+
+
+def toy(name: str, **changes: object) -> LatentFlow:
+    torch.manual_seed(0)
+    config = dataclasses.replace(SIZES, **{**NAMED_MODELS[name], **changes})  # type: ignore[arg-type]
+    model = build_model(config, Symbols(4), LengthModel.fit(torch.tensor([STEPS])))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.4 * torch.randn_like(parameter))
+    assert isinstance(model, LatentFlow)
+    return model.double().eval()
+
+
+def path(features: int, seed: int = 1) -> Tensor:
+    return torch.randn(STEPS, features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def samples(model: LatentFlow, z: Tensor, step: int, count: int = 4000) -> Tensor:
+    return conditionals.conditional_samples(model, z, step, count, torch.Generator().manual_seed(2))
+
+
+# Mathematics. ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_conditional_samples_of_an_affine_flow_are_the_closed_form_normal(step):
+    """`eps_t = a + b z_t` with a, b of z_<t alone: z_t is normal, its mean where eps_t is 0 and its spread 1 / b."""
+    model, z = toy("af-af", features="none", transform="affine"), path(3)
+    drawn = samples(model, z, step)[:, step]
+    # Two points of a line give it: eps_t at z_t = 0 and at z_t = 1.
+    positions = model.positions(torch.tensor([STEPS]), STEPS)
+    eps = []
+    for value in (0.0, 1.0):
+        changed = z.clone()
+        changed[step] = value
+        eps.append(model.prior.inverse(changed[None], positions, torch.tensor([STEPS]))[0][0, step].detach())
+    slope = eps[1] - eps[0]
+    error = (drawn.mean(0) + eps[0] / slope) * slope.abs() * math.sqrt(len(drawn))  # in standard errors
+    assert error.abs().max() < 4
+    torch.testing.assert_close(drawn.std(0) * slope.abs(), torch.ones(3, dtype=torch.float64), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED_MODELS if name not in ("lstm", "coupling")])
+def test_earlier_steps_are_reproduced_and_the_last_is_free(name):
+    model, z = toy(name), path(3)
+    drawn = samples(model, z, 3, count=7)
+    assert drawn.shape == (7, 4, 3)
+    torch.testing.assert_close(drawn[:, :3], z[:3].expand(7, 3, 3), atol=1e-8, rtol=0)
+    assert drawn[:, 3].std(0).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED_MODELS if name not in ("lstm", "coupling")])
+def test_chunks_change_nothing(name, monkeypatch):
+    model, z = toy(name), path(3)
+    whole = samples(model, z, 2, count=11)
+    monkeypatch.setattr(conditionals, "MAX_ROW_STEPS", 10)
+    torch.testing.assert_close(samples(model, z, 2, count=11), whole, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["af-af", "af-scf"])
+def test_the_exact_density_sums_to_one_and_agrees_with_samples(name):
+    model, z, size = toy(name, latent=2), path(2), 50
+    drawn = samples(model, z, 3)[:, 3].numpy()
+    centre, reach = drawn.mean(0), 8 * drawn.std(0)
+    extent = (centre[0] - reach[0], centre[0] + reach[0], centre[1] - reach[1], centre[1] + reach[1])
+    values = conditionals.grid(extent, 2 * size)
+    cell = 4 * reach[0] * reach[1] / (2 * size) ** 2
+    mass = conditionals.conditional_log_density(model, z, 3, values).exp().numpy().reshape(2 * size, 2 * size) * cell
+    assert mass.sum() == pytest.approx(1, abs=0.01)
+    # The same cells, four by four, so that each has samples to count.
+    coarse = mass.reshape(size // 2, 4, size // 2, 4).sum((1, 3))
+    counted = conditionals.smoothed_density(drawn, extent, size // 2, (1e-9, 1e-9)) * cell * 16
+    assert counted.sum() == pytest.approx(1, abs=0.01)
+    assert np.abs(coarse - counted).max() < 0.03
+    assert np.abs(coarse - counted).sum() < 0.2
+
+
+def test_the_features_chosen_are_those_that_tell_candidates_apart():
+    mean = torch.zeros(3, 5)
+    mean[1, 3], mean[2, 1] = 4.0, -4.0
+    assert conditionals.most_apart([Gaussian(mean, torch.zeros(3, 5))]) == (1, 3)
+    assert conditionals.most_apart([Gaussian(mean[:1], torch.zeros(1, 5))]) == (0, 1)
+    # A gap counts against the spread of what lies beside it.
+    noisy = torch.zeros(3, 5)
+    noisy[:, 1] = 6.0
+    mean[1, 4], mean[2, 2] = 2.0, 2.0
+    assert 1 not in conditionals.most_apart([Gaussian(mean, noisy)])
+
+
+def test_candidates_posteriors_are_those_of_the_changed_piece():
+    model, x = toy("af-scf"), torch.tensor([1, 2, 3, 0, 1])
+    found = conditionals.candidate_posteriors(model, x, 2, torch.tensor([3, 0]))
+    own = conditionals.posterior_of(model, x[None])
+    torch.testing.assert_close(found.mean[0], own.mean[0, 2])
+    torch.testing.assert_close(found.log_variance[0], own.log_variance[0, 2])
+    assert not torch.allclose(found.mean[1], found.mean[0])
+    assert x.tolist() == [1, 2, 3, 0, 1]
+
+
+def test_frequent_steps_come_commonest_first():
+    assert conditionals.frequent_steps([np.array([2, 1, 2]), np.array([2, 1, 5])], 2).tolist() == [2, 1]
+    frames = [np.array([[0, 3], [1, 0], [0, 3]], np.uint8)]
+    assert conditionals.frequent_steps(frames, 5).tolist() == [[0, 3], [1, 0]]
+
+
+@pytest.mark.parametrize(("latent", "features", "triangular"), [(2, (1, 0), True), (3, None, True), (3, (0, 2), False)])
+def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangular):
+    model = toy("af-scf", latent=latent)
+    subject = Subject(torch.tensor([1, 2, 3, 0, 1]), 3, torch.tensor([0, 1, 2]))
+    seen = look(model, [subject], features=features, triangular=triangular)
+    (view,) = seen.views
+    left, right, bottom, top = seen.extent
+    assert features is None or seen.features == features
+    cell = (right - left) * (top - bottom) / view.density.size
+    assert 0.9 < view.density.sum() * cell < 1.02
+    assert (view.means > [left, bottom]).all()
+    assert (view.means < [right, top]).all()
+    again = look(model, [subject], features=features, triangular=triangular)
+    assert np.array_equal(again.views[0].density, view.density)
+
+
+def test_turning_the_features_turns_the_picture():
+    model = toy("af-scf", latent=2)
+    subject = Subject(torch.tensor([1, 2, 3, 0, 1]), 3, torch.tensor([0, 1, 2]))
+    one, other = (look(model, [subject], features=pair).views[0] for pair in ((0, 1), (1, 0)))
+    np.testing.assert_allclose(one.density, other.density.T, rtol=1e-6)
+
+
+# Pictures. ------------------------------------------------------------------------------------------------------------
+
+
+def line(step: int, **changes: object) -> dict[str, object]:
+    figures = {"elbo": 5 + 100 / step, "reconstruction": 1.0, "kl": 4.0}
+    both = {f"{part}_{name}": value for part in ("train", "valid") for name, value in figures.items()}
+    rate = 0.002 if step < 70 else 0.0006
+    return {
+        "step": step,
+        "kl_weight": min(1.0, step / 50),
+        "learning_rate": rate,
+        "best": step == 80,
+        **both,
+        **changes,
+    }
+
+
+LINES = [line(step) for step in range(10, 101, 10)]
+
+
+def size_of(png: bytes) -> tuple[int, ...]:
+    from matplotlib.image import imread
+
+    assert png.startswith(b"\x89PNG\r\n")
+    return imread(io.BytesIO(png)).shape[:2]
+
+
+def test_curves_are_a_png_and_a_baseline_has_fewer_panels():
+    height, width = size_of(training_curves(LINES, "nats_per_step", "a $run$", "m"))
+    assert 500 < height < 1500
+    assert 800 < width < 2000
+    exact = [line(10 * i, train_kl=0.0, valid_kl=0.0, kl_weight=1.0) for i in (1, 2)]
+    assert size_of(training_curves(exact, "bits_per_char", "run", "m"))[0] < height
+    without = [{key: value for key, value in line(s).items() if "valid" not in key and key != "best"} for s in (1, 2)]
+    size_of(training_curves(without, "nats_per_step", "no valid split", "m"))
+    size_of(training_curves([line(10, kl_weight=0.1, valid_kl=math.nan)] * 2, "nats_per_step", "early", "m"))
+
+
+def test_curves_need_two_sound_lines():
+    for lines in ([], LINES[:1]):
+        with pytest.raises(RunError, match=f"where holds {len(lines)} of.*--resume"):
+            training_curves(lines, "nats_per_step", "run", "where")
+    with pytest.raises(RunError, match="kl_weight"):
+        training_curves([LINES[0], {"step": 3}], "nats_per_step", "run", "where")
+
+
+def panel(candidates: int = 4) -> LatentPanel:
+    rng = np.random.default_rng(0)
+    means = np.zeros((candidates, 2))  # on one another: labels must not be
+    return LatentPanel("after $a$", rng.random((8, 8)), means, np.ones((candidates, 2)), ["$"] * candidates, 1)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_panels_are_the_same_bytes_each_time(count):
+    one, other = (latent_panels([panel()] * count, (-3, 3, -3, 3), (0, 1), "t", ["1  C4"] * 9) for _ in range(2))
+    assert one == other
+    assert min(size_of(one)) > 400
+
+
+def test_an_empty_window_is_still_a_picture():
+    empty = dataclasses.replace(panel(), density=np.zeros((8, 8)))
+    size_of(latent_panels([empty], (-3, 3, -3, 3), (0, 1), "t"))
+
+
+@pytest.mark.parametrize(("suffix", "start_of_file"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_other_formats(suffix, start_of_file):
+    one, other = (training_curves(LINES, "nats_per_step", "run", "m", suffix) for _ in range(2))
+    assert one.startswith(start_of_file)
+    assert one == other
+    assert require_format(Path("a/B" + suffix.upper())) == suffix
+    with pytest.raises(OutputError, match=r"\.png"):
+        require_format(Path("x.jpeg"))
+
+
+# The command. ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with untrained runs of text and of music, and one of the baseline."""
+    home = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    rolls = [np.where(rng.random((12 + i, 88)) < 0.05, 3, 0).astype(np.uint8) for i in range(6)]
+    lines = [rng.integers(1, 5, 6 + i).astype(np.int32) for i in range(6)]
+    music = Encoding(kind="music", has_onsets=True, time_signature=(3, 4))
+    text = Encoding(kind="text", vocabulary=("\ufffd", "\n", " ", "a", "b"))
+    for name, encoding, sequences, model in (
+        ("rolls", music, rolls, "af-scf"),
+        ("lines", text, lines, "af-scf"),
+        ("base", text, lines, "lstm"),
+    ):
+        splits = {"train": sequences[:4], "valid": sequences[4:]}
+        dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
+        config = build_config(model, "tiny").override({"model": dataclasses.asdict(SIZES) | NAMED_MODELS[model]})
+        run = RunFolder.create(home / f"run-{name}", config, dataset)
+        run.save_model(new_model(config, dataset).state_dict())
+    return home
+
+
+@pytest.fixture
+def plot(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """`lnfgen plot ARGS` in this process: every start of the program loads torch again."""
+    monkeypatch.chdir(home)
+
+    def run(*args: str) -> subprocess.CompletedProcess[bytes]:
+        with pytest.raises(SystemExit) as ended:
+            main(["plot", *args])
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out.encode(), err.encode())
+
+    return run
+
+
+def test_latents_of_text_and_of_music(home, plot):
+    done = plot("run-lines", "--latents", "--seed", "1", "--prefix", "ab a", "--prefix", "b", "-q")
+    assert done.stdout == b"latents.png\n", done.stderr.decode()
+    assert done.stderr == b""
+    height, width = size_of((home / "latents.png").read_bytes())
+    assert width > 1.5 * height  # two panels
+    done = plot("run-rolls", "--latents", "--features", "2,0", "--out", "rolls.svg")
+    assert done.stdout == b"rolls.svg\n", done.stderr.decode()
+    assert re.search(rb"seed \d+", done.stderr)
+    assert b"<svg" in (home / "rolls.svg").read_bytes()
+
+
+def test_a_prefix_goes_on_as_some_piece_does():
+    from lnfgen.cli.plot import _after
+
+    encoding = Encoding(kind="text", vocabulary=("\ufffd", "a", "b", "c"))
+    split = [encoding.encode(text) for text in ("abcab", "ccb", "bca")]
+    # In the third, as in the first, nothing follows the longer ends: "ab" is the longest that something follows.
+    found = _after(["cab", "aabc", "abcab", "caa"], encoding, split, np.random.default_rng(0))
+    assert [step for _, step in found] == [3, 4, 5, 3]
+    assert [encoding.decode(x) for x, _ in found] == ["cabcab", "aabcab", "abcabcab", "caabcab"]
+
+
+def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
+    """`coupling` has no p(z_t | z_<t) to sample."""
+    from lnfgen.cli import plot as module
+
+    monkeypatch.setattr(module, "NOT_CAUSAL", ("af",))
+    done = plot("run-lines", "--latents", "--seed", "1", "--out", "whole.png")
+    assert b"p(z_t | T)" in done.stderr
+
+
+def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
+    run = tmp_path / "runs" / "lines-lstm-001"
+    shutil.copytree(home / "run-base", run)
+    monkeypatch.chdir(tmp_path)
+    fails(plot(), "metrics.jsonl", "at least 2", "--resume")
+    RunFolder(run).write_metrics(LINES)
+    done = plot()
+    assert done.stdout == b"curves.png\n"
+    assert b"lines-lstm-001" in done.stderr
+    size_of((tmp_path / "curves.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["run-base", "--latents"], ["lstm", "no latents"]),
+        (["run-lines", "--latents", "--features", "0,3"], ["0,3", "0 to 2"]),
+        (["run-lines", "--latents", "--features", "1,1"], ["1,1", "different"]),
+        (["run-lines", "--latents", "--prefix", "ab!"], ["'ab!'", "'!'"]),
+        (["run-lines", "--latents", "--prefix", ""], ["--prefix", "empty"]),
+        (["run-rolls", "--latents", "--prefix", "a"], ["--prefix", "music"]),
+        (["run-lines", "--features", "0,1"], ["--features", "--latents"]),
+        (["run-lines", "--out", "x.jpeg"], ["x.jpeg", ".png"]),
+        (["run-lines", "--out", "nowhere/x.png"], ["nowhere", "make it first"]),
+        (["run-none"], ["run-none", "lnfgen train"]),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(home, plot, args, words):
+    before = sorted(home.iterdir())
+    fails(plot(*args), *words)
+    assert sorted(home.iterdir()) == before
