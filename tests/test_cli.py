@@ -50,6 +50,7 @@ def test_eval_prints_one_flat_object(home: Path) -> None:
     assert {"nll", "elbo", "reconstruction", "kl", "unit", "marginal_nll", "samples", "split"} <= values.keys()
     assert {"sequences", "steps", "dropped"} <= values.keys()
     assert values["unit"] == "nats_per_step"
+    assert values["emission"] == "bernoulli"
     assert values["nll"] <= values["elbo"]
     assert values["sounding_nll"] <= values["nll"]
     assert (values["samples"], values["split"], values["sequences"], values["steps"]) == (3, "test", 2, 45)
@@ -71,6 +72,11 @@ def test_info_knows_runs_and_datasets(home: Path) -> None:
     assert np.isfinite(run["best_valid_elbo"])
     dataset = json.loads(start(home, "info", "rolls", "--json").stdout)
     assert (dataset["kind"], dataset["train_sequences"], dataset["test_steps"]) == ("dataset", 8, 45)
+
+
+def test_an_emission_that_does_not_fit_the_data_leaves_no_run(home: Path) -> None:
+    fails(start(home, "train", "lines", "--emission", "nade", "--out", "never"), "nade", "categorical")
+    assert not (home / "never").exists()
 
 
 def test_eval_scores_another_dataset(home: Path) -> None:

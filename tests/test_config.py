@@ -106,6 +106,7 @@ def test_wrong_types_are_refused(values):
         {"model": {"time": "sideways"}},
         {"model": {"features": "made up"}},
         {"model": {"prior": "gaussian"}},
+        {"model": {"emission": "nades"}},
         {"model": {"backbone": "spine"}},
         {"model": {"prior": "none", "backbone": "scan"}},
         {"training": {"max_steps": None, "epochs": None}},

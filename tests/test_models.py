@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
 from lnfgen.nn.masking import length_mask
@@ -19,7 +20,13 @@ SIZES = ModelConfig(
     flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=2, embedding=5, positions=4, dropout=0.3
 )
 LENGTHS = torch.tensor([5, 2, 4])
-OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
+OUTPUTS: dict[str, tuple[Observation, str]] = {
+    "symbols": (Symbols(4), "categorical"),
+    "frames": (Frames(3, has_onsets=False), "bernoulli"),
+    "onsets": (Frames(3, has_onsets=True), "bernoulli"),
+    "nade-frames": (Frames(3, has_onsets=False), "nade"),
+    "nade-onsets": (Frames(3, has_onsets=True), "nade"),
+}
 
 
 def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
@@ -61,14 +68,24 @@ def name(request):
     return request.param
 
 
-@pytest.fixture(params=sorted(OBSERVATIONS))
-def observation(request):
-    return OBSERVATIONS[request.param]
+@pytest.fixture(params=sorted(OUTPUTS))
+def output(request):
+    return OUTPUTS[request.param]
 
 
 @pytest.fixture
-def model(name, observation):
-    return toy(name, observation)
+def observation(output):
+    return output[0]
+
+
+@pytest.fixture
+def emission(output):
+    return output[1]
+
+
+@pytest.fixture
+def model(name, observation, emission):
+    return toy(name, observation, emission=emission)
 
 
 # Padding. -------------------------------------------------------------------------------------------------------------
@@ -87,9 +104,9 @@ def test_the_content_of_padding_changes_no_bit(model, observation):
         assert (found is None and expected is None) or torch.equal(found, expected)
 
 
-def test_what_overflows_in_the_padding_leaves_values_and_gradients_alone(observation):
+def test_what_overflows_in_the_padding_leaves_values_and_gradients_alone(observation, emission):
     """`where` on a mask, not a product with it: 0 times infinity is not 0."""
-    model = toy("af-scf", observation)
+    model = toy("af-scf", observation, emission=emission)
     x, noise = random_x(observation, 3, 5), noise_like(model, 1, 3, 5)
 
     def gradients(noise: Tensor) -> list[Tensor]:
@@ -139,10 +156,11 @@ def test_padding_length_batch_and_folding_change_round_off_alone(model, observat
 # What each part may see. ----------------------------------------------------------------------------------------------
 
 
-def test_baseline_predicts_each_step_from_earlier_ones(observation):
-    model = toy("lstm", observation)
+def test_baseline_predicts_each_step_from_earlier_ones(observation, emission):
+    """And, joint over the keys of a step, from its own lower keys."""
+    model = toy("lstm", observation, emission=emission)
     captured: list[Tensor] = []
-    model.emission.register_forward_hook(lambda module, args, output: captured.append(output.detach()))
+    model.head.register_forward_hook(lambda module, args, output: captured.append(output.detach()))
     full = torch.tensor([5])
     x = random_x(observation, 1, 5)
     model(x, full, None)
@@ -150,18 +168,19 @@ def test_baseline_predicts_each_step_from_earlier_ones(observation):
         changed = x.clone()
         changed[:, t] = (x[:, t] + 1) % 4 if x.dim() == 2 else x[:, t] ^ 1
         model(changed, full, None)
-        assert torch.equal(captured[-1][:, : t + 1], captured[0][:, : t + 1])
+        assert torch.equal(captured[-1][:, :t], captured[0][:, :t])
+        assert torch.equal(captured[-1][:, t], captured[0][:, t]) == (emission != "nade")
         assert t == 4 or (captured[-1][:, t + 1 :] != captured[0][:, t + 1 :]).any(-1).all()
 
 
 def test_emission_sees_the_whole_latent_its_own_step_outside_the_recurrence():
     emission = toy("af-scf", Symbols(4)).emission
-    z, positions = torch.randn(1, 5, 3), torch.randn(1, 5, 4)
+    x, z, positions = random_x(Symbols(4), 1, 5), torch.randn(1, 5, 3), torch.randn(1, 5, 4)
     full = torch.tensor([5])
     recurrent = torch.autograd.functional.jacobian(
         lambda v: emission.network(torch.cat([v, positions], -1), full)[0], z
     )
-    whole = torch.autograd.functional.jacobian(lambda v: emission(v, full, positions)[0], z)
+    whole = torch.autograd.functional.jacobian(lambda v: emission(v, full, positions, x)[0, 0], z)
     for t, s in itertools.product(range(5), repeat=2):
         assert bool((recurrent[t, :, 0, s] != 0).any()) == (s != t)
         assert (whole[t, :, 0, s] != 0).any()
@@ -203,9 +222,9 @@ def test_gradients_reach_every_parameter(model, observation):
         assert (parameter.grad != 0).any(), name
 
 
-def test_terms_are_what_they_say(observation):
+def test_terms_are_what_they_say(observation, emission):
     """Recomputed with torch.distributions, step by step, from the model's own parts."""
-    model = toy("af-scf", observation).double()
+    model = toy("af-scf", observation, emission=emission).double()
     x, noise = random_x(observation, 1, 4), as_double(noise_like(model, 1, 1, 4))
     full = torch.tensor([4])
     terms = model(x, full, noise)
@@ -216,7 +235,7 @@ def test_terms_are_what_they_say(observation):
     eps, ladj = model.prior.inverse(z, positions, full)
     log_p = torch.distributions.Normal(0, 1).log_prob(eps).sum() + ladj.sum()
     torch.testing.assert_close(terms.kl[0, 0], q.log_prob(z).sum() - log_p)
-    logits = model.emission(z, full, positions)
+    logits = model.emission(z, full, positions, x)[0]
     if isinstance(observation, Symbols):
         expected = torch.distributions.Categorical(logits=logits).log_prob(x).sum()
     else:
@@ -265,26 +284,38 @@ def test_probabilities_of_all_frames_sum_to_one(onsets):
     assert alone is None or float(alone.exp().sum()) == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize(("toy_observation", "steps"), [(Symbols(3), 3), (Frames(2, False), 2), (Frames(2, True), 2)])
+@pytest.mark.parametrize(
+    ("toy_observation", "toy_emission", "steps"),
+    [
+        (Symbols(3), "auto", 3),
+        (Frames(2, False), "auto", 2),
+        (Frames(2, True), "auto", 2),
+        (Frames(2, False), "nade", 2),
+        (Frames(2, True), "nade", 2),
+    ],
+)
 @torch.no_grad()
-def test_baseline_probabilities_of_all_sequences_sum_to_one(toy_observation, steps):
-    model = toy("lstm", toy_observation).double()
+def test_baseline_probabilities_of_all_sequences_sum_to_one(toy_observation, toy_emission, steps):
+    model = toy("lstm", toy_observation, emission=toy_emission).double()
     x = every_sequence(toy_observation, steps)
     terms = model(x, torch.full((len(x),), steps), None)
     assert float(terms.reconstruction.exp().sum()) == pytest.approx(1, abs=1e-12)
     assert (terms.kl == 0).all()
 
 
-@pytest.mark.parametrize(("toy_observation", "steps"), [(Symbols(3), 3), (Frames(2, True), 1)])
+@pytest.mark.parametrize(
+    ("toy_observation", "toy_emission", "steps"),
+    [(Symbols(3), "auto", 3), (Frames(2, True), "auto", 1), (Frames(2, True), "nade", 1)],
+)
 @pytest.mark.parametrize("features", ["af", "scf"])
 @pytest.mark.parametrize("time", ["af", "none"])
 @torch.no_grad()
-def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, steps, time, features):
+def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, toy_emission, steps, time, features):
     """By importance sampling, whose weights vary little where the posterior is near the true one, and wider.
 
     Here the emission says little: the true one is near the prior, itself near N(0, 1); the posterior is made N(0, 1.3).
     """
-    model = toy("af-scf", toy_observation, latent=2, time=time, features=features).double()
+    model = toy("af-scf", toy_observation, emission=toy_emission, latent=2, time=time, features=features).double()
     randomise(model.prior, scale=0.15)
     randomise(model.positions, scale=0.1)
     model.posterior.head.weight.mul_(0.1)
@@ -301,6 +332,21 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     assert abs(total - 1) < 4 * error
     # And they are not all alike, which would sum to 1 for a model that ignores x.
     assert float(weights.mean(0).max() / weights.mean(0).min()) > 1.2
+
+
+@pytest.mark.parametrize("model_name", ["lstm", "af-scf"])
+@pytest.mark.parametrize(
+    ("bad_observation", "bad_emission", "fitting"),
+    [
+        (Symbols(4), "nade", "categorical"),
+        (Symbols(4), "bernoulli", "categorical"),
+        (Frames(3, True), "categorical", "bernoulli or nade"),
+    ],
+)
+def test_an_emission_that_does_not_fit_is_refused_in_one_line(model_name, bad_observation, bad_emission, fitting):
+    with pytest.raises(ConfigError, match=f"found {bad_emission} .*expected auto or {fitting}") as error:
+        toy(model_name, bad_observation, emission=bad_emission)
+    assert "\n" not in str(error.value)
 
 
 # Sampling. ------------------------------------------------------------------------------------------------------------
@@ -365,16 +411,16 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
     assert torch.equal(draw(1, 0.0), draw(2, 0.0))
 
 
+@pytest.mark.parametrize(("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade")])
 @torch.no_grad()
-def test_baseline_samples_follow_its_own_probabilities():
+def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):
     """The loop that draws and the parallel pass that scores are the same distribution."""
-    symbols = Symbols(3)
-    model = toy("lstm", symbols)
+    model = toy("lstm", toy_observation, emission=toy_emission)
     generator = torch.Generator().manual_seed(0)
     draws = torch.stack([model.sample(2, generator, 1.0) for _ in range(1500)])
-    x = every_sequence(symbols, 2)
-    expected = model(x, torch.full((9,), 2), None).reconstruction[0].exp()
-    found = (draws[:, None] == x).all(-1).double().mean(0)
+    x = every_sequence(toy_observation, 2)
+    expected = model(x, torch.full((len(x),), 2), None).reconstruction[0].exp()
+    found = (draws[:, None] == x).flatten(2).all(-1).double().mean(0)
     assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 1500).sqrt()).all()
 
 

@@ -181,19 +181,20 @@ def test_mlp_with_no_gain_is_zero_and_with_no_hidden_layer_is_linear():
 MADE_SIZES = [(1, 1), (1, 4), (2, 1), (7, 3), (5, 5), (3, 8), (4, 8)]
 
 
-def made(num_features: int, hidden: int) -> MADE:
+def made(num_features: int, hidden: int, inputs_per_feature: int = 1) -> MADE:
     torch.manual_seed(0)
-    network = MADE(num_features, F, hidden, 2).double()
+    network = MADE(num_features, F, hidden, 2, inputs_per_feature=inputs_per_feature).double()
     with torch.no_grad():
         for parameter in network.parameters():  # also those that masks hide
             parameter.copy_(torch.randn_like(parameter))
     return network
 
 
+@pytest.mark.parametrize("inputs", [1, 2])
 @pytest.mark.parametrize(("num_features", "hidden"), MADE_SIZES)
-def test_made_gives_a_feature_what_earlier_ones_say(num_features, hidden):
-    network = made(num_features, hidden)
-    x, context = torch.randn(num_features, dtype=torch.float64), torch.randn(F, dtype=torch.float64)
+def test_made_gives_a_feature_what_earlier_ones_say(num_features, hidden, inputs):
+    network = made(num_features, hidden, inputs)
+    x, context = torch.randn(inputs * num_features, dtype=torch.float64), torch.randn(F, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(network, (x, context))
     assert network(x, context).shape == (num_features, 2)
     degrees = [unit * num_features // hidden for unit in range(hidden)]
@@ -201,8 +202,9 @@ def test_made_gives_a_feature_what_earlier_ones_say(num_features, hidden):
     for i in range(num_features):
         seen = max(degree for degree in degrees if degree <= i)  # every unit of that degree sees that many features
         assert seen == i or hidden < num_features
-        assert (jacobian[0][i, :, :seen] != 0).all()
-        assert (jacobian[0][i, :, seen:] == 0).all()
+        by_feature = jacobian[0][i].unflatten(-1, (inputs, num_features))
+        assert (by_feature[..., :seen] != 0).all()
+        assert (by_feature[..., seen:] == 0).all()
         assert (jacobian[1][i] != 0).all()
 
 

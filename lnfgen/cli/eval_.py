@@ -30,6 +30,7 @@ def command(
 
     from lnfgen.data.marginal import Marginal
     from lnfgen.evaluation import per_unit, score
+    from lnfgen.models import emission_name
     from lnfgen.trained import TrainedModel
 
     trained = TrainedModel(path, device)
@@ -67,6 +68,7 @@ def command(
         "dropped": chosen.dropped,
         **solver_facts(trained.model),
         "model": trained.run.config.name,
+        "emission": emission_name(trained.run.config.model, trained.model.observation),
         "dataset": scored.name,
         "run": str(path),
     }

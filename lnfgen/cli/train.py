@@ -26,6 +26,10 @@ def command(
     transform: Annotated[
         str | None, typer.Option(help="Elementwise transform: affine, nlsq, mixture or spline.")
     ] = None,
+    emission: Annotated[
+        str | None,
+        typer.Option(help="Output: bernoulli (independent keys), nade (each key given the lower ones) or categorical."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Network through time: lstm, or scan, which is parallel over the steps.")
     ] = None,
@@ -46,7 +50,7 @@ def command(
     from lnfgen.runs import new_run_path
 
     if resume:
-        given = [dataset, transform, backbone, config, epochs, max_steps, batch_size, seed]
+        given = [dataset, transform, emission, backbone, config, epochs, max_steps, batch_size, seed]
         if any(value is not None for value in given):
             raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
         _resume(out, device)
@@ -61,6 +65,8 @@ def command(
         if settings.model.prior == "none":
             raise ConfigError(f"--transform {transform}: {settings.name} has no flow to transform; leave it out")
         settings = settings.override({"model": {"transform": transform}})
+    if emission is not None:
+        settings = settings.override({"model": {"emission": emission}})
     if backbone is not None:
         settings = settings.override({"model": {"backbone": backbone}})
     if batch_size is not None:

@@ -16,6 +16,15 @@ OUTPUT_GAIN = 0.1
 gradients."""
 
 
+def _parameters_for(x: Tensor, output: Tensor) -> Tensor:
+    """A conditioner's output in the dtype of the features x that it moves.
+
+    Under autocast the network may run in bfloat16; what it says is then the flow's parameters, rounded but exact, and
+    the transform and its log-determinant keep all the digits of x: the two directions invert each other still.
+    """
+    return output.to(x.dtype)
+
+
 class FeatureFlow(nn.Module, ABC):
     """eps, z `[..., D]` and context `[..., C]`; log-determinants `[...]`."""
 
@@ -39,15 +48,15 @@ class ContextTransform(FeatureFlow):
             num_context, [hidden, hidden], num_features * transform.num_parameters, output_gain=OUTPUT_GAIN
         )
 
-    def _conditioned(self, context: Tensor) -> Tensor:
-        return self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters))
+    def _conditioned(self, context: Tensor, x: Tensor) -> Tensor:
+        return _parameters_for(x, self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters)))
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self.transform.forward(eps, self._conditioned(context))
+        z, ladj = self.transform.forward(eps, self._conditioned(context, eps))
         return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        eps, ladj = self.transform.inverse(z, self._conditioned(context))
+        eps, ladj = self.transform.inverse(z, self._conditioned(context, z))
         return eps, ladj.sum(-1)
 
 
@@ -93,12 +102,16 @@ class MaskedAutoregressive(FeatureFlow):
         self.conditioner = MADE(num_features, num_context, hidden, transform.num_parameters, output_gain=OUTPUT_GAIN)
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        parameters = self.conditioner.given(context)
-        z, ladj = solve_triangular(lambda z: self.transform.forward(eps, parameters(z)), eps)
+        given = self.conditioner.given(context)
+
+        def update(z: Tensor) -> tuple[Tensor, Tensor]:
+            return self.transform.forward(eps, _parameters_for(z, given(z)))
+
+        z, ladj = solve_triangular(update, eps)
         return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        eps, ladj = self.transform.inverse(z, self.conditioner(z, context))
+        eps, ladj = self.transform.inverse(z, _parameters_for(z, self.conditioner(z, context)))
         return eps, ladj.sum(-1)
 
 

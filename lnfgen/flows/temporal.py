@@ -53,7 +53,7 @@ class _CausalFlow(TemporalFlow):
     """
 
     def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float) -> None:
-        """`network` is causal, from z and positions to the context of `features`."""
+        """`network` is causal, from one side's values and positions to the context of `features`."""
         super().__init__()
         self.features = features
         self.network = network
@@ -115,6 +115,7 @@ class CouplingLayer(TemporalFlow):
     """
 
     def __init__(self, network: nn.Module, moved: ContextTransform, num_kept: int) -> None:
+        """`network` is bidirectional, from kept features and positions to the context of the moved ones."""
         super().__init__()
         self.network = network
         self.moved = moved
@@ -171,22 +172,18 @@ class CouplingFlow(TemporalFlow):
 
 def build_coupling_flow(
     num_features: int,
-    num_positions: int,
-    hidden: int,
     num_layers: int,
-    conditioner_hidden: int,
+    num_context: int,
+    hidden: int,
     transform: Transform,
-    dropout: float,
-    bidirectional: type[nn.Module],
+    network: Callable[[int], nn.Module],
 ) -> CouplingFlow:
-    """`num_layers` couplings, each with a bidirectional network of one layer, `hidden` wide over both directions
-    together."""
+    """`num_layers` couplings; `network(num_kept)` makes the bidirectional network of each, and `hidden` are the units
+    of what turns its `num_context` outputs into parameters."""
     num_kept = num_features // 2
-    each_way = max(1, hidden // 2)
 
     def layer() -> CouplingLayer:
-        network = bidirectional(num_kept + num_positions, each_way, 1, dropout)
-        moved = ContextTransform(num_features - num_kept, 2 * each_way, conditioner_hidden, transform)
-        return CouplingLayer(network, moved, num_kept)
+        moved = ContextTransform(num_features - num_kept, num_context, hidden, transform)
+        return CouplingLayer(network(num_kept), moved, num_kept)
 
     return CouplingFlow([layer() for _ in range(num_layers)], num_features)

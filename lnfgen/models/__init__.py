@@ -1,6 +1,9 @@
 """Models of discrete sequences, and `build_model`, which makes one of its configuration."""
 
+from functools import partial
+
 from lnfgen.config import ModelConfig
+from lnfgen.errors import ConfigError
 from lnfgen.flows.features import build_feature_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
@@ -9,11 +12,12 @@ from lnfgen.flows.temporal import (
     TemporalFlow,
     build_coupling_flow,
 )
-from lnfgen.models.emission import CausalEmission, Emission
+from lnfgen.models.emission import Emission
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.backbones import BACKBONES
@@ -21,18 +25,33 @@ from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
 from lnfgen.transforms import TRANSFORMS
 
-__all__ = ["Frames", "LengthModel", "Observation", "SequenceModel", "Symbols", "Terms", "build_model", "build_prior"]
+__all__ = [
+    "Frames",
+    "LengthModel",
+    "Observation",
+    "SequenceModel",
+    "Symbols",
+    "Terms",
+    "build_model",
+    "build_prior",
+    "emission_name",
+]
 
 
 def build_model(config: ModelConfig, observation: Observation, length: LengthModel) -> SequenceModel:
-    """A model with fresh weights, drawn from torch's global generator."""
+    """A model with fresh weights, drawn from torch's global generator.
+
+    Raises:
+        ConfigError: if the emission is not one of the observation's.
+    """
+    head = partial(_build_head, emission_name(config, observation), observation, config)
     if config.prior == "none":
         return AutoregressiveLSTM(
             observation,
             length,
             Positions(config.positions),
             CausalLSTM(config.embedding + config.positions, config.hidden, config.lstm_layers, config.dropout),
-            CausalEmission(config.hidden, config.positions, observation.num_logits, config.dropout),
+            head(config.hidden + config.positions),
             config.embedding,
             config.dropout,
             config.input_dropout,
@@ -57,36 +76,59 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.latent,
             config.positions,
             config.hidden,
-            observation.num_logits,
-            config.dropout,
+            head,
         ),
         config.latent,
     )
 
 
+def emission_name(config: ModelConfig, observation: Observation) -> str:
+    """`categorical`, `bernoulli` or `nade`: the configured emission, `auto` resolved.
+
+    Raises:
+        ConfigError: if it does not fit the observation.
+    """
+    fitting: tuple[str, ...]
+    if isinstance(observation, Symbols):
+        kind, fitting, reason = "text", ("categorical",), "a step is one symbol, with no keys in it"
+    else:
+        kind, fitting, reason = "music", ("bernoulli", "nade"), "a frame is a set of keys, not one of a list of symbols"
+    if config.emission == "auto":
+        return fitting[0]
+    if config.emission not in fitting:
+        raise ConfigError(
+            f"model.emission: found {config.emission} for {kind}, where {reason}; "
+            f"expected auto or {' or '.join(fitting)}"
+        )
+    return config.emission
+
+
+def _build_head(kind: str, observation: Observation, config: ModelConfig, num_context: int) -> OutputHead:
+    if kind == "nade":
+        assert isinstance(observation, Frames)
+        return NADEHead(observation, num_context, config.hidden, config.dropout)
+    return IndependentHead(observation, num_context, config.hidden, config.dropout)
+
+
 def build_prior(config: ModelConfig) -> TemporalFlow:
     """p(z | T): a point of the grid, with fresh weights."""
-    transform = TRANSFORMS[config.transform]()
+    backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
+        each_way = -(-config.hidden // 2)  # every coupling has a network of its own: one layer, narrower
         return build_coupling_flow(
             config.latent,
-            config.positions,
-            config.hidden,
             config.flow_layers,
+            2 * each_way,
             config.flow_hidden,
             transform,
-            config.dropout,
-            BACKBONES[config.backbone].bidirectional,
+            lambda kept: backbone.bidirectional(kept + config.positions, each_way, 1, config.dropout),
         )
-    context = config.positions if config.time == "none" else config.hidden
+    num_context = config.positions if config.time == "none" else config.hidden
     features = build_feature_flow(
-        config.features, config.latent, context, config.flow_hidden, config.flow_layers, transform
+        config.features, config.latent, num_context, config.flow_hidden, config.flow_layers, transform
     )
     if config.time == "none":
         return IndependentFlow(features)
-    network = BACKBONES[config.backbone].causal(
-        config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout
-    )
-    return {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time](
-        features, network, config.input_dropout
-    )
+    network = backbone.causal(config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout)
+    causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
+    return causal(features, network, config.input_dropout)

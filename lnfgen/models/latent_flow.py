@@ -65,7 +65,7 @@ class LatentFlow(SequenceModel):
         lengths_k, positions_k = lengths.repeat(num_samples), positions.repeat(num_samples, 1, 1)
         eps, ladj = self.prior.inverse(folded, positions_k, lengths_k)
         log_p = (ladj - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)).unflatten(0, (num_samples, batch))
-        logits = self.emission(folded, lengths_k, positions_k).unflatten(0, (num_samples, batch))
+        logits = self.emission(folded, lengths_k, positions_k, x)
 
         def total(steps: Tensor) -> Tensor:
             return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)
@@ -83,5 +83,4 @@ class LatentFlow(SequenceModel):
         lengths = torch.tensor([num_steps], device=self.device)
         positions = self.positions(lengths, num_steps)
         z, _ = self.prior(temperature * eps, positions, lengths)
-        logits = self.emission(z, lengths, positions)
-        return self.observation.sample(logits, uniform, temperature)[0].cpu()
+        return self.emission.sample(z, lengths, positions, uniform, temperature)[0].cpu()

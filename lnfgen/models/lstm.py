@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from lnfgen.models.emission import CausalEmission
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
+from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.masking import length_mask, shift
@@ -24,16 +24,17 @@ class AutoregressiveLSTM(SequenceModel):
         length: LengthModel,
         positions: Positions,
         lstm: CausalLSTM,
-        emission: CausalEmission,
+        head: OutputHead,
         embedding: int,
         dropout: float,
         input_dropout: float,
     ) -> None:
         super().__init__(observation, length)
         self.positions = positions
+        self.embedding = embedding
         self.embed = observation.embedding(embedding)
         self.lstm = lstm
-        self.emission = emission
+        self.head = head
         self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
 
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
@@ -45,7 +46,7 @@ class AutoregressiveLSTM(SequenceModel):
         positions = self.positions(lengths, num_steps)
         previous = shift(self.input_dropout(self.embed(x)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
-        logits = self.emission(states, positions)
+        logits = self.head(torch.cat([states, positions], -1), x)
 
         def total(steps: Tensor) -> Tensor:
             return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)[None]
@@ -57,12 +58,11 @@ class AutoregressiveLSTM(SequenceModel):
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         uniform = self.observation.uniform(1, num_steps, generator).to(self.device)
         positions = self.positions(torch.tensor([num_steps], device=self.device), num_steps)
-        previous = torch.zeros_like(self.embed(self.observation.blank(1).to(self.device)))
+        previous = positions.new_zeros(1, self.embedding)
         state, steps = None, []
         for t in range(num_steps):
             output, state = self.lstm(torch.cat([previous, positions[:, t]], -1)[:, None], state)
-            logits = self.emission(output[:, 0], positions[:, t])
-            x = self.observation.sample(logits, uniform[:, t], temperature)
+            x = self.head.sample(torch.cat([output[:, 0], positions[:, t]], -1), uniform[:, t], temperature)
             previous = self.embed(x)
             steps.append(x)
         return torch.stack(steps, 1)[0].cpu()

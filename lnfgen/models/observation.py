@@ -30,10 +30,6 @@ class Symbols:
         """x `[B, T]` -> `[B, T, features]`, of unit scale."""
         return nn.Embedding(self.num_symbols, features)
 
-    def blank(self, batch: int) -> Tensor:
-        """What stands before the first step: `[B]`."""
-        return torch.zeros(batch, dtype=torch.long)
-
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """log p(x | logits) of each step: logits `[..., T, V]`, x `[B, T]` -> `[..., T]`."""
         x = x.long().expand(logits.shape[:-1])
@@ -56,8 +52,8 @@ class Symbols:
 
 @dataclass(frozen=True)
 class Frames:
-    """`num_pitches` keys a step. Each sounds or not: an independent Bernoulli; where the data has onsets, each key that
-    sounds is struck or held: a second one, counted only there."""
+    """`num_pitches` keys a step. Each sounds or not: a Bernoulli; where the data has onsets, each key that sounds is
+    struck or held: a second one, counted only there. Whether a logit is told of other keys is its maker's affair."""
 
     num_pitches: int
     has_onsets: bool
@@ -70,14 +66,15 @@ class Frames:
         """x `[B, T, P]` -> `[B, T, features]`, of about unit scale."""
         return _FrameEmbedding(self, features)
 
-    def blank(self, batch: int) -> Tensor:
-        """What stands before the first step: silence `[B, P]`."""
-        return torch.zeros(batch, self.num_pitches, dtype=torch.uint8)
-
     def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """x `[..., P]` -> 0 and 1: sounding, then (with onsets) onset, `[..., num_logits]`."""
         sounding = (x & 1).to(dtype)
         return torch.cat([sounding, (x >> 1).to(dtype)], -1) if self.has_onsets else sounding
+
+    @property
+    def bit_scale(self) -> float:
+        """Initial scale of weights on `bits`, for features of about unit scale."""
+        return FRAME_SCALE / math.sqrt(2 if self.has_onsets else 1)
 
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`."""
@@ -121,7 +118,7 @@ class _FrameEmbedding(nn.Module):
         super().__init__()
         self.frames = frames
         self.linear = nn.Linear(frames.num_logits, features)
-        nn.init.normal_(self.linear.weight, std=FRAME_SCALE / math.sqrt(2 if frames.has_onsets else 1))
+        nn.init.normal_(self.linear.weight, std=frames.bit_scale)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -55,5 +55,7 @@ class Posterior(nn.Module):
         """x `[B, T]` or `[B, T, P]`, positions `[B, T, F]` -> a `Gaussian` `[B, T, D]`."""
         embedded = self.input_dropout(self.embed(x))
         states = self.network(self.dropout(torch.cat([embedded, positions], -1)), lengths)
-        mean, raw = self.head(torch.cat([states, embedded], -1)).chunk(2, -1)
+        head = self.head(torch.cat([states, embedded], -1))
+        # In full even under autocast: z and log q must be of one and the same variance.
+        mean, raw = head.to(self.head.weight.dtype).chunk(2, -1)
         return Gaussian(mean, INITIAL_LOG_VARIANCE + bounded(raw, LOG_VARIANCE_BOUND))

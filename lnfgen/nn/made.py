@@ -10,6 +10,9 @@ from torch.nn.functional import gelu, linear
 class MADE(nn.Module):
     """Parameters of feature i from x_<i and context: x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`.
 
+    A feature may be several numbers: x is then `[..., inputs_per_feature * D]`, the first number of every feature, then
+    the second. Leading axes broadcast: the products of an x without samples serve every sample of the context.
+
     Masked autoencoder of Germain et al. (arXiv 1502.03509), two hidden layers. A unit of degree m sees the first m
     features and units of degree up to m; feature i, from 0, reads units of degree up to i. Context enters every hidden
     unit and every output, or the first features would see it through the few units of degree 0 alone. One pass for all
@@ -21,13 +24,20 @@ class MADE(nn.Module):
     """
 
     def __init__(
-        self, num_features: int, num_context: int, hidden: int, num_parameters: int, *, output_gain: float = 1.0
+        self,
+        num_features: int,
+        num_context: int,
+        hidden: int,
+        num_parameters: int,
+        *,
+        inputs_per_feature: int = 1,
+        output_gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.num_parameters = num_parameters
         features = torch.arange(num_features)
         degrees = torch.arange(hidden) * num_features // hidden  # from 0, as even as can be
-        self.first = MaskedWeight(degrees[:, None] > features)
+        self.first = MaskedWeight((degrees[:, None] > features).repeat(1, inputs_per_feature))
         self.second = MaskedWeight(degrees[:, None] >= degrees)
         self.last = MaskedWeight((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
         self.hidden_context = nn.Linear(num_context, 2 * hidden)

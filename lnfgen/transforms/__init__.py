@@ -9,7 +9,8 @@ A transform maps noise to latent, feature by feature, in two methods that nobody
 the method's own direction, elementwise `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any
 finite parameters give finite results; nothing is mutated.
 
-To add one: write its file, and name it in `TRANSFORMS`; the contract tests cover whatever is registered.
+To add one: write its file, and name it in `TRANSFORMS`; the contract tests cover whatever is registered. Where it is
+an increasing function with an affine map around it, `CoreTransform` does all but the function.
 """
 
 from typing import Protocol
@@ -17,11 +18,12 @@ from typing import Protocol
 from torch import Tensor
 
 from lnfgen.transforms.affine import Affine
+from lnfgen.transforms.core import CoreTransform
 from lnfgen.transforms.mixture import Mixture
 from lnfgen.transforms.nlsq import NLSq
 from lnfgen.transforms.spline import Spline
 
-__all__ = ["TRANSFORMS", "Affine", "Mixture", "NLSq", "Spline", "Transform"]
+__all__ = ["TRANSFORMS", "Affine", "CoreTransform", "Mixture", "NLSq", "Spline", "Transform"]
 
 
 class Transform(Protocol):

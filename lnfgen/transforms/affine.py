@@ -17,15 +17,15 @@ class Affine:
 
     def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """eps `[..., D]`, parameters `[..., D, 2]` -> z and log|dz/deps|, each `[..., D]`."""
-        a, log_b = _split(parameters)
+        a, log_b = shift_and_log_scale(parameters)
         return (eps - a) * torch.exp(-log_b), -log_b.expand_as(eps)
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """z `[..., D]`, parameters `[..., D, 2]` -> eps and log|deps/dz|, each `[..., D]`."""
-        a, log_b = _split(parameters)
+        a, log_b = shift_and_log_scale(parameters)
         return a + torch.exp(log_b) * z, log_b.expand_as(z)
 
 
-def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
+def shift_and_log_scale(parameters: Tensor) -> tuple[Tensor, Tensor]:
     a, log_b = parameters.unbind(-1)
     return a, bounded(log_b, LOG_SCALE_BOUND)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
-from lnfgen.transforms.solve import solve, with_implicit_gradient
+from lnfgen.transforms.bounds import bounded
+from lnfgen.transforms.core import CoreTransform
+from lnfgen.transforms.solve import solve
 
 NUM_COMPONENTS = 4
 """Up to four modes per layer, twice NLSq's. Both directions cost in proportion to it."""
@@ -28,14 +29,12 @@ TOLERANCE_ULPS = 8
 
 
 class _Parameters(NamedTuple):
-    a: Tensor  # [..., D], as log_b
-    log_b: Tensor
     log_weights: Tensor  # [..., D, K], as the others
     means: Tensor
     precisions: Tensor  # 1 / scale
 
 
-class Mixture:
+class Mixture(CoreTransform[_Parameters]):
     """Inverse (z -> eps): `a + b logit(F(z))`, b > 0, with `F(z) = sum_k w_k sigmoid((z - m_k) / s_k)`, K logistics.
 
     `inverse` is the closed formula, from log F and log(1 - F) by log-sum-exp, so that the tails, which are linear, keep
@@ -49,57 +48,35 @@ class Mixture:
 
     num_parameters = 2 + 3 * NUM_COMPONENTS
 
-    def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """eps `[..., D]`, parameters `[..., D, 14]` -> z and log|dz/deps|, each `[..., D]`."""
-        p = _constrain(parameters)
-        with torch.no_grad():
-            root = _solve((eps - p.a) * torch.exp(-p.log_b), p)
-        value, slope = _logit(root, p)
-        scale = torch.exp(p.log_b)
-        z = with_implicit_gradient(root, p.a + scale * value - eps, scale * slope)
-        return z, -(p.log_b + torch.log(_logit(z, p)[1]))
+    def _constrain(self, raw: Tensor) -> _Parameters:
+        logits, raw_means, raw_scales = raw.unflatten(-1, (3, NUM_COMPONENTS)).unbind(-2)
+        return _Parameters(
+            torch.log_softmax(bounded(logits, LOG_WEIGHT_BOUND), -1),
+            bounded(raw_means, MEAN_BOUND),
+            torch.exp(-bounded(raw_scales, COMPONENT_LOG_SCALE_BOUND)),
+        )
 
-    def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """z `[..., D]`, parameters `[..., D, 14]` -> eps and log|deps/dz|, each `[..., D]`."""
-        p = _constrain(parameters)
-        value, slope = _logit(z, p)
-        return p.a + torch.exp(p.log_b) * value, p.log_b + torch.log(slope)
+    def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
+        """logit(F(z)) and its slope.
 
+        The slope is F'/F + F'/(1 - F), each a mean of the components' own under their shares of F and of 1 - F: sums of
+        positive terms of moderate size, where the difference of the three logarithms would cancel in the tails.
+        """
+        x = (z.unsqueeze(-1) - p.means) * p.precisions
+        below, above = p.log_weights + logsigmoid(x), p.log_weights + logsigmoid(-x)
+        log_cdf, log_survival = torch.logsumexp(below, -1), torch.logsumexp(above, -1)
+        shares_below = torch.exp(below - log_cdf.unsqueeze(-1)) * torch.sigmoid(-x)
+        shares_above = torch.exp(above - log_survival.unsqueeze(-1)) * torch.sigmoid(x)
+        return log_cdf - log_survival, ((shares_below + shares_above) * p.precisions).sum(-1)
 
-def _constrain(parameters: Tensor) -> _Parameters:
-    a, raw_b = parameters[..., 0], parameters[..., 1]
-    logits, raw_means, raw_scales = parameters[..., 2:].unflatten(-1, (3, NUM_COMPONENTS)).unbind(-2)
-    return _Parameters(
-        a,
-        bounded(raw_b, LOG_SCALE_BOUND),
-        torch.log_softmax(bounded(logits, LOG_WEIGHT_BOUND), -1),
-        bounded(raw_means, MEAN_BOUND),
-        torch.exp(-bounded(raw_scales, COMPONENT_LOG_SCALE_BOUND)),
-    )
+    def _solve(self, t: Tensor, p: _Parameters) -> Tensor:
+        """F is a mean of the components', so z lies between their solutions of logit(F(z)) = t."""
+        own = p.means + t.unsqueeze(-1) / p.precisions
+        start = (torch.exp(p.log_weights) * own).sum(-1)
 
+        def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
+            value, slope = self._value(z, p)
+            return value - t, slope
 
-def _logit(z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-    """logit(F(z)) and its slope.
-
-    The slope is F'/F + F'/(1 - F), each a mean of the components' own under their shares of F and of 1 - F: sums of
-    positive terms of moderate size, where the difference of the three logarithms would cancel in the tails.
-    """
-    x = (z.unsqueeze(-1) - p.means) * p.precisions
-    below, above = p.log_weights + logsigmoid(x), p.log_weights + logsigmoid(-x)
-    log_cdf, log_survival = torch.logsumexp(below, -1), torch.logsumexp(above, -1)
-    shares_below = torch.exp(below - log_cdf.unsqueeze(-1)) * torch.sigmoid(-x)
-    shares_above = torch.exp(above - log_survival.unsqueeze(-1)) * torch.sigmoid(x)
-    return log_cdf - log_survival, ((shares_below + shares_above) * p.precisions).sum(-1)
-
-
-def _solve(t: Tensor, p: _Parameters) -> Tensor:
-    """The z with logit(F(z)) = t: F is a mean of the components', so z lies between their solutions of the same."""
-    own = p.means + t.unsqueeze(-1) / p.precisions
-    start = (torch.exp(p.log_weights) * own).sum(-1)
-
-    def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
-        value, slope = _logit(z, p)
-        return value - t, slope
-
-    tolerance = TOLERANCE_ULPS * torch.finfo(t.dtype).eps * (1 + t.abs())
-    return solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)
+        tolerance = TOLERANCE_ULPS * torch.finfo(t.dtype).eps * (1 + t.abs())
+        return solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)

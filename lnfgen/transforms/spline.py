@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
-from lnfgen.transforms.solve import with_implicit_gradient
+from lnfgen.transforms.bounds import bounded
+from lnfgen.transforms.core import CoreTransform
 
 NUM_BINS = 8
 """As in most of the paper's experiments; a mode takes about two."""
@@ -28,8 +28,6 @@ POLISHING_STEPS = 2
 
 
 class _Parameters(NamedTuple):
-    a: Tensor  # [..., D], as log_b
-    log_b: Tensor
     x: Tensor  # knots, [..., D, bins + 1], as the others
     y: Tensor
     slopes: Tensor
@@ -47,7 +45,7 @@ class _Bin(NamedTuple):
     right: Tensor
 
 
-class Spline:
+class Spline(CoreTransform[_Parameters]):
     """Inverse (z -> eps): `a + b S(z)`, b > 0, S a rational-quadratic spline within ±5 and the identity beyond.
 
     In the bin from (x, y), of width w, height h, mean slope s = h / w, and slopes l and r at its ends, with
@@ -60,33 +58,34 @@ class Spline:
 
     num_parameters = 2 + 3 * NUM_BINS - 1
 
-    def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """eps `[..., D]`, parameters `[..., D, 25]` -> z and log|dz/deps|, each `[..., D]`."""
-        p = _constrain(parameters)
-        with torch.no_grad():
-            root = _solve((eps - p.a) * torch.exp(-p.log_b), p)
-        value, slope = _value(root, p)
-        scale = torch.exp(p.log_b)
-        z = with_implicit_gradient(root, p.a + scale * value - eps, scale * slope)
-        return z, -(p.log_b + torch.log(_value(z, p)[1]))
+    def _constrain(self, raw: Tensor) -> _Parameters:
+        widths, heights, slopes = raw.split([NUM_BINS, NUM_BINS, NUM_BINS - 1], -1)
+        slopes = torch.exp(bounded(slopes, LOG_SLOPE_BOUND))
+        return _Parameters(_knots(widths), _knots(heights), pad(slopes, (1, 1), value=1.0))  # 1: the tails'
 
-    def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """z `[..., D]`, parameters `[..., D, 25]` -> eps and log|deps/dz|, each `[..., D]`."""
-        p = _constrain(parameters)
-        value, slope = _value(z, p)
-        return p.a + torch.exp(p.log_b) * value, p.log_b + torch.log(slope)
+    def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
+        """S(z) and its slope."""
+        inside = z.abs() <= TAIL_BOUND
+        bent = torch.where(inside, z, 0)  # so that nothing overflows, in value or gradient, in the branch not taken
+        value, slope = _within(bent, _bin(bent, p.x, p))
+        return torch.where(inside, value, z), torch.where(inside, slope, 1)
 
-
-def _constrain(parameters: Tensor) -> _Parameters:
-    a, raw_b, widths, heights, slopes = parameters.split([1, 1, NUM_BINS, NUM_BINS, NUM_BINS - 1], -1)
-    slopes = torch.exp(bounded(slopes, LOG_SLOPE_BOUND))
-    return _Parameters(
-        a.squeeze(-1),
-        bounded(raw_b.squeeze(-1), LOG_SCALE_BOUND),
-        _knots(widths),
-        _knots(heights),
-        pad(slopes, (1, 1), value=1.0),  # the tails'
-    )
+    def _solve(self, t: Tensor, p: _Parameters) -> Tensor:
+        """The z with S(z) = t: a root of `A q^2 + B q = C` in t's bin, by whichever formula adds terms of one sign."""
+        inside = t.abs() <= TAIL_BOUND
+        bent = torch.where(inside, t, 0)
+        k = _bin(bent, p.y, p)
+        rise, mean = (bent - k.y) / k.height, k.height / k.width
+        excess = rise * (k.left + k.right - 2 * mean)
+        a, b, c = mean - k.left + excess, k.left - excess, mean * rise
+        root = torch.sqrt((b * b + 4 * a * c).clamp(min=0))
+        # Where b < 0, a = mean - b > 0; where b >= 0, b + root > 0: else l and the rise would both be 0.
+        q = torch.where(b < 0, (root - b) / (2 * a), 2 * c / (b + root)).clamp(0, 1)
+        z = k.x + q * k.width
+        for _ in range(POLISHING_STEPS):
+            value, slope = _within(z, k)
+            z = torch.minimum(torch.maximum(z - (value - bent) / slope, k.x), k.next_x)
+        return torch.where(inside, z, t)
 
 
 def _knots(raw: Tensor) -> Tensor:
@@ -108,14 +107,6 @@ def _bin(at: Tensor, knots: Tensor, p: _Parameters) -> _Bin:
     return _Bin(x, next_x, y, next_x - x, next_y - y, left, right)
 
 
-def _value(z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-    """S(z) and its slope."""
-    inside = z.abs() <= TAIL_BOUND
-    bent = torch.where(inside, z, 0)  # so that nothing overflows, in value or gradient, in the branch not taken
-    value, slope = _within(bent, _bin(bent, p.x, p))
-    return torch.where(inside, value, z), torch.where(inside, slope, 1)
-
-
 def _within(z: Tensor, k: _Bin) -> tuple[Tensor, Tensor]:
     q = (z - k.x) / k.width
     rest = (k.next_x - z) / k.width  # 1 - q
@@ -124,21 +115,3 @@ def _within(z: Tensor, k: _Bin) -> tuple[Tensor, Tensor]:
     value = k.y + k.height * q * (mean * q + k.left * rest) / denominator
     rise = k.right * q * q + 2 * mean * q * rest + k.left * rest * rest
     return value, (mean / denominator) ** 2 * rise
-
-
-def _solve(v: Tensor, p: _Parameters) -> Tensor:
-    """The z with S(z) = v: a root of `A q^2 + B q = C` in v's bin, by whichever formula adds up terms of one sign."""
-    inside = v.abs() <= TAIL_BOUND
-    bent = torch.where(inside, v, 0)
-    k = _bin(bent, p.y, p)
-    rise, mean = (bent - k.y) / k.height, k.height / k.width
-    excess = rise * (k.left + k.right - 2 * mean)
-    a, b, c = mean - k.left + excess, k.left - excess, mean * rise
-    root = torch.sqrt((b * b + 4 * a * c).clamp(min=0))
-    # Where b < 0, a = mean - b > 0; where b >= 0, b + root > 0: else l and the rise would both be 0.
-    q = torch.where(b < 0, (root - b) / (2 * a), 2 * c / (b + root)).clamp(0, 1)
-    z = k.x + q * k.width
-    for _ in range(POLISHING_STEPS):
-        value, slope = _within(z, k)
-        z = torch.minimum(torch.maximum(z - (value - bent) / slope, k.x), k.next_x)
-    return torch.where(inside, z, v)

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Every named model on music, on tunes in ABC notation and on prose: train, score, sample. Then each transform, and NADE.
+# Run it in an empty folder. QUICK=1 makes 2 updates of the smallest sizes, only to show that everything works.
+set -euo pipefail
+
+settings=(--preset tiny --seed 1 --quiet)
+ptb=${LNFGEN_TEST_DATA:-$(cd "$(dirname "$0")/../.." && pwd)/shared/data}/ptb
+if [ -n "${QUICK:-}" ]; then
+  echo '{"model": {"hidden": 8, "embedding": 8, "latent": 4, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8}}' > smallest.json
+  settings+=(--config smallest.json --max-steps 2 --batch-size 4)
+fi
+
+# cell DATASET SUFFIX OPTIONS...: a run of its own, its score on test as JSON, and a sample beside it.
+cell() {
+  local run
+  run=$(lnfgen train "$1" "${settings[@]}" "${@:3}")
+  lnfgen eval "$run" --nll --samples 5 --json --quiet
+  sampled=$(lnfgen sample "$run" --out "$(basename "$run")$2" --seed 1 --quiet)
+}
+
+if [ -d "$ptb" ]; then
+  if [ -n "${QUICK:-}" ]; then  # its first lines will do
+    mkdir -p ptb
+    for file in "$ptb"/*.txt; do head -n 60 "$file" > "ptb/$(basename "$file")"; done
+    ptb=ptb
+  fi
+else
+  echo "PTB is left out: $ptb is not here; set LNFGEN_TEST_DATA to the folder that holds ptb/" >&2
+  ptb=
+fi
+
+for model in $(python -c 'from lnfgen.config import NAMED_MODELS; print(*NAMED_MODELS)'); do
+  cell chorales .mid --model "$model"
+  cell folk-abc .abc --model "$model"
+  if lnfgen convert "$sampled" "${sampled%.abc}.mid" --quiet > converted 2>&1; then
+    echo "$sampled is a tune: $(cat converted)"
+  else
+    echo "$sampled is no tune: $(tail -n 1 converted)"
+  fi
+  if [ -n "$ptb" ]; then cell "$ptb" .txt --model "$model"; fi
+done
+
+for transform in $(python -c 'from lnfgen.transforms import TRANSFORMS; print(*TRANSFORMS)'); do
+  cell chorales .mid --transform "$transform"
+done
+cell chorales .mid --emission nade

@@ -1,0 +1,56 @@
+"""Transforms made of an increasing core and an affine map around it: what they share."""
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from lnfgen.transforms.affine import shift_and_log_scale
+from lnfgen.transforms.solve import with_implicit_gradient
+
+P = TypeVar("P")
+
+
+class CoreTransform(ABC, Generic[P]):
+    """Inverse (z -> eps): `a + b f(z)`, b > 0, f an increasing function of its own parameters, bounded P.
+
+    `inverse` is the closed formula. `forward` solves `f(z) = (eps - a) / b` as its core knows how, without gradients,
+    and takes those from the implicit function theorem. Both are elementwise. Raw parameters: a, log b before its bound,
+    then the core's.
+    """
+
+    num_parameters: int
+
+    @abstractmethod
+    def _constrain(self, raw: Tensor) -> P:
+        """The core's raw parameters `[..., D, num_parameters - 2]`, within their bounds."""
+
+    @abstractmethod
+    def _value(self, z: Tensor, p: P) -> tuple[Tensor, Tensor]:
+        """f(z) and f'(z) > 0, each `[..., D]`."""
+
+    @abstractmethod
+    def _solve(self, t: Tensor, p: P) -> Tensor:
+        """The z `[..., D]` with f(z) = t."""
+
+    def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """eps `[..., D]`, parameters `[..., D, num_parameters]` -> z and log|dz/deps|, each `[..., D]`."""
+        a, log_b, p = self._split(parameters)
+        with torch.no_grad():
+            z = self._solve((eps - a) * torch.exp(-log_b), p)
+        value, slope = self._value(z, p)
+        if torch.is_grad_enabled():
+            b = torch.exp(log_b)
+            z = with_implicit_gradient(z, a + b * value - eps, b * slope)
+            slope = self._value(z, p)[1]  # the same number, whose gradient goes through z too
+        return z, -(log_b + torch.log(slope))
+
+    def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """z `[..., D]`, parameters `[..., D, num_parameters]` -> eps and log|deps/dz|, each `[..., D]`."""
+        a, log_b, p = self._split(parameters)
+        value, slope = self._value(z, p)
+        return a + torch.exp(log_b) * value, log_b + torch.log(slope)
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
+        return *shift_and_log_scale(parameters[..., :2]), self._constrain(parameters[..., 2:])

@@ -1,0 +1,202 @@
+"""Whole latent models against what is known in closed form, at every cell of time and features, and their edges."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+
+from lnfgen.config import FEATURES, NAMED_MODELS, TIMES, ModelConfig
+from lnfgen.errors import ConfigError
+from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
+from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, LOG_VARIANCE_BOUND, Gaussian
+from lnfgen.nn.masking import length_mask
+
+pytestmark = pytest.mark.contract
+
+SIZES = ModelConfig(
+    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=1, embedding=5, positions=4, dropout=0.0
+)
+LENGTHS = torch.tensor([5, 1, 4])
+STEPS = int(LENGTHS.max())
+LATENT = sorted(name for name, values in NAMED_MODELS.items() if values.get("prior") != "none")
+
+
+def grid() -> list[ModelConfig]:
+    found = []
+    for time, features in itertools.product(TIMES, FEATURES):
+        try:
+            found.append(dataclasses.replace(SIZES, time=time, features=features))
+        except ConfigError:  # a combination that is refused
+            continue
+    return found
+
+
+@pytest.fixture(params=grid(), ids=lambda config: f"{config.time}-{config.features}")
+def cell(request) -> ModelConfig:
+    return request.param
+
+
+def build(config: ModelConfig) -> SequenceModel:
+    torch.manual_seed(0)
+    return build_model(config, Symbols(4), LengthModel.fit(LENGTHS)).double().eval()
+
+
+def latent_flow(config: ModelConfig) -> LatentFlow:
+    model = build(config)
+    assert isinstance(model, LatentFlow)
+    return model
+
+
+def randomise(module: nn.Module, scale: float) -> None:
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(scale * torch.randn_like(parameter))
+
+
+def x_and_noise(model: SequenceModel, samples: int) -> tuple[Tensor, Tensor | None]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randint(4, (len(LENGTHS), STEPS), generator=generator)
+    noise = model.noise(samples, len(LENGTHS), STEPS, generator)
+    return x, None if noise is None else noise.double()
+
+
+class Fixed(nn.Module):
+    """A posterior that has made up its mind."""
+
+    def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
+        super().__init__()
+        self.gaussian = Gaussian(mean, log_variance)
+
+    def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
+        return self.gaussian
+
+
+@torch.no_grad()
+def gaussian_prior(model: LatentFlow) -> Gaussian:
+    """Make the prior a diagonal normal, `[B, T, D]`: affine transforms whose networks say the same whatever they read.
+
+    Then eps = a + b z, and both are seen from the eps of z = 0 and of z = 1.
+    """
+    for parameter in model.prior.parameters():
+        parameter.copy_(torch.zeros_like(parameter) if parameter.dim() > 1 else 0.4 * torch.randn_like(parameter))
+    shape = (len(LENGTHS), STEPS, model.latent)
+    positions = model.positions(LENGTHS, STEPS)
+    a, a_b = (model.prior.inverse(torch.full(shape, z).double(), positions, LENGTHS)[0] for z in (0.0, 1.0))
+    b = a_b - a
+    return Gaussian(-a / b, -2 * b.abs().log())
+
+
+def normal(gaussian: Gaussian) -> Normal:
+    return Normal(gaussian.mean, torch.exp(0.5 * gaussian.log_variance))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LATENT)
+def test_a_posterior_that_is_the_identitys_normal_has_no_kl(name):
+    """The model's own head, at mean 0 and log-variance 0, against a prior whose weights are 0."""
+    model = latent_flow(dataclasses.replace(SIZES, **NAMED_MODELS[name]))
+    for parameter in (*model.prior.parameters(), *model.posterior.head.parameters()):
+        parameter.zero_()
+    x, noise = x_and_noise(model, 20)
+    gaussian = model.posterior(x, LENGTHS, model.positions(LENGTHS, STEPS))
+    assert float(gaussian.mean.abs().max()) == 0
+    start, bound = INITIAL_LOG_VARIANCE, LOG_VARIANCE_BOUND
+    model.posterior.head.bias[model.latent :] = bound * torch.atanh(torch.tensor(-start / bound, dtype=torch.float64))
+    assert float(model(x, LENGTHS, noise).kl.abs().max()) < 1e-10
+
+
+@torch.no_grad()
+def test_a_posterior_that_is_the_prior_has_no_kl(cell):
+    model = latent_flow(dataclasses.replace(cell, transform="affine"))
+    prior = gaussian_prior(model)
+    assert float(prior.mean.abs().max()) > 0.1
+    assert float(prior.log_variance.abs().max()) > 0.1
+    model.posterior = Fixed(*prior)
+    x, noise = x_and_noise(model, 20)
+    assert float(model(x, LENGTHS, noise).kl.abs().max()) < 1e-10
+
+
+@torch.no_grad()
+def test_kl_of_two_gaussians_is_the_closed_form(cell):
+    """Each sample's is the difference of two log-densities; their mean is the integral."""
+    model = latent_flow(dataclasses.replace(cell, transform="affine"))
+    prior = normal(gaussian_prior(model))
+    shape = (len(LENGTHS), STEPS, model.latent)
+    given = Gaussian(0.5 * torch.randn(shape).double(), 0.5 * torch.randn(shape).double())
+    posterior, samples = normal(given), 4000
+    model.posterior = Fixed(*given)
+    x, noise = x_and_noise(model, samples)
+    found = model(x, LENGTHS, noise).kl
+
+    def total(terms: Tensor) -> Tensor:
+        return (terms.sum(-1) * length_mask(LENGTHS, STEPS)).sum(-1)
+
+    z = given.sample(noise)
+    torch.testing.assert_close(found, total(posterior.log_prob(z) - prior.log_prob(z)), rtol=1e-10, atol=1e-10)
+    error = found.std(0) / samples**0.5
+    assert ((found.mean(0) - total(kl_divergence(posterior, prior))).abs() <= 4 * error).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("layers", "latent"), [(1, 2), (1, 5), (2, 3), (7, 2), (7, 5)])
+def test_any_number_of_layers_and_features(cell, layers, latent):
+    model = latent_flow(dataclasses.replace(cell, flow_layers=layers, latent=latent))
+    randomise(model.prior, 0.4)
+    positions = model.positions(LENGTHS, STEPS)
+    eps = torch.randn(len(LENGTHS), STEPS, latent, dtype=torch.float64)
+    z, ladj = model.prior(eps, positions, LENGTHS)
+    again, back = model.prior.inverse(z, positions, LENGTHS)
+    mask = length_mask(LENGTHS, STEPS)
+    torch.testing.assert_close(again[mask], eps[mask], rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close((ladj + back)[mask], torch.zeros_like(ladj[mask]), rtol=0, atol=1e-7)
+    x, noise = x_and_noise(model, 2)
+    assert torch.isfinite(model(x, LENGTHS, noise).kl).all()
+    model.float()
+    for steps in (1, 2, 6):
+        assert model.sample(steps, torch.Generator().manual_seed(0), 1.0).shape == (steps,)
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("scale", [0.5, 30.0])
+def test_autocast_keeps_terms_and_gradients_finite(name, scale):
+    """bfloat16 where autocast puts it, the prior's and the posterior's densities in float32."""
+    model = build(dataclasses.replace(SIZES, **NAMED_MODELS[name])).float()
+    randomise(model, scale)
+    x, noise = x_and_noise(model, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = model(x, LENGTHS, None if noise is None else noise.float())
+    if not model.exact:
+        assert terms.kl.dtype == torch.float32
+    value = (terms.reconstruction - terms.kl).sum()
+    gradients = torch.autograd.grad(value / (1 + value.detach().abs()), list(model.parameters()), allow_unused=True)
+    for found in (*terms[:2], *gradients):
+        assert found is None or torch.isfinite(found).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LATENT)
+def test_autocast_changes_the_kl_by_little(name):
+    """It rounds what the networks say, not the densities of what they said."""
+    model = build(dataclasses.replace(SIZES, **NAMED_MODELS[name])).float()
+    x, noise = x_and_noise(model, 500)
+    kl = {}
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            kl[enabled] = model(x, LENGTHS, noise.float()).kl.mean(0)
+    torch.testing.assert_close(kl[True], kl[False], rtol=0.01, atol=0)
+
+
+@torch.no_grad()
+def test_autocast_has_one_variance_in_z_and_in_log_q():
+    """Standardised, a sample is the noise that it came from, as log q takes it to be."""
+    model = latent_flow(SIZES).float()
+    x, noise = x_and_noise(model, 50)
+    with torch.autocast("cpu", torch.bfloat16):
+        gaussian = model.posterior(x, LENGTHS, model.positions(LENGTHS, STEPS))
+        z = gaussian.sample(noise.float())
+    standardised = (z.double() - gaussian.mean.double()) * torch.exp(-0.5 * gaussian.log_variance.double())
+    torch.testing.assert_close(standardised, noise, rtol=0, atol=1e-4)
