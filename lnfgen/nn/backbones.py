@@ -11,8 +11,8 @@ from lnfgen.nn.scan import BidirectionalScan, CausalScan
 class Backbone(NamedTuple):
     """Both take `(num_inputs, hidden, num_layers, dropout)`, `bidirectional` also `exclusive`.
 
-    `causal(x, state=None) -> (out, state)` and `bidirectional(x, lengths) -> out`: x `[B, T, num_inputs]`, out
-    `[B, T, hidden]` and `[B, T, 2 * hidden]`.
+    `causal(x, state=None) -> (out, state)`: x `[B, T, num_inputs]`, out `[B, T, hidden]`, the state a tuple of tensors
+    `[..., B, hidden]` for each layer, in a list. `bidirectional(x, lengths) -> out`: `[B, T, 2 * hidden]`.
     """
 
     causal: type[nn.Module]
