@@ -56,7 +56,7 @@ def table(label: str, prior: TemporalFlow, eps: Tensor, positions: Tensor, lengt
         ahead, back = (prior.forward, "sample"), (prior.inverse, "score")
         for (direction, name), (other, _) in ((ahead, back), (back, ahead)):
             value, _, milliseconds = timed(direction, start, positions, lengths, repeats)
-            off = float((other(value, positions, lengths)[0] - start).abs().max())
+            off = distance(other, value, start, positions, lengths)
             print(f"| {label} | {name} | | | | {off:.0e} | | {milliseconds:.0f} |", flush=True)
         return
     direction, other = (prior.forward, prior.inverse) if generates else (prior.inverse, prior.forward)
@@ -64,7 +64,8 @@ def table(label: str, prior: TemporalFlow, eps: Tensor, positions: Tensor, lengt
     for method in reversed(SOLVERS):
         prior.solver.method = method
         value, report, milliseconds = timed(direction, start, positions, lengths, repeats)
-        off = float((other(value, positions, lengths)[0] - start).abs().max())
+        off = distance(other, value, start, positions, lengths)
+        prior.solver.report = Report()
         gradient = input_gradient(direction, start, positions, lengths)
         reference = gradient if reference is None else reference
         apart = float((gradient - reference).norm() / reference.norm())
@@ -91,6 +92,11 @@ def timed(
             value, _ = direction(start, positions, lengths)
             seconds.append(time.perf_counter() - began)
     return value.clone(), report, 1e3 * statistics.median(seconds[1:])
+
+
+@torch.no_grad()
+def distance(back: Direction, value: Tensor, start: Tensor, positions: Tensor, lengths: Tensor) -> float:
+    return float((back(value, positions, lengths)[0] - start).abs().max())
 
 
 def input_gradient(direction: Direction, start: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:

@@ -117,10 +117,9 @@ def test_both_map_back_at_the_sizes_of_a_real_model(time, features, dtype, toler
         torch.testing.assert_close(ladj + back_ladj, torch.zeros_like(ladj), rtol=0, atol=tolerance * D)
     assert solver.report.looped_steps == 0
     assert solver.report.most_sweeps < 16
-    assert solver.report.windows <= 3
 
 
-@pytest.mark.parametrize("window", [32, 2])
+@pytest.mark.parametrize("window", [8, 2])
 @torch.no_grad()
 def test_a_row_does_not_depend_on_other_rows_or_later_steps_by_one_bit(cell, window, monkeypatch):
     monkeypatch.setattr(causal, "FIRST_WINDOW", window)

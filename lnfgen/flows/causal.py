@@ -12,9 +12,10 @@ from lnfgen.nn.replay import replaying
 
 SOLVERS = ("auto", "sweeps", "loop")
 
-FIRST_WINDOW = 32
-"""Steps swept together at first. Information travels from step to step, so more of them take more sweeps; fewer waste
-calls. A window doubles while a quarter as many sweeps as steps are enough, and halves where more than half are."""
+FIRST_WINDOW = 8
+"""Steps swept together at first: few, so that little is lost where a model is truly sequential. Information travels
+from step to step, so longer windows take more sweeps, shorter ones more calls: a window doubles where half as many
+sweeps as steps are enough, and halves where more are needed."""
 
 CALL_ROWS = {"cpu": 64}
 """A call of the map costs about as much as the arithmetic of this many rows (a step of a sequence each) of it: measured
@@ -82,10 +83,7 @@ class Solver:
                 value, ladj, state = self._loop(step, start, previous, state, begin, end)
             else:
                 (value, ladj, state), sweeps = swept
-                if 4 * sweeps <= window:
-                    window *= 2
-                elif 2 * sweeps > window:
-                    window = max(2, window // 2)
+                window = 2 * window if 2 * sweeps <= window else max(2, window // 2)
             values.append(value)
             ladjs.append(ladj)
             previous, begin = value[:, -1:], end
