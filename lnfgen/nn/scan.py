@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from lnfgen.nn.bidirectional import Bidirectional
@@ -63,54 +64,59 @@ class GatedRecurrence(nn.Module):
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         """y, and h after the last step, `[B, hidden]`."""
         forget, output, candidate, *projected = self.project(x).split(self.widths, -1)
-        skip = projected[0] if projected else x
-        forget, output = torch.sigmoid(forget), torch.sigmoid(output)
-        added = (1 - forget) * torch.tanh(candidate)
-        states = scan(forget, added, torch.zeros_like(added[:, 0]) if start is None else start)
-        return skip + output * (states - skip), states[:, -1]
+        states = gated_average(torch.sigmoid(forget), torch.tanh(candidate), start)
+        skip = projected[0] if projected else x.to(states.dtype)  # which autocast may have made another
+        return torch.lerp(skip, states, torch.sigmoid(output)), states[:, -1]
 
 
-def scan(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """`h_t = decay_t * h_{t-1} + x_t` from h_{-1} = start: decay, x `[B, T, H]`, start `[B, H]` -> h `[B, T, H]`.
+def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
+    """`h_t = f_t h_{t-1} + (1 - f_t) x_t` from h_{-1} = start, or 0: gate f and x `[B, T, H]`, start `[B, H]`.
 
-    O(T) arithmetic and memory, gradients included. Nothing is divided, so a decay of 0 is as good as any.
+    O(T) arithmetic and memory, gradients included. Nothing is divided, so a gate of 0 is as good as any.
     """
-    return _Scan.apply(decay, x, start)
+    return _GatedAverage.apply(gate, x, torch.zeros_like(x[:, 0]) if start is None else start)
 
 
-class _Scan(torch.autograd.Function):
-    """The adjoint of a linear recurrence is one from the other end."""
+class _GatedAverage(torch.autograd.Function):
+    """Backwards, the adjoint of a linear recurrence is one from the other end: `a_t = gradient_t + f_{t+1} a_{t+1}`."""
 
     @staticmethod
-    def forward(ctx: Any, decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-        # On a CPU, what costs is memory traffic rather than calls; elsewhere the other way round.
-        in_order = x.device.type == "cpu" or x.shape[1] == 1
-        states = (scan_in_order if in_order else scan_in_blocks)(decay, x, start)
-        ctx.save_for_backward(decay, start, states)
+    def forward(ctx: Any, gate: Tensor, x: Tensor, start: Tensor) -> Tensor:
+        states = _recurrence(gate, torch.addcmul(x, gate, x, value=-1), start)
+        ctx.save_for_backward(gate, x, start, states)
         return states
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        decay, start, states = ctx.saved_tensors
-        # g_t = gradient_t + decay_{t+1} g_{t+1}: a scan over reversed steps.
-        later = pad(decay[:, 1:], (0, 0, 0, 1)).flip(1)
-        adjoint = scan(later, gradient.flip(1), torch.zeros_like(start)).flip(1)
+        gate, x, start, states = ctx.saved_tensors
+        adjoint = _recurrence(gate.roll(-1, 1), gradient, torch.zeros_like(start), reverse=True)
         before = torch.cat([start[:, None], states[:, :-1]], 1)
-        return adjoint * before, adjoint, adjoint[:, 0] * decay[:, 0]
+        return adjoint * (before - x), torch.addcmul(adjoint, gate, adjoint, value=-1), adjoint[:, 0] * gate[:, 0]
 
 
-def scan_in_order(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """One call a step; reads and writes each number once. Without gradients."""
+def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
+    # On a CPU, what costs is memory traffic rather than calls; elsewhere the other way round.
+    if x.device.type == "cpu" or x.shape[1] == 1:
+        return scan_in_order(decay, x, start, reverse=reverse)
+    if reverse:
+        return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
+    return scan_in_blocks(decay, x, start)
+
+
+def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
+    """`h_t = decay_t h_{t-1} + x_t`, or from the last step to the first: one call a step, each number read once."""
     states = torch.empty_like(x)
-    for kept, added, state in zip(decay.unbind(1), x.unbind(1), states.unbind(1), strict=True):
+    order = slice(None, None, -1 if reverse else 1)
+    for kept, added, state in zip(*(v.unbind(1)[order] for v in (decay, x, states)), strict=True):
         start = torch.addcmul(added, kept, start, out=state)
     return states
 
 
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """About 2 sqrt(T) calls: blocks of sqrt(T) steps are run together from 0, then joined in order.
+    """The same in about 2 sqrt(T) calls: blocks of sqrt(T) steps are run together from 0, then joined in order.
 
-    Without gradients. On one CPU core it takes 1 to 14 times as long as `scan_in_order`, the most at large batches.
+    On one CPU core it takes 1 to 14 times as long as `scan_in_order`, the most at large batches.
     """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
