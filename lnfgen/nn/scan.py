@@ -1,4 +1,10 @@
-"""A backbone whose recurrence is linear, so that all steps are computed at once by a scan."""
+"""A backbone whose recurrence is linear and elementwise, so that its products are taken over all steps at once.
+
+Why this one: `af-scf` on JSB at the tiny preset (valid ELBO, seeds 1 and 2) reaches 6.87 and 6.93 on it, 6.84 and 6.92
+on the LSTM. Seed 1 alone: one block in place of two 6.94; gates that also read the step before 7.01; dilated depthwise
+convolutions with gated outputs (three of kernel 5, dilations 1, 4, 16) 7.04, half as dear again to train. A pass at
+T 288, hidden 500, two layers takes 11 ms of a busy CPU core, of the LSTM 45, of six such convolutions 39.
+"""
 
 import math
 from typing import Any
@@ -9,6 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from lnfgen.nn.bidirectional import Bidirectional
+
+MIN_BLOCKS = 2
+"""Gates of the first block see their own step alone; those of the next one what came before, as an LSTM's do."""
 
 LONGEST_MEMORY = 32.0
 """Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
@@ -23,7 +32,7 @@ class CausalScan(nn.Module):
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        sizes = [num_inputs] + [hidden] * num_layers  # one block more than layers asked for: the first only reads
+        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
         self.blocks = nn.ModuleList(GatedRecurrence(size, hidden) for size in sizes)
         self.dropout = nn.Dropout(dropout)
 
