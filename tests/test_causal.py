@@ -64,7 +64,7 @@ def cell(request):
 def test_sweeps_are_the_loop(cell, monkeypatch, method, window, call_rows, falls_back):
     """Values, log-determinants and all gradients; windows of any size, and those that the loop has to finish."""
     time, features = cell
-    flow = randomised(time=time, features=features)
+    flow = randomised(0.4, time=time, features=features)
     x, positions, lengths = inputs(flow)
     x.requires_grad_()
     positions.requires_grad_()
