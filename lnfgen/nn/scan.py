@@ -28,12 +28,13 @@ State = list[tuple[Tensor]]
 
 
 class CausalScan(nn.Module):
-    """Step t sees inputs up to t: x `[B, T, F]` -> `[B, T, hidden]`. Parallel over T."""
+    """Step t sees inputs up to t: x `[B, T, F]` -> `[B, T, hidden]`, within -1 and 1 as an LSTM's. Parallel over T."""
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
-        self.blocks = nn.ModuleList(GatedRecurrence(size, hidden) for size in sizes)
+        first = GatedRecurrence(num_inputs, hidden, entry=True)
+        others = [GatedRecurrence(hidden, hidden) for _ in range(max(num_layers, MIN_BLOCKS) - 1)]
+        self.blocks = nn.ModuleList([first, *others])
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -55,16 +56,18 @@ class BidirectionalScan(Bidirectional):
 class GatedRecurrence(nn.Module):
     """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
 
-    c and the gates f and o (sigmoids) are linear in x_t; s_t is x_t itself where the sizes agree, else linear in it. As
-    the gates do not read h, the recurrence is linear. Sources: the simple recurrent unit (Lei et al., 2018, arXiv
-    1709.02755), here with a tanh inside, so that h is bounded however long it adds up; linear recurrences by a scan:
-    Martin & Cundy (2018, arXiv 1709.04057).
+    c and the gates f and o (sigmoids) are linear in x_t; s_t is x_t itself, or at the `entry`, where sizes differ, tanh
+    of what is linear in it. As the gates do not read h, the recurrence is linear. h and y are averages of what lies
+    within -1 and 1, so a flow that feeds its own values back through them cannot grow without end.
+
+    Sources: the simple recurrent unit (Lei et al., 2018, arXiv 1709.02755), here with a tanh before the recurrence;
+    linear recurrences by a scan: Martin & Cundy (2018, arXiv 1709.04057).
     """
 
-    def __init__(self, num_inputs: int, hidden: int) -> None:
+    def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
         super().__init__()
-        self.widths = [hidden] * (3 if num_inputs == hidden else 4)  # forget gate, output gate, candidate, skip
-        self.project = nn.Linear(num_inputs, sum(self.widths))
+        self.hidden = hidden
+        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # gates f and o, c, and s at the entry
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():  # a gate of 1 - 1 / n remembers n steps
@@ -72,10 +75,11 @@ class GatedRecurrence(nn.Module):
 
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         """y, and h after the last step, `[B, hidden]`."""
-        forget, output, candidate, *projected = self.project(x).split(self.widths, -1)
-        states = gated_average(torch.sigmoid(forget), torch.tanh(candidate), start)
-        skip = projected[0] if projected else x.to(states.dtype)  # which autocast may have made another
-        return torch.lerp(skip, states, torch.sigmoid(output)), states[:, -1]
+        gates, values = self.project(x).tensor_split([2 * self.hidden], -1)
+        forget, output = torch.sigmoid(gates).chunk(2, -1)
+        candidate, *entering = torch.tanh(values).split(self.hidden, -1)
+        states = gated_average(forget, candidate, start)
+        return torch.lerp(entering[0] if entering else x, states, output), states[:, -1]
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
