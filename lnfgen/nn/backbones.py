@@ -1,4 +1,4 @@
-"""The networks through time that a model can be built on."""
+"""The networks through time that a model can be built on. To add one: name it here, and in `ModelConfig`'s check."""
 
 from typing import NamedTuple
 
