@@ -13,7 +13,6 @@ from lnfgen.data.batches import Batch, collate, shuffled_batches
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import RunError
 from lnfgen.evaluation import per_unit, score
-from lnfgen.flows.causal import Report
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, WeightAverage, kl_weight
@@ -161,10 +160,6 @@ class Trainer:
             **{f"train_{name}": value for name, value in self.sums.means(self.unit).items()},
         }
         self.sums = _Sums()
-        if (solver := self.model.solver) is not None and solver.report.windows:
-            metrics["sweeps_per_window"] = solver.report.sweeps / solver.report.windows
-            metrics["windows_left_to_loop"] = solver.report.unsettled
-            solver.report = Report()
         # The choice among checkpoints, and the rate's decay, only mean something once the whole objective is in force.
         whole = metrics["kl_weight"] == 1.0
         if self.valid_split is None:
