@@ -1,6 +1,6 @@
 """How fast models sample and train, beside the LSTM baseline and the machine's own products, measured in one run.
 
-Weights are random, at a preset's sizes, in float32 on the CPU; nothing is read from disk. Whatever is compared is timed
+Weights are random, at a preset's sizes, on the CPU; nothing is read from disk. Whatever is compared is timed
 in turn, so that a machine that others use slows all of it alike: a ratio is the median of the rounds' own ratios. Fresh
 flows are near the identity, where sweeps settle soonest: trained ones may take more of them.
 """
@@ -11,17 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lnfgen import __version__
-from lnfgen.config import NAMED_MODELS, TrainingConfig, build_config
-from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, Split
+from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.timing import (
@@ -35,7 +31,7 @@ from lnfgen.timing import (
     take_turns,
     timed,
 )
-from lnfgen.training.trainer import Trainer
+from lnfgen.training.single import update_call
 
 TRIAL = 8
 """What has not been measured yet is first tried at this fraction of its length, to foretell its time."""
@@ -77,13 +73,15 @@ class Plan:
     lengths: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"music": (60,), "text": (16, 60, 288, 1024)})
     batches: tuple[int, ...] = (1, 16)  # sequences drawn at once
     updates: dict[str, Update] = field(default_factory=lambda: UPDATES)
+    precisions: tuple[str, ...] = ("float32", "bfloat16")  # of the networks, in training
     rounds: int = 5
     budget: float = 900.0  # seconds; what would overrun it is left out
 
 
 def quick_plan(preset: str = "paper") -> Plan:
     """Every model, on music alone, within a minute of two CPU cores."""
-    return Plan(preset, {"music": (16, 60)}, (1,), {"music": UPDATES["music"]}, rounds=3, budget=45.0)
+    updates = {"music": UPDATES["music"]}
+    return Plan(preset, {"music": (16, 60)}, (1,), updates, ("float32",), rounds=3, budget=45.0)
 
 
 def operations(model: SequenceModel, batch: int, length: int, samples: int = 1) -> dict[str, float]:
@@ -117,7 +115,8 @@ def run(plan: Plan, progress: Callable[[int, int, str], None] = lambda done, tot
     """Measure, and give one JSON object; `progress` hears how many cases are done, of how many, and what comes next.
 
     `sampling` and `training` have an object for each case that was measured, `left_out` for each that was not, with the
-    reason. Seconds are a call's. `speed_to_lstm` is how many times as fast as the baseline it is, and
+    reason and, where it was tried, the seconds to expect of a call. Seconds are a call's: the rounds' median, least and
+    most. `speed_to_lstm` is how many times as fast as the baseline it is, and
     `share_of_product` is its rate of needed operations over that of a large float32 product.
     """
     return _Run(plan, progress).run()
@@ -129,7 +128,8 @@ class _Run:
         self.progress = progress
         self.end = time.perf_counter() + plan.budget
         sampled = sum(map(len, plan.lengths.values())) * len(plan.batches)
-        self.done, self.total = 0, (sampled + len(plan.updates)) * len(SUBJECTS)
+        updated = len(plan.updates) * len(plan.precisions)
+        self.done, self.total = 0, (sampled + updated) * len(SUBJECTS)
         self.known: dict[tuple[Any, ...], tuple[int, float]] = {}  # the longest that was measured, and its seconds
         self.rows: dict[str, list[dict[str, Any]]] = {"sampling": [], "training": [], "left_out": []}
 
@@ -168,14 +168,15 @@ class _Run:
     def _training(self, kind: str, models: dict[Subject, SequenceModel], deadline: float) -> None:
         """Each model beside the baseline alone: optimizers hold thrice a model, and not all fit in memory together."""
         batch, length, samples = self.plan.updates[kind]
-        case = {"kind": kind, "length": length, "batch": batch, "samples": samples}
-        for subject in models:
-            self.progress(self.done, self.total, f"training {kind}, {subject.model} on {subject.backbone}")
-            pair = {each: models[each] for each in (BASELINE, subject)}
-            needed = {s: operations(model, batch, length, samples)["update"] for s, model in pair.items()}
-            updaters = {s: partial(_updater, model, kind, batch, samples) for s, model in pair.items()}
-            self._measure("training", case, updaters, needed, deadline, shown=subject)
-            self.done += 1
+        for precision in self.plan.precisions:
+            case = {"kind": kind, "length": length, "batch": batch, "samples": samples, "precision": precision}
+            for subject in models:
+                self.progress(self.done, self.total, f"training {kind}, {subject.model} on {subject.backbone}")
+                pair = {each: models[each] for each in (BASELINE, subject)}
+                needed = {s: operations(model, batch, length, samples)["update"] for s, model in pair.items()}
+                updaters = {s: partial(update_call, model, batch, samples, precision) for s, model in pair.items()}
+                self._measure("training", case, updaters, needed, deadline, shown=subject)
+                self.done += 1
 
     def _measure(
         self,
@@ -188,33 +189,25 @@ class _Run:
     ) -> None:
         """Time what `makers` make of the case's length, in turn with a product; keep a row each, or that of `shown`."""
         length = case["length"]
+        key = (task, case["kind"], case["batch"], case.get("precision"))
         calls = {subject: call for subject, maker in makers.items() if (call := maker(length)) is not None}
-        for subject in [each for each in makers if each not in calls]:
-            self._leave_out(task, case, subject, "models draw one sequence at a time")
-        if time.perf_counter() > deadline:
-            for subject in calls if shown is None else [shown]:
-                self._leave_out(task, case, subject, "no time left")
-            return
-        if not calls:
-            return
-        foretold = {
-            subject: self._foretold((task, case["kind"], case["batch"], subject), makers[subject], length)
-            for subject in calls
-        }
-        turns = take_turns(
-            {**calls, PRODUCT: product(SQUARE, torch.float32)}, {**foretold, PRODUCT: 0.0}, self.plan.rounds, deadline
-        )
+        turns: Turns[Subject] = Turns({}, {})
+        if calls and time.perf_counter() < deadline:
+            foretold = {subject: self._foretold((*key, subject), makers[subject], length) for subject in calls}
+            square = {PRODUCT: product(SQUARE, torch.float32)}
+            turns = take_turns({**calls, **square}, {**foretold, PRODUCT: 0.0}, self.plan.rounds, deadline)
         for subject in makers:
             if subject in turns.seconds:
-                self.known[task, case["kind"], case["batch"], subject] = (
-                    length,
-                    statistics.median(turns.seconds[subject]),
-                )
-                if shown in (None, subject):
-                    self.rows[task].append({**subject._asdict(), **case, **_figures(turns, subject, needed[subject])})
-            elif subject in turns.left_out and shown in (None, subject):
-                seconds = turns.left_out[subject]
-                self._leave_out(task, case, subject, "no time left", seconds)
+                self.known[(*key, subject)] = length, statistics.median(turns.seconds[subject])
+            if shown not in (None, subject):
+                continue
+            row = {**subject._asdict(), **case}
+            if subject in turns.seconds:
+                self.rows[task].append({**row, **_figures(turns, subject, case, needed[subject])})
+            else:
+                reason = "no time left" if subject in calls else "not in this version"
+                expected = turns.left_out.get(subject)
+                self.rows["left_out"].append({"task": task, **row, "reason": reason, "seconds": expected})
 
     def _foretold(self, key: tuple[Any, ...], maker: Callable[[int], Call | None], length: int) -> float:
         """Seconds of a call, in proportion to the longest that was measured, or to a short trial."""
@@ -227,26 +220,20 @@ class _Run:
         measured, seconds = self.known[key]
         return seconds * length / measured
 
-    def _leave_out(
-        self, task: str, case: dict[str, Any], subject: Subject, reason: str, seconds: float | None = None
-    ) -> None:
-        """`seconds` are what a call is thought to take."""
-        row = {"task": task, **subject._asdict(), **case, "reason": reason, "seconds": seconds}
-        self.rows["left_out"].append(row)
 
-
-def _figures(turns: Turns[Subject], subject: Subject, needed: float) -> dict[str, Any]:
+def _figures(turns: Turns[Subject], subject: Subject, case: dict[str, Any], needed: float) -> dict[str, Any]:
     seconds, baseline, square = (turns.seconds[each] for each in (subject, BASELINE, PRODUCT))
-    rate = needed / statistics.median(seconds)
+    median = statistics.median(seconds)
     shares = [needed / own / (flops(SQUARE) / whole) for own, whole in zip(seconds, square, strict=True)]
     return {
         "rounds": len(seconds),
-        "seconds": statistics.median(seconds),
+        "seconds": median,
         "seconds_min": min(seconds),
         "seconds_max": max(seconds),
+        "steps_per_second": case["batch"] * case["length"] / median,
         "speed_to_lstm": statistics.median(other / own for own, other in zip(seconds, baseline, strict=True)),
         "gflop": needed / 1e9,
-        "gflop_per_second": rate / 1e9,
+        "gflop_per_second": needed / median / 1e9,
         "share_of_product": statistics.median(shares),
     }
 
@@ -264,80 +251,19 @@ def _model(subject: Subject, preset: str, kind: str) -> SequenceModel:
 
 def _sampler(model: SequenceModel, batch: int, length: int) -> Call | None:
     """Draws a batch of sequences; None if the model cannot draw several at once."""
-    if batch > 1:
+    generators = [torch.Generator().manual_seed(index) for index in range(batch)]
+    together = getattr(model, "sample_batch", None)
+    if together is None and batch > 1:
         return None
-    generator = torch.Generator().manual_seed(0)
+
+    def draw() -> object:
+        if together is None:
+            return model.sample(length, generators[0], 1.0)
+        return together([length] * batch, generators, 1.0)
 
     def call() -> float:
         model.eval()
         with torch.inference_mode():
-            return timed(lambda: model.sample(length, generator, 1.0))
+            return timed(draw)
 
     return call
-
-
-def _updater(model: SequenceModel, kind: str, batch: int, samples: int, length: int) -> Call:
-    """Makes one whole update as `lnfgen train` does, on random data: forward, backward, clipping, AdamW, averaging."""
-    watch = _Watch()
-    config = TrainingConfig(max_steps=10**6, batch_size=batch, kl_start=0.0, kl_full=0.0)
-    trainer = Trainer(
-        _with_samples(model, samples),
-        _random_dataset(kind, batch, length),
-        config,
-        torch.device("cpu"),
-        watch,
-        save_best=lambda state: None,
-        save_last=lambda trainer: None,
-    )
-
-    def call() -> float:
-        watch.began = None
-        trainer.run(watch.asked_to_stop)
-        return watch.seconds
-
-    return call
-
-
-def _with_samples(model: SequenceModel, samples: int) -> SequenceModel:
-    """The trainer's updates take one sample of z; this has the model draw `samples` wherever it is asked for noise."""
-
-    def noise(num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
-        return type(model).noise(model, samples, batch, num_steps, generator)
-
-    model.noise = noise  # type: ignore[method-assign]
-    return model
-
-
-class _Watch:
-    """Times the one update that it lets a trainer make at a time; all that it is told of is dropped."""
-
-    began: float | None = None
-    seconds = math.nan
-
-    def asked_to_stop(self) -> bool:
-        if self.began is not None:
-            return True
-        self.began = time.perf_counter()
-        return False
-
-    def step(self, metrics: dict[str, float]) -> None:
-        assert self.began is not None
-        self.seconds = time.perf_counter() - self.began
-
-    def validated(self, metrics: dict[str, Any]) -> None: ...
-
-    def note(self, message: str) -> None: ...
-
-
-def _random_dataset(kind: str, count: int, length: int) -> Dataset:
-    """`count` sequences of `length` steps, in memory: the only split is train."""
-    rng = np.random.default_rng(0)
-    offsets = np.arange(count + 1) * length
-    observation = OBSERVATIONS[kind]
-    if isinstance(observation, Symbols):
-        values = rng.integers(observation.num_symbols, size=offsets[-1]).astype(np.int32)
-        encoding = Encoding(kind="text")
-    else:
-        values = (rng.random((offsets[-1], observation.num_pitches)) < 0.05).astype(np.uint8)
-        encoding = Encoding(kind="music", has_onsets=observation.has_onsets)
-    return Dataset(Path(), "random", encoding, {}, "", {"train": Split("train", values, offsets)})

@@ -16,6 +16,7 @@ from lnfgen.figures import TimeCurve, _apart, time_against_length
 from lnfgen.models import LengthModel, SequenceModel, build_model
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.timing import take_turns
+from lnfgen.training.single import update_call
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = {"hidden": 16, "embedding": 12, "latent": 6, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8}
@@ -37,7 +38,8 @@ def test_operations_of_an_update_are_those_that_the_trainer_makes(name: str, kin
     less than three products."""
     batch, length, samples = 2, 5, 3
     model = model_of(name, "scan", kind)
-    call = benchmark._updater(model, kind, batch, samples, length)
+    call = update_call(model, batch, samples, "float32", length)
+    assert call is not None
     before = [parameter.detach().clone() for parameter in model.parameters()]
     with FlopCounterMode(display=False) as counter:
         assert call() > 0
@@ -137,8 +139,11 @@ def test_rounds_end_before_the_deadline(clock: Clock, deadline: float) -> None:
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
     heard: list[tuple[int, int, str]] = []
-    plan = Plan("tiny", {"music": (2, 4)}, (1,), {"music": Update(2, 3, 2)}, rounds=2, budget=600)
-    result = benchmark.run(plan, lambda *what: heard.append(what))
+    plan = Plan("tiny", {"music": (2, 4)}, (1,), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=600)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (benchmark, timing):
+            patch.setattr(module, "SQUARE", (64, 64, 64))
+        result = benchmark.run(plan, lambda *what: heard.append(what))
     assert heard[-1][:2] == (33, 33)
     return result
 
@@ -173,7 +178,7 @@ def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
 
 
 def test_without_time_every_case_is_named_as_left_out() -> None:
-    plan = Plan("tiny", {"music": (2,)}, (1, 3), {"music": Update(2, 3, 2)}, rounds=2, budget=0)
+    plan = Plan("tiny", {"music": (2,)}, (1, 3), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=0)
     result = benchmark.run(plan)
     assert not result["sampling"]
     assert not result["training"]

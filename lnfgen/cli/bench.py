@@ -46,7 +46,7 @@ def command(
         suffix = require_format(plot)
         require_parent(plot)
 
-    from lnfgen.benchmark import Plan, quick_plan, run
+    from lnfgen.benchmark import SUBJECTS, Plan, quick_plan, run
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
@@ -68,6 +68,7 @@ def command(
         console.result_json(figures)
     else:
         _show(figures)
+    _show_left_out(figures["left_out"], len(SUBJECTS))
 
 
 def _about(figures: Row) -> str:
@@ -99,45 +100,66 @@ def _show(figures: Row) -> None:
     console.result_table("matrix products, GFLOP/s", rows, ["shape", *rates])
     for (kind, batch), group in _grouped(figures["sampling"], "kind", "batch"):
         _show_sampling(kind, batch, group)
-    for (kind, batch, length, samples), group in _grouped(figures["training"], "kind", "batch", "length", "samples"):
+    for (kind, *sizes), group in _grouped(figures["training"], "kind", "batch", "length", "samples", "precision"):
         console.result("")
         console.result_table(
-            f"seconds of a training update on {kind}, B {batch}, T {length}, K {samples}; speed: LSTM = 1",
+            "a training update on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes),
             [
-                (_name(row), _seconds(row["seconds"]), _spread([row]), *_rates(row))
-                for row in sorted(group, key=lambda row: row["seconds"])
+                (
+                    _name(row),
+                    _seconds(row["seconds"]),
+                    _spread([row]),
+                    f"{row['speed_to_lstm']:.3g}",
+                    f"{row['steps_per_second']:,.0f}",
+                    f"{row['gflop_per_second']:.3g}",
+                    f"{row['share_of_product']:.0%}",
+                )
+                for row in group
             ],
-            ["model", "seconds", "spread", "speed", "GFLOP/s", "of product"],
+            ["model", "seconds", "spread", "speed", "steps/s", "GFLOP/s", "of product"],
         )
-    _show_left_out(figures["left_out"])
 
 
 def _show_sampling(kind: str, batch: int, rows: list[Row]) -> None:
+    """A row for each model, a column for each length; the rates are those of its longest."""
     lengths = sorted({row["length"] for row in rows})
     table = []
     for _, group in _grouped(rows, "model", "backbone"):
         by_length = {row["length"]: row for row in group}
-        seconds = [_seconds(by_length[t]["seconds"]) if t in by_length else "" for t in lengths]
-        table.append((_name(group[0]), *seconds, _spread(group), *_rates(group[-1]), f"at T {group[-1]['length']}"))
+        longest = group[-1]
+        table.append(
+            (
+                _name(longest),
+                *(_seconds(by_length[t]["seconds"]) if t in by_length else "" for t in lengths),
+                _spread(group),
+                longest["length"],
+                f"{longest['speed_to_lstm']:.3g}",
+                f"{longest['share_of_product']:.1%}",
+            )
+        )
+    what = "a sequence" if batch == 1 else f"{batch} sequences at once"
     console.result("")
     console.result_table(
-        f"seconds to sample {'a sequence' if batch == 1 else f'{batch} sequences at once'} of {kind}; speed: LSTM = 1",
+        f"seconds to sample {what} of {kind} (LSTM = 1)",
         table,
-        ["model", *(f"T {t}" for t in lengths), "spread", "speed", "GFLOP/s", "of product", ""],
+        ["model", *(f"T {t}" for t in lengths), "spread", "at T", "speed", "of product"],
     )
 
 
-def _show_left_out(rows: list[Row]) -> None:
-    for (task, kind, length, batch, reason), group in _grouped(rows, "task", "kind", "length", "batch", "reason"):
+def _show_left_out(rows: list[Row], num_models: int) -> None:
+    keys = ("task", "kind", "length", "batch", "precision", "reason")
+    for (task, kind, length, batch, precision, reason), group in _grouped(rows, *keys):
         names = [_name(row) + (f" ({row['seconds']:.2g} s a call)" if row["seconds"] else "") for row in group]
-        console.note(f"left out, {reason}: {task} {kind}, T {length}, B {batch}: {'; '.join(names)}")
+        which = "every model" if len(group) == num_models else "; ".join(names)
+        case = f"{task} {kind}, T {length}, B {batch}" + (f", {precision}" if precision else "")
+        console.note(f"left out, {reason}: {case}: {which}")
 
 
 def _grouped(rows: list[Row], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Row]]]:
     """Rows with the same values of the keys, in the order that these are met in."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+        groups.setdefault(tuple(row.get(key) for key in keys), []).append(row)
     yield from groups.items()
 
 
@@ -152,7 +174,3 @@ def _seconds(seconds: float) -> str:
 def _spread(rows: list[Row]) -> str:
     """The widest range of the rounds, about their median."""
     return f"±{max((row['seconds_max'] - row['seconds_min']) / row['seconds'] for row in rows) / 2:.0%}"
-
-
-def _rates(row: Row) -> tuple[str, str, str]:
-    return f"{row['speed_to_lstm']:.3g}", f"{row['gflop_per_second']:.3g}", f"{row['share_of_product']:.1%}"
