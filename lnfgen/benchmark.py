@@ -171,7 +171,7 @@ class _Run:
         for precision in self.plan.precisions:
             case = {"kind": kind, "length": length, "batch": batch, "samples": samples, "precision": precision}
             for subject in models:
-                self.progress(self.done, self.total, f"training {kind}, {subject.model} on {subject.backbone}")
+                self.progress(self.done, self.total, f"training {subject.model}, {subject.backbone}")
                 pair = {each: models[each] for each in (BASELINE, subject)}
                 needed = {s: operations(model, batch, length, samples)["update"] for s, model in pair.items()}
                 updaters = {s: partial(update_call, model, batch, samples, precision) for s, model in pair.items()}

@@ -33,6 +33,7 @@ def command(
 
     Speeds are beside the LSTM baseline's, and rates beside that of a large matrix product, both measured in turn with
     what they are compared with. Operations are those of the matrix products that a model needs, repeats not counted.
+    With fresh weights a flow that is sequential settles soonest; a trained one may take longer to sample.
     """
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
@@ -53,12 +54,6 @@ def command(
         plan = dataclasses.replace(plan, budget=budget)
     with console.live("measuring", 1) as bar:
         figures = run(plan, lambda done, total, what: bar.update(done, what, total))
-    if plot is not None:
-        panels = _panels(figures["sampling"])
-        if not panels:
-            raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
-        write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", suffix))
-        console.note(f"wrote {plot}")
     if figures["busy"]:
         console.warn(
             f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
@@ -69,6 +64,12 @@ def command(
     else:
         _show(figures)
     _show_left_out(figures["left_out"], len(SUBJECTS))
+    if plot is not None:
+        panels = _panels(figures["sampling"])
+        if not panels:
+            raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
+        write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", suffix))
+        console.note(f"wrote {plot}")
 
 
 def _about(figures: Row) -> str:
