@@ -130,6 +130,7 @@ class _Run:
         sampled = sum(map(len, plan.lengths.values())) * len(plan.batches)
         updated = len(plan.updates) * len(plan.precisions)
         self.done, self.total = 0, (sampled + updated) * len(SUBJECTS)
+        self.waiting = 0  # measurements that are still to share the phase's time
         self.known: dict[tuple[Any, ...], tuple[int, float]] = {}  # the longest that was measured, and its seconds
         self.rows: dict[str, list[dict[str, Any]]] = {"sampling": [], "training": [], "left_out": []}
 
@@ -156,6 +157,7 @@ class _Run:
         return now + max(0.0, self.end - now) / phases
 
     def _sampling(self, kind: str, models: dict[Subject, SequenceModel], deadline: float) -> None:
+        self.waiting = len(self.plan.lengths[kind]) * len(self.plan.batches)
         for length in self.plan.lengths[kind]:
             for batch in self.plan.batches:
                 self.progress(self.done, self.total, f"sampling {kind}, T {length}, B {batch}")
@@ -168,6 +170,7 @@ class _Run:
     def _training(self, kind: str, models: dict[Subject, SequenceModel], deadline: float) -> None:
         """Each model beside the baseline alone: optimizers hold thrice a model, and not all fit in memory together."""
         batch, length, samples = self.plan.updates[kind]
+        self.waiting = len(self.plan.precisions) * len(models)
         for precision in self.plan.precisions:
             case = {"kind": kind, "length": length, "batch": batch, "samples": samples, "precision": precision}
             for subject in models:
@@ -195,7 +198,9 @@ class _Run:
         if calls and time.perf_counter() < deadline:
             foretold = {subject: self._foretold((*key, subject), makers[subject], length) for subject in calls}
             square = {PRODUCT: product(SQUARE, torch.float32)}
-            turns = take_turns({**calls, **square}, {**foretold, PRODUCT: 0.0}, self.plan.rounds, deadline)
+            foretold[PRODUCT], share = 0.0, 1 / self.waiting
+            turns = take_turns({**calls, **square}, foretold, self.plan.rounds, deadline, share)
+        self.waiting -= 1
         for subject in makers:
             if subject in turns.seconds:
                 self.known[(*key, subject)] = length, statistics.median(turns.seconds[subject])

@@ -35,13 +35,18 @@ class Turns(Generic[Key]):
     left_out: dict[Key, float]
 
 
-def take_turns(calls: Mapping[Key, Call], foretold: Mapping[Key, float], rounds: int, deadline: float) -> Turns[Key]:
+def take_turns(
+    calls: Mapping[Key, Call], foretold: Mapping[Key, float], rounds: int, deadline: float, share: float = 1.0
+) -> Turns[Key]:
     """Warm each call up, then time them in turn (A B C A B C) until there are enough rounds, or the deadline is near.
+
+    `share` is the part of the time left after which no more than the least rounds are made: others wait for the rest.
 
     Those that would run past the deadline (of `time.perf_counter`) are left out, by what is `foretold` of their seconds
     and again by what warming up took; the first call, which the others are compared with, is the last to go.
     """
     first = next(iter(calls))
+    began = time.perf_counter()
     left_out: dict[Key, float] = {}
 
     def drop_until_fitting(seconds: dict[Key, float], times: int) -> None:
@@ -55,7 +60,8 @@ def take_turns(calls: Mapping[Key, Call], foretold: Mapping[Key, float], rounds:
     drop_until_fitting(warm, MIN_ROUNDS)
     times: dict[Key, list[float]] = {key: [] for key in warm}
     for done in range(rounds if warm else 0):
-        if done >= MIN_ROUNDS and time.perf_counter() + sum(series[-1] for series in times.values()) > deadline:
+        then = time.perf_counter() + sum(series[-1] for series in times.values() if series)
+        if done >= MIN_ROUNDS and then > began + share * (deadline - began):
             break
         for key, series in times.items():
             series.append(calls[key]())

@@ -133,6 +133,12 @@ def test_rounds_end_before_the_deadline(clock: Clock, deadline: float) -> None:
     assert clock.now <= deadline
 
 
+def test_no_more_than_the_least_rounds_are_made_at_others_cost(clock: Clock) -> None:
+    turns = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline=400, share=0.125)
+    assert {len(series) for series in turns.seconds.values()} == {5}
+    assert len(take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline=400, share=0.0).seconds["a"]) == 2
+
+
 # The whole, and what it prints. ---------------------------------------------------------------------------------------
 
 
