@@ -33,8 +33,8 @@ from lnfgen.timing import (
 )
 from lnfgen.training.single import update_call
 
-TRIAL = 8
-"""What has not been measured yet is first tried at this fraction of its length, to foretell its time."""
+TRIALS = (8, 4)
+"""What has not been measured yet is first tried at these parts of its length, to foretell its time."""
 
 
 class Subject(NamedTuple):
@@ -116,8 +116,8 @@ def run(plan: Plan, progress: Callable[[int, int, str], None] = lambda done, tot
 
     `sampling` and `training` have an object for each case that was measured, `left_out` for each that was not, with the
     reason and, where it was tried, the seconds to expect of a call. Seconds are a call's: the rounds' median, least and
-    most. `speed_to_lstm` is how many times as fast as the baseline it is, and
-    `share_of_product` is its rate of needed operations over that of a large float32 product.
+    most. `speed_to_lstm` is how many times as fast as the baseline it is, and `share_of_product` its rate of needed
+    operations over that of a large float32 product.
     """
     return _Run(plan, progress).run()
 
@@ -131,7 +131,7 @@ class _Run:
         updated = len(plan.updates) * len(plan.precisions)
         self.done, self.total = 0, (sampled + updated) * len(SUBJECTS)
         self.waiting = 0  # measurements that are still to share the phase's time
-        self.known: dict[tuple[Any, ...], tuple[int, float]] = {}  # the longest that was measured, and its seconds
+        self.known: dict[tuple[Any, ...], list[tuple[int, float]]] = {}  # lengths that were measured, and their seconds
         self.rows: dict[str, list[dict[str, Any]]] = {"sampling": [], "training": [], "left_out": []}
 
     def run(self) -> dict[str, Any]:
@@ -197,13 +197,13 @@ class _Run:
         turns: Turns[Subject] = Turns({}, {})
         if calls and time.perf_counter() < deadline:
             foretold = {subject: self._foretold((*key, subject), makers[subject], length) for subject in calls}
-            square = {PRODUCT: product(SQUARE, torch.float32)}
+            compared = {BASELINE: calls[BASELINE], PRODUCT: product(SQUARE, torch.float32)}
             foretold[PRODUCT], share = 0.0, 1 / self.waiting
-            turns = take_turns({**calls, **square}, foretold, self.plan.rounds, deadline, share)
+            turns = take_turns({**compared, **calls}, foretold, self.plan.rounds, deadline, share=share, fixed=2)
         self.waiting -= 1
         for subject in makers:
             if subject in turns.seconds:
-                self.known[(*key, subject)] = length, statistics.median(turns.seconds[subject])
+                self.known[(*key, subject)].append((length, statistics.median(turns.seconds[subject])))
             if shown not in (None, subject):
                 continue
             row = {**subject._asdict(), **case}
@@ -215,15 +215,18 @@ class _Run:
                 self.rows["left_out"].append({"task": task, **row, "reason": reason, "seconds": expected})
 
     def _foretold(self, key: tuple[Any, ...], maker: Callable[[int], Call | None], length: int) -> float:
-        """Seconds of a call, in proportion to the longest that was measured, or to a short trial."""
-        if key not in self.known:
-            trial = math.ceil(length / TRIAL)
-            call = maker(trial)
+        """Seconds of a call, in line with the two longest that were measured, which at first are two short trials."""
+        known = self.known.setdefault(key, [])
+        for fraction in TRIALS[len(known) :]:
+            call = maker(math.ceil(length / fraction))
             assert call is not None
-            call()
-            self.known[key] = trial, call()
-        measured, seconds = self.known[key]
-        return seconds * length / measured
+            if not known:
+                call()
+            known.append((math.ceil(length / fraction), call()))
+        (before, shorter), (last, seconds) = known[-2:]
+        growth = (seconds - shorter) / max(1, last - before)
+        # Between as long as the last one and in proportion to it: two noisy times may say anything.
+        return min(max(seconds + growth * (length - last), seconds), seconds * length / last)
 
 
 def _figures(turns: Turns[Subject], subject: Subject, case: dict[str, Any], needed: float) -> dict[str, Any]:

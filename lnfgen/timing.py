@@ -36,23 +36,33 @@ class Turns(Generic[Key]):
 
 
 def take_turns(
-    calls: Mapping[Key, Call], foretold: Mapping[Key, float], rounds: int, deadline: float, share: float = 1.0
+    calls: Mapping[Key, Call],
+    foretold: Mapping[Key, float],
+    rounds: int,
+    deadline: float,
+    *,
+    share: float = 1.0,
+    fixed: int = 1,
 ) -> Turns[Key]:
     """Warm each call up, then time them in turn (A B C A B C) until there are enough rounds, or the deadline is near.
 
     `share` is the part of the time left after which no more than the least rounds are made: others wait for the rest.
 
     Those that would run past the deadline (of `time.perf_counter`) are left out, by what is `foretold` of their seconds
-    and again by what warming up took; the first call, which the others are compared with, is the last to go.
+    and again by what warming up took, the slowest first. The first `fixed` calls are what the others are compared with:
+    if they alone take too long, nothing is timed.
     """
-    first = next(iter(calls))
+    compared = list(calls)[:fixed]
     began = time.perf_counter()
     left_out: dict[Key, float] = {}
 
     def drop_until_fitting(seconds: dict[Key, float], times: int) -> None:
-        while seconds and times * sum(seconds.values()) > deadline - time.perf_counter():
-            slowest = max(seconds, key=lambda key: (key != first, seconds[key]))
-            left_out[slowest] = seconds.pop(slowest)
+        while times * sum(seconds.values()) > deadline - time.perf_counter():
+            others = [key for key in seconds if key not in compared]
+            for key in [max(others, key=seconds.__getitem__)] if others else list(seconds):
+                left_out[key] = seconds.pop(key)
+            if not seconds:
+                break
 
     expected = {key: foretold[key] for key in calls}
     drop_until_fitting(expected, MIN_ROUNDS + 1)

@@ -121,8 +121,10 @@ def test_what_turns_out_to_overrun_is_left_out_after_its_warm_up(clock: Clock) -
     assert clock.now <= 20
 
 
-def test_the_first_call_is_the_last_to_be_left_out(clock: Clock) -> None:
-    assert set(take_turns(clock.calls, {"a": 30.0, "b": 2.0, "c": 5.0}, 3, deadline=95).seconds) == {"a"}
+def test_what_others_are_compared_with_is_the_last_to_be_left_out(clock: Clock) -> None:
+    foretold = {"a": 30.0, "b": 2.0, "c": 5.0}
+    assert set(take_turns(clock.calls, foretold, 3, deadline=95).seconds) == {"a"}
+    assert not take_turns(clock.calls, foretold, 3, deadline=95, fixed=2).seconds
     assert not take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=clock.now).seconds
 
 

@@ -104,7 +104,7 @@ def _show(figures: Row) -> None:
     for (kind, *sizes), group in _grouped(figures["training"], "kind", "batch", "length", "samples", "precision"):
         console.result("")
         console.result_table(
-            "a training update on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes),
+            "training on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes),
             [
                 (
                     _name(row),
@@ -117,7 +117,7 @@ def _show(figures: Row) -> None:
                 )
                 for row in group
             ],
-            ["model", "seconds", "spread", "speed", "steps/s", "GFLOP/s", "of product"],
+            ["model", "s/update", "spread", "speed", "steps/s", "GFLOP/s", "of product"],
         )
 
 
