@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import ConfigError
+from lnfgen.transforms import TRANSFORMS  # names: no torch
 
 TIMES = ("af", "iaf", "coupling", "none")
 FEATURES = ("af", "scf", "none")
@@ -25,7 +26,7 @@ class ModelConfig:
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: lstm, scan
-    transform: str = "nlsq"  # the elementwise transform: affine, nlsq, mixture, spline
+    transform: str = "nlsq"  # the elementwise transform: a name of lnfgen.transforms.TRANSFORMS
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli or nade (music)
     flow_layers: int = 5  # couplings within a step
     flow_hidden: int = 100  # units in each of the two hidden layers of a coupling's conditioner
@@ -42,7 +43,7 @@ class ModelConfig:
         _one_of("model.time", self.time, TIMES)
         _one_of("model.features", self.features, FEATURES)
         _one_of("model.backbone", self.backbone, ("lstm", "scan"))
-        _one_of("model.transform", self.transform, ("affine", "nlsq", "mixture", "spline"))
+        _one_of("model.transform", self.transform, tuple(TRANSFORMS))
         _one_of("model.emission", self.emission, ("auto", "categorical", "bernoulli", "nade"))
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
             _at_least(f"model.{name}", getattr(self, name), 1)

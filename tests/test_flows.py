@@ -289,6 +289,37 @@ def test_coupling_is_triangular(num_features):
         assert (jacobian[kept:, :kept] != 0).all()  # the gradient that the reference drops
 
 
+@pytest.mark.parametrize("num_features", [2, 3, 5])
+def test_coupling_over_time_moves_half_given_the_other_half_of_every_step(num_features):
+    flow = randomise(temporal_flow("coupling", "none", "nlsq", latent=num_features, flow_layers=1)).double().eval()
+    layer, kept = flow.layers[0], num_features // 2
+    x = torch.randn(1, T, num_features, dtype=torch.float64)
+    _, positions = inputs(1)
+    identity = torch.eye(T * num_features, dtype=torch.float64).reshape(T, num_features, T, num_features)
+    for method in (layer.forward, layer.inverse):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda e, method=method: method(e, positions, full(positions))[0][0], x
+        )[:, :, 0]  # [T, D, T, D]
+        assert torch.equal(jacobian[:, :kept], identity[:, :kept])
+        moved = jacobian[:, kept:, :, kept:].reshape(T * (num_features - kept), -1)
+        assert torch.equal(moved, torch.diag(moved.diagonal()))
+        assert (moved.diagonal() > 0).all()
+        assert (jacobian[:, kept:, :, :kept] != 0).all()
+
+
+@pytest.mark.parametrize("num_features", [2, 4, 5])
+def test_couplings_over_time_bring_all_features_of_all_steps_together(num_features):
+    flow = randomise(temporal_flow("coupling", "none", "affine", latent=num_features, flow_layers=4)).double().eval()
+    x = torch.randn(1, T, num_features, dtype=torch.float64)
+    _, positions = inputs(1)
+    assert flow.solver is None  # nothing sequential
+    for method in (flow.forward, flow.inverse):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda e, method=method: method(e, positions, full(positions))[0][0], x
+        )
+        assert (jacobian != 0).all()
+
+
 def masked(num_features: int, transform: str, hidden: int = HIDDEN, scale: float = 0.6) -> MaskedAutoregressive:
     flow = MaskedAutoregressive(num_features, F, hidden, TRANSFORMS[transform]())
     return randomise(flow, scale=scale).double()

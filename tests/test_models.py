@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
 from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
 from lnfgen.nn.masking import length_mask
 
@@ -303,12 +304,14 @@ def test_baseline_probabilities_of_all_sequences_sum_to_one(toy_observation, toy
     assert (terms.kl == 0).all()
 
 
+OUTPUTS_TO_SUM = [(Symbols(3), "auto", 3), (Frames(2, True), "auto", 1), (Frames(2, True), "nade", 1)]
+CELLS = [("af", "af"), ("af", "scf"), ("iaf", "scf"), ("coupling", "none"), ("none", "af"), ("none", "none")]
+
+
 @pytest.mark.parametrize(
-    ("toy_observation", "toy_emission", "steps"),
-    [(Symbols(3), "auto", 3), (Frames(2, True), "auto", 1), (Frames(2, True), "nade", 1)],
+    ("toy_observation", "toy_emission", "steps", "time", "features"),
+    [(*OUTPUTS_TO_SUM[0], *cell) for cell in CELLS] + [(*output, "af", "scf") for output in OUTPUTS_TO_SUM[1:]],
 )
-@pytest.mark.parametrize("features", ["af", "scf"])
-@pytest.mark.parametrize("time", ["af", "none"])
 @torch.no_grad()
 def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, toy_emission, steps, time, features):
     """By importance sampling, whose weights vary little where the posterior is near the true one, and wider.
@@ -422,6 +425,26 @@ def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emis
     expected = model(x, torch.full((len(x),), 2), None).reconstruction[0].exp()
     found = (draws[:, None] == x).flatten(2).all(-1).double().mean(0)
     assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 1500).sqrt()).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latent_name", sorted(set(NAMED_MODELS) - {"lstm"}))
+@torch.inference_mode()
+def test_512_long_sequences_are_finite(latent_name):
+    """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps of solving for z or for eps."""
+    torch.manual_seed(0)
+    model = build_model(build_config(latent_name, "tiny").model, Symbols(50), LengthModel()).eval()
+    assert isinstance(model, LatentFlow)
+    count, steps = 512, 288
+    lengths = torch.full((count,), steps)
+    positions = model.positions(lengths, steps)
+    z, ladj = model.prior(torch.randn(count, steps, model.latent), positions, lengths)
+    eps, back = model.prior.inverse(z, positions, lengths)
+    for values in (z, ladj, eps, back):
+        assert torch.isfinite(values).all()
+    for part in torch.arange(count).split(64):
+        x = torch.randint(50, (len(part), steps))
+        assert torch.isfinite(model.emission(z[part], lengths[part], positions[part], x)).all()
 
 
 def test_temperature_scales_the_noise_of_the_prior():

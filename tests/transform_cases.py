@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lnfgen.transforms import TRANSFORMS, CoreTransform, mixture, nlsq, spline
+from lnfgen.transforms import TRANSFORMS, mixture, nlsq, spline
 from lnfgen.transforms.affine import shift_and_log_scale
+from lnfgen.transforms.core import CoreTransform
 
 
 def standard(name: str, count: int, seed: int) -> tuple[Tensor, Tensor]:

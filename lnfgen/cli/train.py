@@ -10,6 +10,8 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, drawn_seed
+from lnfgen.config import NAMED_MODELS
+from lnfgen.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from lnfgen.checkpoint import RunFolder
@@ -21,11 +23,9 @@ def command(
     dataset: Annotated[
         str | None, typer.Argument(help="Dataset folder, named dataset, or files to make one of.  [default: chorales]")
     ] = None,
-    model: Annotated[str, typer.Option(help="lstm, af-only, af-af, af-scf, iaf-scf or coupling.")] = "af-scf",
+    model: Annotated[str, typer.Option(help=", ".join(NAMED_MODELS) + ".")] = "af-scf",
     preset: Annotated[str, typer.Option(help="Sizes and length of the run: tiny, small or paper.")] = "small",
-    transform: Annotated[
-        str | None, typer.Option(help="Elementwise transform: affine, nlsq, mixture or spline.")
-    ] = None,
+    transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
         str | None,
         typer.Option(help="Output: bernoulli (independent keys), nade (each key given the lower ones) or categorical."),

@@ -9,21 +9,21 @@ A transform maps noise to latent, feature by feature, in two methods that nobody
 the method's own direction, elementwise `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any
 finite parameters give finite results; nothing is mutated.
 
-To add one: write its file, and name it in `TRANSFORMS`; the contract tests cover whatever is registered. Where it is
-an increasing function with an affine map around it, `CoreTransform` does all but the function.
+To add one: write its file, and name it in `TRANSFORMS`; configurations, commands and the contract tests take whatever
+is registered. Where it is an increasing function with an affine map around it, `CoreTransform` does all but the
+function.
 """
 
-from typing import Protocol
+from __future__ import annotations
 
-from torch import Tensor
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
-from lnfgen.transforms.affine import Affine
-from lnfgen.transforms.core import CoreTransform
-from lnfgen.transforms.mixture import Mixture
-from lnfgen.transforms.nlsq import NLSq
-from lnfgen.transforms.spline import Spline
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["TRANSFORMS", "Affine", "CoreTransform", "Mixture", "NLSq", "Spline", "Transform"]
+__all__ = ["TRANSFORMS", "Transform"]
 
 
 class Transform(Protocol):
@@ -36,4 +36,21 @@ class Transform(Protocol):
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-TRANSFORMS: dict[str, type[Transform]] = {"affine": Affine, "nlsq": NLSq, "mixture": Mixture, "spline": Spline}
+class _Registry(Mapping[str, type[Transform]]):
+    """Classes by name, each loaded with torch only when it is asked for: their names alone serve the command line."""
+
+    def __init__(self, classes: dict[str, str]) -> None:
+        self._classes = classes
+
+    def __getitem__(self, name: str) -> type[Transform]:
+        return getattr(importlib.import_module(f"{__name__}.{name}"), self._classes[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+TRANSFORMS = _Registry({"affine": "Affine", "nlsq": "NLSq", "mixture": "Mixture", "spline": "Spline"})
+"""Module in this package -> class in it."""
