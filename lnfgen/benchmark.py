@@ -21,6 +21,7 @@ from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.timing import (
+    MIN_ROUNDS,
     SQUARE,
     Call,
     Turns,
@@ -130,6 +131,7 @@ class _Run:
         sampled = sum(map(len, plan.lengths.values())) * len(plan.batches)
         updated = len(plan.updates) * len(plan.precisions)
         self.done, self.total = 0, (sampled + updated) * len(SUBJECTS)
+        self.ceiling = math.inf  # operations a second that the machine makes at best
         self.waiting = 0  # measurements that are still to share the phase's time
         self.known: dict[tuple[Any, ...], list[tuple[int, float]]] = {}  # lengths that were measured, and their seconds
         self.rows: dict[str, list[dict[str, Any]]] = {"sampling": [], "training": [], "left_out": []}
@@ -138,6 +140,7 @@ class _Run:
         began = time.perf_counter()
         facts = {"lnfgen": __version__, **machine_facts(), "preset": self.plan.preset}
         facts["products"] = product_rates(self.plan.rounds)
+        self.ceiling = 1e9 * max(rate for rates in facts["products"].values() for rate in rates.values())
         phases = len(self.plan.lengths) + len(self.plan.updates)
         for kind in dict.fromkeys([*self.plan.lengths, *self.plan.updates]):
             self.progress(self.done, self.total, f"building {len(SUBJECTS)} models of {kind}")
@@ -196,7 +199,10 @@ class _Run:
         calls = {subject: call for subject, maker in makers.items() if (call := maker(length)) is not None}
         turns: Turns[Subject] = Turns({}, {})
         if calls and time.perf_counter() < deadline:
-            foretold = {subject: self._foretold((*key, subject), makers[subject], length) for subject in calls}
+            foretold = {
+                subject: self._foretold((*key, subject), makers[subject], length, needed[subject], deadline)
+                for subject in calls
+            }
             compared = {BASELINE: calls[BASELINE], PRODUCT: product(SQUARE, torch.float32)}
             foretold[PRODUCT], share = 0.0, 1 / self.waiting
             turns = take_turns({**compared, **calls}, foretold, self.plan.rounds, deadline, share=share, fixed=2)
@@ -214,10 +220,18 @@ class _Run:
                 expected = turns.left_out.get(subject)
                 self.rows["left_out"].append({"task": task, **row, "reason": reason, "seconds": expected})
 
-    def _foretold(self, key: tuple[Any, ...], maker: Callable[[int], Call | None], length: int) -> float:
-        """Seconds of a call, in line with the two longest that were measured, which at first are two short trials."""
+    def _foretold(
+        self, key: tuple[Any, ...], maker: Callable[[int], Call | None], length: int, needed: float, deadline: float
+    ) -> float:
+        """Seconds of a call, in line with the two longest that were measured, which at first are two short trials.
+
+        Trials are spared where the machine at its best, or the last trial's time, already overruns the deadline.
+        """
         known = self.known.setdefault(key, [])
         for fraction in TRIALS[len(known) :]:
+            least = max([needed / self.ceiling, *(seconds for _, seconds in known)])
+            if least * (MIN_ROUNDS + 1) > deadline - time.perf_counter():
+                return least
             call = maker(math.ceil(length / fraction))
             assert call is not None
             if not known:
