@@ -23,7 +23,9 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="Music alone, two lengths: ends within a minute.")] = False,
     budget: Annotated[
         float | None,
-        typer.Option(min=1, metavar="SECONDS", help="Leave out what would take longer.  [default: 900; --quick: 45]"),
+        typer.Option(
+            min=1, metavar="SECONDS", help="Leave out what would take longer; 900 if not given, 45 with --quick."
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw time against length: .png, .svg or .pdf.")] = None,
     as_json: Json = False,
@@ -31,9 +33,11 @@ def command(
 ) -> None:
     """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
 
-    Speeds are beside the LSTM baseline's, and rates beside that of a large matrix product, both measured in turn with
-    what they are compared with. Operations are those of the matrix products that a model needs, repeats not counted.
-    With fresh weights a flow that is sequential settles soonest; a trained one may take longer to sample.
+    Speeds are beside the LSTM baseline's, rates beside that of a large matrix product, each timed in turn.
+
+    Operations are those of the matrix products that a model needs: what a solver repeats counts once.
+
+    Fresh weights are where a sequential flow settles soonest; a trained one may take longer to sample.
     """
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
