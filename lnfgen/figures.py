@@ -1,11 +1,11 @@
-"""Pictures of a run: how it was trained, and what its prior has learned. Made to be read in grey too."""
+"""Pictures: how a run was trained, what its prior has learned, how long sampling takes. Made to be read in grey too."""
 
 from __future__ import annotations
 
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,16 @@ _DPI = 130
 _DARK, _MID, _LIGHT, _ACCENT = "#173a5e", "#5b8db8", "#d9e4ee", "#c0392b"
 _MASSES = (0.95, 0.8, 0.6, 0.4, 0.2)  # contours: the smallest regions that hold these shares of the density
 _LABEL_DISTANCE = 0.042  # of a panel's width
+_LINE_DISTANCE = 0.042  # of a panel's height, between labels of curves
+_CURVES = (
+    ("#000000", "o"),
+    ("#c0392b", "s"),
+    ("#7a5195", "D"),
+    ("#173a5e", "^"),
+    ("#2e7d32", "v"),
+    ("#b36b00", "P"),
+    ("#5b8db8", "X"),
+)  # of models
 _UNITS = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}
 _NEEDED = ("step", "kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl")
 
@@ -34,6 +44,17 @@ class LatentPanel:
     deviations: np.ndarray
     labels: Sequence[str]
     true: int  # the candidate that the piece has here
+
+
+@dataclass(frozen=True)
+class TimeCurve:
+    """How long something takes at each length; curves of one `mark` are one model, of one `family` share a line."""
+
+    label: str
+    mark: str
+    family: str
+    lengths: Sequence[int]
+    seconds: Sequence[float]
 
 
 def require_format(path: Path) -> str:
@@ -119,6 +140,83 @@ def latent_panels(
     if key:
         _draw_key(figure, key)
     return _file(figure, suffix)
+
+
+def time_against_length(panels: Mapping[str, Sequence[TimeCurve]], title: str, suffix: str = ".png") -> bytes:
+    """Seconds against steps, both on log scales: a panel for each title, a labelled line for each curve.
+
+    The paper's figure of generation speed. Lines are told apart by their labels, marks and dashes, not by colour alone.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    figure = _figure(7.2 * len(panels), 5.2)
+    for axis, (name, curves) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        marks = list(dict.fromkeys(curve.mark for curve in curves))
+        families = list(dict.fromkeys(curve.family for curve in curves))
+        for curve in curves:
+            color, marker = _CURVES[marks.index(curve.mark) % len(_CURVES)]
+            dashes = ("-", "--", ":", "-.")[families.index(curve.family) % 4]
+            axis.plot(curve.lengths, curve.seconds, dashes, color=color, marker=marker, markersize=5, linewidth=1.4)
+        lengths = sorted({length for curve in curves for length in curve.lengths})
+        axis.set_xlim(lengths[0] * 0.85, lengths[-1] * 1.15)
+        axis.margins(y=0.08)
+        _label_ends(axis, curves, {mark: _CURVES[index % len(_CURVES)][0] for index, mark in enumerate(marks)})
+        axis.set_xticks(lengths, [str(length) for length in lengths])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.set_xlabel("steps of the sequence", fontsize=9)
+        axis.set_ylabel("seconds", fontsize=9)
+        axis.set_title(name, loc="left", fontsize=9)
+        axis.grid(color="#e3e6ea", linewidth=0.6)
+        axis.set_axisbelow(True)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        axis.tick_params(labelsize=8)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
+    return _file(figure, suffix)
+
+
+def _label_ends(axis: Any, curves: Sequence[TimeCurve], colors: Mapping[str, str]) -> None:
+    """Each curve's label beside its last point, pushed apart where they would touch, with a line that leads there."""
+    low, high = np.log(axis.get_ylim())
+    ends = [(math.log(curve.seconds[-1]) - low) / (high - low) for curve in curves]
+    for curve, end, place in zip(curves, ends, _apart(ends, _LINE_DISTANCE), strict=True):
+        right = axis.transAxes.transform((1, 0))[0]
+        last = axis.transAxes.inverted().transform((axis.transData.transform((curve.lengths[-1], 1))[0], right))[0]
+        axis.annotate(
+            curve.label,
+            (last, end),
+            (1.06, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=colors[curve.mark],
+            parse_math=False,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "#b0b6bd", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4},
+        )
+
+
+def _apart(places: Sequence[float], distance: float) -> list[float]:
+    """The places, each moved as little as keeps any two of them `distance` apart, in the same order."""
+    order = np.argsort(places, kind="stable")
+    offsets = distance * np.arange(len(places))
+    # With the distances taken off, "apart" is "in order": the nearest such numbers pool neighbours that are not.
+    pools: list[tuple[float, int]] = []
+    for value in np.array(places)[order] - offsets:
+        pools.append((float(value), 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (second, n), (first, m) = pools.pop(), pools.pop()
+            pools.append(((first * m + second * n) / (m + n), m + n))
+    spread = np.concatenate([np.full(count, mean) for mean, count in pools]) + offsets
+    result = np.empty(len(places))
+    result[order] = spread
+    return result.tolist()
 
 
 def _keys(lines: Sequence[dict[str, Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
 
-COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "info", "datasets")
+COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "info", "datasets")
 INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
 
 

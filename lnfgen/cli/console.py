@@ -111,9 +111,9 @@ class Live:
         self._bar = bar
         self._task = bar.add_task(description, total=total, completed=done, status="")
 
-    def update(self, done: int, status: str = "") -> None:
+    def update(self, done: int, status: str = "", total: int | None = None) -> None:
         """Show that `done` of the total are done, and a few words on how it goes."""
-        self._bar.update(self._task, completed=done, status=status)
+        self._bar.update(self._task, completed=done, status=status, total=total)
 
 
 @contextmanager

@@ -1,0 +1,181 @@
+"""`lnfgen bench`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lnfgen.cli import console
+from lnfgen.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from lnfgen.figures import TimeCurve
+
+Row = dict[str, Any]
+
+
+def command(
+    preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
+    quick: Annotated[bool, typer.Option("--quick", help="Music alone, two lengths: ends within a minute.")] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Leave out what would take longer; 900 if not given, 45 with --quick."
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw time against length: .png, .svg or .pdf.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
+
+    Speeds are beside the LSTM baseline's, rates beside that of a large matrix product, each timed in turn.
+
+    Operations are those of the matrix products that a model needs: what a solver repeats counts once.
+
+    Fresh weights are where a sequential flow settles soonest; a trained one may take longer to sample.
+    """
+    from lnfgen.config import PRESETS
+    from lnfgen.errors import LnfgenError
+    from lnfgen.figures import require_format, time_against_length
+    from lnfgen.files import require_parent, write_bytes
+
+    if preset not in PRESETS:
+        raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
+    suffix = ".png"
+    if plot is not None:
+        suffix = require_format(plot)
+        require_parent(plot)
+
+    from lnfgen.benchmark import SUBJECTS, Plan, quick_plan, run
+
+    plan = quick_plan(preset) if quick else Plan(preset)
+    if budget is not None:
+        plan = dataclasses.replace(plan, budget=budget)
+    with console.live("measuring", 1) as bar:
+        figures = run(plan, lambda done, total, what: bar.update(done, what, total))
+    if figures["busy"]:
+        console.warn(
+            f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
+            "ratios hold roughly, seconds and rates do not"
+        )
+    if as_json:
+        console.result_json(figures)
+    else:
+        _show(figures)
+    _show_left_out(figures["left_out"], len(SUBJECTS))
+    if plot is not None:
+        panels = _panels(figures["sampling"])
+        if not panels:
+            raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
+        write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", suffix))
+        console.note(f"wrote {plot}")
+
+
+def _about(figures: Row) -> str:
+    return (
+        f"preset {figures['preset']}, lnfgen {figures['lnfgen']}, torch {figures['torch']}, "
+        f"{figures['processor']}, threads: {figures['threads']}"
+    )
+
+
+def _panels(rows: list[Row]) -> dict[str, list[TimeCurve]]:
+    """By kind, the curves of models that were sampled at two lengths or more, one sequence at a time."""
+    from lnfgen.figures import TimeCurve
+
+    panels: dict[str, list[TimeCurve]] = {}
+    for (kind, batch, model, backbone), group in _grouped(rows, "kind", "batch", "model", "backbone"):
+        if batch == 1 and len(group) > 1:
+            lengths, seconds = [row["length"] for row in group], [row["seconds"] for row in group]
+            panels.setdefault(kind, []).append(TimeCurve(_name(group[0]), model, backbone, lengths, seconds))
+    return panels
+
+
+def _show(figures: Row) -> None:
+    facts = ("processor", "cores", "threads", "load", "system", "python", "torch", "lnfgen", "preset", "seconds")
+    console.result_table("", [(name, figures[name]) for name in facts])
+    rates = figures["products"]
+    shapes = list(next(iter(rates.values())))
+    rows = [(shape, *(f"{rates[precision][shape]:.0f}" for precision in rates)) for shape in shapes]
+    console.result("")
+    console.result_table("matrix products, GFLOP/s", rows, ["shape", *rates])
+    for (kind, batch), group in _grouped(figures["sampling"], "kind", "batch"):
+        _show_sampling(kind, batch, group)
+    for (kind, *sizes), group in _grouped(figures["training"], "kind", "batch", "length", "samples", "precision"):
+        console.result("")
+        console.result_table(
+            "training on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes),
+            [
+                (
+                    _name(row),
+                    _seconds(row["seconds"]),
+                    _spread([row]),
+                    f"{row['speed_to_lstm']:.3g}",
+                    f"{row['steps_per_second']:,.0f}",
+                    f"{row['gflop_per_second']:.3g}",
+                    f"{row['share_of_product']:.0%}",
+                )
+                for row in group
+            ],
+            ["model", "s/update", "spread", "speed", "steps/s", "GFLOP/s", "of product"],
+        )
+
+
+def _show_sampling(kind: str, batch: int, rows: list[Row]) -> None:
+    """A row for each model, a column for each length; the rates are those of its longest."""
+    lengths = sorted({row["length"] for row in rows})
+    table = []
+    for _, group in _grouped(rows, "model", "backbone"):
+        by_length = {row["length"]: row for row in group}
+        longest = group[-1]
+        table.append(
+            (
+                _name(longest),
+                *(_seconds(by_length[t]["seconds"]) if t in by_length else "" for t in lengths),
+                _spread(group),
+                longest["length"],
+                f"{longest['speed_to_lstm']:.3g}",
+                f"{longest['share_of_product']:.1%}",
+            )
+        )
+    what = "a sequence" if batch == 1 else f"{batch} sequences at once"
+    console.result("")
+    console.result_table(
+        f"seconds to sample {what} of {kind} (LSTM = 1)",
+        table,
+        ["model", *(f"T {t}" for t in lengths), "spread", "at T", "speed", "of product"],
+    )
+
+
+def _show_left_out(rows: list[Row], num_models: int) -> None:
+    keys = ("task", "kind", "length", "batch", "precision", "reason")
+    for (task, kind, length, batch, precision, reason), group in _grouped(rows, *keys):
+        names = [_name(row) + (f" ({row['seconds']:.2g} s a call)" if row["seconds"] else "") for row in group]
+        which = "every model" if len(group) == num_models else "; ".join(names)
+        case = f"{task} {kind}, T {length}, B {batch}" + (f", {precision}" if precision else "")
+        console.note(f"left out, {reason}: {case}: {which}")
+
+
+def _grouped(rows: list[Row], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Row]]]:
+    """Rows with the same values of the keys, in the order that these are met in."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(key) for key in keys), []).append(row)
+    yield from groups.items()
+
+
+def _name(row: Row) -> str:
+    return row["model"] if row["model"] == row["backbone"] else f"{row['model']}, {row['backbone']}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def _spread(rows: list[Row]) -> str:
+    """The widest range of the rounds, about their median."""
+    return f"±{max((row['seconds_max'] - row['seconds_min']) / row['seconds'] for row in rows) / 2:.0%}"

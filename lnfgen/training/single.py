@@ -1,0 +1,98 @@
+"""The trainer's own update, one at a time on random data, as a call to time."""
+
+import dataclasses
+import math
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnfgen.config import TrainingConfig
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import Dataset, Split
+from lnfgen.models import SequenceModel, Symbols
+from lnfgen.timing import Call
+from lnfgen.training.trainer import Trainer
+
+DENSITY = 0.05
+"""Share of the keys that sound in random music."""
+
+
+def update_call(model: SequenceModel, batch: int, samples: int, precision: str, length: int) -> Call | None:
+    """Makes one whole update as `lnfgen train` does, on random data: forward, backward, clipping, AdamW, averaging.
+
+    None if the trainer has no such precision.
+    """
+    watch = _Watch()
+    config = TrainingConfig(max_steps=10**6, batch_size=batch, kl_start=0.0, kl_full=0.0)
+    settings = {field.name for field in dataclasses.fields(config)}
+    if "precision" in settings:
+        config = dataclasses.replace(config, precision=precision)  # type: ignore[call-arg]
+    elif precision != "float32":
+        return None
+    if "samples" in settings:
+        config = dataclasses.replace(config, samples=samples)  # type: ignore[call-arg]
+    else:
+        model.noise = partial(_noise, model, samples)  # type: ignore[method-assign]
+    trainer = Trainer(
+        model,
+        _random_dataset(model, batch, length),
+        config,
+        torch.device("cpu"),
+        watch,
+        save_best=lambda state: None,
+        save_last=lambda trainer: None,
+    )
+
+    def call() -> float:
+        watch.began = None
+        trainer.run(watch.asked_to_stop)
+        return watch.seconds
+
+    return call
+
+
+def _noise(
+    model: SequenceModel, samples: int, asked: int, batch: int, num_steps: int, generator: torch.Generator
+) -> Tensor | None:
+    """`samples` of noise in place of the one that an update asks for."""
+    return type(model).noise(model, samples, batch, num_steps, generator)
+
+
+class _Watch:
+    """Times the one update that it lets a trainer make at a time; all that it is told of is dropped."""
+
+    began: float | None = None
+    seconds = math.nan
+
+    def asked_to_stop(self) -> bool:
+        if self.began is not None:
+            return True
+        self.began = time.perf_counter()
+        return False
+
+    def step(self, metrics: dict[str, float]) -> None:
+        assert self.began is not None
+        self.seconds = time.perf_counter() - self.began
+
+    def validated(self, metrics: dict[str, Any]) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+def _random_dataset(model: SequenceModel, count: int, length: int) -> Dataset:
+    """`count` sequences of `length` steps, in memory: the only split is train."""
+    rng = np.random.default_rng(0)
+    offsets = np.arange(count + 1) * length
+    observation = model.observation
+    if isinstance(observation, Symbols):
+        values = rng.integers(observation.num_symbols, size=offsets[-1]).astype(np.int32)
+        encoding = Encoding(kind="text")
+    else:
+        values = (rng.random((offsets[-1], observation.num_pitches)) < DENSITY).astype(np.uint8)
+        encoding = Encoding(kind="music", has_onsets=observation.has_onsets)
+    return Dataset(Path(), "random", encoding, {}, "", {"train": Split("train", values, offsets)})
