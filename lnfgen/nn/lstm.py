@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.dropout import Dropout
 
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer."""
@@ -17,7 +18,7 @@ class CausalLSTM(nn.Module):
         sizes = [num_inputs] + [hidden] * (num_layers - 1)
         self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         # After each layer, and here rather than inside nn.LSTM, where a GPU draws from a state of its own.
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for layer in self.layers:
             _initialise(layer)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.dropout import Dropout
 
 LONGEST_MEMORY = 32.0
 """Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
@@ -24,7 +25,7 @@ class CausalScan(nn.Module):
         super().__init__()
         sizes = [num_inputs] + [hidden] * num_layers  # one block more than layers asked for: the first only reads
         self.blocks = nn.ModuleList(GatedRecurrence(size, hidden) for size in sizes)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
