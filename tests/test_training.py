@@ -20,7 +20,7 @@ from lnfgen.errors import RunError
 from lnfgen.evaluation import score
 from lnfgen.models import SequenceModel
 from lnfgen.text import UNKNOWN
-from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, samples_at_once
+from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES, Trainer
 
@@ -436,8 +436,8 @@ def test_passes_of_any_size_have_the_gradient_of_the_whole_loss(double):
     terms = model(batch.x, batch.lengths, noise)
     loss = -((terms.reconstruction - 0.3 * terms.kl) / (batch.lengths + 1)).mean()
     expected = torch.autograd.grad(loss, list(model.parameters()))
-    for at_once in (1, 2, 3):
-        objective, found = objective_and_gradients(model, batch, noise, at_once=at_once)
+    for num_passes in (1, 2, 3):
+        objective, found = objective_and_gradients(model, batch, noise, num_passes=num_passes)
         torch.testing.assert_close(objective.loss, loss, rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(objective.kl, terms.kl.mean(0), rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(tuple(found), expected, rtol=1e-10, atol=1e-10)
@@ -445,9 +445,10 @@ def test_passes_of_any_size_have_the_gradient_of_the_whole_loss(double):
 
 def test_the_objective_of_three_samples_is_the_mean_of_each_one_s(double):
     model, batch, noise = double
-    whole, gradients = objective_and_gradients(model, batch, noise, at_once=3)
+    whole, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
     alone = [
-        objective_and_gradients(model, batch, None if noise is None else noise[k : k + 1], at_once=1) for k in range(3)
+        objective_and_gradients(model, batch, None if noise is None else noise[k : k + 1], num_passes=1)
+        for k in range(3)
     ]
     torch.testing.assert_close(whole.loss, sum(objective.loss for objective, _ in alone) / 3)
     for index, gradient in enumerate(gradients):
@@ -460,15 +461,13 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
     model = without_dropout(new_model(config, dataset))
     batch = collate([dataset.split("train")[i] for i in range(4)], list(range(4)))
     noise = model.noise(2, *batch.x.shape, torch.Generator().manual_seed(1))
-    expected, gradients = objective_and_gradients(model, batch, noise, at_once=2)
-    found, rounded = objective_and_gradients(model, batch, noise, at_once=1, precision="bfloat16")
+    expected, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
+    found, rounded = objective_and_gradients(model, batch, noise, num_passes=2, precision="bfloat16")
     torch.testing.assert_close(found.loss, expected.loss, rtol=1e-2, atol=1e-2)
     assert not torch.equal(found.loss, expected.loss)
     assert all(tensor.dtype == torch.float32 for tensor in (*found, *rounded))
-    similarity = torch.cosine_similarity(
-        torch.cat([g.flatten() for g in gradients]), torch.cat([g.flatten() for g in rounded]), 0
-    )
-    assert float(similarity) > 0.98
+    flat, flat_rounded = (torch.cat([gradient.flatten() for gradient in part]) for part in (gradients, rounded))
+    assert float(torch.cosine_similarity(flat, flat_rounded, 0)) > 0.98
 
 
 @pytest.mark.parametrize("name", ["af-scf", "lstm"])
@@ -477,19 +476,17 @@ def test_it_learns_in_bfloat16(dataset, name):
     assert session.trainer.run()
     assert not session.listener.notes
     assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]
-    assert all(
-        value.dtype != torch.bfloat16 for part in session.trainer.state_tensors().values() for value in part.values()
-    )
+    kept = [value for part in session.trainer.state_tensors().values() for value in part.values()]
+    assert all(value.dtype != torch.bfloat16 for value in kept)
 
 
-def test_passes_are_even_and_within_the_limit():
-    def at_once(num_samples: int, batch: int, steps: int) -> int:
+def test_passes_are_within_the_limit_where_a_piece_is():
+    def passes(num_samples: int, batch: int, steps: int) -> int:
         x = torch.zeros(batch, steps)
-        return samples_at_once(num_samples, Batch(x, torch.full((batch,), steps), list(range(batch))))
+        return passes_for(num_samples, Batch(x, torch.full((batch,), steps), list(range(batch))))
 
-    assert at_once(1, 16, 5000) == 1  # a piece is never cut
-    assert at_once(10, 15, 10) == 10
-    for steps in range(20, 400, 7):
-        size = at_once(10, 15, steps)
-        assert size == 1 or size * 15 * steps <= PASS_STEPS["cpu"]
-        assert -(-10 // size) * size - 10 < size
+    assert passes(1, 16, 5000) == 1  # a piece is never cut
+    assert passes(7, 16, 5000) == 7
+    assert passes(10, 15, 10) == 1
+    for steps in range(20, 200, 7):
+        assert -(-10 // passes(10, 15, steps)) * 15 * steps <= PASS_STEPS["cpu"]

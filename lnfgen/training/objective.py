@@ -27,11 +27,11 @@ class Objective(NamedTuple):
     kl: Tensor  # [B]
 
 
-def samples_at_once(num_samples: int, batch: Batch) -> int:
-    """The K of a pass, in as few passes as keep the limit, of even size."""
+def passes_for(num_samples: int, batch: Batch) -> int:
+    """How many passes, of even size, the K samples of a batch are taken in to keep the limit; at most K."""
     limit = PASS_STEPS.get(batch.x.device.type, PASS_STEPS_ELSEWHERE)
     most = max(1, limit // (batch.x.shape[0] * batch.x.shape[1]))
-    return math.ceil(num_samples / math.ceil(num_samples / most))
+    return math.ceil(num_samples / most)
 
 
 def accumulate_gradients(
@@ -40,21 +40,21 @@ def accumulate_gradients(
     noise: Tensor | None,
     kl_weight: float,
     *,
-    at_once: int,
+    num_passes: int,
     precision: str = "float32",
 ) -> Objective:
     """Add the loss's gradient to the parameters'; the loss is each sequence's weighted ELBO, averaged over K, as a cost
     divided by its T + 1, averaged over the batch.
 
-    It is linear in the samples and in its two terms, so each term of `at_once` samples is a pass of its own, forwards
+    It is linear in the samples and in its two terms, so each term of some of the samples is a pass of its own, forwards
     and backwards, whose graph is freed before the next; what reaches the tensors that all share is added up there and
-    sent on in one pass. The same gradient to round-off, whatever `at_once` is, at a fraction of the memory.
+    sent on in one pass. The same gradient to round-off, whatever `num_passes` is, at a fraction of the memory.
     """
     steps, device = batch.lengths + 1, batch.x.device
     with autocast(device, precision):
         encoded = model.encode(batch.x, batch.lengths)
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
-    parts: Sequence[Tensor | None] = [None] if noise is None else noise.split(at_once)
+    parts: Sequence[Tensor | None] = [None] if noise is None else noise.tensor_split(num_passes)
     num_samples = 1 if noise is None else len(noise)
 
     def summed(term: Callable[[Tensor | None], Tensor], coefficient: float) -> Tensor:

@@ -18,7 +18,7 @@ from lnfgen.evaluation import per_unit, score
 from lnfgen.flows.causal import Report
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
-from lnfgen.training.objective import accumulate_gradients, samples_at_once
+from lnfgen.training.objective import accumulate_gradients, passes_for
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, WeightAverage, kl_weight
 
 VALIDATIONS = 50
@@ -135,7 +135,7 @@ class Trainer:
             batch,
             noise,
             weight,
-            at_once=samples_at_once(num_samples, batch),
+            num_passes=passes_for(num_samples, batch),
             precision=self.config.precision,
         )
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_norm)
