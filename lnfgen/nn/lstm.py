@@ -1,5 +1,7 @@
 """The recurrent backbone of the paper."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,8 @@ class CausalLSTM(nn.Module):
         """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
         states: State = []
         for index, layer in enumerate(self.layers):
-            x, after = layer(x, None if state is None else state[index])
+            before = None if state is None else state[index]
+            x, after = _step(layer, x, before) if x.shape[1] == 1 else layer(x, before)
             x = self.dropout(x)
             states.append(after)
         return x, states
@@ -36,6 +39,16 @@ class BidirectionalLSTM(Bidirectional):
     """A `CausalLSTM` from each end."""
 
     causal = CausalLSTM
+
+
+def _step(layer: Any, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """One step of nn.LSTM, which on a CPU lays out its weights anew at every call. At hidden 500, forwards and
+    backwards, this takes a quarter of its time for 5 rows, as much for 150, and there three fifths in bfloat16."""
+    zero = x.new_zeros(len(x), layer.hidden_size)
+    before = (zero, zero) if state is None else (state[0][0], state[1][0])
+    weights = (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+    hidden, cell = torch.lstm_cell(x[:, 0], before, *weights)
+    return hidden[:, None], (hidden[None], cell[None])
 
 
 def _initialise(lstm: nn.Module) -> None:
