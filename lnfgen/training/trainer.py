@@ -135,7 +135,7 @@ class Trainer:
             batch,
             noise,
             weight,
-            num_passes=passes_for(num_samples, batch),
+            num_passes=passes_for(num_samples, batch, self.config.precision),
             precision=self.config.precision,
         )
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_norm)
