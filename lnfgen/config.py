@@ -70,6 +70,8 @@ class TrainingConfig:
     max_steps: int | None = 4000  # updates; with `epochs` as well, whichever ends first
     epochs: int | None = None  # passes over the training split
     batch_size: int = 16  # sequences
+    samples: int = 1  # samples K of the latent for each sequence of an update
+    precision: str = "float32"  # of the networks, in training and its validations: float32, bfloat16
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     gradient_norm: float = 5.0  # gradients are clipped to this norm
@@ -87,6 +89,8 @@ class TrainingConfig:
             if getattr(self, name) is not None:
                 _at_least(f"training.{name}", getattr(self, name), 1)
         _at_least("training.batch_size", self.batch_size, 1)
+        _at_least("training.samples", self.samples, 1)
+        _one_of("training.precision", self.precision, ("float32", "bfloat16"))
         _at_least("training.patience", self.patience, 1)
         _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)

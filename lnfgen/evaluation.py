@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lnfgen.data.batches import Batch, batches_by_length
 from lnfgen.models import SequenceModel, Terms
+from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
 
 MAX_STEPS = 20_000
@@ -51,12 +52,14 @@ def score(
     *,
     num_samples: int = 50,
     seed: int = 0,
+    precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
     """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
 
     ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
-    are done. The model's train or eval mode is left as it was.
+    are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
+    left as it was.
     """
     was_training = model.training
     model.eval()
@@ -64,7 +67,7 @@ def score(
     totals = np.zeros(5)  # reconstruction, kl, log p(T), log p(x | T), the same of what sounds
     done, has_sounding = 0, False
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed):
+        for batch, terms in _scored(model, sequences, num_samples, seed, precision):
             log_weight = terms.reconstruction - terms.kl
             sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
             has_sounding = terms.sounding is not None
@@ -94,7 +97,7 @@ def score(
 
 
 def _scored(
-    model: SequenceModel, sequences: Sequence[np.ndarray], num_samples: int, seed: int
+    model: SequenceModel, sequences: Sequence[np.ndarray], num_samples: int, seed: int, precision: str
 ) -> Iterator[tuple[Batch, Terms]]:
     """Batches with their `Terms`, in float64 on the CPU; K in chunks, so that no piece is ever cut."""
     for batch in batches_by_length(sequences, MAX_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
@@ -102,11 +105,15 @@ def _scored(
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
         on_device = batch.to(model.device)
         chunk = max(1, MAX_STEPS // (len(batch.indices) * num_steps))
+        with autocast(model.device, precision):
+            encoded = model.encode(on_device.x, on_device.lengths)
         parts: list[Terms] = []
         for start in range(0, num_samples, chunk):
             count = min(chunk, num_samples - start)
             noise = _noise(model, batch, count, generators)
-            parts.append(model(on_device.x, on_device.lengths, None if noise is None else noise.to(model.device)))
+            noise = None if noise is None else noise.to(model.device)
+            with autocast(model.device, precision):
+                parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         yield batch, _joined(parts)
 
 
@@ -114,7 +121,8 @@ def _joined(parts: list[Terms]) -> Terms:
     def join(name: str) -> Tensor:
         return torch.cat([getattr(part, name) for part in parts]).cpu().double()
 
-    return Terms(join("reconstruction"), join("kl"), None if parts[0].sounding is None else join("sounding"))
+    sounding = None if parts[0].sounding is None else join("sounding")
+    return Terms(join("reconstruction"), sounding, join("kl"))
 
 
 def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:

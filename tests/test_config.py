@@ -84,6 +84,8 @@ def test_misspelt_keys_name_the_nearest(values, hint):
         {"model": []},
         {"training": {"max_steps": "all"}},
         {"training": {"max_steps": 1.5}},
+        {"training": {"samples": None}},
+        {"training": {"precision": 16}},
         {"name": 3},
     ],
 )
@@ -113,6 +115,8 @@ def test_wrong_types_are_refused(values):
         {"training": {"max_steps": 0}},
         {"training": {"epochs": 0}},
         {"training": {"batch_size": 0}},
+        {"training": {"samples": 0}},
+        {"training": {"precision": "float16"}},
         {"training": {"learning_rate": 0}},
         {"training": {"learning_rate": float("inf")}},
         {"training": {"gradient_norm": 0}},

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
+from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
@@ -258,3 +259,20 @@ def test_positions_have_unit_scale():
     torch.manual_seed(0)
     scale = float(Positions(64)(torch.tensor([200]), 200).detach().std())
     assert 0.5 < scale < 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_dropout_keeps_a_share_scales_it_and_passes_gradients_there_alone(dtype):
+    torch.manual_seed(0)
+    x = torch.ones(301, 333, dtype=dtype, requires_grad=True)  # an odd number of them
+    dropped = Dropout(0.3)(x)
+    kept = dropped != 0
+    assert float(kept.double().mean()) == pytest.approx(0.7, abs=0.01)
+    torch.testing.assert_close(dropped[kept], torch.full_like(dropped[kept], 1 / 0.7), rtol=1e-4, atol=0.01)
+    for dim in (0, 1):  # no pattern along either axis
+        assert float(kept.double().mean(dim).std()) < 0.035
+    torch.testing.assert_close(torch.autograd.grad(dropped.sum(), x)[0], dropped.detach())
+    assert not torch.equal(Dropout(0.3)(x) != 0, kept)
+    torch.manual_seed(0)
+    assert torch.equal(Dropout(0.3)(x) != 0, kept)
+    assert torch.equal(Dropout(0.3).eval()(x), x)

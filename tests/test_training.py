@@ -13,12 +13,14 @@ import torch
 
 from lnfgen.checkpoint import RunFolder, new_model
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
-from lnfgen.data.batches import collate, shuffled_batches
+from lnfgen.data.batches import Batch, collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import RunError
 from lnfgen.evaluation import score
+from lnfgen.models import SequenceModel
 from lnfgen.text import UNKNOWN
+from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES, Trainer
 
@@ -220,18 +222,20 @@ def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
-@pytest.mark.parametrize("updates", [1, 11, 18])
-def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, tmp_path):
-    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder."""
-    whole = Session(dataset, name)
+@pytest.mark.parametrize(("updates", "several"), [(1, {}), (11, {"samples": 3}), (18, {"precision": "bfloat16"})])
+def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path, monkeypatch):
+    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder; with one sample
+    and with three in two passes."""
+    monkeypatch.setitem(PASS_STEPS, "cpu", 150)
+    whole = Session(dataset, name, **several)
     assert whole.trainer.run()
 
     run = RunFolder.create(tmp_path / "run", whole.config, dataset)
-    begun = Session(dataset, name, run)
+    begun = Session(dataset, name, run, **several)
     assert not begun.trainer.run(after(updates))
     assert begun.trainer.step == updates
     torch.rand(7)  # another process has other random numbers behind it
-    resumed = Session(dataset, name, run)
+    resumed = Session(dataset, name, run, **several)
     resumed.trainer.restore(*RunFolder(tmp_path / "run").load_state())
     assert resumed.trainer.step == updates
     assert resumed.trainer.run()
@@ -312,15 +316,15 @@ def test_same_seed_same_weights_other_seed_others(dataset):
 
 def break_loss(session: Session, broken: Callable[[int], bool]) -> None:
     """Make the loss NaN at the training updates that `broken` names, counted from 0."""
-    model, real = session.trainer.model, session.trainer.model.forward
+    model, real = session.trainer.model, session.trainer.model.reconstruction
 
-    def forward(x, lengths, noise):
-        terms = real(x, lengths, noise)
+    def reconstruction(*args):
+        whole, sounding = real(*args)
         if model.training and broken(session.trainer.step):
-            return terms._replace(reconstruction=terms.reconstruction * math.nan)
-        return terms
+            whole = whole * math.nan
+        return whole, sounding
 
-    model.forward = forward
+    model.reconstruction = reconstruction
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
@@ -398,3 +402,91 @@ def test_a_single_training_sequence(tmp_path):
     session = Session(dataset, max_steps=3)
     assert session.trainer.run()
     assert session.best
+
+
+# The objective in parts. ----------------------------------------------------------------------------------------------
+
+
+def without_dropout(model: SequenceModel) -> SequenceModel:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+@pytest.fixture(params=sorted(NAMED_MODELS))
+def double(request, dataset):
+    """A model in float64 without dropout, a padded batch, and noise for three samples."""
+    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[request.param]))
+    model = without_dropout(new_model(config, dataset)).double().train()
+    batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
+    noise = model.noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
+    return model, batch, None if noise is None else noise.double()
+
+
+def objective_and_gradients(model: SequenceModel, batch: Batch, noise: torch.Tensor | None, **how: Any) -> Any:
+    model.zero_grad()
+    objective = accumulate_gradients(model, batch, noise, 0.3, **how)
+    return objective, [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def test_passes_of_any_size_have_the_gradient_of_the_whole_loss(double):
+    """Against the definition, in one graph, by autograd."""
+    model, batch, noise = double
+    terms = model(batch.x, batch.lengths, noise)
+    loss = -((terms.reconstruction - 0.3 * terms.kl) / (batch.lengths + 1)).mean()
+    expected = torch.autograd.grad(loss, list(model.parameters()))
+    for num_passes in (1, 2, 3):
+        objective, found = objective_and_gradients(model, batch, noise, num_passes=num_passes)
+        torch.testing.assert_close(objective.loss, loss, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(objective.kl, terms.kl.mean(0), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(tuple(found), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_objective_of_three_samples_is_the_mean_of_each_one_s(double):
+    model, batch, noise = double
+    whole, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
+    alone = [
+        objective_and_gradients(model, batch, None if noise is None else noise[k : k + 1], num_passes=1)
+        for k in range(3)
+    ]
+    torch.testing.assert_close(whole.loss, sum(objective.loss for objective, _ in alone) / 3)
+    for index, gradient in enumerate(gradients):
+        torch.testing.assert_close(gradient, sum(found[index] for _, found in alone) / 3)
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, name):
+    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[name]))
+    model = without_dropout(new_model(config, dataset))
+    batch = collate([dataset.split("train")[i] for i in range(4)], list(range(4)))
+    noise = model.noise(2, *batch.x.shape, torch.Generator().manual_seed(1))
+    expected, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
+    found, rounded = objective_and_gradients(model, batch, noise, num_passes=2, precision="bfloat16")
+    torch.testing.assert_close(found.loss, expected.loss, rtol=1e-2, atol=1e-2)
+    assert not torch.equal(found.loss, expected.loss)
+    assert all(tensor.dtype == torch.float32 for tensor in (*found, *rounded))
+    flat, flat_rounded = (torch.cat([gradient.flatten() for gradient in part]) for part in (gradients, rounded))
+    assert float(torch.cosine_similarity(flat, flat_rounded, 0)) > 0.98
+
+
+@pytest.mark.parametrize("name", ["af-scf", "lstm"])
+def test_it_learns_in_bfloat16(dataset, name):
+    session = Session(dataset, name, precision="bfloat16", max_steps=60, kl_start=0.0, kl_full=0.1, learning_rate=1e-2)
+    assert session.trainer.run()
+    assert not session.listener.notes
+    assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]
+    kept = [value for part in session.trainer.state_tensors().values() for value in part.values()]
+    assert all(value.dtype != torch.bfloat16 for value in kept)
+
+
+def test_passes_are_within_the_limit_where_a_piece_is():
+    def passes(num_samples: int, batch: int, steps: int) -> int:
+        x = torch.zeros(batch, steps)
+        return passes_for(num_samples, Batch(x, torch.full((batch,), steps), list(range(batch))))
+
+    assert passes(1, 16, 5000) == 1  # a piece is never cut
+    assert passes(7, 16, 5000) == 7
+    assert passes(10, 15, 10) == 1
+    for steps in range(20, 200, 7):
+        assert -(-10 // passes(10, 15, steps)) * 15 * steps <= PASS_STEPS["cpu"]

@@ -32,6 +32,10 @@ before them; and the state of the network that runs over time (a list of tuples 
 gives back for the step `stop`."""
 
 
+FEWEST_SWEEPS = 4
+"""What a window takes with fresh weights, and more once trained: where fewer are worth their while, none is tried."""
+
+
 @dataclass
 class Report:
     """What solving has taken since the report was made."""
@@ -74,7 +78,7 @@ class Solver:
             allowed = end - begin
             if self.method == "auto":
                 allowed = min(allowed, _worthwhile(num_rows, end - begin, start.device))
-                looping = looping or (allowed < 2 and end - begin > 1)
+                looping = looping or (allowed < FEWEST_SWEEPS and allowed < end - begin)
             swept = None
             if not looping:
                 swept = self._sweep(step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed)

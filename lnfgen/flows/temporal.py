@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lnfgen.flows.causal import Solver
 from lnfgen.flows.features import ContextTransform, FeatureFlow
+from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import length_mask, shift
 from lnfgen.transforms import Transform
 
@@ -57,7 +58,7 @@ class _CausalFlow(TemporalFlow):
         super().__init__()
         self.features = features
         self.network = network
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.input_dropout = Dropout(input_dropout)
         self.solver: Solver = Solver()
 
     def _context(self, earlier: Tensor, positions: Tensor, state: Any = None) -> tuple[Tensor, Any]:

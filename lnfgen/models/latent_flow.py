@@ -10,8 +10,8 @@ from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.emission import Emission
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
-from lnfgen.models.posterior import Posterior
-from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.models.posterior import Gaussian, Posterior
+from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.nn.masking import length_mask
 from lnfgen.nn.positions import Positions
 
@@ -51,31 +51,29 @@ class LatentFlow(SequenceModel):
         shape = (num_samples, batch, num_steps, self.latent)
         return torch.randn(shape, generator=generator, device=generator.device)
 
-    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
+    def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
+        """Mean and log-variance of the posterior `[B, T, D]`, positions `[B, T, F]`."""
+        positions = self.positions(lengths, x.shape[1])
+        return *self.posterior(x, lengths, positions), positions
+
+    def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         assert noise is not None
-        num_samples, batch, num_steps, _ = noise.shape
-        mask = length_mask(lengths, num_steps)
-        positions = self.positions(lengths, num_steps)
-        posterior = self.posterior(x, lengths, positions)
-        z = posterior.sample(noise)  # [K, B, T, D]
+        z, positions, lengths_k = _folded(lengths, encoded, noise)
+        eps, ladj = self.prior.inverse(z, positions, lengths_k)
+        log_p = (ladj - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)).unflatten(0, noise.shape[:2])
         # log q at the sample: its standardised value is the noise itself.
-        log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * posterior.log_variance).sum(-1)
+        log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
+        return _total(log_q - log_p, lengths)
 
-        folded = z.flatten(0, 1)
-        lengths_k, positions_k = lengths.repeat(num_samples), positions.repeat(num_samples, 1, 1)
-        eps, ladj = self.prior.inverse(folded, positions_k, lengths_k)
-        log_p = (ladj - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)).unflatten(0, (num_samples, batch))
-        logits = self.emission(folded, lengths_k, positions_k, x)
-
-        def total(steps: Tensor) -> Tensor:
-            return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)
-
+    def reconstruction(
+        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        assert noise is not None
+        z, positions, lengths_k = _folded(lengths, encoded, noise)
+        logits = self.emission(z, lengths_k, positions, x)
         sounding = self.observation.sounding_log_prob(logits, x)
-        return Terms(
-            reconstruction=total(self.observation.log_prob(logits, x)),
-            kl=total(log_q - log_p),
-            sounding=None if sounding is None else total(sounding),
-        )
+        whole = _total(self.observation.log_prob(logits, x), lengths)
+        return whole, None if sounding is None else _total(sounding, lengths)
 
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         eps = torch.randn(1, num_steps, self.latent, generator=generator).to(self.device)
@@ -84,3 +82,17 @@ class LatentFlow(SequenceModel):
         positions = self.positions(lengths, num_steps)
         z, _ = self.prior(temperature * eps, positions, lengths)
         return self.emission.sample(z, lengths, positions, uniform, temperature)[0].cpu()
+
+
+def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """z `[K * B, T, D]` for noise `[K, B, T, D]`, with positions and lengths as often."""
+    mean, log_variance, positions = encoded
+    num_samples = len(noise)
+    z = Gaussian(mean, log_variance).sample(noise).flatten(0, 1)
+    return z, positions.expand(num_samples, *positions.shape).flatten(0, 1), lengths.repeat(num_samples)
+
+
+def _total(steps: Tensor, lengths: Tensor) -> Tensor:
+    """Sums over the real steps: `[..., B, T]` -> `[..., B]`."""
+    mask = length_mask(lengths, steps.shape[-1])
+    return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)

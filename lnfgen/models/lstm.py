@@ -1,12 +1,13 @@
 """The autoregressive baseline: an LSTM over the sequence itself."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
 from lnfgen.models.output import OutputHead
-from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.models.sequence_model import Encoded, SequenceModel
+from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.masking import length_mask, shift
 from lnfgen.nn.positions import Positions
@@ -35,12 +36,20 @@ class AutoregressiveLSTM(SequenceModel):
         self.embed = observation.embedding(embedding)
         self.lstm = lstm
         self.head = head
-        self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
+        self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
 
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
         return None
 
-    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
+    def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
+        return ()
+
+    def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+        return torch.zeros(1, len(lengths), device=self.device)
+
+    def reconstruction(
+        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         num_steps = x.shape[1]
         mask = length_mask(lengths, num_steps)
         positions = self.positions(lengths, num_steps)
@@ -51,9 +60,8 @@ class AutoregressiveLSTM(SequenceModel):
         def total(steps: Tensor) -> Tensor:
             return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)[None]
 
-        reconstruction = total(self.observation.log_prob(logits, x))
         sounding = self.observation.sounding_log_prob(logits, x)
-        return Terms(reconstruction, torch.zeros_like(reconstruction), None if sounding is None else total(sounding))
+        return total(self.observation.log_prob(logits, x)), None if sounding is None else total(sounding)
 
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         uniform = self.observation.uniform(1, num_steps, generator).to(self.device)

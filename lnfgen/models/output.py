@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.models.observation import Frames, Observation
+from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 
@@ -70,7 +71,7 @@ class NADEHead(OutputHead):
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
-        self.features = nn.Sequential(nn.Linear(num_context, hidden), nn.GELU(), nn.Dropout(dropout))
+        self.features = nn.Sequential(nn.Linear(num_context, hidden), nn.GELU(), Dropout(dropout))
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.models.observation import Observation
+from lnfgen.nn.dropout import Dropout
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0
@@ -48,7 +49,7 @@ class Posterior(nn.Module):
         self.embed = observation.embedding(embedding)
         self.network = network
         self.head = nn.Linear(2 * hidden + embedding, 2 * latent)
-        self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
+        self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:

@@ -19,8 +19,13 @@ class Terms(NamedTuple):
     """
 
     reconstruction: Tensor  # log p(x | z)
-    kl: Tensor  # log q(z | x) - log p(z)
     sounding: Tensor | None  # the part of `reconstruction` that says which keys sound, where there are onsets too
+    kl: Tensor  # log q(z | x) - log p(z)
+
+
+Encoded = tuple[Tensor, ...]
+"""Tensors that a model computes of x once for all samples. The gradient of any sample reaches the weights behind them
+through these alone, so it may be added up here, sample by sample, and sent on once."""
 
 
 class SequenceModel(nn.Module, ABC):
@@ -38,10 +43,29 @@ class SequenceModel(nn.Module, ABC):
         self.observation = observation
         self.length = length
 
-    @abstractmethod
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
         """Score x `[B, T]` or `[B, T, P]`, lengths `[B]`, with noise `[K, B, T, D]` from N(0, 1), as `noise` draws
         it."""
+        return self.terms(x, lengths, self.encode(x, lengths), noise)
+
+    def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:
+        """The same, given what `encode` says of x: for any number of samples at a time."""
+        kl = self.kl(lengths, encoded, noise)
+        return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
+
+    @abstractmethod
+    def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
+        """What all samples of z share; it costs the same whatever their number."""
+
+    @abstractmethod
+    def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+        """log q(z | x) - log p(z), `[K, B]`."""
+
+    @abstractmethod
+    def reconstruction(
+        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """log p(x | z), `[K, B]`, and the part of it that `Terms.sounding` is."""
 
     @abstractmethod
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:

@@ -1,9 +1,12 @@
 """The recurrent backbone of the paper."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.dropout import Dropout
 
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer."""
@@ -17,7 +20,7 @@ class CausalLSTM(nn.Module):
         sizes = [num_inputs] + [hidden] * (num_layers - 1)
         self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         # After each layer, and here rather than inside nn.LSTM, where a GPU draws from a state of its own.
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for layer in self.layers:
             _initialise(layer)
 
@@ -25,7 +28,8 @@ class CausalLSTM(nn.Module):
         """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
         states: State = []
         for index, layer in enumerate(self.layers):
-            x, after = layer(x, None if state is None else state[index])
+            before = None if state is None else state[index]
+            x, after = _step(layer, x, before) if x.shape[1] == 1 else layer(x, before)
             x = self.dropout(x)
             states.append(after)
         return x, states
@@ -35,6 +39,16 @@ class BidirectionalLSTM(Bidirectional):
     """A `CausalLSTM` from each end."""
 
     causal = CausalLSTM
+
+
+def _step(layer: Any, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """One step of nn.LSTM, which on a CPU lays out its weights anew at every call. At hidden 500, forwards and
+    backwards, this takes a quarter of its time for 5 rows, as much for 150, and there three fifths in bfloat16."""
+    zero = x.new_zeros(len(x), layer.hidden_size)
+    before = (zero, zero) if state is None else (state[0][0], state[1][0])
+    weights = (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+    hidden, cell = torch.lstm_cell(x[:, 0], before, *weights)
+    return hidden[:, None], (hidden[None], cell[None])
 
 
 def _initialise(lstm: nn.Module) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lnfgen.nn.dropout import Dropout
+
 
 class MLP(nn.Module):
     """Linear layers with GELU between them: `[..., num_inputs]` -> `[..., num_outputs]`.
@@ -24,7 +26,7 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise([num_inputs, *hidden]):
-            layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(before, after), nn.GELU(), Dropout(dropout)]
         last = nn.Linear(hidden[-1] if hidden else num_inputs, num_outputs)
         nn.init.xavier_uniform_(last.weight, gain=output_gain)
         nn.init.zeros_(last.bias)

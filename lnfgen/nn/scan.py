@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.dropout import Dropout
 
 MIN_BLOCKS = 2
 """Gates of the first block see their own step alone; those of the next one what came before, as an LSTM's do."""
@@ -36,7 +37,7 @@ class CausalScan(nn.Module):
         first = GatedRecurrence(num_inputs, hidden, entry=True)
         others = [GatedRecurrence(hidden, hidden) for _ in range(max(num_layers, MIN_BLOCKS) - 1)]
         self.blocks = nn.ModuleList([first, *others])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""

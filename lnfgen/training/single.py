@@ -1,15 +1,12 @@
 """The trainer's own update, one at a time on random data, as a call to time."""
 
-import dataclasses
 import math
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lnfgen.config import TrainingConfig
 from lnfgen.data.encoding import Encoding
@@ -22,22 +19,12 @@ DENSITY = 0.05
 """Share of the keys that sound in random music."""
 
 
-def update_call(model: SequenceModel, batch: int, samples: int, precision: str, length: int) -> Call | None:
-    """Makes one whole update as `lnfgen train` does, on random data: forward, backward, clipping, AdamW, averaging.
-
-    None if the trainer has no such precision.
-    """
+def update_call(model: SequenceModel, batch: int, samples: int, precision: str, length: int) -> Call:
+    """Makes one whole update as `lnfgen train` does, on random data: forward, backward, clipping, AdamW, averaging."""
     watch = _Watch()
-    config = TrainingConfig(max_steps=10**6, batch_size=batch, kl_start=0.0, kl_full=0.0)
-    settings = {field.name for field in dataclasses.fields(config)}
-    if "precision" in settings:
-        config = dataclasses.replace(config, precision=precision)  # type: ignore[call-arg]
-    elif precision != "float32":
-        return None
-    if "samples" in settings:
-        config = dataclasses.replace(config, samples=samples)  # type: ignore[call-arg]
-    else:
-        model.noise = partial(_noise, model, samples)  # type: ignore[method-assign]
+    config = TrainingConfig(
+        max_steps=10**6, batch_size=batch, samples=samples, precision=precision, kl_start=0.0, kl_full=0.0
+    )
     trainer = Trainer(
         model,
         _random_dataset(model, batch, length),
@@ -54,13 +41,6 @@ def update_call(model: SequenceModel, batch: int, samples: int, precision: str, 
         return watch.seconds
 
     return call
-
-
-def _noise(
-    model: SequenceModel, samples: int, asked: int, batch: int, num_steps: int, generator: torch.Generator
-) -> Tensor | None:
-    """`samples` of noise in place of the one that an update asks for."""
-    return type(model).noise(model, samples, batch, num_steps, generator)
 
 
 class _Watch:

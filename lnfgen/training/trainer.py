@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from lnfgen.errors import RunError
 from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
+from lnfgen.training.objective import accumulate_gradients, passes_for
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, WeightAverage, kl_weight
 
 VALIDATIONS = 50
@@ -69,10 +71,14 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
         limits = [config.max_steps, config.epochs and config.epochs * self.steps_per_epoch]
         self.total_steps = min(limit for limit in limits if limit is not None)
+        self.length_log_probs = _log_probs(model, self.train_split.lengths)
         self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
 
         self.parameters = list(model.parameters())
-        self.optimizer = torch.optim.AdamW(_decay_groups(model, config.weight_decay), lr=config.learning_rate)
+        self.fused = device.type in ("cpu", "cuda")  # one pass over weights and moments in place of ten
+        self.optimizer = torch.optim.AdamW(
+            _decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused
+        )
         self.average = WeightAverage(model, config.averaging)
         self.plateau = Plateau(config.patience, config.decay)
         self.noise = torch.Generator(device).manual_seed(config.seed)
@@ -118,28 +124,31 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        noise = self.model.noise(1, batch.x.shape[0], batch.x.shape[1], self.noise)
-        terms = self.model(batch.x, batch.lengths, noise)
-        reconstruction, kl = terms.reconstruction.mean(0), terms.kl.mean(0)  # over K: the ELBO is linear in it
-        steps = batch.lengths + 1
-        # log p(T) has no weights to train; it is in the figures alone.
-        loss = -((reconstruction - weight * kl) / steps).mean()
-
+        num_samples = self.config.samples
+        noise = self.model.noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # log p(T) has no weights to train; it is in the figures alone.
+        objective = accumulate_gradients(
+            self.model,
+            batch,
+            noise,
+            weight,
+            num_passes=passes_for(num_samples, batch, self.config.precision),
+            precision=self.config.precision,
+        )
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_norm)
         self.step += 1
-        loss_value = float(loss.detach())
-        if not (math.isfinite(loss_value) and math.isfinite(float(norm))):
-            self._skip(loss_value)
+        # One transfer, for a device that would wait at each.
+        figures = [objective.loss, norm, objective.reconstruction.sum(), objective.kl.sum()]
+        loss, norm_value, reconstruction, kl = torch.stack(figures).tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm_value)):
+            self._skip(loss)
             return
         self.skipped = 0
         self.optimizer.step()
         self.average.update(self.model)
-        length = float(self.model.length.log_prob(batch.lengths).sum())
-        self.sums.add(
-            batch, float(reconstruction.detach().sum()), float(kl.detach().sum()), length, time.perf_counter() - started
-        )
+        length = sum(self.length_log_probs[index] for index in batch.indices)
+        self.sums.add(batch, reconstruction, kl, length, time.perf_counter() - started)
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float) -> None:
@@ -179,7 +188,12 @@ class Trainer:
         self.model.load_state_dict(self.average.state(self.model))
         try:
             figures = score(
-                self.model, list(self.valid_split), self.unit, num_samples=VALID_SAMPLES, seed=self.config.seed
+                self.model,
+                list(self.valid_split),
+                self.unit,
+                num_samples=VALID_SAMPLES,
+                seed=self.config.seed,
+                precision=self.config.precision,
             )
             return {"elbo": figures.elbo, "reconstruction": figures.reconstruction, "kl": figures.kl}
         finally:
@@ -246,8 +260,9 @@ class Trainer:
         parameters = dict(self.model.named_parameters())
         for key, value in tensors["optimizer"].items():
             name, _, moment = key.rpartition("/")
-            # AdamW counts its updates in a tensor that stays on the CPU.
-            self.optimizer.state[parameters[name]][moment] = value if moment == "step" else value.to(self.device)
+            # Unless it is fused, AdamW counts its updates in a tensor that stays on the CPU.
+            stays = moment == "step" and not self.fused
+            self.optimizer.state[parameters[name]][moment] = value if stays else value.to(self.device)
         self.step, self.skipped = values["step"], values["skipped"]
         torch.set_rng_state(tensors["random"]["dropout"])
         if values["device"] == self.device.type:
@@ -284,6 +299,12 @@ class _Sums:
             "kl": kl,
             "steps_per_second": self.values["steps"] / max(self.values["seconds"], 1e-9),
         }
+
+
+def _log_probs(model: SequenceModel, lengths: np.ndarray) -> list[float]:
+    """log p(T) of each sequence, computed once a length rather than at every update."""
+    distinct, inverse = np.unique(lengths, return_inverse=True)
+    return model.length.log_prob(torch.from_numpy(distinct))[torch.from_numpy(inverse)].tolist()
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,75 @@
+"""The training objective and its gradient, in passes that fit in memory."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lnfgen.data.batches import Batch
+from lnfgen.models import SequenceModel
+from lnfgen.nn.precision import autocast
+
+PASS_STEPS = {"cpu": 6_000}
+"""Padded time steps in one pass, samples counted, where memory is a computer's own: some 0.8 GB at the paper's sizes,
+and rows enough: an LSTM of 500 takes as long for each of 45 rows as for each of 150. In bfloat16 twice as many: they
+take half the memory, and more rows to be at full rate."""
+
+PASS_STEPS_ELSEWHERE = 40_000
+"""The same on a GPU, which is only busy with more rows: a guess, not measured."""
+
+
+class Objective(NamedTuple):
+    """What an update was of; without gradients."""
+
+    loss: Tensor  # []
+    reconstruction: Tensor  # log p(x | z), mean over the samples, [B]
+    kl: Tensor  # [B]
+
+
+def passes_for(num_samples: int, batch: Batch, precision: str = "float32") -> int:
+    """How many passes, of even size, the K samples of a batch are taken in to keep the limit; at most K."""
+    limit = PASS_STEPS.get(batch.x.device.type, PASS_STEPS_ELSEWHERE) * (2 if precision == "bfloat16" else 1)
+    most = max(1, limit // (batch.x.shape[0] * batch.x.shape[1]))
+    return math.ceil(num_samples / most)
+
+
+def accumulate_gradients(
+    model: SequenceModel,
+    batch: Batch,
+    noise: Tensor | None,
+    kl_weight: float,
+    *,
+    num_passes: int,
+    precision: str = "float32",
+) -> Objective:
+    """Add the loss's gradient to the parameters'; the loss is each sequence's weighted ELBO, averaged over K, as a cost
+    divided by its T + 1, averaged over the batch.
+
+    It is linear in the samples and in its two terms, so each term of some of the samples is a pass of its own, forwards
+    and backwards, whose graph is freed before the next; what reaches the tensors that all share is added up there and
+    sent on in one pass. The same gradient to round-off, whatever `num_passes` is, at a fraction of the memory.
+    """
+    steps, device = batch.lengths + 1, batch.x.device
+    with autocast(device, precision):
+        encoded = model.encode(batch.x, batch.lengths)
+    shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
+    parts: Sequence[Tensor | None] = [None] if noise is None else noise.tensor_split(num_passes)
+    num_samples = 1 if noise is None else len(noise)
+
+    def summed(term: Callable[[Tensor | None], Tensor], coefficient: float) -> Tensor:
+        total = torch.zeros(len(steps), device=device)
+        for part in parts:
+            with autocast(device, precision):
+                value = term(part).sum(0) / num_samples
+            if value.requires_grad:
+                (coefficient * value / steps).mean().backward()
+            total = total + value.detach()
+        return total
+
+    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight)
+    reconstruction = summed(lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0)
+    if encoded:
+        torch.autograd.backward(encoded, [tensor.grad for tensor in shared])
+    return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
