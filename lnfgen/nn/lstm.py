@@ -1,7 +1,11 @@
 """The recurrent backbone of the paper."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from lnfgen.nn.bidirectional import Bidirectional
 
@@ -23,12 +27,71 @@ class CausalLSTM(nn.Module):
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
+        if x.shape[1] == 1 and x.device.type == "cpu" and not torch.is_grad_enabled():
+            return self._step(x, state)
         states: State = []
         for index, layer in enumerate(self.layers):
             x, after = layer(x, None if state is None else state[index])
             x = self.dropout(x)
             states.append(after)
         return x, states
+
+    def _step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """`forward` for one step: each call of nn.LSTM lays out its weights, which costs as much as tens of steps."""
+        x = x[:, 0]
+        states: State = []
+        for index, (inputs, recurrent, *biases) in enumerate(_weights(self)):
+            zero = x.new_zeros(1, len(x), recurrent.shape[1])
+            h, c = (zero, zero) if state is None else state[index]
+            gates = torch.addmm(linear(x, inputs, torch.add(*biases)), h[0], recurrent.t())
+            h, c = lstm_cell(gates, c[0])
+            x = self.dropout(h)
+            states.append((h[None], c[None]))
+        return x[:, None], states
+
+
+def _weights(network: CausalLSTM) -> list[Sequence[Tensor]]:
+    """Of each layer: of inputs, recurrent, and two biases."""
+    return [layer.all_weights[0] for layer in cast(list[nn.LSTM], list(network.layers))]
+
+
+def lstm_cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """h and c `[B, H]` after a step, of c before it and the sums that enter the gates `[B, 4 H]` (in torch's order),
+    which are overwritten. Without gradients."""
+    size = c.shape[-1]
+    gates[:, : 2 * size].sigmoid_()
+    gates[:, 2 * size : 3 * size].tanh_()
+    gates[:, 3 * size :].sigmoid_()
+    keep, forget, new, show = gates.split(size, -1)
+    c = torch.addcmul(forget * c, keep, new)
+    return show * torch.tanh(c), c
+
+
+class LSTMSteps:
+    """A `CausalLSTM` a step after the other, without gradients or dropout, its weights laid out once for all steps.
+
+    Products of one row with a matrix that lies input after input take three quarters of the time that they take with
+    nn.LSTM's own layout (float32, hidden 500, one CPU core).
+    """
+
+    def __init__(self, network: CausalLSTM, batch: int) -> None:
+        inputs, recurrent, *biases = zip(*_weights(network), strict=True)
+        self._recurrent = [weight.t().contiguous() for weight in recurrent]
+        self._inputs = [weight.t().contiguous() for weight in inputs[1:]]
+        self._bias = [torch.add(*pair) for pair in zip(*biases, strict=True)]
+        self.first_inputs, self.first_bias = inputs[0], self._bias[0]
+        zero = self._bias[0].new_zeros(batch, len(self._recurrent[0]))
+        self._h, self._c = [zero] * len(inputs), [zero] * len(inputs)
+
+    def __call__(self, gates: Tensor) -> Tensor:
+        """The output `[B, H]` of the next step, whose input is given as what it adds to the first layer's gates, bias
+        included: `x first_inputs^T + first_bias`, `[B, 4 H]`."""
+        for index, recurrent in enumerate(self._recurrent):
+            if index:
+                gates = torch.addmm(self._bias[index], self._h[index - 1], self._inputs[index - 1])
+            gates = torch.addmm(gates, self._h[index], recurrent)
+            self._h[index], self._c[index] = lstm_cell(gates, self._c[index])
+        return self._h[-1]
 
 
 class BidirectionalLSTM(Bidirectional):
