@@ -412,8 +412,7 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
 
 
 def test_a_batch_is_the_samples_of_its_generators(model):
-    """Whatever their lengths and their company; in float64, where no toy's draw hangs on the last bits."""
-    model.double()
+    """Whatever their lengths and their company: none of these draws hangs on the last bits."""
     lengths = [5, 1, 9, 3]
     generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
     with torch.no_grad():
