@@ -64,7 +64,7 @@ class SequenceModel(nn.Module, ABC):
         """`sample` for several sequences together, each of its own length and generator.
 
         A product of many rows rounds otherwise than one of a row: a sequence is the one that `sample` gives but for the
-        last bits of its probabilities, which once in many thousands of draws decide a step, and all after it.
+        last bits of its probabilities, which can, rarely, decide a step and all after it.
         """
 
     def _drawn(
