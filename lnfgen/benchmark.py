@@ -188,7 +188,7 @@ class _Run:
         self,
         task: str,
         case: dict[str, Any],
-        makers: Mapping[Subject, Callable[[int], Call | None]],
+        makers: Mapping[Subject, Callable[[int], Call]],
         needed: dict[Subject, float],
         deadline: float,
         shown: Subject | None = None,
@@ -196,9 +196,9 @@ class _Run:
         """Time what `makers` make of the case's length, in turn with a product; keep a row each, or that of `shown`."""
         length = case["length"]
         key = (task, case["kind"], case["batch"], case.get("precision"))
-        calls = {subject: call for subject, maker in makers.items() if (call := maker(length)) is not None}
+        calls = {subject: maker(length) for subject, maker in makers.items()}
         turns: Turns[Subject] = Turns({}, {})
-        if calls and time.perf_counter() < deadline:
+        if time.perf_counter() < deadline:
             foretold = {
                 subject: self._foretold((*key, subject), makers[subject], length, needed[subject], deadline)
                 for subject in calls
@@ -216,12 +216,10 @@ class _Run:
             if subject in turns.seconds:
                 self.rows[task].append({**row, **_figures(turns, subject, case, needed[subject])})
             else:
-                reason = "no time left" if subject in calls else "not in this version"
-                expected = turns.left_out.get(subject)
-                self.rows["left_out"].append({"task": task, **row, "reason": reason, "seconds": expected})
+                self.rows["left_out"].append({"task": task, **row, "seconds": turns.left_out.get(subject)})
 
     def _foretold(
-        self, key: tuple[Any, ...], maker: Callable[[int], Call | None], length: int, needed: float, deadline: float
+        self, key: tuple[Any, ...], maker: Callable[[int], Call], length: int, needed: float, deadline: float
     ) -> float:
         """Seconds of a call, in line with the two longest that were measured, which at first are two short trials.
 
@@ -233,7 +231,6 @@ class _Run:
             if least * (MIN_ROUNDS + 1) > deadline - time.perf_counter():
                 return least
             call = maker(math.ceil(length / fraction))
-            assert call is not None
             if not known:
                 call()
             known.append((math.ceil(length / fraction), call()))
@@ -271,17 +268,12 @@ def _model(subject: Subject, preset: str, kind: str) -> SequenceModel:
         torch.set_num_threads(threads)
 
 
-def _sampler(model: SequenceModel, batch: int, length: int) -> Call | None:
-    """Draws a batch of sequences; None if the model cannot draw several at once."""
+def _sampler(model: SequenceModel, batch: int, length: int) -> Call:
+    """Draws a batch of sequences."""
     generators = [torch.Generator().manual_seed(index) for index in range(batch)]
-    together = getattr(model, "sample_batch", None)
-    if together is None and batch > 1:
-        return None
 
     def draw() -> object:
-        if together is None:
-            return model.sample(length, generators[0], 1.0)
-        return together([length] * batch, generators, 1.0)
+        return model.sample_batch([length] * batch, generators, 1.0)
 
     def call() -> float:
         model.eval()

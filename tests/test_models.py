@@ -414,6 +414,24 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
     assert torch.equal(draw(1, 0.0), draw(2, 0.0))
 
 
+def test_a_batch_is_the_samples_of_its_generators(model):
+    """Whatever their lengths and their company: none of these draws hangs on the last bits."""
+    lengths = [5, 1, 9, 3]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    with torch.no_grad():
+        together = model.sample_batch(lengths, generators, 1.0)
+    for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
+        assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
+
+
+@torch.no_grad()
+def test_an_embedding_can_be_taken_through_weights(observation):
+    embed, weight = observation.embedding(5), torch.randn(7, 5)
+    x, y = random_x(observation, 3, 1)[:, 0], torch.randn(3, 7)
+    randomise(embed)
+    torch.testing.assert_close(embed.through(weight)(x, y), y + embed(x) @ weight.T, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade")])
 @torch.no_grad()
 def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):

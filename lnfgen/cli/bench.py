@@ -152,12 +152,12 @@ def _show_sampling(kind: str, batch: int, rows: list[Row]) -> None:
 
 
 def _show_left_out(rows: list[Row], num_models: int) -> None:
-    keys = ("task", "kind", "length", "batch", "precision", "reason")
-    for (task, kind, length, batch, precision, reason), group in _grouped(rows, *keys):
+    keys = ("task", "kind", "length", "batch", "precision")
+    for (task, kind, length, batch, precision), group in _grouped(rows, *keys):
         names = [_name(row) + (f" ({row['seconds']:.2g} s a call)" if row["seconds"] else "") for row in group]
         which = "every model" if len(group) == num_models else "; ".join(names)
         case = f"{task} {kind}, T {length}, B {batch}" + (f", {precision}" if precision else "")
-        console.note(f"left out, {reason}: {case}: {which}")
+        console.note(f"left out, no time left: {case}: {which}")
 
 
 def _grouped(rows: list[Row], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Row]]]:

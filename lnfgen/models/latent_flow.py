@@ -1,6 +1,7 @@
 """The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing flow."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -75,13 +76,18 @@ class LatentFlow(SequenceModel):
         whole = _total(self.observation.log_prob(logits, x), lengths)
         return whole, None if sounding is None else _total(sounding, lengths)
 
-    def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
-        eps = torch.randn(1, num_steps, self.latent, generator=generator).to(self.device)
-        uniform = self.observation.uniform(1, num_steps, generator).to(self.device)
-        lengths = torch.tensor([num_steps], device=self.device)
-        positions = self.positions(lengths, num_steps)
-        z, _ = self.prior(temperature * eps, positions, lengths)
-        return self.emission.sample(z, lengths, positions, uniform, temperature)[0].cpu()
+    def sample_batch(
+        self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
+    ) -> list[Tensor]:
+        def normal(batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
+            return torch.randn(batch, num_steps, self.latent, generator=generator)
+
+        eps = self._drawn(normal, lengths, generators)
+        uniform = self._drawn(self.observation.uniform, lengths, generators)
+        steps = torch.tensor(lengths, device=self.device)
+        positions = self.positions(steps, max(lengths))
+        z, _ = self.prior(temperature * eps, positions, steps)
+        return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

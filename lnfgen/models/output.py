@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu
 
 from lnfgen.models.observation import Frames, Observation
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
-from lnfgen.nn.mlp import MLP
+from lnfgen.nn.mlp import MLP, linear_steps
 
 UNITS_PER_KEY = 4
 """Hidden units of the NADE head that each further key opens."""
@@ -29,6 +30,13 @@ class OutputHead(nn.Module, ABC):
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """x of context `[..., C]` and the randomness that `Observation.uniform` gives; no loop over steps."""
 
+    @abstractmethod
+    def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
+        """`sample` for a loop over steps: `(t, states) -> x` at context `cat([states, known[:, t]])`.
+
+        states `[B, H]`, known `[B, T, C - H]`, uniform `[B, T, ...]`. Without gradients; what steps share is done once.
+        """
+
     @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
@@ -47,6 +55,18 @@ class IndependentHead(OutputHead):
 
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         return self.observation.sample(self.mlp(context).to(self.dtype), uniform, temperature)
+
+    def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
+        first, last = self.mlp.layers[0], self.mlp.layers[-1]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        features, drawn, weight = linear_steps(first, known), uniform.unbind(1), last.weight.t().contiguous()
+
+        def step(t: int, states: Tensor) -> Tensor:
+            logits = torch.addmm(last.bias, gelu(features(t, states)), weight)
+            return self.observation.sample(logits, drawn[t], temperature)
+
+        return step
 
 
 class NADEHead(OutputHead):
@@ -76,10 +96,22 @@ class NADEHead(OutputHead):
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
-        return self._given(context)(x)
+        return self._logits(self.made.given(self.features(context)))(x)
 
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        logits = self._given(context)
+        return self._settled(self._logits(self.made.given(self.features(context))), uniform, temperature)
+
+    def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
+        first = self.features[0]
+        assert isinstance(first, nn.Linear)
+        features, given, drawn = linear_steps(first, known), self.made.masked(), uniform.unbind(1)
+
+        def step(t: int, states: Tensor) -> Tensor:
+            return self._settled(self._logits(given(gelu(features(t, states)))), drawn[t], temperature)
+
+        return step
+
+    def _settled(self, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
         x = torch.zeros(*uniform.shape[:-1], self.frames.num_pitches, dtype=torch.uint8, device=uniform.device)
         for _ in range(self.frames.num_pitches):
             drawn = self.frames.sample(logits(x), uniform, temperature)
@@ -88,9 +120,7 @@ class NADEHead(OutputHead):
             x = drawn
         return x
 
-    def _given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        conditionals = self.made.given(self.features(context))
-
+    def _logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def logits(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
             return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding, then all onsets

@@ -1,10 +1,12 @@
 """What training, scoring and sampling ask of every model."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.flows.causal import Solver
 from lnfgen.models.length import LengthModel
@@ -71,12 +73,37 @@ class SequenceModel(nn.Module, ABC):
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
         """What `forward` needs beside the data: `[K, B, T, D]`, on the generator's device; None for an exact model."""
 
-    @abstractmethod
+    @torch.no_grad()
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         """One sequence of `num_steps`: `[T]` or `[T, P]`, on the CPU. All randomness is the (CPU) generator's.
 
         `temperature` scales eps and divides the emission's logits.
         """
+        return self.sample_batch([num_steps], [generator], temperature)[0]
+
+    @abstractmethod
+    def sample_batch(
+        self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
+    ) -> list[Tensor]:
+        """`sample` for several sequences together, each of its own length and generator.
+
+        A product of many rows rounds otherwise than one of a row: a sequence is the one that `sample` gives but for the
+        last bits of its probabilities, which can, rarely, decide a step and all after it.
+        """
+
+    def _drawn(
+        self,
+        draw: Callable[[int, int, torch.Generator], Tensor],
+        lengths: Sequence[int],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """What `draw(1, length, generator)` gives for each sequence, padded with 0: `[B, T, ...]`."""
+        drawn = [draw(1, *each)[0] for each in zip(lengths, generators, strict=True)]
+        return pad_sequence(drawn, batch_first=True).to(self.device)
+
+    @staticmethod
+    def _unpadded(x: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+        return [row[:length] for row, length in zip(x.cpu(), lengths, strict=True)]
 
     @property
     def device(self) -> torch.device:

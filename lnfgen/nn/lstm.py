@@ -1,6 +1,7 @@
 """The recurrent backbone of the paper."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,50 @@ class CausalLSTM(nn.Module):
             x = self.dropout(x)
             states.append(after)
         return x, states
+
+
+def _weights(network: CausalLSTM) -> list[Sequence[Tensor]]:
+    """Of each layer: of inputs, recurrent, and two biases."""
+    return [layer.all_weights[0] for layer in cast(list[nn.LSTM], list(network.layers))]
+
+
+def lstm_cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """h and c `[B, H]` after a step, of c before it and the sums that enter the gates `[B, 4 H]` (in torch's order),
+    which are overwritten. Without gradients."""
+    size = c.shape[-1]
+    gates[:, : 2 * size].sigmoid_()
+    gates[:, 2 * size : 3 * size].tanh_()
+    gates[:, 3 * size :].sigmoid_()
+    keep, forget, new, show = gates.split(size, -1)
+    c = torch.addcmul(forget * c, keep, new)
+    return show * torch.tanh(c), c
+
+
+class LSTMSteps:
+    """A `CausalLSTM` a step after the other, without gradients or dropout, its weights laid out once for all steps.
+
+    Products of one row with a matrix that lies input after input take three quarters of the time that they take with
+    nn.LSTM's own layout (float32, hidden 500, one CPU core).
+    """
+
+    def __init__(self, network: CausalLSTM, batch: int) -> None:
+        inputs, recurrent, *biases = zip(*_weights(network), strict=True)
+        self._recurrent = [weight.t().contiguous() for weight in recurrent]
+        self._inputs = [weight.t().contiguous() for weight in inputs[1:]]
+        self._bias = [torch.add(*pair) for pair in zip(*biases, strict=True)]
+        self.first_inputs, self.first_bias = inputs[0], self._bias[0]
+        zero = self._bias[0].new_zeros(batch, len(self._recurrent[0]))
+        self._h, self._c = [zero] * len(inputs), [zero] * len(inputs)
+
+    def __call__(self, gates: Tensor) -> Tensor:
+        """The output `[B, H]` of the next step, whose input is given as what it adds to the first layer's gates, bias
+        included: `x first_inputs^T + first_bias`, `[B, 4 H]`."""
+        for index, recurrent in enumerate(self._recurrent):
+            if index:
+                gates = torch.addmm(self._bias[index], self._h[index - 1], self._inputs[index - 1])
+            gates = torch.addmm(gates, self._h[index], recurrent)
+            self._h[index], self._c[index] = lstm_cell(gates, self._c[index])
+        return self._h[-1]
 
 
 class BidirectionalLSTM(Bidirectional):

@@ -48,16 +48,24 @@ class MADE(nn.Module):
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
         """The map from x to parameters at this context, whose products are taken once for all its calls."""
-        context_1, context_2 = self.hidden_context(context).chunk(2, -1)
-        context_3 = self.output_context(context)
+        return self.masked()(context)
+
+    def masked(self) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
+        """`given`, with the masks applied once for all contexts."""
         first, second, last = self.first(), self.second(), self.last()
 
-        def parameters(x: Tensor) -> Tensor:
-            h = gelu(context_1 + linear(x, first))
-            h = torch.tanh(context_2 + linear(h, second))
-            return (context_3 + linear(h, last)).unflatten(-1, (-1, self.num_parameters))
+        def given(context: Tensor) -> Callable[[Tensor], Tensor]:
+            context_1, context_2 = self.hidden_context(context).chunk(2, -1)
+            context_3 = self.output_context(context)
 
-        return parameters
+            def parameters(x: Tensor) -> Tensor:
+                h = gelu(context_1 + linear(x, first))
+                h = torch.tanh(context_2 + linear(h, second))
+                return (context_3 + linear(h, last)).unflatten(-1, (-1, self.num_parameters))
+
+            return parameters
+
+        return given
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return self.given(context)(x)

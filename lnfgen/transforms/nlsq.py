@@ -54,9 +54,11 @@ class NLSq(CoreTransform[_Parameters]):
         """
         w = t * p.d + p.g
 
-        def evaluate(y: Tensor) -> tuple[Tensor, Tensor]:
-            r = 1 / (1 + y * y)
-            return y + p.bump * r - w, 1 - 2 * p.bump * (y * r) * r
+        one, twice = t.new_ones(()), -2 * p.bump
+
+        def evaluate(y: Tensor) -> tuple[Tensor, Tensor]:  # in few calls: on the small tensors of a step they cost most
+            r = torch.addcmul(one, y, y).reciprocal()
+            return torch.addcmul(y - w, p.bump, r), torch.addcmul(one, twice, y * r * r)
 
         low, high = w - p.bump.clamp(min=0), w - p.bump.clamp(max=0)
         tolerance = 2 * torch.finfo(t.dtype).eps * (w.abs() + p.bump.abs())

@@ -31,20 +31,20 @@ def solve(
     y, last = start, torch.full_like(start, torch.inf)
     for iteration in range(MAX_ITERATIONS):
         value, slope = evaluate(y)
-        high = torch.where(value > 0, y, high)
-        low = torch.where(value <= 0, y, low)
-        newton = y - value / slope
-        usable = (newton >= low) & (newton <= high)
+        above = value > 0
+        low, high = torch.where(above, low, y), torch.where(above, y, high)
+        newton = torch.addcdiv(y, value, slope, value=-1)
+        usable = newton.clamp(low, high) == newton
         if iteration >= PATIENCE:
             distance = (newton - y).abs()
             usable &= (distance <= last / 2) | (distance <= eps**0.5 * y.abs())  # the second: about to settle
-        step = torch.where(usable, newton, low + (high - low) / 2)
+        step = torch.where(usable, newton, torch.lerp(low, high, 0.5))
         step = torch.where(value.abs() <= tolerance, y, step)
-        last = (step - y).abs()
-        settled = last <= 2 * eps * y.abs()
+        if iteration >= 3:  # fewer steps hardly ever settle, and on small tensors a comparison costs as much as a step
+            last = (step - y).abs()
+            if bool((last <= 2 * eps * y.abs()).all()):
+                return step
         y = step
-        if iteration >= 3 and bool(settled.all()):
-            break
     return y
 
 
