@@ -14,8 +14,8 @@ SOLVERS = ("auto", "sweeps", "loop")
 
 FIRST_WINDOW = 8
 """Steps swept together at first: few, so that little is lost where a model is truly sequential. Information travels
-from step to step, so longer windows take more sweeps, shorter ones more calls: a window doubles where half as many
-sweeps as steps are enough, and halves where more are needed."""
+from step to step, so longer windows take more sweeps, shorter ones more calls: a window doubles where three quarters as
+many sweeps as steps are enough, and halves where more are needed."""
 
 CALL_ROWS = {"cpu": 64}
 """A call of the map costs about as much as the arithmetic of this many rows (a step of a sequence each) of it. It
@@ -89,7 +89,7 @@ class Solver:
                 value, ladj, state = self._loop(step, start, previous, state, begin, end)
             else:
                 (value, ladj, state), sweeps = swept
-                window = 2 * window if 2 * sweeps <= window else max(2, window // 2)
+                window = 2 * window if 4 * sweeps <= 3 * window else max(2, window // 2)
             values.append(value)
             ladjs.append(ladj)
             previous, begin = value[:, -1:], end
