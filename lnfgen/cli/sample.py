@@ -69,8 +69,10 @@ def command(
             write_bytes(name, content)
             console.result(str(name))
     facts = solver_facts(model)
-    if solver != "auto" or facts.get("windows_left_to_loop"):
+    if solver != "auto":
         console.note("solving the flow: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in facts.items()))
+    elif facts.get("windows_left_to_loop"):
+        console.note("the flow's steps were taken one by one: sweeps had not settled by when that is faster")
 
 
 def _with_tempo(piece: "Piece", tempo: float | None) -> "Piece":
