@@ -115,9 +115,9 @@ def _matrix_elements(part: nn.Module) -> int:
 def run(plan: Plan, progress: Callable[[int, int, str], None] = lambda done, total, what: None) -> dict[str, Any]:
     """Measure, and give one JSON object; `progress` hears how many cases are done, of how many, and what comes next.
 
-    `sampling` and `training` have an object for each case that was measured, `left_out` for each that was not, with the
-    reason and, where it was tried, the seconds to expect of a call. Seconds are a call's: the rounds' median, least and
-    most. `speed_to_lstm` is how many times as fast as the baseline it is, and `share_of_product` its rate of needed
+    `sampling` and `training` have an object for each case that was measured, `left_out` for each that had no time left,
+    with the seconds to expect of a call where it was tried. Seconds are a call's: the rounds' median, least and most.
+    `speed_to_lstm` is how many times as fast as the baseline it is, and `share_of_product` its rate of needed
     operations over that of a large float32 product.
     """
     return _Run(plan, progress).run()

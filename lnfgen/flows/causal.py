@@ -33,7 +33,6 @@ guesses `[N, stop - start, D]` of the values there, of which those before t alon
 before them; and the state of the network that runs over time (a list of tuples of tensors, None at the start), which it
 gives back for the step `stop`."""
 
-
 FEWEST_SWEEPS = 4
 """What a window takes with fresh weights, and more once trained: where fewer are worth their while, none is tried."""
 
