@@ -33,6 +33,10 @@ guesses `[N, stop - start, D]` of the values there, of which those before t alon
 before them; and the state of the network that runs over time (a list of tuples of tensors, None at the start), which it
 gives back for the step `stop`."""
 
+Steps = Callable[[State], Callable[[int, Tensor], tuple[Tensor, Tensor]]]
+"""From the network's state at a step to `(t, previous) -> (value, log-determinants)`, to be called for that step and
+those after it in turn, without gradients: previous and value `[N, D]`, log-determinants `[N]`."""
+
 FEWEST_SWEEPS = 4
 """What a window takes with fresh weights, and more once trained: where fewer are worth their while, none is tried."""
 
@@ -65,9 +69,10 @@ class Solver:
     method: str = "auto"
     report: Report = field(default_factory=Report)
 
-    def solve(self, step: Step, start: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def solve(self, step: Step, start: Tensor, mask: Tensor, steps: Steps | None = None) -> tuple[Tensor, Tensor]:
         """The y `[N, T, D]` with `y = step(y)` and its log-determinants `[N, T]`, from a guess of it.
 
+        `steps` is the same map as the loop takes it, as fast as can be; without it, the loop takes `step`.
         Where mask, bool `[N, T]`, is False, nothing is solved for, and nothing there changes what is elsewhere.
         """
         num_rows, num_steps = start.shape[:2]
@@ -84,7 +89,10 @@ class Solver:
             if not looping:
                 swept = self._sweep(step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed)
                 looping = swept is None
-            if swept is None:
+            if looping and steps is not None:
+                value, ladj = self._fast_loop(steps(state), previous, begin, num_steps)
+                end = num_steps
+            elif swept is None:
                 value, ladj, state = self._loop(step, start, previous, state, begin, end)
             else:
                 (value, ladj, state), sweeps = swept
@@ -137,6 +145,17 @@ class Solver:
             ladjs.append(ladj)
         self.report.looped_steps += end - begin
         return torch.cat(values, 1), torch.cat(ladjs, 1), state
+
+    def _fast_loop(
+        self, step: Callable[[int, Tensor], tuple[Tensor, Tensor]], previous: Tensor, begin: int, end: int
+    ) -> tuple[Tensor, Tensor]:
+        values, ladjs, value = [], [], previous[:, 0]
+        for t in range(begin, end):
+            value, ladj = step(t, value)
+            values.append(value)
+            ladjs.append(ladj)
+        self.report.looped_steps += end - begin
+        return torch.stack(values, 1), torch.stack(ladjs, 1)
 
 
 def _worthwhile(num_rows: int, num_steps: int, device: torch.device) -> int:

@@ -16,6 +16,9 @@ from lnfgen.transforms import Transform
 _Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """A feature flow's `forward` or `inverse`: value and context to value and log-determinants."""
 
+_Side = Callable[[FeatureFlow], _Direction]
+"""Which of the two."""
+
 
 class TemporalFlow(nn.Module, ABC):
     """eps, z `[N, T, D]`, positions `[N, T, F]` and lengths `[N]`; log-determinants `[N, T]`."""
@@ -68,15 +71,23 @@ class _CausalFlow(TemporalFlow):
         """The parallel direction: contexts of x itself."""
         return direction(x, self._context(shift(x), positions)[0])
 
-    def _solved(self, direction: _Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _solved(self, side: _Side, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The sequential direction: contexts of the result."""
+        direction = side(self.features)
 
         def step(value: Tensor, previous: Tensor, state: Any, begin: int, end: int) -> tuple[Tensor, Tensor, Any]:
             earlier = torch.cat([previous, value[:, :-1]], 1)
             context, state = self._context(earlier, positions[:, begin:end], state)
             return *direction(x[:, begin:end], context), state
 
-        return self.solver.solve(step, x, length_mask(lengths, x.shape[1]))
+        def steps(state: Any) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+            context = self.network.steps(positions, state)
+            direction, given = side(self.features.laid_out(len(x))), x.unbind(1)
+            return lambda t, previous: direction(given[t], context(t, previous))
+
+        recorded = torch.is_grad_enabled() or self.training or torch.is_autocast_enabled(x.device.type)
+        mask = length_mask(lengths, x.shape[1])
+        return self.solver.solve(step, x, mask, None if recorded else steps)
 
 
 class AutoregressiveFlow(_CausalFlow):
@@ -86,7 +97,7 @@ class AutoregressiveFlow(_CausalFlow):
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._solved(self.features.forward, eps, positions, lengths)
+        return self._solved(lambda features: features.forward, eps, positions, lengths)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._known(self.features.inverse, z, positions)
@@ -104,7 +115,7 @@ class InverseAutoregressiveFlow(_CausalFlow):
         return self._known(self.features.forward, eps, positions)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._solved(self.features.inverse, z, positions, lengths)
+        return self._solved(lambda features: features.inverse, z, positions, lengths)
 
 
 class CouplingLayer(TemporalFlow):

@@ -56,7 +56,9 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.dropout,
             config.input_dropout,
         )
-    backbone, sizes = BACKBONES[config.backbone], (config.hidden, config.lstm_layers, config.dropout)
+    backbone = BACKBONES[config.backbone]
+    each_way = _half(config.hidden) if backbone.shared else config.hidden
+    sizes = (each_way, config.lstm_layers, config.dropout)
     return LatentFlow(
         observation,
         length,
@@ -65,7 +67,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             observation,
             backbone.bidirectional(config.embedding + config.positions, *sizes),
             config.embedding,
-            config.hidden,
+            2 * each_way,
             config.latent,
             config.dropout,
             config.input_dropout,
@@ -75,11 +77,15 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             backbone.bidirectional(config.latent + config.positions, *sizes, exclusive=True),
             config.latent,
             config.positions,
-            config.hidden,
+            2 * each_way,
             head,
         ),
         config.latent,
     )
+
+
+def _half(hidden: int) -> int:
+    return -(-hidden // 2)
 
 
 def emission_name(config: ModelConfig, observation: Observation) -> str:
@@ -114,7 +120,7 @@ def build_prior(config: ModelConfig) -> TemporalFlow:
     """p(z | T): a point of the grid, with fresh weights."""
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
-        each_way = -(-config.hidden // 2)  # every coupling has a network of its own: one layer, narrower
+        each_way = _half(config.hidden)  # every coupling has a network of its own: one layer, narrower
         return build_coupling_flow(
             config.latent,
             config.flow_layers,

@@ -20,13 +20,13 @@ class Emission(nn.Module):
         network: nn.Module,
         latent: int,
         num_positions: int,
-        hidden: int,
+        num_states: int,
         head: Callable[[int], OutputHead],
     ) -> None:
-        """`network` is bidirectional and exclusive, from `latent + num_positions` features to `2 * hidden`."""
+        """`network` is bidirectional and exclusive, from `latent + num_positions` features to `num_states`."""
         super().__init__()
         self.network = network
-        self.head = head(2 * hidden + latent + num_positions)
+        self.head = head(num_states + latent + num_positions)
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
         """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""

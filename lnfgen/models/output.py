@@ -9,8 +9,9 @@ from torch.nn.functional import gelu
 
 from lnfgen.models.observation import Frames, Observation
 from lnfgen.nn.dropout import Dropout
+from lnfgen.nn.layout import inputs_with_known, laid_out, product
 from lnfgen.nn.made import MADE
-from lnfgen.nn.mlp import MLP, linear_steps
+from lnfgen.nn.mlp import MLP
 
 UNITS_PER_KEY = 4
 """Hidden units of the NADE head that each further key opens."""
@@ -60,11 +61,11 @@ class IndependentHead(OutputHead):
         first, last = self.mlp.layers[0], self.mlp.layers[-1]
         assert isinstance(first, nn.Linear)
         assert isinstance(last, nn.Linear)
-        features, drawn, weight = linear_steps(first, known), uniform.unbind(1), last.weight.t().contiguous()
+        features, drawn = inputs_with_known(first.weight, first.bias, known), uniform.unbind(1)
+        logits = product(last.weight, last.bias, len(known))
 
         def step(t: int, states: Tensor) -> Tensor:
-            logits = torch.addmm(last.bias, gelu(features(t, states)), weight)
-            return self.observation.sample(logits, drawn[t], temperature)
+            return self.observation.sample(logits(gelu(features(t, states))), drawn[t], temperature)
 
         return step
 
@@ -104,10 +105,11 @@ class NADEHead(OutputHead):
     def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
         first = self.features[0]
         assert isinstance(first, nn.Linear)
-        features, given, drawn = linear_steps(first, known), self.made.masked(), uniform.unbind(1)
+        features, drawn = inputs_with_known(first.weight, first.bias, known), uniform.unbind(1)
+        made = laid_out(self.made, len(known))
 
         def step(t: int, states: Tensor) -> Tensor:
-            return self._settled(self._logits(given(gelu(features(t, states)))), drawn[t], temperature)
+            return self._settled(self._logits(made.given(gelu(features(t, states)))), drawn[t], temperature)
 
         return step
 

@@ -39,16 +39,16 @@ class Posterior(nn.Module):
         observation: Observation,
         network: nn.Module,
         embedding: int,
-        hidden: int,
+        num_states: int,
         latent: int,
         dropout: float,
         input_dropout: float,
     ) -> None:
-        """`network` is bidirectional, from the embedding and positions to `2 * hidden` features."""
+        """`network` is bidirectional, from the embedding and positions to `num_states` features."""
         super().__init__()
         self.embed = observation.embedding(embedding)
         self.network = network
-        self.head = nn.Linear(2 * hidden + embedding, 2 * latent)
+        self.head = nn.Linear(num_states + embedding, 2 * latent)
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
         nn.init.zeros_(self.head.bias)
 

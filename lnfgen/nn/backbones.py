@@ -17,9 +17,10 @@ class Backbone(NamedTuple):
 
     causal: type[nn.Module]
     bidirectional: type[nn.Module]
+    shared: bool  # the two directions of a model's networks share `hidden` between them, rather than have it each
 
 
 BACKBONES: dict[str, Backbone] = {
-    "lstm": Backbone(CausalLSTM, BidirectionalLSTM),
-    "scan": Backbone(CausalScan, BidirectionalScan),
+    "lstm": Backbone(CausalLSTM, BidirectionalLSTM, shared=False),
+    "scan": Backbone(CausalScan, BidirectionalScan, shared=True),
 }

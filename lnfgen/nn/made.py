@@ -37,9 +37,9 @@ class MADE(nn.Module):
         self.num_parameters = num_parameters
         features = torch.arange(num_features)
         degrees = torch.arange(hidden) * num_features // hidden  # from 0, as even as can be
-        self.first = MaskedWeight((degrees[:, None] > features).repeat(1, inputs_per_feature))
-        self.second = MaskedWeight(degrees[:, None] >= degrees)
-        self.last = MaskedWeight((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
+        self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
+        self.second = MaskedLinear(degrees[:, None] >= degrees)
+        self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
         self.hidden_context = nn.Linear(num_context, 2 * hidden)
         self.output_context = nn.Linear(num_context, num_features * num_parameters)
         for layer in (self.last, self.output_context):
@@ -48,39 +48,33 @@ class MADE(nn.Module):
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
         """The map from x to parameters at this context, whose products are taken once for all its calls."""
-        return self.masked()(context)
+        context_1, context_2 = self.hidden_context(context).chunk(2, -1)
+        context_3 = self.output_context(context)
 
-    def masked(self) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
-        """`given`, with the masks applied once for all contexts."""
-        first, second, last = self.first(), self.second(), self.last()
+        def parameters(x: Tensor) -> Tensor:
+            h = gelu(context_1 + self.first(x))
+            h = torch.tanh(context_2 + self.second(h))
+            return (context_3 + self.last(h)).unflatten(-1, (-1, self.num_parameters))
 
-        def given(context: Tensor) -> Callable[[Tensor], Tensor]:
-            context_1, context_2 = self.hidden_context(context).chunk(2, -1)
-            context_3 = self.output_context(context)
-
-            def parameters(x: Tensor) -> Tensor:
-                h = gelu(context_1 + linear(x, first))
-                h = torch.tanh(context_2 + linear(h, second))
-                return (context_3 + linear(h, last)).unflatten(-1, (-1, self.num_parameters))
-
-            return parameters
-
-        return given
+        return parameters
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return self.given(context)(x)
 
 
-class MaskedWeight(nn.Module):
-    """Weights of a linear layer, 0 where mask, bool `[out, in]`, is False; they start as nn.Linear's."""
+class MaskedLinear(nn.Linear):
+    """A linear layer without bias whose weights are 0 where mask, bool `[out, in]`, is False."""
 
     mask: Tensor
 
     def __init__(self, mask: Tensor) -> None:
-        super().__init__()
         num_outputs, num_inputs = mask.shape
+        super().__init__(num_inputs, num_outputs, bias=False)
         self.register_buffer("mask", mask, persistent=False)  # follows from the sizes
-        self.weight = nn.Parameter(nn.Linear(num_inputs, num_outputs, bias=False).weight.detach())
 
-    def forward(self) -> Tensor:
+    def masked(self) -> Tensor:
+        """The weights in use, `[out, in]`."""
         return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.masked())

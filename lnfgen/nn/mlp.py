@@ -1,11 +1,9 @@
 """Multi-layer perceptron."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from lnfgen.nn.dropout import Dropout
 
@@ -36,14 +34,3 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
-
-
-def linear_steps(layer: nn.Linear, known: Tensor) -> Callable[[int, Tensor], Tensor]:
-    """`(t, x) -> layer(cat([x, known[:, t]], -1))`: x `[B, F]`, known `[B, T, G]`, F + G inputs.
-
-    What is known enters as one product for all steps, and the weights of x are laid out once, input after input.
-    """
-    size = layer.in_features - known.shape[-1]
-    weight = layer.weight[:, :size].t().contiguous()
-    added = linear(known, layer.weight[:, size:], layer.bias).transpose(0, 1).contiguous().unbind()
-    return lambda t, x: torch.addmm(added[t], x, weight)

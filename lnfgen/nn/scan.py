@@ -8,7 +8,8 @@ six such convolutions 39.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from torch.nn.functional import pad
 
 from lnfgen.nn.bidirectional import Bidirectional
 from lnfgen.nn.dropout import Dropout
+from lnfgen.nn.elementwise import tanh
+from lnfgen.nn.layout import inputs_with_known, product
 
 MIN_BLOCKS = 2
 """Gates of the first block see their own step alone; those of the next one what came before, as an LSTM's do."""
@@ -49,6 +52,26 @@ class CausalScan(nn.Module):
         return x, last
 
 
+    def steps(self, known: Tensor, state: State | None = None) -> Callable[[int, Tensor], Tensor]:
+        """`forward` for a loop over steps: `(t, x) -> out` at input `cat([x, known[:, t]])`, t one after the other.
+
+        x `[B, F - G]`, known `[B, T, G]`, out `[B, hidden]`. Without gradients or dropout.
+        """
+        first, *others = cast(list[GatedRecurrence], list(self.blocks))
+        projections = [product(block.project.weight, block.project.bias, len(known)) for block in others]
+        entry = inputs_with_known(first.project.weight, first.project.bias, known)
+        zero = known.new_zeros(len(known), first.hidden)
+        h = [zero if state is None else state[index][0] for index in range(len(self.blocks))]
+
+        def step(t: int, x: Tensor) -> Tensor:
+            x, h[0] = first.step(entry(t, x), x, h[0])
+            for index, (block, project) in enumerate(zip(others, projections, strict=True), 1):
+                x, h[index] = block.step(project(x), x, h[index])
+            return x
+
+        return step
+
+
 class BidirectionalScan(Bidirectional):
     """A `CausalScan` from each end."""
 
@@ -77,11 +100,21 @@ class GatedRecurrence(nn.Module):
 
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         """y, and h after the last step, `[B, hidden]`."""
-        gates, values = self.project(x).tensor_split([2 * self.hidden], -1)
-        forget, output = torch.sigmoid(gates).chunk(2, -1)
-        candidate, *entering = torch.tanh(values).split(self.hidden, -1)
+        forget, output, candidate, skip = self._parts(self.project(x), x)
         states = gated_average(forget, candidate, start)
-        return torch.lerp(entering[0] if entering else x, states, output), states[:, -1]
+        return torch.lerp(skip, states, output), states[:, -1]
+
+    def step(self, projected: Tensor, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """y and h `[B, hidden]` of one step, from its input x, `project(x)`, and h before it."""
+        forget, output, candidate, skip = self._parts(projected, x)
+        h = torch.lerp(candidate, h, forget)
+        return torch.lerp(skip, h, output), h
+
+    def _parts(self, projected: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        gates, values = projected.tensor_split([2 * self.hidden], -1)
+        forget, output = torch.sigmoid(gates).chunk(2, -1)
+        candidate, *entering = tanh(values).split(self.hidden, -1)
+        return forget, output, candidate, entering[0] if entering else x
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:

@@ -10,4 +10,5 @@ stay within float32 (e^88); the reference leaves scales unbounded and overflows.
 
 def bounded(raw: Tensor, bound: float) -> Tensor:
     """A smooth map of the reals onto (-bound, bound) with slope 1 at 0."""
-    return bound * torch.tanh(raw / bound)
+    size = raw.new_full((), bound)  # a tensor: a Python number takes twice a small tensor's time
+    return size * torch.tanh(raw / size)

@@ -34,6 +34,10 @@ class CoreTransform(ABC, Generic[P]):
     def _solve(self, t: Tensor, p: P) -> Tensor:
         """The z `[..., D]` with f(z) = t."""
 
+    @abstractmethod
+    def _bracket(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
+        """Bounds `[..., D]` of the z with f(z) = t."""
+
     def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """eps `[..., D]`, parameters `[..., D, num_parameters]` -> z and log|dz/deps|, each `[..., D]`."""
         a, log_b, p = self._split(parameters)
@@ -51,6 +55,17 @@ class CoreTransform(ABC, Generic[P]):
         a, log_b, p = self._split(parameters)
         value, slope = self._value(z, p)
         return a + torch.exp(log_b) * value, log_b + torch.log(slope)
+
+    def newton_step(self, z: Tensor, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward(eps, parameters)` approached from z by a step: a better z, and log|dz/deps| at the old one. Without
+        gradients."""
+        a, log_b, p = self._split(parameters)
+        b = torch.exp(log_b)
+        t = (eps - a) / b
+        value, slope = self._value(z, p)
+        low, high = self._bracket(t, p)
+        z = torch.minimum(torch.maximum(z - (value - t) / slope, low), high)
+        return z, -torch.log(b * slope)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
         return *shift_and_log_scale(parameters[..., :2]), self._constrain(parameters[..., 2:])

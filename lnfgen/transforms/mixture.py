@@ -70,8 +70,7 @@ class Mixture(CoreTransform[_Parameters]):
         return log_cdf - log_survival, ((shares_below + shares_above) * p.precisions).sum(-1)
 
     def _solve(self, t: Tensor, p: _Parameters) -> Tensor:
-        """F is a mean of the components', so z lies between their solutions of logit(F(z)) = t."""
-        own = p.means + t.unsqueeze(-1) / p.precisions
+        own = _own_solutions(t, p)
         start = (torch.exp(p.log_weights) * own).sum(-1)
 
         def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,3 +79,12 @@ class Mixture(CoreTransform[_Parameters]):
 
         tolerance = TOLERANCE_ULPS * torch.finfo(t.dtype).eps * (1 + t.abs())
         return solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)
+
+    def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
+        own = _own_solutions(t, p)
+        return own.amin(-1), own.amax(-1)
+
+
+def _own_solutions(t: Tensor, p: _Parameters) -> Tensor:
+    """Each component's z with logit(F(z)) = t, `[..., D, K]`: F is a mean of theirs, so its z lies between them."""
+    return p.means + t.unsqueeze(-1) / p.precisions
