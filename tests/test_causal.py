@@ -235,15 +235,18 @@ def test_loop_needs_no_sweeps_and_steps_that_depend_on_nothing_take_two():
     assert flow.solver.report == Report(looped_steps=T)
     for parameter in flow.network.parameters():
         parameter.zero_()
-    flow.solver = Solver()
+    flow.solver = Solver("sweeps")
     flow.inverse(x, positions, lengths)
     assert flow.solver.report == Report(windows=1, sweeps=2, most_sweeps=2)
 
 
 @torch.no_grad()
-def test_large_batches_are_looped_over_from_the_start():
-    """The loop's calls are full by then, and sweeps would do their arithmetic over and over."""
+@pytest.mark.parametrize(("count", "call_rows"), [(2000, 64), (1, causal.CALL_ROWS["cpu"])])
+def test_what_the_loop_does_as_soon_is_looped_over_from_the_start(count, call_rows, monkeypatch):
+    """Large batches, whose sweeps would do much arithmetic over and over; and one sequence, on a processor whose calls
+    cost little."""
+    monkeypatch.setattr(causal, "CALL_ROWS", {"cpu": call_rows})
     flow = randomised(time="iaf")
-    x, positions, lengths = inputs(flow, count=2000)
+    x, positions, lengths = inputs(flow, count=count)
     flow.inverse(x, positions, lengths)
     assert flow.solver.report == Report(looped_steps=T)

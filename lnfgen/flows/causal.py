@@ -17,11 +17,11 @@ FIRST_WINDOW = 8
 from step to step, so longer windows take more sweeps, shorter ones more calls: a window doubles where three quarters as
 many sweeps as steps are enough, and halves where more are needed."""
 
-CALL_ROWS = {"cpu": 64}
-"""A call of the map costs about as much as the arithmetic of this many rows (a step of a sequence each) of it. It
-decides when sweeps are no longer worth their while. Measured on one CPU core, for windows of 32 and 96 and batches of 1
-to 16: 56 to 280 at hidden 96, and at hidden 500, where rows cost more, 11 to 16 for one sequence and about 50 for 16.
-A value between them: small models leave sweeps up to three times too early, large ones up to twice too late."""
+CALL_ROWS = {"cpu": 4}
+"""A sweep's calls cost about as much as the arithmetic of this many rows (a step of a sequence each) of it, beyond what
+the loop's cost. It decides when sweeps are no longer worth their while. Measured on two CPU cores at hidden 500 and 200
+for windows of 4 to 96: 0 to 21 for one sequence, 3 to 86 for 16; a window of 8 is worth 1 to 4 sweeps then, and fresh
+weights, which settle soonest, take 4. So a CPU loops, and loses up to half of the time on fresh weights alone."""
 
 CALL_ROWS_ELSEWHERE = 4096
 """The same on a GPU: a guess, not measured. Calls cost more there, and rows next to nothing."""

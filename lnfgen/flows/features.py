@@ -1,13 +1,13 @@
 """Flows across the D features of one step, given that step's context; parallel over steps in both directions."""
 
 from abc import ABC, abstractmethod
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
-from lnfgen.flows.joint import JointSolver
+from lnfgen.flows.stacks import CouplingStack, MaskedStack
 from lnfgen.nn.layout import laid_out
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
@@ -28,6 +28,14 @@ def _parameters_for(x: Tensor, output: Tensor) -> Tensor:
     return output.to(x.dtype)
 
 
+class Directions(Protocol):
+    """What a feature flow does, in both directions."""
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
 class FeatureFlow(nn.Module, ABC):
     """eps, z `[..., D]` and context `[..., C]`; log-determinants `[...]`."""
 
@@ -36,10 +44,6 @@ class FeatureFlow(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
-
-    def laid_out(self, rows: int) -> "FeatureFlow":
-        """The same flow, as fast as can be for many calls with `[rows, D]` without gradients."""
-        return laid_out(self, rows)
 
 
 class ContextTransform(FeatureFlow):
@@ -125,9 +129,6 @@ class MaskedAutoregressive(FeatureFlow):
 class FeatureStack(FeatureFlow):
     """Layers from z to eps in order, the features reversed after each; costs the sum of its layers."""
 
-    joint: JointSolver | None = None
-    """Of a copy that is laid out, where its layers are autoregressive: `forward` of all of them at once."""
-
     def __init__(self, layers: list[FeatureFlow]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
@@ -137,15 +138,6 @@ class FeatureStack(FeatureFlow):
         return cast(list[FeatureFlow], list(self.layers))
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        if self.joint is None:
-            return self._in_turn(eps, context)
-        z, ladj, solved = self.joint.solve(eps, context)
-        if bool(solved.all()):
-            return z, ladj
-        other, other_ladj = self._in_turn(eps, context)
-        return torch.where(solved[:, None], z, other), torch.where(solved, ladj, other_ladj)
-
-    def _in_turn(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
         for layer in reversed(self._in_order):
             eps, ladj = layer(eps.flip(-1), context)
@@ -159,13 +151,33 @@ class FeatureStack(FeatureFlow):
             z, total = z.flip(-1), total + ladj
         return z, total
 
-    def laid_out(self, rows: int) -> FeatureFlow:
-        copy = laid_out(self, rows)
-        layers = [layer for layer in self._in_order if isinstance(layer, MaskedAutoregressive)]
-        transforms = [layer.transform for layer in layers if isinstance(layer.transform, CoreTransform)]
-        if len(transforms) == len(self.layers):
-            copy.joint = JointSolver([layer.conditioner for layer in layers], transforms[0], rows)
-        return copy
+    def laid_out(self, rows: int) -> Directions:
+        """The same flow as many calls with `[rows, D]` want it, without gradients; more rows will do, but slower."""
+        first = self.layers[0]
+        if isinstance(first, SplitCoupling):
+            couplings = [layer for layer in self.layers if isinstance(layer, SplitCoupling)]
+            conditioners = [layer.inner.conditioner for layer in couplings]
+            return CouplingStack(conditioners, first.inner.transform, first.num_kept, rows)
+        if isinstance(first, MaskedAutoregressive) and isinstance(first.transform, CoreTransform):
+            layers = [layer for layer in self.layers if isinstance(layer, MaskedAutoregressive)]
+            masked = MaskedStack([layer.conditioner for layer in layers], first.transform, rows)
+            return _Together(masked, laid_out(self, rows))
+        return laid_out(self, rows)
+
+
+class _Together:
+    """A masked stack's `forward` by `MaskedStack`, in turn where it finds no solution; `inverse` in turn."""
+
+    def __init__(self, together: MaskedStack, in_turn: FeatureFlow) -> None:
+        self._together, self._in_turn = together, in_turn
+        self.inverse = in_turn.inverse
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        z, ladj, solved = self._together.solve(eps, context)
+        if bool(solved.all()):
+            return z, ladj
+        other, other_ladj = self._in_turn(eps, context)
+        return torch.where(solved[:, None], z, other), torch.where(solved, ladj, other_ladj)
 
 
 FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling] | type[MaskedAutoregressive]] = {
@@ -177,7 +189,7 @@ FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling] | type[Mas
 
 def build_feature_flow(
     kind: str, num_features: int, num_context: int, hidden: int, num_layers: int, transform: Transform
-) -> FeatureFlow:
+) -> FeatureStack:
     """`num_layers` layers of a registered kind, with one transform."""
     layer = FEATURE_FLOWS[kind]
     return FeatureStack([layer(num_features, num_context, hidden, transform) for _ in range(num_layers)])

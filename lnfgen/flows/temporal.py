@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.causal import Solver
-from lnfgen.flows.features import ContextTransform, FeatureFlow
+from lnfgen.flows.features import ContextTransform, Directions, FeatureFlow, FeatureStack
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import length_mask, shift
 from lnfgen.transforms import Transform
@@ -16,7 +16,7 @@ from lnfgen.transforms import Transform
 _Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """A feature flow's `forward` or `inverse`: value and context to value and log-determinants."""
 
-_Side = Callable[[FeatureFlow], _Direction]
+_Side = Callable[[Directions], _Direction]
 """Which of the two."""
 
 
@@ -56,7 +56,7 @@ class _CausalFlow(TemporalFlow):
     The Jacobian is block triangular in time, so its log-determinant is the sum of the steps'.
     """
 
-    def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float) -> None:
+    def __init__(self, features: FeatureStack, network: nn.Module, input_dropout: float) -> None:
         """`network` is causal, from one side's values and positions to the context of `features`."""
         super().__init__()
         self.features = features
@@ -73,19 +73,19 @@ class _CausalFlow(TemporalFlow):
 
     def _solved(self, side: _Side, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The sequential direction: contexts of the result."""
-        direction = side(self.features)
+        recorded = torch.is_grad_enabled() or self.training or torch.is_autocast_enabled(x.device.type)
+        direction = side(self.features if recorded else self.features.laid_out(len(x)))
 
         def step(value: Tensor, previous: Tensor, state: Any, begin: int, end: int) -> tuple[Tensor, Tensor, Any]:
             earlier = torch.cat([previous, value[:, :-1]], 1)
             context, state = self._context(earlier, positions[:, begin:end], state)
-            return *direction(x[:, begin:end], context), state
+            value, ladj = direction(x[:, begin:end].flatten(0, 1), context.flatten(0, 1))
+            return value.unflatten(0, earlier.shape[:2]), ladj.unflatten(0, earlier.shape[:2]), state
 
         def steps(state: Any) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-            context = self.network.steps(positions, state)
-            direction, given = side(self.features.laid_out(len(x))), x.unbind(1)
+            context, given = cast(Any, self.network).steps(positions, state), x.unbind(1)
             return lambda t, previous: direction(given[t], context(t, previous))
 
-        recorded = torch.is_grad_enabled() or self.training or torch.is_autocast_enabled(x.device.type)
         mask = length_mask(lengths, x.shape[1])
         return self.solver.solve(step, x, mask, None if recorded else steps)
 

@@ -35,7 +35,7 @@ def product(weight: Tensor, bias: Tensor | None, rows: int) -> Callable[[Tensor]
 
 
 def inputs_with_known(weight: Tensor, bias: Tensor, known: Tensor) -> Callable[[int, Tensor], Tensor]:
-    """`(t, x) -> cat([x, known[:, t]], -1) weight^T + bias`: x `[rows, F]`, known `[rows, T, G]`, weight `[out, F + G]`.
+    """`(t, x) -> cat([x, known[:, t]], -1) weight^T + bias`: x `[rows, F]`, known `[rows, T, G]`, weight `[out, F + G]`
 
     What is known enters as one product for all steps.
     """
@@ -57,13 +57,15 @@ _PACKED_PRODUCTS = torch.backends.mkldnn.is_available() and all(
 
 
 def laid_out(module: Module, rows: int) -> Module:
-    """A copy for calls with inputs of `[rows, ...]`, its linear layers as `product` has them and its masks applied; all
-    else is shared."""
+    """A copy for calls with inputs of `[rows, ...]`, its linear layers as `product` has them, its masks applied and
+    without dropout; all else is shared."""
     memo: dict[int, object] = {id(kept): kept for kept in chain(module.parameters(), module.buffers())}
     for part in module.modules():
         if isinstance(part, nn.Linear):
             weight = part.masked() if isinstance(part, MaskedLinear) else part.weight
             memo[id(part)] = _LaidOut(product(weight, part.bias, rows))
+        elif isinstance(part, nn.Dropout):
+            memo[id(part)] = nn.Identity()
     return copy.deepcopy(module, memo)
 
 
@@ -74,4 +76,3 @@ class _LaidOut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.times(x)
-

@@ -59,16 +59,15 @@ class LSTMSteps:
     """
 
     def __init__(self, network: CausalLSTM, rows: int, state: State | None = None) -> None:
-        inputs, recurrent, *biases = (list(map(_doubled, each)) for each in zip(*_weights(network), strict=True))
-        bias = [torch.add(*pair) for pair in zip(*biases, strict=True)]
-        self.first_inputs, self.first_bias = inputs[0], bias[0]
-        self._recurrent = product(recurrent[0], None, rows)
+        (inputs, recurrent, *biases), *upper = _weights(network)
+        self.first_inputs, self.first_bias = _doubled(inputs), _doubled(torch.add(*biases))
+        self._recurrent = product(_doubled(recurrent), None, rows)
         self._upper = [
-            product(torch.cat([below, own], 1), added, rows)
-            for below, own, added in zip(inputs[1:], recurrent[1:], bias[1:], strict=True)
+            product(_doubled(torch.cat([below, own], 1)), _doubled(torch.add(*biases)), rows)
+            for below, own, *biases in upper
         ]
-        zero = bias[0].new_zeros(rows, recurrent[0].shape[1])
-        before = [(zero, zero)] * len(inputs) if state is None else [(h[0], c[0]) for h, c in state]
+        zero = recurrent.new_zeros(rows, recurrent.shape[1])
+        before = [(zero, zero)] * (1 + len(upper)) if state is None else [(h[0], c[0]) for h, c in state]
         self._h, self._c = [h for h, _ in before], [c for _, c in before]
 
     def __call__(self, gates: Tensor) -> Tensor:
@@ -83,8 +82,9 @@ class LSTMSteps:
 
 def _doubled(rows: Tensor) -> Tensor:
     """Weights or biases of the four gates, the third doubled."""
-    keep, forget, new, show = rows.detach().chunk(4)
-    return torch.cat([keep, forget, 2 * new, show])
+    rows = rows.detach().clone()
+    rows.chunk(4)[2].mul_(2)
+    return rows
 
 
 def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,3 +34,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+    @property
+    def linear(self) -> list[nn.Linear]:
+        """Its linear layers, from input to output."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]

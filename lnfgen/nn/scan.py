@@ -27,6 +27,8 @@ MIN_BLOCKS = 2
 LONGEST_MEMORY = 32.0
 """Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
 
+SMALL_STEP = 512
+"""Numbers in a step up to which a CPU takes `scan_in_blocks`."""
 
 State = list[tuple[Tensor]]
 """h of each block, `[B, hidden]`."""
@@ -50,7 +52,6 @@ class CausalScan(nn.Module):
             x = self.dropout(x)
             last.append((states,))
         return x, last
-
 
     def steps(self, known: Tensor, state: State | None = None) -> Callable[[int, Tensor], Tensor]:
         """`forward` for a loop over steps: `(t, x) -> out` at input `cat([x, known[:, t]])`, t one after the other.
@@ -144,8 +145,8 @@ class _GatedAverage(torch.autograd.Function):
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    # On a CPU, what costs is memory traffic rather than calls; elsewhere the other way round.
-    if x.device.type == "cpu" or x.shape[1] == 1:
+    # On a CPU, what costs of large steps is memory traffic rather than calls; else it is the other way round.
+    if x.shape[1] == 1 or (x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP):
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
         return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
@@ -164,7 +165,8 @@ def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fa
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
     """The same in about 2 sqrt(T) calls: blocks of sqrt(T) steps are run together from 0, then joined in order.
 
-    On one CPU core it takes 1 to 14 times as long as `scan_in_order`, the most at large batches.
+    For one sequence of 500 features it takes half of `scan_in_order`'s time on one CPU core at T 288, as long at T 60
+    and nearly at T 4096; for 16 sequences, ten times as long.
     """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)

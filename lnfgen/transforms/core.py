@@ -31,8 +31,8 @@ class CoreTransform(ABC, Generic[P]):
         """f(z) and f'(z) > 0, each `[..., D]`."""
 
     @abstractmethod
-    def _solve(self, t: Tensor, p: P) -> Tensor:
-        """The z `[..., D]` with f(z) = t."""
+    def _solve(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
+        """The z with f(z) = t, and f'(z), each `[..., D]`."""
 
     @abstractmethod
     def _bracket(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
@@ -42,9 +42,9 @@ class CoreTransform(ABC, Generic[P]):
         """eps `[..., D]`, parameters `[..., D, num_parameters]` -> z and log|dz/deps|, each `[..., D]`."""
         a, log_b, p = self._split(parameters)
         with torch.no_grad():
-            z = self._solve((eps - a) * torch.exp(-log_b), p)
-        value, slope = self._value(z, p)
+            z, slope = self._solve((eps - a) / torch.exp(log_b), p)
         if torch.is_grad_enabled():
+            value, slope = self._value(z, p)
             b = torch.exp(log_b)
             z = with_implicit_gradient(z, a + b * value - eps, b * slope)
             slope = self._value(z, p)[1]  # the same number, whose gradient goes through z too

@@ -69,7 +69,7 @@ class Mixture(CoreTransform[_Parameters]):
         shares_above = torch.exp(above - log_survival.unsqueeze(-1)) * torch.sigmoid(x)
         return log_cdf - log_survival, ((shares_below + shares_above) * p.precisions).sum(-1)
 
-    def _solve(self, t: Tensor, p: _Parameters) -> Tensor:
+    def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         own = _own_solutions(t, p)
         start = (torch.exp(p.log_weights) * own).sum(-1)
 
@@ -78,7 +78,8 @@ class Mixture(CoreTransform[_Parameters]):
             return value - t, slope
 
         tolerance = TOLERANCE_ULPS * torch.finfo(t.dtype).eps * (1 + t.abs())
-        return solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)
+        z = solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)
+        return z, self._value(z, p)[1]
 
     def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         own = _own_solutions(t, p)

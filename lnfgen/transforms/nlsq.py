@@ -53,37 +53,42 @@ class NLSq(CoreTransform[_Parameters]):
         bump_r = p.bump * r
         return z + bump_r / p.d, torch.addcmul(one, bump_r, y * r, value=-2)
 
-    def _solve(self, t: Tensor, p: _Parameters) -> Tensor:
-        """In units of y = d u + g, where the slope is 0.03 to 2.
+    def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
+        """In units of y = d u + g, f(u) = t reads `y + bump / (1 + y^2) = w` with `w = t d + g`.
 
-        There f(u) = t reads `y + bump / (1 + y^2) = w` with `w = t d + g`. A Newton step from the cubic's closed form
-        reaches round-off where it is a small one, which is nearly always; else every element is solved for inside a
-        bracket: the root is within |bump| of w.
+        A Newton step from the cubic's closed form reaches round-off where it is a small one, which is nearly always;
+        else it is solved for inside a bracket. That step and a last one are in u itself: y - g loses digits
+        where g is large.
         """
-        w, one, eps = torch.addcmul(p.g, t, p.d), t.new_ones(()), torch.finfo(t.dtype).eps
-
-        def evaluate(y: Tensor) -> tuple[Tensor, Tensor]:
-            r = torch.addcmul(one, y, y).reciprocal()
-            bump_r = p.bump * r
-            return y - w + bump_r, torch.addcmul(one, bump_r, y * r, value=-2)
-
+        w = torch.addcmul(p.g, t, p.d)
         y = _cubic(w, p.bump)
-        value, slope = evaluate(y)
-        step = value / slope
-        allowed = torch.addcmul(one, one, y.abs())
-        if bool((step.abs() <= allowed * t.new_full((), SMALL_STEP * eps**0.5)).all()):  # not if it is not a number
-            y = y - step
-        else:
-            low, high = w - p.bump.clamp(min=0), w - p.bump.clamp(max=0)
-            y = solve(evaluate, w - p.bump / (1 + w * w), low, high, 2 * eps * (w.abs() + p.bump.abs()))
         u = (y - p.g) / p.d
         value, slope = self._value(u, p)
-        return u - (value - t) / slope  # a last step in u itself, which a large g has robbed of digits
+        step = (value - t) / slope
+        small = t.new_full((), SMALL_STEP * torch.finfo(t.dtype).eps ** 0.5)
+        close = (step * p.d).abs() <= torch.addcmul(small, small, y.abs())  # False for what is not a number
+        u = u - step
+        if not bool(close.all()):
+            u = torch.where(close, u, (_bracketed(w, p.bump) - p.g) / p.d)
+        value, slope = self._value(u, p)
+        return u - (value - t) / slope, slope
 
     def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         most = p.bump / p.d
         zero = t.new_zeros(())
         return t - torch.maximum(most, zero), t - torch.minimum(most, zero)
+
+
+def _bracketed(w: Tensor, bump: Tensor) -> Tensor:
+    """The y with `y + bump / (1 + y^2) = w`, which is within |bump| of w."""
+
+    def evaluate(y: Tensor) -> tuple[Tensor, Tensor]:
+        r = 1 / (1 + y * y)
+        return y - w + bump * r, 1 - 2 * bump * (y * r * r)
+
+    tolerance = 2 * torch.finfo(w.dtype).eps * (w.abs() + bump.abs())
+    low, high = w - bump.clamp(min=0), w - bump.clamp(max=0)
+    return solve(evaluate, w - bump / (1 + w * w), low, high, tolerance)
 
 
 def _cubic(w: Tensor, bump: Tensor) -> Tensor:

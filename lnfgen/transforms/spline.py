@@ -70,7 +70,7 @@ class Spline(CoreTransform[_Parameters]):
         value, slope = _within(bent, _bin(bent, p.x, p))
         return torch.where(inside, value, z), torch.where(inside, slope, 1)
 
-    def _solve(self, t: Tensor, p: _Parameters) -> Tensor:
+    def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """The z with S(z) = t: a root of `A q^2 + B q = C` in t's bin, by whichever formula adds terms of one sign."""
         inside = t.abs() <= TAIL_BOUND
         bent = torch.where(inside, t, 0)
@@ -85,12 +85,14 @@ class Spline(CoreTransform[_Parameters]):
         for _ in range(POLISHING_STEPS):
             value, slope = _within(z, k)
             z = torch.minimum(torch.maximum(z - (value - bent) / slope, k.x), k.next_x)
-        return torch.where(inside, z, t)
+        z = torch.where(inside, z, t)
+        return z, self._value(z, p)[1]
 
     def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """S maps what lies within its bound onto itself."""
         low = torch.where(t > TAIL_BOUND, t, t.clamp(max=-TAIL_BOUND))
         return low, torch.where(t < -TAIL_BOUND, t, t.clamp(min=TAIL_BOUND))
+
 
 def _knots(raw: Tensor) -> Tensor:
     """`[..., bins]` unconstrained -> `[..., bins + 1]` increasing from -TAIL_BOUND to TAIL_BOUND, ends exact."""
