@@ -56,8 +56,10 @@ class MaskedStack:
         )
 
     def solve(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z `[N, D]`, log-determinants `[N]`, and which of them are a solution, bool `[N]`, for eps `[N, D]` and context
-        `[N, C]`."""
+        """z `[N, D]`, log-determinants `[N]`, and which rows of them are a solution, bool `[N]`.
+
+        Of eps `[N, D]` and context `[N, C]`.
+        """
         num_layers, num_parameters = self._shape
         hidden = self._hidden_context(context).unflatten(-1, (num_layers, 2, -1)).permute(2, 1, 0, 3)
         context_1, context_2 = hidden.contiguous()
@@ -68,7 +70,7 @@ class MaskedStack:
             h = torch.baddbmm(context_2, h, self._second).sigmoid_()
             parameters = torch.baddbmm(context_3, h, self._last).unflatten(-1, (num_parameters, -1)).transpose(-1, -2)
             noise = torch.cat([latents[1:], eps[None]]).flip(-1)
-            return self._transform.newton_step(latents, noise, parameters)
+            return self._transform.approach(latents, noise, parameters)
 
         latents = torch.stack([eps if (num_layers - layer) % 2 == 0 else eps.flip(-1) for layer in range(num_layers)])
         for _ in range(num_layers + UNCHECKED):

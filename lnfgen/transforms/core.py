@@ -34,10 +34,6 @@ class CoreTransform(ABC, Generic[P]):
     def _solve(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
         """The z with f(z) = t, and f'(z), each `[..., D]`."""
 
-    @abstractmethod
-    def _bracket(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
-        """Bounds `[..., D]` of the z with f(z) = t."""
-
     def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """eps `[..., D]`, parameters `[..., D, num_parameters]` -> z and log|dz/deps|, each `[..., D]`."""
         a, log_b, p = self._split(parameters)
@@ -56,9 +52,26 @@ class CoreTransform(ABC, Generic[P]):
         value, slope = self._value(z, p)
         return a + torch.exp(log_b) * value, log_b + torch.log(slope)
 
-    def newton_step(self, z: Tensor, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward(eps, parameters)` approached from z by a step: a better z, and log|dz/deps| at the old one. Without
-        gradients."""
+    def approach(self, z: Tensor, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """A z nearer to `forward(eps, parameters)` than the one given, and its log|dz/deps|; without gradients.
+
+        For sweeps that have parameters anew every time. It ends at `forward`, here at once.
+        """
+        return self.forward(eps, parameters)
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
+        return *shift_and_log_scale(parameters[..., :2]), self._constrain(parameters[..., 2:])
+
+
+class NewtonTransform(CoreTransform[P]):
+    """A core whose equation is solved by iterations: `approach` is a single one, a Newton step within a bracket."""
+
+    @abstractmethod
+    def _bracket(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
+        """Bounds `[..., D]` of the z with f(z) = t."""
+
+    def approach(self, z: Tensor, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-determinant is the given z's, which is the new one's once they are the same."""
         a, log_b, p = self._split(parameters)
         b = torch.exp(log_b)
         t = (eps - a) / b
@@ -66,6 +79,3 @@ class CoreTransform(ABC, Generic[P]):
         low, high = self._bracket(t, p)
         z = torch.minimum(torch.maximum(z - (value - t) / slope, low), high)
         return z, -torch.log(b * slope)
-
-    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
-        return *shift_and_log_scale(parameters[..., :2]), self._constrain(parameters[..., 2:])

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lnfgen.transforms.bounds import bounded
-from lnfgen.transforms.core import CoreTransform
+from lnfgen.transforms.core import NewtonTransform
 from lnfgen.transforms.solve import solve
 
 NUM_COMPONENTS = 4
@@ -34,7 +34,7 @@ class _Parameters(NamedTuple):
     precisions: Tensor  # 1 / scale
 
 
-class Mixture(CoreTransform[_Parameters]):
+class Mixture(NewtonTransform[_Parameters]):
     """Inverse (z -> eps): `a + b logit(F(z))`, b > 0, with `F(z) = sum_k w_k sigmoid((z - m_k) / s_k)`, K logistics.
 
     `inverse` is the closed formula, from log F and log(1 - F) by log-sum-exp, so that the tails, which are linear, keep

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
-from lnfgen.transforms.core import CoreTransform
+from lnfgen.transforms.core import NewtonTransform
 from lnfgen.transforms.solve import solve
 
 MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
@@ -29,7 +29,7 @@ class _Parameters(NamedTuple):
     bump: Tensor  # c d / b, within the monotone limit
 
 
-class NLSq(CoreTransform[_Parameters]):
+class NLSq(NewtonTransform[_Parameters]):
     """Inverse (z -> eps): `a + b u + c / (1 + (d u + g)^2)` at u = z, with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
 
     `inverse` is the closed formula. `forward` solves a cubic with one real root: its closed form, which overflows and

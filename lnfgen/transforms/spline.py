@@ -88,11 +88,6 @@ class Spline(CoreTransform[_Parameters]):
         z = torch.where(inside, z, t)
         return z, self._value(z, p)[1]
 
-    def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """S maps what lies within its bound onto itself."""
-        low = torch.where(t > TAIL_BOUND, t, t.clamp(max=-TAIL_BOUND))
-        return low, torch.where(t < -TAIL_BOUND, t, t.clamp(min=TAIL_BOUND))
-
 
 def _knots(raw: Tensor) -> Tensor:
     """`[..., bins]` unconstrained -> `[..., bins + 1]` increasing from -TAIL_BOUND to TAIL_BOUND, ends exact."""
