@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.flows.fixed_point import sweep, with_implicit_gradient
+from lnfgen.nn.deferred import deferring
 from lnfgen.nn.replay import replaying
 
 SOLVERS = ("auto", "sweeps", "loop")
@@ -85,6 +86,7 @@ class Solver:
                 swept = self._sweep(step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed)
                 looping = swept is None
             if swept is None:
+                end = num_steps
                 value, ladj, state = self._loop(step, start, previous, state, begin, end)
             else:
                 (value, ladj, state), sweeps = swept
@@ -131,10 +133,11 @@ class Solver:
         self, step: Step, guess: Tensor, previous: Tensor, state: State, begin: int, end: int
     ) -> tuple[Tensor, Tensor, State]:
         values, ladjs = [], []
-        for t in range(begin, end):
-            previous, ladj, state = step(guess[:, t : t + 1], previous, state, t, t + 1)
-            values.append(previous)
-            ladjs.append(ladj)
+        with deferring():
+            for t in range(begin, end):
+                previous, ladj, state = step(guess[:, t : t + 1], previous, state, t, t + 1)
+                values.append(previous)
+                ladjs.append(ladj)
         self.report.looped_steps += end - begin
         return torch.cat(values, 1), torch.cat(ladjs, 1), state
 

@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from lnfgen.nn import deferred
 from lnfgen.nn.dropout import Dropout
+
+
+class Linear(nn.Linear):
+    """As nn.Linear; in a loop that defers it, its weights' gradients are taken once for all steps."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return deferred.linear(self, lambda: (self.weight, self.bias))(input)
 
 
 class MLP(nn.Module):
@@ -28,8 +36,8 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise([num_inputs, *hidden]):
-            layers += [nn.Linear(before, after), nn.GELU(), Dropout(dropout)]
-        last = nn.Linear(hidden[-1] if hidden else num_inputs, num_outputs)
+            layers += [Linear(before, after), nn.GELU(), Dropout(dropout)]
+        last = Linear(hidden[-1] if hidden else num_inputs, num_outputs)
         nn.init.xavier_uniform_(last.weight, gain=output_gain)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(*layers, last)

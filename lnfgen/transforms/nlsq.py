@@ -1,10 +1,11 @@
 """NLSq, the non-linear squared transform of Ziegler & Rush (2019), section 4.1."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 from lnfgen.transforms.core import CoreTransform
@@ -36,6 +37,10 @@ class NLSq(CoreTransform[_Parameters]):
 
     num_parameters = 5
 
+    def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        shape = torch.broadcast_shapes(z.shape, parameters.shape[:-1])
+        return _Inverse.apply(z.expand(shape), parameters.expand(*shape, -1))
+
     def _constrain(self, raw: Tensor) -> _Parameters:
         raw_d, raw_c, g = raw.unbind(-1)
         bump = (MONOTONE_LIMIT - MONOTONE_MARGIN) * torch.tanh(raw_c)
@@ -65,3 +70,47 @@ class NLSq(CoreTransform[_Parameters]):
         u = (solve(evaluate, w - p.bump / (1 + w * w), low, high, tolerance) - p.g) / p.d
         value, slope = self._value(u, p)
         return u - (value - t) / slope  # a last step in u itself, which a large g has robbed of digits
+
+
+class _Inverse(torch.autograd.Function):
+    """`CoreTransform.inverse` with its gradient written out: in a loop over time its tensors are small, and the calls
+    are what they cost. Each parameter's numbers lie together here, and half as many are kept as plain autograd keeps.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        p = raw.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+        p[1:3].div_(LOG_SCALE_BOUND)
+        p[1:4].tanh_()
+        a, tanh_b, _, tanh_c, g = p
+        scales = (LOG_SCALE_BOUND * p[1:3]).exp_()
+        b, d = scales
+        one, y = z.new_ones(()), torch.addcmul(g, d, z)
+        r = torch.addcmul(one, y, y).reciprocal_()
+        bump_r = (MONOTONE_LIMIT - MONOTONE_MARGIN) * tanh_c * r
+        slope = torch.addcmul(one, bump_r, y * r, value=-2)
+        ctx.save_for_backward(z, p[1:], scales, y, r, slope)
+        value = torch.addcdiv(z, bump_r, d)
+        return torch.addcmul(a, b, value), slope.log().add_(tanh_b, alpha=LOG_SCALE_BOUND)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_eps: Tensor, grad_ladj: Tensor) -> tuple[Tensor, Tensor]:
+        z, tanhs, (b, d), y, r, slope = ctx.saved_tensors
+        limit = MONOTONE_LIMIT - MONOTONE_MARGIN
+        bump = limit * tanhs[2]
+        at_value, at_slope = grad_eps * b, grad_ladj / slope
+        value_c = at_value * r / d
+        # slope = 1 + steep y and its derivative by y is steep (4 r - 3), as y^2 r = 1 - r
+        steep = -2 * bump * r * r
+        at_y = steep * torch.addcmul(at_value * y / d, at_slope, 4 * r - 3)
+        gradient = z.new_empty(5, *z.shape)
+        grad_b, grad_d, grad_c = gradient[1:4].unbind()
+        gradient[0] = grad_eps
+        gradient[4] = at_y
+        by_bump = value_c * bump
+        torch.addcmul(grad_ladj, at_value, z, out=grad_b).add_(by_bump)
+        torch.sub(at_y * d * z, by_bump, out=grad_d)
+        torch.addcmul(value_c, at_slope * y * r, r, value=-2, out=grad_c).mul_(limit)
+        torch.ops.aten.tanh_backward(gradient[1:4], tanhs[:3], grad_input=gradient[1:4])
+        return torch.addcmul(at_value, at_y, d), gradient.movedim(0, -1)

@@ -1,0 +1,116 @@
+"""Linear maps that a recorded loop takes at every step, whose weights' gradients are taken once for all steps.
+
+Plain autograd adds up a gradient the size of the weights at every step, each a product over one step's few rows. Here a
+step's backward pass gives the gradient of its input alone and keeps both factors; a node before the first step, whose
+turn comes after all steps', makes one product over the rows of all of them: the same sum in another order. As the
+weights do not change within the loop, they are cast and laid out for their products once as well.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear as plain_linear
+
+Weights = tuple[Tensor, Tensor | None]
+"""Of a linear map: `[out, in]`, and the bias `[out]`."""
+
+Linear = Callable[[Tensor], Tensor]
+"""x `[..., in]` -> `[..., out]`."""
+
+TOGETHER = 1024
+"""Rows of calls whose pairs are kept for one product: it is at full rate then, and memory does not grow further."""
+
+_Pairs = dict[int, tuple[Tensor, Tensor] | None]
+"""Input and the output's gradient of each call; one that a backward pass comes through again has its last."""
+
+_maps: ContextVar[dict[Any, "_Map"] | None] = ContextVar("maps", default=None)
+
+
+@contextmanager
+def deferring() -> Iterator[None]:
+    """Within it, `linear` takes each map's weights once, and defers their gradients."""
+    token = _maps.set({})
+    try:
+        yield
+    finally:
+        _maps.reset(token)
+
+
+def linear(owner: Any, weights: Callable[[], Weights]) -> Linear:
+    """`x -> x weight^T + bias`, of what `weights()` gives: within `deferring`, at the owner's first call for all."""
+    maps = _maps.get()
+    if maps is None or not torch.is_grad_enabled():
+        return lambda x: plain_linear(x, *weights())
+    if owner not in maps:
+        maps[owner] = _Map(*weights())
+    return maps[owner]
+
+
+class _Map:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        device = weight.device.type
+        cast = torch.is_autocast_enabled(device)
+        self.dtype = torch.get_autocast_dtype(device) if cast else weight.dtype
+        self.weights = weight, bias
+        detached = weight.detach().to(self.dtype)
+        self.forward = product(detached, None if bias is None else bias.detach().to(self.dtype))
+        self.backward = product(detached.t().contiguous(), None)
+        self.root: Tensor
+        self.pairs: _Pairs
+        self.rows = TOGETHER
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.rows >= TOGETHER:
+            self.rows, self.pairs = 0, {}
+            self.root = _Root.apply(*self.weights, self.pairs)
+        self.rows += x[..., 0].numel()
+        return _Call.apply(x.to(self.dtype), self.root, self.backward, self.forward, self.pairs)
+
+
+class _Root(torch.autograd.Function):
+    """Of the weights an empty tensor, through which their gradients reach them."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, pairs: _Pairs) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.pairs, ctx.dtypes = pairs, (weight.dtype, None if bias is None else bias.dtype)
+        return weight.new_empty(0)
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+        pairs, (weight, bias) = [pair for pair in ctx.pairs.values() if pair], ctx.dtypes
+        if not pairs:
+            return None, None, None
+        ctx.pairs.update(dict.fromkeys(ctx.pairs))
+        inputs, gradients = (torch.cat([part.flatten(0, -2) for part in parts]) for parts in zip(*pairs, strict=True))
+        return (gradients.t() @ inputs).to(weight), None if bias is None else gradients.sum(0, dtype=bias), None
+
+
+class _Call(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, root: Tensor, backward: Linear, forward: Linear, pairs: _Pairs) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.to_input, ctx.pairs, ctx.call = backward, pairs, len(pairs)
+        pairs[ctx.call] = None
+        return forward(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        (x,) = ctx.saved_tensors
+        ctx.pairs[ctx.call] = x, gradient
+        return ctx.to_input(gradient) if ctx.needs_input_grad[0] else None, None, None, None, None
+
+
+def product(weight: Tensor, bias: Tensor | None) -> Linear:
+    """`x -> x weight^T + bias` without gradients, of a weight that stays: laid out once, where that is quicker."""
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16) or not PACKS:
+        return lambda x: plain_linear(x, weight, bias)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+    return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+
+
+PACKS = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
