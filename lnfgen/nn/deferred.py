@@ -1,9 +1,12 @@
 """Linear maps that a recorded loop takes at every step, whose weights' gradients are taken once for all steps.
 
 Plain autograd adds up a gradient the size of the weights at every step, each a product over one step's few rows. Here a
-step's backward pass gives the gradient of its input alone and keeps both factors; a node before the first step, whose
-turn comes after all steps', makes one product over the rows of all of them: the same sum in another order. As the
-weights do not change within the loop, they are cast and laid out for their products once as well.
+step's backward pass gives the gradient of its input alone and keeps both factors; a node before a step, whose
+turn comes after those of some hundred steps, makes one product over the rows of all of them: the same sum in another
+order. As the weights do not change within the loop, they are cast and laid out for their products once as well.
+
+Gradients of gradients are refused. Limit: after a backward pass that asks for the inputs' gradients alone, one of the
+same graph has to come through the same steps at least, as in a loop it does: it overwrites what that one has kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear as plain_linear
 
 Weights = tuple[Tensor, Tensor | None]
@@ -41,7 +45,8 @@ def deferring() -> Iterator[None]:
 
 
 def linear(owner: Any, weights: Callable[[], Weights]) -> Linear:
-    """`x -> x weight^T + bias`, of what `weights()` gives: within `deferring`, at the owner's first call for all."""
+    """`x -> x weight^T + bias` of what `weights()` gives: within `deferring`, where gradients are recorded, it is asked
+    once for each owner."""
     maps = _maps.get()
     if maps is None or not torch.is_grad_enabled():
         return lambda x: plain_linear(x, *weights())
@@ -51,6 +56,8 @@ def linear(owner: Any, weights: Callable[[], Weights]) -> Linear:
 
 
 class _Map:
+    """The linear map of an owner. Its roots do not know it, so that it goes when its last graph does."""
+
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         device = weight.device.type
         cast = torch.is_autocast_enabled(device)
@@ -72,7 +79,8 @@ class _Map:
 
 
 class _Root(torch.autograd.Function):
-    """Of the weights an empty tensor, through which their gradients reach them."""
+    """An empty tensor that stands for the weights in calls that follow: once they all have been gone back through, and
+    autograd knows when, the gradients from their pairs go on to the weights."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, pairs: _Pairs) -> Tensor:
@@ -81,6 +89,7 @@ class _Root(torch.autograd.Function):
         return weight.new_empty(0)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
         pairs, (weight, bias) = [pair for pair in ctx.pairs.values() if pair], ctx.dtypes
         if not pairs:
@@ -91,6 +100,8 @@ class _Root(torch.autograd.Function):
 
 
 class _Call(torch.autograd.Function):
+    """`forward(x)`, of a linear map whose transpose is `backward`."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, root: Tensor, backward: Linear, forward: Linear, pairs: _Pairs) -> Tensor:
         ctx.save_for_backward(x)
@@ -99,6 +110,7 @@ class _Call(torch.autograd.Function):
         return forward(x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         (x,) = ctx.saved_tensors
         ctx.pairs[ctx.call] = x, gradient
