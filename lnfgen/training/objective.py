@@ -74,10 +74,10 @@ def accumulate_gradients(
             total = total + value.detach()
         return total
 
-    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, math.ceil(num_passes / KL_STEPS))
     reconstruction = summed(
         lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
     )
+    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, math.ceil(num_passes / KL_STEPS))
     if encoded:
         torch.autograd.backward(encoded, [tensor.grad for tensor in shared])
     return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
