@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.flows.fixed_point import sweep, with_implicit_gradient
+from lnfgen.nn.deferred import deferring
 from lnfgen.nn.replay import replaying
 
 SOLVERS = ("auto", "sweeps", "loop")
@@ -89,11 +90,13 @@ class Solver:
             if not looping:
                 swept = self._sweep(step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed)
                 looping = swept is None
-            if looping and steps is not None:
-                value, ladj = self._fast_loop(steps(state), previous, begin, num_steps)
+            if swept is None:
                 end = num_steps
-            elif swept is None:
-                value, ladj, state = self._loop(step, start, previous, state, begin, end)
+                value, ladj = (
+                    self._recorded_loop(step, start, previous, state, begin, end)
+                    if steps is None
+                    else self._loop(steps(state), previous, begin, end)
+                )
             else:
                 (value, ladj, state), sweeps = swept
                 window = 2 * window if 4 * sweeps <= 3 * window else max(2, window // 2)
@@ -135,18 +138,19 @@ class Solver:
         state = [tuple(next(following) for _ in layer) for layer in after]
         return (value, ladj, state), swept.sweeps
 
-    def _loop(
+    def _recorded_loop(
         self, step: Step, guess: Tensor, previous: Tensor, state: State, begin: int, end: int
-    ) -> tuple[Tensor, Tensor, State]:
+    ) -> tuple[Tensor, Tensor]:
         values, ladjs = [], []
-        for t in range(begin, end):
-            previous, ladj, state = step(guess[:, t : t + 1], previous, state, t, t + 1)
-            values.append(previous)
-            ladjs.append(ladj)
+        with deferring():
+            for t in range(begin, end):
+                previous, ladj, state = step(guess[:, t : t + 1], previous, state, t, t + 1)
+                values.append(previous)
+                ladjs.append(ladj)
         self.report.looped_steps += end - begin
-        return torch.cat(values, 1), torch.cat(ladjs, 1), state
+        return torch.cat(values, 1), torch.cat(ladjs, 1)
 
-    def _fast_loop(
+    def _loop(
         self, step: Callable[[int, Tensor], tuple[Tensor, Tensor]], previous: Tensor, begin: int, end: int
     ) -> tuple[Tensor, Tensor]:
         values, ladjs, value = [], [], previous[:, 0]

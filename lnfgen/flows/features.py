@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
 from lnfgen.flows.stacks import CouplingStack, MaskedStack
-from lnfgen.nn.layout import laid_out
+from lnfgen.nn.linear import laid_out
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms import Transform

@@ -9,7 +9,8 @@ from torch.nn.functional import gelu
 
 from lnfgen.models.observation import Frames, Observation
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.layout import inputs_with_known, laid_out, product
+from lnfgen.nn.layout import inputs_with_known, product
+from lnfgen.nn.linear import laid_out
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 

@@ -1,21 +1,14 @@
-"""Weights laid out once for the many calls of a loop, all without gradients."""
+"""Products with weights that stay, laid out once for many calls; all without gradients."""
 
-import copy
 from collections.abc import Callable
-from itertools import chain
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear
-
-from lnfgen.nn.made import MaskedLinear
 
 PACKING_PAYS = 1_000_000
 """Multiplications of a product from which weights that oneDNN packs are faster on a CPU. With two threads, a product
 with 500 x 2000 of them takes 48 us for one row and 191 for 16, a plain one 70 and 319; but a call costs 10 us more."""
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 def product(weight: Tensor, bias: Tensor | None, rows: int) -> Callable[[Tensor], Tensor]:
@@ -54,25 +47,3 @@ def _packs(weight: Tensor, rows: int) -> bool:
 _PACKED_PRODUCTS = torch.backends.mkldnn.is_available() and all(
     hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
 )
-
-
-def laid_out(module: Module, rows: int) -> Module:
-    """A copy for calls with inputs of `[rows, ...]`, its linear layers as `product` has them, its masks applied and
-    without dropout; all else is shared."""
-    memo: dict[int, object] = {id(kept): kept for kept in chain(module.parameters(), module.buffers())}
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            weight = part.masked() if isinstance(part, MaskedLinear) else part.weight
-            memo[id(part)] = _LaidOut(product(weight, part.bias, rows))
-        elif isinstance(part, nn.Dropout):
-            memo[id(part)] = nn.Identity()
-    return copy.deepcopy(module, memo)
-
-
-class _LaidOut(nn.Module):
-    def __init__(self, times: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.times = times
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.times(x)

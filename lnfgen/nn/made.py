@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, linear
+from torch.nn.functional import gelu
+
+from lnfgen.nn.linear import Linear, MaskedLinear
 
 
 class MADE(nn.Module):
@@ -40,8 +42,8 @@ class MADE(nn.Module):
         self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
         self.second = MaskedLinear(degrees[:, None] >= degrees)
         self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
-        self.hidden_context = nn.Linear(num_context, 2 * hidden)
-        self.output_context = nn.Linear(num_context, num_features * num_parameters)
+        self.hidden_context = Linear(num_context, 2 * hidden)
+        self.output_context = Linear(num_context, num_features * num_parameters)
         for layer in (self.last, self.output_context):
             nn.init.xavier_uniform_(layer.weight, gain=output_gain)
         nn.init.zeros_(self.output_context.bias)
@@ -60,21 +62,3 @@ class MADE(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return self.given(context)(x)
-
-
-class MaskedLinear(nn.Linear):
-    """A linear layer without bias whose weights are 0 where mask, bool `[out, in]`, is False."""
-
-    mask: Tensor
-
-    def __init__(self, mask: Tensor) -> None:
-        num_outputs, num_inputs = mask.shape
-        super().__init__(num_inputs, num_outputs, bias=False)
-        self.register_buffer("mask", mask, persistent=False)  # follows from the sizes
-
-    def masked(self) -> Tensor:
-        """The weights in use, `[out, in]`."""
-        return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.masked())

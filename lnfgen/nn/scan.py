@@ -20,6 +20,7 @@ from lnfgen.nn.bidirectional import Bidirectional
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.elementwise import tanh
 from lnfgen.nn.layout import inputs_with_known, product
+from lnfgen.nn.linear import Linear
 
 MIN_BLOCKS = 2
 """Gates of the first block see their own step alone; those of the next one what came before, as an LSTM's do."""
@@ -93,7 +94,7 @@ class GatedRecurrence(nn.Module):
     def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
         super().__init__()
         self.hidden = hidden
-        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # gates f and o, c, and s at the entry
+        self.project = Linear(num_inputs, (4 if entry else 3) * hidden)  # gates f and o, c, and s at the entry
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():  # a gate of 1 - 1 / n remembers n steps

@@ -20,6 +20,11 @@ PASS_STEPS_ELSEWHERE = 40_000
 """The same on a GPU, which is only busy with more rows: a guess, not measured."""
 
 
+KL_STEPS = 2
+"""A pass of the KL takes as many times the steps: the prior keeps less than half of what the emission keeps for each,
+which reads the latent from both ends and says every symbol; and its loop over time, where it has one, is quicker."""
+
+
 class Objective(NamedTuple):
     """What an update was of; without gradients."""
 
@@ -48,17 +53,18 @@ def accumulate_gradients(
     divided by its T + 1, averaged over the batch.
 
     It is linear in the samples and in its two terms, so each term of some of the samples is a pass of its own, forwards
-    and backwards, whose graph is freed before the next; what reaches the tensors that all share is added up there and
-    sent on in one pass. The same gradient to round-off, whatever `num_passes` is, at a fraction of the memory.
+    and backwards, `num_passes` of the reconstruction and fewer of the KL, whose graph is freed before the next; what
+    reaches the tensors that all share is added up there and sent on in one pass. The same gradient to round-off,
+    whatever `num_passes` is, at a fraction of the memory.
     """
     steps, device = batch.lengths + 1, batch.x.device
     with autocast(device, precision):
         encoded = model.encode(batch.x, batch.lengths)
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
-    parts: Sequence[Tensor | None] = [None] if noise is None else noise.tensor_split(num_passes)
     num_samples = 1 if noise is None else len(noise)
 
-    def summed(term: Callable[[Tensor | None], Tensor], coefficient: float) -> Tensor:
+    def summed(term: Callable[[Tensor | None], Tensor], coefficient: float, num_passes: int) -> Tensor:
+        parts: Sequence[Tensor | None] = [None] if noise is None else noise.tensor_split(num_passes)
         total = torch.zeros(len(steps), device=device)
         for part in parts:
             with autocast(device, precision):
@@ -68,8 +74,10 @@ def accumulate_gradients(
             total = total + value.detach()
         return total
 
-    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight)
-    reconstruction = summed(lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0)
+    reconstruction = summed(
+        lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
+    )
+    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, math.ceil(num_passes / KL_STEPS))
     if encoded:
         torch.autograd.backward(encoded, [tensor.grad for tensor in shared])
     return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
