@@ -52,10 +52,12 @@ def command(
         require_parent(plot)
 
     from lnfgen.benchmark import SUBJECTS, Plan, quick_plan, run
+    from lnfgen.memory import keep_freed_memory
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
+    keep_freed_memory()  # as training and sampling do
     with console.live("measuring", 1) as bar:
         figures = run(plan, lambda done, total, what: bar.update(done, what, total))
     if figures["busy"]:

@@ -30,9 +30,11 @@ def command(
 
     from lnfgen.data.marginal import Marginal
     from lnfgen.evaluation import per_unit, score
+    from lnfgen.memory import keep_freed_memory
     from lnfgen.models import emission_name
     from lnfgen.trained import TrainedModel
 
+    keep_freed_memory()
     trained = TrainedModel(path, device)
     choose_solver(trained.model, solver)
     scored = dataset_of(trained.run) if dataset is None else resolve_dataset(dataset)

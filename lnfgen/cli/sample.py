@@ -37,6 +37,7 @@ def command(
     from lnfgen.errors import LnfgenError
     from lnfgen.files import numbered, require_parent, write_bytes
     from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT, to_bytes
+    from lnfgen.memory import keep_freed_memory
     from lnfgen.sampling import sample_pieces
 
     path = resolve_run(run)
@@ -55,6 +56,7 @@ def command(
     if target != "-":
         require_parent(Path(target))
 
+    keep_freed_memory()
     model = folder.load_model(resolve_device(device))
     choose_solver(model, solver)
     pieces = sample_pieces(

@@ -26,6 +26,9 @@ class TemporalFlow(nn.Module, ABC):
     solver: Solver | None = None
     """How a sequential direction is computed; None where both directions are parallel."""
 
+    loops_to_score = False
+    """Whether that direction is `inverse`."""
+
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -110,6 +113,8 @@ class InverseAutoregressiveFlow(_CausalFlow):
     `forward` is parallel over T but for the network's own recurrence; `inverse`, so training too, is sequential in T:
     by sweeps it costs some passes of the parallel kind, forwards and backwards.
     """
+
+    loops_to_score = True
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._known(self.features.forward, eps, positions)

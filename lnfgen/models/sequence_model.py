@@ -40,6 +40,11 @@ class SequenceModel(nn.Module, ABC):
         """How a flow's sequential direction is computed, and what that took; None where there is none."""
         return None
 
+    @property
+    def loops_to_score(self) -> bool:
+        """Whether `kl` goes step by step over time, so that its time hardly grows with the sequences in it."""
+        return False
+
     def __init__(self, observation: Observation, length: LengthModel) -> None:
         super().__init__()
         self.observation = observation

@@ -11,18 +11,18 @@ from lnfgen.data.batches import Batch
 from lnfgen.models import SequenceModel
 from lnfgen.nn.precision import autocast
 
-PASS_STEPS = {"cpu": 6_000}
-"""Padded time steps in one pass, samples counted, where memory is a computer's own: some 0.8 GB at the paper's sizes,
-and rows enough: an LSTM of 500 takes as long for each of 45 rows as for each of 150. In bfloat16 twice as many: they
+PASS_STEPS = {"cpu": 3_500}
+"""Padded time steps in one pass, samples counted, where memory is a computer's own: one sample of the paper's text
+batches (15 of 120 steps), at 37 % of the memory of all ten at once and 6 % more time. In bfloat16 twice as many: they
 take half the memory, and more rows to be at full rate."""
 
 PASS_STEPS_ELSEWHERE = 40_000
 """The same on a GPU, which is only busy with more rows: a guess, not measured."""
 
 
-KL_STEPS = 2
-"""A pass of the KL takes as many times the steps: the prior keeps less than half of what the emission keeps for each,
-which reads the latent from both ends and says every symbol; and its loop over time, where it has one, is quicker."""
+LOOPED_KL_STEPS = 4
+"""A pass of a KL that is looped over time takes as many times the steps: the few rows of a step are slow, and a loop
+keeps less of each."""
 
 
 class Objective(NamedTuple):
@@ -53,7 +53,7 @@ def accumulate_gradients(
     divided by its T + 1, averaged over the batch.
 
     It is linear in the samples and in its two terms, so each term of some of the samples is a pass of its own, forwards
-    and backwards, `num_passes` of the reconstruction and fewer of the KL, whose graph is freed before the next; what
+    and backwards, whose graph is freed before the next: `num_passes` of the reconstruction, and no more of the KL. What
     reaches the tensors that all share is added up there and sent on in one pass. The same gradient to round-off,
     whatever `num_passes` is, at a fraction of the memory.
     """
@@ -74,10 +74,11 @@ def accumulate_gradients(
             total = total + value.detach()
         return total
 
+    kl_passes = math.ceil(num_passes / LOOPED_KL_STEPS) if model.loops_to_score else num_passes
     reconstruction = summed(
         lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
     )
-    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, math.ceil(num_passes / KL_STEPS))
+    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, kl_passes)
     if encoded:
         torch.autograd.backward(encoded, [tensor.grad for tensor in shared])
     return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
