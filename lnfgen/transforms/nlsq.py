@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
+from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded, constant
 from lnfgen.transforms.core import NewtonTransform
 from lnfgen.transforms.solve import solve
 
@@ -21,6 +21,9 @@ v."""
 SMALL_STEP = 0.1
 """Newton's error after a step of s is less than 30 s^2, half the greatest curvature over the least slope; a step of so
 many square roots of the round-off leaves a third of it."""
+
+NO_STEP = 8
+"""Units of round-off that Newton may move y by without a second look at the slope."""
 
 
 class _Parameters(NamedTuple):
@@ -43,11 +46,11 @@ class NLSq(NewtonTransform[_Parameters]):
 
     def _constrain(self, raw: Tensor) -> _Parameters:
         raw_d, raw_c, g = raw.unbind(-1)
-        bump = raw.new_full((), MONOTONE_LIMIT - MONOTONE_MARGIN) * torch.tanh(raw_c)
+        bump = constant(MONOTONE_LIMIT - MONOTONE_MARGIN, raw) * torch.tanh(raw_c)
         return _Parameters(torch.exp(bounded(raw_d, LOG_SCALE_BOUND)), g, bump)
 
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        one, y = z.new_ones(()), torch.addcmul(p.g, p.d, z)
+        one, y = constant(1.0, z), torch.addcmul(p.g, p.d, z)
         # y / (1 + y^2)^2 in an order that does not overflow: 1 / (1 + y^2) first. It tends to 0 for large y.
         r = torch.addcmul(one, y, y).reciprocal()
         bump_r = p.bump * r
@@ -56,26 +59,30 @@ class NLSq(NewtonTransform[_Parameters]):
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """In units of y = d u + g, f(u) = t reads `y + bump / (1 + y^2) = w` with `w = t d + g`.
 
-        A Newton step from the cubic's closed form reaches round-off where it is a small one, which is nearly always;
-        else it is solved for inside a bracket. That step and a last one are in u itself: y - g loses digits
-        where g is large.
+        A Newton step from the cubic's closed form reaches round-off where it is a small one; nearly always it is of no
+        more than round-off itself, and the slope before it is the one after it. Else a second one does, and where the
+        first is a large one, y is solved for inside a bracket. Steps are in u itself: y - g loses digits where g is
+        large.
         """
         w = torch.addcmul(p.g, t, p.d)
         y = _cubic(w, p.bump)
         u = (y - p.g) / p.d
         value, slope = self._value(u, p)
         step = (value - t) / slope
-        small = t.new_full((), SMALL_STEP * torch.finfo(t.dtype).eps ** 0.5)
-        close = (step * p.d).abs() <= torch.addcmul(small, small, y.abs())  # False for what is not a number
-        u = u - step
-        if not bool(close.all()):
-            u = torch.where(close, u, (_bracketed(w, p.bump) - p.g) / p.d)
-        value, slope = self._value(u, p)
-        return u - (value - t) / slope, slope
+        u, moved, one = u - step, step.abs(), constant(1.0, t)
+        unit, eps = torch.addcmul(one, one, y.abs()) / p.d, torch.finfo(t.dtype).eps
+        there = moved < torch.minimum(constant(NO_STEP * eps, t) * unit, u.abs())  # the second: u has digits of its own
+        if bool(there.all()):
+            return u, slope
+        near = moved < constant(SMALL_STEP * eps**0.5, t) * unit  # not for what is no number
+        again = u if bool(near.all()) else torch.where(near, u, (_bracketed(w, p.bump) - p.g) / p.d)
+        value, slope_again = self._value(again, p)
+        # An element does not depend on others: what needs no second step is left as it was.
+        return torch.where(there, u, again - (value - t) / slope_again), torch.where(there, slope, slope_again)
 
     def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         most = p.bump / p.d
-        zero = t.new_zeros(())
+        zero = constant(0.0, t)
         return t - torch.maximum(most, zero), t - torch.minimum(most, zero)
 
 
@@ -97,7 +104,7 @@ def _cubic(w: Tensor, bump: Tensor) -> Tensor:
 
     Of the formula's two cube roots, whose product is known, the one that adds terms of one sign gives the other.
     """
-    third, half = w.new_full((), 1 / 3), w.new_full((), 0.5)
+    third, half = constant(1 / 3, w), constant(0.5, w)
     p_3 = torch.addcmul(third, w, w, value=-1 / 9)
     half_q = torch.addcmul(half * bump, w, torch.addcmul(third, w, w, value=1 / 27), value=-1)
     root = torch.addcmul(half_q * half_q, p_3 * p_3, p_3).clamp(min=0).sqrt()
