@@ -17,10 +17,10 @@ class Backbone(NamedTuple):
 
     causal: type[nn.Module]
     bidirectional: type[nn.Module]
-    shared: bool  # the two directions of a model's networks share `hidden` between them, rather than have it each
+    halved: bool  # the emission's network, which sampling waits for, has half of `hidden` in each direction
 
 
 BACKBONES: dict[str, Backbone] = {
-    "lstm": Backbone(CausalLSTM, BidirectionalLSTM, shared=False),
-    "scan": Backbone(CausalScan, BidirectionalScan, shared=True),
+    "lstm": Backbone(CausalLSTM, BidirectionalLSTM, halved=False),
+    "scan": Backbone(CausalScan, BidirectionalScan, halved=True),
 }
