@@ -2,7 +2,7 @@
 
 Weights are random, at a preset's sizes, on the CPU; nothing is read from disk. Whatever is compared is timed
 in turn, so that a machine that others use slows all of it alike: a ratio is the median of the rounds' own ratios. Fresh
-flows are near the identity, where sweeps settle soonest: trained ones may take more of them.
+flows are near the identity, where sweeps settle soonest; trained models may be measured beside them.
 """
 
 import math
@@ -112,25 +112,40 @@ def _matrix_elements(part: nn.Module) -> int:
     return sum(p.numel() for p in weights if p.dim() == 2)
 
 
-def run(plan: Plan, progress: Callable[[int, int, str], None] = lambda done, total, what: None) -> dict[str, Any]:
+def run(
+    plan: Plan,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    trained: Mapping[Subject, SequenceModel] | None = None,
+) -> dict[str, Any]:
     """Measure, and give one JSON object; `progress` hears how many cases are done, of how many, and what comes next.
+
+    `trained` models are sampled from beside those of their kind with random weights.
 
     `sampling` and `training` have an object for each case that was measured, `left_out` for each that had no time left,
     with the seconds to expect of a call where it was tried. Seconds are a call's: the rounds' median, least and most.
     `speed_to_lstm` is how many times as fast as the baseline it is, and `share_of_product` its rate of needed
     operations over that of a large float32 product.
     """
-    return _Run(plan, progress).run()
+    return _Run(plan, progress, trained or {}).run()
 
 
 class _Run:
-    def __init__(self, plan: Plan, progress: Callable[[int, int, str], None]) -> None:
+    def __init__(
+        self, plan: Plan, progress: Callable[[int, int, str], None], trained: Mapping[Subject, SequenceModel]
+    ) -> None:
         self.plan = plan
+        self.trained = {
+            kind: {s: model for s, model in trained.items() if isinstance(model.observation, type(observation))}
+            for kind, observation in OBSERVATIONS.items()
+        }
         self.progress = progress
         self.end = time.perf_counter() + plan.budget
-        sampled = sum(map(len, plan.lengths.values())) * len(plan.batches)
-        updated = len(plan.updates) * len(plan.precisions)
-        self.done, self.total = 0, (sampled + updated) * len(SUBJECTS)
+        sampled = sum(
+            len(lengths) * len(plan.batches) * (len(SUBJECTS) + len(self.trained[kind]))
+            for kind, lengths in plan.lengths.items()
+        )
+        updated = len(plan.updates) * len(plan.precisions) * len(SUBJECTS)
+        self.done, self.total = 0, sampled + updated
         self.ceiling = math.inf  # operations a second that the machine makes at best
         self.waiting = 0  # measurements that are still to share the phase's time
         self.known: dict[tuple[Any, ...], list[tuple[int, float]]] = {}  # lengths that were measured, and their seconds
@@ -146,7 +161,7 @@ class _Run:
             self.progress(self.done, self.total, f"building {len(SUBJECTS)} models of {kind}")
             models = {subject: _model(subject, self.plan.preset, kind) for subject in SUBJECTS}
             if kind in self.plan.lengths:
-                self._sampling(kind, models, self._deadline(phases))
+                self._sampling(kind, {**models, **self.trained[kind]}, self._deadline(phases))
                 phases -= 1
             if kind in self.plan.updates:
                 self._training(kind, models, self._deadline(phases))

@@ -19,6 +19,9 @@ Row = dict[str, Any]
 
 
 def command(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Trained runs to sample from beside fresh models.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
     quick: Annotated[bool, typer.Option("--quick", help="Music alone, two lengths: ends within a minute.")] = False,
     budget: Annotated[
@@ -37,7 +40,7 @@ def command(
 
     Operations are those of the matrix products that a model needs: what a solver repeats counts once.
 
-    Fresh weights are where a sequential flow settles soonest; a trained one may take longer to sample.
+    Fresh weights are where a flow over the features settles soonest: give runs to see how trained ones sample.
     """
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
@@ -51,15 +54,19 @@ def command(
         suffix = require_format(plot)
         require_parent(plot)
 
-    from lnfgen.benchmark import SUBJECTS, Plan, quick_plan, run
+    from lnfgen.benchmark import SUBJECTS, Plan, Subject, quick_plan, run
+    from lnfgen.checkpoint import RunFolder, resolve_device
     from lnfgen.memory import keep_freed_memory
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
     keep_freed_memory()  # as training and sampling do
+    folders = [RunFolder(path) for path in runs or []]
+    device = resolve_device("cpu")
+    trained = {Subject(f.path.name, f.config.model.backbone): f.load_model(device) for f in folders}
     with console.live("measuring", 1) as bar:
-        figures = run(plan, lambda done, total, what: bar.update(done, what, total))
+        figures = run(plan, lambda done, total, what: bar.update(done, what, total), trained)
     if figures["busy"]:
         console.warn(
             f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
@@ -157,7 +164,7 @@ def _show_left_out(rows: list[Row], num_models: int) -> None:
     keys = ("task", "kind", "length", "batch", "precision")
     for (task, kind, length, batch, precision), group in _grouped(rows, *keys):
         names = [_name(row) + (f" ({row['seconds']:.2g} s a call)" if row["seconds"] else "") for row in group]
-        which = "every model" if len(group) == num_models else "; ".join(names)
+        which = "every model" if len(group) >= num_models else "; ".join(names)
         case = f"{task} {kind}, T {length}, B {batch}" + (f", {precision}" if precision else "")
         console.note(f"left out, no time left: {case}: {which}")
 
