@@ -56,25 +56,24 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.dropout,
             config.input_dropout,
         )
-    backbone = BACKBONES[config.backbone]
-    each_way = _half(config.hidden) if backbone.shared else config.hidden
-    sizes = (each_way, config.lstm_layers, config.dropout)
+    backbone, sizes = BACKBONES[config.backbone], (config.lstm_layers, config.dropout)
+    each_way = _half(config.hidden) if backbone.halved else config.hidden  # of the emission's network
     return LatentFlow(
         observation,
         length,
         Positions(config.positions),
         Posterior(
             observation,
-            backbone.bidirectional(config.embedding + config.positions, *sizes),
+            backbone.bidirectional(config.embedding + config.positions, config.hidden, *sizes),
             config.embedding,
-            2 * each_way,
+            2 * config.hidden,
             config.latent,
             config.dropout,
             config.input_dropout,
         ),
         build_prior(config),
         Emission(
-            backbone.bidirectional(config.latent + config.positions, *sizes, exclusive=True),
+            backbone.bidirectional(config.latent + config.positions, each_way, *sizes, exclusive=True),
             config.latent,
             config.positions,
             2 * each_way,

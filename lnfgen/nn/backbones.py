@@ -21,7 +21,7 @@ class Backbone(NamedTuple):
 
     module: str  # of the causal class
     class_name: str
-    shared: bool  # the two directions of a model's networks share `hidden` between them, rather than have it each
+    halved: bool  # the emission's network, which sampling waits for, has half of `hidden` in each direction
 
     @property
     def causal(self) -> type[nn.Module]:
@@ -36,6 +36,6 @@ class Backbone(NamedTuple):
 
 
 BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", shared=False),
-    "scan": Backbone("lnfgen.nn.scan", "CausalScan", shared=True),
+    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False),
+    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True),
 }
