@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import ConfigError
-from lnfgen.transforms import TRANSFORMS  # names: no torch
+from lnfgen.nn.backbones import BACKBONES  # names: no torch
+from lnfgen.transforms import TRANSFORMS  # likewise
 
 TIMES = ("af", "iaf", "coupling", "none")
 FEATURES = ("af", "scf", "none")
@@ -25,8 +26,8 @@ class ModelConfig:
     prior: str = "flow"  # "flow", or "none": the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
-    backbone: str = "lstm"  # the network through time of posterior, prior and emission: lstm, scan
-    transform: str = "nlsq"  # the elementwise transform: a name of lnfgen.transforms.TRANSFORMS
+    backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
+    transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli or nade (music)
     flow_layers: int = 5  # couplings within a step
     flow_hidden: int = 100  # units in each of the two hidden layers of a coupling's conditioner
@@ -42,7 +43,7 @@ class ModelConfig:
         _one_of("model.prior", self.prior, ("flow", "none"))
         _one_of("model.time", self.time, TIMES)
         _one_of("model.features", self.features, FEATURES)
-        _one_of("model.backbone", self.backbone, ("lstm", "scan"))
+        _one_of("model.backbone", self.backbone, tuple(BACKBONES))
         _one_of("model.transform", self.transform, tuple(TRANSFORMS))
         _one_of("model.emission", self.emission, ("auto", "categorical", "bernoulli", "nade"))
         for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):

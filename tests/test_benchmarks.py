@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lnfgen.data.benchmarks import read_benchmark
-from lnfgen.data.preprocess import Options, preprocess
+from lnfgen.data.preprocess import Options, prepare
 from lnfgen.errors import UnreadableFileError
 
 SETS = {
@@ -21,7 +21,7 @@ SETS = {
 @pytest.mark.parametrize("names", SETS)
 def test_forms_of_a_set_give_the_same_shards(names: tuple[str, ...], tmp_path: Path, shared_data) -> None:
     train, valid, test, longest = SETS[names]
-    datasets = [preprocess([shared_data(f"polyphonic/{name}")], tmp_path / name, Options()) for name in names]
+    datasets = [prepare([shared_data(f"polyphonic/{name}")], Options()).write(tmp_path / name) for name in names]
     for dataset in datasets:
         assert [len(dataset.split(split)) for split in ("train", "valid", "test")] == [train, valid, test]
         assert max(int(dataset.split(split).lengths.max()) for split in ("train", "valid", "test")) == longest

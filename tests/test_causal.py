@@ -221,9 +221,19 @@ def test_replaying_repeats_the_draws_and_leaves_the_generator_after_one_call():
     torch.manual_seed(0)
     first, then = torch.rand(3), torch.rand(3)
     torch.manual_seed(0)
-    again = replaying(torch.device("cpu"))
+    again = replaying(torch.device("cpu"), draws=True)
     assert all(torch.equal(again(lambda: torch.rand(3)), first) for _ in range(3))
     assert torch.equal(torch.rand(3), then)
+
+
+@torch.no_grad()
+def test_sweeps_in_evaluation_leave_the_random_state_unread(monkeypatch):
+    """Nothing draws there: a device would wait for its state to be read at every window."""
+    flow = randomised(time="iaf", dropout=0.4, input_dropout=0.3)
+    flow.solver = Solver("sweeps")
+    monkeypatch.setattr(torch, "get_rng_state", lambda: pytest.fail("read"))
+    flow.inverse(*inputs(flow))
+    assert flow.solver.report.sweeps > 0
 
 
 @torch.no_grad()

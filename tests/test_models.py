@@ -6,67 +6,15 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from toy_models import LENGTHS, MODELS, OUTPUTS, SIZES, every_sequence, noise_like, random_x, randomise, toy
 
-from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
 from lnfgen.errors import ConfigError
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
-from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
-
-SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=2, embedding=5, positions=4, dropout=0.3
-)
-LENGTHS = torch.tensor([5, 2, 4])
-OUTPUTS: dict[str, tuple[Observation, str]] = {
-    "symbols": (Symbols(4), "categorical"),
-    "frames": (Frames(3, has_onsets=False), "bernoulli"),
-    "onsets": (Frames(3, has_onsets=True), "bernoulli"),
-    "nade-frames": (Frames(3, has_onsets=False), "nade"),
-    "nade-onsets": (Frames(3, has_onsets=True), "nade"),
-}
-
-
-def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
-    """Weights large enough to see every path: some layers start small."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
-
-
-def toy(name: str, observation: Observation, **changes: object) -> SequenceModel:
-    torch.manual_seed(0)
-    name, _, backbone = name.partition("/")
-    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", **changes}
-    config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
-    model = build_model(config, observation, LengthModel.fit(LENGTHS))
-    randomise(model)
-    return model.eval()
-
-
-def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    if isinstance(observation, Symbols):
-        return torch.randint(observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32)
-    values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
-    return values[torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)]
-
-
-def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:
-    return model.noise(samples, batch, steps, torch.Generator().manual_seed(seed))
-
-
-def as_double(noise: Tensor | None) -> Tensor | None:
-    return None if noise is None else noise.double()
-
-
-@pytest.fixture(params=[*sorted(NAMED_MODELS), "af-scf/scan"])
-def name(request):
-    return request.param
 
 
 @pytest.fixture(params=sorted(OUTPUTS))
@@ -84,9 +32,10 @@ def emission(output):
     return output[1]
 
 
-@pytest.fixture
-def model(name, observation, emission):
-    return toy(name, observation, emission=emission)
+@pytest.fixture(params=MODELS)
+def model(request, output):
+    observation, emission = output
+    return toy(request.param, observation, emission=emission)
 
 
 # Padding. -------------------------------------------------------------------------------------------------------------
@@ -226,7 +175,7 @@ def test_gradients_reach_every_parameter(model, observation):
 def test_terms_are_what_they_say(observation, emission):
     """Recomputed with torch.distributions, step by step, from the model's own parts."""
     model = toy("af-scf", observation, emission=emission).double()
-    x, noise = random_x(observation, 1, 4), as_double(noise_like(model, 1, 1, 4))
+    x, noise = random_x(observation, 1, 4), noise_like(model, 1, 1, 4).double()
     full = torch.tensor([4])
     terms = model(x, full, noise)
     positions = model.positions(full, 4)
@@ -261,14 +210,6 @@ def test_log_variance_is_bounded():
 
 
 # Probabilities are probabilities. -------------------------------------------------------------------------------------
-
-
-def every_sequence(observation: Observation, steps: int) -> Tensor:
-    if isinstance(observation, Symbols):
-        return torch.tensor(list(itertools.product(range(observation.num_symbols), repeat=steps)))
-    values = (0, 1, 3) if observation.has_onsets else (0, 1)
-    flat = list(itertools.product(values, repeat=steps * observation.num_pitches))
-    return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, observation.num_pitches))
 
 
 @pytest.mark.parametrize("onsets", [False, True])
@@ -326,7 +267,7 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     model.posterior.head.bias.copy_(torch.tensor([0.0, 0.0, wide, wide]))
     x = every_sequence(toy_observation, steps)
     samples = 4000
-    noise = as_double(noise_like(model, samples, len(x), steps))
+    noise = noise_like(model, samples, len(x), steps).double()
     terms = model(x, torch.full((len(x),), steps), noise)
     weights = (terms.reconstruction - terms.kl).exp()  # [K, all x], each of mean p(x | T)
     total = float(weights.mean(0).sum())
@@ -350,125 +291,3 @@ def test_an_emission_that_does_not_fit_is_refused_in_one_line(model_name, bad_ob
     with pytest.raises(ConfigError, match=f"found {bad_emission} .*expected auto or {fitting}") as error:
         toy(model_name, bad_observation, emission=bad_emission)
     assert "\n" not in str(error.value)
-
-
-# Sampling. ------------------------------------------------------------------------------------------------------------
-
-
-def test_symbols_are_drawn_as_often_as_they_are_likely():
-    symbols, logits = Symbols(4), torch.tensor([0.3, -1.0, 2.0, -30.0])
-    uniform = symbols.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
-    for temperature in (1.0, 2.0, 0.5):
-        drawn = symbols.sample(logits.expand(20_000, -1), uniform, temperature)
-        expected = torch.softmax(logits / temperature, -1)
-        found = torch.bincount(drawn, minlength=4) / 20_000
-        assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9).all()
-    assert (symbols.sample(logits.expand(20_000, -1), uniform, 0.0) == 2).all()
-
-
-@pytest.mark.parametrize("draw", [0.0, 1 - 2**-24])
-def test_symbols_without_probability_are_never_drawn(draw):
-    logits = torch.tensor([[-1e9, 0.3, 0.1, -1e9], [-1e9, -1e9, 5.0, -1e9]])
-    drawn = Symbols(4).sample(logits, torch.full((2, 1), draw), 1.0)
-    assert set(drawn.tolist()) <= {1, 2}
-    assert (Symbols(4).sample(logits, torch.full((2, 1), draw), 0.0) == torch.tensor([1, 2])).all()
-
-
-@pytest.mark.parametrize("onsets", [False, True])
-def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
-    frames = Frames(2, onsets)
-    logits = torch.tensor([0.3, -1.0, 0.7, -0.2][: frames.num_logits])
-    uniform = frames.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
-    drawn = frames.sample(logits.expand(20_000, -1), uniform, 1.0)
-    assert drawn.dtype == torch.uint8
-    for frame in every_sequence(frames, 1)[:, 0]:
-        expected = float(frames.log_prob(logits[None, None], frame[None, None]).exp())
-        found = float((drawn == frame).all(-1).double().mean())
-        assert abs(found - expected) <= 4 * math.sqrt(expected * (1 - expected) / 20_000)
-    mode = frames.sample(logits.expand(100, -1), uniform[:100], 0.0)
-    assert (mode == torch.tensor([3 if onsets else 1, 0])).all()
-
-
-def test_sampling_then_scoring_is_finite(model, observation):
-    for steps in (1, 6):
-        x = model.sample(steps, torch.Generator().manual_seed(steps), 1.0)
-        assert x.shape[0] == steps
-        encoded = x.numpy()
-        if isinstance(observation, Symbols):
-            assert x.shape == (steps,)
-            assert 0 <= encoded.min() <= encoded.max() < 4
-        else:
-            assert x.shape == (steps, 3)
-            assert set(encoded.flatten().tolist()) <= ({0, 1, 3} if observation.has_onsets else {0, 1})
-        terms = model(x[None], torch.tensor([steps]), noise_like(model, 2, 1, steps))
-        assert torch.isfinite(terms.reconstruction).all()
-        assert torch.isfinite(terms.kl).all()
-
-
-def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
-    def draw(seed: int, temperature: float) -> Tensor:
-        return model.sample(12, torch.Generator().manual_seed(seed), temperature)
-
-    assert torch.equal(draw(1, 1.0), draw(1, 1.0))
-    assert not torch.equal(draw(1, 4.0), draw(2, 4.0))  # at 1, a toy may be sure of a symbol
-    assert torch.equal(draw(1, 0.0), draw(2, 0.0))
-
-
-def test_a_batch_is_the_samples_of_its_generators(model):
-    """Whatever their lengths and their company: none of these draws hangs on the last bits."""
-    lengths = [5, 1, 9, 3]
-    generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
-    with torch.no_grad():
-        together = model.sample_batch(lengths, generators, 1.0)
-    for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
-        assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
-
-
-@torch.no_grad()
-def test_an_embedding_can_be_taken_through_weights(observation):
-    embed, weight = observation.embedding(5), torch.randn(7, 5)
-    x, y = random_x(observation, 3, 1)[:, 0], torch.randn(3, 7)
-    randomise(embed)
-    torch.testing.assert_close(embed.through(weight)(x, y), y + embed(x) @ weight.T, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade")])
-@torch.no_grad()
-def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):
-    """The loop that draws and the parallel pass that scores are the same distribution."""
-    model = toy("lstm", toy_observation, emission=toy_emission)
-    generator = torch.Generator().manual_seed(0)
-    draws = torch.stack([model.sample(2, generator, 1.0) for _ in range(1500)])
-    x = every_sequence(toy_observation, 2)
-    expected = model(x, torch.full((len(x),), 2), None).reconstruction[0].exp()
-    found = (draws[:, None] == x).flatten(2).all(-1).double().mean(0)
-    assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 1500).sqrt()).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("latent_name", sorted(set(NAMED_MODELS) - {"lstm"}))
-@torch.inference_mode()
-def test_512_long_sequences_are_finite(latent_name):
-    """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps of solving for z or for eps."""
-    torch.manual_seed(0)
-    model = build_model(build_config(latent_name, "tiny").model, Symbols(50), LengthModel()).eval()
-    assert isinstance(model, LatentFlow)
-    count, steps = 512, 288
-    lengths = torch.full((count,), steps)
-    positions = model.positions(lengths, steps)
-    z, ladj = model.prior(torch.randn(count, steps, model.latent), positions, lengths)
-    eps, back = model.prior.inverse(z, positions, lengths)
-    for values in (z, ladj, eps, back):
-        assert torch.isfinite(values).all()
-    for part in torch.arange(count).split(64):
-        x = torch.randint(50, (len(part), steps))
-        assert torch.isfinite(model.emission(z[part], lengths[part], positions[part], x)).all()
-
-
-def test_temperature_scales_the_noise_of_the_prior():
-    model = toy("af-scf", Symbols(4))
-    seen: list[Tensor] = []
-    model.prior.register_forward_hook(lambda module, args, output: seen.append(args[0]))
-    for temperature in (1.0, 0.5):
-        model.sample(4, torch.Generator().manual_seed(0), temperature)
-    torch.testing.assert_close(seen[1], 0.5 * seen[0])

@@ -5,7 +5,7 @@ import torch
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM, LSTMSteps
+from lnfgen.nn.lstm import CausalLSTM, LSTMSteps
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP
@@ -176,7 +176,7 @@ def test_scan_is_bounded_and_finite_in_a_long_piece():
 def test_bidirectional_lstm_agrees_with_torchs_own():
     """One layer, full length: the same recurrence as nn.LSTM(bidirectional=True)."""
     torch.manual_seed(0)
-    ours = BidirectionalLSTM(F, 4, 1, 0.0).double().eval()
+    ours = BACKBONES["lstm"].bidirectional(F, 4, 1, 0.0).double().eval()
     theirs = torch.nn.LSTM(F, 4, bidirectional=True, batch_first=True).double()
     state = dict(ours.forwards.layers[0].state_dict())
     state |= {f"{name}_reverse": value for name, value in ours.backwards.layers[0].state_dict().items()}

@@ -10,11 +10,15 @@ import pytest
 from lnfgen import formats
 from lnfgen.data.gather import SourceFile
 from lnfgen.data.parallel import in_parallel
-from lnfgen.data.preprocess import Options, preprocess, split_units
+from lnfgen.data.preprocess import Options, prepare, split_units
 from lnfgen.data.resolve import resolve
-from lnfgen.data.storage import open_dataset
+from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
+
+
+def preprocess(sources: list[Path], out: Path, options: Options | None = None) -> Dataset:
+    return prepare(sources, options or Options()).write(out)
 
 
 def tune(seed: int, steps: int = 64) -> PianoRoll:

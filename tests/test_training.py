@@ -1,35 +1,27 @@
-"""Training: schedules, the loop on a tiny dataset, and a resumed run that is the uninterrupted one bit for bit."""
+"""Training: schedules, the loop on a tiny dataset, and the objective in parts."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from toy_training import SIZES, TRAINING, Session, after, make_dataset
 
-from lnfgen.checkpoint import RunFolder, new_model
-from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
+from lnfgen.checkpoint import new_model
+from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.data.storage import write_dataset
 from lnfgen.errors import RunError
 from lnfgen.evaluation import score
 from lnfgen.models import SequenceModel
 from lnfgen.text import UNKNOWN
 from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
-from lnfgen.training.trainer import MAX_SKIPPED_UPDATES, Trainer
-
-SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=8, latent=4, hidden=12, lstm_layers=2, embedding=8, positions=4, dropout=0.2
-)
-TRAINING = TrainingConfig(
-    max_steps=30, batch_size=4, learning_rate=5e-3, kl_start=0.1, kl_full=0.5, averaging=0.9, patience=100, seed=3
-)
+from lnfgen.training.trainer import MAX_SKIPPED_UPDATES
 
 
 @pytest.fixture(autouse=True)
@@ -37,66 +29,9 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
-    """Twelve sequences of a repeating pattern, of lengths that make padding; some of them again to choose by."""
-    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c", "d"))
-    pattern = np.tile(np.array([1, 2, 3, 4, 4, 2], np.int32), 10)
-    train = [pattern[i : i + 6 + i] for i in range(12)]
-    valid = train[2 : 2 + num_valid]
-    return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={})
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("data") / "toy")
-
-
-class Listener:
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, float]] = []
-        self.validations: list[dict[str, Any]] = []
-        self.notes: list[str] = []
-
-    def step(self, metrics: dict[str, float]) -> None:
-        self.steps.append(metrics)
-
-    def validated(self, metrics: dict[str, Any]) -> None:
-        self.validations.append(metrics)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
-class Session:
-    """A trainer with what it saved."""
-
-    def __init__(self, dataset: Dataset, name: str = "af-scf", run: RunFolder | None = None, **training: Any) -> None:
-        model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
-        self.config = Config(name=name, model=model, training=dataclasses.replace(TRAINING, **training))
-        self.listener = Listener()
-        self.best: list[dict[str, torch.Tensor]] = []
-
-        def save_last(trainer: Trainer) -> None:
-            if run is not None:
-                run.save_state(trainer.state_tensors(), trainer.state_values())
-
-        self.trainer = Trainer(
-            new_model(self.config, dataset),
-            dataset,
-            self.config.training,
-            torch.device("cpu"),
-            self.listener,
-            lambda state: self.best.append({name: value.clone() for name, value in state.items()}),
-            save_last,
-        )
-
-
-def after(updates: int) -> Callable[[], bool]:
-    """An `interrupted` that says yes before update number `updates`."""
-    calls = itertools.count()
-    return lambda: next(calls) >= updates
 
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
@@ -215,93 +150,6 @@ def test_only_the_whole_objective_chooses(dataset):
     session.trainer.run()
     assert any(metrics["kl_weight"] < 1 for metrics in session.listener.validations)
     assert all(metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["best"])
-
-
-def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
-
-
-@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
-@pytest.mark.parametrize(("updates", "several"), [(1, {}), (11, {"samples": 3}), (18, {"precision": "bfloat16"})])
-def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path, monkeypatch):
-    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder; with one sample
-    and with three in two passes."""
-    monkeypatch.setitem(PASS_STEPS, "cpu", 150)
-    whole = Session(dataset, name, **several)
-    assert whole.trainer.run()
-
-    run = RunFolder.create(tmp_path / "run", whole.config, dataset)
-    begun = Session(dataset, name, run, **several)
-    assert not begun.trainer.run(after(updates))
-    assert begun.trainer.step == updates
-    torch.rand(7)  # another process has other random numbers behind it
-    resumed = Session(dataset, name, run, **several)
-    resumed.trainer.restore(*RunFolder(tmp_path / "run").load_state())
-    assert resumed.trainer.step == updates
-    assert resumed.trainer.run()
-
-    for part, expected in whole.trainer.state_tensors().items():
-        found = resumed.trainer.state_tensors()[part]
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[key], value) for key, value in expected.items()), part
-    expected_values, found_values = whole.trainer.state_values(), resumed.trainer.state_values()
-    for values in (expected_values, found_values):
-        values.pop("sums")
-    assert found_values == expected_values
-    validations = begun.listener.validations + resumed.listener.validations
-    assert without_clock(validations) == without_clock(whole.listener.validations)
-    assert all(torch.equal(resumed.best[-1][key], value) for key, value in whole.best[-1].items())
-
-
-def test_a_run_goes_on_on_another_kind_of_device(dataset):
-    """Whose generators have another form: its noise is fresh, and the rest as it was."""
-    begun = Session(dataset)
-    begun.trainer.run(after(5))
-    tensors, values = begun.trainer.state_tensors(), begun.trainer.state_values()
-    tensors["random"]["noise"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's
-    tensors["random"]["dropout_cuda"] = torch.zeros(16, dtype=torch.uint8)
-    resumed = Session(dataset)
-    resumed.trainer.restore(tensors, {**values, "device": "cuda"})
-    assert resumed.trainer.step == 5
-    assert resumed.trainer.run()
-
-
-def damage(tensors: dict[str, dict[str, torch.Tensor]], values: dict[str, Any], how: str) -> None:
-    match how:
-        case "a value is missing":
-            del values["rate"]
-        case "a weight is missing":
-            tensors["weights"].popitem()
-        case "a weight of another size":
-            name, value = tensors["average"].popitem()
-            tensors["average"][name] = torch.zeros(3, *value.shape)
-        case "a moment of no weight":
-            tensors["optimizer"]["nothing/step"] = torch.zeros(())
-        case "no random state":
-            tensors["random"] = {}
-        case "a value of another type":
-            values["sums"] = 3
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        "a value is missing",
-        "a weight is missing",
-        "a weight of another size",
-        "a moment of no weight",
-        "no random state",
-        "a value of another type",
-    ],
-)
-def test_a_state_that_does_not_fit_is_one_clear_line(dataset, how):
-    session = Session(dataset)
-    session.trainer.run(after(2))
-    tensors, values = session.trainer.state_tensors(), session.trainer.state_values()
-    damage(tensors, values, how)
-    with pytest.raises(RunError, match="last/") as error:
-        Session(dataset).trainer.restore(tensors, values)
-    assert "\n" not in str(error.value)
 
 
 def test_same_seed_same_weights_other_seed_others(dataset):

@@ -93,21 +93,13 @@ class Prepared:
         )
 
 
-def preprocess(
-    sources: Sequence[Path], out: Path, options: Options | None = None, progress: Progress = no_progress
-) -> Dataset:
-    """Read `sources`, files or folders, into the dataset folder `out`.
+def prepare(sources: Sequence[Path], options: Options, progress: Progress = no_progress) -> Prepared:
+    """Read `sources`, files or folders, into memory.
 
     Raises:
-        DatasetError: if nothing is readable, music and text are mixed, or train comes out empty.
+        DatasetError: if nothing is readable, music and text are mixed, or no text is left to train on.
         UnreadableFileError: under `strict`, for the first unreadable file.
-        OutputError: if `out` holds something or cannot be written.
     """
-    return prepare(sources, options or Options(), progress).write(out)
-
-
-def prepare(sources: Sequence[Path], options: Options, progress: Progress = no_progress) -> Prepared:
-    """Read sources into memory; errors as `preprocess`."""
     files = gather(sources, options.kind)
     name = source_name(sources[0])
     if files[0].path.suffix.lower() in benchmarks.SUFFIXES and options.kind != "text":

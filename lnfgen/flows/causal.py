@@ -70,10 +70,13 @@ class Solver:
     method: str = "auto"
     report: Report = field(default_factory=Report)
 
-    def solve(self, step: Step, start: Tensor, mask: Tensor, steps: Steps | None = None) -> tuple[Tensor, Tensor]:
+    def solve(
+        self, step: Step, start: Tensor, mask: Tensor, steps: Steps | None = None, *, draws: bool
+    ) -> tuple[Tensor, Tensor]:
         """The y `[N, T, D]` with `y = step(y)` and its log-determinants `[N, T]`, from a guess of it.
 
         `steps` is the same map as the loop takes it, as fast as can be; without it, the loop takes `step`.
+        `draws` says whether `step` does, as dropout: every sweep over a window then draws the same.
         Where mask, bool `[N, T]`, is False, nothing is solved for, and nothing there changes what is elsewhere.
         """
         num_rows, num_steps = start.shape[:2]
@@ -88,7 +91,9 @@ class Solver:
                 looping = looping or (allowed < FEWEST_SWEEPS and allowed < end - begin)
             swept = None
             if not looping:
-                swept = self._sweep(step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed)
+                swept = self._sweep(
+                    step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed, draws
+                )
                 looping = swept is None
             if swept is None:
                 end = num_steps
@@ -106,11 +111,19 @@ class Solver:
         return torch.cat(values, 1), torch.cat(ladjs, 1)
 
     def _sweep(
-        self, step: Step, guess: Tensor, mask: Tensor, previous: Tensor, state: State, begin: int, allowed: int
+        self,
+        step: Step,
+        guess: Tensor,
+        mask: Tensor,
+        previous: Tensor,
+        state: State,
+        begin: int,
+        allowed: int,
+        draws: bool,
     ) -> tuple[tuple[Tensor, Tensor, State], int] | None:
         """A window's solution, with the state after it and the sweeps taken; None if it has not settled."""
         after: State = None
-        again = replaying(guess.device)  # dropout draws once a window: it is one map that is solved
+        again = replaying(guess.device, draws)  # a window's map is one map
 
         def update(value: Tensor) -> tuple[Tensor, Tensor]:
             nonlocal after

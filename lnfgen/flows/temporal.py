@@ -90,7 +90,7 @@ class _CausalFlow(TemporalFlow):
             return lambda t, previous: direction(given[t], context(t, previous))
 
         mask = length_mask(lengths, x.shape[1])
-        return self.solver.solve(step, x, mask, None if recorded else steps)
+        return self.solver.solve(step, x, mask, None if recorded else steps, draws=self.training)
 
 
 class AutoregressiveFlow(_CausalFlow):

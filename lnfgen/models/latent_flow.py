@@ -13,7 +13,7 @@ from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
 from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, SequenceModel
-from lnfgen.nn.masking import length_mask
+from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -68,7 +68,7 @@ class LatentFlow(SequenceModel):
         log_p = (ladj - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)).unflatten(0, noise.shape[:2])
         # log q at the sample: its standardised value is the noise itself.
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
-        return _total(log_q - log_p, lengths)
+        return sum_real(log_q - log_p, lengths)
 
     def reconstruction(
         self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
@@ -77,8 +77,8 @@ class LatentFlow(SequenceModel):
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         logits = self.emission(z, lengths_k, positions, x)
         sounding = self.observation.sounding_log_prob(logits, x)
-        whole = _total(self.observation.log_prob(logits, x), lengths)
-        return whole, None if sounding is None else _total(sounding, lengths)
+        whole = sum_real(self.observation.log_prob(logits, x), lengths)
+        return whole, None if sounding is None else sum_real(sounding, lengths)
 
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
@@ -100,9 +100,3 @@ def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, T
     num_samples = len(noise)
     z = Gaussian(mean, log_variance).sample(noise).flatten(0, 1)
     return z, positions.expand(num_samples, *positions.shape).flatten(0, 1), lengths.repeat(num_samples)
-
-
-def _total(steps: Tensor, lengths: Tensor) -> Tensor:
-    """Sums over the real steps: `[..., B, T]` -> `[..., B]`."""
-    mask = length_mask(lengths, steps.shape[-1])
-    return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)

@@ -12,7 +12,7 @@ from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, LSTMSteps
-from lnfgen.nn.masking import length_mask, shift
+from lnfgen.nn.masking import shift, sum_real
 from lnfgen.nn.positions import Positions
 
 
@@ -54,17 +54,13 @@ class AutoregressiveLSTM(SequenceModel):
         self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         num_steps = x.shape[1]
-        mask = length_mask(lengths, num_steps)
         positions = self.positions(lengths, num_steps)
         previous = shift(self.input_dropout(self.embed(x)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         logits = self.head(torch.cat([states, positions], -1), x)
-
-        def total(steps: Tensor) -> Tensor:
-            return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)[None]
-
         sounding = self.observation.sounding_log_prob(logits, x)
-        return total(self.observation.log_prob(logits, x)), None if sounding is None else total(sounding)
+        whole = sum_real(self.observation.log_prob(logits, x), lengths)[None]
+        return whole, None if sounding is None else sum_real(sounding, lengths)[None]
 
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float

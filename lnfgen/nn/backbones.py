@@ -1,26 +1,41 @@
-"""The networks through time that a model can be built on. To add one: name it here, and in `ModelConfig`'s check."""
+"""The networks through time that a model can be built on. To add one: write its causal class, and name it in
+`BACKBONES`; configurations and the tests of networks take whatever is registered."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from torch import nn
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
 
-from lnfgen.nn.lstm import BidirectionalLSTM, CausalLSTM
-from lnfgen.nn.scan import BidirectionalScan, CausalScan
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lnfgen.nn.bidirectional import Bidirectional
 
 
 class Backbone(NamedTuple):
-    """Both take `(num_inputs, hidden, num_layers, dropout)`, `bidirectional` also `exclusive`.
+    """A causal network and its like from each end, loaded with torch only when asked for: names serve configurations.
 
-    `causal(x, state=None) -> (out, state)`: x `[B, T, num_inputs]`, out `[B, T, hidden]`, the state a tuple of tensors
-    `[..., B, hidden]` for each layer, in a list. `bidirectional(x, lengths) -> out`: `[B, T, 2 * hidden]`.
+    `causal(num_inputs, hidden, num_layers, dropout)` makes a network `(x, state=None) -> (out, state)`: x
+    `[B, T, num_inputs]`, out `[B, T, hidden]`, the state a tuple of tensors `[..., B, hidden]` for each layer, listed.
     """
 
-    causal: type[nn.Module]
-    bidirectional: type[nn.Module]
+    module: str  # of the causal class
+    class_name: str
     halved: bool  # the emission's network, which sampling waits for, has half of `hidden` in each direction
 
+    @property
+    def causal(self) -> type[nn.Module]:
+        return getattr(importlib.import_module(self.module), self.class_name)
 
-BACKBONES: dict[str, Backbone] = {
-    "lstm": Backbone(CausalLSTM, BidirectionalLSTM, halved=False),
-    "scan": Backbone(CausalScan, BidirectionalScan, halved=True),
+    def bidirectional(
+        self, num_inputs: int, hidden: int, num_layers: int, dropout: float, *, exclusive: bool = False
+    ) -> Bidirectional:
+        from lnfgen.nn.bidirectional import Bidirectional
+
+        return Bidirectional(self.causal, num_inputs, hidden, num_layers, dropout, exclusive=exclusive)
+
+
+BACKBONES = {
+    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False),
+    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True),
 }

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lnfgen.nn.bidirectional import Bidirectional
 from lnfgen.nn.deferred import linear
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.elementwise import tanh
@@ -95,12 +94,6 @@ def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     keep, forget, new, show = gates.sigmoid_().chunk(4, -1)
     c = torch.addcmul(forget * c - keep, keep, new, value=2)
     return show * torch.tanh(c), c
-
-
-class BidirectionalLSTM(Bidirectional):
-    """A `CausalLSTM` from each end."""
-
-    causal = CausalLSTM
 
 
 def _step(layer: Any, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:

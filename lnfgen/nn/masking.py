@@ -1,4 +1,4 @@
-"""Padded batches: which steps are real, and reversal in time that leaves the padding where it is."""
+"""Padded batches: which steps are real, sums over them, and reversal in time that leaves the padding where it is."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,12 @@ from torch import Tensor
 def length_mask(lengths: Tensor, num_steps: int) -> Tensor:
     """lengths `[B]` -> bool `[B, T]`, True at the real steps."""
     return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
+
+
+def sum_real(steps: Tensor, lengths: Tensor) -> Tensor:
+    """Sums over the real steps: `[..., B, T]` -> `[..., B]`, whatever the padding holds."""
+    mask = length_mask(lengths, steps.shape[-1])
+    return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)
 
 
 def flip(x: Tensor, lengths: Tensor) -> Tensor:

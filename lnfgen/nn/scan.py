@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from lnfgen.nn.bidirectional import Bidirectional
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.elementwise import tanh
 from lnfgen.nn.layout import inputs_with_known, product
@@ -72,12 +71,6 @@ class CausalScan(nn.Module):
             return x
 
         return step
-
-
-class BidirectionalScan(Bidirectional):
-    """A `CausalScan` from each end."""
-
-    causal = CausalScan
 
 
 class GatedRecurrence(nn.Module):

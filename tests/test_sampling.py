@@ -1,0 +1,149 @@
+"""Sampling from whole models at toy sizes: what is drawn is as likely as it scores, and what decides a draw."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from toy_models import MODELS, OUTPUTS, every_sequence, noise_like, random_x, randomise, toy
+
+from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.models import Frames, LengthModel, Symbols, build_model
+from lnfgen.models.latent_flow import LatentFlow
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(params=sorted(OUTPUTS))
+def output(request):
+    return OUTPUTS[request.param]
+
+
+@pytest.fixture
+def observation(output):
+    return output[0]
+
+
+@pytest.fixture(params=MODELS)
+def model(request, output):
+    observation, emission = output
+    return toy(request.param, observation, emission=emission)
+
+
+def test_symbols_are_drawn_as_often_as_they_are_likely():
+    symbols, logits = Symbols(4), torch.tensor([0.3, -1.0, 2.0, -30.0])
+    uniform = symbols.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
+    for temperature in (1.0, 2.0, 0.5):
+        drawn = symbols.sample(logits.expand(20_000, -1), uniform, temperature)
+        expected = torch.softmax(logits / temperature, -1)
+        found = torch.bincount(drawn, minlength=4) / 20_000
+        assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9).all()
+    assert (symbols.sample(logits.expand(20_000, -1), uniform, 0.0) == 2).all()
+
+
+@pytest.mark.parametrize("draw", [0.0, 1 - 2**-24])
+def test_symbols_without_probability_are_never_drawn(draw):
+    logits = torch.tensor([[-1e9, 0.3, 0.1, -1e9], [-1e9, -1e9, 5.0, -1e9]])
+    drawn = Symbols(4).sample(logits, torch.full((2, 1), draw), 1.0)
+    assert set(drawn.tolist()) <= {1, 2}
+    assert (Symbols(4).sample(logits, torch.full((2, 1), draw), 0.0) == torch.tensor([1, 2])).all()
+
+
+@pytest.mark.parametrize("onsets", [False, True])
+def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
+    frames = Frames(2, onsets)
+    logits = torch.tensor([0.3, -1.0, 0.7, -0.2][: frames.num_logits])
+    uniform = frames.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
+    drawn = frames.sample(logits.expand(20_000, -1), uniform, 1.0)
+    assert drawn.dtype == torch.uint8
+    for frame in every_sequence(frames, 1)[:, 0]:
+        expected = float(frames.log_prob(logits[None, None], frame[None, None]).exp())
+        found = float((drawn == frame).all(-1).double().mean())
+        assert abs(found - expected) <= 4 * math.sqrt(expected * (1 - expected) / 20_000)
+    mode = frames.sample(logits.expand(100, -1), uniform[:100], 0.0)
+    assert (mode == torch.tensor([3 if onsets else 1, 0])).all()
+
+
+def test_sampling_then_scoring_is_finite(model, observation):
+    for steps in (1, 6):
+        x = model.sample(steps, torch.Generator().manual_seed(steps), 1.0)
+        assert x.shape[0] == steps
+        encoded = x.numpy()
+        if isinstance(observation, Symbols):
+            assert x.shape == (steps,)
+            assert 0 <= encoded.min() <= encoded.max() < 4
+        else:
+            assert x.shape == (steps, 3)
+            assert set(encoded.flatten().tolist()) <= ({0, 1, 3} if observation.has_onsets else {0, 1})
+        terms = model(x[None], torch.tensor([steps]), noise_like(model, 2, 1, steps))
+        assert torch.isfinite(terms.reconstruction).all()
+        assert torch.isfinite(terms.kl).all()
+
+
+def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
+    def draw(seed: int, temperature: float) -> Tensor:
+        return model.sample(12, torch.Generator().manual_seed(seed), temperature)
+
+    assert torch.equal(draw(1, 1.0), draw(1, 1.0))
+    assert not torch.equal(draw(1, 4.0), draw(2, 4.0))  # at 1, a toy may be sure of a symbol
+    assert torch.equal(draw(1, 0.0), draw(2, 0.0))
+
+
+def test_a_batch_is_the_samples_of_its_generators(model):
+    """Whatever their lengths and their company: none of these draws hangs on the last bits."""
+    lengths = [5, 1, 9, 3]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    with torch.no_grad():
+        together = model.sample_batch(lengths, generators, 1.0)
+    for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
+        assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
+
+
+@torch.no_grad()
+def test_an_embedding_can_be_taken_through_weights(observation):
+    embed, weight = observation.embedding(5), torch.randn(7, 5)
+    x, y = random_x(observation, 3, 1)[:, 0], torch.randn(3, 7)
+    randomise(embed)
+    torch.testing.assert_close(embed.through(weight)(x, y), y + embed(x) @ weight.T, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade")])
+@torch.no_grad()
+def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):
+    """The loop that draws and the parallel pass that scores are the same distribution."""
+    model = toy("lstm", toy_observation, emission=toy_emission)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([model.sample(2, generator, 1.0) for _ in range(1500)])
+    x = every_sequence(toy_observation, 2)
+    expected = model(x, torch.full((len(x),), 2), None).reconstruction[0].exp()
+    found = (draws[:, None] == x).flatten(2).all(-1).double().mean(0)
+    assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 1500).sqrt()).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latent_name", sorted(set(NAMED_MODELS) - {"lstm"}))
+@torch.inference_mode()
+def test_512_long_sequences_are_finite(latent_name):
+    """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps of solving for z or for eps."""
+    torch.manual_seed(0)
+    model = build_model(build_config(latent_name, "tiny").model, Symbols(50), LengthModel()).eval()
+    assert isinstance(model, LatentFlow)
+    count, steps = 512, 288
+    lengths = torch.full((count,), steps)
+    positions = model.positions(lengths, steps)
+    z, ladj = model.prior(torch.randn(count, steps, model.latent), positions, lengths)
+    eps, back = model.prior.inverse(z, positions, lengths)
+    for values in (z, ladj, eps, back):
+        assert torch.isfinite(values).all()
+    for part in torch.arange(count).split(64):
+        x = torch.randint(50, (len(part), steps))
+        assert torch.isfinite(model.emission(z[part], lengths[part], positions[part], x)).all()
+
+
+def test_temperature_scales_the_noise_of_the_prior():
+    model = toy("af-scf", Symbols(4))
+    seen: list[Tensor] = []
+    model.prior.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    for temperature in (1.0, 0.5):
+        model.sample(4, torch.Generator().manual_seed(0), temperature)
+    torch.testing.assert_close(seen[1], 0.5 * seen[0])

@@ -1,0 +1,61 @@
+"""Whole models at toy sizes, and data for them."""
+
+import dataclasses
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+
+SIZES = ModelConfig(
+    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=2, embedding=5, positions=4, dropout=0.3
+)
+LENGTHS = torch.tensor([5, 2, 4])
+MODELS = [*sorted(NAMED_MODELS), "af-scf/scan"]
+OUTPUTS: dict[str, tuple[Observation, str]] = {
+    "symbols": (Symbols(4), "categorical"),
+    "frames": (Frames(3, has_onsets=False), "bernoulli"),
+    "onsets": (Frames(3, has_onsets=True), "bernoulli"),
+    "nade-frames": (Frames(3, has_onsets=False), "nade"),
+    "nade-onsets": (Frames(3, has_onsets=True), "nade"),
+}
+
+
+def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
+    """Weights large enough to see every path: some layers start small."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+def toy(name: str, observation: Observation, **changes: object) -> SequenceModel:
+    torch.manual_seed(0)
+    name, _, backbone = name.partition("/")
+    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", **changes}
+    config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
+    model = build_model(config, observation, LengthModel.fit(LENGTHS))
+    randomise(model)
+    return model.eval()
+
+
+def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(observation, Symbols):
+        return torch.randint(observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32)
+    values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
+    return values[torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)]
+
+
+def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:
+    return model.noise(samples, batch, steps, torch.Generator().manual_seed(seed))
+
+
+def every_sequence(observation: Observation, steps: int) -> Tensor:
+    if isinstance(observation, Symbols):
+        return torch.tensor(list(itertools.product(range(observation.num_symbols), repeat=steps)))
+    values = (0, 1, 3) if observation.has_onsets else (0, 1)
+    flat = list(itertools.product(values, repeat=steps * observation.num_pitches))
+    return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, observation.num_pitches))

@@ -1,0 +1,81 @@
+"""A trainer at toy sizes on a tiny dataset, and what it says and saves."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lnfgen.checkpoint import RunFolder, new_model
+from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.text import UNKNOWN
+from lnfgen.training.trainer import Trainer
+
+SIZES = ModelConfig(
+    flow_layers=2, flow_hidden=8, latent=4, hidden=12, lstm_layers=2, embedding=8, positions=4, dropout=0.2
+)
+TRAINING = TrainingConfig(
+    max_steps=30, batch_size=4, learning_rate=5e-3, kl_start=0.1, kl_full=0.5, averaging=0.9, patience=100, seed=3
+)
+
+
+def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
+    """Twelve sequences of a repeating pattern, of lengths that make padding; some of them again to choose by."""
+    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c", "d"))
+    pattern = np.tile(np.array([1, 2, 3, 4, 4, 2], np.int32), 10)
+    train = [pattern[i : i + 6 + i] for i in range(12)]
+    valid = train[2 : 2 + num_valid]
+    return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={})
+
+
+class Listener:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+        self.validations: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    def step(self, metrics: dict[str, float]) -> None:
+        self.steps.append(metrics)
+
+    def validated(self, metrics: dict[str, Any]) -> None:
+        self.validations.append(metrics)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+class Session:
+    """A trainer with what it saved."""
+
+    def __init__(self, dataset: Dataset, name: str = "af-scf", run: RunFolder | None = None, **training: Any) -> None:
+        model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
+        self.config = Config(name=name, model=model, training=dataclasses.replace(TRAINING, **training))
+        self.listener = Listener()
+        self.best: list[dict[str, torch.Tensor]] = []
+
+        def save_last(trainer: Trainer) -> None:
+            if run is not None:
+                run.save_state(trainer.state_tensors(), trainer.state_values())
+
+        self.trainer = Trainer(
+            new_model(self.config, dataset),
+            dataset,
+            self.config.training,
+            torch.device("cpu"),
+            self.listener,
+            lambda state: self.best.append({name: value.clone() for name, value in state.items()}),
+            save_last,
+        )
+
+
+def after(updates: int) -> Callable[[], bool]:
+    """An `interrupted` that says yes before update number `updates`."""
+    calls = itertools.count()
+    return lambda: next(calls) >= updates
