@@ -19,7 +19,8 @@ UNCHECKED = 2
 """Sweeps before the first look, beyond one a layer: fewer hardly ever settle."""
 
 PATIENCE = 40
-"""Sweeps after those, by when Newton has lost its way where it has not settled: a trained model of four layers takes 3 to 8."""
+"""Sweeps after those, by when Newton has lost its way where it has not settled: a trained model of four layers takes 3
+to 8."""
 
 
 class MaskedStack:
