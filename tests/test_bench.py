@@ -185,6 +185,21 @@ def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
     assert min(rates) > 0
 
 
+def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
+    plan = Plan("tiny", {"music": (2, 3)}, (1,), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=600)
+    mine = {
+        Subject("mine", "lstm"): model_of("af-af", "lstm", "music"),
+        Subject("words", "scan"): model_of("af-af", "scan"),
+    }
+    heard: list[tuple[int, int, str]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "SUBJECTS", [BASELINE])
+        result = benchmark.run(plan, lambda *what: heard.append(what), mine)
+    assert [row["model"] for row in result["sampling"]] == ["lstm", "mine"] * 2
+    assert [row["model"] for row in result["training"]] == ["lstm"]
+    assert heard[-1][:2] == (5, 5)
+
+
 def test_without_time_every_case_is_named_as_left_out() -> None:
     plan = Plan("tiny", {"music": (2,)}, (1, 3), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=0)
     result = benchmark.run(plan)
@@ -208,7 +223,7 @@ def test_quick_is_a_part_of_the_whole() -> None:
 
 @pytest.fixture
 def measured(figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "run", lambda plan, progress: figures)
+    monkeypatch.setattr(benchmark, "run", lambda plan, progress, trained: figures)
 
 
 @pytest.mark.usefixtures("measured")
@@ -233,7 +248,9 @@ def test_command_prints_a_row_for_each_model() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("wrong", [["--preset", "huge"], ["--plot", "speed.txt"], ["--plot", "nowhere/speed.png"]])
+@pytest.mark.parametrize(
+    "wrong", [["--preset", "huge"], ["--plot", "speed.txt"], ["--plot", "nowhere/speed.png"], ["no-run"]]
+)
 def test_command_refuses_before_it_measures(wrong: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from lnfgen.cli import app
 
