@@ -273,7 +273,7 @@ def _figures(turns: Turns[Subject], subject: Subject, case: dict[str, Any], need
 
 
 def _model(subject: Subject, preset: str, kind: str) -> SequenceModel:
-    config = build_config(subject.model, preset).override({"model": {"backbone": subject.backbone}})
+    config = build_config(subject.model, preset, subject.backbone)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # orthogonal weights are many small factorisations, which several threads slow down
     try:

@@ -150,16 +150,18 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def build_config(model: str = "af-scf", preset: str = "small") -> Config:
-    """The configuration of a named model at a preset's sizes.
+def build_config(model: str = "af-scf", preset: str = "small", backbone: str = "lstm") -> Config:
+    """The configuration of a named model at a preset's sizes, on a backbone, whose pace the learning rate keeps.
 
     Raises:
-        ConfigError: if either name is unknown.
+        ConfigError: if a name is unknown, or the model has another backbone by its own.
     """
     _one_of("--model", model, tuple(NAMED_MODELS))
     _one_of("--preset", preset, tuple(PRESETS))
     values = {"name": model, "preset": preset, **PRESETS[preset]}
-    return Config().override(values).override({"model": NAMED_MODELS[model]})
+    config = Config().override(values).override({"model": {**NAMED_MODELS[model], "backbone": backbone}})
+    rate = config.training.learning_rate * BACKBONES[backbone].pace
+    return config.override({"training": {"learning_rate": rate}})
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -161,3 +161,15 @@ def test_read_config(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model": {"latent": 8}}')
     assert Config().override(read_config(path)).model.latent == 8
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_backbone_brings_the_pace_of_its_learning_rate_and_nothing_else(preset):
+    plain = build_config("af-scf", preset)
+    for name, backbone in BACKBONES.items():
+        own = build_config("af-scf", preset, name)
+        assert own.model == dataclasses.replace(plain.model, backbone=name)
+        rate = plain.training.learning_rate * backbone.pace
+        assert own.training == dataclasses.replace(plain.training, learning_rate=rate)
+    with pytest.raises(ConfigError, match="spine"):
+        build_config("af-scf", preset, "spine")

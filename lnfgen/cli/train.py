@@ -56,7 +56,7 @@ def command(
         _resume(out, device)
         return
 
-    settings = build_config(model, preset)
+    settings = build_config(model, preset, backbone or "lstm")
     if config is not None:
         settings = settings.override(read_config(config), str(config))
     if epochs is not None or max_steps is not None:  # either alone is the whole length of the run

@@ -17,11 +17,13 @@ class Backbone(NamedTuple):
 
     `causal(num_inputs, hidden, num_layers, dropout)` makes a network `(x, state=None) -> (out, state)`: x
     `[B, T, num_inputs]`, out `[B, T, hidden]`, the state a tuple of tensors `[..., B, hidden]` for each layer, listed.
+    Its `steps(known, state=None)` is the same for a loop over steps, without gradients.
     """
 
     module: str  # of the causal class
     class_name: str
     halved: bool  # the emission's network, which sampling waits for, has half of `hidden` in each direction
+    pace: float  # of the presets' learning rates, which suit an LSTM, the multiple that suits it
 
     @property
     def causal(self) -> type[nn.Module]:
@@ -36,6 +38,6 @@ class Backbone(NamedTuple):
 
 
 BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False),
-    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True),
+    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False, pace=1.0),
+    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True, pace=1.75),
 }
