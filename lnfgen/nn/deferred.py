@@ -30,10 +30,13 @@ Linear = Callable[[Tensor], Tensor]
 TOGETHER = 1024
 """Rows of calls whose pairs are kept for one product: it is at full rate then, and memory does not grow further."""
 
+FEWEST_WEIGHTS = 200_000
+"""Of a smaller matrix, the gradient is as soon taken step by step: keeping its pairs costs more calls."""
+
 _Pairs = dict[int, tuple[Tensor, Tensor] | None]
 """Input and the output's gradient of each call; one that a backward pass comes through again has its last."""
 
-_maps: ContextVar[dict[Any, "_Map"] | None] = ContextVar("maps", default=None)
+_maps: ContextVar[dict[Any, Linear] | None] = ContextVar("maps", default=None)
 
 
 @contextmanager
@@ -55,8 +58,12 @@ def linear(owner: Any, weights: Callable[[], Weights]) -> Linear:
 
     def deferred(x: Tensor) -> Tensor:
         if owner not in maps:
-            maps[owner] = _Map(*weights(), rows=x[..., 0].numel())
-        return maps[owner](x.flatten(0, -2)).unflatten(0, x.shape[:-1])
+            weight, bias = weights()
+            if weight.numel() < FEWEST_WEIGHTS:
+                maps[owner] = lambda x: plain_linear(x, weight, bias)
+            else:
+                maps[owner] = _Map(weight, bias, rows=x[..., 0].numel())
+        return maps[owner](x)
 
     return deferred
 
@@ -77,11 +84,12 @@ class _Map:
         self.rows = TOGETHER
 
     def __call__(self, x: Tensor) -> Tensor:
+        shape, x = x.shape[:-1], x.flatten(0, -2)
         if self.rows >= TOGETHER:
             self.rows, self.pairs = 0, {}
             self.root = _Root.apply(*self.weights, self.pairs)
         self.rows += len(x)
-        return _Call.apply(x.to(self.dtype), self.root, self.backward, self.forward, self.pairs)
+        return _Call.apply(x.to(self.dtype), self.root, self.backward, self.forward, self.pairs).unflatten(0, shape)
 
 
 class _Root(torch.autograd.Function):

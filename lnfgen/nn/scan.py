@@ -164,8 +164,9 @@ def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
     """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
-    padding = (0, 0, 0, -num_steps % length)
-    decay, x = (pad(v, padding).unflatten(1, (-1, length)) for v in (decay, x))  # [B, blocks, length, H]
+    if num_steps % length:
+        decay, x = (pad(v, (0, 0, 0, -num_steps % length)) for v in (decay, x))
+    decay, x = (v.unflatten(1, (-1, length)) for v in (decay, x))  # [B, blocks, length, H]
     within = scan_in_order(decay.flatten(0, 1), x.flatten(0, 1), torch.zeros_like(x[:, :, 0]).flatten(0, 1))
     within, kept = within.view_as(x), decay.cumprod(2)
     ends = scan_in_order(kept[:, :, -1], within[:, :, -1], start)
