@@ -81,6 +81,7 @@ def test_sweeps_are_the_loop(cell, monkeypatch, method, window, call_rows, falls
     monkeypatch.setattr(causal, "FIRST_WINDOW", window)
     monkeypatch.setattr(causal, "CALL_ROWS", {"cpu": int(call_rows)})
     monkeypatch.setattr(causal, "FEWEST_SWEEPS", 2)
+    monkeypatch.setattr(causal, "HOPELESS", torch.inf)
     flow.solver = Solver(method)
     swept, swept_ladj, swept_gradients = found()
     torch.testing.assert_close(swept, y, rtol=1e-11, atol=1e-11)
@@ -260,3 +261,16 @@ def test_what_the_loop_does_as_soon_is_looped_over_from_the_start(count, call_ro
     x, positions, lengths = inputs(flow, count=count)
     flow.inverse(x, positions, lengths)
     assert flow.solver.report == Report(looped_steps=T)
+
+
+@torch.no_grad()
+def test_a_window_that_is_far_from_settled_is_left_to_the_loop_after_two_sweeps(monkeypatch):
+    monkeypatch.setattr(causal, "CALL_ROWS", {"cpu": 10**6})
+    monkeypatch.setattr(causal, "FEWEST_SWEEPS", 2)
+    flow = randomised(2.0, time="af")
+    x, positions, lengths = inputs(flow)
+    flow.forward(x, positions, lengths)
+    assert flow.solver.report == Report(windows=1, sweeps=2, most_sweeps=2, unsettled=1, looped_steps=T)
+    near = randomised(0.02, time="af")
+    near.forward(x, positions, lengths)
+    assert (near.solver.report.windows, near.solver.report.looped_steps) == (1, 0)

@@ -13,16 +13,16 @@ from lnfgen.nn.replay import replaying
 
 SOLVERS = ("auto", "sweeps", "loop")
 
-FIRST_WINDOW = 8
-"""Steps swept together at first: few, so that little is lost where a model is truly sequential. Information travels
-from step to step, so longer windows take more sweeps, shorter ones more calls: a window doubles where three quarters as
-many sweeps as steps are enough, and halves where more are needed."""
+FIRST_WINDOW = 16
+"""Steps swept together at first. Information travels from step to step, so longer windows take more sweeps, shorter
+ones more calls: a window doubles where three quarters as many sweeps as steps are enough, and halves where more are
+needed."""
 
 CALL_ROWS = {"cpu": 4}
 """A sweep's calls cost about as much as the arithmetic of this many rows (a step of a sequence each) of it, beyond what
 the loop's cost. It decides when sweeps are no longer worth their while. Measured on two CPU cores at hidden 500 and 200
-for windows of 4 to 96: 0 to 21 for one sequence, 3 to 86 for 16; a window of 8 is worth 1 to 4 sweeps then, and fresh
-weights, which settle soonest, take 4. So a CPU loops, and loses up to half of the time on fresh weights alone."""
+for windows of 4 to 96: 0 to 21 for one sequence, 3 to 86 for 16. So one sequence alone is tried on a CPU, which with
+fresh weights, that settle in 4 sweeps, halves the time of the loop, and with trained ones costs it 3 %."""
 
 CALL_ROWS_ELSEWHERE = 4096
 """The same on a GPU: a guess, not measured. Calls cost more there, and rows next to nothing."""
@@ -40,6 +40,11 @@ those after it in turn, without gradients: previous and value `[N, D]`, log-dete
 
 FEWEST_SWEEPS = 4
 """What a window takes with fresh weights, and more once trained: where fewer are worth their while, none is tried."""
+
+
+HOPELESS = 0.1
+"""Share of the largest value that a second sweep may move a value by in a window that will settle soon: fresh weights
+move it by a hundredth, trained ones by as much as it is."""
 
 
 @dataclass
@@ -60,8 +65,9 @@ class Solver:
     - `loop`: a step after the other.
     - `sweeps`: windows of time in turn (Gauss-Seidel), every step of a window at once (Jacobi), until none moves by
       more than round-off: at most as many sweeps as steps, which is exact.
-    - `auto`: sweeps, as long as they are cheaper. A window that has not settled by when the loop would have been done
-      is left to the loop, and so are those after it. `report` counts them: nothing short of a solution is returned.
+    - `auto`: sweeps, as long as they are cheaper. A window that has not settled by when the loop would have been done,
+      or is far from it after two sweeps, is left to the loop, and so are those after it. `report` counts them: nothing
+      short of a solution is returned.
 
     With gradients, each window records one application of the map, whose backward pass solves the adjoint system by
     sweeps in turn, and the loop records every step: memory does not depend on sweeps.
@@ -131,7 +137,8 @@ class Solver:
             return moved, ladj
 
         with torch.no_grad():
-            swept = sweep(update, guess, limit=allowed, ignored=~mask)
+            hopeless = HOPELESS if self.method == "auto" else None
+            swept = sweep(update, guess, limit=allowed, ignored=~mask, hopeless=hopeless)
         self.report.windows += 1
         self.report.sweeps += swept.sweeps
         self.report.most_sweeps = max(self.report.most_sweeps, swept.sweeps)

@@ -26,8 +26,12 @@ class Solution(NamedTuple):
     sweeps: int
 
 
-def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None = None) -> Solution:
+def sweep(
+    update: Update, start: Tensor, *, limit: int, ignored: Tensor | None = None, hopeless: float | None = None
+) -> Solution:
     """Sweep until every step is final, `limit` times at most; run it without gradients.
+
+    It ends after two sweeps as well, if the second still moves a number by more than `hopeless` of the largest one.
 
     Steps lie along the last dimension, or, where update's log-determinants have one dimension less than its values,
     along the one before it, each a vector. A step is final once a sweep moves it and all steps before it by round-off
@@ -42,6 +46,10 @@ def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None =
         settled = _close(swept, value, dims=(-1,))
         settled = settled.all(-1) if vectors else settled
         settled = settled if ignored is None else settled | ignored
+        stop = count == limit
+        if count == 2 and hopeless is not None:
+            moved = (swept - value) if ignored is None else torch.where(ignored.unsqueeze(-1), 0, swept - value)
+            stop = stop or bool(moved.abs().amax() > hopeless * swept.abs().amax())
         if count == 1:
             value, ladj, final = swept, swept_ladj, torch.zeros_like(settled)
         else:
@@ -49,7 +57,7 @@ def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None =
             ladj = torch.where(final, ladj, swept_ladj)
         final = (final | settled).logical_not().cumsum(-1) == 0
         final = final | (torch.arange(final.shape[-1], device=value.device) < count)
-        if count == limit or count == final.shape[-1] or bool(final.all()):
+        if stop or count == final.shape[-1] or bool(final.all()):
             return Solution(value, ladj, final, count)
 
 
