@@ -20,6 +20,7 @@ CELLS = [("af", "scf"), ("af", "af"), ("iaf", "scf"), ("iaf", "af"), ("iaf", "no
 @pytest.fixture(autouse=True)
 def few_rows_together(monkeypatch):
     monkeypatch.setattr(deferred, "TOGETHER", 7)
+    monkeypatch.setattr(deferred, "FEWEST_WEIGHTS", 0)  # or nothing at these sizes would be deferred
 
 
 @pytest.mark.parametrize("backbone", ["lstm", "scan"])
