@@ -41,7 +41,6 @@ those after it in turn, without gradients: previous and value `[N, D]`, log-dete
 FEWEST_SWEEPS = 4
 """What a window takes with fresh weights, and more once trained: where fewer are worth their while, none is tried."""
 
-
 HOPELESS = 0.1
 """Share of the largest value that a second sweep may move a value by in a window that will settle soon: fresh weights
 move it by a hundredth, trained ones by as much as it is."""
@@ -103,11 +102,7 @@ class Solver:
                 looping = swept is None
             if swept is None:
                 end = num_steps
-                value, ladj = (
-                    self._recorded_loop(step, start, previous, state, begin, end)
-                    if steps is None
-                    else self._loop(steps(state), previous, begin, end)
-                )
+                value, ladj = self._loop((steps or _one_by_one(step, start))(state), previous, begin, end)
             else:
                 (value, ladj, state), sweeps = swept
                 window = 2 * window if 4 * sweeps <= 3 * window else max(2, window // 2)
@@ -158,28 +153,31 @@ class Solver:
         state = [tuple(next(following) for _ in layer) for layer in after]
         return (value, ladj, state), swept.sweeps
 
-    def _recorded_loop(
-        self, step: Step, guess: Tensor, previous: Tensor, state: State, begin: int, end: int
-    ) -> tuple[Tensor, Tensor]:
-        values, ladjs = [], []
-        with deferring():
-            for t in range(begin, end):
-                previous, ladj, state = step(guess[:, t : t + 1], previous, state, t, t + 1)
-                values.append(previous)
-                ladjs.append(ladj)
-        self.report.looped_steps += end - begin
-        return torch.cat(values, 1), torch.cat(ladjs, 1)
-
     def _loop(
         self, step: Callable[[int, Tensor], tuple[Tensor, Tensor]], previous: Tensor, begin: int, end: int
     ) -> tuple[Tensor, Tensor]:
         values, ladjs, value = [], [], previous[:, 0]
-        for t in range(begin, end):
-            value, ladj = step(t, value)
-            values.append(value)
-            ladjs.append(ladj)
+        with deferring():  # of what is recorded, if anything is
+            for t in range(begin, end):
+                value, ladj = step(t, value)
+                values.append(value)
+                ladjs.append(ladj)
         self.report.looped_steps += end - begin
         return torch.stack(values, 1), torch.stack(ladjs, 1)
+
+
+def _one_by_one(step: Step, start: Tensor) -> Steps:
+    """The steps of a map over windows, each a window of its own."""
+
+    def steps(state: State) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        def one(t: int, previous: Tensor) -> tuple[Tensor, Tensor]:
+            nonlocal state
+            value, ladj, state = step(start[:, t : t + 1], previous[:, None], state, t, t + 1)
+            return value[:, 0], ladj[:, 0]
+
+        return one
+
+    return steps
 
 
 def _worthwhile(num_rows: int, num_steps: int, device: torch.device) -> int:
