@@ -37,7 +37,7 @@ def core(name: str, parameters: Tensor) -> tuple[CoreTransform, tuple]:
     """A transform around a core, and the core's own parameters within their bounds."""
     transform = TRANSFORMS[name]()
     assert isinstance(transform, CoreTransform)
-    return transform, transform._constrain(parameters[..., 2:])
+    return transform, transform._split(parameters)[2]
 
 
 def summed_terms(name: str, u: Tensor, parameters: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def _core_terms(name: str, u: Tensor, parameters: Tensor) -> Tensor:
     transform, p = core(name, parameters)
     value, slope = transform._value(u, p)
     if isinstance(p, nlsq._Parameters):
-        return u.abs() + (p.bump / p.d / (1 + (p.d * u + p.g) ** 2)).abs()
+        return u.abs() + (2 * p.half_bump / p.d / (1 + (p.d * u + p.g) ** 2)).abs()
     if isinstance(p, mixture._Parameters):
         x = (u.unsqueeze(-1) - p.means) * p.precisions
         log_cdf = torch.logsumexp(p.log_weights + logsigmoid(x), -1)

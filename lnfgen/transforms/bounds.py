@@ -16,13 +16,13 @@ def bounded(raw: Tensor, bound: float) -> Tensor:
     return size * torch.tanh(raw / size)
 
 
-def constant(value: float, like: Tensor) -> Tensor:
-    """A number as a tensor `[]`, with which a small tensor's arithmetic takes half the time that it takes with a Python
-    number."""
+def constant(value: float | tuple[float, ...], like: Tensor) -> Tensor:
+    """A number as a tensor `[]`, or some as one `[n]`; with it, a small tensor's arithmetic takes half the time that it
+    takes with a Python number."""
     return _constant(value, like.dtype, like.device)
 
 
 @lru_cache(maxsize=256)
-def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _constant(value: float | tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # where gradients are recorded, it is to be of use as well
         return torch.tensor(value, dtype=dtype, device=device)

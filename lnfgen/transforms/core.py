@@ -6,7 +6,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from lnfgen.transforms.affine import shift_and_log_scale
 from lnfgen.transforms.solve import with_implicit_gradient
 
 P = TypeVar("P")
@@ -23,8 +22,8 @@ class CoreTransform(ABC, Generic[P]):
     num_parameters: int
 
     @abstractmethod
-    def _constrain(self, raw: Tensor) -> P:
-        """The core's raw parameters `[..., D, num_parameters - 2]`, within their bounds."""
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
+        """a and log b, each `[..., D]`, and the core's parameters, within their bounds, of the raw ones."""
 
     @abstractmethod
     def _value(self, z: Tensor, p: P) -> tuple[Tensor, Tensor]:
@@ -58,9 +57,6 @@ class CoreTransform(ABC, Generic[P]):
         For sweeps that have parameters anew every time. It ends at `forward`, here at once.
         """
         return self.forward(eps, parameters)
-
-    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
-        return *shift_and_log_scale(parameters[..., :2]), self._constrain(parameters[..., 2:])
 
 
 class NewtonTransform(CoreTransform[P]):

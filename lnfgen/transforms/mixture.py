@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lnfgen.transforms.affine import shift_and_log_scale
 from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import NewtonTransform
 from lnfgen.transforms.solve import solve
@@ -48,9 +49,9 @@ class Mixture(NewtonTransform[_Parameters]):
 
     num_parameters = 2 + 3 * NUM_COMPONENTS
 
-    def _constrain(self, raw: Tensor) -> _Parameters:
-        logits, raw_means, raw_scales = raw.unflatten(-1, (3, NUM_COMPONENTS)).unbind(-2)
-        return _Parameters(
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
+        logits, raw_means, raw_scales = parameters[..., 2:].unflatten(-1, (3, NUM_COMPONENTS)).unbind(-2)
+        return *shift_and_log_scale(parameters[..., :2]), _Parameters(
             torch.log_softmax(bounded(logits, LOG_WEIGHT_BOUND), -1),
             bounded(raw_means, MEAN_BOUND),
             torch.exp(-bounded(raw_scales, COMPONENT_LOG_SCALE_BOUND)),

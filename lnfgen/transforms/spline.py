@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lnfgen.transforms.affine import shift_and_log_scale
 from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import CoreTransform
 
@@ -58,10 +59,10 @@ class Spline(CoreTransform[_Parameters]):
 
     num_parameters = 2 + 3 * NUM_BINS - 1
 
-    def _constrain(self, raw: Tensor) -> _Parameters:
-        widths, heights, slopes = raw.split([NUM_BINS, NUM_BINS, NUM_BINS - 1], -1)
-        slopes = torch.exp(bounded(slopes, LOG_SLOPE_BOUND))
-        return _Parameters(_knots(widths), _knots(heights), pad(slopes, (1, 1), value=1.0))  # 1: the tails'
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
+        affine, widths, heights, slopes = parameters.split([2, NUM_BINS, NUM_BINS, NUM_BINS - 1], -1)
+        slopes = pad(torch.exp(bounded(slopes, LOG_SLOPE_BOUND)), (1, 1), value=1.0)  # 1: the tails'
+        return *shift_and_log_scale(affine), _Parameters(_knots(widths), _knots(heights), slopes)
 
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """S(z) and its slope."""
