@@ -17,7 +17,7 @@ from lnfgen.nn.replay import replaying
 
 pytestmark = pytest.mark.contract
 
-N, T, D, F = 3, 7, 3, 2
+N, T, D, F = 3, 7, 4, 2
 SIZES = ModelConfig(
     flow_layers=2, flow_hidden=6, latent=D, hidden=6, lstm_layers=2, positions=F, dropout=0.0, input_dropout=0.0
 )
@@ -267,7 +267,7 @@ def test_what_the_loop_does_as_soon_is_looped_over_from_the_start(count, call_ro
 def test_a_window_that_is_far_from_settled_is_left_to_the_loop_after_two_sweeps(monkeypatch):
     monkeypatch.setattr(causal, "CALL_ROWS", {"cpu": 10**6})
     monkeypatch.setattr(causal, "FEWEST_SWEEPS", 2)
-    flow = randomised(0.4, time="iaf")
+    flow = randomised(0.8, time="iaf")
     x, positions, lengths = inputs(flow)
     flow.inverse(x, positions, lengths)
     assert flow.solver.report == Report(windows=1, sweeps=2, most_sweeps=2, unsettled=1, looped_steps=T)

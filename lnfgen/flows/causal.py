@@ -36,7 +36,7 @@ gives back for the step `stop`."""
 
 Steps = Callable[[State], Callable[[int, Tensor], tuple[Tensor, Tensor]]]
 """From the network's state at a step to `(t, previous) -> (value, log-determinants)`, to be called for that step and
-those after it in turn, without gradients: previous and value `[N, D]`, log-determinants `[N]`."""
+those after it in turn: previous and value `[N, D]`, log-determinants `[N]`."""
 
 FEWEST_SWEEPS = 4
 """What a window takes with fresh weights, and more once trained: where fewer are worth their while, none is tried."""
@@ -75,12 +75,10 @@ class Solver:
     method: str = "auto"
     report: Report = field(default_factory=Report)
 
-    def solve(
-        self, step: Step, start: Tensor, mask: Tensor, steps: Steps | None = None, *, draws: bool
-    ) -> tuple[Tensor, Tensor]:
+    def solve(self, step: Step, start: Tensor, mask: Tensor, steps: Steps, *, draws: bool) -> tuple[Tensor, Tensor]:
         """The y `[N, T, D]` with `y = step(y)` and its log-determinants `[N, T]`, from a guess of it.
 
-        `steps` is the same map as the loop takes it, as fast as can be; without it, the loop takes `step`.
+        `steps` is the same map as the loop takes it, as fast as can be.
         `draws` says whether `step` does, as dropout: every sweep over a window then draws the same.
         Where mask, bool `[N, T]`, is False, nothing is solved for, and nothing there changes what is elsewhere.
         """
@@ -102,7 +100,7 @@ class Solver:
                 looping = swept is None
             if swept is None:
                 end = num_steps
-                value, ladj = self._loop((steps or _one_by_one(step, start))(state), previous, begin, end)
+                value, ladj = self._loop(steps(state), previous, begin, end)
             else:
                 (value, ladj, state), sweeps = swept
                 window = 2 * window if 4 * sweeps <= 3 * window else max(2, window // 2)
@@ -164,20 +162,6 @@ class Solver:
                 ladjs.append(ladj)
         self.report.looped_steps += end - begin
         return torch.stack(values, 1), torch.stack(ladjs, 1)
-
-
-def _one_by_one(step: Step, start: Tensor) -> Steps:
-    """The steps of a map over windows, each a window of its own."""
-
-    def steps(state: State) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-        def one(t: int, previous: Tensor) -> tuple[Tensor, Tensor]:
-            nonlocal state
-            value, ladj, state = step(start[:, t : t + 1], previous[:, None], state, t, t + 1)
-            return value[:, 0], ladj[:, 0]
-
-        return one
-
-    return steps
 
 
 def _worthwhile(num_rows: int, num_steps: int, device: torch.device) -> int:

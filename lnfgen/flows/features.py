@@ -1,12 +1,14 @@
 """Flows across the D features of one step, given that step's context; parallel over steps in both directions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
+from lnfgen.flows.recorded import RecordedInverse
 from lnfgen.flows.stacks import CouplingStack, MaskedStack
 from lnfgen.nn.linear import laid_out
 from lnfgen.nn.made import MADE
@@ -82,6 +84,7 @@ class SplitCoupling(FeatureFlow):
     def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
         super().__init__()
         self.num_kept = num_features // 2
+        self.even = num_features % 2 == 0
         self.inner = ContextTransform(num_features - self.num_kept, self.num_kept + num_context, hidden, transform)
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,16 +156,31 @@ class FeatureStack(FeatureFlow):
 
     def laid_out(self, rows: int) -> Directions:
         """The same flow as many calls with `[rows, D]` want it, without gradients; more rows will do, but slower."""
+        if (couplings := self._couplings(rows)) is not None:
+            return couplings
         first = self.layers[0]
-        if isinstance(first, SplitCoupling):
-            couplings = [layer for layer in self.layers if isinstance(layer, SplitCoupling)]
-            conditioners = [layer.inner.conditioner for layer in couplings]
-            return CouplingStack(conditioners, first.inner.transform, first.num_kept, rows)
         if isinstance(first, MaskedAutoregressive) and isinstance(first.transform, CoreTransform):
             layers = [layer for layer in self.layers if isinstance(layer, MaskedAutoregressive)]
             masked = MaskedStack([layer.conditioner for layer in layers], first.transform, rows)
             return _Together(masked, laid_out(self, rows))
         return laid_out(self, rows)
+
+    def recorded_inverse(self, z: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        """`(t, context) -> inverse(z[:, t], context)` for a recorded loop over steps t: z `[N, T, D]`, context
+        `[N, C]`."""
+        with torch.no_grad():
+            couplings = self._couplings(len(z))
+        if couplings is not None:
+            return RecordedInverse(self.inverse, couplings, self.parameters(), z)
+        given = z.unbind(1)
+        return lambda t, context: self.inverse(given[t], context)
+
+    def _couplings(self, rows: int) -> CouplingStack | None:
+        """The stack laid out as split couplings of two equal halves, if it is made of those."""
+        couplings = [layer.inner for layer in self.layers if isinstance(layer, SplitCoupling) and layer.even]
+        if not couplings:
+            return None
+        return CouplingStack([each.conditioner for each in couplings], couplings[0].transform, rows)
 
 
 class _Together:

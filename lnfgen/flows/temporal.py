@@ -86,11 +86,23 @@ class _CausalFlow(TemporalFlow):
             return value.unflatten(0, earlier.shape[:2]), ladj.unflatten(0, earlier.shape[:2]), state
 
         def steps(state: Any) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-            context, given = cast(Any, self.network).steps(positions, state), x.unbind(1)
-            return lambda t, previous: direction(given[t], context(t, previous))
+            if not recorded:
+                context_at, given = cast(Any, self.network).steps(positions, state), x.unbind(1)
+                return lambda t, previous: direction(given[t], context_at(t, previous))
+            features = self._recorded(x)
 
-        mask = length_mask(lengths, x.shape[1])
-        return self.solver.solve(step, x, mask, None if recorded else steps, draws=self.training)
+            def one(t: int, previous: Tensor) -> tuple[Tensor, Tensor]:
+                nonlocal state
+                context, state = self._context(previous[:, None], positions[:, t : t + 1], state)
+                return features(t, context[:, 0])
+
+            return one
+
+        return self.solver.solve(step, x, length_mask(lengths, x.shape[1]), steps, draws=self.training)
+
+    @abstractmethod
+    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        """The sequential direction of the features at step t and its context, for a loop that is recorded."""
 
 
 class AutoregressiveFlow(_CausalFlow):
@@ -104,6 +116,10 @@ class AutoregressiveFlow(_CausalFlow):
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._known(self.features.inverse, z, positions)
+
+    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        given = x.unbind(1)
+        return lambda t, context: self.features.forward(given[t], context)
 
 
 class InverseAutoregressiveFlow(_CausalFlow):
@@ -121,6 +137,9 @@ class InverseAutoregressiveFlow(_CausalFlow):
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._solved(lambda features: features.inverse, z, positions, lengths)
+
+    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        return self.features.recorded_inverse(x)
 
 
 class CouplingLayer(TemporalFlow):

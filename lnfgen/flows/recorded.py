@@ -1,0 +1,117 @@
+"""Couplings at the steps of a recorded loop, whose gradients are taken of many steps at once.
+
+Where a step's value enters the next one's context, autograd goes back through every step's layers one after the other:
+hundreds of small calls a step. But once the loop is done, the inputs of all its steps are known. So what a step's
+backward pass needs besides the gradient at its outputs comes of one pass over many steps, and what it has to do in its
+turn is to find the gradient at its context; those of weights and of what is transformed come of one more pass, once the
+loop's backward pass has been through all those steps.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lnfgen.flows.stacks import CouplingStack, Linearised
+
+TOGETHER = 1024
+"""Rows, a step of a sequence each, whose gradients are taken together."""
+
+Inverse = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""z `[..., D]` and context `[..., C]` -> eps `[..., D]` and log-determinants `[...]`."""
+
+
+class RecordedInverse:
+    """`(t, context) -> inverse(z[:, t], context)`, to be called for one step after the other.
+
+    z `[N, T, D]`, context `[N, C]`. `stack` is the same map for few rows, without gradients; `parameters` are what else
+    it is made of. Gradients of gradients are refused. Limit: after a backward pass that asks for the contexts'
+    gradients alone, one of the same graph has to come through the same steps at least: it overwrites what that one has
+    kept.
+    """
+
+    def __init__(self, inverse: Inverse, stack: CouplingStack, parameters: Iterable[Tensor], z: Tensor) -> None:
+        self._inverse, self._stack, self._z = inverse, stack, z
+        self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self._length = max(1, TOGETHER // len(z))
+        self._end = 0
+        self._root: Tensor
+        self._steps: _Steps
+
+    def __call__(self, t: int, context: Tensor) -> tuple[Tensor, Tensor]:
+        if t >= self._end:
+            self._end = t + self._length
+            z = self._z[:, t : self._end].transpose(0, 1)
+            self._steps = _Steps(self._inverse, self._stack, self._parameters, z.detach().contiguous())
+            self._root = _Root.apply(self._steps, z, *self._parameters)
+        return _Step.apply(context, self._root, self._steps)
+
+
+class _Steps:
+    """Some steps in a row: z `[T, N, D]`, and what becomes known of them by and by."""
+
+    def __init__(self, inverse: Inverse, stack: CouplingStack, parameters: list[Tensor], z: Tensor) -> None:
+        self._inverse, self._stack, self._parameters, self._z = inverse, stack, parameters, z
+        self._given = z.unbind()
+        self._contexts: list[Tensor] = []
+        self._linearised: Linearised | None = None
+        self._gradients: dict[int, tuple[Tensor, Tensor]] = {}  # at what each step gave
+
+    def take(self, context: Tensor) -> tuple[int, tuple[Tensor, Tensor]]:
+        """Which step the next one is, and its eps and log-determinants."""
+        step, given = len(self._contexts), self._given[len(self._contexts)]
+        self._contexts.append(context.to(given.dtype))
+        with torch.autocast(given.device.type, enabled=False):  # a flow's own arithmetic is in full
+            return step, self._stack.inverse(given, self._contexts[-1])
+
+    def pull(self, step: int, eps: Tensor, ladj: Tensor) -> Tensor:
+        """The gradient at a step's context, of those at its outputs."""
+        if self._linearised is None:
+            self._linearised = self._stack.linearised(self._z[: len(self._contexts)], torch.stack(self._contexts))
+        self._gradients[step] = eps, ladj
+        return self._linearised.pull(step, eps, ladj)
+
+    def finish(self) -> tuple[Tensor, ...]:
+        """The gradients of z and of the parameters, after those of all steps that have one."""
+        steps, gradients = list(self._gradients), zip(*self._gradients.values(), strict=True)
+        self._gradients, self._linearised = {}, None
+        z, contexts = self._z[steps].requires_grad_(), torch.stack([self._contexts[step] for step in steps])
+        with torch.enable_grad():
+            outputs = self._inverse(z, contexts)
+        of_steps, *others = torch.autograd.grad(outputs, [z, *self._parameters], [*map(torch.stack, gradients)])
+        of_z = torch.zeros_like(self._z)
+        of_z[steps] = of_steps
+        return of_z, *others
+
+
+class _Root(torch.autograd.Function):
+    """An empty tensor that stands for what some steps share; autograd knows when all of them have been gone back
+    through. The same as in `nn.deferred`."""
+
+    @staticmethod
+    def forward(ctx: Any, steps: _Steps, z: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.steps = steps
+        return z.new_empty(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        return None, *ctx.steps.finish()
+
+
+class _Step(torch.autograd.Function):
+    """The inverse at the next step."""
+
+    @staticmethod
+    def forward(ctx: Any, context: Tensor, root: Tensor, steps: _Steps) -> tuple[Tensor, Tensor]:
+        ctx.steps, ctx.dtype = steps, context.dtype
+        ctx.step, found = steps.take(context.detach())
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, eps: Tensor, ladj: Tensor) -> tuple[Tensor | None, None, None]:
+        return ctx.steps.pull(ctx.step, eps, ladj).to(ctx.dtype), None, None
