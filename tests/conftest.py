@@ -7,9 +7,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from command import start
+from toy_models import MODELS, OUTPUTS, toy
+from toy_training import make_dataset
+
+from lnfgen.data.storage import Dataset
+from lnfgen.models import SequenceModel
+from lnfgen.models.observation import Observation
 
 # Small tensors gain nothing from threads, and threads that wait for one another on a busy machine cost a great deal.
+torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED_DATA = Path(os.environ.get("LNFGEN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -36,3 +44,32 @@ def lnfgen(tmp_path: Path) -> Run:
     """Run `python -m lnfgen ARGS` as a person would, in the test's own folder."""
 
     return partial(start, tmp_path)
+
+
+@pytest.fixture(params=sorted(OUTPUTS))
+def output(request: pytest.FixtureRequest) -> tuple[Observation, str]:
+    """Each kind of observation, with the emission of its toy models."""
+    return OUTPUTS[request.param]
+
+
+@pytest.fixture
+def observation(output: tuple[Observation, str]) -> Observation:
+    return output[0]
+
+
+@pytest.fixture
+def emission(output: tuple[Observation, str]) -> str:
+    return output[1]
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest, output: tuple[Observation, str]) -> SequenceModel:
+    """Each named model of each observation, at toy sizes."""
+    observation, emission = output
+    return toy(request.param, observation, emission=emission)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A small one to train on."""
+    return make_dataset(tmp_path_factory.mktemp("data") / "toy")

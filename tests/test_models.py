@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from toy_models import LENGTHS, MODELS, OUTPUTS, SIZES, every_sequence, noise_like, random_x, randomise, toy
+from toy_models import LENGTHS, SIZES, every_sequence, noise_like, random_x, randomise, toy
 
 from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
@@ -15,27 +15,6 @@ from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(params=sorted(OUTPUTS))
-def output(request):
-    return OUTPUTS[request.param]
-
-
-@pytest.fixture
-def observation(output):
-    return output[0]
-
-
-@pytest.fixture
-def emission(output):
-    return output[1]
-
-
-@pytest.fixture(params=MODELS)
-def model(request, output):
-    observation, emission = output
-    return toy(request.param, observation, emission=emission)
 
 
 # Padding. -------------------------------------------------------------------------------------------------------------

@@ -4,22 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from toy_training import Session, after, make_dataset
+from toy_training import Session, after
 
 from lnfgen.checkpoint import RunFolder
 from lnfgen.config import NAMED_MODELS
 from lnfgen.errors import RunError
 from lnfgen.training.objective import PASS_STEPS
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data") / "toy")
 
 
 def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,29 +5,13 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from toy_models import MODELS, OUTPUTS, every_sequence, noise_like, random_x, randomise, toy
+from toy_models import every_sequence, noise_like, random_x, randomise, toy
 
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(params=sorted(OUTPUTS))
-def output(request):
-    return OUTPUTS[request.param]
-
-
-@pytest.fixture
-def observation(output):
-    return output[0]
-
-
-@pytest.fixture(params=MODELS)
-def model(request, output):
-    observation, emission = output
-    return toy(request.param, observation, emission=emission)
 
 
 def test_symbols_are_drawn_as_often_as_they_are_likely():

@@ -23,17 +23,6 @@ from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_f
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data") / "toy")
-
-
 # Schedules. -----------------------------------------------------------------------------------------------------------
 
 

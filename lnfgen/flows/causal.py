@@ -34,6 +34,9 @@ guesses `[N, stop - start, D]` of the values there, of which those before t alon
 before them; and the state of the network that runs over time (a list of tuples of tensors, None at the start), which it
 gives back for the step `stop`."""
 
+Window = Callable[[Tensor], tuple[Tensor, Tensor, State]]
+"""A `Step` but for the values that are guessed."""
+
 Steps = Callable[[State], Callable[[int, Tensor], tuple[Tensor, Tensor]]]
 """From the network's state at a step to `(t, previous) -> (value, log-determinants)`, to be called for that step and
 those after it in turn: previous and value `[N, D]`, log-determinants `[N]`."""
@@ -94,9 +97,8 @@ class Solver:
                 looping = looping or (allowed < FEWEST_SWEEPS and allowed < end - begin)
             swept = None
             if not looping:
-                swept = self._sweep(
-                    step, start[:, begin:end], mask[:, begin:end], previous, state, begin, allowed, draws
-                )
+                at = _at(step, previous, state, begin, end)
+                swept = self._sweep(at, start[:, begin:end], mask[:, begin:end], allowed, draws)
                 looping = swept is None
             if swept is None:
                 end = num_steps
@@ -110,15 +112,7 @@ class Solver:
         return torch.cat(values, 1), torch.cat(ladjs, 1)
 
     def _sweep(
-        self,
-        step: Step,
-        guess: Tensor,
-        mask: Tensor,
-        previous: Tensor,
-        state: State,
-        begin: int,
-        allowed: int,
-        draws: bool,
+        self, window: Window, guess: Tensor, mask: Tensor, allowed: int, draws: bool
     ) -> tuple[tuple[Tensor, Tensor, State], int] | None:
         """A window's solution, with the state after it and the sweeps taken; None if it has not settled."""
         after: State = None
@@ -126,7 +120,7 @@ class Solver:
 
         def update(value: Tensor) -> tuple[Tensor, Tensor]:
             nonlocal after
-            moved, ladj, after = again(lambda: step(value, previous, state, begin, begin + guess.shape[1]))
+            moved, ladj, after = again(lambda: window(value))
             return moved, ladj
 
         with torch.no_grad():
@@ -162,6 +156,10 @@ class Solver:
                 ladjs.append(ladj)
         self.report.looped_steps += end - begin
         return torch.stack(values, 1), torch.stack(ladjs, 1)
+
+
+def _at(step: Step, previous: Tensor, state: State, begin: int, end: int) -> Window:
+    return lambda value: step(value, previous, state, begin, end)
 
 
 def _worthwhile(num_rows: int, num_steps: int, device: torch.device) -> int:
