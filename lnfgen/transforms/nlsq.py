@@ -32,7 +32,7 @@ class NLSq(NewtonTransform[_Parameters]):
     """Inverse (z -> eps): `a + b u + c / (1 + (d u + g)^2)` at u = z, with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
 
     `inverse` is the closed formula. `forward` is one as well, of the cubic's one real root, its gradient that of the
-    implicit function theorem. Both are elementwise; `forward` costs about twice `inverse`.
+    implicit function theorem. Both are elementwise; `forward` costs up to twice `inverse`.
     Raw parameters: a, log b, log d, c, g, the middle three before their bounds. Limit: two modes per layer.
     """
 
