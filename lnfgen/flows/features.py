@@ -168,9 +168,7 @@ class FeatureStack(FeatureFlow):
     def recorded_inverse(self, z: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
         """`(t, context) -> inverse(z[:, t], context)` for a recorded loop over steps t: z `[N, T, D]`, context
         `[N, C]`."""
-        with torch.no_grad():
-            couplings = self._couplings(len(z))
-        if couplings is not None:
+        if (couplings := self._couplings(len(z))) is not None:
             return RecordedInverse(self.inverse, couplings, self.parameters(), z)
         given = z.unbind(1)
         return lambda t, context: self.inverse(given[t], context)

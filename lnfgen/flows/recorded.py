@@ -1,10 +1,10 @@
-"""Couplings at the steps of a recorded loop, whose gradients are taken of many steps at once.
+"""Couplings in a recorded loop over steps, with their gradients computed for many steps at once.
 
-Where a step's value enters the next one's context, autograd goes back through every step's layers one after the other:
-hundreds of small calls a step. But once the loop is done, the inputs of all its steps are known. So what a step's
-backward pass needs besides the gradient at its outputs comes of one pass over many steps, and what it has to do in its
-turn is to find the gradient at its context; those of weights and of what is transformed come of one more pass, once the
-loop's backward pass has been through all those steps.
+In the sequential direction a step's value enters the next one's context, so autograd goes back through all layers of
+one step after the other: hundreds of calls, each on a few rows. Of that, only the gradient at a step's context has to
+wait for later steps, as earlier ones wait for it. Once the loop is done the inputs of all steps are known, so the
+slopes that this takes come of one pass over many steps; gradients of the weights and of z come of another one, after
+the backward pass has been through those steps.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,10 +26,9 @@ Inverse = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 class RecordedInverse:
     """`(t, context) -> inverse(z[:, t], context)`, to be called for one step after the other.
 
-    z `[N, T, D]`, context `[N, C]`. `stack` is the same map for few rows, without gradients; `parameters` are what else
-    it is made of. Gradients of gradients are refused. Limit: after a backward pass that asks for the contexts'
-    gradients alone, one of the same graph has to come through the same steps at least: it overwrites what that one has
-    kept.
+    z `[N, T, D]`, context `[N, C]`. `stack` is the same map for N rows, without gradients; `parameters` are those of
+    `inverse`. Gradients of gradients are refused. Limit: after a backward pass that asks for the contexts' gradients
+    alone, one of the same graph has to come through the same steps at least: it overwrites what that one has kept.
     """
 
     def __init__(self, inverse: Inverse, stack: CouplingStack, parameters: Iterable[Tensor], z: Tensor) -> None:

@@ -33,6 +33,7 @@ class MaskedStack:
     former see Song et al., 2021, arXiv 2002.03629). A row that has settled is left alone. Without gradients.
     """
 
+    @torch.no_grad()
     def __init__(self, conditioners: Sequence[MADE], transform: CoreTransform, rows: int) -> None:
         """`conditioners` in order from z to eps, all of a size."""
         self._transform = transform
@@ -111,6 +112,7 @@ class CouplingStack:
     Rows `[N, D]`, context `[N, C]`, log-determinants `[N]`.
     """
 
+    @torch.no_grad()
     def __init__(self, conditioners: Sequence[MLP], transform: Transform, rows: int) -> None:
         """`conditioners` in order from z to eps, all of a size: of the kept features, then the context."""
         self._transform = transform
