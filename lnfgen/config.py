@@ -151,7 +151,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def build_config(model: str = "af-scf", preset: str = "small", backbone: str = "lstm") -> Config:
-    """The configuration of a named model at a preset's sizes, on a backbone, whose pace the learning rate keeps.
+    """The configuration of a named model at a preset's sizes, on a backbone, which the learning rate and dropout suit.
 
     Raises:
         ConfigError: if a name is unknown, or the model has another backbone by its own.
@@ -160,8 +160,9 @@ def build_config(model: str = "af-scf", preset: str = "small", backbone: str = "
     _one_of("--preset", preset, tuple(PRESETS))
     values = {"name": model, "preset": preset, **PRESETS[preset]}
     config = Config().override(values).override({"model": {**NAMED_MODELS[model], "backbone": backbone}})
-    rate = config.training.learning_rate * BACKBONES[backbone].pace
-    return config.override({"training": {"learning_rate": rate}})
+    own = BACKBONES[backbone]
+    dropout, rate = config.model.dropout * own.dropout, config.training.learning_rate * own.pace
+    return config.override({"model": {"dropout": dropout}, "training": {"learning_rate": rate}})
 
 
 def read_config(path: Path) -> dict[str, Any]:

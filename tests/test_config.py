@@ -164,11 +164,12 @@ def test_read_config(tmp_path):
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_a_backbone_brings_the_pace_of_its_learning_rate_and_nothing_else(preset):
+def test_a_backbone_brings_the_learning_rate_and_dropout_that_suit_it_and_nothing_else(preset):
     plain = build_config("af-scf", preset)
     for name, backbone in BACKBONES.items():
         own = build_config("af-scf", preset, name)
-        assert own.model == dataclasses.replace(plain.model, backbone=name)
+        dropout = plain.model.dropout * backbone.dropout
+        assert own.model == dataclasses.replace(plain.model, backbone=name, dropout=dropout)
         rate = plain.training.learning_rate * backbone.pace
         assert own.training == dataclasses.replace(plain.training, learning_rate=rate)
     with pytest.raises(ConfigError, match="spine"):

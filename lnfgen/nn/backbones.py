@@ -23,7 +23,9 @@ class Backbone(NamedTuple):
     module: str  # of the causal class
     class_name: str
     halved: bool  # the emission's network, which sampling waits for, has half of `hidden` in each direction
-    pace: float  # of the presets' learning rates, which suit an LSTM, the multiple that suits it
+    # The presets suit an LSTM: of their learning rate and of their dropout, the multiples that suit this one.
+    pace: float
+    dropout: float
 
     @property
     def causal(self) -> type[nn.Module]:
@@ -38,6 +40,6 @@ class Backbone(NamedTuple):
 
 
 BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False, pace=1.0),
-    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True, pace=1.75),
+    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False, pace=1.0, dropout=1.0),
+    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True, pace=1.75, dropout=0.5),
 }
