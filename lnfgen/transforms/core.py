@@ -60,7 +60,7 @@ class CoreTransform(ABC, Generic[P]):
 
 
 class NewtonTransform(CoreTransform[P]):
-    """A core whose equation is solved by iterations: `approach` is a single one, a Newton step within a bracket."""
+    """A core that `approach` takes by a Newton step within a bracket, which costs less than a solution."""
 
     @abstractmethod
     def _bracket(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
