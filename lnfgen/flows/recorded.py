@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lnfgen.flows.stacks import CouplingStack, Linearised
+from lnfgen.nn.deferred import StandIn
 
 TOGETHER = 1024
 """Rows, a step of a sequence each, whose gradients are taken together."""
@@ -44,7 +45,7 @@ class RecordedInverse:
             self._end = t + self._length
             z = self._z[:, t : self._end].transpose(0, 1)
             self._steps = _Steps(self._inverse, self._stack, self._parameters, z.detach().contiguous())
-            self._root = _Root.apply(self._steps, z, *self._parameters)
+            self._root = StandIn.apply(self._steps.finish, z, *self._parameters)
         return _Step.apply(context, self._root, self._steps)
 
 
@@ -83,22 +84,6 @@ class _Steps:
         of_z = torch.zeros_like(self._z)
         of_z[steps] = of_steps
         return of_z, *others
-
-
-class _Root(torch.autograd.Function):
-    """An empty tensor that stands for what some steps share; autograd knows when all of them have been gone back
-    through. The same as in `nn.deferred`."""
-
-    @staticmethod
-    def forward(ctx: Any, steps: _Steps, z: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.set_materialize_grads(False)
-        ctx.steps = steps
-        return z.new_empty(0)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, *ctx.steps.finish()
 
 
 class _Step(torch.autograd.Function):

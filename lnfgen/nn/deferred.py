@@ -12,6 +12,7 @@ same graph has to come through the same steps at least, as in a loop it does: it
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,6 +77,7 @@ class _Map:
         cast = torch.is_autocast_enabled(device)
         self.dtype = torch.get_autocast_dtype(device) if cast else weight.dtype
         self.weights = weight, bias
+        self.dtypes = weight.dtype, None if bias is None else bias.dtype
         cast_weight, cast_bias = weight.to(self.dtype), None if bias is None else bias.to(self.dtype)
         self.forward = product(cast_weight, cast_bias, rows)
         self.backward = product(cast_weight.t().contiguous(), None, rows)
@@ -87,30 +89,37 @@ class _Map:
         shape, x = x.shape[:-1], x.flatten(0, -2)
         if self.rows >= TOGETHER:
             self.rows, self.pairs = 0, {}
-            self.root = _Root.apply(*self.weights, self.pairs)
+            self.root = StandIn.apply(partial(_gradients, self.pairs, *self.dtypes), *self.weights)
         self.rows += len(x)
         return _Call.apply(x.to(self.dtype), self.root, self.backward, self.forward, self.pairs).unflatten(0, shape)
 
 
-class _Root(torch.autograd.Function):
-    """An empty tensor that stands for the weights in calls that follow: once they all have been gone back through, and
-    autograd knows when, the gradients from their pairs go on to the weights."""
+def _gradients(pairs: _Pairs, weight: torch.dtype, bias: torch.dtype | None) -> tuple[Tensor | None, Tensor | None]:
+    """Those of weights and bias of these dtypes from the pairs of calls, which are used up."""
+    found = [pair for pair in pairs.values() if pair]
+    if not found:
+        return None, None
+    pairs.update(dict.fromkeys(pairs))
+    inputs, gradients = map(torch.cat, zip(*found, strict=True))
+    return (gradients.t() @ inputs).to(weight), None if bias is None else gradients.sum(0, dtype=bias)
+
+
+class StandIn(torch.autograd.Function):
+    """An empty tensor that stands for what calls that follow share: once they all have been gone back through, and
+    autograd knows when, the `gradients()` of what they share go on to it."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, pairs: _Pairs) -> Tensor:
+    def forward(
+        ctx: Any, gradients: Callable[[], tuple[Tensor | None, ...]], shared: Tensor, *others: Tensor | None
+    ) -> Tensor:
         ctx.set_materialize_grads(False)
-        ctx.pairs, ctx.dtypes = pairs, (weight.dtype, None if bias is None else bias.dtype)
-        return weight.new_empty(0)
+        ctx.gradients = gradients
+        return shared.new_empty(0)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
-        pairs, (weight, bias) = [pair for pair in ctx.pairs.values() if pair], ctx.dtypes
-        if not pairs:
-            return None, None, None
-        ctx.pairs.update(dict.fromkeys(ctx.pairs))
-        inputs, gradients = map(torch.cat, zip(*pairs, strict=True))
-        return (gradients.t() @ inputs).to(weight), None if bias is None else gradients.sum(0, dtype=bias), None
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        return None, *ctx.gradients()
 
 
 class _Call(torch.autograd.Function):
