@@ -93,13 +93,22 @@ class MaskedStack:
 
 
 class _Coupling(NamedTuple):
-    """A coupling's weights, but for those of its context, which all have in one: H hidden units, P parameters."""
+    """Which half it keeps, and its weights, but for those of its context, which all have in one: H hidden units, P
+    parameters."""
 
+    kept: int  # 0 the first, and the other one is moved
     first: Tensor  # [D / 2, H]
     second_bias: Tensor  # [H]
     second: Tensor  # [H, H]
     last_bias: Tensor  # [P D / 2]
     last: Tensor  # [H, P D / 2]
+
+    def raw(self, kept: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What enters either layer of hidden units, `[N, H]`, and the raw parameters of what is moved, `[N, P D / 2]`;
+        of what is kept, `[N, D / 2]`, and the context's share of the first, `[N, H]`."""
+        first = torch.addmm(context, kept, self.first)
+        second = torch.addmm(self.second_bias, _gelu(first), self.second)
+        return first, second, torch.addmm(self.last_bias, _gelu(second), self.last)
 
 
 class CouplingStack:
@@ -129,6 +138,7 @@ class CouplingStack:
                 kept, bias, weight = kept.flip(1), bias.flip(0), weight.flip(0)
             self.couplings.append(
                 _Coupling(
+                    layer % 2,
                     (scale * kept).t().contiguous(),
                     scale * second.bias,
                     (scale * scale * second.weight).t().contiguous(),
@@ -138,14 +148,15 @@ class CouplingStack:
             )
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        contexts, halves = self._contexts(context), self.halves(eps)
-        layers = reversed(range(len(contexts)))
-        ladjs = [self._move(self._transform.forward, layer, halves, contexts[layer]) for layer in layers]
+        halves, forward = self.halves(eps), self._transform.forward
+        layers = reversed(list(zip(self.couplings, self._contexts(context), strict=True)))
+        ladjs = [self._move(forward, coupling, halves, added) for coupling, added in layers]
         return torch.cat(halves, -1), torch.cat(ladjs, -1).sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        contexts, halves = self._contexts(context), list(z.chunk(2, -1))
-        ladjs = [self._move(self._transform.inverse, layer, halves, added) for layer, added in enumerate(contexts)]
+        halves, inverse = list(z.chunk(2, -1)), self._transform.inverse
+        layers = zip(self.couplings, self._contexts(context), strict=True)
+        ladjs = [self._move(inverse, coupling, halves, added) for coupling, added in layers]
         return self._reversed(torch.cat(halves, -1)), torch.cat(ladjs, -1).sum(-1)
 
     def halves(self, eps: Tensor) -> list[Tensor]:
@@ -161,35 +172,32 @@ class CouplingStack:
     def _move(
         self,
         direction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-        layer: int,
+        coupling: _Coupling,
         halves: list[Tensor],
         context: Tensor,
     ) -> Tensor:
         """Put what a coupling makes of one half, given the other, in its place; the log-determinants `[N, D / 2]`."""
-        weights, kept, moved = self.couplings[layer], layer % 2, 1 - layer % 2
-        h = _gelu(torch.addmm(context, halves[kept], weights.first))
-        h = _gelu(torch.addmm(weights.second_bias, h, weights.second))
-        raw = torch.addmm(weights.last_bias, h, weights.last).view(len(h), self._transform.num_parameters, -1)
-        halves[moved], ladj = direction(halves[moved], raw.transpose(-1, -2))
+        kept, moved = coupling.kept, 1 - coupling.kept
+        _, _, raw = coupling.raw(halves[kept], context)
+        parameters = raw.view(len(raw), self._transform.num_parameters, -1).transpose(-1, -2)
+        halves[moved], ladj = direction(halves[moved], parameters)
         return ladj
 
     def linearised(self, z: Tensor, context: Tensor) -> "Linearised":
         """What `inverse` does to gradients at the steps of z `[T, N, D]` and context `[T, N, C]`."""
         num_steps, halves, slopes = len(z), list(z.flatten(0, 1).chunk(2, -1)), []
-        for layer, added in enumerate(self._contexts(context.flatten(0, 1))):
-            weights, kept, moved = self.couplings[layer], layer % 2, 1 - layer % 2
-            h, of_first = with_slope(_gelu, torch.addmm(added, halves[kept], weights.first))
-            h, of_second = with_slope(_gelu, torch.addmm(weights.second_bias, h, weights.second))
-            raw = torch.addmm(weights.last_bias, h, weights.last)
+        for coupling, added in zip(self.couplings, self._contexts(context.flatten(0, 1)), strict=True):
+            kept, moved = coupling.kept, 1 - coupling.kept
+            first, second, raw = coupling.raw(halves[kept], added)
             with torch.enable_grad():
-                numbers = torch.cat([halves[moved], raw], -1).view(len(h), 1 + self._transform.num_parameters, -1)
+                numbers = torch.cat([halves[moved], raw], -1).view(len(raw), 1 + self._transform.num_parameters, -1)
                 numbers.requires_grad_()
                 outputs = self._transform.inverse(numbers[:, 0], numbers[:, 1:].transpose(-1, -2))
                 of_moved, of_ladj = (
                     torch.autograd.grad(output.sum(), numbers, retain_graph=True)[0] for output in outputs
                 )
             halves[moved] = outputs[0].detach()
-            found = (of_moved, of_ladj, of_first, of_second)
+            found = (of_moved, of_ladj, _gelu_slope(first), _gelu_slope(second))
             slopes.append([each.unflatten(0, (num_steps, -1)).unbind() for each in found])
         return Linearised(self, slopes)
 
@@ -206,14 +214,14 @@ class Linearised:
     def pull(self, step: int, eps: Tensor, ladj: Tensor) -> Tensor:
         """The gradient at a step's context `[N, C]`, of those at its eps `[N, D]` and its log-determinants `[N]`."""
         halves, ladj, hidden = self._stack.halves(eps), ladj[:, None, None], []
-        for layer in reversed(range(len(self._slopes))):
-            of_moved, of_ladj, of_first, of_second = (each[step] for each in self._slopes[layer])
-            weights, kept, moved = self._stack.couplings[layer], layer % 2, 1 - layer % 2
+        for coupling, slopes in reversed(list(zip(self._stack.couplings, self._slopes, strict=True))):
+            of_moved, of_ladj, of_first, of_second = (each[step] for each in slopes)
+            kept, moved = coupling.kept, 1 - coupling.kept
             numbers = torch.addcmul(ladj * of_ladj, halves[moved][:, None], of_moved)
-            h = (numbers[:, 1:].flatten(1) @ weights.last.t()).mul_(of_second)
-            h = (h @ weights.second.t()).mul_(of_first)
+            h = (numbers[:, 1:].flatten(1) @ coupling.last.t()).mul_(of_second)
+            h = (h @ coupling.second.t()).mul_(of_first)
             hidden.append(h)
-            halves[kept], halves[moved] = torch.addmm(halves[kept], h, weights.first.t()), numbers[:, 0]
+            halves[kept], halves[moved] = torch.addmm(halves[kept], h, coupling.first.t()), numbers[:, 0]
         return self._stack.to_context(torch.cat(hidden[::-1], -1))
 
 
@@ -222,12 +230,10 @@ def _gelu(v: Tensor) -> Tensor:
     return torch.addcmul(v, v, torch.erf(v))
 
 
-def with_slope(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """An elementwise function of x, and its derivative there."""
+def _gelu_slope(v: Tensor) -> Tensor:
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        y = function(x)
-        return y.detach(), torch.autograd.grad(y.sum(), x)[0]
+        v = v.detach().requires_grad_()
+        return torch.autograd.grad(_gelu(v).sum(), v)[0]
 
 
 def planes(by_feature: Tensor) -> Tensor:
