@@ -1,5 +1,7 @@
 """Couplings in a recorded loop, gradients of whose steps are taken together, are the couplings with plain autograd."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ class Loop(nn.Module):
         self.double()
 
     def forward(self, z: Tensor, *, together: bool) -> tuple[Tensor, Tensor]:
-        step = self.features.recorded_inverse(z) if together else plain(self.features, z)
+        step = (together and self.features.recorded_inverse(z)) or plain(self.features, z)
         eps, values, ladjs = torch.zeros_like(z[:, 0]), [], []
         for t in range(z.shape[1]):
             eps, ladj = step(t, self.mix(eps).tanh())
@@ -39,7 +41,7 @@ class Loop(nn.Module):
         return torch.stack(values, 1), torch.stack(ladjs, 1)
 
 
-def plain(features: FeatureStack, z: Tensor):
+def plain(features: FeatureStack, z: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
     return lambda t, context: features.inverse(z[:, t], context)
 
 
@@ -75,7 +77,7 @@ def test_an_odd_number_of_features_has_no_halves_and_is_recorded_step_by_step():
 def test_what_takes_no_gradient_is_left_out(frozen):
     loop, z = Loop(), latents().detach()
     getattr(loop, frozen).requires_grad_(False)
-    found, expected = ([], [])
+    found, expected = [], []
     for each, together in ((found, True), (expected, False)):
         eps, ladj = loop(z, together=together)
         wanted = [parameter for parameter in loop.parameters() if parameter.requires_grad]

@@ -1,7 +1,6 @@
 """Flows across the D features of one step, given that step's context; parallel over steps in both directions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Protocol, cast
 
 import torch
@@ -165,13 +164,10 @@ class FeatureStack(FeatureFlow):
             return _Together(masked, laid_out(self, rows))
         return laid_out(self, rows)
 
-    def recorded_inverse(self, z: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-        """`(t, context) -> inverse(z[:, t], context)` for a recorded loop over steps t: z `[N, T, D]`, context
-        `[N, C]`."""
-        if (couplings := self._couplings(len(z))) is not None:
-            return RecordedInverse(self.inverse, couplings, self.parameters(), z)
-        given = z.unbind(1)
-        return lambda t, context: self.inverse(given[t], context)
+    def recorded_inverse(self, z: Tensor) -> RecordedInverse | None:
+        """`inverse` at the steps of z `[N, T, D]` for a recorded loop, where it is made of what has a faster way."""
+        couplings = self._couplings(len(z))
+        return None if couplings is None else RecordedInverse(self.inverse, couplings, self.parameters(), z)
 
     def _couplings(self, rows: int) -> CouplingStack | None:
         """The stack laid out as split couplings of two equal halves, if it is made of those."""

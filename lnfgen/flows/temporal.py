@@ -86,10 +86,11 @@ class _CausalFlow(TemporalFlow):
             return value.unflatten(0, earlier.shape[:2]), ladj.unflatten(0, earlier.shape[:2]), state
 
         def steps(state: Any) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+            given = x.unbind(1)
             if not recorded:
-                context_at, given = cast(Any, self.network).steps(positions, state), x.unbind(1)
+                context_at = cast(Any, self.network).steps(positions, state)
                 return lambda t, previous: direction(given[t], context_at(t, previous))
-            features = self._recorded(x)
+            features = self._recorded(x) or (lambda t, context: direction(given[t], context))
 
             def one(t: int, previous: Tensor) -> tuple[Tensor, Tensor]:
                 nonlocal state
@@ -100,9 +101,9 @@ class _CausalFlow(TemporalFlow):
 
         return self.solver.solve(step, x, length_mask(lengths, x.shape[1]), steps, draws=self.training)
 
-    @abstractmethod
-    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-        """The sequential direction of the features at step t and its context, for a loop that is recorded."""
+    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]] | None:
+        """`(t, context) -> direction(x[:, t], context)` of the features, if a recorded loop has a faster way to it."""
+        return None
 
 
 class AutoregressiveFlow(_CausalFlow):
@@ -116,10 +117,6 @@ class AutoregressiveFlow(_CausalFlow):
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._known(self.features.inverse, z, positions)
-
-    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-        given = x.unbind(1)
-        return lambda t, context: self.features.forward(given[t], context)
 
 
 class InverseAutoregressiveFlow(_CausalFlow):
@@ -138,7 +135,7 @@ class InverseAutoregressiveFlow(_CausalFlow):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._solved(lambda features: features.inverse, z, positions, lengths)
 
-    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+    def _recorded(self, x: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]] | None:
         return self.features.recorded_inverse(x)
 
 
