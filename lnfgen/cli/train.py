@@ -82,9 +82,7 @@ def command(
 
     # Only now: loading torch starts threads, and reading many files forks processes.
     from lnfgen.checkpoint import RunFolder, new_model, resolve_device
-    from lnfgen.memory import keep_freed_memory
 
-    keep_freed_memory()
     target = resolve_device(device)
     fresh = new_model(settings, opened)
     run = RunFolder.create(out or new_run_path(opened.name, settings.name), settings, opened)
@@ -94,19 +92,19 @@ def command(
 def _resume(out: Path | None, device: str) -> None:
     from lnfgen.checkpoint import RunFolder, resolve_device
     from lnfgen.cli.sources import dataset_of
-    from lnfgen.memory import keep_freed_memory
     from lnfgen.runs import newest_run
 
     run = RunFolder(out or newest_run(resumable=True))
-    keep_freed_memory()
     target = resolve_device(device)
     state = run.load_state()
     _train(run, run.config, dataset_of(run), run.model_like(state[0]["weights"]), target, state)
 
 
 def _train(run: "RunFolder", config: "Config", dataset: "Dataset", model: Any, device: Any, state: Any) -> None:
+    from lnfgen.memory import keep_freed_memory
     from lnfgen.training.trainer import Trainer
 
+    keep_freed_memory()
     trainer = Trainer(
         model,
         dataset,
