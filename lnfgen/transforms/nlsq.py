@@ -17,6 +17,10 @@ MONOTONE_MARGIN = 0.05
 """Kept from that limit, so that the slope stays above 0.03 b: its logarithm is finite and float32 can solve f(u) =
 v."""
 
+_UNITS = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0)
+_SIZES = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2)
+"""Of raw log b, log d and c, and of what they become: of both logarithms as `bounded` has them."""
+
 LARGE = 1e6
 """Beyond it the bump, at most 2 / w^2, is lost beside y = w; the cubic's formula, where w^6 has to be finite, is asked
 for no larger w."""
@@ -40,10 +44,7 @@ class NLSq(NewtonTransform[_Parameters]):
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
         a, _, _, _, g = parameters.unbind(-1)
-        # The three bounds at once: of log b and log d those of `bounded`, of c that of the slope.
-        half_limit = (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2
-        units = constant((LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0), parameters)
-        sizes = constant((LOG_SCALE_BOUND, LOG_SCALE_BOUND, half_limit), parameters)
+        units, sizes = constant(_UNITS, parameters), constant(_SIZES, parameters)
         log_b, log_d, half_bump = (sizes * torch.tanh(parameters[..., 1:4] / units)).unbind(-1)
         return a, log_b, _Parameters(torch.exp(log_d), g, half_bump)
 
