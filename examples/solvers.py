@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from lnfgen.flows.causal import SOLVERS, Report
 from torch import Tensor
 
 import lnfgen
-from lnfgen.flows.causal import SOLVERS, Report
 from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
 from lnfgen.models import build_prior
 from lnfgen.models.latent_flow import LatentFlow

@@ -5,7 +5,7 @@ import torch
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM, LSTMSteps
+from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP
@@ -55,28 +55,6 @@ def dependence(network, x: torch.Tensor) -> torch.Tensor:
 def backbone(request) -> Backbone:
     torch.manual_seed(0)
     return BACKBONES[request.param]
-
-
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_steps_of_an_lstm_are_its_whole_pass(layers):
-    """By `forward` a step at a time, in one go, or in turn; and by `LSTMSteps`."""
-    network = CausalLSTM(F, 5, layers, 0.0).double()
-    x = batch()
-    whole, (*_, (h, c)) = network(x)
-    with torch.no_grad():
-        state, outputs = None, []
-        for window in x.split([1, 1, 3, 1, 1], 1):
-            before = None if state is None else [[part.clone() for part in layer] for layer in state]
-            output, after = network(window, state)
-            if before is not None:
-                torch.testing.assert_close([list(layer) for layer in state], before, rtol=0, atol=0)
-            state = after
-            outputs.append(output)
-        steps = LSTMSteps(network, len(x))
-        laid_out = [steps(v @ steps.first_inputs.T + steps.first_bias) for v in x.unbind(1)]
-    torch.testing.assert_close(torch.cat(outputs, 1), whole.detach(), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(torch.stack(laid_out, 1), whole.detach(), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(state[-1], (h.detach(), c.detach()), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -249,7 +227,7 @@ def test_made_uses_every_weight_that_its_masks_leave_and_no_other(num_features, 
 def test_made_is_bounded_in_its_features():
     network = made(3, 8)
     context = torch.randn(F, dtype=torch.float64)
-    limit = network.last.masked().abs().sum(-1) + network.output_context(context).abs()
+    limit = network.last.masked_weight.abs().sum(-1) + network.output_context(context).abs()
     for size in (1e3, 1e30, 1e300):
         assert (network(size * torch.randn(3, dtype=torch.float64), context).flatten().abs() <= limit).all()
 

@@ -154,15 +154,3 @@ def test_logits_keep_full_precision_under_autocast(observation):
         assert logits.dtype == torch.float32
         torch.testing.assert_close(logits, head(context, x), rtol=0.05, atol=0.05)
         assert torch.isfinite(observation.log_prob(logits, x)).all()
-
-
-@ONSETS
-@pytest.mark.parametrize("kind", [IndependentHead, NADEHead])
-@torch.no_grad()
-def test_steps_draw_what_the_whole_pass_draws(kind, onsets):
-    frames = Frames(6, onsets)
-    head = head_of(kind, frames)
-    context, uniform = context_of(20, 9), frames.uniform(20, 9, torch.Generator().manual_seed(2)).double()
-    step = head.sample_steps(context[..., 3:], uniform, 0.8)
-    steps = [step(t, context[:, t, :3]) for t in range(9)]
-    assert torch.equal(torch.stack(steps, 1), head.sample(context, uniform, 0.8))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lnfgen.transforms.solve import solve, with_implicit_gradient
+from lnfgen.transforms.solve import root_with_gradient, solve
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_gradient_of_a_root_is_that_of_its_closed_form():
         bound = 1 + v.abs()
         root = solve(evaluate, torch.zeros_like(v), -bound - 1 / p, bound + 1 / p, torch.zeros_like(v))
     excess, slope = evaluate(root)
-    u = with_implicit_gradient(root, excess, slope)
+    u = root_with_gradient(root, excess, slope)
     assert torch.equal(u, root)
     by_p, by_v = torch.autograd.grad(u.sum(), [p, v])
     torch.testing.assert_close(by_v, 1 / slope)

@@ -15,7 +15,7 @@ def command(
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    solver: Solver = "auto",
+    solver: Solver = "loop",
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,

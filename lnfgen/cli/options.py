@@ -23,7 +23,9 @@ Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Random see
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Solver = Annotated[
     str,
-    typer.Option(help="How a flow's sequential direction is computed: auto, sweeps or loop; the results agree."),
+    typer.Option(
+        help="How a flow's sequential direction is computed: loop, or sweeps over all steps; the results agree."
+    ),
 ]
 
 
@@ -41,24 +43,17 @@ def choose_solver(model: "SequenceModel", method: str) -> None:
     Raises:
         LnfgenError: if the method is unknown, or the model has no such direction.
     """
-    from lnfgen.flows.causal import SOLVERS
+    from lnfgen.flows.solver import SOLVERS
 
     if method not in SOLVERS:
         raise LnfgenError(f"--solver: found {method!r}, expected one of {', '.join(SOLVERS)}")
     if model.solver is not None:
         model.solver.method = method
-    elif method != "auto":
+    elif method != "loop":
         raise LnfgenError(f"--solver {method}: this model has no flow with a sequential direction; leave it out")
 
 
 def solver_facts(model: "SequenceModel") -> dict[str, Any]:
-    """What solving took, for a report; empty where nothing was solved."""
-    report = None if model.solver is None else model.solver.report
-    if report is None or report.windows + report.looped_steps == 0:
-        return {}
-    return {
-        "sweeps_per_window": round(report.sweeps / max(1, report.windows), 2),
-        "most_sweeps": report.most_sweeps,
-        "windows_left_to_loop": report.unsettled,
-        "looped_steps": report.looped_steps,
-    }
+    """How many sweeps solving took, for a report; empty where there were none."""
+    sweeps = 0 if model.solver is None else model.solver.most_sweeps
+    return {"most_sweeps": sweeps} if sweeps else {}

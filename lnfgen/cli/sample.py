@@ -27,7 +27,7 @@ def command(
     tempo: Annotated[float | None, typer.Option(min=1.0, max=1000.0, help="Quarter notes a minute.")] = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="MIDI instrument, 0 is the piano.")] = 0,
     seed: Seed = None,
-    solver: Solver = "auto",
+    solver: Solver = "loop",
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -70,11 +70,8 @@ def command(
             name = numbered(Path(target), index, count)
             write_bytes(name, content)
             console.result(str(name))
-    facts = solver_facts(model)
-    if solver != "auto":
-        console.note("solving the flow: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in facts.items()))
-    elif facts.get("windows_left_to_loop"):
-        console.note("the flow's steps were taken one by one: sweeps had not settled by when that is faster")
+    for fact, number in solver_facts(model).items():
+        console.note(f"solving the flow: {fact.replace('_', ' ')} {number}")
 
 
 def _with_tempo(piece: "Piece", tempo: float | None) -> "Piece":

@@ -1,19 +1,16 @@
 """Flows across the D features of one step, given that step's context; parallel over steps in both directions."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
-from lnfgen.flows.recorded import RecordedInverse
-from lnfgen.flows.stacks import CouplingStack, MaskedStack
-from lnfgen.nn.linear import laid_out
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms import Transform
-from lnfgen.transforms.core import CoreTransform
 
 OUTPUT_GAIN = 0.1
 """Initial scale of a conditioner's last layer: close enough to the identity to start calmly, far enough to pass
@@ -27,14 +24,6 @@ def _parameters_for(x: Tensor, output: Tensor) -> Tensor:
     the transform and its log-determinant keep all the digits of x: the two directions invert each other still.
     """
     return output.to(x.dtype)
-
-
-class Directions(Protocol):
-    """What a feature flow does, in both directions."""
-
-    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
-
-    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class FeatureFlow(nn.Module, ABC):
@@ -72,29 +61,38 @@ class ContextTransform(FeatureFlow):
         return eps, ladj.sum(-1)
 
 
-class SplitCoupling(FeatureFlow):
-    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, a the first half of the features (Dinh et al., 2017; the paper's
-    SCF).
+def couple(
+    direction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    num_kept: int,
+    context: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """A coupling: `y_a = x_a; y_b = f(x_b; h(x_a))` (Dinh et al., 2017). x `[..., D]`, its log-determinants `[...]`.
 
-    One pass in either direction: the conditioner reads the half that both sides share.
-    Limit: moves half of the features; stack several with the order reversed between them.
+    a are the first `num_kept` features. `context` makes h's input of x_a. `direction` is f with h, forward or inverse.
+    """
+    kept, moved = x[..., :num_kept], x[..., num_kept:]
+    moved, ladj = direction(moved, context(kept))
+    return torch.cat([kept, moved], -1), ladj
+
+
+class SplitCoupling(FeatureFlow):
+    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, a the first half of the features (the paper's SCF).
+
+    One pass in either direction, because the conditioner reads the half that both sides share.
+    Limit: it moves half of the features; stack several, with the order reversed between them.
     """
 
     def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
         super().__init__()
         self.num_kept = num_features // 2
-        self.even = num_features % 2 == 0
         self.inner = ContextTransform(num_features - self.num_kept, self.num_kept + num_context, hidden, transform)
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        kept, moved = eps[..., : self.num_kept], eps[..., self.num_kept :]
-        moved, ladj = self.inner(moved, torch.cat([kept, context], -1))
-        return torch.cat([kept, moved], -1), ladj
+        return couple(self.inner.forward, eps, self.num_kept, lambda kept: torch.cat([kept, context], -1))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        kept, moved = z[..., : self.num_kept], z[..., self.num_kept :]
-        moved, ladj = self.inner.inverse(moved, torch.cat([kept, context], -1))
-        return torch.cat([kept, moved], -1), ladj
+        return couple(self.inner.inverse, z, self.num_kept, lambda kept: torch.cat([kept, context], -1))
 
 
 class MaskedAutoregressive(FeatureFlow):
@@ -103,10 +101,9 @@ class MaskedAutoregressive(FeatureFlow):
     `inverse` is one parallel pass. `forward` is a triangular system, solved by Jacobi sweeps over the features: each is
     one MADE and one transform of all D, at most D of them, exact then. The Jacobian is triangular across D.
 
-    Why sweeps: a loop over features that computes every hidden unit once does the arithmetic of a single sweep, but in
-    D calls of the transform, and calls are what costs. At D = 50, hidden 100 and NLSq a briefly trained layer takes 5
-    to 7 sweeps, one with fresh weights 4. On the few rows of a loop over time, a stack of layers takes them together:
-    `MaskedStack`.
+    Why sweeps: a loop over the features that computes every hidden unit once does the arithmetic of a single sweep, but
+    in D calls of the transform, and on small tensors the calls are what costs. At D = 50, hidden 100 and NLSq, a
+    briefly trained layer takes 5 to 7 sweeps, one with fresh weights 4.
     """
 
     def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
@@ -152,44 +149,6 @@ class FeatureStack(FeatureFlow):
             z, ladj = layer.inverse(z, context)
             z, total = z.flip(-1), total + ladj
         return z, total
-
-    def laid_out(self, rows: int) -> Directions:
-        """The same flow as many calls with `[rows, D]` want it, without gradients; more rows will do, but slower."""
-        if (couplings := self._couplings(rows)) is not None:
-            return couplings
-        first = self.layers[0]
-        if isinstance(first, MaskedAutoregressive) and isinstance(first.transform, CoreTransform):
-            layers = [layer for layer in self.layers if isinstance(layer, MaskedAutoregressive)]
-            masked = MaskedStack([layer.conditioner for layer in layers], first.transform, rows)
-            return _Together(masked, laid_out(self, rows))
-        return laid_out(self, rows)
-
-    def recorded_inverse(self, z: Tensor) -> RecordedInverse | None:
-        """`inverse` at the steps of z `[N, T, D]` for a recorded loop, where it is made of what has a faster way."""
-        couplings = self._couplings(len(z))
-        return None if couplings is None else RecordedInverse(self.inverse, couplings, self.parameters(), z)
-
-    def _couplings(self, rows: int) -> CouplingStack | None:
-        """The stack laid out as split couplings of two equal halves, if it is made of those."""
-        couplings = [layer.inner for layer in self.layers if isinstance(layer, SplitCoupling) and layer.even]
-        if not couplings:
-            return None
-        return CouplingStack([each.conditioner for each in couplings], couplings[0].transform, rows)
-
-
-class _Together:
-    """A masked stack's `forward` by `MaskedStack`, in turn where it finds no solution; `inverse` in turn."""
-
-    def __init__(self, together: MaskedStack, in_turn: FeatureFlow) -> None:
-        self._together, self._in_turn = together, in_turn
-        self.inverse = in_turn.inverse
-
-    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj, solved = self._together.solve(eps, context)
-        if bool(solved.all()):
-            return z, ladj
-        other, other_ladj = self._in_turn(eps, context)
-        return torch.where(solved[:, None], z, other), torch.where(solved, ladj, other_ladj)
 
 
 FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling] | type[MaskedAutoregressive]] = {

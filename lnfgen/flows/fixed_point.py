@@ -22,21 +22,16 @@ Update = Callable[[Tensor], tuple[Tensor, Tensor]]
 class Solution(NamedTuple):
     value: Tensor
     log_abs_det_jacobian: Tensor
-    final: Tensor  # bool, one a step: settled, and every step before it
     sweeps: int
 
 
-def sweep(
-    update: Update, start: Tensor, *, limit: int, ignored: Tensor | None = None, hopeless: float | None = None
-) -> Solution:
-    """Sweep until every step is final, `limit` times at most; run it without gradients.
+def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None = None) -> Solution:
+    """Sweep until every step is final, at most `limit` times. Run it without gradients.
 
-    It ends after two sweeps as well, if the second still moves a number by more than `hopeless` of the largest one.
-
-    Steps lie along the last dimension, or, where update's log-determinants have one dimension less than its values,
-    along the one before it, each a vector. A step is final once a sweep moves it and all steps before it by round-off
-    only; from then on it is left alone. So its value depends neither on later steps nor on other rows, however long
-    they take. Steps that are `ignored` (bool, one a step) are final from the first sweep on, whatever they hold.
+    Steps lie along the last dimension; or, where update's log-determinants have one dimension less than its values,
+    along the dimension before it, and each step is then a vector. A step is final once a sweep moves it, and all steps
+    before it, by round-off only. From then on it is left alone. So its value depends neither on later steps nor on
+    other rows, however long those take. Steps that are `ignored` (bool, one a step) count as settled from the start.
     """
     value, count = start, 0
     while True:
@@ -46,10 +41,6 @@ def sweep(
         settled = _close(swept, value, dims=(-1,))
         settled = settled.all(-1) if vectors else settled
         settled = settled if ignored is None else settled | ignored
-        stop = count == limit
-        if count == 2 and hopeless is not None:
-            moved = (swept - value) if ignored is None else torch.where(ignored.unsqueeze(-1), 0, swept - value)
-            stop = stop or bool(moved.abs().amax() > hopeless * swept.abs().amax())
         if count == 1:
             value, ladj, final = swept, swept_ladj, torch.zeros_like(settled)
         else:
@@ -57,8 +48,8 @@ def sweep(
             ladj = torch.where(final, ladj, swept_ladj)
         final = (final | settled).logical_not().cumsum(-1) == 0
         final = final | (torch.arange(final.shape[-1], device=value.device) < count)
-        if stop or count == final.shape[-1] or bool(final.all()):
-            return Solution(value, ladj, final, count)
+        if count in (limit, final.shape[-1]) or bool(final.all()):
+            return Solution(value, ladj, count)
 
 
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,58 +62,52 @@ def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
         solution = sweep(update, start, limit=start.shape[-1])
     if not torch.is_grad_enabled():
         return solution.value, solution.log_abs_det_jacobian
-    value, ladj = with_implicit_gradient(update, solution.value, row_dims=1)
-    return value, ladj
+    return fixed_point_with_gradient(update, solution.value, row_dims=1)
 
 
-def with_implicit_gradient(
-    update: Callable[[Tensor], tuple[Tensor, ...]], solution: Tensor, row_dims: int
-) -> tuple[Tensor, ...]:
-    """A solution y of `y = update(y)[0]` after one more sweep, and all else that update gives, with their gradients.
+def fixed_point_with_gradient(update: Update, solution: Tensor, row_dims: int) -> tuple[Tensor, Tensor]:
+    """A solution y of `y = update(y)[0]` after one more sweep, and its log-determinants, both with their gradients.
 
-    `dy = A dy + d update`, A the strictly triangular Jacobian of update: a gradient u at y is v at what that one sweep
-    computes from, where `v = u + A^T v` (the other outputs' own pull on y joins u). That system is triangular too, and
-    is solved by sweeps over the one recorded graph: no loop over steps, no memory that grows with the sweeps, no second
-    derivatives. A row, whose scale judges when they have settled, is the last `row_dims` dimensions.
+    By the implicit function theorem `dy = A dy + d update`, A the strictly triangular Jacobian of update. So a gradient
+    u at y is a gradient v at what that last sweep computes from, where `v = u + A^T v`; what pulls on the
+    log-determinants adds to u. This system is triangular too, and sweeps over the one recorded graph solve it. So there
+    is no loop over steps, the memory does not grow with the sweeps, and there are no second derivatives. A row, whose
+    scale decides when they have settled, is the last `row_dims` dimensions.
     """
     at = solution.detach().requires_grad_()
-    outputs = update(at)
-    moved = outputs[0]
-    if not moved.requires_grad:
-        return outputs
-    recorded = [index for index, output in enumerate(outputs) if output.requires_grad]
+    value, ladj = update(at)
+    if not value.requires_grad:
+        return value, ladj
 
-    def adjoint(gradients: tuple[Tensor, ...]) -> Tensor:
-        v = gradients[0]
+    def adjoint(of_value: Tensor, of_ladj: Tensor) -> Tensor:
+        v = of_value
         for _ in range(at.shape[-row_dims]):
-            (pulled,) = torch.autograd.grad(
-                [outputs[index] for index in recorded],
-                at,
-                [gradients[index] if index else v for index in recorded],
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            swept = gradients[0] + pulled
+            pulling = [(value, v), (ladj, of_ladj)]
+            outputs, gradients = zip(*(pair for pair in pulling if pair[0].requires_grad), strict=True)
+            (pulled,) = torch.autograd.grad(outputs, at, gradients, retain_graph=True, materialize_grads=True)
+            swept = of_value + pulled
             settled = _close(swept, v, dims=tuple(range(-row_dims, 0)))
             v = swept
             if bool(settled.all()):
                 break
         return v
 
-    return _Implicit.apply(adjoint, *outputs)
+    return _Implicit.apply(adjoint, value, ladj)
 
 
 class _Implicit(torch.autograd.Function):
-    """The identity, whose backward pass puts the adjoint system's solution in place of the first one's gradient."""
+    """The identity, whose backward pass puts the adjoint system's solution in place of the value's gradient."""
 
     @staticmethod
-    def forward(context: Any, adjoint: Callable[[tuple[Tensor, ...]], Tensor], *outputs: Tensor) -> Any:
+    def forward(
+        context: Any, adjoint: Callable[[Tensor, Tensor], Tensor], value: Tensor, ladj: Tensor
+    ) -> tuple[Tensor, Tensor]:
         context.adjoint = adjoint
-        return tuple(output.view_as(output) for output in outputs)
+        return value.view_as(value), ladj.view_as(ladj)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Any:
-        return None, context.adjoint(gradients), *gradients[1:]
+    def backward(context: Any, of_value: Tensor, of_ladj: Tensor) -> tuple[None, Tensor, Tensor]:
+        return None, context.adjoint(of_value, of_ladj), of_ladj
 
 
 def _close(swept: Tensor, value: Tensor, dims: tuple[int, ...]) -> Tensor:

@@ -4,13 +4,13 @@ from functools import partial
 
 from lnfgen.config import ModelConfig
 from lnfgen.errors import ConfigError
+from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import build_feature_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
     InverseAutoregressiveFlow,
     TemporalFlow,
-    build_coupling_flow,
 )
 from lnfgen.models.emission import Emission
 from lnfgen.models.latent_flow import LatentFlow

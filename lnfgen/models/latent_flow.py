@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lnfgen.flows.causal import Solver
+from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.emission import Emission
 from lnfgen.models.length import LengthModel

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
 from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM, LSTMSteps
+from lnfgen.nn.lstm import CausalLSTM, State
 from lnfgen.nn.masking import shift, sum_real
 from lnfgen.nn.positions import Positions
+from lnfgen.nn.stepper import stepper
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -65,19 +65,23 @@ class AutoregressiveLSTM(SequenceModel):
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
     ) -> list[Tensor]:
-        """A step costs three products of the hidden size and the head's; all else is done once for all steps.
-
-        What the embedding adds to the first layer's gates is looked up in a table of its products, what the positions
-        add is one product.
-        """
-        num_steps = max(lengths)
         uniform = self._drawn(self.observation.uniform, lengths, generators)
-        positions = self.positions(torch.tensor(lengths, device=self.device), num_steps)
-        lstm = LSTMSteps(self.lstm, len(lengths))
-        of_embedding, of_positions = lstm.first_inputs.split([self.embedding, positions.shape[-1]], -1)
-        added = linear(positions, of_positions, lstm.first_bias).transpose(0, 1).contiguous().unbind()
-        with_previous, draw = self.embed.through(of_embedding), self.head.sample_steps(positions, uniform, temperature)
-        steps = [draw(0, lstm(added[0]))]
-        for t in range(1, num_steps):
-            steps.append(draw(t, lstm(with_previous(steps[-1], added[t]))))
+        positions = self.positions(torch.tensor(lengths, device=self.device), max(lengths))
+        state: State | None = None
+
+        def next_states(t: int, previous: Tensor | None) -> Tensor:
+            nonlocal state
+            start = positions.new_zeros(len(lengths), self.embedding)
+            embedded = start if previous is None else self.embed(previous)
+            states, state = self.lstm(torch.cat([embedded, positions[:, t]], -1)[:, None], state)
+            return states[:, 0]
+
+        def next_x(t: int, states: Tensor) -> Tensor:
+            return self.head.sample(torch.cat([states, positions[:, t]], -1), uniform[:, t], temperature)
+
+        states_at = stepper(next_states, self, positions)
+        x_at = stepper(next_x, self.head, positions, uniform, temperature)
+        steps: list[Tensor] = []
+        for t in range(max(lengths)):
+            steps.append(x_at(t, states_at(t, steps[-1] if steps else None)))
         return self._unpadded(torch.stack(steps, 1), lengths)

@@ -5,13 +5,11 @@ onset.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, softplus
+from torch.nn.functional import softplus
 
 FRAME_SCALE = 0.5
 """Initial scale of a key's embedding: about four keys of a frame sound, so their sum has unit scale. A default-sized
@@ -28,9 +26,9 @@ class Symbols:
     def num_logits(self) -> int:
         return self.num_symbols
 
-    def embedding(self, features: int) -> "StepEmbedding":
+    def embedding(self, features: int) -> nn.Embedding:
         """x `[B, T]` -> `[B, T, features]`, of unit scale."""
-        return _SymbolEmbedding(self.num_symbols, features)
+        return nn.Embedding(self.num_symbols, features)
 
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """log p(x | logits) of each step: logits `[..., T, V]`, x `[B, T]` -> `[..., T]`."""
@@ -64,9 +62,9 @@ class Frames:
     def num_logits(self) -> int:
         return self.num_pitches * (2 if self.has_onsets else 1)
 
-    def embedding(self, features: int) -> "StepEmbedding":
+    def embedding(self, features: int) -> "FrameEmbedding":
         """x `[B, T, P]` -> `[B, T, features]`, of about unit scale."""
-        return _FrameEmbedding(self, features)
+        return FrameEmbedding(self, features)
 
     def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """x `[..., P]` -> 0 and 1: sounding, then (with onsets) onset, `[..., num_logits]`."""
@@ -115,22 +113,9 @@ MIN_TEMPERATURE = 1e-6
 """Temperature 0 means the likeliest value; this keeps it a division."""
 
 
-class StepEmbedding(nn.Module, ABC):
-    """Features of a step; linear in what the step is."""
+class FrameEmbedding(nn.Module):
+    """A linear map of a frame's bits: x `[..., P]` -> `[..., features]`."""
 
-    @abstractmethod
-    def through(self, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-        """`(x, y) -> y + embedding(x) weight^T`, with the product of the tables taken here: x of one step `[B, ...]`,
-        weight `[out, features]`, y `[B, out]`. For loops over steps, without gradients."""
-
-
-class _SymbolEmbedding(nn.Embedding, StepEmbedding):
-    def through(self, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-        table = linear(self.weight, weight)
-        return lambda x, y: y + table.index_select(0, x)
-
-
-class _FrameEmbedding(StepEmbedding):
     def __init__(self, frames: Frames, features: int) -> None:
         super().__init__()
         self.frames = frames
@@ -140,10 +125,6 @@ class _FrameEmbedding(StepEmbedding):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.frames.bits(x, self.linear.weight.dtype))
-
-    def through(self, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-        table, bias = linear(self.linear.weight.t(), weight), weight @ self.linear.bias
-        return lambda x, y: torch.addmm(y, self.frames.bits(x, table.dtype), table).add_(bias)
 
 
 def _bernoulli(logits: Tensor, bits: Tensor) -> Tensor:

@@ -5,12 +5,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
 from lnfgen.models.observation import Frames, Observation
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.layout import inputs_with_known, product
-from lnfgen.nn.linear import laid_out
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 
@@ -30,14 +27,7 @@ class OutputHead(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """x of context `[..., C]` and the randomness that `Observation.uniform` gives; no loop over steps."""
-
-    @abstractmethod
-    def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
-        """`sample` for a loop over steps: `(t, states) -> x` at context `cat([states, known[:, t]])`.
-
-        states `[B, H]`, known `[B, T, C - H]`, uniform `[B, T, ...]`. Without gradients; what steps share is done once.
-        """
+        """x of context `[..., C]`, drawn with the uniform numbers that `Observation.uniform` gives."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -57,18 +47,6 @@ class IndependentHead(OutputHead):
 
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         return self.observation.sample(self.mlp(context).to(self.dtype), uniform, temperature)
-
-    def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
-        first, last = self.mlp.layers[0], self.mlp.layers[-1]
-        assert isinstance(first, nn.Linear)
-        assert isinstance(last, nn.Linear)
-        features, drawn = inputs_with_known(first.weight, first.bias, known), uniform.unbind(1)
-        logits = product(last.weight, last.bias, len(known))
-
-        def step(t: int, states: Tensor) -> Tensor:
-            return self.observation.sample(logits(gelu(features(t, states))), drawn[t], temperature)
-
-        return step
 
 
 class NADEHead(OutputHead):
@@ -98,23 +76,13 @@ class NADEHead(OutputHead):
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
-        return self._logits(self.made.given(self.features(context)))(x)
+        return self.logits(self.made.given(self.features(context)))(x)
 
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        return self._settled(self._logits(self.made.given(self.features(context))), uniform, temperature)
+        return self.settled(self.logits(self.made.given(self.features(context))), uniform, temperature)
 
-    def sample_steps(self, known: Tensor, uniform: Tensor, temperature: float) -> Callable[[int, Tensor], Tensor]:
-        first = self.features[0]
-        assert isinstance(first, nn.Linear)
-        features, drawn = inputs_with_known(first.weight, first.bias, known), uniform.unbind(1)
-        made = laid_out(self.made, len(known))
-
-        def step(t: int, states: Tensor) -> Tensor:
-            return self._settled(self._logits(made.given(gelu(features(t, states)))), drawn[t], temperature)
-
-        return step
-
-    def _settled(self, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
+    def settled(self, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
+        """The frame `[..., P]` with `x_i = [u_i < p_i(x_<i)]`, by sweeps; `logits` are those of `self.logits`."""
         x = torch.zeros(*uniform.shape[:-1], self.frames.num_pitches, dtype=torch.uint8, device=uniform.device)
         for _ in range(self.frames.num_pitches):
             drawn = self.frames.sample(logits(x), uniform, temperature)
@@ -123,9 +91,11 @@ class NADEHead(OutputHead):
             x = drawn
         return x
 
-    def _logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        def logits(x: Tensor) -> Tensor:
+    def logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The map from x to its logits, of the map from its bits to the parameters of each key, as MADE gives it."""
+
+        def of_x(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
             return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding, then all onsets
 
-        return logits
+        return of_x

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from lnfgen.flows.causal import Solver
+from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
 

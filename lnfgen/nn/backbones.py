@@ -17,7 +17,6 @@ class Backbone(NamedTuple):
 
     `causal(num_inputs, hidden, num_layers, dropout)` makes a network `(x, state=None) -> (out, state)`: x
     `[B, T, num_inputs]`, out `[B, T, hidden]`, the state a tuple of tensors `[..., B, hidden]` for each layer, listed.
-    Its `steps(known, state=None)` is the same for a loop over steps, without gradients.
     """
 
     module: str  # of the causal class

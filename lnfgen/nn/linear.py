@@ -1,66 +1,27 @@
-"""Linear layers whose weights a loop over time takes once for all its calls."""
-
-import copy
-from collections.abc import Callable
-from itertools import chain
-from typing import TypeVar
+"""A linear layer some of whose weights are always 0."""
 
 import torch
 from torch import Tensor, nn
-
-from lnfgen.nn import deferred
-from lnfgen.nn.layout import product
-
-Module = TypeVar("Module", bound=nn.Module)
+from torch.nn.functional import linear
 
 
-class Linear(nn.Linear):
-    """As nn.Linear; in a loop that is `deferring`, gradients of its weights are taken once for all steps."""
+class MaskedLinear(nn.Linear):
+    """A linear layer without bias. Its weight from input j to output i is 0 where `mask[i, j]` is False.
 
-    def in_use(self) -> deferred.Weights:
-        """The weights `[out, in]` and the bias that inputs meet."""
-        return self.weight, self.bias
-
-    def forward(self, input: Tensor) -> Tensor:
-        return deferred.linear(self, self.in_use)(input)
-
-
-class MaskedLinear(Linear):
-    """A linear layer without bias whose weights are 0 where mask, bool `[out, in]`, is False."""
+    The mask is bool `[num_outputs, num_inputs]`. It is not saved with the weights: it follows from the sizes.
+    """
 
     mask: Tensor
 
     def __init__(self, mask: Tensor) -> None:
         num_outputs, num_inputs = mask.shape
         super().__init__(num_inputs, num_outputs, bias=False)
-        self.register_buffer("mask", mask, persistent=False)  # follows from the sizes
+        self.register_buffer("mask", mask, persistent=False)
 
-    def in_use(self) -> deferred.Weights:
-        return self.masked(), None
-
-    def masked(self) -> Tensor:
-        """The weights in use, `[out, in]`."""
+    @property
+    def masked_weight(self) -> Tensor:
+        """The weights in use, `[num_outputs, num_inputs]`."""
         return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
 
-
-def laid_out(module: Module, rows: int) -> Module:
-    """A copy for calls with inputs of `[rows, ...]`, its linear layers as `product` has them, its masks applied and
-    without dropout; all else is shared."""
-    memo: dict[int, object] = {id(kept): kept for kept in chain(module.parameters(), module.buffers())}
-    for part in module.modules():
-        if isinstance(part, Linear):
-            memo[id(part)] = _LaidOut(product(*part.in_use(), rows))
-        elif isinstance(part, nn.Linear):
-            memo[id(part)] = _LaidOut(product(part.weight, part.bias, rows))
-        elif isinstance(part, nn.Dropout):
-            memo[id(part)] = nn.Identity()
-    return copy.deepcopy(module, memo)
-
-
-class _LaidOut(nn.Module):
-    def __init__(self, times: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.times = times
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.times(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.masked_weight)

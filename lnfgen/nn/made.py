@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from lnfgen.nn.linear import Linear, MaskedLinear
+from lnfgen.nn.linear import MaskedLinear
 
 
 class MADE(nn.Module):
@@ -42,8 +42,8 @@ class MADE(nn.Module):
         self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
         self.second = MaskedLinear(degrees[:, None] >= degrees)
         self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
-        self.hidden_context = Linear(num_context, 2 * hidden)
-        self.output_context = Linear(num_context, num_features * num_parameters)
+        self.hidden_context = nn.Linear(num_context, 2 * hidden)
+        self.output_context = nn.Linear(num_context, num_features * num_parameters)
         for layer in (self.last, self.output_context):
             nn.init.xavier_uniform_(layer.weight, gain=output_gain)
         nn.init.zeros_(self.output_context.bias)

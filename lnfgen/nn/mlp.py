@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.linear import Linear
 
 
 class MLP(nn.Module):
@@ -27,8 +26,8 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise([num_inputs, *hidden]):
-            layers += [Linear(before, after), nn.GELU(), Dropout(dropout)]
-        last = Linear(hidden[-1] if hidden else num_inputs, num_outputs)
+            layers += [nn.Linear(before, after), nn.GELU(), Dropout(dropout)]
+        last = nn.Linear(hidden[-1] if hidden else num_inputs, num_outputs)
         nn.init.xavier_uniform_(last.weight, gain=output_gain)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(*layers, last)

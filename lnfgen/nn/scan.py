@@ -7,8 +7,7 @@ gated outputs (three of kernel 5, dilations 1, 4, 16) 7.04, half as dear again t
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +15,6 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.elementwise import tanh
-from lnfgen.nn.layout import inputs_with_known, product
-from lnfgen.nn.linear import Linear
 
 MIN_BLOCKS = 2
 """Gates of the first block see their own step alone; those of the next one what came before, as an LSTM's do."""
@@ -52,25 +48,6 @@ class CausalScan(nn.Module):
             last.append((states,))
         return x, last
 
-    def steps(self, known: Tensor, state: State | None = None) -> Callable[[int, Tensor], Tensor]:
-        """`forward` for a loop over steps: `(t, x) -> out` at input `cat([x, known[:, t]])`, t one after the other.
-
-        x `[B, F - G]`, known `[B, T, G]`, out `[B, hidden]`. Without gradients or dropout.
-        """
-        first, *others = cast(list[GatedRecurrence], list(self.blocks))
-        projections = [product(block.project.weight, block.project.bias, len(known)) for block in others]
-        entry = inputs_with_known(first.project.weight, first.project.bias, known)
-        zero = known.new_zeros(len(known), first.hidden)
-        h = [zero if state is None else state[index][0] for index in range(len(self.blocks))]
-
-        def step(t: int, x: Tensor) -> Tensor:
-            x, h[0] = first.step(entry(t, x), x, h[0])
-            for index, (block, project) in enumerate(zip(others, projections, strict=True), 1):
-                x, h[index] = block.step(project(x), x, h[index])
-            return x
-
-        return step
-
 
 class GatedRecurrence(nn.Module):
     """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
@@ -86,7 +63,7 @@ class GatedRecurrence(nn.Module):
     def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
         super().__init__()
         self.hidden = hidden
-        self.project = Linear(num_inputs, (4 if entry else 3) * hidden)  # gates f and o, c, and s at the entry
+        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # gates f and o, c, and s at the entry
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():  # a gate of 1 - 1 / n remembers n steps
@@ -98,23 +75,16 @@ class GatedRecurrence(nn.Module):
         states = gated_average(forget, candidate, start)
         return torch.lerp(skip, states, output), states[:, -1]
 
-    def step(self, projected: Tensor, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """y and h `[B, hidden]` of one step, from its input x, `project(x)`, and h before it."""
-        forget, output, candidate, skip = self._parts(projected, x)
-        h = torch.lerp(candidate, h, forget)
-        return torch.lerp(skip, h, output), h
-
     def _parts(self, projected: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates, values = projected.tensor_split([2 * self.hidden], -1)
-        if torch.is_grad_enabled():
-            gates, values = torch.sigmoid(gates), tanh(values)
-        else:  # the same in place, in one pass for both: tanh(x) = 2 sigmoid(2 x) - 1
-            values.mul_(2)
-            projected.sigmoid_()
-            values.mul_(2).sub_(1)
-        forget, output = gates.chunk(2, -1)
-        candidate, *entering = values.split(self.hidden, -1)
+        forget, output = torch.sigmoid(gates).chunk(2, -1)
+        candidate, *entering = _tanh(values).split(self.hidden, -1)
         return forget, output, candidate, entering[0] if entering else x
+
+
+def _tanh(x: Tensor) -> Tensor:
+    """tanh(x) as `2 sigmoid(2 x) - 1`, to the round-off of 1. On a CPU that takes a third of torch.tanh's time."""
+    return torch.sigmoid(x + x).mul(2).sub(1)
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:

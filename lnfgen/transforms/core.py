@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from lnfgen.transforms.solve import with_implicit_gradient
+from lnfgen.transforms.solve import root_with_gradient
 
 P = TypeVar("P")
 
@@ -41,7 +41,7 @@ class CoreTransform(ABC, Generic[P]):
         if torch.is_grad_enabled():
             value, slope = self._value(z, p)
             b = torch.exp(log_b)
-            z = with_implicit_gradient(z, a + b * value - eps, b * slope)
+            z = root_with_gradient(z, a + b * value - eps, b * slope)
             slope = self._value(z, p)[1]  # the same number, whose gradient goes through z too
         return z, -(log_b + torch.log(slope))
 
@@ -50,28 +50,3 @@ class CoreTransform(ABC, Generic[P]):
         a, log_b, p = self._split(parameters)
         value, slope = self._value(z, p)
         return a + torch.exp(log_b) * value, log_b + torch.log(slope)
-
-    def approach(self, z: Tensor, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """A z nearer to `forward(eps, parameters)` than the one given, and its log|dz/deps|; without gradients.
-
-        For sweeps that have parameters anew every time. It ends at `forward`, here at once.
-        """
-        return self.forward(eps, parameters)
-
-
-class NewtonTransform(CoreTransform[P]):
-    """A core that `approach` takes by a Newton step within a bracket, which costs less than a solution."""
-
-    @abstractmethod
-    def _bracket(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
-        """Bounds `[..., D]` of the z with f(z) = t."""
-
-    def approach(self, z: Tensor, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """The log-determinant is the given z's, which is the new one's once they are the same."""
-        a, log_b, p = self._split(parameters)
-        b = torch.exp(log_b)
-        t = (eps - a) / b
-        value, slope = self._value(z, p)
-        low, high = self._bracket(t, p)
-        z = torch.minimum(torch.maximum(z - (value - t) / slope, low), high)
-        return z, -torch.log(b * slope)

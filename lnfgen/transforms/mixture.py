@@ -8,7 +8,7 @@ from torch.nn.functional import logsigmoid
 
 from lnfgen.transforms.affine import shift_and_log_scale
 from lnfgen.transforms.bounds import bounded
-from lnfgen.transforms.core import NewtonTransform
+from lnfgen.transforms.core import CoreTransform
 from lnfgen.transforms.solve import solve
 
 NUM_COMPONENTS = 4
@@ -35,7 +35,7 @@ class _Parameters(NamedTuple):
     precisions: Tensor  # 1 / scale
 
 
-class Mixture(NewtonTransform[_Parameters]):
+class Mixture(CoreTransform[_Parameters]):
     """Inverse (z -> eps): `a + b logit(F(z))`, b > 0, with `F(z) = sum_k w_k sigmoid((z - m_k) / s_k)`, K logistics.
 
     `inverse` is the closed formula, from log F and log(1 - F) by log-sum-exp, so that the tails, which are linear, keep
@@ -81,10 +81,6 @@ class Mixture(NewtonTransform[_Parameters]):
         tolerance = TOLERANCE_ULPS * torch.finfo(t.dtype).eps * (1 + t.abs())
         z = solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)
         return z, self._value(z, p)[1]
-
-    def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        own = _own_solutions(t, p)
-        return own.amin(-1), own.amax(-1)
 
 
 def _own_solutions(t: Tensor, p: _Parameters) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, constant
-from lnfgen.transforms.core import NewtonTransform
+from lnfgen.transforms.core import CoreTransform
 
 MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
 """f is monotone while |c| d / b is at most this: the steepest descent of 1 / (1 + y^2) is 9 / (8 sqrt 3), at y = 1 /
@@ -32,7 +32,7 @@ class _Parameters(NamedTuple):
     half_bump: Tensor  # c d / 2 b, within half the monotone limit
 
 
-class NLSq(NewtonTransform[_Parameters]):
+class NLSq(CoreTransform[_Parameters]):
     """Inverse (z -> eps): `a + b u + c / (1 + (d u + g)^2)` at u = z, with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
 
     `inverse` is the closed formula. `forward` is one as well, of the cubic's one real root, its gradient that of the
@@ -71,11 +71,6 @@ class NLSq(NewtonTransform[_Parameters]):
         r = torch.addcmul(one, y, y).reciprocal()
         half = p.half_bump * r
         return half, torch.addcmul(one, half, y * r, value=-4)
-
-    def _bracket(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        most = 2 * p.half_bump / p.d
-        zero = constant(0.0, t)
-        return t - torch.maximum(most, zero), t - torch.minimum(most, zero)
 
 
 def _cubic(w: Tensor, half_bump: Tensor) -> Tensor:

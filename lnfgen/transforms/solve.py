@@ -48,7 +48,7 @@ def solve(
     return y
 
 
-def with_implicit_gradient(root: Tensor, excess: Tensor, slope: Tensor) -> Tensor:
+def root_with_gradient(root: Tensor, excess: Tensor, slope: Tensor) -> Tensor:
     """The root u of f(u, p) = v, unchanged, with the gradient that the implicit function theorem gives it.
 
     `excess` is f(u, p) - v with u held constant, `slope` f'(u): du = (dv - f_p dp) / f'(u). The excess's own value,

@@ -1,0 +1,90 @@
+"""Couplings over the whole sequence: a flow across time that is parallel in both directions."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.flows.features import ContextTransform, couple
+from lnfgen.flows.temporal import TemporalFlow
+from lnfgen.transforms import Transform
+
+
+class CouplingLayer(TemporalFlow):
+    """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, `c = network(z_a, positions)`, bidirectional over the whole sequence.
+
+    a is the first half of the features. One pass in either direction, because both sides share z_a (as in FlowSeq, Ma
+    et al., 2019, arXiv 1909.02480). The log-determinant of step t is that of its own moved half. Their sum is that of
+    the Jacobian, which is triangular once the kept half comes first.
+    """
+
+    def __init__(self, network: nn.Module, moved: ContextTransform, num_kept: int) -> None:
+        """`network` is bidirectional. From kept features and positions it makes the context of the moved ones."""
+        super().__init__()
+        self.network = network
+        self.moved = moved
+        self.num_kept = num_kept
+
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return couple(self.moved.forward, eps, self.num_kept, lambda kept: self._context(kept, positions, lengths))
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return couple(self.moved.inverse, z, self.num_kept, lambda kept: self._context(kept, positions, lengths))
+
+    def _context(self, kept: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self.network(torch.cat([kept, positions], -1), lengths)
+
+
+class CouplingFlow(TemporalFlow):
+    """Couplings over the whole sequence, their features dealt anew between them: time `coupling`. Parallel in both
+    directions; needs no split within the step.
+
+    Four layers in a row keep the first half, the last half, every first of a pair and every second, so that any two
+    features soon meet on either side of a split.
+    """
+
+    def __init__(self, layers: list[CouplingLayer], num_features: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        features = torch.arange(num_features)
+        pairs = torch.cat([features[::2], features[1::2]])
+        self.orders = [features, features.flip(-1), pairs, pairs.flip(-1)]
+
+    def _order(self, index: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        order = self.orders[index % len(self.orders)].to(device)
+        return order, order.argsort()
+
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        total = eps.new_zeros(eps.shape[:-1])
+        for index in reversed(range(len(self.layers))):
+            order, back = self._order(index, eps.device)
+            eps, ladj = self.layers[index](eps[..., order], positions, lengths)
+            eps, total = eps[..., back], total + ladj
+        return eps, total
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(z.shape[:-1])
+        for index, layer in enumerate(self.layers):
+            order, back = self._order(index, z.device)
+            z, ladj = layer.inverse(z[..., order], positions, lengths)  # type: ignore[operator]
+            z, total = z[..., back], total + ladj
+        return z, total
+
+
+def build_coupling_flow(
+    num_features: int,
+    num_layers: int,
+    num_context: int,
+    hidden: int,
+    transform: Transform,
+    network: Callable[[int], nn.Module],
+) -> CouplingFlow:
+    """`num_layers` couplings; `network(num_kept)` makes the bidirectional network of each, and `hidden` are the units
+    of what turns its `num_context` outputs into parameters."""
+    num_kept = num_features // 2
+
+    def layer() -> CouplingLayer:
+        moved = ContextTransform(num_features - num_kept, num_context, hidden, transform)
+        return CouplingLayer(network(num_kept), moved, num_kept)
+
+    return CouplingFlow([layer() for _ in range(num_layers)], num_features)

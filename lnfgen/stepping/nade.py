@@ -1,0 +1,24 @@
+"""Steps of the NADE output."""
+
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from lnfgen.models.output import NADEHead
+from lnfgen.nn.stepper import Step
+from lnfgen.stepping.made import StackedMADE
+from lnfgen.stepping.products import product_with_known
+
+
+def nade_stepper(head: NADEHead, positions: Tensor, uniform: Tensor, temperature: float) -> Step:
+    """`(t, states) -> head.sample(cat([states, positions[:, t]]), uniform[:, t], temperature)`."""
+    first = head.features[0]
+    assert isinstance(first, nn.Linear)
+    features = product_with_known(first.weight, first.bias, positions)
+    made, drawn = StackedMADE([head.made]), uniform.unbind(1)
+
+    def step(t: int, states: Tensor) -> Tensor:
+        parameters = made.given(gelu(features(t, states)))
+        logits = head.logits(lambda bits: parameters(bits[None])[0])
+        return head.settled(logits, drawn[t], temperature)
+
+    return step
