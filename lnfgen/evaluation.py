@@ -41,7 +41,7 @@ class Score:
 
 
 def per_unit(unit: str) -> float:
-    """What one nat is in a unit: 1 for `nats_per_step`, 1 / ln 2 for `bits_per_char`."""
+    """What one nat is in a unit: 1 nat, or 1 / ln 2 bits."""
     return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
 
 
