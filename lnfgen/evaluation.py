@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP
 from lnfgen.data.batches import Batch, batches_by_length
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
@@ -40,8 +41,8 @@ class Score:
 
 
 def per_unit(unit: str) -> float:
-    """What one nat is in a unit: 1 for `nats_per_step`, 1 / ln 2 for `bits_per_char`."""
-    return {"nats_per_step": 1.0, "bits_per_char": 1 / math.log(2)}[unit]
+    """What one nat is in a unit: 1 nat, or 1 / ln 2 bits."""
+    return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
 
 
 @torch.inference_mode()

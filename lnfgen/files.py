@@ -1,4 +1,4 @@
-"""Writing files and folders so that a crash, a full disk or Ctrl-C never leaves half of one behind."""
+"""Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lnfgen.errors import OutputError
 
-_HASH_CHUNK = 1 << 20  # bytes; large enough that the loop costs nothing beside the hash
+_HASH_CHUNK = 1 << 20  # bytes; reading larger blocks would not be faster
 
 
 def sha256_of(path: Path) -> str:
@@ -23,21 +23,22 @@ def sha256_of(path: Path) -> str:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: to a temporary name beside it, synced, then renamed over it.
+    """Write `content` to `path`, replacing what is there.
+
+    The bytes go to a temporary file in the same folder first, and reach the disk before that file is renamed to `path`.
 
     Raises:
-        OutputError: if the folder is missing or cannot be written, or the disk is full; `path` is as it was before.
+        OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is then unchanged.
     """
     path = Path(path)
     with _output_errors(path):
-        # mkstemp makes files that only their owner reads; what a person asks for has the permissions of any other file.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())
+            set_usual_permissions(Path(name))
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -45,12 +46,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """`write_bytes` of UTF-8 text, line ends as they stand."""
+    """Write `content` as UTF-8, as `write_bytes` does. The line ends are not changed."""
     write_bytes(path, content.encode("utf-8"))
 
 
 def require_free_folder(path: Path) -> None:
-    """Refuse a folder that holds something: nothing is ever written into what a person already has."""
+    """Check that `path` can become a new folder: nothing is there, or an empty folder.
+
+    Raises:
+        OutputError: if `path` is a file or a folder that holds something, or its parent folder cannot be written.
+    """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another --out")
@@ -60,7 +65,11 @@ def require_free_folder(path: Path) -> None:
 
 
 def require_parent(path: Path) -> None:
-    """Refuse a file whose folder is not there, before the work that would fill it."""
+    """Check that a file can be written at `path`, before the work whose result goes there.
+
+    Raises:
+        OutputError: if the folder of `path` is missing or cannot be written, or `path` is a folder.
+    """
     parent = Path(path).parent
     if not parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
@@ -70,13 +79,17 @@ def require_parent(path: Path) -> None:
 
 
 def _require_writable(folder: Path, path: Path) -> None:
-    # Permissions do not tell: root may write all but what is read-only, and network folders have their own rules.
+    # Only an attempt can tell. The permission bits say little about the root user or a network drive.
     with _output_errors(path):
         os.rmdir(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=folder))
 
 
 def numbered(path: Path, index: int, count: int) -> Path:
-    """The name of file `index` of `count`: `song.mid` alone, else `song-01.mid`, `song-02.mid`, ..."""
+    """The name of the file with this index (from 0) among `count` files that a person named `path`.
+
+    numbered(Path("song.mid"), 0, 1)  # song.mid
+    numbered(Path("song.mid"), 0, 3)  # song-01.mid
+    """
     if count == 1:
         return path
     return path.with_name(f"{path.stem}-{index + 1:0{max(2, len(str(count)))}d}{path.suffix}")
@@ -84,7 +97,10 @@ def numbered(path: Path, index: int, count: int) -> Path:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill; it becomes `path` when the block ends well and vanishes when it does not.
+    """Yield a temporary folder to fill. It is renamed to `path` at the end of the block, or deleted after an error.
+
+        with new_folder(Path("dataset")) as folder:
+            write_bytes(folder / "train.safetensors", content)
 
     Raises:
         OutputError: if `path` holds something already, or cannot be written.
@@ -93,20 +109,29 @@ def new_folder(path: Path) -> Iterator[Path]:
     require_free_folder(path)
     with _output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         with _output_errors(path):
-            yield aside
-            os.chmod(aside, 0o777 & ~_umask())
-            os.replace(aside, path)  # an empty folder of that name is replaced
-    except OutputError as error:  # of a file inside: it is to be in `path`, and nobody knows the temporary name
-        raise OutputError(str(error).replace(str(aside), str(path))) from error
+            yield temporary
+            os.chmod(temporary, 0o777 & ~_umask())
+            os.replace(temporary, path)  # this also replaces an empty folder
+    except OutputError as error:  # an error of a file inside names the temporary folder, which nobody knows
+        raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def set_usual_permissions(path: Path) -> None:
+    """Give a temporary file the permissions that a new file usually has.
+
+    The module `tempfile` makes files that only their owner may read.
+    """
+    os.chmod(path, 0o666 & ~_umask())
 
 
 @contextmanager
 def _output_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system into an `OutputError` about `path`."""
     try:
         yield
     except OSError as error:
@@ -115,6 +140,6 @@ def _output_errors(path: Path) -> Iterator[None]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0)  # the only way to read it is to set it
     os.umask(mask)
     return mask

@@ -1,4 +1,8 @@
-"""Suffix to reader and writer: every file that holds a piece of music or a text goes through here."""
+"""Read and write pieces of music and texts; the suffix of a file says which format it has.
+
+roll = read("song.mid")[0]
+write("song.musicxml", roll)
+"""
 
 from __future__ import annotations
 
@@ -22,21 +26,24 @@ READABLE = (*MIDI, *SCORES, ".npz", ".txt")
 WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png")
 WRITABLE_TEXT = (".txt", ".abc")
 
-_MAX_NPZ_MEMBER = 1 << 28  # bytes once inflated: two million steps of 128 pitches; more is a bomb or no piece
+_MAX_NPZ_MEMBER = 1 << 28  # bytes when unpacked: two million steps of 128 pitches; no piece is larger
 
 
 def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False) -> list[Piece]:
-    """The pieces of a file, as its suffix says: a list, of one piece for most files.
+    """The pieces in a file. For most files the list has one piece.
 
-    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other a text. A piano-roll file (`.npz`,
-    `.txt`) keeps its own grid.
+        roll = read("song.mid", steps_per_quarter=2)[0]
+        print(roll.notes())
+
+    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
+    `.txt`) keep their own grid.
 
     Args:
-        steps_per_quarter: the grid that MIDI files and scores are laid on.
-        drums: keep MIDI's drum channel, as pitches.
+        steps_per_quarter: the grid that MIDI files and scores are rounded to.
+        drums: keep the drum channel of a MIDI file, as pitches.
 
     Raises:
-        UnreadableFileError: if the file is missing, is damaged, has an unknown suffix, or is not what its suffix says.
+        UnreadableFileError: if the file is missing or damaged, has an unknown suffix, or is not what its suffix says.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -56,12 +63,16 @@ def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums:
 def read_bytes(
     content: bytes, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False
 ) -> list[Piece]:
-    """The pieces of bytes without a suffix, told apart by how they start: MIDI, `.npz`, `.mxl`, MusicXML, or text.
+    """The pieces in some bytes that have no suffix, such as those of stdin. How they start says their format.
 
-    Text is a piano-roll where it says so; ABC and humdrum cannot be told from prose and stay text.
+    This may be MIDI, `.npz`, `.mxl`, MusicXML or text. A text is a piano-roll if its first line says so. ABC and
+    humdrum cannot be told from prose, and stay text.
+
+    Args:
+        name: what errors call the bytes.
 
     Raises:
-        UnreadableFileError: as `read`; `name` is what the error calls the bytes.
+        UnreadableFileError: as for `read`.
     """
     if content.startswith(b"MThd"):
         suffix = ".mid"
@@ -95,13 +106,15 @@ _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll",
 
 
 def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
-    """A piece as the content of a file with this suffix.
+    """The content of a file with this suffix that holds the piece.
+
+        midi = to_bytes(roll, ".mid", program=19)  # a church organ
 
     Args:
-        program: General MIDI program of a `.mid`, 0 to 127.
+        program: the General MIDI program (instrument) of a `.mid`, 0 to 127.
 
     Raises:
-        LnfgenError: listing the suffixes that fit this kind of piece, where this one does not.
+        LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
     suffix = suffix.lower()
     if isinstance(piece, str):
@@ -115,7 +128,7 @@ def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
 
         return midi_bytes(piece, program=program)
     if suffix == ".musicxml":
-        from lnfgen.music.scores import musicxml_bytes
+        from lnfgen.music.notation import musicxml_bytes
 
         return musicxml_bytes(piece)
     if suffix == ".png":
@@ -128,7 +141,7 @@ def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
 
 
 def write(path: str | Path, piece: Piece, *, program: int = 0) -> None:
-    """Write a piece to `path`, whose suffix chooses the format; a file of that name is replaced as a whole.
+    """Write a piece to `path`, in the format that its suffix says. A file that is there is replaced.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece.
@@ -153,6 +166,7 @@ def _npz_bytes(roll: PianoRoll) -> bytes:
 
 
 def _read_npz(content: bytes, name: str) -> PianoRoll:
+    """The roll in an archive of arrays; its size is checked before anything is unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for member in archive.infolist():
@@ -165,7 +179,7 @@ def _read_npz(content: bytes, name: str) -> PianoRoll:
             values = {key: arrays[key] for key in arrays.files}
     except UnreadableFileError:
         raise
-    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged archives
+    except Exception as error:  # zipfile and numpy raise errors of many kinds
         raise UnreadableFileError(f"{name} is a damaged .npz archive: {error}; expected a piano-roll") from error
     if "sounding" not in values:
         found = ", ".join(sorted(values)) or "nothing"

@@ -1,4 +1,4 @@
-"""Text as sequences of characters: UTF-8 in, lines or chunks, and the vocabulary of train."""
+"""Text as sequences of characters: decoding, dividing into lines, chunks or tunes, and the vocabulary."""
 
 import re
 from collections.abc import Iterable
@@ -6,18 +6,22 @@ from pathlib import Path
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
-MAX_LINE = 288  # characters; the published character-level Penn Treebank results keep lines up to this length
+MAX_LINE = 288  # characters; published results for the Penn Treebank also leave out longer lines
 UNKNOWN = "\ufffd"
+"""The symbol that stands for each character that is not in the vocabulary."""
 
-_LINE_ENDS = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which also cuts at form feeds and U+2028
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form feeds and U+2028
 _TUNE = re.compile(r"^X:", re.MULTILINE)
 
 
 def decode_utf8(content: bytes, name: str) -> str:
-    """The text of a file's bytes, a byte order mark left out.
+    """The text that these bytes are, without a byte order mark.
+
+    Args:
+        name: what errors call the bytes.
 
     Raises:
-        UnreadableFileError: where the bytes are no UTF-8, naming the offset of the first such byte.
+        UnreadableFileError: if the bytes are no UTF-8; the message says where the first wrong byte is.
     """
     try:
         text = content.decode("utf-8")
@@ -29,10 +33,10 @@ def decode_utf8(content: bytes, name: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, as it stands.
+    """The text of a UTF-8 file, with its line ends as they are.
 
     Raises:
-        UnreadableFileError: if the file is missing, empty, or no UTF-8.
+        UnreadableFileError: if the file is missing, is empty, or is no UTF-8.
     """
     try:
         content = Path(path).read_bytes()
@@ -44,7 +48,10 @@ def read_text(path: Path) -> str:
 
 
 def lines(text: str, max_length: int = MAX_LINE) -> tuple[list[str], int]:
-    """The lines of a text, stripped, empty ones left out, and the number of those dropped for their length."""
+    """The lines of a text that are not too long, and how many were.
+
+    lines(" one \n\ntwo\nthree", max_length=3)  # (["one", "two"], 1)
+    """
     _require_positive(max_length)
     stripped = stripped_lines(text)
     kept = [line for line in stripped if len(line) <= max_length]
@@ -52,18 +59,18 @@ def lines(text: str, max_length: int = MAX_LINE) -> tuple[list[str], int]:
 
 
 def stripped_lines(text: str) -> list[str]:
-    """The lines of a text, however long, without the space around them; empty ones left out."""
+    """All lines of a text that are not empty, without the space around them."""
     return [line for line in map(str.strip, _LINE_ENDS.split(text)) if line]
 
 
 def chunks(text: str, max_length: int = MAX_LINE) -> list[str]:
-    """The text cut every `max_length` characters: joined, the chunks are the text."""
+    """The text cut after every `max_length` characters. The chunks joined together are the text."""
     _require_positive(max_length)
     return [text[start : start + max_length] for start in range(0, len(text), max_length)]
 
 
 def fit_vocabulary(train: Iterable[str]) -> tuple[str, ...]:
-    """The unknown symbol U+FFFD, then the characters of train in the order of their code points."""
+    """The unknown symbol, then all characters of these texts in the order of their code points."""
     characters: set[str] = set()
     for sequence in train:
         characters.update(sequence)
@@ -78,7 +85,7 @@ def _require_positive(max_length: int) -> None:
 
 
 def abc_tunes(text: str) -> list[str]:
-    """The tunes of an ABC file as text, each from its `X:` line to the next one's, without trailing blank space."""
+    """The tunes of an ABC file as texts: each from its `X:` line to the next one, without blank lines at its end."""
     starts = [match.start() for match in _TUNE.finditer(text)]
     tunes = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
     return [_LINE_ENDS.sub("\n", tune).rstrip() + "\n" for tune in tunes]

@@ -20,17 +20,18 @@ from lnfgen.models.observation import Observation
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SHARED_DATA = Path(os.environ.get("LNFGEN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """A file or folder of the benchmark data that lies beside some checkouts; the test skips where it is absent."""
+    """Finds a file or folder of the benchmark data below `$LNFGEN_TEST_DATA`; the test skips where it is absent."""
 
     def find(name: str) -> Path:
-        path = SHARED_DATA / name
+        folder = os.environ.get("LNFGEN_TEST_DATA")
+        if not folder:
+            pytest.skip(f"needs the benchmark data {name}; set LNFGEN_TEST_DATA to the folder that holds it")
+        path = Path(folder) / name
         if not path.exists():
-            pytest.skip(f"benchmark data {name} is not on this machine; set LNFGEN_TEST_DATA to its folder")
+            pytest.skip(f"needs the benchmark data {name}; LNFGEN_TEST_DATA is {folder}, which does not hold it")
         return path
 
     return find

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lnfgen.data.benchmarks import read_benchmark
-from lnfgen.data.preprocess import Options, prepare
+from lnfgen.data.options import Options
+from lnfgen.data.preprocess import prepare
 from lnfgen.errors import UnreadableFileError
 
 SETS = {

@@ -1,22 +1,31 @@
-"""Downloads against a local server: whole, resumed, verified; offline a line that says what to do."""
+"""Downloads against a local server: whole, verified, tried again; where they fail, one line that says what to do."""
 
+import contextlib
 import hashlib
+import stat
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lnfgen.data.download import cache_folder, fetch
-from lnfgen.errors import DatasetError
+from lnfgen.data import download
+from lnfgen.data.cache import cache_folder
+from lnfgen.data.download import ATTEMPTS, CONNECT_TIMEOUT, READ_TIMEOUT, fetch
+from lnfgen.errors import DatasetError, OutputError
 
 CONTENT = bytes(range(256)) * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; `cut` answers break off at half; `ranges`: whether it knows ranges; `status`: errors first."""
+    """Serves `files`; `cut` answers break off at half; `status`: errors first; `silent`: nothing is ever sent;
+    `endless`: more is sent for as long as it is read."""
 
     daemon_threads = True
 
@@ -24,9 +33,9 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = {"/file": CONTENT}
         self.cut = 0
-        self.ranges = True
         self.status: list[int] = []
-        self.requests: list[str | None] = []
+        self.silent = self.endless = False
+        self.requests = 0
 
     @property
     def url(self) -> str:
@@ -37,29 +46,35 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.requests.append(asked)
+        self.server.requests += 1
+        if self.server.silent:
+            time.sleep(3)
+            return None
         if self.server.status:
             return self.send_error(self.server.status.pop(0))
         if self.path not in self.server.files:
             return self.send_error(404)
-        content = self.server.files[self.path]
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
-        if start >= len(content):
-            return self.send_error(416)
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+        body = self.server.files[self.path]
+        self.send_response(200)
+        if self.server.endless:
+            self.end_headers()
+            for _ in range(10_000):
+                self.wfile.write(body)
+            return None
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        body = content[start:]
         if self.server.cut:
             self.server.cut -= 1
             body = body[: len(body) // 2]
         self.wfile.write(body)
+        return None
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the client may stop reading
+            super().handle()
 
 
 @pytest.fixture
@@ -72,8 +87,16 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long pooch would have waited between attempts."""
+    waited: list[float] = []
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=waited.append))
+    return waited
+
+
 def get(server: Server, path: Path, name: str = "/file") -> Path:
-    return fetch(server.url + name, path, size=len(CONTENT), sha256=SHA, pause=0.001)
+    return fetch(server.url + name, path, size=len(CONTENT), sha256=SHA)
 
 
 def test_whole(server: Server, tmp_path: Path) -> None:
@@ -82,57 +105,67 @@ def test_whole(server: Server, tmp_path: Path) -> None:
     fetch(server.url + "/file", path, size=len(CONTENT), sha256=SHA, progress=lambda *state: shown.append(state))
     assert path.read_bytes() == CONTENT
     assert [item.name for item in path.parent.iterdir()] == ["file"]
+    assert shown[0] == ("downloading", 0, len(CONTENT))
     assert shown[-1] == ("downloading", len(CONTENT), len(CONTENT))
+    assert [done for _, done, _ in shown] == sorted(done for _, done, _ in shown)
+
+
+def test_nothing_is_printed(server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server.status = [503]
+    get(server, tmp_path / "file")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_the_file_has_the_permissions_of_any_other(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    get(server, tmp_path / "file")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
 
 
 def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     get(server, tmp_path / "file")
-    assert server.requests == []
+    assert server.requests == 0
     (tmp_path / "file").write_bytes(CONTENT[:-1] + b"!")
     assert get(server, tmp_path / "file").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_connection_goes_on(server: Server, tmp_path: Path, ranges: bool) -> None:
-    server.cut, server.ranges = 2, ranges
+def test_a_broken_transfer_is_tried_again(server: Server, tmp_path: Path, pauses: list[float]) -> None:
+    server.cut = 2
     assert get(server, tmp_path / "file").read_bytes() == CONTENT
-    assert len(server.requests) == 3
-    assert server.requests[1] == f"bytes={len(CONTENT) // 2}-"
+    assert server.requests == 3
+    assert len(pauses) == 2
 
 
-def test_a_later_call_goes_on(server: Server, tmp_path: Path) -> None:
+def test_a_transfer_that_always_breaks_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.cut = 99
-    with pytest.raises(DatasetError, match="broke off"):
+    with pytest.raises(DatasetError, match="breaks off"):
         get(server, tmp_path / "file")
-    assert not (tmp_path / "file").exists()
-    had = (tmp_path / "file.part").stat().st_size
-    server.cut, server.requests = 0, []
-    assert get(server, tmp_path / "file").read_bytes() == CONTENT
-    assert server.requests == [f"bytes={had}-"]
-
-
-def test_a_part_of_something_else_is_dropped(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(b"x" * 1000)
-    assert get(server, tmp_path / "file").read_bytes() == CONTENT
-    (tmp_path / "file").unlink()
-    (tmp_path / "file.part").write_bytes(b"x" * len(CONTENT) * 2)
-    assert get(server, tmp_path / "file").read_bytes() == CONTENT
+    assert server.requests == ATTEMPTS
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wrong", [CONTENT[:-1] + b"!", CONTENT * 3, b""])
 def test_wrong_bytes_are_not_kept(server: Server, tmp_path: Path, wrong: bytes) -> None:
     server.files["/wrong"] = wrong
-    with pytest.raises(DatasetError, match="by hand") as caught:
+    with pytest.raises(DatasetError, match=r"not the expected file.*by hand") as caught:
         get(server, tmp_path / "file", "/wrong")
     assert SHA in str(caught.value)
-    assert not (tmp_path / "file").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_endless_answer_does_not_fill_the_disk(server: Server, tmp_path: Path) -> None:
+    server.endless = True
+    with pytest.raises(DatasetError, match="not the expected file"):
+        get(server, tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_answer_that_will_not_change_is_not_asked_twice(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="404") as caught:
         get(server, tmp_path / "file", "/none")
-    assert len(server.requests) == 1
+    assert server.requests == 1
     for part in (server.url + "/none", SHA, str(len(CONTENT)), str(tmp_path / "file")):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -143,19 +176,58 @@ def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
     assert get(server, tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_offline(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="by hand"):
-        fetch("http://127.0.0.1:9/file", tmp_path / "file", size=1, sha256=SHA, pause=0.001)
-    with pytest.raises(DatasetError, match="by hand"):
-        fetch("nonsense", tmp_path / "file", size=1, sha256=SHA, pause=0.001)
+def test_a_silent_server_ends_in_an_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "READ_TIMEOUT", 0.1)
+    server.silent = True
+    with pytest.raises(DatasetError, match=r"nothing for 0\.1 seconds.*by hand"):
+        get(server, tmp_path / "file")
 
 
-def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.delenv("LNFGEN_CACHE", raising=False)
-    assert cache_folder() == tmp_path / "xdg" / "lnfgen"
+def test_the_documented_limits_are_the_real_ones(pauses: list[float], tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        fetch("http://127.0.0.1:9/file", tmp_path / "file", size=1, sha256=SHA)
+    assert ATTEMPTS * READ_TIMEOUT + sum(pauses) == 46
+    assert "46 seconds" in str(download.__doc__)
+    assert CONNECT_TIMEOUT <= READ_TIMEOUT
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/file", "nonsense", "ftp://127.0.0.1/file", "file:///none/at/all"])
+def test_no_such_place(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DatasetError, match="by hand") as caught:
+        fetch(url, tmp_path / "file", size=1, sha256=SHA)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_mirror_may_be_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a b").write_bytes(CONTENT)
+    assert fetch((tmp_path / "a b").as_uri(), tmp_path / "file", size=len(CONTENT), sha256=SHA).read_bytes() == CONTENT
+
+
+def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(get, server, tmp_path / "file") for _ in range(8)]:
+            assert future.result().read_bytes() == CONTENT
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(OutputError, match="LNFGEN_CACHE"):
+        get(server, tmp_path / "cache" / "file")
+
+
+def test_cache_folder_is_the_one_that_the_variable_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
-    monkeypatch.delenv("LNFGEN_CACHE")
+    monkeypatch.setenv("LNFGEN_CACHE", "~/own")
+    assert cache_folder() == Path.home() / "own"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")
+def test_cache_folder_on_linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LNFGEN_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "lnfgen"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "lnfgen"

@@ -14,7 +14,7 @@ MODULES = {
     ".".join(("lnfgen", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors")
+HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "pooch", "requests")
 MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
 
 
@@ -68,7 +68,16 @@ def test_imports_run_down(module):
         )
         refuse(module, ("lnfgen.training", "lnfgen.evaluation", "lnfgen.sampling", "pathlib"))
     if within(
-        module, ("lnfgen.music", "lnfgen.text", "lnfgen.formats", "lnfgen.data", "lnfgen.errors", "lnfgen.files")
+        module,
+        (
+            "lnfgen.conventions",
+            "lnfgen.music",
+            "lnfgen.text",
+            "lnfgen.formats",
+            "lnfgen.data",
+            "lnfgen.errors",
+            "lnfgen.files",
+        ),
     ):
         refuse(module, (*MODEL_WING, "lnfgen.training", "lnfgen.evaluation", "lnfgen.sampling", "lnfgen.checkpoint"))
         if module != "lnfgen.data.batches":
@@ -84,6 +93,14 @@ def test_imports_run_down(module):
         ("lnfgen.nn", ("lnfgen.flows", "lnfgen.models", "lnfgen.config")),
         ("lnfgen.flows", ("lnfgen.models", "lnfgen.config")),
         ("lnfgen.errors", ("lnfgen.files", "lnfgen.config")),
+        ("lnfgen.conventions", ("lnfgen.errors", "lnfgen.data", "lnfgen.music", "lnfgen.models", "numpy")),
+        ("lnfgen.data.storage", ("lnfgen.data.prepared", "lnfgen.data.preprocess", "lnfgen.data.named")),
+        ("lnfgen.data.prepared", ("lnfgen.data.rolls", "lnfgen.data.texts", "lnfgen.data.preprocess")),
+        ("lnfgen.data.rolls", ("lnfgen.data.texts", "lnfgen.data.preprocess", "lnfgen.data.named")),
+        ("lnfgen.data.texts", ("lnfgen.data.rolls", "lnfgen.data.preprocess", "lnfgen.data.named")),
+        ("lnfgen.data.preprocess", ("lnfgen.data.named", "lnfgen.data.resolve")),
+        ("lnfgen.data.named", ("lnfgen.data.resolve",)),
+        ("lnfgen.music.scores", ("lnfgen.music.notation",)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.evaluation", ("lnfgen.training", "lnfgen.checkpoint")),
         ("lnfgen.sampling", ("lnfgen.training", "lnfgen.checkpoint")),

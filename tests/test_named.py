@@ -10,6 +10,7 @@ import pytest
 from lnfgen.data import chorales, named
 from lnfgen.data.download import is_fetched
 from lnfgen.data.resolve import resolve
+from lnfgen.data.splits import split_by_hash
 from lnfgen.data.storage import open_dataset
 from lnfgen.errors import DatasetError
 from lnfgen.music.pianoroll import PianoRoll
@@ -31,10 +32,10 @@ def test_unknown_names_are_told_the_close_ones() -> None:
 def test_chorale_names_are_many_and_split_by_name_alone() -> None:
     names = chorales.chorale_names()
     assert len(names) == len(set(names)) >= 340
-    splits = Counter(map(named.split_by_hash, names))
+    splits = Counter(map(split_by_hash, names))
     assert splits["train"] > 0.75 * len(names)
     assert min(splits["valid"], splits["test"]) > 0.05 * len(names)
-    assert named.split_by_hash("bach/bwv269") == "train"
+    assert split_by_hash("bach/bwv269") == "train"
 
 
 def test_a_chorale_has_four_voices_struck_and_held() -> None:
@@ -63,7 +64,7 @@ def test_chorales() -> None:
     assert dataset.manifest["skipped"] == []
     assert dataset.encoding.has_onsets
     assert len(dataset.split("train")) > 300
-    assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= named.MAX_CHORALE
+    assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= chorales.MAX_STEPS
     assert resolve("chorales").path == dataset.path
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from lnfgen import formats
 from lnfgen.data.gather import SourceFile
+from lnfgen.data.options import Options
 from lnfgen.data.parallel import in_parallel
-from lnfgen.data.preprocess import Options, prepare, split_units
+from lnfgen.data.preprocess import prepare
 from lnfgen.data.resolve import resolve
+from lnfgen.data.splits import split_at_random
 from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
@@ -71,13 +73,13 @@ def test_same_inputs_same_dataset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", range(1, 31))
-def test_split_units(count: int) -> None:
-    splits = split_units(count, (0.8, 0.1, 0.1), seed=0)
+def test_split_at_random(count: int) -> None:
+    splits = split_at_random(count, (0.8, 0.1, 0.1), seed=0)
     assert sorted(index for indices in splits.values() for index in indices) == list(range(count))
     assert splits["train"]
     if count >= 3:
         assert all(splits.values())
-    assert not split_units(count, (1.0, 0.0, 0.0), seed=0)["test"]
+    assert not split_at_random(count, (1.0, 0.0, 0.0), seed=0)["test"]
 
 
 def test_too_small_a_folder_says_which_split_is_empty(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.notation import musicxml_bytes
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.scores import musicxml_bytes, read_score
+from lnfgen.music.scores import read_score
 
 TUNES = """X:1
 T:Ties and a chord symbol

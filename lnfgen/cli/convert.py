@@ -1,4 +1,4 @@
-"""`lnfgen convert`: a piece from one file format to another."""
+"""`lnfgen convert`: write a piece in another file format."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def command(
     ],
     target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt or .png; or -.")],
     steps_per_quarter: Annotated[
-        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are laid on.")
+        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")
     ] = 4,
     drums: Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")] = False,
     tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
     quiet: options.Quiet = False,
 ) -> None:
-    """Convert a piece of music, its suffixes choosing the formats, and print the path written.
+    """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
 
-    IN with several pieces (a book of ABC tunes) becomes OUT-01, OUT-02, and so on. As OUT, - writes one piece to
-    stdout: MIDI for music, UTF-8 for a text.
+    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on. If OUT is -, one piece
+    goes to stdout, as MIDI if it is music and as UTF-8 if it is text.
     """
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`lnfgen datasets`: the datasets that have a name."""
+"""`lnfgen datasets`: list the datasets that have a name."""
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Json

@@ -1,4 +1,4 @@
-"""`lnfgen preprocess`: files, folders or a named dataset to a dataset folder."""
+"""`lnfgen preprocess`: make a dataset folder from files, folders or a named dataset."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,9 +9,9 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
-    from lnfgen.data.preprocess import Prepared
+    from lnfgen.data.prepared import Prepared
 
-_SHOWN = 10  # skipped files that the summary names; dataset.json has all
+_SHOWN = 10  # skipped files that the summary lists; dataset.json lists all
 
 
 def command(
@@ -32,24 +32,26 @@ def command(
     ] = None,
     chunks: Annotated[bool, typer.Option("--chunks", help="Text in contiguous chunks instead of by line.")] = False,
     split: Annotated[
-        str, typer.Option(help="Shares of train, valid and test, where the files name no splits.")
+        str, typer.Option(help="Shares of train, valid and test, unless the names of the files say the splits.")
     ] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed of --split.")] = 0,
     steps_per_quarter: Annotated[
-        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are laid on.")
+        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")
     ] = 4,
     drums: Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unreadable file.")] = False,
-    download: Annotated[bool, typer.Option("--download", help="Fetch a named dataset that is not here.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Download the files of a named dataset.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Make a dataset folder from music, text, benchmark files or a named dataset, and print its path.
 
-    Files named train, valid and test, or in folders so named, are those splits; else whole pieces are split at random.
+    Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
+    pieces are split at random.
     """
     from lnfgen.data import named
-    from lnfgen.data.preprocess import Options, prepare
+    from lnfgen.data.options import Options
+    from lnfgen.data.preprocess import prepare
     from lnfgen.errors import DatasetError, LnfgenError
     from lnfgen.files import require_free_folder
 
@@ -78,6 +80,8 @@ def command(
     )
     if by_name and options != Options():
         console.warn(f"{source[0]} is a fixed dataset: options that shape one have no effect on it")
+    if download and not named.is_downloaded(named.find(source[0])):
+        console.note(f"downloading {source[0]} from {named.mirror()}")
     with console.jobs() as progress:
         prepared = named.build(source[0], progress, download=download) if by_name else prepare(paths, options, progress)
     prepared.write(out)
@@ -94,7 +98,7 @@ def _default_out(source: str, paths: list[Path], by_name: bool) -> Path:
     if by_name:
         return Path(source)
     name = source_name(paths[0])
-    # A source folder that lies in the current one has that name already.
+    # A source folder in the current folder has that name already.
     return Path(f"{name}-dataset" if Path(name).resolve() in [path.resolve() for path in paths] else name)
 
 

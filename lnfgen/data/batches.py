@@ -1,4 +1,4 @@
-"""Sequences of a split, padded into batches of tensors: the one file of the data wing that knows torch."""
+"""Sequences padded into batches of tensors. No other module of `lnfgen.data` imports torch."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,12 +8,18 @@ import torch
 from torch import Tensor
 
 BUCKET_BATCHES = 32
-"""Batches that are sorted by length together: padding falls to a few percent, and batches still differ from epoch to
-epoch."""
+"""The sequences of so many batches are sorted by length together. Then only a few percent of a batch is padding, and
+the batches of each epoch still differ."""
 
 
 class Batch(NamedTuple):
-    """x `[B, T]` or `[B, T, P]`, padded with 0; lengths `[B]`; indices: where in the split each came from."""
+    """Some sequences of a split.
+
+    Attributes:
+        x: `[B, T]` of text or `[B, T, P]` of music, padded with 0 at the end.
+        lengths: `[B]`, the steps of each sequence.
+        indices: the place of each sequence in the split.
+    """
 
     x: Tensor
     lengths: Tensor
@@ -24,7 +30,7 @@ class Batch(NamedTuple):
 
 
 def collate(sequences: Sequence[np.ndarray], indices: list[int]) -> Batch:
-    """Pad sequences `[T_i]` or `[T_i, P]` to the longest."""
+    """The batch of these sequences, `[T_i]` or `[T_i, P]`, all padded to the length of the longest."""
     lengths = [len(sequence) for sequence in sequences]
     x = np.zeros((len(sequences), max(lengths), *sequences[0].shape[1:]), sequences[0].dtype)
     for row, sequence in zip(x, sequences, strict=True):
@@ -33,8 +39,10 @@ def collate(sequences: Sequence[np.ndarray], indices: list[int]) -> Batch:
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[list[int]]:
-    """One epoch's batches, as indices: every sequence once, similar lengths together, in an order that `seed` alone
-    decides."""
+    """The batches of one epoch, as indices: each sequence once, those of similar lengths together, the rest at random.
+
+    The result depends on the lengths, the batch size and `seed` only.
+    """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     bucket = batch_size * BUCKET_BATCHES
@@ -47,8 +55,10 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[li
 
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences, shortest first, as many a batch as keep its padded size within `max_steps`; at least one, never
-    cut."""
+    """All sequences in batches, the shortest first.
+
+    A batch has at most `max_steps` steps, padding counted. A longer sequence has a batch of its own: none is ever cut.
+    """
     order = np.argsort([len(sequence) for sequence in sequences], kind="stable").tolist()
     group: list[int] = []
     for index in order:

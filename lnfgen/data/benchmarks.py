@@ -1,9 +1,11 @@
-"""Readers of the polyphonic benchmark sets of Boulanger-Lewandowski et al. (ICML 2012, arXiv 1206.6392).
+"""Read the polyphonic benchmark sets of Boulanger-Lewandowski et al. (ICML 2012, arXiv 1206.6392).
 
-They circulate as pickles, `{'train': [piece, ...], 'valid': ..., 'test': ...}`, a piece a list of frames and a frame a
-tuple of MIDI note numbers (plain ints, or numpy scalars in the original), and as MATLAB files whose `traindata`,
-`validdata` and `testdata` are cells of [T, 88], key 0 = MIDI note 21. Pieces are never cut or transposed. The files say
-which keys sound, not which are struck: `onsets` is None.
+They are passed on in two forms. One is a pickle, `{'train': [piece, ...], 'valid': ..., 'test': ...}`; a piece is a
+list of frames, and a frame is a tuple of MIDI note numbers (Python ints, or in the original files numpy scalars). The
+other is a MATLAB file with the cell arrays `traindata`, `validdata` and `testdata`; a piece is [T, 88], and its first
+column is MIDI note 21. The files say which keys sound but not which are struck, so `onsets` is None.
+
+A pickle can run any program when it is read. So the reader here admits plain containers and numbers only.
 """
 
 from __future__ import annotations
@@ -17,24 +19,26 @@ from typing import Any
 
 import numpy as np
 
+from lnfgen.conventions import SPLITS
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
 
 SUFFIXES = (".pickle", ".pkl", ".mat")
-SPLITS = ("train", "valid", "test")
 
-# (part of the file's name, steps per quarter, quarters per minute). A chorale's frame is a quarter note. The others'
-# frame is stated nowhere; four to a quarter is how their pieces sound at a musical pace. Samples are written with these
-# values, no figure depends on them.
+# (part of the file's name, steps per quarter, quarters per minute). A frame of the chorales is a quarter note. For the
+# other sets nobody says what it is, but at four to a quarter the pieces sound right. Samples are written with these
+# values; no score depends on them.
 _GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("muse", 4, 110.0))
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
-    """The pieces of each split, in the file's order.
+    """The pieces of each split, in the order of the file; none is cut or transposed.
+
+        read_benchmark(Path("jsb_chorales.pickle"))["train"][0]
 
     Raises:
-        UnreadableFileError: if the file is missing, damaged, names a global that no benchmark set holds, or is no such
-            set.
+        UnreadableFileError: if the file is missing or damaged, is no benchmark set, or is a pickle that asks for
+            anything but plain containers and numbers.
     """
     path = Path(path)
     try:
@@ -93,12 +97,14 @@ class _RefusedGlobalError(Exception):
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Admits plain containers and numbers, and numpy's numbers and arrays through the stand-ins below: of a hostile
-    file nothing reaches numpy but a checked dtype name and bytes of the right length, and nothing at all is imported.
+    """Reads plain containers and numbers, and the numbers and arrays of numpy; it refuses everything else.
+
+    Where a pickle names something of numpy, it gets one of the classes below instead, so nothing is imported. What
+    reaches numpy in the end is the checked name of a type, and bytes of the right length.
     """
 
     def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2 wrote numpy's bytes as str
+        super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2 wrote the bytes of numpy's values as str
         self._admitted = {
             "scalar": _StandIn(_scalar),
             "_reconstruct": _StandIn(lambda *_: _Array()),
@@ -119,12 +125,12 @@ _ADMITTED = {
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
-    ("_codecs", "encode"),  # Python 3 writes bytes so in protocols 0 to 2
+    ("_codecs", "encode"),  # how Python 3 writes bytes in the pickle protocols 0 to 2
 }
 
 
 class _StandIn:
-    """What a pickle gets in place of a global: it can be called, if at all, and not be changed (no attributes)."""
+    """What a pickle gets in place of a function or class. At most it can be called; it has no attributes to change."""
 
     __slots__ = ("_call",)
 
@@ -141,7 +147,7 @@ class _StandIn:
 
 
 class _DType:
-    """A numpy dtype of whole numbers or truth values, or of objects (lists of such)."""
+    """A numpy type: of whole numbers, of truth values, or of objects, which are lists of these."""
 
     __slots__ = ("code", "order")
 
@@ -168,7 +174,7 @@ def _scalar(dtype: Any, content: Any = b"") -> Any:
 
 
 class _Array(list[Any]):
-    """A numpy array of up to two dimensions, as nested lists of plain numbers."""
+    """A numpy array of up to two dimensions, as lists of plain numbers."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, content = state
@@ -191,7 +197,7 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
 
     try:
         value = scipy.io.loadmat(io.BytesIO(content), variable_names=[f"{name}data" for name in SPLITS])
-    except Exception as error:  # scipy's reader fails in many ways on a damaged file
+    except Exception as error:  # scipy raises errors of many kinds on a damaged file
         detail = " ".join(str(error).split())[:80] or type(error).__name__
         raise UnreadableFileError(f"{path} is no readable MATLAB file: {detail}; expected a benchmark set") from None
     splits = {}

@@ -1,4 +1,4 @@
-"""The Bach chorales that the music21 package carries, from its installed files."""
+"""The dataset `chorales`: the Bach chorales that come with the music21 package, read from its installed files."""
 
 from __future__ import annotations
 
@@ -6,54 +6,100 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lnfgen.errors import LnfgenError
+from lnfgen.conventions import SPLITS
+from lnfgen.data.parallel import Progress, in_parallel, no_progress
+from lnfgen.data.prepared import Prepared, Record
+from lnfgen.data.rolls import Labelled, encode_rolls, encoding_of
+from lnfgen.data.splits import split_by_hash
+from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.files import sha256_of
 from lnfgen.music.pianoroll import PianoRoll
 
 STEPS_PER_QUARTER = 2
-"""Eighths: 98.6% of the notes start on that grid (on sixteenths all but 3 of 78,933) at half the steps to model."""
+"""Eighth notes. 98.6% of the notes start on this grid. Sixteenths would fit all but 3 of the 78,933 notes, but there
+would be twice as many steps to model."""
 
-TEMPO_BPM = 80.0  # few of the files give a tempo; a chorale is sung at about this one
+TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
+MAX_STEPS = 128  # 16 bars of 4/4 in eighths
 
 _VOICES = ("soprano", "alto", "tenor", "bass")
 
 
+def prepare_chorales(progress: Progress = no_progress) -> Prepared:
+    """The dataset, with the split of each chorale fixed by a hash of its name.
+
+    Raises:
+        DatasetError: if music21 can read none of them.
+    """
+    names = chorale_names()
+    results = in_parallel(read_chorale, names, "reading the chorales", progress)
+    splits: dict[str, list[Labelled]] = {split: [] for split in SPLITS}
+    unreadable: list[Record] = []
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, str):
+            unreadable.append({"path": name, "reason": result})
+        else:
+            splits[split_by_hash(name)].append(Labelled(name, result))
+    if not splits["train"]:
+        raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
+    rolls = [item.roll for items in splits.values() for item in items]
+    encoding = encoding_of(rolls, STEPS_PER_QUARTER, TEMPO_BPM)
+    encoded = encode_rolls(splits, encoding, MAX_STEPS)
+    paths = [chorale_path(name) for name in names]
+    return Prepared(
+        "chorales",
+        encoding,
+        encoded.splits,
+        dropped=dict.fromkeys(SPLITS, 0),
+        sources=[{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths],
+        skipped=unreadable + encoded.skipped,
+        out_of_range=encoded.out_of_range,
+        options={"kind": "music", "max_length": MAX_STEPS, "split": "by hash of the corpus name"},
+    )
+
+
 def chorale_names() -> list[str]:
-    """The corpus names of `music21.corpus.chorales.Iterator`, in its order (Riemenschneider's), each once: the
-    collection numbers a few settings twice."""
+    """The names of the chorales in music21's corpus, such as `bach/bwv269`, in the order of Riemenschneider's edition.
+
+    Each name comes once, although that edition prints a few settings under two numbers.
+    """
     from music21.corpus import chorales
 
     return list(dict.fromkeys(chorales.Iterator(returnType="filename")))
 
 
 def chorale_path(name: str) -> Path:
-    """The installed file of a chorale; the first of several editions, as `music21.corpus.parse` takes it."""
+    """The installed file of a chorale. Where there are several editions it is the first, which music21 also takes."""
     from music21 import corpus
 
     found = corpus.getWork(name)
     return Path(found[0] if isinstance(found, list) else found)
 
 
-def read_chorale(name: str, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll | str:
-    """A chorale, its four voices on one roll at written pitch, repeats played once; or why it cannot be read."""
+def read_chorale(name: str) -> PianoRoll | str:
+    """The four voices of a chorale on one roll, at written pitch and without repeats; or why it cannot be read."""
     from music21 import converter
 
     from lnfgen.music.scores import roll_of_score
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # music21's remarks on a file's engraving
+            warnings.simplefilter("ignore")  # music21 warns of details of engraving
             score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
             _keep_voices(score)
             _drop_repeats(score)
-            return roll_of_score(score, name, steps_per_quarter=steps_per_quarter)
+            return roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
     except LnfgenError as error:
         return str(error)
-    except Exception as error:  # music21 raises whatever the wrong turn leads to
+    except Exception as error:  # music21 raises errors of many kinds
         return " ".join(f"{name}: {error}".split())[:160]
 
 
 def _keep_voices(score: Any) -> None:
-    """Take out the instruments where four parts are named for the voices: most double them, some add to them."""
+    """Remove the instruments where four parts are named for the voices.
+
+    Most instruments double a voice, and the others add notes that are not of the four-part setting.
+    """
     parts = list(score.parts)
     voices = [part for part in parts if str(part.partName or "").lower().startswith(_VOICES)]
     if len(voices) == len(_VOICES):
@@ -63,8 +109,10 @@ def _keep_voices(score: Any) -> None:
 
 
 def _drop_repeats(score: Any) -> None:
-    """Take the repeat signs off: a phrase played twice teaches nothing new, and music21 takes longer over repeats than
-    over all the rest."""
+    """Remove the repeat signs, so that each phrase comes once.
+
+    A repeated phrase teaches a model nothing new, and expanding the repeats takes music21 longer than all the rest.
+    """
     from music21 import bar, stream
 
     for measure in score.recurse().getElementsByClass(stream.Measure):

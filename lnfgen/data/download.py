@@ -1,124 +1,174 @@
-"""Downloads that are verified, resumed where a connection broke, and kept in the cache folder."""
+"""Download a file into the cache, and keep it only if its SHA-256 is right.
+
+The transfer is pooch's work. Each attempt writes to a temporary file beside the target, checks its SHA-256, and renames
+it to the target. So a broken attempt leaves nothing behind, and two programs may download the same file at once. pooch
+does not resume a broken transfer: the next attempt begins at the first byte. That costs little here, because all files
+are smaller than 6 MB.
+
+This module adds what pooch leaves to its callers: time limits, no second attempt where it would give the same answer,
+`file://` addresses for a mirror that is a folder, and errors of one line.
+
+Time limits: each address of a server has `CONNECT_TIMEOUT` seconds to accept the connection, and this is tried once. A
+server that is connected and then sends nothing for `READ_TIMEOUT` seconds ends the attempt. With `ATTEMPTS` attempts
+and 1, 2 and 3 seconds between them, a silent server is reported after 46 seconds.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import os
-import time
-import urllib.error
-import urllib.request
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import DatasetError, OutputError
-from lnfgen.files import sha256_of
+from lnfgen.files import set_usual_permissions, sha256_of
 
-ATTEMPTS = 5
-TIMEOUT = 30.0  # seconds without a byte
-_BLOCK = 1 << 16  # bytes
-_TEMPORARY = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may be gone a moment later
-
-
-def cache_folder() -> Path:
-    """Where downloads and datasets built on the way are kept: $LNFGEN_CACHE, else the user's cache folder."""
-    if own := os.environ.get("LNFGEN_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lnfgen"
+ATTEMPTS = 4
+CONNECT_TIMEOUT = 5.0  # seconds, for each address of the server
+READ_TIMEOUT = 10.0  # seconds without a byte
+_CHUNK = 1 << 16  # bytes between two reports of progress
+_TEMPORARY = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may change within seconds
 
 
 def is_fetched(path: Path, size: int, sha256: str) -> bool:
-    """Whether the file is there, whole and right."""
+    """Whether the file exists with this size and SHA-256."""
     return path.is_file() and path.stat().st_size == size and sha256_of(path) == sha256
 
 
-def fetch(
-    url: str, path: Path, *, size: int, sha256: str, progress: Progress = no_progress, pause: float = 1.0
-) -> Path:
-    """The file at `url` as `path`, downloaded unless it is there already with this size and hash.
+def fetch(url: str, path: Path, *, size: int, sha256: str, progress: Progress = no_progress) -> Path:
+    """Download `url` to `path`, unless the right file is there already, and return `path`.
 
-    A broken transfer goes on where it stopped, from `path` + `.part`, up to `ATTEMPTS` times, with `pause` seconds
-    before the second attempt and twice as long before each further one.
+        path = cache_folder() / "downloads" / "ptb" / "valid.txt"
+        fetch("https://example.org/valid.txt", path, size=399782, sha256="c9fe69...")
+
+    Args:
+        url: an address that starts with `https://`, `http://` or `file://`.
+        size: the size of the right file, in bytes.
+        sha256: its SHA-256, in hexadecimal.
 
     Raises:
-        DatasetError: if it cannot be had or is not what was expected; says what to fetch by hand and where to put it.
-        OutputError: if the cache cannot be written.
+        DatasetError: if the right file cannot be downloaded. The message says what to fetch by hand, and where to put
+            it.
+        OutputError: if `path` cannot be written.
     """
     if is_fetched(path, size, sha256):
         return path
-    part = path.with_name(path.name + ".part")
+    # Both take long to import, and most commands download nothing. pooch itself depends on requests.
+    import pooch
+    from requests.exceptions import RequestException
+
+    pooch.get_logger().setLevel("ERROR")  # it reports on stderr what the progress and the errors below say
+    cache = pooch.create(
+        path=path.parent.absolute(),
+        base_url="",
+        registry={path.name: f"sha256:{sha256}"},
+        urls={path.name: url},
+        retry_if_failed=ATTEMPTS - 1,
+    )
+    progress("downloading", 0, size)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        cache.fetch(path.name, downloader=_Attempt(size, progress))
+        return path
+    except _FinalError as error:
+        reason = str(error)
+    except RequestException as error:
+        reason = _reason(error)
+    except ValueError:  # pooch's word for a wrong SHA-256, and ours for too many bytes
+        reason = "what arrives is not the expected file"
     except OSError as error:
         raise OutputError(
-            f"cannot write {path.parent}: {error.strerror}; set LNFGEN_CACHE to a folder that can be written"
+            f"cannot write {path}: {error.strerror or error}; make room there or set LNFGEN_CACHE to another folder"
         ) from error
-    reason = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(pause * 2 ** (attempt - 1))
-        try:
-            _transfer(url, part, size, progress)
-        except urllib.error.HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
-            if error.code not in _TEMPORARY:
-                break
-            continue
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            reason = " ".join(str(getattr(error, "reason", "") or error or type(error).__name__).split())
-            continue
-        except ValueError as error:  # an address that is none
-            reason = str(error)
-            break
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {part}: {error.strerror or error}; make room or set LNFGEN_CACHE to another folder"
-            ) from error
-        found = part.stat().st_size
-        if found < size:
-            reason = f"the transfer broke off after {found} of {size} bytes"
-            continue
-        digest = sha256_of(part)
-        if found == size and digest == sha256:
-            os.replace(part, path)
-            return path
-        part.unlink()  # whatever it is, nothing can be added to it
-        reason = f"it is not the expected file ({found} bytes or more, SHA-256 {digest[:12]}...)"
     raise DatasetError(
         f"cannot download {url}: {reason}; fetch it by hand ({size} bytes, SHA-256 {sha256}) and put it at {path}"
     )
 
 
-def _transfer(url: str, part: Path, size: int, progress: Progress) -> None:
-    """Append to `part` what it lacks, at most one block over `size`; from the start if the server knows no ranges."""
-    done = part.stat().st_size if part.exists() else 0
-    if done == size:
-        return
-    if done > size:
-        part.unlink()
-        done = 0
-    request = urllib.request.Request(url, headers={"User-Agent": "lnfgen", "Accept-Encoding": "identity"})
-    if done:
-        request.add_header("Range", f"bytes={done}-")
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # what is there cannot be continued: drop it, and let the next attempt start over
-            part.unlink(missing_ok=True)
-            raise ConnectionError("the server cannot go on where the transfer broke off") from error
-        raise
-    with response:
-        continues = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-        if not continues:
-            done = 0
-        with open(part, "ab" if continues else "wb") as file:
-            while done <= size and (block := response.read(_BLOCK)):
-                file.write(block)
-                done += len(block)
-                progress("downloading", min(done, size), size)
+class _FinalError(Exception):
+    """A failure that another attempt would only repeat. pooch does not catch it, and so makes no other attempt."""
 
 
-def fingerprint(values: object) -> str:
-    """A short hash of what `repr` shows, for names in the cache."""
-    return hashlib.sha256(repr(values).encode("utf-8", errors="replace")).hexdigest()[:12]
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt to write what is at an address to a file; pooch calls it again if it fails."""
+
+    size: int
+    progress: Progress
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:
+        scheme = urlsplit(url).scheme
+        if scheme == "file":
+            try:
+                shutil.copyfile(url2pathname(urlsplit(url).path), output_file)
+            except OSError as error:
+                raise _FinalError(error.strerror or str(error)) from error
+        elif scheme in ("http", "https"):
+            self._transfer(url, Path(output_file))
+        else:
+            raise _FinalError("it is no address; expected one that starts with https://, http:// or file://")
+        set_usual_permissions(Path(output_file))  # pooch's temporary file may be read by its owner only
+
+    def _transfer(self, url: str, file: Path) -> None:
+        import pooch
+        from requests.exceptions import ConnectTimeout, HTTPError
+
+        download = pooch.HTTPDownloader(
+            progressbar=_Bar(file, self.size, self.progress),
+            chunk_size=_CHUNK,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            headers={"User-Agent": "lnfgen", "Accept-Encoding": "identity"},
+        )
+        try:
+            download(url, str(file), None)
+        except HTTPError as error:
+            if error.response is not None and error.response.status_code in _TEMPORARY:
+                raise
+            raise _FinalError(_reason(error)) from error
+        except ConnectTimeout as error:  # a server may have many addresses, each with its own wait
+            raise _FinalError(_reason(error)) from error
+
+
+class _Bar:
+    """What pooch drives as a progress bar.
+
+    It looks at the size of the file, because pooch counts in whole chunks. It also ends a transfer that has become
+    longer than the file that is expected, so that a wrong address does not fill the disk.
+    """
+
+    def __init__(self, file: Path, size: int, progress: Progress) -> None:
+        self.total = size
+        self._file, self._size, self._progress = file, size, progress
+
+    def update(self, amount: int) -> None:
+        done = self._file.stat().st_size
+        if done > self._size:
+            raise ValueError(f"over {self._size} bytes arrive")
+        self._progress("downloading", done, self._size)
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _reason(error: Any) -> str:
+    """What went wrong in a transfer, in a few words; the messages of requests run over several lines."""
+    from requests import exceptions
+
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, exceptions.ConnectTimeout):
+        return f"the server accepts no connection within {CONNECT_TIMEOUT:g} seconds"
+    if isinstance(error, exceptions.ReadTimeout):
+        return f"the server sends nothing for {READ_TIMEOUT:g} seconds"
+    if isinstance(error, exceptions.ChunkedEncodingError):
+        return "the transfer breaks off each time"
+    if isinstance(error, exceptions.SSLError):
+        return "there is no secure connection to the server"
+    if isinstance(error, exceptions.ProxyError):
+        return "the proxy gives no connection to the server"
+    if isinstance(error, exceptions.ConnectionError):
+        return "there is no connection to the server, or it breaks off each time"
+    return " ".join(str(error).split())[:120] or type(error).__name__

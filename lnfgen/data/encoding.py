@@ -1,20 +1,18 @@
-"""How a piece becomes the integers of a dataset, and the integers a piece again."""
+"""How a piece becomes the integers of a dataset, and how the integers become a piece again."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, ONSET, ONSET_SHIFT, SOUNDING, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.text import UNKNOWN
-
-SOUNDING = 1  # bit 0 of a music value
-ONSET = 2  # bit 1
 
 _MUSIC_FIELDS = ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature")
 _TEXT_FIELDS = ("vocabulary",)
@@ -22,17 +20,24 @@ _TEXT_FIELDS = ("vocabulary",)
 
 @dataclass(frozen=True)
 class Encoding:
-    """A dataset's code: music as uint8 [T, P] (0 silent, 1 held, 3 struck), text as int32 [T] into `vocabulary`.
+    """What the integers of a dataset mean.
+
+    Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
+    indices into `vocabulary`.
+
+        encoding = Encoding("text", vocabulary=fit_vocabulary(["abc"]))
+        encoding.decode(encoding.encode("cab"))  # "cab"
 
     Attributes:
-        kind: "music" or "text"; the fields of the other kind are not used.
-        has_onsets: whether a struck key differs from a held one; without, values are 0 and 1 only.
-        lowest_pitch: MIDI number of the first of the `num_pitches` columns.
-        steps_per_quarter, tempo_bpm, time_signature: typical values of the set, which samples are written with.
-        vocabulary: `vocabulary[0]` is the unknown symbol, then train's characters in the order of their code points.
+        kind: "music" or "text". The attributes of the other kind are not used.
+        has_onsets: whether a struck key differs from a held one. If not, values are 0 and 1 only.
+        lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
+        steps_per_quarter: the grid of all pieces.
+        tempo_bpm, time_signature: typical values of the set. Samples are written with them.
+        vocabulary: the unknown symbol, then the characters of train in the order of their code points.
     """
 
-    kind: Literal["music", "text"]
+    kind: Kind
     has_onsets: bool = True
     lowest_pitch: int = LOWEST_PITCH
     num_pitches: int = NUM_PITCHES
@@ -42,23 +47,23 @@ class Encoding:
     vocabulary: tuple[str, ...] = ()
 
     @property
-    def unit(self) -> Literal["nats_per_step", "bits_per_char"]:
-        """The unit that an NLL over this encoding is stated in."""
-        return "nats_per_step" if self.kind == "music" else "bits_per_char"
+    def unit(self) -> Unit:
+        """The unit of a negative log-likelihood of such sequences."""
+        return NATS_PER_STEP if self.kind == "music" else BITS_PER_CHAR
 
     @property
     def num_symbols(self) -> int:
-        """V, the unknown symbol included; 0 for music."""
+        """The size of the vocabulary, with the unknown symbol; 0 for music."""
         return len(self.vocabulary)
 
     def encode(self, piece: PianoRoll | str) -> np.ndarray:
         """The piece as uint8 [T, P] or int32 [T].
 
-        A roll without onsets under `has_onsets` counts as struck where a run of sounding steps starts; onsets are
-        dropped where the encoding has none; characters outside the vocabulary become the unknown symbol.
+        A roll whose onsets are not known counts as struck where a key starts to sound. If the encoding has no onsets,
+        those of the roll are left out. Characters outside the vocabulary become the unknown symbol.
 
         Raises:
-            LnfgenError: if the piece is of the other kind, or a roll on another grid or range of pitches.
+            LnfgenError: if the piece is of the other kind, or is a roll on another grid or with other pitches.
         """
         if self.kind == "text":
             if not isinstance(piece, str):
@@ -73,16 +78,16 @@ class Encoding:
                 f"a piano-roll of {found[0]} steps per quarter and {found[2]} pitches from {found[1]}; expected "
                 f"{expected[0]} steps per quarter and {expected[2]} pitches from {expected[1]}; read it on that grid"
             )
-        values = piece.sounding.astype(np.uint8)
+        values = piece.sounding.astype(np.uint8)  # 0, or the bit SOUNDING
         if self.has_onsets:
-            values |= piece.struck().astype(np.uint8) << 1
+            values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
         return values
 
     def decode(self, values: np.ndarray) -> PianoRoll | str:
-        """The piece that `encode` gives these values for; the unknown symbol reads U+FFFD.
+        """The piece that `encode` gives these values for. The unknown symbol becomes the character U+FFFD.
 
         Raises:
-            LnfgenError: if the values have another shape or range than this encoding's.
+            LnfgenError: if the values have a shape or range that this encoding does not give.
         """
         values = np.asarray(values)
         if self.kind == "text":
@@ -104,7 +109,7 @@ class Encoding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of this kind, as plain JSON values."""
+        """The attributes of this kind, as plain JSON values."""
         names = _MUSIC_FIELDS if self.kind == "music" else _TEXT_FIELDS
         values = {name: getattr(self, name) for name in names}
         return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
@@ -114,7 +119,7 @@ class Encoding:
         """The encoding that `to_json` wrote.
 
         Raises:
-            DatasetError: if a field is missing, unknown, or of another type or range.
+            DatasetError: if an attribute is missing, is unknown, or has the wrong type or range.
         """
         if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
             raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
@@ -140,7 +145,7 @@ class Encoding:
 
     @cached_property
     def _lookup(self) -> np.ndarray:
-        """int32: the index of each code point up to the vocabulary's highest; the last entry stands for all above."""
+        """int32: the index in the vocabulary of each code point. The last entry stands for all higher code points."""
         code_points = [ord(character) for character in self.vocabulary[1:]]
         lookup = np.zeros(max(code_points, default=0) + 2, dtype=np.int32)
         lookup[code_points] = np.arange(1, self.num_symbols, dtype=np.int32)

@@ -1,17 +1,18 @@
-"""Which files a dataset is made of, what kind each is, and which split its name gives it."""
+"""Find the files that a dataset is made of, and what their names say about kind and split."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lnfgen import formats
+from lnfgen.conventions import SPLITS, Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.storage import SPLITS, is_dataset
+from lnfgen.data.storage import is_dataset
 from lnfgen.errors import DatasetError
+from lnfgen.files import sha256_of
 from lnfgen.music.rolltext import MARK
 
 _TEXTS = (".txt", ".text", ".md", ".abc")
@@ -28,14 +29,18 @@ _SPLIT_WORDS = {
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file, and what it is called in `dataset.json`: its path within the folder that was named, or its name."""
+    """A file to read.
+
+    Attributes:
+        label: what `dataset.json` calls it: its path within the folder that was given, or its name.
+    """
 
     path: Path
     label: str
 
     @property
-    def kind(self) -> Literal["music", "text"]:
-        """What the suffix says; of a `.txt`, whether it starts as a piano-roll does."""
+    def kind(self) -> Kind:
+        """The kind that the suffix says; a `.txt` is music if it starts as a piano-roll does."""
         suffix = self.path.suffix.lower()
         if suffix in formats.READABLE and suffix != ".txt":
             return "music"
@@ -47,23 +52,30 @@ class SourceFile:
 
     @property
     def split(self) -> str | None:
-        """The split that the file's name or its folder's gives, as in `ptb.train.txt` and `train/song.mid`."""
+        """The split that the name of the file or of its folder says, as in `ptb.train.txt` and `train/song.mid`."""
         parts = [*Path(self.label).parent.parts, *re.split(r"[^a-z]+", Path(self.label).stem.lower())]
         return next((_SPLIT_WORDS[part.lower()] for part in reversed(parts) if part.lower() in _SPLIT_WORDS), None)
 
 
 def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
-    """The files of the sources in a fixed order; of folders, those with a suffix that can be read, however deep.
+    """The files to read, in an order that is the same each time.
+
+        gather([Path("songs"), Path("more/song.mid")])
+
+    Of a folder these are all files below it with a suffix that can be read.
+
+    Args:
+        kind: "text" also admits other suffixes.
 
     Raises:
-        DatasetError: if a source is missing, or there is nothing to read.
+        DatasetError: if a source does not exist, is a dataset already, or holds nothing to read.
     """
     files: list[SourceFile] = []
     for source in map(Path, sources):
         if is_dataset(source):
             raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
         if source.is_dir():
-            # Of several folders the name counts too: it may be a split's, as in `preprocess train valid test`.
+            # Where several folders are given, their own names may be splits, as in `preprocess train valid test`.
             prefix = f"{source.resolve().name}/" if len(sources) > 1 else ""
             files += [
                 SourceFile(path, prefix + path.relative_to(source).as_posix()) for path in _in_folder(source, kind)
@@ -83,10 +95,10 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
 
 
 def given_splits(files: Sequence[SourceFile]) -> tuple[dict[str, list[int]] | None, list[int]]:
-    """Which files belong to which split by their names, and the strays that give none.
+    """The splits that the names of the files say, as indices into `files`; and the indices of the files that say none.
 
-    None where the names are no splits: no train among them, nothing else beside it, or most files name none (a song
-    may well be called Train).
+    The first is None where the names are not meant as splits, for a song may well be called "Train". That is so if none
+    says train, if none says another split, or if most say nothing.
     """
     named = [file.split for file in files]
     strays = [index for index, split in enumerate(named) if split is None]
@@ -95,7 +107,20 @@ def given_splits(files: Sequence[SourceFile]) -> tuple[dict[str, list[int]] | No
     return {split: [index for index, name in enumerate(named) if name == split] for split in SPLITS}, strays
 
 
+def source_records(files: Iterable[SourceFile], left_out: Sequence[Mapping[str, str]] = ()) -> list[dict[str, str]]:
+    """{path, sha256} of each file, for `dataset.json`; but not of those that `left_out` has a reason for."""
+    labels = {record["path"] for record in left_out}
+    return [{"path": file.label, "sha256": sha256_of(file.path)} for file in files if file.label not in labels]
+
+
+def stray_records(files: Iterable[SourceFile]) -> list[dict[str, str]]:
+    """{path, reason} of each file that is left out because its name says no split."""
+    reason = "its name gives no split (train, valid, test), as most of the others' do"
+    return [{"path": label, "reason": reason} for label in dict.fromkeys(file.label for file in files)]
+
+
 def _in_folder(folder: Path, kind: str | None) -> list[Path]:
+    """The files in a folder to read: music and texts; else, where it holds one benchmark set alone, that one."""
     inside = sorted(
         path
         for path in folder.rglob("*")

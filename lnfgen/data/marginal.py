@@ -1,26 +1,33 @@
-"""The floor that any model must beat: every symbol, or key, on its own, as often as in the training split."""
+"""The simplest model, which any other must beat: each symbol or key by itself, as often as in the training split."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
+from lnfgen.conventions import ONSET_SHIFT, SOUNDING
 from lnfgen.data.encoding import Encoding
 
 ADDED_COUNT = 0.5
-"""Added to every count (Krichevsky & Trofimov, 1981), so that what train never shows is unlikely, not impossible."""
+"""Added to every count (Krichevsky & Trofimov, 1981). What train never shows is then unlikely, but not impossible."""
 
 
 class Marginal:
-    """Symbols drawn independently; for music, keys drawn independently, and onsets among those that sound."""
+    """Independent symbols. For music: independent keys, each silent or sounding, and struck or held if it sounds.
+
+    marginal = Marginal(dataset.encoding, dataset.split("train"))
+    nats = -sum(marginal.log_prob(x) for x in dataset.split("test"))
+    """
 
     def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
-        """Count over the training sequences: `[T]` of symbols or `[T, P]` of bits, as the encoding makes them."""
+        """Count in the training sequences: `[T]` of symbols, or `[T, P]` of keys, as the encoding makes them."""
         self.music = encoding.kind == "music"
         self.has_onsets = self.music and encoding.has_onsets
         if self.music:
             frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
             for x in train:
-                frames, sounding, onset = frames + len(x), sounding + (x & 1).sum(0), onset + (x >> 1).sum(0)
+                frames += len(x)
+                sounding += (x & SOUNDING).sum(0)
+                onset += (x >> ONSET_SHIFT).sum(0)
             self.sounding = (sounding + ADDED_COUNT) / (frames + 2 * ADDED_COUNT)
             self.onset = (onset + ADDED_COUNT) / (sounding + 2 * ADDED_COUNT)
         else:
@@ -30,13 +37,13 @@ class Marginal:
             self.log_probs = np.log(counts / counts.sum())
 
     def log_prob(self, x: np.ndarray) -> float:
-        """log p(x | T) in nats, summed over the steps."""
+        """log p(x | T) in nats, the sum over all steps."""
         if not self.music:
             return float(self.log_probs[x].sum())
-        sounding = (x & 1).sum(0)
+        sounding = (x & SOUNDING).sum(0)
         total = _log_bernoulli(sounding, len(x), self.sounding)
         if self.has_onsets:
-            total += _log_bernoulli((x >> 1).sum(0), sounding, self.onset)
+            total += _log_bernoulli((x >> ONSET_SHIFT).sum(0), sounding, self.onset)
         return total
 
 

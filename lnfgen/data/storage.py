@@ -1,7 +1,6 @@
-"""The dataset folder: `dataset.json` and a safetensors shard a split, checked when opened, read memory-mapped.
+"""The dataset folder: `dataset.json`, which describes it, and a safetensors file with the sequences of each split.
 
-A shard holds `values` (music uint8 [steps, P], text int32 [steps]), the sequences one after the other, and `offsets`
-int64 [N + 1], where each starts.
+The folder is written as a whole. When it is opened, each file is checked against the SHA-256 in `dataset.json`.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.shards import map_shard, shard_bytes
 from lnfgen.errors import DatasetError
 from lnfgen.files import new_folder, sha256_of, write_bytes
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
-SPLITS = ("train", "valid", "test")
 
-_DTYPES: dict[str, tuple[str, np.dtype[Any]]] = {"music": ("U8", np.dtype("<u1")), "text": ("I32", np.dtype("<i4"))}
 _MANIFEST_TYPES = {
     "format_version": int,
     "name": str,
@@ -34,15 +32,16 @@ _MANIFEST_TYPES = {
     "skipped": list,
 }
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
-_MAX_HEADER = 1 << 20  # bytes; a shard's header describes two tensors
 
 
 class Split:
-    """The sequences of one split; `split[i]` is a read-only view, uint8 [T, P] or int32 [T], of the mapped shard.
+    """The sequences of one split, read from the disk as they are used.
+
+        split[3]  # uint8 [T, P] of music or int32 [T] of text, read-only
 
     Attributes:
-        lengths: int64 [N], steps of each sequence.
-        dropped: sequences of the sources that were left out for their length.
+        lengths: int64 [N], the number of steps of each sequence.
+        dropped: how many sequences were left out of the split because they were too long.
     """
 
     def __init__(self, name: str, values: np.ndarray, offsets: np.ndarray, dropped: int = 0) -> None:
@@ -66,7 +65,7 @@ class Split:
 
     @property
     def num_steps(self) -> int:
-        """Steps of all sequences together."""
+        """The steps of all sequences together."""
         return int(self._offsets[-1])
 
 
@@ -76,10 +75,11 @@ class Dataset:
 
     Attributes:
         path: the folder.
-        name: what it was made from.
-        encoding: how its integers stand for pieces.
-        manifest: `dataset.json` as it is.
-        fingerprint: hash of the shards' SHA-256 and the encoding: equal when two datasets hold the same.
+        name: of the dataset, usually that of the files it was made from.
+        encoding: what its integers mean.
+        manifest: the content of `dataset.json`.
+        fingerprint: a hash of the encoding and of the SHA-256 of each shard. Two datasets with the same sequences have
+            the same one, whatever their names and folders are.
     """
 
     path: Path
@@ -93,7 +93,7 @@ class Dataset:
         """The split of that name.
 
         Raises:
-            DatasetError: if the dataset has none, or it is empty.
+            DatasetError: if there is none, or it holds no sequences.
         """
         if name in self.split_names:
             return self._splits[name]
@@ -103,12 +103,12 @@ class Dataset:
 
     @property
     def split_names(self) -> list[str]:
-        """The splits that hold sequences."""
+        """The names of the splits that hold sequences."""
         return [name for name, split in self._splits.items() if len(split)]
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether the path is a folder with a `dataset.json`, sound or not."""
+    """Whether the path is a folder with a `dataset.json`. This does not look into the file."""
     return (Path(path) / MANIFEST).is_file()
 
 
@@ -123,15 +123,15 @@ def write_dataset(
     skipped: Sequence[Mapping[str, str]] = (),
     preprocessing: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """Write a dataset folder, whole or not at all, and open it.
+    """Write a dataset folder and open it. If something fails, nothing is left at `path`.
 
     Args:
         path: a new or empty folder.
-        splits: the encoded sequences of each split, in order; a split may be empty, train may not.
-        dropped: sequences left out for their length, by split.
-        sources: {path, sha256} of each file read.
-        skipped: {path, reason} of each file or piece left out.
-        preprocessing: what else is worth knowing of how it was made; plain JSON values.
+        splits: the encoded sequences of each split, in order. Each but train may be empty.
+        dropped: how many sequences of each split were left out because they were too long.
+        sources: {path, sha256} of each file that was read.
+        skipped: {path, reason} of each file or piece that was left out.
+        preprocessing: how it was made, as plain JSON values.
 
     Raises:
         DatasetError: if train is empty.
@@ -143,7 +143,7 @@ def write_dataset(
         entries: dict[str, Any] = {}
         for split, sequences in splits.items():
             shard = f"{split}.safetensors"
-            content, steps = _pack(sequences, encoding)
+            content, steps = shard_bytes(sequences, encoding)
             write_bytes(folder / shard, content)
             entries[split] = {
                 "sequences": len(sequences),
@@ -164,16 +164,19 @@ def write_dataset(
         if preprocessing:
             manifest["preprocessing"] = dict(preprocessing)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        # A file name that is no UTF-8 (as Python's surrogates) must not keep a dataset from being written.
+        # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.
         write_bytes(folder / MANIFEST, text.encode("utf-8", errors="replace"))
     return open_dataset(path)
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Open a dataset folder and check it against its `dataset.json`.
+    """Open a dataset folder, and check all of it against its `dataset.json`.
+
+        open_dataset(Path("songs-dataset")).split("train")[0]
 
     Raises:
-        DatasetError: if it is no dataset folder, of a newer format, incomplete, or changed since it was written.
+        DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
+            written.
     """
     path = Path(path)
     manifest = _read_manifest(path)
@@ -236,66 +239,15 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         raise _damaged(shard, error.strerror or str(error)) from None
     if found != entry["sha256"]:
         raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-    values, offsets = _map_shard(shard, encoding)
+    try:
+        values, offsets = map_shard(shard, encoding)
+    except (ValueError, OSError, RecursionError) as error:
+        raise _damaged(shard, f"no shard of {encoding.kind}: {error}") from None
     if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
         raise _damaged(shard, "its offsets do not divide its values into sequences")
     if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
         raise _damaged(shard, f"it holds {len(offsets) - 1} sequences, not {entry['sequences']} as {MANIFEST} has it")
     return Split(name, values, offsets, entry["dropped"])
-
-
-def _map_shard(shard: Path, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
-    """`values` mapped and `offsets` read. The safetensors layout is read here since its library copies whole tensors:
-    a header of 8 bytes little-endian length and that much JSON, then the tensors' bytes
-    (https://huggingface.co/docs/safetensors)."""
-    try:
-        with open(shard, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > _MAX_HEADER:
-                raise ValueError("a header too long")
-            header = json.loads(file.read(size))
-        start, total = 8 + size, shard.stat().st_size
-        code, dtype = _DTYPES[encoding.kind]
-        width = (encoding.num_pitches,) if encoding.kind == "music" else ()
-        tensors: list[np.ndarray] = []
-        expected_types: dict[str, tuple[str, np.dtype[Any]]] = {
-            "values": (code, dtype),
-            "offsets": ("I64", np.dtype("<i8")),
-        }
-        for key, (key_code, key_dtype) in expected_types.items():
-            shape = tuple(map(int, header[key]["shape"]))
-            begin, end = map(int, header[key]["data_offsets"])
-            expected = key_dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-            if header[key]["dtype"] != key_code or end - begin != expected or not 0 <= begin <= end <= total - start:
-                raise ValueError(f"a tensor {key} of the wrong type or size")
-            if shape[1:] != (width if key == "values" else ()) or len(shape) < 1:
-                raise ValueError(f"a tensor {key} of shape {list(shape)}")
-            # An empty file region cannot be mapped.
-            tensors.append(
-                np.memmap(shard, key_dtype, mode="r", offset=start + begin, shape=shape)
-                if expected
-                else np.empty(shape, key_dtype)
-            )
-        values, offsets = tensors
-        if len(offsets) < 1:
-            raise ValueError("no offsets")
-        # asarray: a view of the map without memmap's slow subclass machinery on each index.
-        return np.asarray(values), np.array(offsets, dtype=np.int64)
-    except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError) as error:
-        raise _damaged(shard, f"no shard of {encoding.kind}: {error}") from None
-
-
-def _pack(sequences: Sequence[np.ndarray], encoding: Encoding) -> tuple[bytes, int]:
-    from safetensors.numpy import save
-
-    dtype = _DTYPES[encoding.kind][1]
-    width = (encoding.num_pitches,) if encoding.kind == "music" else ()
-    for sequence in sequences:
-        if sequence.dtype != dtype or sequence.shape[1:] != width or len(sequence) < 1:
-            raise DatasetError(f"a sequence of {sequence.dtype} {list(sequence.shape)}; expected {dtype} [T, *{width}]")
-    values = np.concatenate(sequences) if sequences else np.empty((0, *width), dtype)
-    offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
-    return save({"values": np.ascontiguousarray(values), "offsets": offsets}), len(values)
 
 
 def _damaged(file: Path, what: str) -> DatasetError:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
+
 FRAME_SCALE = 0.5
 """Initial scale of a key's embedding: about four keys of a frame sound, so their sum has unit scale. A default-sized
 embedding of so sparse an input leaves an LSTM at the marginal for a thousand steps."""
@@ -68,8 +70,8 @@ class Frames:
 
     def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """x `[..., P]` -> 0 and 1: sounding, then (with onsets) onset, `[..., num_logits]`."""
-        sounding = (x & 1).to(dtype)
-        return torch.cat([sounding, (x >> 1).to(dtype)], -1) if self.has_onsets else sounding
+        sounding = (x & SOUNDING).to(dtype)
+        return torch.cat([sounding, (x >> ONSET_SHIFT).to(dtype)], -1) if self.has_onsets else sounding
 
     @property
     def bit_scale(self) -> float:
@@ -82,15 +84,15 @@ class Frames:
         if not self.has_onsets:
             return sounding
         onset_logits = logits[..., self.num_pitches :]
-        onset = _bernoulli(onset_logits, (x >> 1).to(logits.dtype))
-        return sounding + torch.where((x & 1).bool(), onset, torch.zeros_like(onset)).sum(-1)
+        onset = _bernoulli(onset_logits, (x >> ONSET_SHIFT).to(logits.dtype))
+        return sounding + torch.where((x & SOUNDING).bool(), onset, torch.zeros_like(onset)).sum(-1)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
         """The part of `log_prob` that says which keys sound, comparable with sets without onsets; None for those."""
         return self._sounding(logits, x) if self.has_onsets else None
 
     def _sounding(self, logits: Tensor, x: Tensor) -> Tensor:
-        return _bernoulli(logits[..., : self.num_pitches], (x & 1).to(logits.dtype)).sum(-1)
+        return _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype)).sum(-1)
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         """The randomness that `sample` needs: `[B, T, num_logits]`."""
@@ -104,7 +106,7 @@ class Frames:
         if not self.has_onsets:
             return sounding.to(torch.uint8)
         onset = drawn[..., self.num_pitches :] & sounding
-        return sounding.to(torch.uint8) + 2 * onset.to(torch.uint8)
+        return sounding.to(torch.uint8) + ONSET * onset.to(torch.uint8)
 
 
 Observation = Symbols | Frames

@@ -1,1 +1,1 @@
-"""Polyphonic music: the piano-roll and the files that it comes from and goes to."""
+"""Polyphonic music: the piano-roll, and the file formats that it is read from and written to."""

@@ -1,4 +1,4 @@
-"""Standard MIDI files to piano-rolls and back, parsed and spelt by mido.
+"""Read and write standard MIDI files as piano-rolls, with mido as parser and writer.
 
 Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-001).
 """
@@ -26,10 +26,10 @@ from lnfgen.music.pianoroll import (
     is_time_signature,
 )
 
-MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm: longer is a damaged delta time, and would fill the memory
-DRUM_CHANNEL = 9  # counted from 0: "channel 10" of General MIDI
-DEFAULT_BPM = 120.0  # what MIDI means where no tempo is given
-VELOCITY = 80  # of every note written: mezzo-forte; a roll knows no dynamics
+MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
+DRUM_CHANNEL = 9  # General MIDI calls it channel 10, counting from 1
+DEFAULT_BPM = 120.0  # the tempo of a MIDI file that says none
+VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
 _TARGET_TICKS_PER_QUARTER = 480
 
 
@@ -42,16 +42,20 @@ def read_midi(
     lowest_pitch: int = LOWEST_PITCH,
     num_pitches: int = NUM_PITCHES,
 ) -> list[PianoRoll]:
-    """The piano-rolls of a MIDI file's bytes: one, or one for each track that has notes in a file of format 2.
+    """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
-    Times are rounded to the nearest step, in integers; a note lasts at least a step. The tempo is the one that lasts
-    longest in seconds, the time signature the first. SMPTE time is laid on a grid of 120 bpm. A pitch that is struck
-    again while it sounds (in one channel of a track) ends the older strike first; what is never released ends with its
-    track. Notes of the drum channel are left out unless `drums`. Control changes (the pedal too) are not heard.
+        [roll] = read_midi(Path("song.mid").read_bytes(), "song.mid")
+
+    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The tempo is the one
+    that lasts longest in seconds, the time signature the first. Where times are in seconds (SMPTE), the tempo is taken
+    as 120. If a key is struck again before it is released (in one channel of a track), the first release belongs to the
+    first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among them,
+    are left out.
 
     Args:
         content: the whole file.
         name: what errors call it.
+        drums: keep the notes of the drum channel.
 
     Raises:
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes, or last over `MAX_STEPS`.
@@ -73,12 +77,14 @@ def read_midi(
 
 
 def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
-    """A MIDI file of one track: tempo, time signature, program change, then the notes, silence at both ends kept.
+    """A MIDI file with one track: tempo, time signature and program, then the notes. Silence at both ends is kept.
 
-    Reading it gives the same sounding, and as onsets what `roll.struck()` gives.
+        Path("song.mid").write_bytes(midi_bytes(roll))
+
+    Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`.
 
     Args:
-        program: General MIDI program, 0 (piano) to 127.
+        program: the General MIDI program (instrument), 0 (piano) to 127.
     """
     if not 0 <= program <= 127:
         raise LnfgenError(f"program {program}; expected a General MIDI program from 0 to 127")
@@ -96,7 +102,7 @@ def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
         events.append((start, 1, pitch))
         events.append((start + length, 0, pitch))
     now = 0
-    for step, is_on, pitch in sorted(events):  # 0 sorts first: a note ends before its pitch is struck again
+    for step, is_on, pitch in sorted(events):  # ends come first, so that a note ends before its key is struck again
         kind = "note_on" if is_on else "note_off"
         delta = (step - now) * ticks_per_step
         track.append(mido.Message(kind, note=pitch, velocity=VELOCITY if is_on else 0, time=delta))
@@ -109,9 +115,15 @@ def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
 
 
 def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
-    """Of (position in any unit of musical time, bpm) in a piece that ends at `end`: the bpm that sounds longest.
+    """The tempo that a piece has for the longest time, in seconds.
 
-    Before the first change, and without any, `DEFAULT_BPM`. The earliest wins a tie.
+        longest_tempo([(0, 60.0), (8, 90.0)], end=40)  # 90.0
+
+    Args:
+        changes: (position, bpm) of each change of tempo. Before the first one the tempo is `DEFAULT_BPM`.
+        end: the position where the piece ends. Positions are in any unit of musical time.
+
+    Where two last equally long, the one that comes first counts.
     """
     changes = [(0, DEFAULT_BPM), *sorted(changes, key=lambda change: change[0])]
     lasting: dict[float, float] = {}
@@ -125,7 +137,7 @@ def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
 
 @dataclass
 class _Heard:
-    """What a group of simultaneous tracks plays, in ticks."""
+    """What some tracks play together; times are in ticks."""
 
     notes: list[tuple[int, int, int]] = field(default_factory=list)  # (start, end, pitch)
     tempos: list[tuple[int, float]] = field(default_factory=list)
@@ -164,7 +176,7 @@ def _listen(tracks: Sequence[Any], drums: bool) -> _Heard:
 def _quantise(heard: _Heard, division: int, name: str, grid: dict[str, int]) -> PianoRoll:
     smpte = division < 0
     if smpte:
-        # The upper byte is minus the frames a second, the lower one ticks a frame; 29 means 29.97, drop-frame.
+        # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
         frames = -(division >> 8)
         per_second = (Fraction(30000, 1001) if frames == 29 else Fraction(frames)) * (division & 0xFF)
         ticks_per_quarter = per_second * Fraction(60) / Fraction(int(DEFAULT_BPM))
@@ -202,7 +214,7 @@ def _quantise(heard: _Heard, division: int, name: str, grid: dict[str, int]) -> 
 
 
 def _tidy_bpm(microseconds: int) -> float:
-    """Quarters a minute of a tempo in microseconds a quarter: the shortest decimal that MIDI writes as that tempo."""
+    """The tempo in quarters a minute: the shortest decimal number that is these microseconds a quarter in MIDI."""
     exact = min(max(60e6 / microseconds, MIN_BPM), MAX_BPM)
     for digits in range(4):
         rounded = round(exact, digits)
@@ -215,13 +227,13 @@ def _parse(content: bytes, name: str) -> Any:
     sound = _checked(content, name)
     try:
         return mido.MidiFile(file=io.BytesIO(sound))
-    except Exception as error:  # on damaged bytes mido raises whatever the wrong turn leads to
+    except Exception as error:  # mido raises errors of many kinds on damaged bytes
         reason = str(error) or "the track ends inside a message"
         raise UnreadableFileError(f"{name} is a damaged MIDI file: {reason}; expected well-formed tracks") from error
 
 
 def _checked(content: bytes, name: str) -> bytes:
-    """`content` with the chunks that MIDI defines and no others, every length checked against what is there."""
+    """`content` without the chunks that MIDI does not define, after checking that no length goes beyond the bytes."""
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected a MIDI file")
     if content[:4] != b"MThd":

@@ -1,4 +1,4 @@
-"""The piano-roll: which pitches sound, and which are struck, at each step of a grid in quarter notes."""
+"""The piano-roll: which keys sound, and which are struck, at each step of a grid in time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from lnfgen.errors import LnfgenError
 
-LOWEST_PITCH = 21  # MIDI number of A0, the lowest key of a piano
+LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
 NUM_PITCHES = 88
 STEPS_PER_QUARTER = 4
-MIN_BPM = 60e6 / (2**24 - 1)  # MIDI keeps a tempo as microseconds to a quarter, in 24 bits
+MIN_BPM = 60e6 / (2**24 - 1)  # MIDI writes a tempo as microseconds to a quarter, in 24 bits
 MAX_BPM = 60e6
 
 Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
@@ -22,20 +22,24 @@ Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
 
 @dataclass(frozen=True, eq=False)
 class PianoRoll:
-    """A piece of music on a grid: `T` steps by `P` pitches, silent, struck or held.
+    """A piece of music on a grid of `T` steps and `P` pitches. At each step a key is silent, struck or held.
+
+        roll = PianoRoll.from_notes([(0, 4, 60), (4, 4, 67)])  # C4, then G4, each for four steps
+        roll.notes()
 
     Attributes:
-        sounding: bool [T, P], T >= 1; column p is MIDI pitch `lowest_pitch + p`.
-        onsets: bool [T, P], true only where `sounding` is: the note is struck there. None: not known, and then every
-            run of sounding steps is one held note (the benchmark sets).
-        steps_per_quarter: steps to a quarter note.
-        lowest_pitch: MIDI number of the first column.
+        sounding: bool [T, P], T >= 1. Column p is the MIDI pitch `lowest_pitch + p`.
+        onsets: bool [T, P], true where a note is struck; it must sound there. None: not known, as in the benchmark
+            sets. Then a key that sounds for several steps is one held note.
+        steps_per_quarter: how many steps a quarter note has.
+        lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
-        time_signature: (beats, beat unit), the unit a power of two.
-        out_of_range: notes that a reader left out because their pitch has no column; no part of equality.
+        time_signature: (beats, beat unit). The unit is a power of two.
+        out_of_range: how many notes a reader left out because no column has their pitch. It is not compared when two
+            rolls are.
 
     Raises:
-        LnfgenError: if an attribute has another shape, type or range than this.
+        LnfgenError: if an attribute has not this shape, type or range.
     """
 
     sounding: np.ndarray
@@ -98,22 +102,22 @@ class PianoRoll:
 
     @property
     def num_steps(self) -> int:
-        """T."""
+        """T, the length in steps."""
         return int(self.sounding.shape[0])
 
     @property
     def num_pitches(self) -> int:
-        """P."""
+        """P, the number of columns."""
         return int(self.sounding.shape[1])
 
     @property
     def steps_per_bar(self) -> int:
-        """Steps to a bar, rounded where the grid is too coarse for the time signature; at least 1."""
+        """The steps of a bar, at least 1. It is rounded if a bar of this time signature does not end on the grid."""
         return max(1, round(self._exact_bar))
 
     @property
     def seconds(self) -> float:
-        """Length in seconds at `tempo_bpm`."""
+        """The length in seconds at `tempo_bpm`."""
         return self.num_steps / self.steps_per_quarter * 60.0 / self.tempo_bpm
 
     @property
@@ -122,12 +126,12 @@ class PianoRoll:
         return Fraction(4 * self.steps_per_quarter * beats, unit)
 
     def bar_lines(self) -> list[int]:
-        """The step that each bar starts at, the first of them 0; on a grid too coarse for the bar, the nearest step."""
+        """The step where each bar starts, from 0 on; the nearest one if a bar does not start on the grid."""
         count = math.ceil(self.num_steps / self._exact_bar)
         return sorted({min(round(index * self._exact_bar), self.num_steps - 1) for index in range(count)})
 
     def struck(self) -> np.ndarray:
-        """bool [T, P]: where a note starts, an onset or the first step of a run of sounding."""
+        """bool [T, P]: true where a note starts, which is at an onset or where a silent key begins to sound."""
         starts = self.sounding.copy()
         starts[1:] &= ~self.sounding[:-1]
         if self.onsets is not None:
@@ -135,7 +139,7 @@ class PianoRoll:
         return starts
 
     def notes(self) -> list[Note]:
-        """The notes as (start_step, length_steps, MIDI pitch), by start and then by pitch."""
+        """The notes as (start_step, length_steps, MIDI pitch), sorted by start and then by pitch."""
         starts = self.struck()
         ends = self.sounding.copy()  # the last step of each note
         ends[:-1] &= ~self.sounding[1:] | starts[1:]
@@ -160,10 +164,12 @@ class PianoRoll:
         tempo_bpm: float = 120.0,
         time_signature: tuple[int, int] = (4, 4),
     ) -> PianoRoll:
-        """The roll of (start_step, length_steps, MIDI pitch), at least `num_steps` long.
+        """The roll of these notes, (start_step, length_steps, MIDI pitch). It has `num_steps` steps, or more if needed.
 
-        Notes of one pitch may overlap: the later one is struck while the earlier one sounds. A note sounds at least a
-        step; notes whose pitch has no column are counted in `out_of_range`.
+            PianoRoll.from_notes([(0, 4, 60), (0, 4, 64)], steps_per_quarter=4)
+
+        Notes of one pitch may overlap: then the key is struck again while it sounds. A note lasts at least one step.
+        Notes whose pitch has no column are left out and counted in `out_of_range`.
         """
         notes = list(notes)
         total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
@@ -180,10 +186,10 @@ class PianoRoll:
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 
     def cut(self, max_length: int) -> list[PianoRoll]:
-        """Pieces of at most `max_length` steps that follow each other, cut at bar lines where a bar fits.
+        """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
 
-        A bar longer than `max_length` is cut inside. A note that sounds across a cut is struck again after it (where
-        onsets are known), as a piece of its own has it; `out_of_range` stays with the first piece.
+        A bar that is longer is cut inside. Where onsets are known, a note that goes across a cut is struck again in the
+        next piece, because there it is a note of its own. `out_of_range` stays with the first piece.
         """
         if max_length < 1:
             raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
@@ -209,7 +215,7 @@ class PianoRoll:
 
 
 def is_time_signature(signature: tuple[int, int]) -> bool:
-    """Whether a roll can carry it: beats from 1 to 255 over a power of two up to 128, as MIDI writes it."""
+    """Whether a roll may have it: 1 to 255 beats, and a unit that is a power of two up to 128, as in MIDI."""
     beats, unit = signature
     return 1 <= beats <= 255 and unit in (1, 2, 4, 8, 16, 32, 64, 128)
 

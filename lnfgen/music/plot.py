@@ -1,4 +1,4 @@
-"""A picture of a piano-roll that a musician can read: pitch names, bars, and where each note is struck."""
+"""Draw a piano-roll so that a musician can read it: names of pitches, bars, and where each note is struck."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from lnfgen.music.rolltext import pitch_name
 
 _BLACK_KEYS = frozenset((1, 3, 6, 8, 10))
 _INCHES_PER_QUARTER = 0.28
-_WIDTHS = (6.0, 60.0)  # inches: a short piece still has room for its labels, a long one still opens in a viewer
+_WIDTHS = (6.0, 60.0)  # inches; less has no room for the labels, and viewers cannot open much more
 _DPI = 110
-_MARGIN = 2  # pitches above and below what sounds
+_MARGIN = 2  # pitches above the highest note and below the lowest
 _NOTE, _STRIKE = "#85b3dc", "#173a5e"
 
 
 def png_bytes(roll: PianoRoll) -> bytes:
-    """A PNG: time in bars across, pitches up, a box for each note with a dark edge where it is struck.
+    """A PNG of a roll, with time in bars from left to right and pitch from low to high.
 
-    Rows of black keys are shaded and each C is named. Where onsets are not known, boxes are runs of sounding without
-    that edge. The pitches shown are those that sound and a margin.
+        Path("song.png").write_bytes(png_bytes(roll))
+
+    Each note is a box with a dark edge where it is struck. Where onsets are not known there are no dark edges. The rows
+    of black keys are shaded, and each C has its name. Only the pitches that sound are shown, with a margin.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import PolyCollection
@@ -46,7 +48,7 @@ def png_bytes(roll: PianoRoll) -> bytes:
             axes.axhline(pitch - 0.5, color="#b9bfc7", linewidth=0.7, zorder=1)
     _mark_time(axes, roll, width)
 
-    # A sliver of daylight keeps neighbours apart; the edge says which of them are struck.
+    # A small gap separates notes that follow each other.
     gap, edge = 0.1, min(0.45, 0.11 * roll.steps_per_quarter)
     boxes = [_box(start, start + length - gap, pitch) for start, length, pitch in notes]
     axes.add_collection(PolyCollection(boxes, facecolors=_NOTE, edgecolors=_STRIKE, linewidths=0.4, zorder=3))
@@ -69,7 +71,7 @@ def png_bytes(roll: PianoRoll) -> bytes:
 
 
 def _pitches_shown(roll: PianoRoll) -> tuple[int, int]:
-    """The lowest and highest MIDI pitch of the picture: at least an octave, so that it holds a C to name."""
+    """The lowest and highest MIDI pitch to show: at least an octave, so that one C with its name is among them."""
     sounding = np.flatnonzero(roll.sounding.any(axis=0)) + roll.lowest_pitch
     low, high = (int(sounding[0]), int(sounding[-1])) if len(sounding) else (60, 71)
     low, high = low - _MARGIN, high + _MARGIN
@@ -78,7 +80,7 @@ def _pitches_shown(roll: PianoRoll) -> tuple[int, int]:
 
 
 def _mark_time(axes: Any, roll: PianoRoll, width: float) -> None:
-    """Bar lines with their numbers below, and fainter beats where there is room."""
+    """Draw the bar lines with their numbers below, and thin lines for the beats where there is room."""
     lines = roll.bar_lines()
     every = _nice(len(lines) / (width / 0.45))
     for index, step in enumerate(lines):
@@ -94,7 +96,7 @@ def _mark_time(axes: Any, roll: PianoRoll, width: float) -> None:
 
 
 def _nice(least: float) -> int:
-    """The smallest of 1, 2, 4, 8, ... that is at least `least`: phrases come in powers of two."""
+    """The smallest of 1, 2, 4, 8, ... that is at least `least`. Phrases often have so many bars."""
     return 1 if least <= 1 else 2 ** math.ceil(math.log2(least))
 
 

@@ -1,4 +1,4 @@
-"""A piano-roll as text that a person can read, edit and compare, and that reads back exactly.
+"""Piano-rolls as text that a person can read, edit and compare. Reading it gives exactly the same roll.
 
     # lnfgen piano-roll 1
     steps_per_quarter: 4
@@ -12,8 +12,8 @@
     C4 E4 G4
     .
 
-A line is a step: the pitches that sound, `!` after those that are struck, or `.` for silence. Middle C is C4. Where
-onsets are not known (`onsets: no`) nothing carries a `!`. Blank lines, and lines that start with `#`, say nothing.
+Each line is a step: the pitches that sound, with a `!` after those that are struck, or `.` for silence. Middle C is C4.
+Where onsets are not known (`onsets: no`) there is no `!`. Empty lines and lines that start with `#` are comments.
 """
 
 import re
@@ -32,15 +32,15 @@ _HEADER = re.compile(r"([a-z_]+)\s*:\s*(.*)")
 
 
 def pitch_name(pitch: int) -> str:
-    """`C4` for MIDI pitch 60, with sharps for black keys."""
+    """The name of a MIDI pitch, such as `C4` for 60. Black keys are sharps."""
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def pitch_number(name: str) -> int:
-    """The MIDI pitch of `C4`, `F#3` or `Bb-1`.
+    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`.
 
     Raises:
-        ValueError: if it is no pitch name.
+        ValueError: if this is not the name of a pitch.
     """
     match = _PITCH.fullmatch(name)
     if not match:
@@ -50,7 +50,7 @@ def pitch_number(name: str) -> int:
 
 
 def roll_to_text(roll: PianoRoll) -> str:
-    """The text form, with a comment at each bar line."""
+    """The text of a roll, with a comment at each bar line."""
     beats, unit = roll.time_signature
     lines = [
         f"{MARK} {VERSION}",
@@ -73,10 +73,12 @@ def roll_to_text(roll: PianoRoll) -> str:
 
 
 def roll_from_text(text: str, name: str = "-") -> PianoRoll:
-    """Read the text form.
+    """The roll that such a text describes.
+
+        roll_from_text(Path("song.txt").read_text(), "song.txt")
 
     Raises:
-        UnreadableFileError: with the number of the first line that does not fit.
+        UnreadableFileError: if the text is no roll; the message has the number of the first wrong line, and `name`.
     """
     lines = text.splitlines()
     if not lines or lines[0].strip() != f"{MARK} {VERSION}":

@@ -1,0 +1,28 @@
+"""What the data wing and the model wing must agree on, each thing said once.
+
+Both wings import this module and it imports neither, so that a dataset, a model and a score cannot disagree about it.
+"""
+
+from typing import Final, Literal
+
+Kind = Literal["music", "text"]
+"""What a dataset holds."""
+
+SPLITS = ("train", "valid", "test")
+"""The parts of every dataset: to train on, to choose a model by, and to report."""
+
+Unit = Literal["nats_per_step", "bits_per_char"]
+"""The units of a negative log-likelihood: nats per time step of music, bits per character of text."""
+
+NATS_PER_STEP: Final = "nats_per_step"
+BITS_PER_CHAR: Final = "bits_per_char"
+
+# A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
+SOUNDING: Final = 1
+"""The bit that says that the key sounds: `x & SOUNDING`."""
+
+ONSET_SHIFT: Final = 1
+"""How far to the right the onset's bit must move to be 0 or 1: `x >> ONSET_SHIFT`."""
+
+ONSET: Final = 1 << ONSET_SHIFT
+"""The bit that says that the key is struck at this step; it is set only where `SOUNDING` is."""

@@ -1,0 +1,49 @@
+"""The options that shape a dataset made from a person's own files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lnfgen.conventions import Kind
+from lnfgen.errors import LnfgenError
+from lnfgen.music.pianoroll import STEPS_PER_QUARTER
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files become a dataset.
+
+    Attributes:
+        kind: "music" or "text". None: as the suffixes of the files say.
+        max_length: the longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with
+            more characters are dropped (None: 288, or 640 for ABC tunes taken as text); chunks have at most this many.
+            Benchmark sets are never cut.
+        chunks: cut text into pieces of `max_length` characters and drop nothing, instead of one sequence a line.
+        split: the shares of train, valid and test. Not used where the names of the files say the splits.
+        seed: of the random split by these shares.
+        steps_per_quarter: the grid that MIDI files and scores are rounded to.
+        drums: keep the drum channel of MIDI files.
+        strict: stop at the first file that cannot be read, instead of skipping it.
+
+    Raises:
+        LnfgenError: if a value is out of range.
+    """
+
+    kind: Kind | None = None
+    max_length: int | None = None
+    chunks: bool = False
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    steps_per_quarter: int = STEPS_PER_QUARTER
+    drums: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:
+            raise LnfgenError(f"shares {self.split} of train, valid and test; expected three that add up to 1")
+        if self.split[0] == 0:
+            raise LnfgenError("a share of 0 for train; expected something to train on; give another --split")
+        if self.max_length is not None and self.max_length < 1:
+            raise LnfgenError(f"a --max-length of {self.max_length}; expected at least 1")
+        if not 1 <= self.steps_per_quarter <= 960:
+            raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
