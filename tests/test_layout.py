@@ -84,6 +84,7 @@ def test_imports_run_down(module):
         ("lnfgen.nn", ("lnfgen.flows", "lnfgen.models", "lnfgen.config")),
         ("lnfgen.flows", ("lnfgen.models", "lnfgen.config")),
         ("lnfgen.errors", ("lnfgen.files", "lnfgen.config")),
+        ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.evaluation", ("lnfgen.training", "lnfgen.checkpoint")),
         ("lnfgen.sampling", ("lnfgen.training", "lnfgen.checkpoint")),
