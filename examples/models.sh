@@ -7,7 +7,7 @@ export OMP_NUM_THREADS=1  # three programs run at a time
 settings=(--preset tiny --seed 1 --quiet)
 ptb=${LNFGEN_TEST_DATA:+$LNFGEN_TEST_DATA/ptb}  # the Penn Treebank as .txt files; without it, no prose
 if [ -n "${QUICK:-}" ]; then
-  echo '{"model": {"hidden": 8, "embedding": 8, "latent": 4, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8}}' > smallest.json
+  echo '{"model": {"hidden_size": 8, "embedding_size": 8, "latent_size": 4, "num_layers": 1, "num_flow_layers": 2, "conditioner_size": 8}}' > smallest.json
   settings+=(--config smallest.json --max-steps 2 --batch-size 4)
 fi
 

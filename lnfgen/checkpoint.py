@@ -19,7 +19,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from lnfgen.config import Config, read_config
+from lnfgen.config import Config, read_run_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError, RunError
@@ -75,7 +75,7 @@ class RunFolder:
         if not (self.path / "config.json").is_file():
             found = "found no config.json in it" if self.path.is_dir() else "there is no such folder"
             raise RunError(f"{self.path} is not a run: {found}; train one first: lnfgen train")
-        self.config = Config().override(read_config(self.path / "config.json"), str(self.path / "config.json"))
+        self.config = read_run_config(self.path / "config.json")
         try:
             self.dataset = json.loads((self.path / "dataset.json").read_text(encoding="utf-8"))
             self.encoding = Encoding.from_json(self.dataset["encoding"])

@@ -1,19 +1,23 @@
 """What a model is and how it is trained: frozen dataclasses, JSON in and out, presets and named models.
 
-The dataclasses are the one source of every option: a preset is a set of their values, `config.json` is their fields,
-and an unknown key or an impossible value is an error before any work is done.
+The dataclasses are the one source of every option: a preset is a set of their values, and `config.json` holds their
+fields. An unknown key or an impossible value is an error before any work is done. Older forms of `config.json` are the
+matter of `lnfgen.config_formats`.
 """
 
 import dataclasses
 import difflib
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
+from lnfgen.config_formats import CONFIG_FORMAT, RENAMED, in_present_format, split_version
 from lnfgen.errors import ConfigError
-from lnfgen.nn.backbones import BACKBONES  # names: no torch
-from lnfgen.transforms import TRANSFORMS  # likewise
+from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
+from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 TIMES = ("af", "iaf", "coupling", "none")
 FEATURES = ("af", "scf", "none")
@@ -21,34 +25,42 @@ FEATURES = ("af", "scf", "none")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and choices of a model; which of them a model uses depends on its `prior`."""
+    """Sizes and choices of a model. The baseline has no latent and ignores what only concerns the latent."""
 
-    prior: str = "flow"  # "flow", or "none": the autoregressive LSTM baseline, which has no latent
+    baseline: bool = False  # true: the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli or nade (music)
-    flow_layers: int = 5  # couplings within a step
-    flow_hidden: int = 100  # units in each of the two hidden layers of a coupling's conditioner
-    latent: int = 50  # features of z_t
-    hidden: int = 200  # units of each layer of the backbone
-    lstm_layers: int = 2  # layers of the backbone, whichever it is
-    embedding: int = 200  # features that a symbol or frame is embedded in
-    positions: int = 16  # features of "steps since the start" and "steps to the end", together
+    num_flow_layers: int = 5  # layers of the flow within a step
+    conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
+    latent_size: int = 50  # features of z_t
+    hidden_size: int = 200  # units of each layer of the backbone
+    num_layers: int = 2  # layers of the backbone
+    embedding_size: int = 200  # features that a symbol or frame is embedded in
+    position_size: int = 16  # features of "steps since the start" and "steps to the end", together
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
 
+    @property
+    def name(self) -> str:
+        """The named model that this is, or its way across time and across features, as in `iaf-af`."""
+        for name, point in NAMED_MODELS.items():
+            if all(getattr(self, key) == value for key, value in point.items()):
+                return name
+        return f"{self.time}-{self.features}"
+
     def __post_init__(self) -> None:
-        _one_of("model.prior", self.prior, ("flow", "none"))
         _one_of("model.time", self.time, TIMES)
         _one_of("model.features", self.features, FEATURES)
         _one_of("model.backbone", self.backbone, tuple(BACKBONES))
         _one_of("model.transform", self.transform, tuple(TRANSFORMS))
         _one_of("model.emission", self.emission, ("auto", "categorical", "bernoulli", "nade"))
-        for name in ("flow_layers", "flow_hidden", "latent", "hidden", "lstm_layers", "embedding", "positions"):
-            _at_least(f"model.{name}", getattr(self, name), 1)
-        if self.prior == "none" and self.backbone != "lstm":
+        for number in dataclasses.fields(self):
+            if number.type is int:  # every whole number is a size or a count
+                _at_least(f"model.{number.name}", getattr(self, number.name), 1)
+        if self.baseline and self.backbone != "lstm":
             raise ConfigError(
                 f"model.backbone: found {self.backbone!r} for the baseline, which is an LSTM by name; expected 'lstm', "
                 "or a model with a latent, as af-scf"
@@ -58,8 +70,8 @@ class ModelConfig:
                 f"model.features: found {self.features!r} beside time 'coupling', which splits the features itself; "
                 "expected 'none'"
             )
-        if (self.features == "scf" or self.time == "coupling") and self.latent < 2:
-            raise ConfigError("model.latent: found 1, expected at least 2, a feature on each side of a split")
+        if (self.features == "scf" or self.time == "coupling") and self.latent_size < 2:
+            raise ConfigError("model.latent_size: found 1, expected at least 2, a feature on each side of a split")
         for name in ("dropout", "input_dropout"):
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
 
@@ -71,16 +83,16 @@ class TrainingConfig:
     max_steps: int | None = 4000  # updates; with `epochs` as well, whichever ends first
     epochs: int | None = None  # passes over the training split
     batch_size: int = 16  # sequences
-    samples: int = 1  # samples K of the latent for each sequence of an update
+    num_samples: int = 1  # samples K of the latent for each sequence of an update
     precision: str = "float32"  # of the networks, in training and its validations: float32, bfloat16
     learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    gradient_norm: float = 5.0  # gradients are clipped to this norm
-    kl_start: float = 0.06  # fraction of the run after which the KL weight begins to rise from 0
-    kl_full: float = 0.35  # fraction of the run after which it is 1
-    averaging: float = 0.995  # decay of the averaged weights, which are those that are scored and sampled
-    decay: float = 0.3  # the learning rate is multiplied by this when validation no longer improves
+    learning_rate_decay: float = 0.3  # the learning rate is multiplied by this when validation no longer improves
     patience: int = 4  # validations without improvement before the rate decays; three times that ends the run
+    weight_decay: float = 0.05
+    max_grad_norm: float = 5.0  # gradients are clipped to this norm
+    ema_decay: float = 0.995  # of the exponential moving average of the weights, which is what is scored and sampled
+    kl_warmup_start: float = 0.06  # fraction of the run after which the KL weight begins to rise from 0
+    kl_warmup_end: float = 0.35  # fraction of the run after which it is 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,62 +102,75 @@ class TrainingConfig:
             if getattr(self, name) is not None:
                 _at_least(f"training.{name}", getattr(self, name), 1)
         _at_least("training.batch_size", self.batch_size, 1)
-        _at_least("training.samples", self.samples, 1)
+        _at_least("training.num_samples", self.num_samples, 1)
         _one_of("training.precision", self.precision, ("float32", "bfloat16"))
         _at_least("training.patience", self.patience, 1)
         _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)
         _within("training.weight_decay", self.weight_decay, 0, 10)
-        _within("training.gradient_norm", self.gradient_norm, 1e-6, 1e9)
-        _within("training.averaging", self.averaging, 0, 0.999999)
-        _within("training.decay", self.decay, 0.001, 1)
-        _within("training.kl_full", self.kl_full, 0, 1)
-        _within("training.kl_start", self.kl_start, 0, self.kl_full)
+        _within("training.max_grad_norm", self.max_grad_norm, 1e-6, 1e9)
+        _within("training.ema_decay", self.ema_decay, 0, 0.999999)
+        _within("training.learning_rate_decay", self.learning_rate_decay, 0.001, 1)
+        _within("training.kl_warmup_end", self.kl_warmup_end, 0, 1)
+        _within("training.kl_warmup_start", self.kl_warmup_start, 0, self.kl_warmup_end)
 
 
 @dataclass(frozen=True)
 class Config:
     """All of a run's settings: the content of `config.json`."""
 
-    name: str = "af-scf"  # the named model it started from
-    preset: str = "small"
+    preset: str = "small"  # the preset that it started from
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    @property
+    def name(self) -> str:
+        """The name of its model: it follows from the model's settings and is not set by itself."""
+        return self.model.name
+
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        values = {"format_version": CONFIG_FORMAT, "name": self.name, **dataclasses.asdict(self)}
+        return json.dumps(values, indent=2) + "\n"
 
     def override(self, values: dict[str, Any], where: str = "config") -> "Config":
-        """This configuration with the given keys replaced.
+        """This configuration with the given keys replaced. A `name` among them must be the one that results.
 
         Raises:
-            ConfigError: on an unknown key, with the nearest known one, or on a value of the wrong type or range.
+            ConfigError: on an unknown key, with the nearest known one, on a value of the wrong type or range, or on a
+                `name` that is not the model's.
         """
-        return _override(self, values, where)
+        config: Config = _override(self, _without(values, ("name",)), where)
+        if "name" in values and values["name"] != config.name:
+            raise ConfigError(
+                f"{where}: name: found {values['name']!r}, expected {config.name!r}, which follows from the keys of "
+                "model; leave name out, and choose a model with --model"
+            )
+        return config
 
 
 NAMED_MODELS: dict[str, dict[str, Any]] = {
-    "lstm": {"prior": "none"},
-    "af-only": {"time": "none", "features": "af"},
-    "af-af": {"time": "af", "features": "af"},
-    "af-scf": {"time": "af", "features": "scf"},
-    "iaf-scf": {"time": "iaf", "features": "scf"},
-    "coupling": {"time": "coupling", "features": "none"},
+    "lstm": {"baseline": True},
+    "af-only": {"baseline": False, "time": "none", "features": "af"},
+    "af-af": {"baseline": False, "time": "af", "features": "af"},
+    "af-scf": {"baseline": False, "time": "af", "features": "scf"},
+    "iaf-scf": {"baseline": False, "time": "iaf", "features": "scf"},
+    "coupling": {"baseline": False, "time": "coupling", "features": "none"},
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     # A few minutes of two CPU cores: for a first song, and for tests.
     "tiny": {
-        "model": {"hidden": 96, "embedding": 96, "latent": 24, "lstm_layers": 1, "flow_layers": 4, "flow_hidden": 64,
-                  "dropout": 0.2},
-        "training": {"max_steps": 1200, "learning_rate": 4e-3, "averaging": 0.98},
+        "model": {"hidden_size": 96, "embedding_size": 96, "latent_size": 24, "num_layers": 1, "num_flow_layers": 4,
+                  "conditioner_size": 64, "dropout": 0.2},
+        "training": {"max_steps": 1200, "learning_rate": 4e-3, "ema_decay": 0.98},
     },
     # Half an hour of a laptop.
     "small": {},
     # The sizes of Ziegler & Rush (2019), section 6: hidden 500, z 50, two-layer LSTMs, 5 layers of 2 x 100.
     "paper": {
-        "model": {"hidden": 500, "embedding": 500},
-        "training": {"max_steps": None, "epochs": 100, "learning_rate": 1e-3, "kl_start": 0.1, "kl_full": 0.35},
+        "model": {"hidden_size": 500, "embedding_size": 500},
+        "training": {"max_steps": None, "epochs": 100, "learning_rate": 1e-3,
+                     "kl_warmup_start": 0.1, "kl_warmup_end": 0.35},
     },
 }  # fmt: skip
 
@@ -158,15 +183,54 @@ def build_config(model: str = "af-scf", preset: str = "small", backbone: str = "
     """
     _one_of("--model", model, tuple(NAMED_MODELS))
     _one_of("--preset", preset, tuple(PRESETS))
-    values = {"name": model, "preset": preset, **PRESETS[preset]}
+    values = {"preset": preset, **PRESETS[preset]}
     config = Config().override(values).override({"model": {**NAMED_MODELS[model], "backbone": backbone}})
     own = BACKBONES[backbone]
     dropout, rate = config.model.dropout * own.dropout, config.training.learning_rate * own.pace
     return config.override({"model": {"dropout": dropout}, "training": {"learning_rate": rate}})
 
 
+def choose_config(
+    model: str | None, preset: str | None, backbone: str | None, values: dict[str, Any], where: str
+) -> Config:
+    """The configuration that a command line and the settings of a file ask for, where None is not given.
+
+    A given model or preset beats the file's. The sizes of a preset are only a start: the file's sizes replace them.
+
+    Raises:
+        ConfigError: as `build_config` and `Config.override` do.
+    """
+    if preset is None:
+        preset = values.get("preset", "small")
+        _one_of(f"{where}: preset", preset, tuple(PRESETS))
+    start = build_config(model or "af-scf", preset, backbone or "lstm")
+    values = _without(values, ("preset",))
+    if model is not None:
+        values = _without(values, ("name",))
+        if isinstance(values.get("model"), dict):
+            values["model"] = _without(values["model"], ("baseline", "time", "features"))
+    return start.override(values, where)
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, unchecked but for being one."""
+    """The settings in a file that a person wrote, unchecked but for being a JSON object of a known format.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    return split_version(_read_object(path), str(path))[1]
+
+
+def read_run_config(path: Path) -> Config:
+    """The configuration in a run folder's `config.json`, of the present format or an older one.
+
+    Raises:
+        ConfigError: if it is no JSON object of a known format, or as `Config.override` does.
+    """
+    return Config().override(in_present_format(_read_object(path), str(path)), str(path))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
@@ -176,38 +240,45 @@ def read_config(path: Path) -> dict[str, Any]:
     return values
 
 
-def _override(settings: Any, values: Any, where: str) -> Any:
+def _without(values: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
+def _override(settings: Any, values: Any, where: str, section: str = "") -> Any:
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: found {values!r}, expected an object of settings")
-    fields = {f.name: f for f in dataclasses.fields(settings)}
+    types = get_type_hints(type(settings))
     changed: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(fields)
-            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+        if key not in types:
+            raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, list(types), section)}")
         current = getattr(settings, key)
         if dataclasses.is_dataclass(current):
-            changed[key] = _override(current, value, f"{where}: {key}")
+            changed[key] = _override(current, value, f"{where}: {key}", key)
         else:
-            changed[key] = _typed(f"{where}: {key}", str(fields[key].type), value)
+            changed[key] = _typed(f"{where}: {key}", types[key], value)
     return dataclasses.replace(settings, **changed)
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "<class 'str'>": (str,),
-    "<class 'int'>": (int,),
-    "<class 'float'>": (int, float),
-    "int | None": (int, type(None)),
-}
+def _hint(key: str, known: list[str], section: str) -> str:
+    if key in RENAMED.get(section, {}):
+        return f"it is now {RENAMED[section][key]!r}"
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(known)
 
 
-def _typed(where: str, annotation: str, value: Any) -> Any:
-    accepted = _TYPES[annotation]
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        names = " or ".join("null" if t is type(None) else t.__name__ for t in accepted)
+def _typed(where: str, annotation: Any, value: Any) -> Any:
+    """The value, if it is of the annotated type. A whole number will do for a float; true and false are no numbers."""
+    accepted = get_args(annotation) or (annotation,)
+    if float in accepted and type(value) is int and abs(value) <= sys.float_info.max:
+        return float(value)
+    if type(value) not in accepted:
+        names = " or ".join(_TYPE_NAMES.get(accept, accept.__name__) for accept in accepted)
         raise ConfigError(f"{where}: found {value!r}, expected {names}")
-    return float(value) if float in accepted else value  # type: ignore[arg-type]
+    return value
+
+
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", NoneType: "null"}
 
 
 def _one_of(where: str, value: str, choices: tuple[str, ...]) -> None:

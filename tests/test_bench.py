@@ -19,7 +19,14 @@ from lnfgen.timing import take_turns
 from lnfgen.training.single import update_call
 
 PNG = b"\x89PNG\r\n\x1a\n"
-SMALL = {"hidden": 16, "embedding": 12, "latent": 6, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8}
+SMALL = {
+    "hidden_size": 16,
+    "embedding_size": 12,
+    "latent_size": 6,
+    "num_layers": 1,
+    "num_flow_layers": 2,
+    "conditioner_size": 8,
+}
 
 
 def model_of(name: str, backbone: str, kind: str = "text") -> SequenceModel:

@@ -18,7 +18,14 @@ pytestmark = pytest.mark.contract
 
 N, T, D, F = 3, 7, 4, 2
 SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=6, latent=D, hidden=6, lstm_layers=2, positions=F, dropout=0.0, input_dropout=0.0
+    num_flow_layers=2,
+    conditioner_size=6,
+    latent_size=D,
+    hidden_size=6,
+    num_layers=2,
+    position_size=F,
+    dropout=0.0,
+    input_dropout=0.0,
 )
 CELLS = [("af", "scf"), ("af", "af"), ("iaf", "scf"), ("iaf", "af"), ("iaf", "none")]
 
@@ -85,7 +92,7 @@ def test_sweeps_are_the_loop(cell):
 @torch.no_grad()
 def test_both_map_back_at_the_sizes_of_a_real_model(time, features, dtype, tolerance):
     torch.manual_seed(0)
-    config = ModelConfig(time=time, features=features, hidden=64, flow_layers=3, positions=F)
+    config = ModelConfig(time=time, features=features, hidden_size=64, num_flow_layers=3, position_size=F)
     flow = build_prior(config).to(dtype).eval()
     for parameter in flow.features.parameters():
         parameter.mul_(2)

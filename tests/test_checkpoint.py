@@ -19,7 +19,15 @@ from lnfgen.evaluation import score
 from lnfgen.models import Frames, Symbols
 from lnfgen.text import UNKNOWN
 
-SMALL = {"flow_layers": 1, "flow_hidden": 4, "latent": 2, "hidden": 4, "lstm_layers": 1, "embedding": 4, "positions": 2}
+SMALL = {
+    "num_flow_layers": 1,
+    "conditioner_size": 4,
+    "latent_size": 2,
+    "hidden_size": 4,
+    "num_layers": 1,
+    "embedding_size": 4,
+    "position_size": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +39,7 @@ def dataset(tmp_path_factory) -> Dataset:
 
 
 def config_of(name: str = "af-scf") -> Config:
-    return Config(name=name).override({"model": {**SMALL, **NAMED_MODELS[name]}})
+    return Config().override({"model": {**SMALL, **NAMED_MODELS[name]}})
 
 
 def state_of(step: int) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, int]]:
@@ -221,7 +229,7 @@ def test_a_checkpoint_cut_anywhere(run, cut):
 
 def test_weights_of_other_sizes(run):
     values = json.loads((run.path / "config.json").read_text())
-    values["model"]["hidden"] = 5
+    values["model"]["hidden_size"] = 5
     (run.path / "config.json").write_text(json.dumps(values))
     with pytest.raises(RunError, match="sizes") as error:
         RunFolder(run.path).load_model(torch.device("cpu"))
@@ -239,7 +247,7 @@ def test_weights_of_something_else(run):
 
 def test_a_misspelt_key_in_a_runs_config(run):
     (run.path / "config.json").write_text('{"model": {"hiden": 5}}')
-    with pytest.raises(LnfgenError, match="did you mean 'hidden'"):
+    with pytest.raises(LnfgenError, match="did you mean 'hidden_size'"):
         RunFolder(run.path)
 
 

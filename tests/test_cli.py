@@ -17,7 +17,14 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
 
 SMALL = {
-    "model": {"hidden": 16, "embedding": 16, "latent": 4, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8},
+    "model": {
+        "hidden_size": 16,
+        "embedding_size": 16,
+        "latent_size": 4,
+        "num_layers": 1,
+        "num_flow_layers": 2,
+        "conditioner_size": 8,
+    },
     "training": {"max_steps": 12, "batch_size": 4},
 }
 

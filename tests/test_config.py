@@ -5,7 +5,19 @@ import json
 
 import pytest
 
-from lnfgen.config import NAMED_MODELS, PRESETS, Config, ModelConfig, build_config, read_config
+from lnfgen.config import (
+    FEATURES,
+    NAMED_MODELS,
+    PRESETS,
+    TIMES,
+    Config,
+    ModelConfig,
+    build_config,
+    choose_config,
+    read_config,
+    read_run_config,
+)
+from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
@@ -17,13 +29,15 @@ from lnfgen.transforms import TRANSFORMS
 def test_json_round_trip_of_every_named_model_and_preset(model, preset):
     config = build_config(model, preset)
     assert (config.name, config.preset) == (model, preset)
-    assert Config().override(json.loads(config.to_json())) == config
+    values = json.loads(config.to_json())
+    assert values.pop("format_version") == CONFIG_FORMAT
+    assert Config().override(values) == config
 
 
 def test_presets_have_the_sizes_that_they_say():
-    assert build_config("af-scf", "paper").model.hidden == 500
+    assert build_config("af-scf", "paper").model.hidden_size == 500
     assert build_config("af-scf", "paper").training.max_steps is None
-    assert build_config("lstm", "tiny").model.prior == "none"
+    assert build_config("lstm", "tiny").model.baseline
     assert build_config("af-scf", "small").model == ModelConfig()
 
 
@@ -38,10 +52,10 @@ def test_what_is_registered_can_be_configured():
 
 def test_overrides_leave_the_rest_and_the_original_alone():
     before = Config()
-    after = before.override({"training": {"learning_rate": 1}, "model": {"latent": 8}})
+    after = before.override({"training": {"learning_rate": 1}, "model": {"latent_size": 8}})
     assert after.training.learning_rate == 1.0
     assert isinstance(after.training.learning_rate, float)
-    assert after.model == dataclasses.replace(ModelConfig(), latent=8)
+    assert after.model == dataclasses.replace(ModelConfig(), latent_size=8)
     assert before == Config()
     assert before.override({}) == before
 
@@ -55,10 +69,11 @@ def one_line(error: pytest.ExceptionInfo[ConfigError]) -> str:
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        ({"model": {"hiden": 5}}, "did you mean 'hidden'"),
+        ({"model": {"hiden": 5}}, "did you mean 'hidden_size'"),
         ({"trainig": {}}, "did you mean 'training'"),
         ({"training": {"lerning_rate": 1e-3}}, "did you mean 'learning_rate'"),
-        ({"model": {"xyzzy": 1}}, "expected one of prior, time"),
+        ({"model": {"num_layer": 1}}, "did you mean 'num_layers'"),
+        ({"model": {"xyzzy": 1}}, "expected one of baseline, time"),
     ],
 )
 def test_misspelt_keys_name_the_nearest(values, hint):
@@ -72,10 +87,10 @@ def test_misspelt_keys_name_the_nearest(values, hint):
 @pytest.mark.parametrize(
     "values",
     [
-        {"model": {"hidden": "200"}},
-        {"model": {"hidden": 20.5}},
-        {"model": {"hidden": True}},
-        {"model": {"hidden": None}},
+        {"model": {"hidden_size": "200"}},
+        {"model": {"hidden_size": 20.5}},
+        {"model": {"hidden_size": True}},
+        {"model": {"hidden_size": None}},
         {"model": {"transform": 3}},
         {"model": {"dropout": "much"}},
         {"model": {"dropout": False}},
@@ -84,7 +99,11 @@ def test_misspelt_keys_name_the_nearest(values, hint):
         {"model": []},
         {"training": {"max_steps": "all"}},
         {"training": {"max_steps": 1.5}},
-        {"training": {"samples": None}},
+        {"training": {"num_samples": None}},
+        {"training": {"weight_decay": 10**400}},
+        {"model": {"baseline": 1}},
+        {"model": {"baseline": "yes"}},
+        {"model": {"baseline": None}},
         {"training": {"precision": 16}},
         {"name": 3},
     ],
@@ -98,32 +117,31 @@ def test_wrong_types_are_refused(values):
 @pytest.mark.parametrize(
     "values",
     [
-        {"model": {"hidden": 0}},
-        {"model": {"latent": 1}},
-        {"model": {"lstm_layers": -1}},
+        {"model": {"hidden_size": 0}},
+        {"model": {"latent_size": 1}},
+        {"model": {"num_layers": -1}},
         {"model": {"dropout": 1.0}},
         {"model": {"input_dropout": -0.1}},
         {"model": {"dropout": float("nan")}},
         {"model": {"transform": "spline-of-dreams"}},
         {"model": {"time": "sideways"}},
         {"model": {"features": "made up"}},
-        {"model": {"prior": "gaussian"}},
         {"model": {"emission": "nades"}},
         {"model": {"backbone": "spine"}},
-        {"model": {"prior": "none", "backbone": "scan"}},
+        {"model": {"baseline": True, "backbone": "scan"}},
         {"training": {"max_steps": None, "epochs": None}},
         {"training": {"max_steps": 0}},
         {"training": {"epochs": 0}},
         {"training": {"batch_size": 0}},
-        {"training": {"samples": 0}},
+        {"training": {"num_samples": 0}},
         {"training": {"precision": "float16"}},
         {"training": {"learning_rate": 0}},
         {"training": {"learning_rate": float("inf")}},
-        {"training": {"gradient_norm": 0}},
-        {"training": {"averaging": 1.0}},
-        {"training": {"kl_start": 0.5, "kl_full": 0.4}},
-        {"training": {"kl_full": 1.5}},
-        {"training": {"decay": 0}},
+        {"training": {"max_grad_norm": 0}},
+        {"training": {"ema_decay": 1.0}},
+        {"training": {"kl_warmup_start": 0.5, "kl_warmup_end": 0.4}},
+        {"training": {"kl_warmup_end": 1.5}},
+        {"training": {"learning_rate_decay": 0}},
         {"training": {"patience": 0}},
         {"training": {"seed": -1}},
         {"training": {"seed": 2**64}},
@@ -138,7 +156,7 @@ def test_impossible_values_are_refused(values):
 
 
 def test_a_single_latent_feature_needs_no_coupling():
-    assert Config().override({"model": {"latent": 1, "features": "none"}}).model.latent == 1
+    assert Config().override({"model": {"latent_size": 1, "features": "none"}}).model.latent_size == 1
 
 
 @pytest.mark.parametrize(("model", "preset"), [("af-scff", "small"), ("af-scf", "smal"), ("", "")])
@@ -159,8 +177,8 @@ def test_files_that_are_no_json_object(tmp_path, content):
 
 def test_read_config(tmp_path):
     path = tmp_path / "config.json"
-    path.write_text('{"model": {"latent": 8}}')
-    assert Config().override(read_config(path)).model.latent == 8
+    path.write_text('{"model": {"latent_size": 8}}')
+    assert Config().override(read_config(path)).model.latent_size == 8
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -174,3 +192,60 @@ def test_a_backbone_brings_the_learning_rate_and_dropout_that_suit_it_and_nothin
         assert own.training == dataclasses.replace(plain.training, learning_rate=rate)
     with pytest.raises(ConfigError, match="spine"):
         build_config("af-scf", preset, "spine")
+
+
+# The name of a model, and who decides: the command line, then the file, then the preset. -----------------------------
+
+
+def test_a_name_follows_from_the_model_and_no_two_models_share_one():
+    points = [(time, features) for time in TIMES for features in FEATURES if time != "coupling" or features == "none"]
+    names = [ModelConfig(time=time, features=features).name for time, features in points]
+    assert len(set(names)) == len(names)
+    assert set(NAMED_MODELS) - {"lstm"} < set(names)
+    assert ModelConfig(time="iaf", features="af").name == "iaf-af"
+    assert ModelConfig(baseline=True, time="iaf", features="af").name == "lstm"
+    assert json.loads(Config(model=ModelConfig(time="iaf", features="af")).to_json())["name"] == "iaf-af"
+
+
+def test_a_name_that_is_not_the_models_is_refused():
+    assert Config().override({"name": "af-scf"}) == Config()
+    assert Config().override({"name": "iaf-scf", "model": {"time": "iaf"}}).model.time == "iaf"
+    with pytest.raises(ConfigError, match="found 'iaf-scf', expected 'af-scf'") as error:
+        Config().override({"name": "iaf-scf"}, "my.json")
+    assert "--model" in one_line(error)
+
+
+FILE = {"preset": "tiny", "model": {"time": "none", "features": "af", "hidden_size": 7}}
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("other", [*sorted(NAMED_MODELS), None])
+def test_the_model_of_the_command_line_beats_that_of_the_file(model, other):
+    """The file is a whole `config.json`, its name included, or sets a few keys."""
+    values = FILE if other is None else json.loads(build_config(other, "tiny").to_json())
+    values = {key: value for key, value in values.items() if key != "format_version"}
+    config = choose_config(model, "small", None, values, "my.json")
+    assert config.name == model
+    assert config.preset == "small"
+    assert config.model.hidden_size == values["model"]["hidden_size"]
+
+
+def test_without_a_model_on_the_command_line_the_file_decides():
+    config = choose_config(None, None, None, FILE, "my.json")
+    assert (config.name, config.preset, config.model.hidden_size) == ("af-only", "tiny", 7)
+    assert config.training == build_config("af-only", "tiny").training
+    assert choose_config(None, None, None, {}, "my.json") == build_config()
+    for values in ({"preset": "tinny"}, {"preset": 3}, {"preset": []}, {"model": 3}, {"name": "af-af"}):
+        with pytest.raises(ConfigError, match="expected") as error:
+            choose_config(None, None, None, values, "my.json")
+        assert one_line(error).startswith("my.json: ")
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, tmp_path):
+    config = build_config(model, preset, "lstm" if model == "lstm" else "scan")
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    assert read_run_config(path) == config
+    assert choose_config(None, None, None, read_config(path), str(path)) == config

@@ -21,7 +21,14 @@ from lnfgen.streams import stream_seed
 from lnfgen.text import UNKNOWN
 
 SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=1, embedding=5, positions=4, dropout=0.3
+    num_flow_layers=2,
+    conditioner_size=5,
+    latent_size=3,
+    hidden_size=6,
+    num_layers=1,
+    embedding_size=5,
+    position_size=4,
+    dropout=0.3,
 )
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
 

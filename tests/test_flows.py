@@ -20,12 +20,12 @@ pytestmark = pytest.mark.contract
 N, T, D, F = 2, 4, 3, 2
 HIDDEN = 6
 SIZES = ModelConfig(
-    flow_layers=2,
-    flow_hidden=HIDDEN,
-    latent=D,
-    hidden=HIDDEN,
-    lstm_layers=2,
-    positions=F,
+    num_flow_layers=2,
+    conditioner_size=HIDDEN,
+    latent_size=D,
+    hidden_size=HIDDEN,
+    num_layers=2,
+    position_size=F,
     dropout=0.0,
     input_dropout=0.0,
 )
@@ -291,7 +291,11 @@ def test_coupling_is_triangular(num_features):
 
 @pytest.mark.parametrize("num_features", [2, 3, 5])
 def test_coupling_over_time_moves_half_given_the_other_half_of_every_step(num_features):
-    flow = randomise(temporal_flow("coupling", "none", "nlsq", latent=num_features, flow_layers=1)).double().eval()
+    flow = (
+        randomise(temporal_flow("coupling", "none", "nlsq", latent_size=num_features, num_flow_layers=1))
+        .double()
+        .eval()
+    )
     layer, kept = flow.layers[0], num_features // 2
     x = torch.randn(1, T, num_features, dtype=torch.float64)
     _, positions = inputs(1)
@@ -309,7 +313,11 @@ def test_coupling_over_time_moves_half_given_the_other_half_of_every_step(num_fe
 
 @pytest.mark.parametrize("num_features", [2, 4, 5])
 def test_couplings_over_time_bring_all_features_of_all_steps_together(num_features):
-    flow = randomise(temporal_flow("coupling", "none", "affine", latent=num_features, flow_layers=4)).double().eval()
+    flow = (
+        randomise(temporal_flow("coupling", "none", "affine", latent_size=num_features, num_flow_layers=4))
+        .double()
+        .eval()
+    )
     x = torch.randn(1, T, num_features, dtype=torch.float64)
     _, positions = inputs(1)
     assert flow.solver is None  # nothing sequential

@@ -101,6 +101,7 @@ def test_imports_run_down(module):
         ("lnfgen.data.preprocess", ("lnfgen.data.named", "lnfgen.data.resolve")),
         ("lnfgen.data.named", ("lnfgen.data.resolve",)),
         ("lnfgen.music.scores", ("lnfgen.music.notation",)),
+        ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.evaluation", ("lnfgen.training", "lnfgen.checkpoint")),
         ("lnfgen.sampling", ("lnfgen.training", "lnfgen.checkpoint")),

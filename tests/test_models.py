@@ -238,7 +238,7 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
 
     Here the emission says little: the true one is near the prior, itself near N(0, 1); the posterior is made N(0, 1.3).
     """
-    model = toy("af-scf", toy_observation, emission=toy_emission, latent=2, time=time, features=features).double()
+    model = toy("af-scf", toy_observation, emission=toy_emission, latent_size=2, time=time, features=features).double()
     randomise(model.prior, scale=0.15)
     randomise(model.positions, scale=0.1)
     model.posterior.head.weight.mul_(0.1)

@@ -29,7 +29,14 @@ from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 
 SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=1, embedding=5, positions=4, dropout=0.3
+    num_flow_layers=2,
+    conditioner_size=5,
+    latent_size=3,
+    hidden_size=6,
+    num_layers=1,
+    embedding_size=5,
+    position_size=4,
+    dropout=0.3,
 )
 STEPS = 5
 
@@ -93,7 +100,7 @@ def test_chunks_change_nothing(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["af-af", "af-scf"])
 def test_the_exact_density_sums_to_one_and_agrees_with_samples(name):
-    model, z, size = toy(name, latent=2), path(2), 50
+    model, z, size = toy(name, latent_size=2), path(2), 50
     drawn = samples(model, z, 3)[:, 3].numpy()
     centre, reach = drawn.mean(0), 8 * drawn.std(0)
     extent = (centre[0] - reach[0], centre[0] + reach[0], centre[1] - reach[1], centre[1] + reach[1])
@@ -139,7 +146,7 @@ def test_frequent_steps_come_commonest_first():
 
 @pytest.mark.parametrize(("latent", "features", "triangular"), [(2, (1, 0), True), (3, None, True), (3, (0, 2), False)])
 def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangular):
-    model = toy("af-scf", latent=latent)
+    model = toy("af-scf", latent_size=latent)
     subject = Subject(torch.tensor([1, 2, 3, 0, 1]), 3, torch.tensor([0, 1, 2]))
     seen = look(model, [subject], features=features, triangular=triangular)
     (view,) = seen.views
@@ -154,7 +161,7 @@ def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangu
 
 
 def test_turning_the_features_turns_the_picture():
-    model = toy("af-scf", latent=2)
+    model = toy("af-scf", latent_size=2)
     subject = Subject(torch.tensor([1, 2, 3, 0, 1]), 3, torch.tensor([0, 1, 2]))
     one, other = (look(model, [subject], features=pair).views[0] for pair in ((0, 1), (1, 0)))
     np.testing.assert_allclose(one.density, other.density.T, rtol=1e-6)

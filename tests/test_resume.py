@@ -17,7 +17,7 @@ def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
-@pytest.mark.parametrize(("updates", "several"), [(1, {}), (11, {"samples": 3}), (18, {"precision": "bfloat16"})])
+@pytest.mark.parametrize(("updates", "several"), [(1, {}), (11, {"num_samples": 3}), (18, {"precision": "bfloat16"})])
 def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path, monkeypatch):
     """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder; with one sample
     and with three in two passes."""

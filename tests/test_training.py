@@ -75,7 +75,7 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_it_learns(dataset, name):
-    session = Session(dataset, name, max_steps=90, kl_start=0.0, kl_full=0.1, learning_rate=1e-2)
+    session = Session(dataset, name, max_steps=90, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1e-2)
     assert session.trainer.run()
     first, last = session.listener.validations[0], session.listener.validations[-1]
     assert last["valid_elbo"] < 0.8 * first["valid_elbo"]
@@ -91,7 +91,7 @@ def test_it_learns(dataset, name):
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
     """The gradient of one update, against the definition's: each sequence's loss divided by its T + 1."""
-    session = Session(dataset, name, gradient_norm=1e9, kl_start=0.0, kl_full=0.9)
+    session = Session(dataset, name, max_grad_norm=1e9, kl_warmup_start=0.0, kl_warmup_end=0.9)
     trainer, model = session.trainer, session.trainer.model
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout | torch.nn.LSTM):
@@ -197,12 +197,14 @@ def test_nothing_but_nan_ends_in_one_clear_line(dataset):
 
 
 def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
-    session = Session(dataset, max_steps=150, patience=2, kl_start=0.0, kl_full=0.0)
+    session = Session(dataset, max_steps=150, patience=2, kl_warmup_start=0.0, kl_warmup_end=0.0)
     monkeypatch.setattr(session.trainer, "_valid_scores", lambda: {"elbo": 1.0, "reconstruction": 1.0, "kl": 0.0})
     assert session.trainer.run()
     assert len(session.listener.validations) == 1 + DECAYS_BEFORE_STOP * 2
     assert len(session.best) == 1
-    assert session.trainer.plateau.rate == pytest.approx(session.config.training.decay**DECAYS_BEFORE_STOP)
+    assert session.trainer.plateau.rate == pytest.approx(
+        session.config.training.learning_rate_decay**DECAYS_BEFORE_STOP
+    )
 
 
 def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dataset):
@@ -309,7 +311,9 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
 
 @pytest.mark.parametrize("name", ["af-scf", "lstm"])
 def test_it_learns_in_bfloat16(dataset, name):
-    session = Session(dataset, name, precision="bfloat16", max_steps=60, kl_start=0.0, kl_full=0.1, learning_rate=1e-2)
+    session = Session(
+        dataset, name, precision="bfloat16", max_steps=60, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1e-2
+    )
     assert session.trainer.run()
     assert not session.listener.notes
     assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]

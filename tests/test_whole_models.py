@@ -18,11 +18,18 @@ from lnfgen.nn.masking import length_mask
 pytestmark = pytest.mark.contract
 
 SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=1, embedding=5, positions=4, dropout=0.0
+    num_flow_layers=2,
+    conditioner_size=5,
+    latent_size=3,
+    hidden_size=6,
+    num_layers=1,
+    embedding_size=5,
+    position_size=4,
+    dropout=0.0,
 )
 LENGTHS = torch.tensor([5, 1, 4])
 STEPS = int(LENGTHS.max())
-LATENT = sorted(name for name, values in NAMED_MODELS.items() if values.get("prior") != "none")
+LATENT = sorted(name for name, values in NAMED_MODELS.items() if not values.get("baseline"))
 
 
 def grid() -> list[ModelConfig]:
@@ -144,7 +151,7 @@ def test_kl_of_two_gaussians_is_the_closed_form(cell):
 @torch.no_grad()
 @pytest.mark.parametrize(("layers", "latent"), [(1, 2), (1, 5), (2, 3), (7, 2), (7, 5)])
 def test_any_number_of_layers_and_features(cell, layers, latent):
-    model = latent_flow(dataclasses.replace(cell, flow_layers=layers, latent=latent))
+    model = latent_flow(dataclasses.replace(cell, num_flow_layers=layers, latent_size=latent))
     randomise(model.prior, 0.4)
     positions = model.positions(LENGTHS, STEPS)
     eps = torch.randn(len(LENGTHS), STEPS, latent, dtype=torch.float64)

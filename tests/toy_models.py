@@ -10,7 +10,14 @@ from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 
 SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=5, latent=4, hidden=6, lstm_layers=2, embedding=5, positions=4, dropout=0.3
+    num_flow_layers=2,
+    conditioner_size=5,
+    latent_size=4,
+    hidden_size=6,
+    num_layers=2,
+    embedding_size=5,
+    position_size=4,
+    dropout=0.3,
 )
 LENGTHS = torch.tensor([5, 2, 4])
 MODELS = [*sorted(NAMED_MODELS), "af-scf/scan"]

@@ -17,10 +17,24 @@ from lnfgen.text import UNKNOWN
 from lnfgen.training.trainer import Trainer
 
 SIZES = ModelConfig(
-    flow_layers=2, flow_hidden=8, latent=4, hidden=12, lstm_layers=2, embedding=8, positions=4, dropout=0.2
+    num_flow_layers=2,
+    conditioner_size=8,
+    latent_size=4,
+    hidden_size=12,
+    num_layers=2,
+    embedding_size=8,
+    position_size=4,
+    dropout=0.2,
 )
 TRAINING = TrainingConfig(
-    max_steps=30, batch_size=4, learning_rate=5e-3, kl_start=0.1, kl_full=0.5, averaging=0.9, patience=100, seed=3
+    max_steps=30,
+    batch_size=4,
+    learning_rate=5e-3,
+    kl_warmup_start=0.1,
+    kl_warmup_end=0.5,
+    ema_decay=0.9,
+    patience=100,
+    seed=3,
 )
 
 
@@ -56,7 +70,7 @@ class Session:
 
     def __init__(self, dataset: Dataset, name: str = "af-scf", run: RunFolder | None = None, **training: Any) -> None:
         model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
-        self.config = Config(name=name, model=model, training=dataclasses.replace(TRAINING, **training))
+        self.config = Config(model=model, training=dataclasses.replace(TRAINING, **training))
         self.listener = Listener()
         self.best: list[dict[str, torch.Tensor]] = []
 

@@ -23,8 +23,13 @@ def command(
     dataset: Annotated[
         str | None, typer.Argument(help="Dataset folder, named dataset, or files to make one of.  [default: chorales]")
     ] = None,
-    model: Annotated[str, typer.Option(help=", ".join(NAMED_MODELS) + ".")] = "af-scf",
-    preset: Annotated[str, typer.Option(help="Sizes and length of the run: tiny, small or paper.")] = "small",
+    model: Annotated[
+        str | None, typer.Option(help=", ".join(NAMED_MODELS) + ".  [default: that of --config, or af-scf]")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Sizes and length of the run: tiny, small or paper.  [default: that of --config, or small]"),
+    ] = None,
     transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
         str | None,
@@ -44,25 +49,23 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Train a model and print the run folder. Ctrl-C saves; --resume goes on."""
-    from lnfgen.config import build_config, read_config
+    from lnfgen.config import choose_config, read_config
     from lnfgen.errors import ConfigError
     from lnfgen.files import require_free_folder
     from lnfgen.runs import new_run_path
 
     if resume:
-        given = [dataset, transform, emission, backbone, config, epochs, max_steps, batch_size, seed]
+        given = [dataset, model, preset, transform, emission, backbone, config, epochs, max_steps, batch_size, seed]
         if any(value is not None for value in given):
             raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
         _resume(out, device)
         return
 
-    settings = build_config(model, preset, backbone or "lstm")
-    if config is not None:
-        settings = settings.override(read_config(config), str(config))
+    settings = choose_config(model, preset, backbone, {} if config is None else read_config(config), str(config))
     if epochs is not None or max_steps is not None:  # either alone is the whole length of the run
         settings = settings.override({"training": {"epochs": epochs, "max_steps": max_steps}})
     if transform is not None:
-        if settings.model.prior == "none":
+        if settings.model.baseline:
             raise ConfigError(f"--transform {transform}: {settings.name} has no flow to transform; leave it out")
         settings = settings.override({"model": {"transform": transform}})
     if emission is not None:

@@ -45,41 +45,43 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         ConfigError: if the emission is not one of the observation's.
     """
     head = partial(_build_head, emission_name(config, observation), observation, config)
-    if config.prior == "none":
+    if config.baseline:
         return AutoregressiveLSTM(
             observation,
             length,
-            Positions(config.positions),
-            CausalLSTM(config.embedding + config.positions, config.hidden, config.lstm_layers, config.dropout),
-            head(config.hidden + config.positions),
-            config.embedding,
+            Positions(config.position_size),
+            CausalLSTM(
+                config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
+            ),
+            head(config.hidden_size + config.position_size),
+            config.embedding_size,
             config.dropout,
             config.input_dropout,
         )
-    backbone, sizes = BACKBONES[config.backbone], (config.lstm_layers, config.dropout)
-    each_way = _half(config.hidden) if backbone.halved else config.hidden  # of the emission's network
+    backbone, sizes = BACKBONES[config.backbone], (config.num_layers, config.dropout)
+    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size  # of the emission's network
     return LatentFlow(
         observation,
         length,
-        Positions(config.positions),
+        Positions(config.position_size),
         Posterior(
             observation,
-            backbone.bidirectional(config.embedding + config.positions, config.hidden, *sizes),
-            config.embedding,
-            2 * config.hidden,
-            config.latent,
+            backbone.bidirectional(config.embedding_size + config.position_size, config.hidden_size, *sizes),
+            config.embedding_size,
+            2 * config.hidden_size,
+            config.latent_size,
             config.dropout,
             config.input_dropout,
         ),
         build_prior(config),
         Emission(
-            backbone.bidirectional(config.latent + config.positions, each_way, *sizes, exclusive=True),
-            config.latent,
-            config.positions,
+            backbone.bidirectional(config.latent_size + config.position_size, each_way, *sizes, exclusive=True),
+            config.latent_size,
+            config.position_size,
             2 * each_way,
             head,
         ),
-        config.latent,
+        config.latent_size,
     )
 
 
@@ -111,29 +113,31 @@ def emission_name(config: ModelConfig, observation: Observation) -> str:
 def _build_head(kind: str, observation: Observation, config: ModelConfig, num_context: int) -> OutputHead:
     if kind == "nade":
         assert isinstance(observation, Frames)
-        return NADEHead(observation, num_context, config.hidden, config.dropout)
-    return IndependentHead(observation, num_context, config.hidden, config.dropout)
+        return NADEHead(observation, num_context, config.hidden_size, config.dropout)
+    return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 
 def build_prior(config: ModelConfig) -> TemporalFlow:
     """p(z | T): a point of the grid, with fresh weights."""
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
-        each_way = _half(config.hidden)  # every coupling has a network of its own: one layer, narrower
+        each_way = _half(config.hidden_size)  # every coupling has a network of its own: one layer, narrower
         return build_coupling_flow(
-            config.latent,
-            config.flow_layers,
+            config.latent_size,
+            config.num_flow_layers,
             2 * each_way,
-            config.flow_hidden,
+            config.conditioner_size,
             transform,
-            lambda kept: backbone.bidirectional(kept + config.positions, each_way, 1, config.dropout),
+            lambda kept: backbone.bidirectional(kept + config.position_size, each_way, 1, config.dropout),
         )
-    num_context = config.positions if config.time == "none" else config.hidden
+    num_context = config.position_size if config.time == "none" else config.hidden_size
     features = build_feature_flow(
-        config.features, config.latent, num_context, config.flow_hidden, config.flow_layers, transform
+        config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
     )
     if config.time == "none":
         return IndependentFlow(features)
-    network = backbone.causal(config.latent + config.positions, config.hidden, config.lstm_layers, config.dropout)
+    network = backbone.causal(
+        config.latent_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
+    )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
     return causal(features, network, config.input_dropout)

@@ -23,7 +23,12 @@ def update_call(model: SequenceModel, batch: int, samples: int, precision: str, 
     """Makes one whole update as `lnfgen train` does, on random data: forward, backward, clipping, AdamW, averaging."""
     watch = _Watch()
     config = TrainingConfig(
-        max_steps=10**6, batch_size=batch, samples=samples, precision=precision, kl_start=0.0, kl_full=0.0
+        max_steps=10**6,
+        batch_size=batch,
+        num_samples=samples,
+        precision=precision,
+        kl_warmup_start=0.0,
+        kl_warmup_end=0.0,
     )
     trainer = Trainer(
         model,

@@ -79,8 +79,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused
         )
-        self.average = WeightAverage(model, config.averaging)
-        self.plateau = Plateau(config.patience, config.decay)
+        self.average = WeightAverage(model, config.ema_decay)
+        self.plateau = Plateau(config.patience, config.learning_rate_decay)
         self.noise = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
         self.skipped = 0  # consecutive updates left out
@@ -115,7 +115,7 @@ class Trainer:
         """The KL weight of the coming update."""
         if self.model.exact:
             return 1.0
-        return kl_weight(self.step, self.total_steps, self.config.kl_start, self.config.kl_full)
+        return kl_weight(self.step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
 
     def _update(self, batch: Batch, epoch: int) -> None:
         started = time.perf_counter()
@@ -124,7 +124,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        num_samples = self.config.samples
+        num_samples = self.config.num_samples
         noise = self.model.noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise)
         self.optimizer.zero_grad(set_to_none=True)
         # log p(T) has no weights to train; it is in the figures alone.
@@ -136,7 +136,7 @@ class Trainer:
             num_passes=passes_for(num_samples, batch, self.config.precision),
             precision=self.config.precision,
         )
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
         # One transfer, for a device that would wait at each.
         figures = [objective.loss, norm, objective.reconstruction.sum(), objective.kl.sum()]
