@@ -18,7 +18,7 @@ _HOMES = {
     "PianoRoll": "lnfgen.music.pianoroll",
     "read": "lnfgen.formats",
     "write": "lnfgen.formats",
-    "load": "lnfgen.trained",
+    "load": "lnfgen.runs.trained",
     "LnfgenError": "lnfgen.errors",
 }
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lnfgen.checkpoint import RunFolder, resolve_device
+from lnfgen.compute import prepare_machine
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
 from lnfgen.formats import Piece
+from lnfgen.runs.folder import RunFolder
 from lnfgen.sampling import sample_pieces
 
 
@@ -20,7 +21,7 @@ class TrainedModel:
     def __init__(self, run: str | Path, device: str = "auto") -> None:
         self.run = RunFolder(Path(run))
         self.encoding = self.run.encoding
-        self.model = self.run.load_model(resolve_device(device))
+        self.model = self.run.load_model(prepare_machine(device))
 
     def sample(
         self, count: int = 1, *, length: int | None = None, temperature: float = 1.0, seed: int = 0
