@@ -31,7 +31,12 @@ def command(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Draw pieces from a run and print the files written."""
+    """Draw pieces from a run and print the files written.
+
+    Several pieces are drawn in blocks of 16, which are always whole: piece i has the same bytes whatever --count is,
+    from 2 on. A piece drawn alone is the same but for round-off, which can rarely decide a step the other way, and
+    then all steps after it. Pieces so long that 16 of them are over 20,000 steps are drawn in blocks of 8, 4, 2 or 1.
+    """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.compute import prepare_machine
     from lnfgen.errors import LnfgenError
