@@ -33,9 +33,11 @@ def command(
 ) -> None:
     """Draw pieces from a run and print the files written.
 
-    Several pieces are drawn in blocks of 16, which are always whole: piece i has the same bytes whatever --count is,
-    from 2 on. A piece drawn alone is the same but for round-off, which can rarely decide a step the other way, and
-    then all steps after it. Pieces so long that 16 of them are over 20,000 steps are drawn in blocks of 8, 4, 2 or 1.
+    Several pieces are drawn in whole blocks of 16, so from --count 2 on piece i has the same bytes whatever the count.
+
+    A piece drawn alone is the same but for round-off, which can rarely decide a step, and all after it, otherwise.
+
+    Where 16 pieces would be over 20,000 steps, blocks have 8, 4, 2 or 1 pieces.
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.compute import prepare_machine

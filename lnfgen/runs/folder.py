@@ -1,10 +1,10 @@
 """The run folder: a model and its training, on disk and back. No pickle is written or read.
 
 config.json          the settings (`lnfgen.config.Config`)
-dataset.json         the dataset's manifest, with its path and fingerprint
-model.safetensors    averaged weights, best on valid
-last/                all that a resume needs: weights, average, optimizer and random states, progress
-metrics.jsonl        a line a validation
+dataset.json         the manifest of the dataset, with its path and fingerprint
+model.safetensors    the averaged weights that were best on the valid split
+last/                all that a resume needs: weights, their average, optimizer and random states, progress
+metrics.jsonl        one line for each validation
 """
 
 import json
