@@ -1,16 +1,23 @@
 """Latent normalizing flows for discrete sequences: the verbs of the command line, as Python.
 
     >>> import lnfgen
-    >>> model = lnfgen.load("runs/chorales-af-scf-001")
-    >>> pieces = model.sample(count=2, seed=1)
-    >>> lnfgen.write("song.mid", pieces[0])
+    >>> tunes = lnfgen.preprocess("my-midi-folder", out="tunes")
+    >>> model = lnfgen.train(tunes, preset="tiny", seed=1)  # or lnfgen.load("runs/my-midi-folder-af-scf-001")
+    >>> lnfgen.write("song.mid", model.sample(seed=1)[0])
     >>> model.nll(lnfgen.read("song.mid"))
 
-Names load on first use, so that importing `lnfgen` loads neither torch nor music21.
+Names are loaded when they are first used, so that importing `lnfgen` loads neither torch nor music21.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers and editors, which do not see names that are loaded later
+    from lnfgen.errors import LnfgenError
+    from lnfgen.formats import read, write
+    from lnfgen.music.pianoroll import PianoRoll
+    from lnfgen.runs.trained import load
+    from lnfgen.verbs import preprocess, train
 
 __version__ = "0.1.0"
 
@@ -18,11 +25,13 @@ _HOMES = {
     "PianoRoll": "lnfgen.music.pianoroll",
     "read": "lnfgen.formats",
     "write": "lnfgen.formats",
-    "load": "lnfgen.trained",
+    "preprocess": "lnfgen.verbs",
+    "train": "lnfgen.verbs",
+    "load": "lnfgen.runs.trained",
     "LnfgenError": "lnfgen.errors",
 }
 
-__all__ = ["LnfgenError", "PianoRoll", "__version__", "load", "read", "write"]
+__all__ = ["LnfgenError", "PianoRoll", "__version__", "load", "preprocess", "read", "train", "write"]
 
 
 def __getattr__(name: str) -> Any:

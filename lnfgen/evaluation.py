@@ -6,7 +6,7 @@ of a sequence depends on its place in the split alone, not on batches, chunks of
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP
 from lnfgen.data.batches import Batch, batches_by_length
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
@@ -95,6 +97,28 @@ def score(
         sequences=len(sequences),
         steps=steps,
     )
+
+
+def marginal_nll(
+    model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
+) -> float:
+    """The score of independent symbols or keys, as frequent as in `train`, with the model's p(T): any model must be
+    better. It is in the encoding's unit, over T + 1, as `Score.nll` is."""
+    marginal = Marginal(encoding, train)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
+    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
+
+
+def reencoded(sequences: Iterable[np.ndarray], source: Encoding, target: Encoding) -> list[np.ndarray]:
+    """Sequences of the encoding `source` in the encoding `target`: those of another dataset, as a model knows them.
+
+    Raises:
+        LnfgenError: if a piece does not fit `target`: it is of another kind, grid or range of pitches.
+    """
+    if source == target:
+        return list(sequences)
+    return [target.encode(source.decode(sequence)) for sequence in sequences]
 
 
 def _scored(

@@ -1,4 +1,14 @@
-"""Pieces from a model: each from its own random stream, so that sample i is the same whatever else is drawn."""
+"""Pieces from a model, each from its own random stream.
+
+One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
+always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
+longest row. So what is computed for piece i does not depend on how many pieces are drawn, and neither do its bytes. A
+piece drawn alone is the same but for round-off, because a product of many rows rounds otherwise than one of one row.
+That can rarely decide a step the other way, and then all steps after it.
+
+Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
+length are at most `MAX_BLOCK_STEPS`, or one row is left. This depends on the lengths in the block of 16 alone.
+"""
 
 from collections.abc import Iterator
 
@@ -9,8 +19,13 @@ from lnfgen.formats import Piece
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 
+BLOCK_ROWS = 16
+"""Rows of a block: enough that a step of a loop over time costs little more a row than its arithmetic."""
 
-@torch.inference_mode()
+MAX_BLOCK_STEPS = 20_000
+"""Padded time steps in one block: the same bound as for a pass of scoring."""
+
+
 def sample_pieces(
     model: SequenceModel,
     encoding: Encoding,
@@ -20,15 +35,29 @@ def sample_pieces(
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces, one at a time.
+    """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
 
     Args:
-        length: steps of each; drawn from p(T) if not given.
+        length: steps of each piece; drawn from p(T) if not given.
         temperature: scales eps and divides the emission's logits; 0 is the likeliest piece.
-        seed: decides everything, together with a piece's place among them.
+        seed: decides everything, together with the place of a piece among them.
     """
     model.eval()
-    for index in range(count):
-        generator = torch.Generator().manual_seed(stream_seed(seed, index))
-        num_steps = model.length.sample(generator) if length is None else length
-        yield encoding.decode(model.sample(num_steps, generator, temperature).numpy())
+    rows = 1 if count == 1 else BLOCK_ROWS
+    for first in range(0, count, rows):
+        generators = [torch.Generator().manual_seed(stream_seed(seed, first + row)) for row in range(rows)]
+        lengths = [model.length.sample(generator) if length is None else length for generator in generators]
+        size = block_rows(rows, max(lengths))
+        for start in range(0, min(rows, count - first), size):
+            part = slice(start, start + size)
+            with torch.inference_mode():
+                drawn = model.sample_batch(lengths[part], generators[part], temperature)
+            for x in drawn[: count - first - start]:
+                yield encoding.decode(x.numpy())
+
+
+def block_rows(rows: int, longest: int) -> int:
+    """The rows of a block whose longest piece has `longest` steps: `rows`, halved until the block fits in memory."""
+    while rows > 1 and rows * longest > MAX_BLOCK_STEPS:
+        rows //= 2
+    return rows

@@ -95,10 +95,11 @@ def test_eval_scores_another_dataset(home: Path) -> None:
 
 
 def test_same_seed_same_bytes_whatever_the_count(home: Path) -> None:
-    names = start(home, "sample", "run-rolls", "--out", "a.mid", "--count", "2", "--seed", "3", "--length", "16")
-    assert names.stdout.decode().split() == ["a-01.mid", "a-02.mid"]
-    start(home, "sample", "run-rolls", "--out", "b.mid", "--seed", "3", "--length", "16")
-    assert (home / "a-01.mid").read_bytes() == (home / "b.mid").read_bytes()
+    names = start(home, "sample", "run-rolls", "--out", "a.mid", "--count", "3", "--seed", "3")
+    assert names.stdout.decode().split() == ["a-01.mid", "a-02.mid", "a-03.mid"]
+    start(home, "sample", "run-rolls", "--out", "b.mid", "--count", "20", "--seed", "3")
+    for number in ("01", "02", "03"):
+        assert (home / f"a-{number}.mid").read_bytes() == (home / f"b-{number}.mid").read_bytes()
     assert (home / "a-01.mid").read_bytes() != (home / "a-02.mid").read_bytes()
 
 
@@ -199,8 +200,8 @@ def test_python_has_the_same_verbs(home: Path) -> None:
     pieces = model.sample(count=2, length=16, seed=3)
     assert all(isinstance(piece, lnfgen.PianoRoll) for piece in pieces)
     lnfgen.write(home / "c.mid", pieces[0])
-    start(home, "sample", "run-rolls", "--out", "d.mid", "--seed", "3", "--length", "16")
-    assert (home / "c.mid").read_bytes() == (home / "d.mid").read_bytes()
+    start(home, "sample", "run-rolls", "--out", "d.mid", "--seed", "3", "--length", "16", "--count", "2")
+    assert (home / "c.mid").read_bytes() == (home / "d-01.mid").read_bytes()
     score = model.nll(lnfgen.read(home / "c.mid"), samples=2)
     assert np.isfinite(score.nll)
     assert score.steps == 16

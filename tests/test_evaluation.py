@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lnfgen import evaluation
+from lnfgen import evaluation, sampling
 from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.data.batches import batches_by_length, collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
@@ -16,7 +16,7 @@ from lnfgen.data.marginal import Marginal
 from lnfgen.evaluation import per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.sampling import sample_pieces
+from lnfgen.sampling import block_rows, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.text import UNKNOWN
 
@@ -228,12 +228,32 @@ def equal(one: list, other: list) -> bool:
     return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
 
 
-def test_samples_are_pieces_that_do_not_depend_on_how_many():
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("length", [None, 7])
+def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
+    """Not in a bit; whether a block is whole, or halved because its pieces are long."""
+    encoding = Encoding("music", has_onsets=True, num_pitches=3)
+    model = toy(name, Frames(3, has_onsets=True)).float()
+    for limit in (sampling.MAX_BLOCK_STEPS, 60):
+        monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
+        twenty = list(sample_pieces(model, encoding, count=20, length=length, seed=4))
+        assert len({piece.sounding.tobytes() for piece in twenty}) > 10
+        for count in (2, 3, 9, 17):
+            assert equal(list(sample_pieces(model, encoding, count=count, length=length, seed=4)), twenty[:count])
+        # None of these draws hangs on the last bits.
+        assert equal(list(sample_pieces(model, encoding, count=1, length=length, seed=4)), twenty[:1])
+
+
+def test_a_block_is_halved_until_it_fits():
+    assert [block_rows(16, longest) for longest in (1, 1250, 1251, 5000, 20_000, 10**6)] == [16, 16, 8, 4, 1, 1]
+    assert block_rows(1, 10**6) == 1
+
+
+def test_samples_are_pieces_that_seed_length_and_temperature_decide():
     encoding = Encoding("music", has_onsets=True, num_pitches=3, tempo_bpm=90.0)
     model = toy("af-scf", Frames(3, has_onsets=True)).float()
     three = list(sample_pieces(model, encoding, count=3, seed=4))
     assert all(isinstance(piece, PianoRoll) and piece.tempo_bpm == 90 for piece in three)
-    assert equal(list(sample_pieces(model, encoding, count=1, seed=4)), three[:1])
     assert not equal(list(sample_pieces(model, encoding, count=3, seed=5)), three)
     assert [piece.num_steps for piece in sample_pieces(model, encoding, count=2, length=11)] == [11, 11]
     cold = [list(sample_pieces(model, encoding, length=8, temperature=0.0, seed=s)) for s in (1, 2)]

@@ -1,6 +1,7 @@
 """The piano-roll's own properties: notes and grid say the same, and cutting loses nothing."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,3 +103,26 @@ def test_what_makes_no_sense_is_refused(change: dict[str, object], said: str) ->
     values: dict[str, object] = {"sounding": np.zeros((4, 88), dtype=bool), "onsets": None, **change}
     with pytest.raises(LnfgenError, match=said):
         PianoRoll(**values)  # type: ignore[arg-type]
+
+
+def test_a_finer_grid_and_back_is_the_same_piece() -> None:
+    rng = np.random.default_rng(0)
+    for onsets_known in (True, False):
+        notes = [
+            (int(s), int(n), int(p))
+            for s, n, p in zip(rng.integers(0, 60, 40), rng.integers(1, 9, 40), rng.integers(40, 80, 40), strict=True)
+        ]
+        roll = PianoRoll.from_notes(notes, num_steps=75, steps_per_quarter=2, tempo_bpm=90.0, time_signature=(3, 4))
+        roll = roll if onsets_known else replace(roll, onsets=None)
+        finer = roll.on_grid(12)
+        assert (finer.num_steps, finer.steps_per_quarter, finer.seconds) == (450, 12, roll.seconds)
+        assert finer.on_grid(2) == roll
+        assert roll.on_grid(2) is roll
+
+
+def test_a_coarser_grid_rounds_to_the_nearest_step_and_loses_no_note() -> None:
+    # In sixteenths: a note on the beat, one after it, one just before the next beat, one of an eighth at the end.
+    roll = PianoRoll.from_notes([(0, 4, 60), (5, 1, 62), (7, 1, 64), (8, 2, 65)], num_steps=10)
+    coarse = roll.on_grid(1)
+    assert coarse.notes() == [(0, 1, 60), (1, 1, 62), (2, 1, 64), (2, 1, 65)]
+    assert (coarse.num_steps, coarse.steps_per_quarter) == (3, 1)

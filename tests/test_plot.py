@@ -16,7 +16,6 @@ from command import fails
 from torch import Tensor
 
 from lnfgen import conditionals
-from lnfgen.checkpoint import RunFolder, new_model
 from lnfgen.cli import main
 from lnfgen.conditionals import Subject, look
 from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
@@ -27,6 +26,8 @@ from lnfgen.figures import LatentPanel, latent_panels, require_format, training_
 from lnfgen.models import LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.model import new_model
 
 SIZES = ModelConfig(
     num_flow_layers=2,

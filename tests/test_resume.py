@@ -6,9 +6,9 @@ import pytest
 import torch
 from toy_training import Session, after
 
-from lnfgen.checkpoint import RunFolder
 from lnfgen.config import NAMED_MODELS
 from lnfgen.errors import RunError
+from lnfgen.runs.folder import RunFolder
 from lnfgen.training.objective import PASS_STEPS
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from toy_training import SIZES, TRAINING, Session, after, make_dataset
 
-from lnfgen.checkpoint import new_model
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
@@ -18,6 +17,7 @@ from lnfgen.data.storage import write_dataset
 from lnfgen.errors import RunError
 from lnfgen.evaluation import score
 from lnfgen.models import SequenceModel
+from lnfgen.runs.model import new_model
 from lnfgen.text import UNKNOWN
 from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lnfgen.checkpoint import RunFolder, new_model
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.model import new_model
 from lnfgen.text import UNKNOWN
 from lnfgen.training.trainer import Trainer
 

@@ -55,15 +55,14 @@ def command(
         require_parent(plot)
 
     from lnfgen.benchmark import SUBJECTS, Plan, Subject, quick_plan, run
-    from lnfgen.checkpoint import RunFolder, resolve_device
-    from lnfgen.memory import keep_freed_memory
+    from lnfgen.compute import prepare_machine
+    from lnfgen.runs.folder import RunFolder
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
-    keep_freed_memory()  # as training and sampling do
     folders = [RunFolder(path) for path in runs or []]
-    device = resolve_device("cpu")
+    device = prepare_machine("cpu")
     trained = {Subject(f.path.name, f.config.model.backbone): f.load_model(device) for f in folders}
     with console.live("measuring", 1) as bar:
         figures = run(plan, lambda done, total, what: bar.update(done, what, total), trained)

@@ -24,43 +24,34 @@ def command(
 
     All figures are costs in nats per time step (music) or bits per character (text): lower is better.
     """
-    from lnfgen.cli.sources import dataset_of, resolve_dataset, resolve_run
+    from lnfgen.cli.sources import resolve_dataset, resolve_run
 
     path = resolve_run(run)
 
-    from lnfgen.data.marginal import Marginal
-    from lnfgen.evaluation import per_unit, score
-    from lnfgen.memory import keep_freed_memory
+    from lnfgen.evaluation import marginal_nll, reencoded, score
     from lnfgen.models import emission_name
-    from lnfgen.trained import TrainedModel
+    from lnfgen.runs.dataset import dataset_of
+    from lnfgen.runs.trained import TrainedModel
 
-    keep_freed_memory()
     trained = TrainedModel(path, device)
-    choose_solver(trained.model, solver)
+    model, encoding = trained.model, trained.encoding
+    choose_solver(model, solver)
     scored = dataset_of(trained.run) if dataset is None else resolve_dataset(dataset)
-    chosen, train = scored.split(split), list(scored.split("train"))
-    sequences = list(chosen)
-    if scored.encoding != trained.encoding:  # the model's own symbols, for the marginal's too
-        sequences, train = (
-            [trained.encoding.encode(scored.encoding.decode(x)) for x in part] for part in (sequences, train)
-        )
+    chosen = scored.split(split)
+    # The marginal is fitted in the model's encoding too, so that both figures are of the same symbols.
+    sequences, train = (reencoded(part, scored.encoding, encoding) for part in (chosen, scored.split("train")))
     with console.live(f"scoring {split}", len(sequences)) as bar:
-        figures = score(trained.model, sequences, trained.encoding.unit, num_samples=samples, progress=bar.update)
-    import torch
-
-    marginal = Marginal(trained.encoding, train)
-    lengths = torch.tensor([len(x) for x in sequences])
-    log_p = sum(map(marginal.log_prob, sequences)) + float(trained.model.length.log_prob(lengths).sum())
+        figures = score(model, sequences, encoding.unit, num_samples=samples, progress=bar.update)
     values: dict[str, Any] = {
         **({"nll": figures.nll} if nll else {}),
         "elbo": figures.elbo,
         "reconstruction": figures.reconstruction,
         "kl": figures.kl,
-        "unit": trained.encoding.unit,
-        "marginal_nll": -log_p * per_unit(trained.encoding.unit) / (figures.steps + figures.sequences),
+        "unit": encoding.unit,
+        "marginal_nll": marginal_nll(model, encoding, train, sequences),
         **(
             {"sounding_nll": figures.sounding_nll}
-            if nll and figures.sounding_nll is not None and trained.encoding.has_onsets
+            if nll and figures.sounding_nll is not None and encoding.has_onsets
             else {}
         ),
         "samples": figures.samples,
@@ -68,9 +59,9 @@ def command(
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": chosen.dropped,
-        **solver_facts(trained.model),
+        **solver_facts(model),
         "model": trained.run.config.name,
-        "emission": emission_name(trained.run.config.model, trained.model.observation),
+        "emission": emission_name(trained.run.config.model, model.observation),
         "dataset": scored.name,
         "run": str(path),
     }

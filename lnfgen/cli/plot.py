@@ -14,9 +14,9 @@ from lnfgen.errors import LnfgenError
 if TYPE_CHECKING:
     import numpy as np
 
-    from lnfgen.checkpoint import RunFolder
     from lnfgen.data.encoding import Encoding
     from lnfgen.data.storage import Split
+    from lnfgen.runs.folder import RunFolder
 
 NOT_CAUSAL = ("coupling",)
 """Kinds of flow across time whose z_t depends on later eps too."""
@@ -55,10 +55,10 @@ def command(
     and over them q(z_t | x) for the true symbol or frame and for the most frequent ones, as ellipses of 1 and 2
     standard deviations.
     """
-    from lnfgen.checkpoint import RunFolder
     from lnfgen.cli.sources import resolve_run
     from lnfgen.figures import require_format
     from lnfgen.files import require_parent, write_bytes
+    from lnfgen.runs.folder import RunFolder
 
     if not latents and (prefix or features):
         raise LnfgenError(f"found {'--prefix' if prefix else '--features'}, which curves do not have; add --latents")
@@ -86,14 +86,14 @@ def _latents(folder: RunFolder, prefixes: list[str], features: str | None, seed:
     import numpy as np
     import torch
 
-    from lnfgen.checkpoint import resolve_device
-    from lnfgen.cli.sources import dataset_of
+    from lnfgen.compute import prepare_machine
     from lnfgen.conditionals import Subject, frequent_steps, look
     from lnfgen.figures import LatentPanel, latent_panels
     from lnfgen.models.latent_flow import LatentFlow
+    from lnfgen.runs.dataset import dataset_of
 
     encoding = folder.encoding
-    model = folder.load_model(resolve_device("auto"))
+    model = folder.load_model(prepare_machine("auto"))
     if not isinstance(model, LatentFlow):
         raise LnfgenError(f"{folder.path} is a run of {folder.config.name}, which has no latents; leave --latents out")
     if model.latent < 2:

@@ -9,7 +9,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
-    from lnfgen.data.prepared import Prepared
+    from lnfgen.data.storage import Dataset
 
 _SHOWN = 10  # skipped files that the summary lists; dataset.json lists all
 
@@ -50,56 +50,38 @@ def command(
     pieces are split at random.
     """
     from lnfgen.data import named
-    from lnfgen.data.options import Options
-    from lnfgen.data.preprocess import prepare
-    from lnfgen.errors import DatasetError, LnfgenError
-    from lnfgen.files import require_free_folder
+    from lnfgen.verbs import dataset_name, preprocess
 
     if as_ not in (None, "music", "text"):
         raise typer.BadParameter(f"{as_!r} is neither music nor text", param_hint="--as")
-    paths = [Path(item) for item in source]
-    by_name = len(source) == 1 and not paths[0].exists()
-    if by_name:
-        named.find(source[0])
-    elif missing := [item for item, path in zip(source, paths, strict=True) if not path.exists()]:
-        hint = "; a named dataset stands alone" if missing[0] in named.NAMED else "; expected files or folders"
-        raise DatasetError(f"{missing[0]} does not exist{hint}")
-    if download and not by_name:
-        raise LnfgenError(f"--download goes with a dataset's name; found the path {source[0]}")
-    out = out if out is not None else _default_out(source[0], paths, by_name)
-    require_free_folder(out)
-    options = Options(
-        kind=as_,  # type: ignore[arg-type]
-        max_length=max_length,
-        chunks=chunks,
-        split=_shares(split),
-        seed=seed,
-        steps_per_quarter=steps_per_quarter,
-        drums=drums,
-        strict=strict,
-    )
-    if by_name and options != Options():
+    options: dict[str, Any] = {
+        "kind": as_,
+        "max_length": max_length,
+        "chunks": chunks,
+        "split": _shares(split),
+        "seed": seed,
+        "steps_per_quarter": steps_per_quarter,
+        "drums": drums,
+        "strict": strict,
+    }
+    if dataset_name(source) is not None and _shape(**options):
         console.warn(f"{source[0]} is a fixed dataset: options that shape one have no effect on it")
-    if download and not named.is_downloaded(named.find(source[0])):
+    if download and dataset_name(source) and not named.is_downloaded(named.find(source[0])):
         console.note(f"downloading {source[0]} from {named.mirror()}")
     with console.jobs() as progress:
-        prepared = named.build(source[0], progress, download=download) if by_name else prepare(paths, options, progress)
-    prepared.write(out)
+        dataset = preprocess(source, out, **options, download=download, progress=progress)
     if as_json:
-        console.result_json(_flat(prepared, out))
+        console.result_json(_flat(dataset))
     else:
-        _summarise(prepared)
-        console.result(str(out))
+        _summarise(dataset)
+        console.result(str(dataset.path))
 
 
-def _default_out(source: str, paths: list[Path], by_name: bool) -> Path:
-    from lnfgen.data.preprocess import source_name
+def _shape(**options: Any) -> bool:
+    """Whether any option is not its default."""
+    from lnfgen.data.options import Options
 
-    if by_name:
-        return Path(source)
-    name = source_name(paths[0])
-    # A source folder in the current folder has that name already.
-    return Path(f"{name}-dataset" if Path(name).resolve() in [path.resolve() for path in paths] else name)
+    return Options(**options) != Options()
 
 
 def _shares(split: str) -> tuple[float, float, float]:
@@ -110,34 +92,35 @@ def _shares(split: str) -> tuple[float, float, float]:
     return train, valid, test
 
 
-def _flat(prepared: "Prepared", out: Path) -> dict[str, Any]:
-    result: dict[str, Any] = {"path": str(out), "name": prepared.name, "kind": prepared.encoding.kind}
-    for split, sequences in prepared.splits.items():
-        result[f"{split}_sequences"] = len(sequences)
-        result[f"{split}_steps"] = sum(map(len, sequences))
-        result[f"{split}_dropped"] = prepared.dropped.get(split, 0)
-    if prepared.encoding.kind == "text":
-        result["characters"] = prepared.encoding.num_symbols - 1
+def _flat(dataset: "Dataset") -> dict[str, Any]:
+    encoding, manifest = dataset.encoding, dataset.manifest
+    result: dict[str, Any] = {"path": str(dataset.path), "name": dataset.name, "kind": encoding.kind}
+    for split, counts in manifest["splits"].items():
+        for key in ("sequences", "steps", "dropped"):
+            result[f"{split}_{key}"] = counts[key]
+    if encoding.kind == "text":
+        result["characters"] = encoding.num_symbols - 1
     else:
-        result["steps_per_quarter"] = prepared.encoding.steps_per_quarter
-        result["out_of_range"] = prepared.out_of_range
-    return result | {"sources": len(prepared.sources), "skipped": len(prepared.skipped)}
+        result["steps_per_quarter"] = encoding.steps_per_quarter
+        result["out_of_range"] = manifest["preprocessing"]["out_of_range"]
+    return result | {"sources": len(manifest["sources"]), "skipped": len(manifest["skipped"])}
 
 
-def _summarise(prepared: "Prepared") -> None:
-    encoding = prepared.encoding
+def _summarise(dataset: "Dataset") -> None:
+    encoding, manifest = dataset.encoding, dataset.manifest
     unit = "steps" if encoding.kind == "music" else "characters"
-    for split, sequences in prepared.splits.items():
-        dropped = f", {prepared.dropped[split]:,} dropped for their length" if prepared.dropped.get(split) else ""
-        console.note(f"{split}: {len(sequences):,} sequences, {sum(map(len, sequences)):,} {unit}{dropped}")
+    for split, counts in manifest["splits"].items():
+        dropped = f", {counts['dropped']:,} dropped for their length" if counts["dropped"] else ""
+        console.note(f"{split}: {counts['sequences']:,} sequences, {counts['steps']:,} {unit}{dropped}")
     if encoding.kind == "text":
         console.note(f"vocabulary: {encoding.num_symbols - 1} characters in train, and an unknown symbol")
-    for remark in prepared.remarks:
+    for remark in manifest["preprocessing"]["remarks"]:
         console.warn(remark)
-    if prepared.skipped:
-        console.warn(f"skipped {len(prepared.skipped):,} files or pieces; dataset.json lists them:")
-        for skip in prepared.skipped[:_SHOWN]:
+    skipped = manifest["skipped"]
+    if skipped:
+        console.warn(f"skipped {len(skipped):,} files or pieces; dataset.json lists them:")
+        for skip in skipped[:_SHOWN]:
             reason = skip["reason"]
             console.note(f"  {reason if skip['path'] in reason else skip['path'] + ': ' + reason}")
-        if len(prepared.skipped) > _SHOWN:
-            console.note(f"  and {len(prepared.skipped) - _SHOWN:,} more")
+        if len(skipped) > _SHOWN:
+            console.note(f"  and {len(skipped) - _SHOWN:,} more")

@@ -185,6 +185,32 @@ class PianoRoll:
                 out_of_range += 1
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 
+    def on_grid(self, steps_per_quarter: int) -> PianoRoll:
+        """The piece on another grid.
+
+        The start and the end of each note, and the end of the piece, go to the nearest step, half a step to the later
+        one; a note keeps at least a step. Where all of them lie on steps of the new grid, nothing is lost. Without
+        onsets, notes of one pitch may join where the rest between them is shorter than a new step.
+        """
+        old, new = self.steps_per_quarter, steps_per_quarter
+        if new == old:
+            return self
+
+        def moved(step: int) -> int:
+            return (2 * step * new + old) // (2 * old)
+
+        notes = [(moved(start), moved(start + length) - moved(start), pitch) for start, length, pitch in self.notes()]
+        roll = PianoRoll.from_notes(
+            notes,
+            num_steps=moved(self.num_steps),
+            num_pitches=self.num_pitches,
+            steps_per_quarter=new,
+            lowest_pitch=self.lowest_pitch,
+            tempo_bpm=self.tempo_bpm,
+            time_signature=self.time_signature,
+        )
+        return replace(roll, onsets=None if self.onsets is None else roll.onsets, out_of_range=self.out_of_range)
+
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lnfgen.errors import RunError
-from lnfgen.runs import new_run_path, newest_run
+from lnfgen.runs.naming import new_run_path, newest_run
 
 
 def a_run(name: str, age: int, *parts: str) -> Path:

@@ -1,10 +1,10 @@
 """The run folder: a model and its training, on disk and back. No pickle is written or read.
 
 config.json          the settings (`lnfgen.config.Config`)
-dataset.json         the dataset's manifest, with its path and fingerprint
-model.safetensors    averaged weights, best on valid
-last/                all that a resume needs: weights, average, optimizer and random states, progress
-metrics.jsonl        a line a validation
+dataset.json         the manifest of the dataset, with its path and fingerprint
+model.safetensors    the averaged weights that were best on the valid split
+last/                all that a resume needs: weights, their average, optimizer and random states, progress
+metrics.jsonl        one line for each validation
 """
 
 import json
@@ -22,44 +22,13 @@ from torch import Tensor
 from lnfgen.config import Config, read_run_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
-from lnfgen.errors import LnfgenError, RunError
+from lnfgen.errors import RunError
 from lnfgen.files import new_folder, write_bytes, write_text
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models import LengthModel, SequenceModel, build_model
+from lnfgen.runs.model import observation_of
 
 MODEL = "model.safetensors"
 STATE_PARTS = ("weights", "average", "optimizer", "random")
-
-
-def observation_of(encoding: Encoding) -> Observation:
-    """What a model sees of sequences in this encoding."""
-    if encoding.kind == "text":
-        return Symbols(encoding.num_symbols)
-    return Frames(encoding.num_pitches, encoding.has_onsets)
-
-
-def new_model(config: Config, dataset: Dataset) -> SequenceModel:
-    """A model for a dataset: weights drawn with the configuration's seed, the length model fitted on train alone."""
-    torch.manual_seed(config.training.seed)
-    lengths = LengthModel.fit(torch.from_numpy(dataset.split("train").lengths.copy()))
-    return build_model(config.model, observation_of(dataset.encoding), lengths)
-
-
-def resolve_device(name: str) -> torch.device:
-    """`auto` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        LnfgenError: if the device is unknown or not on this machine.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LnfgenError(f"--device {name}: not on this machine; expected auto, cpu, cuda, cuda:N or mps") from error
-    return device
 
 
 class RunFolder:

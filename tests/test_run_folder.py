@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from lnfgen.checkpoint import MODEL, STATE_PARTS, RunFolder, new_model, observation_of, resolve_device
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, Symbols
+from lnfgen.runs.folder import MODEL, STATE_PARTS, RunFolder
+from lnfgen.runs.model import new_model, observation_of
 from lnfgen.text import UNKNOWN
 
 SMALL = {
@@ -259,12 +260,3 @@ def test_nothing_to_load_yet(dataset, tmp_path):
     with pytest.raises(RunError, match="resume") as error:
         run.load_state()
     one_line(error)
-
-
-def test_devices():
-    assert resolve_device("cpu").type == "cpu"
-    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
-    for name in ("gpu", "cuda:99", ""):
-        with pytest.raises(LnfgenError, match="expected auto") as error:
-            resolve_device(name)
-        one_line(error)

@@ -1,0 +1,79 @@
+"""What `lnfgen info` tells of a dataset folder, and of a piece of music or a text, as flat dictionaries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lnfgen.data.storage import open_dataset
+from lnfgen.formats import Piece
+from lnfgen.music.rolltext import pitch_name
+
+SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
+"""Facts of a piece that add up over the pieces of a file."""
+
+
+def dataset_facts(folder: Path) -> dict[str, Any]:
+    """What a dataset folder holds.
+
+    Raises:
+        DatasetError: if the folder is no dataset, or it is damaged.
+    """
+    dataset = open_dataset(folder)
+    encoding, manifest = dataset.encoding, dataset.manifest
+    facts: dict[str, Any] = {"kind": "dataset", "name": dataset.name, "holds": encoding.kind}
+    for split, counts in manifest.get("splits", {}).items():
+        for key in ("sequences", "steps", "dropped"):
+            facts[f"{split}_{key}"] = counts.get(key)
+    if encoding.kind == "text":
+        facts["vocabulary"] = len(encoding.vocabulary)
+    else:
+        for key in ("has_onsets", "steps_per_quarter", "lowest_pitch", "num_pitches", "tempo_bpm"):
+            facts[key] = getattr(encoding, key)
+        facts["time_signature"] = "{}/{}".format(*encoding.time_signature)
+    facts["sources"] = len(manifest.get("sources", ()))
+    facts["skipped"] = len(manifest.get("skipped", ()))
+    facts["fingerprint"] = dataset.fingerprint
+    return facts
+
+
+def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a file holds, from the `piece_facts` of its pieces: those of its only piece, or the sums over several."""
+    if len(each) == 1:
+        return each[0]
+    sums = {key: round(sum(piece[key] for piece in each), 3) for key in SUMS if key in each[0]}
+    return {"kind": each[0]["kind"], "pieces": len(each), **sums}
+
+
+def piece_facts(piece: Piece) -> dict[str, Any]:
+    """What one piece is: its length, its notes or characters, its grid."""
+    if isinstance(piece, str):
+        lines = piece.splitlines()
+        return {
+            "kind": "text",
+            "characters": len(piece),
+            "lines": len(lines),
+            "longest_line": max(map(len, lines), default=0),
+            "distinct_characters": len(set(piece)),
+        }
+    notes = piece.notes()
+    per_step = piece.sounding.sum(axis=1)
+    beats, unit = piece.time_signature
+    pitches = sorted(pitch for _, _, pitch in notes)
+    return {
+        "kind": "music",
+        "steps": piece.num_steps,
+        "bars": math.ceil(piece.num_steps * unit / (4 * piece.steps_per_quarter * beats)),
+        "seconds": round(piece.seconds, 3),
+        "notes": len(notes),
+        "lowest_note": pitch_name(pitches[0]) if pitches else None,
+        "highest_note": pitch_name(pitches[-1]) if pitches else None,
+        "notes_per_sounding_step": round(float(per_step[per_step > 0].mean()), 3) if pitches else 0.0,
+        "onsets": piece.onsets is not None,
+        "steps_per_quarter": piece.steps_per_quarter,
+        "tempo_bpm": piece.tempo_bpm,
+        "time_signature": f"{beats}/{unit}",
+        "out_of_range": piece.out_of_range,
+    }
