@@ -9,14 +9,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
-from lnfgen import benchmark, timing
-from lnfgen.benchmark import BASELINE, OBSERVATIONS, SUBJECTS, Plan, Subject, Update, operations, quick_plan
+from lnfgen.bench import measure as benchmark
+from lnfgen.bench import timing
+from lnfgen.bench.measure import BASELINE, OBSERVATIONS, SUBJECTS, Plan, Subject, Update, operations, quick_plan
+from lnfgen.bench.timing import take_turns
+from lnfgen.bench.update import update_call
 from lnfgen.config import NAMED_MODELS, build_config
-from lnfgen.figures import TimeCurve, _apart, time_against_length
 from lnfgen.models import LengthModel, SequenceModel, build_model
 from lnfgen.nn.lstm import CausalLSTM
-from lnfgen.timing import take_turns
-from lnfgen.training.single import update_call
+from lnfgen.plots.figures import TimeCurve, _apart, time_against_length
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = {"hidden": 16, "embedding": 12, "latent": 6, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8}

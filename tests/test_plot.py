@@ -15,18 +15,18 @@ import torch
 from command import fails
 from torch import Tensor
 
-from lnfgen import conditionals
 from lnfgen.checkpoint import RunFolder, new_model
 from lnfgen.cli import main
-from lnfgen.conditionals import Subject, look
 from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
 from lnfgen.errors import OutputError, RunError
-from lnfgen.figures import LatentPanel, latent_panels, require_format, training_curves
 from lnfgen.models import LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
+from lnfgen.plots import conditionals
+from lnfgen.plots.conditionals import Subject, look
+from lnfgen.plots.figures import LatentPanel, latent_panels, require_format, training_curves
 
 SIZES = ModelConfig(
     flow_layers=2, flow_hidden=5, latent=3, hidden=6, lstm_layers=1, embedding=5, positions=4, dropout=0.3

@@ -13,7 +13,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
-    from lnfgen.figures import TimeCurve
+    from lnfgen.plots.figures import TimeCurve
 
 Row = dict[str, Any]
 
@@ -44,8 +44,8 @@ def command(
     """
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
-    from lnfgen.figures import require_format, time_against_length
     from lnfgen.files import require_parent, write_bytes
+    from lnfgen.plots.figures import require_format, time_against_length
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
@@ -54,7 +54,7 @@ def command(
         suffix = require_format(plot)
         require_parent(plot)
 
-    from lnfgen.benchmark import SUBJECTS, Plan, Subject, quick_plan, run
+    from lnfgen.bench.measure import SUBJECTS, Plan, Subject, quick_plan, run
     from lnfgen.checkpoint import RunFolder, resolve_device
     from lnfgen.memory import keep_freed_memory
 
@@ -94,7 +94,7 @@ def _about(figures: Row) -> str:
 
 def _panels(rows: list[Row]) -> dict[str, list[TimeCurve]]:
     """By kind, the curves of models that were sampled at two lengths or more, one sequence at a time."""
-    from lnfgen.figures import TimeCurve
+    from lnfgen.plots.figures import TimeCurve
 
     panels: dict[str, list[TimeCurve]] = {}
     for (kind, batch, model, backbone), group in _grouped(rows, "kind", "batch", "model", "backbone"):

@@ -57,8 +57,8 @@ def command(
     """
     from lnfgen.checkpoint import RunFolder
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.figures import require_format
     from lnfgen.files import require_parent, write_bytes
+    from lnfgen.plots.figures import require_format
 
     if not latents and (prefix or features):
         raise LnfgenError(f"found {'--prefix' if prefix else '--features'}, which curves do not have; add --latents")
@@ -72,7 +72,7 @@ def command(
 
 
 def _curves(folder: RunFolder, suffix: str) -> bytes:
-    from lnfgen.figures import training_curves
+    from lnfgen.plots.figures import training_curves
 
     where = str(folder.path / "metrics.jsonl")
     return training_curves(folder.metrics(), folder.encoding.unit, _title(folder), where, suffix)
@@ -88,9 +88,9 @@ def _latents(folder: RunFolder, prefixes: list[str], features: str | None, seed:
 
     from lnfgen.checkpoint import resolve_device
     from lnfgen.cli.sources import dataset_of
-    from lnfgen.conditionals import Subject, frequent_steps, look
-    from lnfgen.figures import LatentPanel, latent_panels
     from lnfgen.models.latent_flow import LatentFlow
+    from lnfgen.plots.conditionals import Subject, frequent_steps, look
+    from lnfgen.plots.figures import LatentPanel, latent_panels
 
     encoding = folder.encoding
     model = folder.load_model(resolve_device("auto"))

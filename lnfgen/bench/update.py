@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from lnfgen.bench.timing import Call
 from lnfgen.config import TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.models import SequenceModel, Symbols
-from lnfgen.timing import Call
 from lnfgen.training.trainer import Trainer
 
 DENSITY = 0.05

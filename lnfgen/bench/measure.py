@@ -17,10 +17,7 @@ import torch
 from torch import nn
 
 from lnfgen import __version__
-from lnfgen.config import NAMED_MODELS, build_config
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
-from lnfgen.nn.backbones import BACKBONES
-from lnfgen.timing import (
+from lnfgen.bench.timing import (
     MIN_ROUNDS,
     SQUARE,
     Call,
@@ -32,7 +29,10 @@ from lnfgen.timing import (
     take_turns,
     timed,
 )
-from lnfgen.training.single import update_call
+from lnfgen.bench.update import update_call
+from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.nn.backbones import BACKBONES
 
 TRIALS = (8, 4)
 """What has not been measured yet is first tried at these parts of its length, to foretell its time."""
