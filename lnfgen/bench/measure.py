@@ -1,166 +1,90 @@
-"""How fast models sample and train, beside the LSTM baseline and the machine's own products, measured in one run.
+"""Measures a plan within its budget of time: every model, beside the LSTM baseline and the machine's own products.
 
-Weights are random, at a preset's sizes, on the CPU; nothing is read from disk. Whatever is compared is timed
-in turn, so that a machine that others use slows all of it alike: a ratio is the median of the rounds' own ratios. Fresh
-flows are near the identity, where sweeps settle soonest; trained models may be measured beside them.
+Models have random weights at a preset's sizes and run on the CPU. What is compared is timed in turn, so that other
+programs on the machine slow all of it alike, and a ratio is the median of each round's own ratio. Fresh flows are near
+the identity, where sweeps settle soonest, so trained models may be measured beside them.
 """
 
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import nn
 
 from lnfgen import __version__
-from lnfgen.bench.timing import (
-    MIN_ROUNDS,
-    SQUARE,
-    Call,
-    Turns,
-    flops,
-    machine_facts,
-    product,
-    product_rates,
-    take_turns,
-    timed,
-)
+from lnfgen.bench.machine import SQUARE, machine_facts, product, product_operations, product_rates
+from lnfgen.bench.models import fresh_model
+from lnfgen.bench.operations import operations
+from lnfgen.bench.plan import BASELINE, OBSERVATIONS, VARIANTS, Plan, Update, Variant, batch_lengths
+from lnfgen.bench.rows import Row
+from lnfgen.bench.timing import MIN_ROUNDS, Call, Turns, take_turns, timed
 from lnfgen.bench.update import update_call
-from lnfgen.config import NAMED_MODELS, build_config
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
-from lnfgen.nn.backbones import BACKBONES
+from lnfgen.models import SequenceModel
 
 TRIALS = (8, 4)
-"""What has not been measured yet is first tried at these parts of its length, to foretell its time."""
+"""A call that has not been measured yet is first tried at these fractions of its length, to foretell its time."""
+
+PRODUCT = Variant("", "")
+"""Stands for the large matrix product among the models: it is timed in turn with them, for the machine's rate then."""
+
+Progress = Callable[[int, int, str], None]
+"""Is told how many cases are done, of how many, and what is measured next."""
 
 
-class Subject(NamedTuple):
-    """A model on a backbone."""
-
-    model: str
-    backbone: str
-
-
-BASELINE = Subject("lstm", "lstm")
-PRODUCT = Subject("", "")  # takes its turn with the models: the machine's own rate at that time
-
-SUBJECTS = [BASELINE] + [
-    Subject(name, backbone) for name in NAMED_MODELS if name != BASELINE.model for backbone in BACKBONES
-]
-"""Every named model on every backbone that it can have."""
-
-
-class Update(NamedTuple):
-    """What one update of training is computed on."""
-
-    batch: int  # sequences
-    length: int  # steps of each
-    samples: int  # of z for each
-
-
-OBSERVATIONS: dict[str, Observation] = {"music": Frames(88, has_onsets=False), "text": Symbols(50)}
-UPDATES = {"music": Update(5, 60, 1), "text": Update(15, 120, 10)}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, in the order of its kinds."""
-
-    preset: str = "paper"
-    lengths: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"music": (60,), "text": (16, 60, 288, 1024)})
-    batches: tuple[int, ...] = (1, 16)  # sequences drawn at once
-    updates: dict[str, Update] = field(default_factory=lambda: UPDATES)
-    precisions: tuple[str, ...] = ("float32", "bfloat16")  # of the networks, in training
-    rounds: int = 5
-    budget: float = 900.0  # seconds; what would overrun it is left out
-
-
-def quick_plan(preset: str = "paper") -> Plan:
-    """Every model, on music alone, within a minute of two CPU cores."""
-    updates = {"music": UPDATES["music"]}
-    return Plan(preset, {"music": (16, 60)}, (1,), updates, ("float32",), rounds=3, budget=45.0)
-
-
-def operations(model: SequenceModel, batch: int, length: int, samples: int = 1) -> dict[str, float]:
-    """Floating-point operations of the products that a model needs to `score`, `update` by or `sample` (B, T, K).
-
-    Every matrix of weights but an embedding's table meets each step of each sequence once: `2 B T numel`, the prior's
-    and the emission's for each of K samples. An update is three scores: backward, a product for the gradient of the
-    weights and one for that of the inputs. A sample needs no posterior. What a solver does again and again counts once,
-    and masked weights count in full.
-    """
-    of_x, of_z = 0.0, 0.0
-    posterior = 0.0
-    for name, part in model.named_children():
-        needed = 2.0 * batch * length * _matrix_elements(part)
-        if name == "posterior":
-            posterior = needed
-        elif name in ("prior", "emission"):
-            of_z += needed
-        else:
-            of_x += needed
-    score = of_x + posterior + samples * of_z
-    return {"score": score, "update": 3 * score, "sample": of_x + of_z}
-
-
-def _matrix_elements(part: nn.Module) -> int:
-    weights = (p for m in part.modules() if not isinstance(m, nn.Embedding) for p in m.parameters(recurse=False))
-    return sum(p.numel() for p in weights if p.dim() == 2)
-
-
-def run(
+def measure(
     plan: Plan,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
-    trained: Mapping[Subject, SequenceModel] | None = None,
+    progress: Progress = lambda done, total, what: None,
+    trained: Mapping[Variant, SequenceModel] | None = None,
 ) -> dict[str, Any]:
-    """Measure, and give one JSON object; `progress` hears how many cases are done, of how many, and what comes next.
+    """Measure a plan, and give one JSON object.
 
-    `trained` models are sampled from beside those of their kind with random weights.
+    `sampling` and `training` hold a row for each case that was measured. `left_out` holds a row for each case that had
+    no time left; its seconds are what a call is expected to take, if that is known. In a row, `seconds` are those of a
+    call: the median, the least and the most of the rounds. `speed_to_lstm` is how many times as fast as the baseline a
+    model is, and `share_of_product` is the rate of the operations that it needs, as a share of a large float32
+    product's rate. A row of training says whether the batch's `lengths` are equal or ragged.
 
-    `sampling` and `training` have an object for each case that was measured, `left_out` for each that had no time left,
-    with the seconds to expect of a call where it was tried. Seconds are a call's: the rounds' median, least and most.
-    `speed_to_lstm` is how many times as fast as the baseline it is, and `share_of_product` its rate of needed
-    operations over that of a large float32 product.
+    Args:
+        trained: models to sample from beside the fresh ones for the same kind of data.
     """
-    return _Run(plan, progress, trained or {}).run()
+    return _Measurement(plan, progress, trained or {}).run()
 
 
-class _Run:
-    def __init__(
-        self, plan: Plan, progress: Callable[[int, int, str], None], trained: Mapping[Subject, SequenceModel]
-    ) -> None:
+class _Measurement:
+    """The state of one measurement: the time that is left, and what is known so far."""
+
+    def __init__(self, plan: Plan, progress: Progress, trained: Mapping[Variant, SequenceModel]) -> None:
         self.plan = plan
         self.trained = {
-            kind: {s: model for s, model in trained.items() if isinstance(model.observation, type(observation))}
+            kind: {v: model for v, model in trained.items() if isinstance(model.observation, type(observation))}
             for kind, observation in OBSERVATIONS.items()
         }
         self.progress = progress
         self.end = time.perf_counter() + plan.budget
         sampled = sum(
-            len(lengths) * len(plan.batches) * (len(SUBJECTS) + len(self.trained[kind]))
-            for kind, lengths in plan.lengths.items()
+            len(lengths) * len(plan.sample_batches) * (len(VARIANTS) + len(self.trained[kind]))
+            for kind, lengths in plan.sample_lengths.items()
         )
-        updated = len(plan.updates) * len(plan.precisions) * len(SUBJECTS)
+        updated = len(plan.updates) * len(plan.precisions) * len(plan.update_lengths) * len(VARIANTS)
         self.done, self.total = 0, sampled + updated
         self.ceiling = math.inf  # operations a second that the machine makes at best
         self.waiting = 0  # measurements that are still to share the phase's time
         self.known: dict[tuple[Any, ...], list[tuple[int, float]]] = {}  # lengths that were measured, and their seconds
-        self.rows: dict[str, list[dict[str, Any]]] = {"sampling": [], "training": [], "left_out": []}
+        self.rows: dict[str, list[Row]] = {"sampling": [], "training": [], "left_out": []}
 
     def run(self) -> dict[str, Any]:
         began = time.perf_counter()
         facts = {"lnfgen": __version__, **machine_facts(), "preset": self.plan.preset}
         facts["products"] = product_rates(self.plan.rounds)
         self.ceiling = 1e9 * max(rate for rates in facts["products"].values() for rate in rates.values())
-        phases = len(self.plan.lengths) + len(self.plan.updates)
-        for kind in dict.fromkeys([*self.plan.lengths, *self.plan.updates]):
-            self.progress(self.done, self.total, f"building {len(SUBJECTS)} models of {kind}")
-            models = {subject: _model(subject, self.plan.preset, kind) for subject in SUBJECTS}
-            if kind in self.plan.lengths:
+        phases = len(self.plan.sample_lengths) + len(self.plan.updates)
+        for kind in dict.fromkeys([*self.plan.sample_lengths, *self.plan.updates]):
+            self.progress(self.done, self.total, f"building {len(VARIANTS)} models of {kind}")
+            models = {variant: fresh_model(variant, self.plan.preset, kind) for variant in VARIANTS}
+            if kind in self.plan.sample_lengths:
                 self._sampling(kind, {**models, **self.trained[kind]}, self._deadline(phases))
                 phases -= 1
             if kind in self.plan.updates:
@@ -170,75 +94,87 @@ class _Run:
         return {**facts, "seconds": round(time.perf_counter() - began, 1), **self.rows}
 
     def _deadline(self, phases: int) -> float:
-        """An equal share of what time is left; what one phase does not use is the later ones'."""
+        """The end of an equal share of the time that is left. What a phase does not use is shared by the later ones."""
         now = time.perf_counter()
         return now + max(0.0, self.end - now) / phases
 
-    def _sampling(self, kind: str, models: dict[Subject, SequenceModel], deadline: float) -> None:
-        self.waiting = len(self.plan.lengths[kind]) * len(self.plan.batches)
-        for length in self.plan.lengths[kind]:
-            for batch in self.plan.batches:
+    def _sampling(self, kind: str, models: dict[Variant, SequenceModel], deadline: float) -> None:
+        self.waiting = len(self.plan.sample_lengths[kind]) * len(self.plan.sample_batches)
+        for length in self.plan.sample_lengths[kind]:
+            for batch in self.plan.sample_batches:
                 self.progress(self.done, self.total, f"sampling {kind}, T {length}, B {batch}")
                 case = {"kind": kind, "length": length, "batch": batch}
-                needed = {s: operations(model, batch, length)["sample"] for s, model in models.items()}
-                samplers = {subject: partial(_sampler, model, batch) for subject, model in models.items()}
-                self._measure("sampling", case, samplers, needed, deadline)
+                samplers = {variant: partial(sample_call, model, batch) for variant, model in models.items()}
+                needed = {v: operations(model, batch * length)["sample"] for v, model in models.items()}
+                self._measure("sampling", case, samplers, needed, batch * length, deadline)
                 self.done += len(models)
 
-    def _training(self, kind: str, models: dict[Subject, SequenceModel], deadline: float) -> None:
-        """Each model beside the baseline alone: optimizers hold thrice a model, and not all fit in memory together."""
-        batch, length, samples = self.plan.updates[kind]
-        self.waiting = len(self.plan.precisions) * len(models)
+    def _training(self, kind: str, models: dict[Variant, SequenceModel], deadline: float) -> None:
+        """Time each model beside the baseline alone: with its optimizer a model takes three times its own memory, and
+        all of them might not fit together."""
+        batch, length, samples = update = self.plan.updates[kind]
+        self.waiting = len(self.plan.precisions) * len(self.plan.update_lengths) * len(models)
         for precision in self.plan.precisions:
-            case = {"kind": kind, "length": length, "batch": batch, "samples": samples, "precision": precision}
-            for subject in models:
-                self.progress(self.done, self.total, f"training {subject.model}, {subject.backbone}")
-                pair = {each: models[each] for each in (BASELINE, subject)}
-                needed = {s: operations(model, batch, length, samples)["update"] for s, model in pair.items()}
-                updaters = {s: partial(update_call, model, batch, samples, precision) for s, model in pair.items()}
-                self._measure("training", case, updaters, needed, deadline, shown=subject)
-                self.done += 1
+            for lengths in self.plan.update_lengths:
+                case = {"kind": kind, "length": length, "batch": batch, "lengths": lengths}
+                case |= {"samples": samples, "precision": precision}
+                steps = sum(batch_lengths(lengths, batch, length))
+                for variant in models:
+                    self.progress(self.done, self.total, f"training {', '.join(variant)}, lengths {lengths}")
+                    pair = {each: models[each] for each in (BASELINE, variant)}
+                    updaters = {v: partial(_update_call, model, update, case) for v, model in pair.items()}
+                    needed = {v: operations(model, steps, samples)["update"] for v, model in pair.items()}
+                    self._measure("training", case, updaters, needed, steps, deadline, shown=variant)
+                    self.done += 1
 
     def _measure(
         self,
         task: str,
-        case: dict[str, Any],
-        makers: Mapping[Subject, Callable[[int], Call]],
-        needed: dict[Subject, float],
+        case: Row,
+        makers: Mapping[Variant, Callable[[int], Call]],
+        needed: dict[Variant, float],
+        steps: int,
         deadline: float,
-        shown: Subject | None = None,
+        shown: Variant | None = None,
     ) -> None:
-        """Time what `makers` make of the case's length, in turn with a product; keep a row each, or that of `shown`."""
+        """Time calls of the case's length in turn with a large product, and keep a row for each, or for `shown` alone.
+
+        Args:
+            makers: give a call for a length, for each model.
+            needed: the operations of a call.
+            steps: real steps of all sequences of a call.
+        """
         length = case["length"]
-        key = (task, case["kind"], case["batch"], case.get("precision"))
-        calls = {subject: maker(length) for subject, maker in makers.items()}
-        turns: Turns[Subject] = Turns({}, {})
+        key = (task, *(value for name, value in case.items() if name != "length"))
+        calls = {variant: maker(length) for variant, maker in makers.items()}
+        turns: Turns[Variant] = Turns({}, {})
         if time.perf_counter() < deadline:
             foretold = {
-                subject: self._foretold((*key, subject), makers[subject], length, needed[subject], deadline)
-                for subject in calls
+                variant: self._foretold((*key, variant), makers[variant], length, needed[variant], deadline)
+                for variant in calls
             }
             compared = {BASELINE: calls[BASELINE], PRODUCT: product(SQUARE, torch.float32)}
             foretold[PRODUCT], share = 0.0, 1 / self.waiting
             turns = take_turns({**compared, **calls}, foretold, self.plan.rounds, deadline, share=share, fixed=2)
         self.waiting -= 1
-        for subject in makers:
-            if subject in turns.seconds:
-                self.known[(*key, subject)].append((length, statistics.median(turns.seconds[subject])))
-            if shown not in (None, subject):
+        for variant in makers:
+            if variant in turns.seconds:
+                self.known[(*key, variant)].append((length, statistics.median(turns.seconds[variant])))
+            if shown not in (None, variant):
                 continue
-            row = {**subject._asdict(), **case}
-            if subject in turns.seconds:
-                self.rows[task].append({**row, **_figures(turns, subject, case, needed[subject])})
+            row = {**variant._asdict(), **case}
+            if variant in turns.seconds:
+                self.rows[task].append({**row, **_figures(turns, variant, steps, needed[variant])})
             else:
-                self.rows["left_out"].append({"task": task, **row, "seconds": turns.left_out.get(subject)})
+                self.rows["left_out"].append({"task": task, **row, "seconds": turns.left_out.get(variant)})
 
     def _foretold(
         self, key: tuple[Any, ...], maker: Callable[[int], Call], length: int, needed: float, deadline: float
     ) -> float:
-        """Seconds of a call, in line with the two longest that were measured, which at first are two short trials.
+        """The seconds that a call is expected to take, on a line through the two longest calls that were measured.
 
-        Trials are spared where the machine at its best, or the last trial's time, already overruns the deadline.
+        At first these are two short trials. They are not made if the machine at its best, or the last trial's time,
+        shows already that the call would overrun the deadline.
         """
         known = self.known.setdefault(key, [])
         for fraction in TRIALS[len(known) :]:
@@ -251,20 +187,21 @@ class _Run:
             known.append((math.ceil(length / fraction), call()))
         (before, shorter), (last, seconds) = known[-2:]
         growth = (seconds - shorter) / max(1, last - before)
-        # Between as long as the last one and in proportion to it: two noisy times may say anything.
+        # Two noisy times may give any line. So expect at least the last time, and at most in proportion to the length.
         return min(max(seconds + growth * (length - last), seconds), seconds * length / last)
 
 
-def _figures(turns: Turns[Subject], subject: Subject, case: dict[str, Any], needed: float) -> dict[str, Any]:
-    seconds, baseline, square = (turns.seconds[each] for each in (subject, BASELINE, PRODUCT))
+def _figures(turns: Turns[Variant], variant: Variant, steps: int, needed: float) -> Row:
+    seconds, baseline, square = (turns.seconds[each] for each in (variant, BASELINE, PRODUCT))
     median = statistics.median(seconds)
-    shares = [needed / own / (flops(SQUARE) / whole) for own, whole in zip(seconds, square, strict=True)]
+    shares = [needed / own / (product_operations(SQUARE) / whole) for own, whole in zip(seconds, square, strict=True)]
     return {
         "rounds": len(seconds),
         "seconds": median,
         "seconds_min": min(seconds),
         "seconds_max": max(seconds),
-        "steps_per_second": case["batch"] * case["length"] / median,
+        "steps": steps,
+        "steps_per_second": steps / median,
         "speed_to_lstm": statistics.median(other / own for own, other in zip(seconds, baseline, strict=True)),
         "gflop": needed / 1e9,
         "gflop_per_second": needed / median / 1e9,
@@ -272,19 +209,14 @@ def _figures(turns: Turns[Subject], subject: Subject, case: dict[str, Any], need
     }
 
 
-def _model(subject: Subject, preset: str, kind: str) -> SequenceModel:
-    config = build_config(subject.model, preset, subject.backbone)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # orthogonal weights are many small factorisations, which several threads slow down
-    try:
-        torch.manual_seed(0)
-        return build_model(config.model, OBSERVATIONS[kind], LengthModel())
-    finally:
-        torch.set_num_threads(threads)
+def _update_call(model: SequenceModel, update: Update, case: Row, length: int) -> Call:
+    """An update of the case's kind, with a batch whose longest sequence has about `length` steps."""
+    lengths = batch_lengths(case["lengths"], update.batch, length)
+    return update_call(model, lengths, update.samples, case["precision"])
 
 
-def _sampler(model: SequenceModel, batch: int, length: int) -> Call:
-    """Draws a batch of sequences."""
+def sample_call(model: SequenceModel, batch: int, length: int) -> Call:
+    """A call that draws a batch of sequences of that length."""
     generators = [torch.Generator().manual_seed(index) for index in range(batch)]
 
     def draw() -> object:

@@ -1,38 +1,25 @@
-"""Timing calls in turn under a deadline, and what the machine is that they are timed on."""
+"""Timing calls in turn, under a deadline."""
 
-import os
-import platform
-import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-import torch
-
-BUSY = 0.5
-"""Load for each core above which figures say as much of the other programs as of this one."""
-
-SQUARE = (1024, 1024, 1024)
-LSTM_STEP = (150, 500, 2000)
-"""Products `[m, k] x [k, n]`: a large one, and a step of the paper's LSTM for 15 sequences of 10 samples."""
+from typing import Generic, TypeVar
 
 MIN_ROUNDS = 2
-"""Rounds that a figure needs at least; what has no time for them is left out."""
+"""A figure needs at least so many rounds; a call without time for them is left out."""
 
 Call = Callable[[], float]
-"""Does the work that is measured, and says how many seconds it took."""
+"""Does the work that is measured, and returns how many seconds it took."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Turns(Generic[Key]):
-    """Seconds of each call, round by round; and the seconds a call that those left out would have taken."""
+    """What timing calls in turn gave."""
 
-    seconds: dict[Key, list[float]]
-    left_out: dict[Key, float]
+    seconds: dict[Key, list[float]]  # of each call, round by round
+    left_out: dict[Key, float]  # calls that had no time, with the seconds that one is expected to take
 
 
 def take_turns(
@@ -44,13 +31,19 @@ def take_turns(
     share: float = 1.0,
     fixed: int = 1,
 ) -> Turns[Key]:
-    """Warm each call up, then time them in turn (A B C A B C) until there are enough rounds, or the deadline is near.
+    """Call each once to warm it up, then time them in turn (A B C A B C) until there are enough rounds or no more time.
 
-    `share` is the part of the time left after which no more than the least rounds are made: others wait for the rest.
+    A call that would not end before the deadline is left out, the slowest first. That is judged twice: by the seconds
+    that are foretold, and again by the seconds of the warm-up.
 
-    Those that would run past the deadline (of `time.perf_counter`) are left out, by what is `foretold` of their seconds
-    and again by what warming up took, the slowest first. The first `fixed` calls are what the others are compared with:
-    if they alone take too long, nothing is timed.
+    Args:
+        calls: what to time. The first `fixed` of them are what the others are compared with: they are left out last,
+            and if they alone take too long, nothing is timed.
+        foretold: the seconds that each call is expected to take.
+        rounds: how many rounds to make if there is time.
+        deadline: in the time of `time.perf_counter`.
+        share: the part of the time up to the deadline that is for these calls. When it is used up, no rounds beyond
+            `MIN_ROUNDS` are made, because other calls need the rest.
     """
     compared = list(calls)[:fixed]
     began = time.perf_counter()
@@ -79,57 +72,7 @@ def take_turns(
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
+    """The seconds that `work` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def product(shape: tuple[int, int, int], dtype: torch.dtype) -> Call:
-    """A matrix product of the machine's own, as a call to time."""
-    rows, inner, columns = shape
-    left, right = torch.rand(rows, inner).to(dtype), torch.rand(inner, columns).to(dtype)
-    return lambda: timed(lambda: left @ right)
-
-
-def flops(shape: tuple[int, int, int]) -> float:
-    return 2.0 * shape[0] * shape[1] * shape[2]
-
-
-def product_rates(rounds: int) -> dict[str, dict[str, float]]:
-    """GFLOP/s of products, by their shape and precision: medians."""
-    cases = {(shape, dtype): product(shape, dtype) for shape in (SQUARE, LSTM_STEP) for dtype in _PRECISIONS.values()}
-    turns = take_turns(cases, dict.fromkeys(cases, 0.0), rounds, float("inf"))
-    rates = {key: flops(key[0]) / statistics.median(seconds) / 1e9 for key, seconds in turns.seconds.items()}
-    return {
-        name: {" x ".join(map(str, shape)): rates[shape, dtype] for shape in (SQUARE, LSTM_STEP)}
-        for name, dtype in _PRECISIONS.items()
-    }
-
-
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def machine_facts() -> dict[str, Any]:
-    """What figures are of no use without: processor, cores, threads, versions, and what else it is doing."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return {
-        "processor": _processor(),
-        "cores": cores,
-        "threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "load": round(load, 2),
-        "busy": load > BUSY * cores,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
