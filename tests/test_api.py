@@ -18,7 +18,14 @@ from lnfgen.errors import ConfigError, DatasetError, OutputError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 
 SMALLEST: dict[str, Any] = {
-    "model": {"hidden": 12, "embedding": 12, "latent": 4, "lstm_layers": 1, "flow_layers": 2, "flow_hidden": 8},
+    "model": {
+        "hidden_size": 12,
+        "embedding_size": 12,
+        "latent_size": 4,
+        "num_layers": 1,
+        "num_flow_layers": 2,
+        "conditioner_size": 8,
+    },
     "training": {"batch_size": 4},
 }
 UPDATES = 8

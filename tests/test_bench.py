@@ -1,5 +1,6 @@
 """`lnfgen bench`: what it counts, in what order it measures, what it leaves out, and what it prints."""
 
+import dataclasses
 import itertools
 import json
 from typing import Any
@@ -9,14 +10,28 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
-from lnfgen import benchmark, timing
-from lnfgen.benchmark import BASELINE, OBSERVATIONS, SUBJECTS, Plan, Subject, Update, operations, quick_plan
+from lnfgen.bench import machine, measure, timing
+from lnfgen.bench.operations import matrix_elements, operations
+from lnfgen.bench.plan import (
+    BASELINE,
+    EQUAL,
+    OBSERVATIONS,
+    RAGGED,
+    UPDATES,
+    VARIANTS,
+    Plan,
+    Update,
+    Variant,
+    batch_lengths,
+    quick_plan,
+)
+from lnfgen.bench.timing import take_turns
+from lnfgen.bench.update import update_call
 from lnfgen.config import NAMED_MODELS, build_config
-from lnfgen.figures import TimeCurve, _apart, time_against_length
 from lnfgen.models import LengthModel, SequenceModel, build_model
 from lnfgen.nn.lstm import CausalLSTM
-from lnfgen.timing import take_turns
-from lnfgen.training.single import update_call
+from lnfgen.plots.speed import TimeCurve, push_apart, sampling_curves, time_against_length
+from lnfgen.training import trainer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = {
@@ -45,12 +60,11 @@ def test_operations_of_an_update_are_those_that_the_trainer_makes(name: str, kin
     less than three products."""
     batch, length, samples = 2, 5, 3
     model = model_of(name, "scan", kind)
-    call = update_call(model, batch, samples, "float32", length)
-    assert call is not None
+    call = update_call(model, [length] * batch, samples, "float32")
     before = [parameter.detach().clone() for parameter in model.parameters()]
     with FlopCounterMode(display=False) as counter:
         assert call() > 0
-    needed = operations(model, batch, length, samples)["update"]
+    needed = operations(model, batch * length, samples)["update"]
     assert 0.95 * needed < counter.get_total_flops() <= needed
     assert all(bool((a != b).any()) for a, b in zip(before, model.parameters(), strict=True))
 
@@ -60,7 +74,7 @@ def test_operations_of_a_parallel_sample_are_those_made(name: str) -> None:
     model = model_of(name, "scan").eval()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model.sample(7, torch.Generator().manual_seed(0), 1.0)
-    assert counter.get_total_flops() == operations(model, 1, 7)["sample"]
+    assert counter.get_total_flops() == operations(model, 7)["sample"]
 
 
 @pytest.mark.filterwarnings("ignore:TF32")
@@ -69,16 +83,71 @@ def test_operations_of_an_lstm_are_those_of_its_products() -> None:
     lstm = CausalLSTM(5, 8, 2, 0.0)
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         lstm(torch.zeros(3, 4, 5))
-    assert counter.get_total_flops() == 2 * 3 * 4 * benchmark._matrix_elements(lstm)
-    assert benchmark._matrix_elements(lstm) == 4 * 8 * (5 + 8) + 4 * 8 * (8 + 8)  # four gates, each of input and state
+    assert counter.get_total_flops() == 2 * 3 * 4 * matrix_elements(lstm)
+    assert matrix_elements(lstm) == 4 * 8 * (5 + 8) + 4 * 8 * (8 + 8)  # four gates, each of input and state
 
 
 def test_operations_grow_with_the_samples_of_the_latent_alone() -> None:
     latent, exact = model_of("af-scf", "lstm"), model_of("lstm", "lstm")
-    one, two, three = (operations(latent, 2, 5, k)["score"] for k in (1, 2, 3))
+    one, two, three = (operations(latent, 10, k)["score"] for k in (1, 2, 3))
     assert three - two == two - one > 0
-    assert operations(exact, 2, 5, 9) == operations(exact, 2, 5, 1)
-    assert operations(latent, 4, 15)["sample"] == 6 * operations(latent, 2, 5)["sample"]
+    assert operations(exact, 10, 9) == operations(exact, 10, 1)
+    assert operations(latent, 60)["sample"] == 6 * operations(latent, 10)["sample"]
+
+
+# Batches of equal and of ragged lengths. ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", UPDATES)
+def test_ragged_lengths_are_spread_from_half_the_longest_to_the_longest(kind: str) -> None:
+    batch, longest, _ = UPDATES[kind]
+    lengths = batch_lengths(RAGGED, batch, longest)
+    assert lengths == batch_lengths(RAGGED, batch, longest)
+    assert len(lengths) == batch
+    assert longest / 2 <= min(lengths) < 0.6 * longest
+    assert 0.9 * longest <= max(lengths) <= longest
+    assert sum(lengths) / batch == pytest.approx(0.75 * longest, rel=0.05)
+    assert lengths != sorted(lengths)
+    assert batch_lengths(EQUAL, batch, longest) == [longest] * batch
+
+
+@pytest.mark.parametrize(("batch", "longest"), [(1, 1), (3, 1), (3, 2), (2, 7), (40, 8)])
+def test_ragged_lengths_of_short_sequences_are_in_range(batch: int, longest: int) -> None:
+    lengths = batch_lengths(RAGGED, batch, longest)
+    assert len(lengths) == batch
+    assert max(1, longest / 2) <= min(lengths) <= max(lengths) <= longest
+
+
+@pytest.mark.parametrize("kind", ["music", "text"])
+@pytest.mark.parametrize("variant", [BASELINE, Variant("af-scf", "scan")])
+def test_a_ragged_update_is_one_batch_padded_to_its_longest(
+    variant: Variant, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every update takes all sequences at once, computes as much as if all were as long as the longest, and ends with
+    other weights than an update with these, since the padding does not count."""
+    lengths = [3, 6, 4]
+    batches = []
+    whole = trainer.accumulate_gradients
+
+    def watched(model: SequenceModel, batch: Any, *args: Any, **options: Any) -> Any:
+        batches.append(batch)
+        return whole(model, batch, *args, **options)
+
+    monkeypatch.setattr(trainer, "accumulate_gradients", watched)
+    counted = []
+    weights = []
+    for given in (lengths, [max(lengths)] * len(lengths)):
+        model = model_of(*variant, kind)
+        call = update_call(model, given, 2, "float32")
+        with FlopCounterMode(display=False) as counter:
+            call()
+        counted.append(counter.get_total_flops())
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+        call()
+    assert [sorted(batch.lengths.tolist()) for batch in batches] == [[3, 4, 6]] * 2 + [[6, 6, 6]] * 2
+    assert all(batch.x.shape[:2] == (3, 6) for batch in batches)
+    assert counted[0] == counted[1]
+    assert not torch.equal(weights[0], weights[1])
 
 
 # In what order, and what is left out. ---------------------------------------------------------------------------------
@@ -151,24 +220,47 @@ def test_no_more_than_the_least_rounds_are_made_at_others_cost(clock: Clock) -> 
 # The whole, and what it prints. ---------------------------------------------------------------------------------------
 
 
+SHORT = Plan(
+    "tiny",
+    sample_lengths={"music": (2, 4)},
+    sample_batches=(1,),
+    updates={"music": Update(2, 3, 2)},
+    precisions=("float32",),
+    rounds=2,
+    budget=600,
+)
+
+
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
     heard: list[tuple[int, int, str]] = []
-    plan = Plan("tiny", {"music": (2, 4)}, (1,), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=600)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (benchmark, timing):
+        for module in (measure, machine):
             patch.setattr(module, "SQUARE", (64, 64, 64))
-        result = benchmark.run(plan, lambda *what: heard.append(what))
-    assert heard[-1][:2] == (33, 33)
+        result = measure.measure(SHORT, lambda *what: heard.append(what))
+    assert heard[-1][:2] == (44, 44)
     return result
 
 
 def test_every_named_model_is_measured_on_every_backbone(figures: dict[str, Any]) -> None:
-    assert {subject.model for subject in SUBJECTS} == set(NAMED_MODELS)
-    for task, cases in (("sampling", 2), ("training", 1)):
-        measured = [Subject(row["model"], row["backbone"]) for row in figures[task]]
-        assert measured == SUBJECTS * cases
+    assert {variant.model for variant in VARIANTS} == set(NAMED_MODELS)
+    for task, column, cases in (("sampling", "length", [2, 4]), ("training", "lengths", [EQUAL, RAGGED])):
+        measured = [(Variant(row["model"], row["backbone"]), row[column]) for row in figures[task]]
+        assert measured == [(variant, case) for case in cases for variant in VARIANTS]
     assert figures["left_out"] == []
+
+
+def test_operations_of_a_row_are_those_of_its_real_steps(figures: dict[str, Any]) -> None:
+    assert [row["steps"] for row in figures["sampling"]] == [row["length"] for row in figures["sampling"]]
+    by_lengths = {
+        lengths: [row for row in figures["training"] if row["lengths"] == lengths] for lengths in (EQUAL, RAGGED)
+    }
+    for equal, ragged in zip(by_lengths[EQUAL], by_lengths[RAGGED], strict=True):
+        assert equal["steps"] == 2 * 3
+        assert ragged["steps"] == sum(batch_lengths(RAGGED, 2, 3)) < equal["steps"]
+        assert ragged["gflop"] / ragged["steps"] == pytest.approx(equal["gflop"] / equal["steps"])
+        for row in (equal, ragged):
+            assert row["steps_per_second"] == pytest.approx(row["steps"] / row["seconds"])
 
 
 def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
@@ -176,7 +268,7 @@ def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
         (baseline,) = (
             other
             for other in figures["training" if "samples" in row else "sampling"]
-            if (other["model"], other["length"]) == (BASELINE.model, row["length"])
+            if other["model"] == BASELINE.model and all(other.get(key) == row.get(key) for key in ("length", "lengths"))
         )
         assert 0 < row["seconds_min"] <= row["seconds"] <= row["seconds_max"]
         assert row["gflop_per_second"] == pytest.approx(row["gflop"] / row["seconds"])
@@ -193,27 +285,29 @@ def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
 
 
 def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
-    plan = Plan("tiny", {"music": (2, 3)}, (1,), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=600)
+    plan = dataclasses.replace(SHORT, sample_lengths={"music": (2, 3)}, update_lengths=(EQUAL,))
     mine = {
-        Subject("mine", "lstm"): model_of("af-af", "lstm", "music"),
-        Subject("words", "scan"): model_of("af-af", "scan"),
+        Variant("mine", "lstm"): model_of("af-af", "lstm", "music"),
+        Variant("words", "scan"): model_of("af-af", "scan"),
     }
     heard: list[tuple[int, int, str]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "SUBJECTS", [BASELINE])
-        result = benchmark.run(plan, lambda *what: heard.append(what), mine)
+        patch.setattr(measure, "VARIANTS", [BASELINE])
+        result = measure.measure(plan, lambda *what: heard.append(what), mine)
     assert [row["model"] for row in result["sampling"]] == ["lstm", "mine"] * 2
     assert [row["model"] for row in result["training"]] == ["lstm"]
     assert heard[-1][:2] == (5, 5)
 
 
 def test_without_time_every_case_is_named_as_left_out() -> None:
-    plan = Plan("tiny", {"music": (2,)}, (1, 3), {"music": Update(2, 3, 2)}, ("float32",), rounds=2, budget=0)
-    result = benchmark.run(plan)
+    plan = dataclasses.replace(SHORT, sample_lengths={"music": (2,)}, sample_batches=(1, 3), budget=0)
+    result = measure.measure(plan)
     assert not result["sampling"]
     assert not result["training"]
-    assert len(result["left_out"]) == 3 * len(SUBJECTS)
+    assert len(result["left_out"]) == 4 * len(VARIANTS)
     assert len({json.dumps(row) for row in result["left_out"]}) == len(result["left_out"])
+    left_out = [row["lengths"] for row in result["left_out"] if row["task"] == "training"]
+    assert left_out == [EQUAL] * len(VARIANTS) + [RAGGED] * len(VARIANTS)
 
 
 def test_quick_is_a_part_of_the_whole() -> None:
@@ -221,16 +315,18 @@ def test_quick_is_a_part_of_the_whole() -> None:
     assert quick.preset == whole.preset
     assert quick.budget < 60
     assert quick.rounds <= whole.rounds
-    assert set(quick.batches) <= set(whole.batches)
+    assert set(quick.sample_batches) <= set(whole.sample_batches)
+    assert quick.update_lengths == (EQUAL,)
+    assert set(whole.update_lengths) == {EQUAL, RAGGED}
     assert quick.updates.items() <= whole.updates.items()
-    (lengths,) = quick.lengths.values()
+    (lengths,) = quick.sample_lengths.values()
     assert len(lengths) > 1  # a line to draw
-    assert max(lengths) <= max(map(max, whole.lengths.values()))
+    assert max(lengths) <= max(map(max, whole.sample_lengths.values()))
 
 
 @pytest.fixture
 def measured(figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "run", lambda plan, progress, trained: figures)
+    monkeypatch.setattr(measure, "measure", lambda plan, progress, trained: figures)
 
 
 @pytest.mark.usefixtures("measured")
@@ -249,8 +345,11 @@ def test_command_prints_a_row_for_each_model() -> None:
 
     done = CliRunner().invoke(app, ["bench", "--quick"])
     assert done.exit_code == 0, done.output
-    for name, backbone in SUBJECTS[1:]:
-        assert done.stdout.count(f"\n{name}, {backbone} ") == 2
+    sampling, training = done.stdout.split("training on music")
+    for name, backbone in VARIANTS[1:]:
+        assert sampling.count(f"\n{name}, {backbone} ") == 1
+        rows = [line.split() for line in training.splitlines() if line.startswith(f"{name}, {backbone} ")]
+        assert [row[2] for row in rows] == [EQUAL, RAGGED]
     assert "bfloat16" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
@@ -261,16 +360,25 @@ def test_command_prints_a_row_for_each_model() -> None:
 def test_command_refuses_before_it_measures(wrong: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from lnfgen.cli import app
 
-    monkeypatch.setattr(benchmark, "run", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured"))
     assert CliRunner().invoke(app, ["bench", *wrong]).exit_code == 1
 
 
 def test_labels_of_lines_keep_their_order_and_distance() -> None:
     places = [0.5, 0.51, 0.1, 0.505, 0.9, 0.93]
-    moved = _apart(places, 0.05)
+    moved = push_apart(places, 0.05)
     order = sorted(range(len(places)), key=places.__getitem__)
     gaps = [moved[b] - moved[a] for a, b in itertools.pairwise(order)]
     assert min(gaps) >= 0.05 - 1e-12
     assert moved[2] == pytest.approx(0.1)  # nothing near it
     curves = [TimeCurve(str(i), str(i), "lstm", [4, 8], [i + 1, 2 * i + 2]) for i in range(9)]
     assert time_against_length({"text": curves, "music": curves[:1]}, "two panels").startswith(PNG)
+
+
+def test_curves_are_of_models_sampled_one_at_a_time_at_two_lengths() -> None:
+    row = {"kind": "music", "model": "af-af", "backbone": "scan", "batch": 1}
+    rows = [{**row, "length": length, "seconds": length / 10} for length in (2, 4)]
+    others = [{**row, "batch": 3, "length": length, "seconds": 1.0} for length in (2, 4)]
+    alone = {**row, "model": "lstm", "backbone": "lstm", "length": 2, "seconds": 1.0}
+    (curve,) = sampling_curves([*others, *rows, alone])["music"]
+    assert (curve.label, curve.lengths, curve.seconds) == ("af-af, scan", [2, 4], [0.2, 0.4])

@@ -15,6 +15,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "pooch", "requests")
+COMMAND_FLOOR = ("lnfgen.bench", "lnfgen.plots")  # what commands measure and draw; nothing but commands needs it
 MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
 UPSTAIRS = ("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.runs", "lnfgen.training")
 """Where the data wing and the model wing meet, from the lowest to the highest."""
@@ -63,6 +64,8 @@ def test_imports_run_down(module):
         refuse(module, HEAVY, top_level=True)
         return
     refuse(module, ("typer", "rich", "lnfgen.cli", "lnfgen.verbs"))
+    if not within(module, COMMAND_FLOOR):
+        refuse(module, COMMAND_FLOOR)
     if within(module, MODEL_WING):
         refuse(
             module,
@@ -124,12 +127,32 @@ def test_imports_run_down(module):
         ("lnfgen.runs.dataset", ("lnfgen.runs.trained",)),
         ("lnfgen.training.settings", ("torch", "lnfgen.models", "lnfgen.training.session")),
         ("lnfgen.training.trainer", ("lnfgen.runs", "lnfgen.training.session")),
+        ("lnfgen.bench", ("lnfgen.plots",)),
+        ("lnfgen.bench.timing", ("lnfgen.bench.machine", "lnfgen.bench.measure", "torch")),
+        ("lnfgen.bench.rows", ("lnfgen.models", "torch")),
+        ("lnfgen.bench.plan", ("lnfgen.bench.models", "lnfgen.bench.update", "lnfgen.bench.measure")),
+        ("lnfgen.bench.update", ("lnfgen.bench.measure",)),
+        ("lnfgen.plots.canvas", ("lnfgen.plots.curves", "lnfgen.plots.latents", "lnfgen.plots.speed")),
+        ("lnfgen.plots.candidates", ("lnfgen.plots.labels", "lnfgen.plots.latents", "lnfgen.plots.conditionals")),
     ],
 )
 def test_each_floor_knows_only_those_below(lower, upper):
     for module in MODULES:
         if within(module, (lower,)):
             refuse(module, upper)
+
+
+def test_pictures_are_drawn_without_torch():
+    """Only what runs a model needs torch: a run's curves must not wait for it, nor for Matplotlib before it draws."""
+    drawing = {module for module in MODULES if within(module, ("lnfgen.plots",))} - {"lnfgen.plots.conditionals"}
+    assert len(drawing) > 5
+    for module in drawing:
+        refuse(module, ("torch", "lnfgen.plots.conditionals", "lnfgen.runs", "lnfgen.training", *MODEL_WING))
+        refuse(module, ("matplotlib",), top_level=True)
+    names = ", ".join(sorted(drawing - {"lnfgen.plots"}))
+    probe = f"import sys, {names}; assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_pickle_but_in_the_reader_of_the_benchmark_sets():

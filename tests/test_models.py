@@ -104,7 +104,7 @@ def test_baseline_predicts_each_step_from_earlier_ones(observation, emission):
 
 def test_emission_sees_the_whole_latent_its_own_step_outside_the_recurrence():
     emission = toy("af-scf", Symbols(4)).emission
-    x, z, positions = random_x(Symbols(4), 1, 5), torch.randn(1, 5, SIZES.latent), torch.randn(1, 5, 4)
+    x, z, positions = random_x(Symbols(4), 1, 5), torch.randn(1, 5, SIZES.latent_size), torch.randn(1, 5, 4)
     full = torch.tensor([5])
     recurrent = torch.autograd.functional.jacobian(
         lambda v: emission.network(torch.cat([v, positions], -1), full)[0], z
@@ -183,7 +183,7 @@ def test_log_variance_is_bounded():
     with torch.no_grad():
         posterior.head.weight.mul_(1e6)
     gaussian = posterior(random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, 4))
-    z = Gaussian(torch.zeros_like(gaussian.mean), gaussian.log_variance).sample(torch.ones(1, 1, 5, SIZES.latent))
+    z = Gaussian(torch.zeros_like(gaussian.mean), gaussian.log_variance).sample(torch.ones(1, 1, 5, SIZES.latent_size))
     assert torch.isfinite(z).all()
     assert (z > 0).all()
 

@@ -15,17 +15,21 @@ import torch
 from command import fails
 from torch import Tensor
 
-from lnfgen import conditionals
 from lnfgen.cli import main
-from lnfgen.conditionals import Subject, look
 from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import write_dataset
+from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
-from lnfgen.figures import LatentPanel, latent_panels, require_format, training_curves
 from lnfgen.models import LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
+from lnfgen.plots import conditionals
+from lnfgen.plots.candidates import LatentStep, choose_steps, frequent_values, steps_after, steps_along, with_candidates
+from lnfgen.plots.canvas import require_format
+from lnfgen.plots.conditionals import look
+from lnfgen.plots.curves import training_curves
+from lnfgen.plots.labels import candidate_labels, step_title
+from lnfgen.plots.latents import LatentPanel, latent_panels
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.model import new_model
 
@@ -139,17 +143,11 @@ def test_candidates_posteriors_are_those_of_the_changed_piece():
     assert x.tolist() == [1, 2, 3, 0, 1]
 
 
-def test_frequent_steps_come_commonest_first():
-    assert conditionals.frequent_steps([np.array([2, 1, 2]), np.array([2, 1, 5])], 2).tolist() == [2, 1]
-    frames = [np.array([[0, 3], [1, 0], [0, 3]], np.uint8)]
-    assert conditionals.frequent_steps(frames, 5).tolist() == [[0, 3], [1, 0]]
-
-
 @pytest.mark.parametrize(("latent", "features", "triangular"), [(2, (1, 0), True), (3, None, True), (3, (0, 2), False)])
 def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangular):
     model = toy("af-scf", latent_size=latent)
-    subject = Subject(torch.tensor([1, 2, 3, 0, 1]), 3, torch.tensor([0, 1, 2]))
-    seen = look(model, [subject], features=features, triangular=triangular)
+    step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
+    seen = look(model, [step], features=features, triangular=triangular)
     (view,) = seen.views
     left, right, bottom, top = seen.extent
     assert features is None or seen.features == features
@@ -157,15 +155,65 @@ def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangu
     assert 0.9 < view.density.sum() * cell < 1.02
     assert (view.means > [left, bottom]).all()
     assert (view.means < [right, top]).all()
-    again = look(model, [subject], features=features, triangular=triangular)
+    again = look(model, [step], features=features, triangular=triangular)
     assert np.array_equal(again.views[0].density, view.density)
 
 
 def test_turning_the_features_turns_the_picture():
     model = toy("af-scf", latent_size=2)
-    subject = Subject(torch.tensor([1, 2, 3, 0, 1]), 3, torch.tensor([0, 1, 2]))
-    one, other = (look(model, [subject], features=pair).views[0] for pair in ((0, 1), (1, 0)))
+    step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
+    one, other = (look(model, [step], features=pair).views[0] for pair in ((0, 1), (1, 0)))
     np.testing.assert_allclose(one.density, other.density.T, rtol=1e-6)
+
+
+# What is looked at. ---------------------------------------------------------------------------------------------------
+
+
+def test_frequent_values_come_commonest_first():
+    assert frequent_values([np.array([2, 1, 2]), np.array([2, 1, 5])], 2).tolist() == [2, 1]
+    frames = [np.array([[0, 3], [1, 0], [0, 3]], np.uint8)]
+    assert frequent_values(frames, 5).tolist() == [[0, 3], [1, 0]]
+
+
+@pytest.mark.parametrize("value", [2, 7])
+def test_the_true_value_is_always_a_candidate(value):
+    common = np.array([2, 1, 5])
+    step = with_candidates(np.array([4, value, 4]), 1, common)
+    assert step.candidates[step.true] == value
+    assert len(step.candidates) == 3
+    assert len(set(step.candidates.tolist())) == 3
+    assert common.tolist() == [2, 1, 5]
+
+
+@pytest.mark.parametrize("length", [1, 3, 20, 400])
+def test_steps_of_a_piece_are_different_ones_of_its_start(length):
+    steps = [step for _, step in steps_along(np.zeros(length, np.int32))]
+    assert steps == sorted(set(steps))
+    assert len(steps) == min(length, 4)
+    assert 0 <= steps[0] <= steps[-1] < min(length, 40)
+
+
+def test_a_prefix_goes_on_as_some_piece_does():
+    encoding = Encoding(kind="text", vocabulary=("\ufffd", "a", "b", "c"))
+    split = [encoding.encode(text) for text in ("abcab", "ccb", "bca")]
+    # In the third, as in the first, nothing follows the longer ends: "ab" is the longest that something follows.
+    found = steps_after(["cab", "aabc", "abcab", "caa"], encoding, split, np.random.default_rng(0))
+    assert [step for _, step in found] == [3, 4, 5, 3]
+    assert [encoding.decode(x) for x, _ in found] == ["cabcab", "aabcab", "abcabcab", "caabcab"]
+
+
+@pytest.mark.parametrize("name", ["rolls", "lines"])
+def test_steps_are_chosen_and_named_without_the_command(home, name):
+    dataset = open_dataset(home / name)
+    steps = choose_steps(dataset, seed=1)
+    again = choose_steps(dataset, seed=1)
+    assert [step.step for step in steps] == [step.step for step in again]
+    assert all(np.array_equal(one.x, other.x) for one, other in zip(steps, again, strict=True))
+    assert all(any(np.array_equal(step.x, piece) for piece in dataset.split("valid")) for step in steps)
+    labels, key = candidate_labels(steps, dataset.encoding)
+    assert [len(part) for part in labels] == [len(step.candidates) for step in steps]
+    assert bool(key) == (name == "rolls")  # the frames' numbers
+    assert len({step_title(step, dataset.encoding) for step in steps}) == len(steps)
 
 
 # Pictures. ------------------------------------------------------------------------------------------------------------
@@ -295,22 +343,9 @@ def test_latents_of_text_and_of_music(home, plot):
     assert b"<svg" in (home / "rolls.svg").read_bytes()
 
 
-def test_a_prefix_goes_on_as_some_piece_does():
-    from lnfgen.cli.plot import _after
-
-    encoding = Encoding(kind="text", vocabulary=("\ufffd", "a", "b", "c"))
-    split = [encoding.encode(text) for text in ("abcab", "ccb", "bca")]
-    # In the third, as in the first, nothing follows the longer ends: "ab" is the longest that something follows.
-    found = _after(["cab", "aabc", "abcab", "caa"], encoding, split, np.random.default_rng(0))
-    assert [step for _, step in found] == [3, 4, 5, 3]
-    assert [encoding.decode(x) for x, _ in found] == ["cabcab", "aabcab", "abcabcab", "caabcab"]
-
-
 def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
     """`coupling` has no p(z_t | z_<t) to sample."""
-    from lnfgen.cli import plot as module
-
-    monkeypatch.setattr(module, "NOT_CAUSAL", ("af",))
+    monkeypatch.setattr(conditionals, "NOT_TRIANGULAR", ("af",))
     done = plot("run-lines", "--latents", "--seed", "1", "--out", "whole.png")
     assert b"p(z_t | T)" in done.stderr
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from toy_models import every_sequence, noise_like, random_x, randomise, toy
+from toy_models import every_sequence, noise_like, toy
 
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
@@ -81,14 +81,6 @@ def test_a_batch_is_the_samples_of_its_generators(model):
         together = model.sample_batch(lengths, generators, 1.0)
     for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
         assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
-
-
-@torch.no_grad()
-def test_an_embedding_can_be_taken_through_weights(observation):
-    embed, weight = observation.embedding(5), torch.randn(7, 5)
-    x, y = random_x(observation, 3, 1)[:, 0], torch.randn(3, 7)
-    randomise(embed)
-    torch.testing.assert_close(embed.through(weight)(x, y), y + embed(x) @ weight.T, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade")])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_causal import directions, inputs, randomised
 from torch import Tensor, nn
-from toy_models import MODELS, OUTPUTS, SIZES, randomise, toy
+from toy_models import MODELS, OUTPUTS, SIZES, random_x, randomise, toy
 
 from lnfgen.flows.features import FEATURE_FLOWS, FeatureStack, build_feature_flow
 from lnfgen.flows.solver import Solver
@@ -15,6 +15,7 @@ from lnfgen.models.output import NADEHead
 from lnfgen.nn import stepper as door
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import stepper
 from lnfgen.stepping import MAKERS, find
 from lnfgen.stepping.features import MaskedLayers
@@ -181,9 +182,23 @@ def test_steps_leave_the_module_as_it_was():
     config = dataclasses.replace(SIZES, time="af", features="af")
     flow = build_prior(config).eval()
     before = {name: value.clone() for name, value in flow.state_dict().items()}
-    x = torch.randn(2, 5, config.latent)
-    flow(x, torch.randn(2, 5, config.positions), torch.tensor([5, 3]))
+    x = torch.randn(2, 5, config.latent_size)
+    flow(x, torch.randn(2, 5, config.position_size), torch.tensor([5, 3]))
     torch.testing.assert_close(flow.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["symbols", "onsets"])
+@torch.no_grad()
+def test_steps_of_the_baseline_read_the_step_before(kind):
+    """What the embedding adds is read from a table of products; the whole pass has no table."""
+    observation, emission = OUTPUTS[kind]
+    model = toy("lstm", observation, emission=emission).double()
+    x = random_x(observation, 3, 6)
+    positions = model.positions(torch.full((3,), 6), 6)
+    whole, _ = model.lstm(torch.cat([shift(model.embed(x)), positions], -1))
+    step = find(model, positions)
+    steps = [step(t, x[:, t - 1] if t else None) for t in range(6)]
+    torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-11, atol=1e-11)
 
 
 def test_every_class_with_faster_steps_is_used_by_some_toy_model():

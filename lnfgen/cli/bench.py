@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from lnfgen.bench.rows import Row, grouped, variant_name, widest_range
 from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
-
-if TYPE_CHECKING:
-    from lnfgen.figures import TimeCurve
-
-Row = dict[str, Any]
 
 
 def command(
@@ -23,7 +18,9 @@ def command(
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Trained runs to sample from beside fresh models.")
     ] = None,
     preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
-    quick: Annotated[bool, typer.Option("--quick", help="Music alone, two lengths: ends within a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Music alone, two lengths, no ragged batches: ends within a minute.")
+    ] = False,
     budget: Annotated[
         float | None,
         typer.Option(
@@ -38,14 +35,17 @@ def command(
 
     Speeds are beside the LSTM baseline's, rates beside that of a large matrix product, each timed in turn.
 
-    Operations are those of the matrix products that a model needs: what a solver repeats counts once.
+    Operations are those of the matrix products that a model needs: what a solver repeats counts once, padding never.
 
-    Fresh weights are where a flow over the features settles soonest: give runs to see how trained ones sample.
+    Training is measured on two kinds of batch: all lengths equal to T, and ragged ones from T/2 to T.
+
+    The sweeps of a flow settle soonest with fresh weights: give runs to see how trained models sample.
     """
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
-    from lnfgen.figures import require_format, time_against_length
     from lnfgen.files import require_parent, write_bytes
+    from lnfgen.plots.canvas import require_format
+    from lnfgen.plots.speed import sampling_curves, time_against_length
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
@@ -54,18 +54,18 @@ def command(
         suffix = require_format(plot)
         require_parent(plot)
 
-    from lnfgen.benchmark import SUBJECTS, Plan, Subject, quick_plan, run
+    from lnfgen.bench.measure import measure
+    from lnfgen.bench.models import trained_models
+    from lnfgen.bench.plan import VARIANTS, Plan, quick_plan
     from lnfgen.compute import prepare_machine
-    from lnfgen.runs.folder import RunFolder
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
-    folders = [RunFolder(path) for path in runs or []]
-    device = prepare_machine("cpu")
-    trained = {Subject(f.path.name, f.config.model.backbone): f.load_model(device) for f in folders}
+    prepare_machine("cpu")  # as training and sampling do
+    trained = trained_models(runs or [])
     with console.live("measuring", 1) as bar:
-        figures = run(plan, lambda done, total, what: bar.update(done, what, total), trained)
+        figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained)
     if figures["busy"]:
         console.warn(
             f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
@@ -75,9 +75,9 @@ def command(
         console.result_json(figures)
     else:
         _show(figures)
-    _show_left_out(figures["left_out"], len(SUBJECTS))
+    _show_left_out(figures["left_out"], len(VARIANTS))
     if plot is not None:
-        panels = _panels(figures["sampling"])
+        panels = sampling_curves(figures["sampling"])
         if not panels:
             raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
         write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", suffix))
@@ -91,18 +91,6 @@ def _about(figures: Row) -> str:
     )
 
 
-def _panels(rows: list[Row]) -> dict[str, list[TimeCurve]]:
-    """By kind, the curves of models that were sampled at two lengths or more, one sequence at a time."""
-    from lnfgen.figures import TimeCurve
-
-    panels: dict[str, list[TimeCurve]] = {}
-    for (kind, batch, model, backbone), group in _grouped(rows, "kind", "batch", "model", "backbone"):
-        if batch == 1 and len(group) > 1:
-            lengths, seconds = [row["length"] for row in group], [row["seconds"] for row in group]
-            panels.setdefault(kind, []).append(TimeCurve(_name(group[0]), model, backbone, lengths, seconds))
-    return panels
-
-
 def _show(figures: Row) -> None:
     facts = ("processor", "cores", "threads", "load", "system", "python", "torch", "lnfgen", "preset", "seconds")
     console.result_table("", [(name, figures[name]) for name in facts])
@@ -111,38 +99,43 @@ def _show(figures: Row) -> None:
     rows = [(shape, *(f"{rates[precision][shape]:.0f}" for precision in rates)) for shape in shapes]
     console.result("")
     console.result_table("matrix products, GFLOP/s", rows, ["shape", *rates])
-    for (kind, batch), group in _grouped(figures["sampling"], "kind", "batch"):
+    for (kind, batch), group in grouped(figures["sampling"], "kind", "batch"):
         _show_sampling(kind, batch, group)
-    for (kind, *sizes), group in _grouped(figures["training"], "kind", "batch", "length", "samples", "precision"):
-        console.result("")
-        console.result_table(
-            "training on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes),
-            [
-                (
-                    _name(row),
-                    _seconds(row["seconds"]),
-                    _spread([row]),
-                    f"{row['speed_to_lstm']:.3g}",
-                    f"{row['steps_per_second']:,.0f}",
-                    f"{row['gflop_per_second']:.3g}",
-                    f"{row['share_of_product']:.0%}",
-                )
-                for row in group
-            ],
-            ["model", "s/update", "spread", "speed", "steps/s", "GFLOP/s", "of product"],
+    for (kind, *sizes), group in grouped(figures["training"], "kind", "batch", "length", "samples", "precision"):
+        _show_training("training on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes), group)
+
+
+def _show_training(title: str, rows: list[Row]) -> None:
+    """A row for each model with equal lengths, and one below it with ragged lengths."""
+    table = [
+        (
+            variant_name(row),
+            row["lengths"],
+            _seconds(row["seconds"]),
+            _spread([row]),
+            f"{row['speed_to_lstm']:.3g}",
+            f"{row['steps_per_second']:,.0f}",
+            f"{row['gflop_per_second']:.3g}",
+            f"{row['share_of_product']:.0%}",
         )
+        for _, group in grouped(rows, "model", "backbone")
+        for row in group
+    ]
+    columns = ["model", "lengths", "s/update", "spread", "speed", "steps/s", "GFLOP/s", "of product"]
+    console.result("")
+    console.result_table(title, table, columns)
 
 
 def _show_sampling(kind: str, batch: int, rows: list[Row]) -> None:
-    """A row for each model, a column for each length; the rates are those of its longest."""
+    """A row for each model, a column for each length. The rates are those of the longest that was measured."""
     lengths = sorted({row["length"] for row in rows})
     table = []
-    for _, group in _grouped(rows, "model", "backbone"):
+    for _, group in grouped(rows, "model", "backbone"):
         by_length = {row["length"]: row for row in group}
         longest = group[-1]
         table.append(
             (
-                _name(longest),
+                variant_name(longest),
                 *(_seconds(by_length[t]["seconds"]) if t in by_length else "" for t in lengths),
                 _spread(group),
                 longest["length"],
@@ -160,24 +153,12 @@ def _show_sampling(kind: str, batch: int, rows: list[Row]) -> None:
 
 
 def _show_left_out(rows: list[Row], num_models: int) -> None:
-    keys = ("task", "kind", "length", "batch", "precision")
-    for (task, kind, length, batch, precision), group in _grouped(rows, *keys):
-        names = [_name(row) + (f" ({row['seconds']:.2g} s a call)" if row["seconds"] else "") for row in group]
+    keys = ("task", "kind", "length", "batch", "lengths", "precision")
+    for (task, kind, length, batch, lengths, precision), group in grouped(rows, *keys):
+        names = [variant_name(row) + (f" ({row['seconds']:.2g} s a call)" if row["seconds"] else "") for row in group]
         which = "every model" if len(group) >= num_models else "; ".join(names)
-        case = f"{task} {kind}, T {length}, B {batch}" + (f", {precision}" if precision else "")
+        case = f"{task} {kind}, T {length}, B {batch}" + (f", lengths {lengths}, {precision}" if precision else "")
         console.note(f"left out, no time left: {case}: {which}")
-
-
-def _grouped(rows: list[Row], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Row]]]:
-    """Rows with the same values of the keys, in the order that these are met in."""
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row.get(key) for key in keys), []).append(row)
-    yield from groups.items()
-
-
-def _name(row: Row) -> str:
-    return row["model"] if row["model"] == row["backbone"] else f"{row['model']}, {row['backbone']}"
 
 
 def _seconds(seconds: float) -> str:
@@ -185,5 +166,5 @@ def _seconds(seconds: float) -> str:
 
 
 def _spread(rows: list[Row]) -> str:
-    """The widest range of the rounds, about their median."""
-    return f"±{max((row['seconds_max'] - row['seconds_min']) / row['seconds'] for row in rows) / 2:.0%}"
+    """How far the rounds are from their median."""
+    return f"±{widest_range(rows) / 2:.0%}"

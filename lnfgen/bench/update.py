@@ -1,30 +1,37 @@
-"""The trainer's own update, one at a time on random data, as a call to time."""
+"""One update of training, made by the trainer itself on random data, as a call to time."""
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lnfgen.bench.timing import Call
 from lnfgen.config import TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.models import SequenceModel, Symbols
-from lnfgen.timing import Call
 from lnfgen.training.trainer import Trainer
 
 DENSITY = 0.05
-"""Share of the keys that sound in random music."""
+"""The share of the keys that sound in random music."""
 
 
-def update_call(model: SequenceModel, batch: int, samples: int, precision: str, length: int) -> Call:
-    """Makes one whole update as `lnfgen train` does, on random data: forward, backward, clipping, AdamW, averaging."""
+def update_call(model: SequenceModel, lengths: Sequence[int], samples: int, precision: str) -> Call:
+    """A call that makes one whole update as `lnfgen train` does: forward, backward, clipping, AdamW, averaging.
+
+    Args:
+        lengths: the steps of each sequence. All sequences are one batch, padded to the longest.
+        samples: of z for each sequence.
+        precision: of the networks.
+    """
     watch = _Watch()
     config = TrainingConfig(
         max_steps=10**6,
-        batch_size=batch,
+        batch_size=len(lengths),
         num_samples=samples,
         precision=precision,
         kl_warmup_start=0.0,
@@ -32,7 +39,7 @@ def update_call(model: SequenceModel, batch: int, samples: int, precision: str, 
     )
     trainer = Trainer(
         model,
-        _random_dataset(model, batch, length),
+        random_dataset(model, lengths),
         config,
         torch.device("cpu"),
         watch,
@@ -49,7 +56,7 @@ def update_call(model: SequenceModel, batch: int, samples: int, precision: str, 
 
 
 class _Watch:
-    """Times the one update that it lets a trainer make at a time; all that it is told of is dropped."""
+    """The reporter of a trainer that lets it make one update at a time, and times that one. It ignores all reports."""
 
     began: float | None = None
     seconds = math.nan
@@ -69,10 +76,10 @@ class _Watch:
     def note(self, message: str) -> None: ...
 
 
-def _random_dataset(model: SequenceModel, count: int, length: int) -> Dataset:
-    """`count` sequences of `length` steps, in memory: the only split is train."""
+def random_dataset(model: SequenceModel, lengths: Sequence[int]) -> Dataset:
+    """Random sequences of these lengths for a model, in memory. The only split is train."""
     rng = np.random.default_rng(0)
-    offsets = np.arange(count + 1) * length
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
     observation = model.observation
     if isinstance(observation, Symbols):
         values = rng.integers(observation.num_symbols, size=offsets[-1]).astype(np.int32)

@@ -1,7 +1,7 @@
-"""The latent of one step, seen two ways: the prior's p(z_t | z_<t, T), and q(z_t | x) for each value x_t might have.
+"""The conditional prior of one step, p(z_t | z_<t, T), beside the posterior q(z_t | x) of each candidate for x_t.
 
-Source: Ziegler & Rush (2019), whose figure of a two-dimensional latent shows that the prior puts a mode on the
-posterior of each symbol that may follow.
+Source: Ziegler & Rush (2019). Their figure of a two-dimensional latent shows that the prior has a mode at the posterior
+of each symbol that may follow.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,19 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnfgen.compute import prepare_machine
+from lnfgen.errors import LnfgenError
 from lnfgen.models.latent_flow import LOG_SQRT_2PI, LatentFlow
 from lnfgen.models.posterior import Gaussian
+from lnfgen.plots.candidates import LatentStep
+from lnfgen.runs.folder import RunFolder
 from lnfgen.streams import stream_seed
 
+NOT_TRIANGULAR = ("coupling",)
+"""Kinds of flow across time in which z_t depends on later steps of eps too."""
+
 MAX_ROW_STEPS = 100_000
-"""Rows times time steps in one pass of the prior: some 100 MB of activations at the small preset."""
+"""Rows times time steps in one pass of the prior. It takes some 100 MB of activations at the small preset."""
 
 SMOOTHING = 0.5
-"""Width of the kernel that samples are smoothed with, in standard deviations of a posterior: a mode is about as wide as
-one, so it stays apart from its neighbours, which a rule of thumb for one broad mode would not leave it."""
+"""Width of the kernel that smooths samples, in standard deviations of a posterior. A mode of the prior is about as wide
+as a posterior, so neighbouring modes stay apart. The usual rules, made for one broad mode, would blur them."""
 
 NUM_SAMPLES = 6000
-"""Samples behind a smoothed density: a mode that holds a twentieth of the mass has some 300."""
+"""Samples from which a density is estimated. A mode with a twentieth of the mass gets some 300 of them."""
 
 GRID = 128
 """Cells along each axis of a density."""
@@ -32,84 +39,99 @@ Extent = tuple[float, float, float, float]  # left, right, bottom, top
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A step to look at: of a piece x `[T]` or `[T, P]`, with the values `[C]` or `[C, P]` that x_t might have."""
-
-    x: Tensor
-    step: int
-    candidates: Tensor
-
-
-@dataclass(frozen=True)
 class View:
-    """What is seen of a `Subject` in two latent features: the prior's density, and each candidate's posterior."""
+    """A `LatentStep` in two latent features: the prior's density, and the posterior of each candidate."""
 
-    density: np.ndarray  # [GRID, GRID], from the bottom up
+    density: np.ndarray  # [GRID, GRID], the bottom row first
     means: np.ndarray  # [C, 2]
     deviations: np.ndarray  # [C, 2]
 
 
 @dataclass(frozen=True)
 class Views:
-    """Views of several subjects in the same features and the same window."""
+    """Views of several steps in the same features and the same window."""
 
     features: tuple[int, int]
     extent: Extent
     views: list[View]
+    triangular: bool  # whether the densities are p(z_t | z_<t, T); if not, they are p(z_t | T)
+
+
+def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
+    """The model of a run, if it has a latent that can be drawn.
+
+    Raises:
+        LnfgenError: if it has no latent, or a latent of one feature.
+    """
+    model = run.load_model(prepare_machine(device))
+    if not isinstance(model, LatentFlow):
+        raise LnfgenError(f"{run.path} is a run of {run.config.name}, which has no latents; leave --latents out")
+    if model.latent < 2:
+        raise LnfgenError(f"{run.path} has a latent of 1 feature; expected at least 2 to draw")
+    return model
+
+
+def is_triangular(run: RunFolder) -> bool:
+    """Whether z_t of the run's prior depends on no later step of eps, so that p(z_t | z_<t, T) can be computed."""
+    return run.config.model.time not in NOT_TRIANGULAR
 
 
 def look(
     model: LatentFlow,
-    subjects: Sequence[Subject],
+    steps: Sequence[LatentStep],
     *,
     features: tuple[int, int] | None = None,
     triangular: bool = True,
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Views:
-    """The conditional prior at each subject beside its candidates' posteriors; z_<t is the posterior's mean.
+    """The conditional prior at each step, and the posteriors of its candidates. For z_<t the posterior's mean is taken.
 
-    With a latent of two features the density is exact, on a grid; with more it is that of samples, smoothed.
+    With a latent of two features the density is computed exactly on a grid. With more it is estimated from samples.
 
     Args:
-        features: which two; those in which the candidates are `most_apart` if not given.
-        triangular: whether z_t is made of eps_<=t alone. If not, the densities are p(z_t | T).
-        progress: told how many subjects are done.
+        features: which two; if not given, those in which the candidates are `most_apart`.
+        triangular: whether z_t depends on eps_<=t alone. If not, the densities are p(z_t | T).
+        progress: is told how many steps are done.
     """
-    posteriors = [candidate_posteriors(model, subject.x, subject.step, subject.candidates) for subject in subjects]
+    pieces = [torch.from_numpy(np.array(step.x)) for step in steps]
+    posteriors = [
+        candidate_posteriors(model, x, step.step, torch.from_numpy(step.candidates))
+        for x, step in zip(pieces, steps, strict=True)
+    ]
     pair = list(features or most_apart(posteriors))
     means = [posterior.mean[:, pair].double().numpy() for posterior in posteriors]
     deviations = [(0.5 * posterior.log_variance[:, pair].double()).exp().numpy() for posterior in posteriors]
     exact = triangular and model.latent == 2
     points: list[np.ndarray] = []
     paths: list[Tensor] = []
-    for index, subject in enumerate(subjects):
+    for index, (x, step) in enumerate(zip(pieces, steps, strict=True)):
         generator = torch.Generator().manual_seed(stream_seed(seed, index))
-        paths.append(posterior_of(model, subject.x[None]).mean[0])
-        # Exact densities only take their window from samples.
+        paths.append(posterior_of(model, x[None]).mean[0])
+        # An exact density needs samples only to choose its window.
         count = NUM_SAMPLES // 8 if exact else NUM_SAMPLES
         if triangular:
-            z = conditional_samples(model, paths[-1], subject.step, count, generator)
+            z = conditional_samples(model, paths[-1], step.step, count, generator)
         else:
-            z = whole_samples(model, len(subject.x), count, generator)
-        points.append(z[:, subject.step, pair].double().numpy())
+            z = whole_samples(model, len(x), count, generator)
+        points.append(z[:, step.step, pair].double().numpy())
         progress(index + 1)
     extent = window(points, means, deviations)
     views = []
-    for subject, path, samples, mean, deviation in zip(subjects, paths, points, means, deviations, strict=True):
+    for step, path, samples, mean, deviation in zip(steps, paths, points, means, deviations, strict=True):
         if exact:
             values = grid(extent, GRID)[:, np.argsort(pair)].to(path.dtype)
-            density = conditional_log_density(model, path, subject.step, values).double().exp()
+            density = conditional_log_density(model, path, step.step, values).double().exp()
             shown = density.reshape(GRID, GRID).numpy()
         else:
             width = SMOOTHING * np.median(deviation, axis=0)
             shown = smoothed_density(samples, extent, GRID, (float(width[0]), float(width[1])))
         views.append(View(shown, mean, deviation))
-    return Views((pair[0], pair[1]), extent, views)
+    return Views((pair[0], pair[1]), extent, views, triangular)
 
 
 def window(points: Sequence[np.ndarray], means: Sequence[np.ndarray], deviations: Sequence[np.ndarray]) -> Extent:
-    """A window round almost all points `[S, 2]` and each candidate's two standard deviations, with a little room."""
+    """A window that holds nearly all points `[S, 2]` and 2.5 standard deviations round each candidate, and a margin."""
     margin = 2.5
     lows = [np.quantile(p, 0.005, axis=0) for p in points]
     lows += [(m - margin * d).min(0) for m, d in zip(means, deviations, strict=True)]
@@ -123,7 +145,7 @@ def window(points: Sequence[np.ndarray], means: Sequence[np.ndarray], deviations
 
 @torch.inference_mode()
 def posterior_of(model: LatentFlow, x: Tensor) -> Gaussian:
-    """q(z | x) of sequences of one length: x `[N, T]` or `[N, T, P]` -> `[N, T, D]`."""
+    """q(z | x) of sequences that are equally long: x `[N, T]` or `[N, T, P]` -> `[N, T, D]`."""
     x = x.to(model.device)
     lengths = torch.full((len(x),), x.shape[1], device=model.device)
     mean, log_variance = model.posterior(x, lengths, model.positions(lengths, x.shape[1]))
@@ -131,7 +153,7 @@ def posterior_of(model: LatentFlow, x: Tensor) -> Gaussian:
 
 
 def candidate_posteriors(model: LatentFlow, x: Tensor, step: int, candidates: Tensor) -> Gaussian:
-    """q(z_t | x with x_t replaced) for each candidate: x `[T, ...]`, candidates `[C, ...]` -> `[C, D]`."""
+    """q(z_t | x) with each candidate in turn in the place of x_t: x `[T, ...]`, candidates `[C, ...]` -> `[C, D]`."""
     replaced = x.repeat(len(candidates), *(1,) * x.dim())
     replaced[:, step] = candidates.to(x.dtype)
     mean, log_variance = posterior_of(model, replaced)
@@ -141,10 +163,10 @@ def candidate_posteriors(model: LatentFlow, x: Tensor, step: int, candidates: Te
 def conditional_samples(
     model: LatentFlow, z: Tensor, step: int, num_samples: int, generator: torch.Generator
 ) -> Tensor:
-    """Samples of z_t given z_<t and T: z `[T, D]` -> `[S, t + 1, D]`, where only the last step is drawn, the rest is z.
+    """Samples of z_t given z_<t and T: z `[T, D]` -> `[S, t + 1, D]`. Only the last step is drawn, the rest is z.
 
-    For any flow that is triangular in time: eps_<t stands for z_<t, so a fresh eps_t after it gives a fresh z_t. Costs
-    a `forward` of t + 1 steps a sample.
+    It holds for any flow that is triangular in time. There eps_<t determines z_<t, and the other way round, so a fresh
+    eps_t after the same eps_<t gives a fresh z_t. Each sample costs a `forward` of t + 1 steps.
     """
     positions = _positions(model, len(z))[:, : step + 1]
     eps, _ = _in_chunks(model.prior.inverse, z[None, : step + 1], positions)
@@ -156,7 +178,7 @@ def conditional_samples(
 def conditional_log_density(model: LatentFlow, z: Tensor, step: int, values: Tensor) -> Tensor:
     """log p(z_t | z_<t, T) at given z_t: z `[T, D]`, values `[G, D]` -> `[G]`.
 
-    For any flow that is triangular in time; costs an `inverse` of t + 1 steps a value.
+    It holds for any flow that is triangular in time. Each value costs an `inverse` of t + 1 steps.
     """
     rows = z[None, : step + 1].repeat(len(values), 1, 1)
     rows[:, step] = values
@@ -165,7 +187,7 @@ def conditional_log_density(model: LatentFlow, z: Tensor, step: int, values: Ten
 
 
 def whole_samples(model: LatentFlow, num_steps: int, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Samples of z given T alone, `[S, T, D]`: all that a flow which is not triangular in time has to show."""
+    """Samples of z given T alone, `[S, T, D]`. It is for flows not triangular in time, where z_t | z_<t is unknown."""
     positions = _positions(model, num_steps)
     eps = torch.randn(num_samples, num_steps, model.latent, generator=generator).to(positions.dtype)
     return _in_chunks(model.prior, eps, positions)[0]
@@ -174,8 +196,9 @@ def whole_samples(model: LatentFlow, num_steps: int, num_samples: int, generator
 def most_apart(posteriors: Sequence[Gaussian]) -> tuple[int, int]:
     """The two features in which candidates overlap least: posteriors `[C, D]` at several steps -> i < j.
 
-    The overlap of two normals is Bhattacharyya's coefficient, the integral of the root of their product, from 0 to 1;
-    over independent features it multiplies. It is averaged over pairs of candidates and over steps.
+    The overlap of two normals is the Bhattacharyya coefficient: the integral of the square root of their product, from
+    0 to 1. That of two independent features is the product of each one's. It is averaged over pairs of candidates and
+    over steps.
     """
     coefficients = []
     for mean, log_variance in posteriors:
@@ -185,18 +208,12 @@ def most_apart(posteriors: Sequence[Gaussian]) -> tuple[int, int]:
         scale = (2 * (variance[first] * variance[second]).sqrt() / total).sqrt()
         coefficients.append(scale * torch.exp(-0.25 * (mean[first] - mean[second]).double() ** 2 / total))
     overlap = torch.cat(coefficients)
-    if not len(overlap):  # a candidate alone has nothing to be apart from
+    if not len(overlap):  # there is one candidate at each step, hence no pair
         return 0, 1
     table = overlap.T @ overlap
     i, j = torch.triu_indices(len(table), len(table), offset=1)
     best = int(table[i, j].argmin())
     return int(i[best]), int(j[best])
-
-
-def frequent_steps(sequences: Sequence[np.ndarray], limit: int) -> np.ndarray:
-    """The values that steps take most often, commonest first: sequences `[T_i]` or `[T_i, P]` -> `[C]` or `[C, P]`."""
-    distinct, counts = np.unique(np.concatenate(sequences), axis=0, return_counts=True)
-    return distinct[np.argsort(-counts, kind="stable")[:limit]]
 
 
 def grid(extent: Extent, size: int) -> Tensor:
@@ -208,10 +225,10 @@ def grid(extent: Extent, size: int) -> Tensor:
 
 
 def smoothed_density(points: np.ndarray, extent: Extent, size: int, width: tuple[float, float]) -> np.ndarray:
-    """A density of points `[S, 2]` in the cells of `grid`, `[size, size]` from the bottom up.
+    """The density of points `[S, 2]` in the cells of `grid`: `[size, size]`, the bottom row first.
 
-    A histogram under a normal kernel of the given standard deviations; points outside the extent count, but do not
-    show.
+    It is a histogram, smoothed with a normal kernel whose standard deviations are `width`. Points outside the extent
+    are not shown, but count as part of the whole mass.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -232,7 +249,7 @@ def _positions(model: LatentFlow, num_steps: int) -> Tensor:
 def _in_chunks(
     direction: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]], rows: Tensor, positions: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A flow's direction on rows `[N, T, D]` that share their positions `[1, T, F]`, a few at a time."""
+    """A flow's `forward` or `inverse` of rows `[N, T, D]`, in parts that fit in memory; positions `[1, T, F]`."""
     num_steps, device = rows.shape[1], positions.device
     parts = []
     for part in rows.split(max(1, MAX_ROW_STEPS // num_steps)):

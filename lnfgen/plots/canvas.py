@@ -1,0 +1,77 @@
+"""What all pictures share: a figure to draw on, its colours, and the bytes of the file that it becomes.
+
+Matplotlib is loaded when the first figure is made, so that importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lnfgen.errors import OutputError
+
+FORMATS = (".png", ".svg", ".pdf")
+
+DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"
+"""Colours that can still be told apart when a picture is printed in grey."""
+
+_DPI = 130
+
+
+def require_format(path: Path) -> str:
+    """The suffix of a picture's file. Call it before the work that fills the file, so that a wrong name costs no time.
+
+    Raises:
+        OutputError: if pictures cannot be written with that suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise OutputError(f"cannot draw {path}: found suffix {suffix or 'none'!r}, expected one of {' '.join(FORMATS)}")
+    return suffix
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty matplotlib figure of that size in inches. It needs no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def set_title(figure: Any, title: str) -> None:
+    """Write the title at the top left, as it stands: a `$` in a name does not start a formula."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
+
+
+def style_axis(axis: Any, grid: str = "both") -> None:
+    """A light grid behind the curves (`grid` is "x", "y" or "both"), small numbers, no frame at the top and right."""
+    axis.grid(axis=grid, color="#e3e6ea", linewidth=0.6)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    axis.tick_params(labelsize=8)
+
+
+def label_log_axis(axis: Any) -> None:
+    """Name 1, 2 and 5 of each decade of a logarithmic y axis in plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def file_bytes(figure: Any, suffix: str) -> bytes:
+    """The figure as a file. It holds no date and no random names, so that equal pictures are equal bytes."""
+    from matplotlib import rc_context
+
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "lnfgen"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a symbol without a glyph shows as a box
+        figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+    return buffer.getvalue()
