@@ -1,5 +1,7 @@
 """The recurrent backbone of the paper."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -27,11 +29,20 @@ class CausalLSTM(nn.Module):
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step. A later call with that state goes on from there."""
         states: State = []
-        for index, layer in enumerate(self.layers):
-            x, after = layer(x, None if state is None else state[index])
+        for index, layer in enumerate(cast(list[nn.LSTM], self.layers)):
+            before = None if state is None else state[index]
+            x, after = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)
             x = self.dropout(x)
             states.append(after)
         return x, states
+
+
+def _one_step(layer: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """`layer(x, state)` for one step. nn.LSTM lays out its weights anew at every call, which costs more than the step."""
+    zero = x.new_zeros(len(x), layer.hidden_size)
+    hidden, cell = (zero, zero) if state is None else (part[0] for part in state)
+    hidden, cell = torch.lstm_cell(x[:, 0], (hidden, cell), *layer.all_weights[0])
+    return hidden[:, None], (hidden[None], cell[None])
 
 
 def _initialise(lstm: nn.Module) -> None:
