@@ -1,6 +1,7 @@
 """Each faster step is the plain one: over every model, backbone, transform and dtype, with the door open and shut."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -199,6 +200,22 @@ def test_steps_of_the_baseline_read_the_step_before(kind):
     step = find(model, positions)
     steps = [step(t, x[:, t - 1] if t else None) for t in range(6)]
     torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_loop_leaves_torch_s_settings_as_they_were(fails):
+    before = torch.backends.mkldnn.enabled
+    x = torch.zeros(1, 3, 2)
+
+    def step(t: int, previous: Tensor) -> tuple[Tensor, Tensor]:
+        assert not torch.backends.mkldnn.enabled
+        if fails:
+            raise KeyboardInterrupt
+        return previous, previous.sum(-1)
+
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext():
+        Solver().in_loop(step, x)
+    assert torch.backends.mkldnn.enabled == before
 
 
 def test_every_class_with_faster_steps_is_used_by_some_toy_model():

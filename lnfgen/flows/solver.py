@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lnfgen.flows.fixed_point import Update, fixed_point_with_gradient, sweep
 from lnfgen.nn.replay import replaying
+from lnfgen.nn.stepper import looping
 
 SOLVERS = ("loop", "sweeps")
 
@@ -31,10 +32,11 @@ class Solver:
     def in_loop(self, step: Callable[[int, Tensor], tuple[Tensor, Tensor]], x: Tensor) -> tuple[Tensor, Tensor]:
         """`step(t, y_{t-1}) -> y_t, ladj_t`, from y_{-1} = 0: y of the shape of x, `[N, T, D]`, and ladj `[N, T]`."""
         values, ladjs, value = [], [], torch.zeros_like(x[:, 0])
-        for t in range(x.shape[1]):
-            value, ladj = step(t, value)
-            values.append(value)
-            ladjs.append(ladj)
+        with looping(x):
+            for t in range(x.shape[1]):
+                value, ladj = step(t, value)
+                values.append(value)
+                ladjs.append(ladj)
         return torch.stack(values, 1), torch.stack(ladjs, 1)
 
     def by_sweeps(self, update: Update, start: Tensor, mask: Tensor, *, draws: bool) -> tuple[Tensor, Tensor]:

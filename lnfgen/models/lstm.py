@@ -13,7 +13,7 @@ from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, State
 from lnfgen.nn.masking import shift, sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.nn.stepper import stepper
+from lnfgen.nn.stepper import looping, stepper
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -82,6 +82,7 @@ class AutoregressiveLSTM(SequenceModel):
         states_at = stepper(next_states, self, positions)
         x_at = stepper(next_x, self.head, positions, uniform, temperature)
         steps: list[Tensor] = []
-        for t in range(max(lengths)):
-            steps.append(x_at(t, states_at(t, steps[-1] if steps else None)))
+        with looping(positions):
+            for t in range(max(lengths)):
+                steps.append(x_at(t, states_at(t, steps[-1] if steps else None)))
         return self._unpadded(torch.stack(steps, 1), lengths)

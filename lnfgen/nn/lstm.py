@@ -38,7 +38,7 @@ class CausalLSTM(nn.Module):
 
 
 def _one_step(layer: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """`layer(x, state)` for one step. nn.LSTM lays out its weights anew at every call, which costs more than the step."""
+    """`layer(x, state)` for one step. nn.LSTM lays out its weights anew at every call, which costs more than a step."""
     zero = x.new_zeros(len(x), layer.hidden_size)
     hidden, cell = (zero, zero) if state is None else (part[0] for part in state)
     hidden, cell = torch.lstm_cell(x[:, 0], (hidden, cell), *layer.all_weights[0])

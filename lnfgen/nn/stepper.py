@@ -7,10 +7,11 @@ every loop runs as it is written.
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Step = Callable[[int, Any], Any]
 """`step(t, x)`: what a module gives at step t for the input x. The steps t = 0, 1, 2, ... are called in turn, so it may
@@ -36,6 +37,18 @@ def stepper(plain: Step, module: nn.Module, *known: Any) -> Step:
     from lnfgen import stepping
 
     return stepping.find(module, *known) or plain
+
+
+def looping(x: Tensor) -> AbstractContextManager[None]:
+    """A context for a loop over time on x, in which calls on small tensors cost less; the values are the same.
+
+    Not under autocast: bfloat16 is slow on a CPU without what this leaves out.
+    """
+    if not is_open or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return nullcontext()
+    from lnfgen import stepping
+
+    return stepping.without_onednn()
 
 
 def _device_type(module: nn.Module) -> str:

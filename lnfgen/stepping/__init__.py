@@ -28,6 +28,9 @@ from lnfgen.nn.stepper import Step
 from lnfgen.stepping.features import features_stepper
 from lnfgen.stepping.lstm import baseline_stepper, lstm_stepper
 from lnfgen.stepping.nade import nade_stepper
+from lnfgen.stepping.onednn import without_onednn
+
+__all__ = ["MAKERS", "find", "without_onednn"]
 
 MAKERS: dict[type[nn.Module], Callable[..., Step | None]] = {
     CausalLSTM: lstm_stepper,
