@@ -26,9 +26,6 @@ class Encoding:
     Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
     indices into `vocabulary`.
 
-        encoding = Encoding("text", vocabulary=fit_vocabulary(["abc"]))
-        encoding.decode(encoding.encode("cab"))  # "cab"
-
     Attributes:
         kind: "music" or "text". The attributes of the other kind are not used.
         has_onsets: whether a struck key differs from a held one. If not, values are 0 and 1 only.
@@ -66,19 +63,18 @@ class Encoding:
         Raises:
             LnfgenError: if the piece is of the other kind, or is a roll on another grid or with other pitches.
         """
-        if self.kind == "text":
-            if not isinstance(piece, str):
-                raise LnfgenError(f"found a {type(piece).__name__}; expected text, as the dataset holds")
+        if isinstance(piece, str) != (self.kind == "text"):
+            wanted = "text" if self.kind == "text" else "a piano-roll"
+            raise LnfgenError(f"found a {type(piece).__name__}; expected {wanted}, as the dataset holds {self.kind}")
+        if isinstance(piece, str):
             code_points = np.frombuffer(piece.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
             return self._lookup[np.minimum(code_points, len(self._lookup) - 1)]
-        if not isinstance(piece, PianoRoll):
-            raise LnfgenError(f"found {type(piece).__name__}; expected a piano-roll, as the dataset holds music")
         found = (piece.steps_per_quarter, piece.lowest_pitch, piece.num_pitches)
         expected = (self.steps_per_quarter, self.lowest_pitch, self.num_pitches)
         if found != expected:
+            words = "{0} steps per quarter and {2} pitches from {1}"
             raise LnfgenError(
-                f"a piano-roll of {found[0]} steps per quarter and {found[2]} pitches from {found[1]}; expected "
-                f"{expected[0]} steps per quarter and {expected[2]} pitches from {expected[1]}; read it on that grid"
+                f"a piano-roll of {words.format(*found)}; expected {words.format(*expected)}; read it on that grid"
             )
         values = piece.sounding.astype(np.uint8)  # 0, or the bit SOUNDING
         if self.has_onsets:

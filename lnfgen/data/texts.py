@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from lnfgen import text
 from lnfgen.conventions import SPLITS
@@ -100,7 +99,8 @@ def _divide(items: list[str], options: Options) -> dict[str, list[str]]:
     A chunk continues the one before it. Divided at random, test would hold the continuations of training chunks.
     """
     if options.chunks:
-        bounds = np.cumsum([0, *split_counts(len(items), options.split)]).tolist()
-        return {split: items[bounds[index] : bounds[index + 1]] for index, split in enumerate(SPLITS)}
+        counts = split_counts(len(items), options.split)
+        following = iter(items)
+        return {split: list(islice(following, count)) for split, count in zip(SPLITS, counts, strict=True)}
     assigned = split_at_random(len(items), options.split, options.seed)
     return {split: [items[index] for index in indices] for split, indices in assigned.items()}
