@@ -49,10 +49,10 @@ def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
 
 
 def _roll(sounding: np.ndarray, path: Path) -> PianoRoll:
-    stem = path.stem.lower()
-    grid = next(((steps, tempo) for part, steps, tempo in _GRIDS if part in stem), (4, 120.0))
+    grids = [(steps, tempo) for part, steps, tempo in _GRIDS if part in path.stem.lower()]
+    steps_per_quarter, tempo_bpm = grids[0] if grids else (4, 120.0)
     try:
-        return PianoRoll(sounding, None, steps_per_quarter=grid[0], tempo_bpm=grid[1])
+        return PianoRoll(sounding, None, steps_per_quarter=steps_per_quarter, tempo_bpm=tempo_bpm)
     except LnfgenError as error:
         raise UnreadableFileError(f"{path} holds a damaged piece: {error}") from None
 

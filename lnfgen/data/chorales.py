@@ -57,10 +57,7 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
 
 
 def chorale_names() -> list[str]:
-    """The names of the chorales in music21's corpus, such as `bach/bwv269`, in the order of Riemenschneider's edition.
-
-    Each name comes once, although that edition prints a few settings under two numbers.
-    """
+    """The names of the chorales in music21's corpus, such as `bach/bwv269`, each once, in Riemenschneider's order."""
     from music21.corpus import chorales
 
     return list(dict.fromkeys(chorales.Iterator(returnType="filename")))

@@ -11,15 +11,8 @@ import numpy as np
 
 from lnfgen.conventions import SPLITS
 
-_SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "test": "test",
-}
+_SPLIT_WORDS = dict.fromkeys(("train", "training"), "train")
+_SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid") | {"test": "test"}
 
 
 def split_of_label(label: str) -> str | None:

@@ -42,13 +42,14 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
             unreadable.append({"path": file.label, "reason": str(error)})
     if not contents:
         raise DatasetError(f"none of the {len(files)} files of {name} is readable text: {unreadable[0]['reason']}")
-    tunes = not options.chunks and all(file.suffix == ".abc" for file in readable)
-    max_length = options.max_length or (MAX_TUNE if tunes else text.MAX_LINE)
     if options.chunks:
+        max_length = options.max_length or text.MAX_LINE
         sequences = [text.chunks(content, max_length) for content in contents]
-    elif tunes:
+    elif all(file.suffix == ".abc" for file in readable):
+        max_length = options.max_length or MAX_TUNE
         sequences = [text.abc_tunes(content) for content in contents]
     else:
+        max_length = options.max_length or text.MAX_LINE
         sequences = [text.lines(content) for content in contents]
 
     given, strays = given_splits([file.label for file in readable])
