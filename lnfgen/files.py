@@ -10,14 +10,12 @@ from pathlib import Path
 
 from lnfgen.errors import OutputError
 
-_HASH_CHUNK = 1 << 20  # bytes; reading larger blocks would not be faster
-
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(_HASH_CHUNK):
+        while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -98,9 +96,6 @@ def numbered(path: Path, index: int, count: int) -> Path:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill. It is renamed to `path` at the end of the block, or deleted after an error.
-
-        with new_folder(Path("dataset")) as folder:
-            write_bytes(folder / "train.safetensors", content)
 
     Raises:
         OutputError: if `path` holds something already, or cannot be written.

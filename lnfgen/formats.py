@@ -32,9 +32,6 @@ _MAX_NPZ_MEMBER = 1 << 28  # bytes when unpacked: two million steps of 128 pitch
 def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False) -> list[Piece]:
     """The pieces in a file. For most files the list has one piece.
 
-        roll = read("song.mid", steps_per_quarter=2)[0]
-        print(roll.notes())
-
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
     `.txt`) keep their own grid.
 
@@ -107,8 +104,6 @@ _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll",
 
 def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
     """The content of a file with this suffix that holds the piece.
-
-        midi = to_bytes(roll, ".mid", program=19)  # a church organ
 
     Args:
         program: the General MIDI program (instrument) of a `.mid`, 0 to 127.

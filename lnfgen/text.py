@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.errors import UnreadableFileError
 
 MAX_LINE = 288  # characters; published results for the Penn Treebank also leave out longer lines
 UNKNOWN = "\ufffd"
@@ -15,10 +15,7 @@ _TUNE = re.compile(r"^X:", re.MULTILINE)
 
 
 def decode_utf8(content: bytes, name: str) -> str:
-    """The text that these bytes are, without a byte order mark.
-
-    Args:
-        name: what errors call the bytes.
+    """The text that these bytes are, without a byte order mark. Errors call the bytes `name`.
 
     Raises:
         UnreadableFileError: if the bytes are no UTF-8; the message says where the first wrong byte is.
@@ -47,41 +44,19 @@ def read_text(path: Path) -> str:
     return decode_utf8(content, str(path))
 
 
-def lines(text: str, max_length: int = MAX_LINE) -> tuple[list[str], int]:
-    """The lines of a text that are not too long, and how many were.
-
-    lines(" one \n\ntwo\nthree", max_length=3)  # (["one", "two"], 1)
-    """
-    _require_positive(max_length)
-    stripped = stripped_lines(text)
-    kept = [line for line in stripped if len(line) <= max_length]
-    return kept, len(stripped) - len(kept)
-
-
-def stripped_lines(text: str) -> list[str]:
+def lines(text: str) -> list[str]:
     """All lines of a text that are not empty, without the space around them."""
     return [line for line in map(str.strip, _LINE_ENDS.split(text)) if line]
 
 
-def chunks(text: str, max_length: int = MAX_LINE) -> list[str]:
+def chunks(text: str, max_length: int) -> list[str]:
     """The text cut after every `max_length` characters. The chunks joined together are the text."""
-    _require_positive(max_length)
     return [text[start : start + max_length] for start in range(0, len(text), max_length)]
 
 
 def fit_vocabulary(train: Iterable[str]) -> tuple[str, ...]:
     """The unknown symbol, then all characters of these texts in the order of their code points."""
-    characters: set[str] = set()
-    for sequence in train:
-        characters.update(sequence)
-    return (UNKNOWN, *sorted(characters - {UNKNOWN}))
-
-
-def _require_positive(max_length: int) -> None:
-    if max_length < 1:
-        raise LnfgenError(
-            f"sequences of at most {max_length} characters; expected at least 1; give another --max-length"
-        )
+    return (UNKNOWN, *sorted(set().union(*train) - {UNKNOWN}))
 
 
 def abc_tunes(text: str) -> list[str]:

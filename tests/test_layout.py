@@ -112,6 +112,8 @@ def test_imports_run_down(module):
         ("lnfgen.data.rolls", ("lnfgen.data.texts", "lnfgen.data.preprocess", "lnfgen.data.named")),
         ("lnfgen.data.texts", ("lnfgen.data.rolls", "lnfgen.data.preprocess", "lnfgen.data.named")),
         ("lnfgen.data.preprocess", ("lnfgen.data.named", "lnfgen.data.resolve")),
+        ("lnfgen.data.splits", ("lnfgen.data.gather", "lnfgen.data.storage")),
+        ("lnfgen.data.download", ("lnfgen.data.named",)),
         ("lnfgen.data.named", ("lnfgen.data.resolve",)),
         ("lnfgen.music.scores", ("lnfgen.music.notation",)),
         ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from lnfgen import formats
-from lnfgen.data.gather import SourceFile
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import in_parallel
 from lnfgen.data.preprocess import prepare
 from lnfgen.data.resolve import resolve
-from lnfgen.data.splits import split_at_random
+from lnfgen.data.splits import split_at_random, split_of_label
 from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
@@ -162,7 +161,7 @@ def test_rolls_as_text_files_are_music(tmp_path: Path) -> None:
     ],
 )
 def test_splits_by_name(label: str, split: str | None) -> None:
-    assert SourceFile(Path(label), label).split == split
+    assert split_of_label(label) == split
 
 
 def test_given_splits(tmp_path: Path) -> None:

@@ -13,17 +13,11 @@ the batches of each epoch still differ."""
 
 
 class Batch(NamedTuple):
-    """Some sequences of a split.
+    """Some sequences of a split."""
 
-    Attributes:
-        x: `[B, T]` of text or `[B, T, P]` of music, padded with 0 at the end.
-        lengths: `[B]`, the steps of each sequence.
-        indices: the place of each sequence in the split.
-    """
-
-    x: Tensor
-    lengths: Tensor
-    indices: list[int]
+    x: Tensor  # [B, T] of text or [B, T, P] of music, padded with 0 at the end
+    lengths: Tensor  # [B], the steps of each sequence
+    indices: list[int]  # the place of each sequence in the split
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(self.x.to(device), self.lengths.to(device), self.indices)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,35 +28,33 @@ SUFFIXES = (".pickle", ".pkl", ".mat")
 # other sets nobody says what it is, but at four to a quarter the pieces sound right. Samples are written with these
 # values; no score depends on them.
 _GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("muse", 4, 110.0))
+_EXPECTED = "expected a benchmark set as .pickle or .mat"
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
     """The pieces of each split, in the order of the file; none is cut or transposed.
 
-        read_benchmark(Path("jsb_chorales.pickle"))["train"][0]
-
     Raises:
         UnreadableFileError: if the file is missing or damaged, is no benchmark set, or is a pickle that asks for
             anything but plain containers and numbers.
     """
-    path = Path(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path}: {error.strerror or error}") from error
     if not content:
-        raise UnreadableFileError(f"{path} is empty; expected a benchmark set as .pickle or .mat")
+        raise UnreadableFileError(f"{path} is empty; {_EXPECTED}")
     splits = _read_mat(content, path) if path.suffix.lower() == ".mat" else _read_pickle(content, path)
     return {name: [_roll(sounding, path) for sounding in splits[name]] for name in SPLITS}
 
 
 def _roll(sounding: np.ndarray, path: Path) -> PianoRoll:
-    stem = path.stem.lower()
-    grid = next(((steps, tempo) for part, steps, tempo in _GRIDS if part in stem), (4, 120.0))
+    grids = [(steps, tempo) for part, steps, tempo in _GRIDS if part in path.stem.lower()]
+    steps_per_quarter, tempo_bpm = grids[0] if grids else (4, 120.0)
     try:
-        return PianoRoll(sounding, None, steps_per_quarter=grid[0], tempo_bpm=grid[1])
+        return PianoRoll(sounding, None, steps_per_quarter=steps_per_quarter, tempo_bpm=tempo_bpm)
     except LnfgenError as error:
-        raise UnreadableFileError(f"{path} holds a piece that is none: {error}") from None
+        raise UnreadableFileError(f"{path} holds a damaged piece: {error}") from None
 
 
 def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
@@ -66,8 +63,7 @@ def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     except _RefusedGlobalError as error:
         raise UnreadableFileError(f"{path} is refused: {error}; nothing of it was run") from None
     except Exception as error:  # a damaged pickle can fail in any way
-        detail = " ".join(str(error).split())[:80] or type(error).__name__
-        raise UnreadableFileError(f"{path} is no readable pickle: {detail}; expected a benchmark set") from None
+        raise UnreadableFileError(f"{path} is no readable pickle: {_short(error)}; {_EXPECTED}") from None
     if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in SPLITS):
         keys = f"keys {', '.join(map(repr, list(value)[:5]))}" if isinstance(value, dict) else type(value).__name__
         raise UnreadableFileError(f"{path} holds {keys:.80}; expected lists of pieces under 'train', 'valid', 'test'")
@@ -77,8 +73,8 @@ def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
         raise UnreadableFileError(f"{path} is no benchmark set: {error}") from None
 
 
-def _frames_to_sounding(piece: Iterable[Iterable[Any]]) -> np.ndarray:
-    if not isinstance(piece, list | tuple | np.ndarray):
+def _frames_to_sounding(piece: Any) -> np.ndarray:
+    if not isinstance(piece, list | tuple):
         raise ValueError(f"a piece is {type(piece).__name__}, not a list of frames")
     frames = [list(frame) for frame in piece]
     sounding = np.zeros((len(frames), NUM_PITCHES), dtype=np.bool_)
@@ -97,99 +93,56 @@ class _RefusedGlobalError(Exception):
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain containers and numbers, and the numbers and arrays of numpy; it refuses everything else.
+    """Reads plain containers and numbers, and the numbers of numpy; it refuses everything else.
 
-    Where a pickle names something of numpy, it gets one of the classes below instead, so nothing is imported. What
-    reaches numpy in the end is the checked name of a type, and bytes of the right length.
+    Where a pickle names something of numpy, it gets one of the methods below instead. They have no attributes that a
+    pickle could change. What reaches numpy in the end is the checked name of a type, and bytes of the right length.
     """
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2 wrote the bytes of numpy's values as str
-        self._admitted = {
-            "scalar": _StandIn(_scalar),
-            "_reconstruct": _StandIn(lambda *_: _Array()),
-            "dtype": _StandIn(_DType),
-            "ndarray": _StandIn(None),
-            "encode": _StandIn(_encode),
-        }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ADMITTED:
-            return self._admitted[name]
-        raise _RefusedGlobalError(
-            f"it names {module}.{name}"[:100] + ", which a benchmark set has no use for (plain and numpy numbers only)"
-        )
+        admitted = {
+            "numpy.core.multiarray.scalar": self._scalar,
+            "numpy._core.multiarray.scalar": self._scalar,
+            "numpy.dtype": self._dtype,
+            "_codecs.encode": self._encode,  # how Python 3 writes bytes in the pickle protocols 0 to 2
+        }
+        full_name = f"{module}.{name}"
+        if full_name not in admitted:
+            unwanted = "which a benchmark set has no use for (plain and numpy numbers only)"
+            raise _RefusedGlobalError(f"it names {full_name:.90}, {unwanted}")
+        return admitted[full_name]
+
+    def _dtype(self, code: Any, *_: Any) -> _NumberType:
+        if not isinstance(code, str) or not re.fullmatch(r"[iu][1248]|b1|f[48]", code):
+            raise _RefusedGlobalError(f"it holds numpy values of the type {code!r:.30}")
+        return _NumberType(code)
+
+    def _scalar(self, dtype: Any, content: Any) -> Any:
+        if isinstance(content, str):
+            content = content.encode("latin1")
+        if not isinstance(dtype, _NumberType) or not isinstance(content, bytes):
+            raise ValueError("a numpy number without a type or without its bytes")
+        return np.frombuffer(content, dtype.order + dtype.code).reshape(()).item()
+
+    def _encode(self, text: Any, codec: Any) -> bytes:
+        if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
+            raise _RefusedGlobalError("it encodes something else than bytes")
+        return text.encode("latin1")
 
 
-_ADMITTED = {
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("_codecs", "encode"),  # how Python 3 writes bytes in the pickle protocols 0 to 2
-}
-
-
-class _StandIn:
-    """What a pickle gets in place of a function or class. At most it can be called; it has no attributes to change."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., Any] | None) -> None:
-        self._call = call
-
-    def __call__(self, *arguments: Any) -> Any:
-        if self._call is None:
-            raise _RefusedGlobalError("it calls numpy.ndarray")
-        return self._call(*arguments)
-
-    def __setstate__(self, state: object) -> None:
-        raise _RefusedGlobalError("it changes a global")
-
-
-class _DType:
-    """A numpy type: of whole numbers, of truth values, or of objects, which are lists of these."""
+class _NumberType:
+    """What `numpy.dtype` becomes: the type of a number, and its byte order once the pickle has said that."""
 
     __slots__ = ("code", "order")
 
-    def __init__(self, code: Any, *_: Any) -> None:
-        if not isinstance(code, str) or not re.fullmatch(r"[iu][1248]|b1|[Of][48]?", code):
-            raise _RefusedGlobalError(f"it holds numpy values of the type {code!r:.30}")
+    def __init__(self, code: str) -> None:
         self.code, self.order = code, "<"
 
     def __setstate__(self, state: Any) -> None:
         self.order = ">" if state[1] == ">" else "<"
-
-    def array(self, content: Any) -> np.ndarray:
-        if isinstance(content, str):
-            content = content.encode("latin1")
-        if not isinstance(content, bytes) or self.code.startswith("O"):
-            raise ValueError("a numpy value without its bytes")
-        return np.frombuffer(content, dtype=np.dtype(self.order + self.code))
-
-
-def _scalar(dtype: Any, content: Any = b"") -> Any:
-    if not isinstance(dtype, _DType):
-        raise ValueError("a numpy number without a type")
-    return dtype.array(content).reshape(()).item()
-
-
-class _Array(list[Any]):
-    """A numpy array of up to two dimensions, as lists of plain numbers."""
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state
-        if not isinstance(dtype, _DType):
-            raise ValueError("a numpy array without a type")
-        if dtype.code.startswith("O") and isinstance(content, list) and len(shape) == 1 and len(content) == shape[0]:
-            self[:] = content
-            return
-        self[:] = dtype.array(content).reshape(shape, order="F" if fortran else "C").tolist()
-
-
-def _encode(text: Any, codec: Any) -> bytes:
-    if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
-        raise _RefusedGlobalError("it encodes something else than bytes")
-    return text.encode("latin1")
 
 
 def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
@@ -198,8 +151,7 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     try:
         value = scipy.io.loadmat(io.BytesIO(content), variable_names=[f"{name}data" for name in SPLITS])
     except Exception as error:  # scipy raises errors of many kinds on a damaged file
-        detail = " ".join(str(error).split())[:80] or type(error).__name__
-        raise UnreadableFileError(f"{path} is no readable MATLAB file: {detail}; expected a benchmark set") from None
+        raise UnreadableFileError(f"{path} is no readable MATLAB file: {_short(error)}; {_EXPECTED}") from None
     splits = {}
     for name in SPLITS:
         cells = value.get(f"{name}data")
@@ -207,11 +159,13 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
             raise UnreadableFileError(
                 f"{path} has no cells {name}data; expected traindata, validdata, testdata of [steps, {NUM_PITCHES}]"
             )
-        pieces = [np.asarray(piece) for piece in cells.reshape(-1)]
-        for piece in pieces:
-            if piece.ndim != 2 or piece.shape[1] != NUM_PITCHES or piece.dtype.kind not in "biuf":
-                raise UnreadableFileError(
-                    f"{path} holds a piece of {piece.dtype} {list(piece.shape)}; expected [steps, {NUM_PITCHES}]"
-                )
-        splits[name] = [piece != 0 for piece in pieces]
+        splits[name] = [np.asarray(piece) != 0 for piece in cells.reshape(-1)]
+        for piece in splits[name]:
+            if piece.ndim != 2 or piece.shape[1] != NUM_PITCHES:
+                found = f"a piece of shape {list(piece.shape)}"
+                raise UnreadableFileError(f"{path} holds {found}; expected [steps, {NUM_PITCHES}]")
     return splits
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__

@@ -8,9 +8,10 @@ from typing import Any
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data.parallel import Progress, in_parallel, no_progress
-from lnfgen.data.prepared import Prepared, Record
-from lnfgen.data.rolls import Labelled, encode_rolls, encoding_of
+from lnfgen.data.prepared import Prepared
+from lnfgen.data.rolls import encode_rolls
 from lnfgen.data.splits import split_by_hash
+from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.files import sha256_of
 from lnfgen.music.pianoroll import PianoRoll
@@ -33,36 +34,30 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
     """
     names = chorale_names()
     results = in_parallel(read_chorale, names, "reading the chorales", progress)
-    splits: dict[str, list[Labelled]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[tuple[str, PianoRoll]]] = {split: [] for split in SPLITS}
     unreadable: list[Record] = []
     for name, result in zip(names, results, strict=True):
         if isinstance(result, str):
             unreadable.append({"path": name, "reason": result})
         else:
-            splits[split_by_hash(name)].append(Labelled(name, result))
+            splits[split_by_hash(name)].append((name, result))
     if not splits["train"]:
         raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
-    rolls = [item.roll for items in splits.values() for item in items]
-    encoding = encoding_of(rolls, STEPS_PER_QUARTER, TEMPO_BPM)
-    encoded = encode_rolls(splits, encoding, MAX_STEPS)
     paths = [chorale_path(name) for name in names]
-    return Prepared(
+    return encode_rolls(
         "chorales",
-        encoding,
-        encoded.splits,
-        dropped=dict.fromkeys(SPLITS, 0),
+        splits,
+        MAX_STEPS,
+        STEPS_PER_QUARTER,
+        tempo_bpm=TEMPO_BPM,
         sources=[{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths],
-        skipped=unreadable + encoded.skipped,
-        out_of_range=encoded.out_of_range,
+        skipped=unreadable,
         options={"kind": "music", "max_length": MAX_STEPS, "split": "by hash of the corpus name"},
     )
 
 
 def chorale_names() -> list[str]:
-    """The names of the chorales in music21's corpus, such as `bach/bwv269`, in the order of Riemenschneider's edition.
-
-    Each name comes once, although that edition prints a few settings under two numbers.
-    """
+    """The names of the chorales in music21's corpus, such as `bach/bwv269`, each once, in Riemenschneider's order."""
     from music21.corpus import chorales
 
     return list(dict.fromkeys(chorales.Iterator(returnType="filename")))
@@ -96,23 +91,15 @@ def read_chorale(name: str) -> PianoRoll | str:
 
 
 def _keep_voices(score: Any) -> None:
-    """Remove the instruments where four parts are named for the voices.
-
-    Most instruments double a voice, and the others add notes that are not of the four-part setting.
-    """
+    """Remove the instruments where four parts are named for the voices. The four voices hold the whole setting."""
     parts = list(score.parts)
     voices = [part for part in parts if str(part.partName or "").lower().startswith(_VOICES)]
     if len(voices) == len(_VOICES):
-        for part in parts:
-            if part not in voices:
-                score.remove(part)
+        score.remove([part for part in parts if part not in voices])
 
 
 def _drop_repeats(score: Any) -> None:
-    """Remove the repeat signs, so that each phrase comes once.
-
-    A repeated phrase teaches a model nothing new, and expanding the repeats takes music21 longer than all the rest.
-    """
+    """Remove the repeat signs, so that each phrase comes once: a repeated one teaches a model nothing new."""
     from music21 import bar, stream
 
     for measure in score.recurse().getElementsByClass(stream.Measure):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +13,10 @@ from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.text import UNKNOWN
 
-_MUSIC_FIELDS = ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature")
-_TEXT_FIELDS = ("vocabulary",)
+_FIELDS = {
+    "music": ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature"),
+    "text": ("vocabulary",),
+}
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,6 @@ class Encoding:
 
     Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
     indices into `vocabulary`.
-
-        encoding = Encoding("text", vocabulary=fit_vocabulary(["abc"]))
-        encoding.decode(encoding.encode("cab"))  # "cab"
 
     Attributes:
         kind: "music" or "text". The attributes of the other kind are not used.
@@ -65,18 +63,18 @@ class Encoding:
         Raises:
             LnfgenError: if the piece is of the other kind, or is a roll on another grid or with other pitches.
         """
-        if self.kind == "text":
-            if not isinstance(piece, str):
-                raise LnfgenError(f"found a {type(piece).__name__}; expected text, as the dataset holds")
-            return self._encode_text(piece)
-        if not isinstance(piece, PianoRoll):
-            raise LnfgenError(f"found {type(piece).__name__}; expected a piano-roll, as the dataset holds music")
+        if isinstance(piece, str) != (self.kind == "text"):
+            wanted = "text" if self.kind == "text" else "a piano-roll"
+            raise LnfgenError(f"found a {type(piece).__name__}; expected {wanted}, as the dataset holds {self.kind}")
+        if isinstance(piece, str):
+            code_points = np.frombuffer(piece.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
+            return self._lookup[np.minimum(code_points, len(self._lookup) - 1)]
         found = (piece.steps_per_quarter, piece.lowest_pitch, piece.num_pitches)
         expected = (self.steps_per_quarter, self.lowest_pitch, self.num_pitches)
         if found != expected:
+            words = "{0} steps per quarter and {2} pitches from {1}"
             raise LnfgenError(
-                f"a piano-roll of {found[0]} steps per quarter and {found[2]} pitches from {found[1]}; expected "
-                f"{expected[0]} steps per quarter and {expected[2]} pitches from {expected[1]}; read it on that grid"
+                f"a piano-roll of {words.format(*found)}; expected {words.format(*expected)}; read it on that grid"
             )
         values = piece.sounding.astype(np.uint8)  # 0, or the bit SOUNDING
         if self.has_onsets:
@@ -110,8 +108,7 @@ class Encoding:
 
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""
-        names = _MUSIC_FIELDS if self.kind == "music" else _TEXT_FIELDS
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in _FIELDS[self.kind]}
         return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
@@ -123,25 +120,21 @@ class Encoding:
         """
         if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
             raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
-        names = ("kind", *(_MUSIC_FIELDS if value["kind"] == "music" else _TEXT_FIELDS))
-        if set(value) != set(names):
-            odd = ", ".join(sorted(set(value) ^ set(names)))
+        names = {"kind", *_FIELDS[value["kind"]]}
+        if set(value) != names:
+            odd = ", ".join(sorted(set(value) ^ names))
             raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        for name, field in plain.items():
+            if not _is_valid(name, field):
+                raise DatasetError(f"an encoding whose {name} is {field!r:.60}; preprocess the sources again")
         encoding = cls(**plain)
-        for field in fields(cls):
-            if field.name in names and not _is_valid(field.name, getattr(encoding, field.name)):
-                raise DatasetError(
-                    f"an encoding whose {field.name} is {value[field.name]!r:.60}; preprocess the sources again"
-                )
-        if encoding.kind == "music" and encoding.lowest_pitch + encoding.num_pitches > 128:
-            raise DatasetError("an encoding with pitches above MIDI's 127; preprocess the sources again")
+        if encoding.kind == "music":
+            try:
+                encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))
+            except LnfgenError as error:  # a number is out of range
+                raise DatasetError(f"an encoding with {error}; preprocess the sources again") from None
         return encoding
-
-    def _encode_text(self, text: str) -> np.ndarray:
-        code_points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
-        lookup = self._lookup
-        return lookup[np.minimum(code_points, len(lookup) - 1)]
 
     @cached_property
     def _lookup(self) -> np.ndarray:
@@ -153,22 +146,9 @@ class Encoding:
 
 
 def _is_valid(name: str, value: Any) -> bool:
-    def whole(number: Any, low: int, high: int) -> bool:
-        return type(number) is int and low <= number <= high
-
-    if name == "has_onsets":
-        return type(value) is bool
-    if name == "lowest_pitch":
-        return whole(value, 0, 127)
-    if name == "num_pitches":
-        return whole(value, 1, 128)
-    if name == "steps_per_quarter":
-        return whole(value, 1, 960)
-    if name == "tempo_bpm":
-        return type(value) in (int, float) and math.isfinite(value) and 4 <= value <= 6e7
-    if name == "time_signature":
-        units = (1, 2, 4, 8, 16, 32, 64, 128)
-        return isinstance(value, tuple) and len(value) == 2 and whole(value[0], 1, 255) and value[1] in units
+    """Whether an attribute has the right type. `PianoRoll` checks the range of the numbers of music."""
+    if name == "kind":
+        return value in _FIELDS
     if name == "vocabulary":
         return (
             isinstance(value, tuple)
@@ -177,4 +157,10 @@ def _is_valid(name: str, value: Any) -> bool:
             and all(isinstance(symbol, str) and len(symbol) == 1 for symbol in value)
             and len(set(value)) == len(value)
         )
-    return True
+    if name == "has_onsets":
+        return type(value) is bool
+    if name == "tempo_bpm":
+        return type(value) in (int, float)
+    if name == "time_signature":
+        return isinstance(value, tuple) and [type(number) for number in value] == [int, int]
+    return type(value) is int and 0 <= value <= 960

@@ -11,8 +11,8 @@ from lnfgen.data.storage import open_dataset
 from lnfgen.formats import Piece
 from lnfgen.music.rolltext import pitch_name
 
-SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
-"""Facts of a piece that add up over the pieces of a file."""
+# Facts of a piece that add up over the pieces of a file.
+_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
 
 
 def dataset_facts(folder: Path) -> dict[str, Any]:
@@ -24,26 +24,23 @@ def dataset_facts(folder: Path) -> dict[str, Any]:
     dataset = open_dataset(folder)
     encoding, manifest = dataset.encoding, dataset.manifest
     facts: dict[str, Any] = {"kind": "dataset", "name": dataset.name, "holds": encoding.kind}
-    for split, counts in manifest.get("splits", {}).items():
-        for key in ("sequences", "steps", "dropped"):
-            facts[f"{split}_{key}"] = counts.get(key)
+    for split, counts in manifest["splits"].items():
+        facts |= {f"{split}_{key}": counts[key] for key in ("sequences", "steps", "dropped")}
     if encoding.kind == "text":
         facts["vocabulary"] = len(encoding.vocabulary)
     else:
-        for key in ("has_onsets", "steps_per_quarter", "lowest_pitch", "num_pitches", "tempo_bpm"):
-            facts[key] = getattr(encoding, key)
+        keys = ("has_onsets", "steps_per_quarter", "lowest_pitch", "num_pitches", "tempo_bpm")
+        facts |= {key: getattr(encoding, key) for key in keys}
         facts["time_signature"] = "{}/{}".format(*encoding.time_signature)
-    facts["sources"] = len(manifest.get("sources", ()))
-    facts["skipped"] = len(manifest.get("skipped", ()))
-    facts["fingerprint"] = dataset.fingerprint
-    return facts
+    counts = {key: len(manifest[key]) for key in ("sources", "skipped")}
+    return facts | counts | {"fingerprint": dataset.fingerprint}
 
 
 def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What a file holds, from the `piece_facts` of its pieces: those of its only piece, or the sums over several."""
     if len(each) == 1:
         return each[0]
-    sums = {key: round(sum(piece[key] for piece in each), 3) for key in SUMS if key in each[0]}
+    sums = {key: round(sum(piece[key] for piece in each), 3) for key in _SUMS if key in each[0]}
     return {"kind": each[0]["kind"], "pieces": len(each), **sums}
 
 

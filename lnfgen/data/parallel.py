@@ -32,8 +32,6 @@ def in_parallel(
 ) -> list[_Result]:
     """The result of `function` for each task, in the order of the tasks.
 
-        in_parallel(sha256_of, paths, "hashing", progress)
-
     Args:
         function: it must be defined at the top of a module, so that other processes find it. If a task can fail, let
             it return the reason; an exception would end all the others.
@@ -41,14 +39,19 @@ def in_parallel(
     Raises:
         LnfgenError: if a process ends early, for example because memory runs out.
     """
-    workers = min(_num_cores(), 16, len(tasks) // (MIN_PARALLEL // 2))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, 16, len(tasks) // (MIN_PARALLEL // 2))
     results: list[_Result] = []
     if len(tasks) < MIN_PARALLEL or workers < 2:
         for task in tasks:
             results.append(function(task))
             progress(description, len(results), len(tasks))
         return results
-    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_leave_interrupts)
+    # A forked process starts faster. But it is safe only without other threads (torch's or a progress bar's): a lock
+    # that one of them holds would stay locked in the copy for ever.
+    may_fork = sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
+    context = multiprocessing.get_context("fork" if may_fork else "spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
     try:
         for result in pool.map(function, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers)))):
             results.append(result)
@@ -65,15 +68,3 @@ def in_parallel(
 
 def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    # A forked process starts faster. But it is safe only without other threads (torch's or a progress bar's): a lock
-    # that one of them holds would stay locked in the copy for ever.
-    safe = threading.active_count() == 1 and "torch" not in sys.modules
-    method = "fork" if sys.platform == "linux" and safe else "spawn"
-    return multiprocessing.get_context(method)

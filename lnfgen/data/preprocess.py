@@ -1,16 +1,12 @@
-"""From files to a dataset: which files, which kind, and then the way of that kind.
-
-files -> gather -> prepare_music, prepare_text or prepare_benchmark -> Prepared -> a dataset folder
-"""
+"""From files to a dataset in memory: find the files, tell their kind, and read them as that kind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.gather import SourceFile, gather
+from lnfgen.data.gather import gather
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.prepared import Prepared
@@ -35,9 +31,16 @@ def prepare(
     """
     files = gather(sources, options.kind)
     name = name or source_name(sources[0])
-    if files[0].path.suffix.lower() in benchmarks.SUFFIXES and options.kind != "text":
+    kind = options.kind
+    if files[0].suffix in benchmarks.SUFFIXES and kind != "text":
         return prepare_benchmark(files, name, options)
-    if (options.kind or _kind_of(files)) == "music":
+    if kind is None:
+        kinds = {file.kind: file.path.name for file in reversed(files)}
+        if len(kinds) > 1:
+            found = f"found both music ({kinds['music']}) and text ({kinds['text']})"
+            raise DatasetError(f"{found}; expected one kind; say which with --as music or --as text")
+        [kind] = kinds
+    if kind == "music":
         return prepare_music(files, name, options, progress)
     return prepare_text(files, name, options)
 
@@ -47,13 +50,3 @@ def source_name(source: Path) -> str:
     source = Path(source)
     name = source.resolve().name if source.is_dir() else source.stem
     return name or "dataset"
-
-
-def _kind_of(files: Sequence[SourceFile]) -> Kind:
-    kinds = {file.kind: file.path for file in reversed(files)}
-    if len(kinds) > 1:
-        raise DatasetError(
-            f"found both music ({kinds['music'].name}) and text ({kinds['text'].name}); "
-            "expected one kind; say which with --as music or --as text"
-        )
-    return next(iter(kinds))

@@ -1,13 +1,40 @@
-"""Which pieces go to train, valid and test."""
+"""Which pieces go to train, valid and test: as the names of their files say, at random, or by a hash of their names."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS
+
+_SPLIT_WORDS = dict.fromkeys(("train", "training"), "train")
+_SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid") | {"test": "test"}
+
+
+def split_of_label(label: str) -> str | None:
+    """The split that the name of a file or of its folder says, as in `ptb.train.txt` and `train/song.mid`."""
+    path = Path(label.lower())
+    words = [*path.parent.parts, *re.split(r"[^a-z]+", path.stem)]
+    return next((_SPLIT_WORDS[word] for word in reversed(words) if word in _SPLIT_WORDS), None)
+
+
+def given_splits(labels: Sequence[str]) -> tuple[dict[str, list[int]] | None, list[dict[str, str]]]:
+    """The splits that the names of files say, as indices into `labels`; and {path, reason} of the files that say none.
+
+    The first is None where the names are not meant as splits, for a song may well be called "Train". That is so if none
+    says train, if none says another split, or if most say nothing.
+    """
+    named = [split_of_label(label) for label in labels]
+    strays = [label for label, split in zip(labels, named, strict=True) if split is None]
+    if "train" not in named or len(set(named) - {None}) < 2 or 2 * len(strays) > len(labels):
+        return None, []
+    reason = "its name gives no split (train, valid, test), as most of the others' do"
+    splits = {split: [index for index, name in enumerate(named) if name == split] for split in SPLITS}
+    return splits, [{"path": label, "reason": reason} for label in dict.fromkeys(strays)]
 
 
 def split_counts(count: int, shares: Sequence[float]) -> list[int]:
@@ -28,13 +55,10 @@ def split_counts(count: int, shares: Sequence[float]) -> list[int]:
 
 
 def split_at_random(count: int, shares: Sequence[float], seed: int) -> dict[str, list[int]]:
-    """The numbers from 0 to `count` - 1 divided among the splits, in rising order within each.
-
-    split_at_random(10, (0.8, 0.1, 0.1), seed=0)  # 8 numbers under "train", 1 under "valid", 1 under "test"
-    """
+    """The numbers from 0 to `count` - 1 divided among the splits, in rising order within each."""
     order = np.random.default_rng(seed).permutation(count)
-    bounds = np.cumsum([0, *split_counts(count, shares)])
-    return {name: sorted(order[bounds[index] : bounds[index + 1]].tolist()) for index, name in enumerate(SPLITS)}
+    parts = np.split(order, np.cumsum(split_counts(count, shares))[:-1])
+    return {name: sorted(part.tolist()) for name, part in zip(SPLITS, parts, strict=True)}
 
 
 def split_by_hash(name: str) -> str:

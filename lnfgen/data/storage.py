@@ -1,6 +1,8 @@
-"""The dataset folder: `dataset.json`, which describes it, and a safetensors file with the sequences of each split.
+"""The dataset folder: `dataset.json`, which describes it, and a safetensors file (a shard) for each split.
 
-The folder is written as a whole. When it is opened, each file is checked against the SHA-256 in `dataset.json`.
+A shard has two tensors: `values` (uint8 [steps, P] for music, int32 [steps] for text), the sequences one after the
+other, and `offsets` (int64 [N + 1]), where each sequence starts and the last one ends. The folder is written as a
+whole. When it is opened, each file is checked against the SHA-256 in `dataset.json`.
 """
 
 from __future__ import annotations
@@ -15,29 +17,24 @@ from typing import Any
 import numpy as np
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.shards import map_shard, shard_bytes
 from lnfgen.errors import DatasetError
 from lnfgen.files import new_folder, sha256_of, write_bytes
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
+Record = Mapping[str, str]
+"""An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
 
-_MANIFEST_TYPES = {
-    "format_version": int,
-    "name": str,
-    "kind": str,
-    "encoding": dict,
-    "splits": dict,
-    "sources": list,
-    "skipped": list,
-}
+_MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
+# The types of tensors by their names in safetensors.
+_DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
 
 
 class Split:
-    """The sequences of one split, read from the disk as they are used.
+    """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
-        split[3]  # uint8 [T, P] of music or int32 [T] of text, read-only
+    They are read from the disk as they are used, so that a large dataset does not fill the memory.
 
     Attributes:
         lengths: int64 [N], the number of steps of each sequence.
@@ -74,9 +71,6 @@ class Dataset:
     """An open dataset folder.
 
     Attributes:
-        path: the folder.
-        name: of the dataset, usually that of the files it was made from.
-        encoding: what its integers mean.
         manifest: the content of `dataset.json`.
         fingerprint: a hash of the encoding and of the SHA-256 of each shard. Two datasets with the same sequences have
             the same one, whatever their names and folders are.
@@ -119,8 +113,8 @@ def write_dataset(
     encoding: Encoding,
     splits: Mapping[str, Sequence[np.ndarray]],
     dropped: Mapping[str, int] | None = None,
-    sources: Sequence[Mapping[str, str]] = (),
-    skipped: Sequence[Mapping[str, str]] = (),
+    sources: Sequence[Record] = (),
+    skipped: Sequence[Record] = (),
     preprocessing: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Write a dataset folder and open it. If something fails, nothing is left at `path`.
@@ -129,25 +123,29 @@ def write_dataset(
         path: a new or empty folder.
         splits: the encoded sequences of each split, in order. Each but train may be empty.
         dropped: how many sequences of each split were left out because they were too long.
-        sources: {path, sha256} of each file that was read.
-        skipped: {path, reason} of each file or piece that was left out.
+        sources, skipped: the files that were read, and the files or pieces that were left out.
         preprocessing: how it was made, as plain JSON values.
 
     Raises:
         DatasetError: if train is empty.
         OutputError: if `path` holds something or cannot be written.
     """
+    from safetensors.numpy import save
+
     if not splits.get("train"):
         raise DatasetError(f"{name} leaves no sequence to train on; give more or longer pieces, or another --split")
     with new_folder(Path(path)) as folder:
         entries: dict[str, Any] = {}
         for split, sequences in splits.items():
             shard = f"{split}.safetensors"
-            content, steps = shard_bytes(sequences, encoding)
+            none = _no_steps(encoding)
+            values = np.concatenate([none, *sequences], dtype=none.dtype, casting="equiv")
+            offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
+            content = save({"values": values, "offsets": offsets})
             write_bytes(folder / shard, content)
             entries[split] = {
                 "sequences": len(sequences),
-                "steps": steps,
+                "steps": len(values),
                 "dropped": int((dropped or {}).get(split, 0)),
                 "shard": shard,
                 "sha256": hashlib.sha256(content).hexdigest(),
@@ -172,8 +170,6 @@ def write_dataset(
 def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check all of it against its `dataset.json`.
 
-        open_dataset(Path("songs-dataset")).split("train")[0]
-
     Raises:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
             written.
@@ -195,59 +191,76 @@ def open_dataset(path: Path) -> Dataset:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
+    if not file.is_file():
+        state = f"has no {MANIFEST}" if path.is_dir() else "is not a folder" if path.exists() else "does not exist"
+        raise DatasetError(f"{path} {state}; expected a dataset folder; make one with: lnfgen preprocess")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        state = f"has no {MANIFEST}" if path.is_dir() else "is not a folder" if path.exists() else "does not exist"
-        raise DatasetError(f"{path} {state}; expected a dataset folder; make one with: lnfgen preprocess") from None
-    except NotADirectoryError:
-        raise DatasetError(f"{path} is not a folder; expected a dataset folder") from None
-    except OSError as error:
-        raise DatasetError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, f"no JSON ({error})") from None
-    if not isinstance(manifest, dict):
-        raise _damaged(file, "no JSON object")
-    version = manifest.get("format_version")
-    if type(version) is int and version > FORMAT_VERSION:
-        raise DatasetError(
-            f"{path} is a dataset of format {version}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
-        )
-    _check_types(file, manifest, _MANIFEST_TYPES)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(file, f"it is no JSON ({error})") from None
+    _check_types(file, manifest, {"format_version": int}, "the file")
+    if manifest["format_version"] > FORMAT_VERSION:
+        version = f"format {manifest['format_version']}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
+        raise DatasetError(f"{path} is a dataset of {version}")
+    _check_types(file, manifest, _MANIFEST_TYPES, "the file")
     for name, entry in manifest["splits"].items():
-        if not isinstance(entry, dict):
-            raise _damaged(file, f"the split {name} is no object")
-        _check_types(file, entry, _SPLIT_TYPES, f" of the split {name}")
-        if entry["shard"] in ("", ".", "..") or Path(entry["shard"]).name != entry["shard"]:
+        _check_types(file, entry, _SPLIT_TYPES, f"the split {name}")
+        if Path(entry["shard"]).name != entry["shard"]:
             raise _damaged(file, f"the shard {entry['shard']!r} is not a file in this folder")
     return manifest
 
 
-def _check_types(file: Path, found: dict[str, Any], types: Mapping[str, type], where: str = "") -> None:
+def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -> None:
+    if not isinstance(found, dict):
+        raise _damaged(file, f"{what} is no JSON object")
     for key, kind in types.items():
-        if key not in found:
-            raise _damaged(file, f"the key {key!r}{where} is missing")
-        if type(found[key]) is not kind:
-            raise _damaged(file, f"the key {key!r}{where} is {found[key]!r:.40}, not {kind.__name__}")
+        if type(found.get(key)) is not kind:
+            raise _damaged(file, f"the key {key!r} of {what} is {found.get(key, 'missing')!r:.40}, not {kind.__name__}")
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
     shard = path / entry["shard"]
     try:
         found = sha256_of(shard)
+        if found != entry["sha256"]:
+            raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
+        tensors = _map_tensors(shard)
+        values, offsets = tensors["values"], np.array(tensors["offsets"], dtype=np.int64)
     except OSError as error:
         raise _damaged(shard, error.strerror or str(error)) from None
-    if found != entry["sha256"]:
-        raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-    try:
-        values, offsets = map_shard(shard, encoding)
-    except (ValueError, OSError, RecursionError) as error:
-        raise _damaged(shard, f"no shard of {encoding.kind}: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(shard, f"it is no shard ({error})") from None
+    none = _no_steps(encoding)
+    if values.dtype != none.dtype or values.shape[1:] != none.shape[1:]:
+        raise _damaged(shard, f"its values are {values.dtype} {list(values.shape)}, which is no {encoding.kind}")
     if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
         raise _damaged(shard, "its offsets do not divide its values into sequences")
     if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
         raise _damaged(shard, f"it holds {len(offsets) - 1} sequences, not {entry['sequences']} as {MANIFEST} has it")
     return Split(name, values, offsets, entry["dropped"])
+
+
+def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file, mapped into memory and read-only; the library would copy them instead.
+
+    8 bytes give the length of the header (little-endian), the header says in JSON where each tensor is, and the bytes
+    of the tensors follow (https://huggingface.co/docs/safetensors).
+    """
+    content: np.ndarray = np.memmap(shard, np.uint8, mode="r")
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    tensors = {}
+    for name, entry in json.loads(content[8:start].tobytes()).items():
+        begin, end = entry["data_offsets"]
+        data = content[start + begin : start + end].view(_DTYPES[entry["dtype"]])
+        tensors[name] = np.asarray(data.reshape(entry["shape"]))  # a plain array: slicing a np.memmap is slow
+    return tensors
+
+
+def _no_steps(encoding: Encoding) -> np.ndarray:
+    """The values of a shard without sequences, which have the type and shape of all others."""
+    if encoding.kind == "music":
+        return np.empty((0, encoding.num_pitches), _DTYPES["U8"])
+    return np.empty(0, _DTYPES["I32"])
 
 
 def _damaged(file: Path, what: str) -> DatasetError:

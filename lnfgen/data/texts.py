@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
-
-import numpy as np
+from itertools import islice
+from typing import Any
 
 from lnfgen import text
 from lnfgen.conventions import SPLITS
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.gather import SourceFile, given_splits, source_records, stray_records
+from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
-from lnfgen.data.prepared import Prepared, Record
-from lnfgen.data.splits import split_at_random, split_counts
+from lnfgen.data.prepared import Prepared
+from lnfgen.data.splits import given_splits, split_at_random, split_counts
+from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, UnreadableFileError
 
 MAX_TUNE = 640  # characters of an ABC tune that is taken as text
-
-
-class EncodedTexts(NamedTuple):
-    """The sequences of each split, how many of each were too long, and the encoding with train's vocabulary."""
-
-    encoding: Encoding
-    splits: dict[str, list[np.ndarray]]
-    dropped: dict[str, int]
 
 
 def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Prepared:
@@ -50,48 +42,56 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
             unreadable.append({"path": file.label, "reason": str(error)})
     if not contents:
         raise DatasetError(f"none of the {len(files)} files of {name} is readable text: {unreadable[0]['reason']}")
-    tunes = not options.chunks and all(file.path.suffix.lower() == ".abc" for file in readable)
-    max_length = options.max_length or (MAX_TUNE if tunes else text.MAX_LINE)
     if options.chunks:
+        max_length = options.max_length or text.MAX_LINE
         sequences = [text.chunks(content, max_length) for content in contents]
-    elif tunes:
+    elif all(file.suffix == ".abc" for file in readable):
+        max_length = options.max_length or MAX_TUNE
         sequences = [text.abc_tunes(content) for content in contents]
     else:
-        sequences = [text.stripped_lines(content) for content in contents]
+        max_length = options.max_length or text.MAX_LINE
+        sequences = [text.lines(content) for content in contents]
 
-    given, strays = given_splits(readable)
+    given, strays = given_splits([file.label for file in readable])
+    left_out = [*unreadable, *strays]
     if given:
         splits = {split: [item for index in indices for item in sequences[index]] for split, indices in given.items()}
     else:
         splits = _divide([item for items in sequences for item in items], options)
-    left_out = unreadable + stray_records(readable[index] for index in strays)
-    encoded = encode_texts(name, splits, max_length)
-    return Prepared(
+    return encode_texts(
         name,
-        encoded.encoding,
-        encoded.splits,
-        encoded.dropped,
+        splits,
+        max_length,
         sources=source_records(files, left_out),
         skipped=left_out,
         options=asdict(options) | {"kind": "text", "max_length": max_length} | ({"split": None} if given else {}),
     )
 
 
-def encode_texts(name: str, splits: Mapping[str, Sequence[str]], max_length: int) -> EncodedTexts:
-    """The texts of at most `max_length` characters, encoded; the vocabulary is that of train.
+def encode_texts(
+    name: str,
+    splits: Mapping[str, Sequence[str]],
+    max_length: int,
+    *,
+    sources: Sequence[Record],
+    skipped: Sequence[Record] = (),
+    options: Mapping[str, Any],
+) -> Prepared:
+    """The dataset of the texts that have at most `max_length` characters; the vocabulary is that of train.
 
     Raises:
-        DatasetError: if none is left in train; `name` is what the error calls the dataset.
+        DatasetError: if none is left in train.
     """
-    kept = {split: [item for item in splits.get(split, []) if 0 < len(item) <= max_length] for split in SPLITS}
-    dropped = {split: len(splits.get(split, [])) - len(kept[split]) for split in SPLITS}
+    kept = {split: [item for item in splits[split] if 0 < len(item) <= max_length] for split in SPLITS}
+    dropped = {split: len(splits[split]) - len(kept[split]) for split in SPLITS}
     if not kept["train"]:
         raise DatasetError(
             f"{name} leaves no sequence to train on ({dropped['train']} dropped for their length); "
             "give more text, another --split or a larger --max-length"
         )
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
-    return EncodedTexts(encoding, {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}, dropped)
+    encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}
+    return Prepared(name, encoding, encoded, dropped, sources, skipped, options)
 
 
 def _divide(items: list[str], options: Options) -> dict[str, list[str]]:
@@ -100,7 +100,8 @@ def _divide(items: list[str], options: Options) -> dict[str, list[str]]:
     A chunk continues the one before it. Divided at random, test would hold the continuations of training chunks.
     """
     if options.chunks:
-        bounds = np.cumsum([0, *split_counts(len(items), options.split)]).tolist()
-        return {split: items[bounds[index] : bounds[index + 1]] for index, split in enumerate(SPLITS)}
+        counts = split_counts(len(items), options.split)
+        following = iter(items)
+        return {split: list(islice(following, count)) for split, count in zip(SPLITS, counts, strict=True)}
     assigned = split_at_random(len(items), options.split, options.seed)
     return {split: [items[index] for index in indices] for split, indices in assigned.items()}

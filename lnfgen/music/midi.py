@@ -6,6 +6,7 @@ Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections import deque
 from collections.abc import Sequence
@@ -16,15 +17,7 @@ from typing import Any
 import mido
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
-from lnfgen.music.pianoroll import (
-    LOWEST_PITCH,
-    MAX_BPM,
-    MIN_BPM,
-    NUM_PITCHES,
-    STEPS_PER_QUARTER,
-    PianoRoll,
-    is_time_signature,
-)
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 DRUM_CHANNEL = 9  # General MIDI calls it channel 10, counting from 1
@@ -39,12 +32,8 @@ def read_midi(
     *,
     steps_per_quarter: int = STEPS_PER_QUARTER,
     drums: bool = False,
-    lowest_pitch: int = LOWEST_PITCH,
-    num_pitches: int = NUM_PITCHES,
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
-
-        [roll] = read_midi(Path("song.mid").read_bytes(), "song.mid")
 
     Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The tempo is the one
     that lasts longest in seconds, the time signature the first. Where times are in seconds (SMPTE), the tempo is taken
@@ -53,33 +42,33 @@ def read_midi(
     are left out.
 
     Args:
-        content: the whole file.
-        name: what errors call it.
+        name: what errors call the file.
         drums: keep the notes of the drum channel.
 
     Raises:
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes, or last over `MAX_STEPS`.
     """
-    midi = _parse(content, name)
+    sound = _checked(content, name)
+    try:
+        midi = mido.MidiFile(file=io.BytesIO(sound))
+    except Exception as error:  # mido raises errors of many kinds on damaged bytes
+        reason = str(error) or "the track ends inside a message"
+        raise UnreadableFileError(f"{name} is a damaged MIDI file: {reason}; expected well-formed tracks") from error
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
     heard = [_listen(group, drums) for group in groups]
-    if not any(score.notes for score in heard):
-        dropped = sum(score.num_drums for score in heard)
-        if dropped:
+    kept = [score for score in heard if score.notes] or heard[:1]
+    if not kept[0].notes:
+        if dropped := sum(score.num_drums for score in heard):
             raise UnreadableFileError(
                 f"{name} holds {dropped} drum notes and no others; keep drums (--drums) to read it"
             )
         if not any(score.end for score in heard):
             raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
-    grid = {"steps_per_quarter": steps_per_quarter, "lowest_pitch": lowest_pitch, "num_pitches": num_pitches}
-    kept = [score for score in heard if score.notes] or heard[:1]
-    return [_quantise(score, midi.ticks_per_beat, name, grid) for score in kept]
+    return [_quantise(score, midi.ticks_per_beat, name, steps_per_quarter) for score in kept]
 
 
 def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
     """A MIDI file with one track: tempo, time signature and program, then the notes. Silence at both ends is kept.
-
-        Path("song.mid").write_bytes(midi_bytes(roll))
 
     Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`.
 
@@ -97,15 +86,13 @@ def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
             mido.Message("program_change", program=program),
         ]
     )
-    events = []
-    for start, length, pitch in roll.notes():
-        events.append((start, 1, pitch))
-        events.append((start + length, 0, pitch))
+    events = [(start, "note_on", pitch) for start, _, pitch in roll.notes()]
+    events += [(start + length, "note_off", pitch) for start, length, pitch in roll.notes()]
     now = 0
-    for step, is_on, pitch in sorted(events):  # ends come first, so that a note ends before its key is struck again
-        kind = "note_on" if is_on else "note_off"
-        delta = (step - now) * ticks_per_step
-        track.append(mido.Message(kind, note=pitch, velocity=VELOCITY if is_on else 0, time=delta))
+    # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
+    for step, kind, pitch in sorted(events):
+        velocity = VELOCITY if kind == "note_on" else 0
+        track.append(mido.Message(kind, note=pitch, velocity=velocity, time=(step - now) * ticks_per_step))
         now = step
     track.append(mido.MetaMessage("end_of_track", time=(roll.num_steps - now) * ticks_per_step))
     file = mido.MidiFile(type=0, ticks_per_beat=ticks_per_step * roll.steps_per_quarter, tracks=[track])
@@ -116,8 +103,6 @@ def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
 
 def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
     """The tempo that a piece has for the longest time, in seconds.
-
-        longest_tempo([(0, 60.0), (8, 90.0)], end=40)  # 90.0
 
     Args:
         changes: (position, bpm) of each change of tempo. Before the first one the tempo is `DEFAULT_BPM`.
@@ -173,42 +158,33 @@ def _listen(tracks: Sequence[Any], drums: bool) -> _Heard:
     return heard
 
 
-def _quantise(heard: _Heard, division: int, name: str, grid: dict[str, int]) -> PianoRoll:
-    smpte = division < 0
-    if smpte:
+def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int) -> PianoRoll:
+    """The roll of what is heard. `division` is what the header of the file says of its ticks."""
+    ticks_per_quarter = Fraction(division)
+    if division < 0:  # times are in seconds (SMPTE)
         # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
         frames = -(division >> 8)
-        per_second = (Fraction(30000, 1001) if frames == 29 else Fraction(frames)) * (division & 0xFF)
-        ticks_per_quarter = per_second * Fraction(60) / Fraction(int(DEFAULT_BPM))
-    else:
-        ticks_per_quarter = Fraction(division)
+        per_second = (Fraction(30000, 1001) if frames == 29 else frames) * (division & 0xFF)
+        ticks_per_quarter = per_second * Fraction(60) / Fraction(DEFAULT_BPM)
     if not ticks_per_quarter:
         raise UnreadableFileError(
             f"{name} is a damaged MIDI file: its header has 0 ticks to a beat; expected at least 1"
         )
-    ratio = Fraction(grid["steps_per_quarter"]) / ticks_per_quarter
-    above, below = 2 * ratio.numerator, 2 * ratio.denominator
 
     def step(tick: int) -> int:
-        return (tick * above + ratio.denominator) // below  # half a step rounds up
+        return math.floor(tick * steps_per_quarter / ticks_per_quarter + Fraction(1, 2))  # half a step rounds up
 
     num_steps = max(1, step(heard.end))
     if num_steps > MAX_STEPS:
         raise UnreadableFileError(
             f"{name} lasts {num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
         )
-    notes = []
-    for start, end, pitch in heard.notes:
-        first = step(start)
-        notes.append((first, step(end) - first, pitch))
     signatures = [signature for _, signature in sorted(heard.signatures) if is_time_signature(signature)]
     return PianoRoll.from_notes(
-        notes,
+        [(step(start), step(end) - step(start), pitch) for start, end, pitch in heard.notes],
         num_steps=num_steps,
-        num_pitches=grid["num_pitches"],
-        steps_per_quarter=grid["steps_per_quarter"],
-        lowest_pitch=grid["lowest_pitch"],
-        tempo_bpm=DEFAULT_BPM if smpte else longest_tempo(heard.tempos, heard.end),
+        steps_per_quarter=steps_per_quarter,
+        tempo_bpm=DEFAULT_BPM if division < 0 else longest_tempo(heard.tempos, heard.end),
         time_signature=signatures[0] if signatures else (4, 4),
     )
 
@@ -221,15 +197,6 @@ def _tidy_bpm(microseconds: int) -> float:
         if rounded >= MIN_BPM and round(60e6 / rounded) == microseconds:
             return rounded
     return exact
-
-
-def _parse(content: bytes, name: str) -> Any:
-    sound = _checked(content, name)
-    try:
-        return mido.MidiFile(file=io.BytesIO(sound))
-    except Exception as error:  # mido raises errors of many kinds on damaged bytes
-        reason = str(error) or "the track ends inside a message"
-        raise UnreadableFileError(f"{name} is a damaged MIDI file: {reason}; expected well-formed tracks") from error
 
 
 def _checked(content: bytes, name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterator
@@ -17,8 +18,6 @@ MIDDLE_C = 60
 
 def musicxml_bytes(roll: PianoRoll) -> bytes:
     """A MusicXML score on two staves, treble from middle C up and bass below. Notes that go over a bar line are tied.
-
-        Path("song.musicxml").write_bytes(musicxml_bytes(roll))
 
     Reading it again gives the same length, the same keys that sound and, where they are known, the same onsets.
 
@@ -57,16 +56,12 @@ def _staff(roll: PianoRoll, notes: list[Note], clef_name: str) -> Any:
     part = stream.PartStaff(id=clef_name)
     lines = [*roll.bar_lines(), roll.num_steps]
     bars: list[list[tuple[int, int, int, str | None]]] = [[] for _ in lines[1:]]
-    index = 0
     for start, length, pitch in notes:
-        while lines[index + 1] <= start:
-            index += 1
-        bar, now, stop = index, start, start + length
+        bar, now, stop = bisect.bisect(lines, start) - 1, start, start + length
         while now < stop:
             cut = min(stop, lines[bar + 1])
-            tie = {(True, True): None, (True, False): "start", (False, False): "continue", (False, True): "stop"}[
-                (now == start, cut == stop)
-            ]
+            is_first, is_last = now == start, cut == stop
+            tie = (None if is_last else "start") if is_first else ("stop" if is_last else "continue")
             bars[bar].append((now, cut - now, pitch, tie))
             now, bar = cut, bar + 1
     for number, (first, after) in enumerate(itertools.pairwise(lines), start=1):
@@ -85,8 +80,7 @@ def _staff(roll: PianoRoll, notes: list[Note], clef_name: str) -> Any:
         voices = list(_voices(bars[number - 1], first, after, roll.steps_per_quarter))
         for voice in voices:
             if len(voices) == 1:
-                for element in voice:
-                    measure.append(element)
+                measure.append(voice)
             else:
                 measure.insert(0, stream.Voice(voice))
         part.append(measure)
@@ -115,13 +109,10 @@ def _voices(
     voices: list[list[Any]] = []
     ends: list[int] = []
     for (start, length), members in chords.items():
-        free = [index for index, end in enumerate(ends) if end <= start]
-        if free:
-            index = free[0]
-        else:
+        index = next((index for index, end in enumerate(ends) if end <= start), len(voices))
+        if index == len(voices):
             voices.append([])
             ends.append(first)
-            index = len(voices) - 1
         if ends[index] < start:
             voices[index].append(note.Rest(quarterLength=quarters(start - ends[index])))
         together = members[0] if len(members) == 1 else chord.Chord(members, quarterLength=quarters(length))

@@ -81,15 +81,11 @@ class PianoRoll:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PianoRoll):
             return NotImplemented
-        if (self.onsets is None) != (other.onsets is None):
-            return False
+        names = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature")
         return (
             np.array_equal(self.sounding, other.sounding)
-            and (self.onsets is None or other.onsets is None or np.array_equal(self.onsets, other.onsets))
-            and self.steps_per_quarter == other.steps_per_quarter
-            and self.lowest_pitch == other.lowest_pitch
-            and self.tempo_bpm == other.tempo_bpm
-            and tuple(self.time_signature) == tuple(other.time_signature)
+            and np.array_equal(self.onsets, other.onsets)  # type: ignore[arg-type]  # None equals None alone
+            and all(getattr(self, name) == getattr(other, name) for name in names)
         )
 
     def __repr__(self) -> str:
@@ -122,6 +118,7 @@ class PianoRoll:
 
     @property
     def _exact_bar(self) -> Fraction:
+        """The steps of a bar, which need not be a whole number."""
         beats, unit = self.time_signature
         return Fraction(4 * self.steps_per_quarter * beats, unit)
 
@@ -165,8 +162,6 @@ class PianoRoll:
         time_signature: tuple[int, int] = (4, 4),
     ) -> PianoRoll:
         """The roll of these notes, (start_step, length_steps, MIDI pitch). It has `num_steps` steps, or more if needed.
-
-            PianoRoll.from_notes([(0, 4, 60), (0, 4, 64)], steps_per_quarter=4)
 
         Notes of one pitch may overlap: then the key is struck again while it sounds. A note lasts at least one step.
         Notes whose pitch has no column are left out and counted in `out_of_range`.
@@ -225,17 +220,12 @@ class PianoRoll:
         while start < self.num_steps:
             limit = min(start + max_length, self.num_steps)
             end = max((line for line in lines if start < line <= limit), default=limit)
-            onsets = None if self.onsets is None else self.onsets[start:end].copy()
-            if onsets is not None:
-                onsets[0] = self.sounding[start]
-            pieces.append(
-                replace(
-                    self,
-                    sounding=self.sounding[start:end].copy(),
-                    onsets=onsets,
-                    out_of_range=self.out_of_range if start == 0 else 0,
-                )
-            )
+            sounding, onsets = self.sounding[start:end].copy(), None
+            if self.onsets is not None:
+                onsets = self.onsets[start:end].copy()
+                onsets[0] = sounding[0]
+            left_out = self.out_of_range if start == 0 else 0
+            pieces.append(replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out))
             start = end
         return pieces
 

@@ -22,8 +22,6 @@ _NOTE, _STRIKE = "#85b3dc", "#173a5e"
 def png_bytes(roll: PianoRoll) -> bytes:
     """A PNG of a roll, with time in bars from left to right and pitch from low to high.
 
-        Path("song.png").write_bytes(png_bytes(roll))
-
     Each note is a box with a dark edge where it is struck. Where onsets are not known there are no dark edges. The rows
     of black keys are shaded, and each C has its name. Only the pitches that sound are shown, with a margin.
     """
@@ -53,18 +51,21 @@ def png_bytes(roll: PianoRoll) -> bytes:
     boxes = [_box(start, start + length - gap, pitch) for start, length, pitch in notes]
     axes.add_collection(PolyCollection(boxes, facecolors=_NOTE, edgecolors=_STRIKE, linewidths=0.4, zorder=3))
     if roll.onsets is not None:
-        struck = [_box(start, start + edge, pitch) for start, _, pitch in notes if _is_onset(roll, start, pitch)]
+        struck = [
+            _box(start, start + edge, pitch)
+            for start, _, pitch in notes
+            if roll.onsets[start, pitch - roll.lowest_pitch]
+        ]
         axes.add_collection(PolyCollection(struck, facecolors=_STRIKE, linewidths=0, zorder=4))
 
-    axes.set_yticks([pitch for pitch in range(low, high + 1) if pitch % 12 == 0])
-    axes.set_yticklabels([pitch_name(pitch) for pitch in range(low, high + 1) if pitch % 12 == 0])
+    named = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
+    axes.set_yticks(named, [pitch_name(pitch) for pitch in named])
     axes.set_ylabel("pitch")
     axes.tick_params(length=0)
     beats, unit = roll.time_signature
     tempo = f"{roll.tempo_bpm:.4g}" if roll.tempo_bpm < 1e4 else f"{roll.tempo_bpm:.0f}"
     axes.set_title(f"{beats}/{unit}, {tempo} quarters a minute, {len(notes)} notes", loc="left", fontsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
@@ -82,28 +83,19 @@ def _pitches_shown(roll: PianoRoll) -> tuple[int, int]:
 def _mark_time(axes: Any, roll: PianoRoll, width: float) -> None:
     """Draw the bar lines with their numbers below, and thin lines for the beats where there is room."""
     lines = roll.bar_lines()
-    every = _nice(len(lines) / (width / 0.45))
+    # Phrases often have 2, 4 or 8 bars, so each second, fourth or eighth has a number where there is no room for all.
+    every = 2 ** max(0, math.ceil(math.log2(len(lines) / (width / 0.45))))
     for index, step in enumerate(lines):
         axes.axvline(step, color="#8a929c", linewidth=1.1 if index % every == 0 else 0.6, zorder=2)
     beat = 4 * roll.steps_per_quarter / roll.time_signature[1]
     if beat >= 1 and roll.num_steps / beat < width * 8:
         for position in np.arange(0, roll.num_steps, beat):
             axes.axvline(position, color="#d3d8de", linewidth=0.5, zorder=1)
-    axes.set_xticks(lines[::every])
     labels = [str(number) for number in range(1, len(lines) + 1, every)]
-    axes.set_xticklabels(labels, ha="left", fontsize=8)
+    axes.set_xticks(lines[::every], labels, ha="left", fontsize=8)
     axes.set_xlabel("bar")
-
-
-def _nice(least: float) -> int:
-    """The smallest of 1, 2, 4, 8, ... that is at least `least`. Phrases often have so many bars."""
-    return 1 if least <= 1 else 2 ** math.ceil(math.log2(least))
 
 
 def _box(left: float, right: float, pitch: int) -> list[tuple[float, float]]:
     bottom, top = pitch - 0.42, pitch + 0.42
     return [(left, bottom), (right, bottom), (right, top), (left, top)]
-
-
-def _is_onset(roll: PianoRoll, step: int, pitch: int) -> bool:
-    return roll.onsets is not None and bool(roll.onsets[step, pitch - roll.lowest_pitch])

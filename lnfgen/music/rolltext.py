@@ -17,17 +17,26 @@ Where onsets are not known (`onsets: no`) there is no `!`. Empty lines and lines
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
-from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
+from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 
 MARK = "# lnfgen piano-roll"
 VERSION = 1
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
 _ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
+_VALUES = {
+    "steps_per_quarter": (r"\d{1,3}", "a whole number"),
+    "num_pitches": (r"\d{1,3}", "a whole number"),
+    "tempo_bpm": (r"[-+]?\d*\.?\d+(e[-+]?\d+)?", "a number"),
+    "time_signature": (r"\d{1,3}/\d{1,3}", "one such as 4/4"),
+    "onsets": ("yes|no", "yes or no"),
+}
 _HEADER = re.compile(r"([a-z_]+)\s*:\s*(.*)")
 
 
@@ -75,8 +84,6 @@ def roll_to_text(roll: PianoRoll) -> str:
 def roll_from_text(text: str, name: str = "-") -> PianoRoll:
     """The roll that such a text describes.
 
-        roll_from_text(Path("song.txt").read_text(), "song.txt")
-
     Raises:
         UnreadableFileError: if the text is no roll; the message has the number of the first wrong line, and `name`.
     """
@@ -84,89 +91,64 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
     if not lines or lines[0].strip() != f"{MARK} {VERSION}":
         found = lines[0].strip()[:60] if lines else ""
         raise UnreadableFileError(f"{name}, line 1: found {found!r}; expected {f'{MARK} {VERSION}'!r}")
-    header: dict[str, str] = {}
-    steps: list[_Step] = []
-    for number, line in enumerate(lines[1:], start=2):
-        line = line.strip()
+    values: dict[str, Any] = {
+        "steps_per_quarter": STEPS_PER_QUARTER,
+        "tempo_bpm": 120.0,
+        "time_signature": (4, 4),
+        "lowest_pitch": LOWEST_PITCH,
+        "num_pitches": NUM_PITCHES,
+        "onsets": True,
+    }
+    steps: list[list[tuple[int, bool]]] = []  # of each step the columns that sound, and whether they are struck
+    for number, line in enumerate(map(str.strip, lines[1:]), start=2):
         if not line or line.startswith("#"):
             continue
         match = _HEADER.fullmatch(line)
         try:
             if match and not steps:
-                _parse_header(match[1], match[2])
-                header[match[1]] = match[2]
+                key, value = match.groups()
+                if key not in values:
+                    raise ValueError(f"unknown key {key!r}; expected one of {', '.join(values)}")
+                values[key] = _parse_header(key, value)
             else:
                 words = [] if line == "." else line.split()
-                steps.append((number, [(pitch_number(word.removesuffix("!")), word.endswith("!")) for word in words]))
+                steps.append([_parse_key(word, values) for word in words])
         except ValueError as error:
             raise UnreadableFileError(f"{name}, line {number}: {error}") from error
     if not steps:
         raise UnreadableFileError(f"{name} holds no steps; expected a line for each, such as 'C4! E4!' or '.'")
-    return _build(steps, {**_DEFAULTS, **header}, name)
+    sounding = np.zeros((len(steps), min(values.pop("num_pitches"), 128)), dtype=np.bool_)
+    onsets = np.zeros_like(sounding)
+    for step, keys in enumerate(steps):
+        for column, is_struck in keys:
+            sounding[step, column] = True
+            onsets[step, column] |= is_struck
+    try:
+        return PianoRoll(sounding, onsets=onsets if values.pop("onsets") else None, **values)
+    except LnfgenError as error:
+        raise UnreadableFileError(f"{name}: {error}") from error
 
 
-_Step = tuple[int, list[tuple[int, bool]]]  # the line's number; the pitches, and whether each is struck
-_DEFAULTS = {
-    "steps_per_quarter": "4",
-    "tempo_bpm": "120.0",
-    "time_signature": "4/4",
-    "lowest_pitch": pitch_name(LOWEST_PITCH),
-    "num_pitches": str(NUM_PITCHES),
-    "onsets": "yes",
-}
+def _parse_key(word: str, header: Mapping[str, Any]) -> tuple[int, bool]:
+    """The column of a key that sounds, and whether it is struck."""
+    pitch, is_struck = pitch_number(word.removesuffix("!")), word.endswith("!")
+    lowest, num_pitches = header["lowest_pitch"], min(header["num_pitches"], 128)
+    if not 0 <= pitch - lowest < num_pitches:
+        raise ValueError(f"{pitch_name(pitch)} is outside the {num_pitches} pitches from {pitch_name(lowest)} on")
+    if is_struck and not header["onsets"]:
+        raise ValueError(f"{pitch_name(pitch)}! is struck, but the header says 'onsets: no'; expected no '!'")
+    return pitch - lowest, is_struck
 
 
 def _parse_header(key: str, value: str) -> object:
-    if key not in _DEFAULTS:
-        raise ValueError(f"unknown key {key!r}; expected one of {', '.join(_DEFAULTS)}")
-    if key in ("steps_per_quarter", "num_pitches"):
-        if not re.fullmatch(r"\d{1,3}", value):
-            raise ValueError(f"{key} is {value!r}; expected a whole number")
-        return int(value)
-    if key == "tempo_bpm":
-        try:
-            return float(value)
-        except ValueError:
-            raise ValueError(f"tempo_bpm is {value!r}; expected a number") from None
-    if key == "time_signature":
-        if not re.fullmatch(r"\d{1,3}/\d{1,3}", value):
-            raise ValueError(f"time_signature is {value!r}; expected one such as 4/4")
-        beats, unit = value.split("/")
-        return int(beats), int(unit)
     if key == "lowest_pitch":
         return pitch_number(value)
-    if value not in ("yes", "no"):
-        raise ValueError(f"onsets is {value!r}; expected yes or no")
-    return value == "yes"
-
-
-def _build(steps: list[_Step], header: dict[str, str], name: str) -> PianoRoll:
-    values: dict[str, object] = {key: _parse_header(key, value) for key, value in header.items()}
-    lowest, num_pitches, has_onsets = values["lowest_pitch"], values["num_pitches"], values["onsets"]
-    assert isinstance(lowest, int)
-    assert isinstance(num_pitches, int)
-    sounding = np.zeros((len(steps), min(num_pitches, 128)), dtype=np.bool_)
-    onsets = np.zeros_like(sounding)
-    for index, (number, pitches) in enumerate(steps):
-        for pitch, is_struck in pitches:
-            column = pitch - lowest
-            problem = None
-            if not 0 <= column < sounding.shape[1]:
-                problem = f"{pitch_name(pitch)} is outside the {num_pitches} pitches from {pitch_name(lowest)} on"
-            elif is_struck and not has_onsets:
-                problem = f"{pitch_name(pitch)}! is struck, but the header says 'onsets: no'; expected no '!'"
-            if problem:
-                raise UnreadableFileError(f"{name}, line {number}: {problem}")
-            sounding[index, column] = True
-            onsets[index, column] |= is_struck
-    try:
-        return PianoRoll(
-            sounding,
-            onsets if has_onsets else None,
-            values["steps_per_quarter"],  # type: ignore[arg-type]
-            lowest,
-            values["tempo_bpm"],  # type: ignore[arg-type]
-            values["time_signature"],  # type: ignore[arg-type]
-        )
-    except LnfgenError as error:
-        raise UnreadableFileError(f"{name}: {error}") from error
+    pattern, expected = _VALUES[key]
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"{key} is {value!r}; expected {expected}")
+    if key == "tempo_bpm":
+        return float(value)
+    if key == "time_signature":
+        beats, unit = value.split("/")
+        return int(beats), int(unit)
+    return value == "yes" if key == "onsets" else int(value)

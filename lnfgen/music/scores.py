@@ -29,8 +29,6 @@ def read_score(
 ) -> list[PianoRoll]:
     """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds several.
 
-        [roll] = read_score(Path("song.abc").read_bytes(), ".abc", "song.abc")
-
     Args:
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
@@ -172,23 +170,20 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
 
 
 def _unpacked(content: bytes, name: str) -> bytes:
-    """The score in a compressed MusicXML file: the file that its container names, or else the first .xml."""
+    """The score in a compressed MusicXML file: the file that its container names, or without one the first .xml."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-            root = None
+            scores = [item for item in names if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item]
             if "META-INF/container.xml" in names:
                 container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
-                root = next((item.get("full-path") for item in container.iter() if item.tag.endswith("rootfile")), None)
-            if root not in names:
-                root = next(
-                    item for item in names if item.endswith((".xml", ".musicxml")) and not item.startswith("META-INF")
-                )
+                scores = [item.get("full-path", "") for item in container.iter() if item.tag.endswith("rootfile")]
+            root = scores[0]
             if archive.getinfo(root).file_size > _MAX_XML:
                 raise UnreadableFileError(f"{name} unpacks to over {_MAX_XML} bytes; expected a score")
             return archive.read(root)
     except UnreadableFileError:
         raise
     except Exception as error:  # zipfile and the XML parser raise errors of many kinds
-        reason = str(error) or "no score in it"
+        reason = "no score in it" if isinstance(error, IndexError) else error
         raise UnreadableFileError(f"{name} is a damaged compressed score: {reason}; expected MusicXML in it") from error
