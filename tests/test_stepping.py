@@ -29,7 +29,7 @@ CELLS = [(time, features) for time in ("af", "iaf") for features in sorted(FEATU
 
 @pytest.fixture(autouse=True)
 def open_door(monkeypatch):
-    monkeypatch.setattr(door, "is_open", True)
+    monkeypatch.setattr(door, "enabled", True)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def shut(monkeypatch):
 
     def run(function, *args):
         with monkeypatch.context() as patch:
-            patch.setattr(door, "is_open", False)
+            patch.setattr(door, "enabled", False)
             return function(*args)
 
     return run

@@ -110,5 +110,5 @@ class MaskedLayers:
             return moved.transpose(0, 1).flatten(1), ladj.transpose(0, 1).flatten(1)
 
         start = torch.cat([eps if layer % 2 else eps.flip(-1) for layer in range(num_layers)], -1)
-        solution = sweep(update, start, limit=start.shape[-1])
+        solution = sweep(update, start)
         return solution.value[:, -eps.shape[-1] :], solution.log_abs_det_jacobian.sum(-1)
