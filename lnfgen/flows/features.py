@@ -49,15 +49,15 @@ class ContextTransform(FeatureFlow):
             num_context, [hidden, hidden], num_features * transform.num_parameters, output_gain=OUTPUT_GAIN
         )
 
-    def _parameters(self, context: Tensor, dtype: torch.dtype) -> Tensor:
+    def _transform_parameters(self, context: Tensor, dtype: torch.dtype) -> Tensor:
         return self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters)).to(dtype)
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self.transform.forward(eps, self._parameters(context, eps.dtype))
+        z, ladj = self.transform.forward(eps, self._transform_parameters(context, eps.dtype))
         return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        eps, ladj = self.transform.inverse(z, self._parameters(context, z.dtype))
+        eps, ladj = self.transform.inverse(z, self._transform_parameters(context, z.dtype))
         return eps, ladj.sum(-1)
 
 

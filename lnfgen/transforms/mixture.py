@@ -23,7 +23,7 @@ slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44. float32 can rep
 products in a gradient. The affine map can scale further."""
 
 LOG_WEIGHT_BOUND = 5.0
-"""|logit of a weight| stays below this. A component with less than e^-10 of another one's weight would have no effect."""
+"""|logit of a weight| stays below this. A component with less than e^-10 of another one's weight has no effect."""
 
 TOLERANCE_ULPS = 8
 """logit(F(z)) = t counts as solved when it holds up to this many units of round-off of 1 + |t|, its terms' size."""
