@@ -76,7 +76,7 @@ class Frames:
         return FrameEmbedding(self, features)
 
     def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """x `[..., P]` as zeros and ones `[..., num_logits]`: all sounding bits, then the onset bits if there are any."""
+        """x `[..., P]` as zeros and ones `[..., num_logits]`: sounding bits, then onset bits if there are any."""
         sounding = (x & SOUNDING).to(dtype)
         return torch.cat([sounding, (x >> ONSET_SHIFT).to(dtype)], -1) if self.has_onsets else sounding
 

@@ -50,7 +50,7 @@ class IndependentHead(OutputHead):
 
 
 class NADEHead(OutputHead):
-    """`p(frame | context) = prod_i p(key i | keys below i, context)`, where each key sounds or not, and is struck or held.
+    """`p(frame | context) = prod_i p(key i | keys below i, context)`: whether it sounds, and whether it is struck.
 
     Source: NADE (Larochelle & Murray, 2011), as in RNN-NADE (Boulanger-Lewandowski et al., 2012, arXiv 1206.6392), but
     with the masks of MADE (arXiv 1502.03509) instead of a recurrence over the keys. Scoring is one pass for all keys

@@ -10,7 +10,7 @@ from lnfgen.nn.dropout import Dropout
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0
-"""It is small, so that z starts as a precise code of x. The emission would learn to ignore noise (posterior collapse)."""
+"""It is small, so that z starts as a precise code of x. The emission would learn to ignore a noisy one (collapse)."""
 
 LOG_VARIANCE_BOUND = 12.0
 """The log-variance differs from its initial value by less than this, so that densities stay finite in float32."""
@@ -28,7 +28,7 @@ class Gaussian(NamedTuple):
 
 
 class Posterior(nn.Module):
-    """`z_t ~ Normal(mean_t, variance_t)`, given by a linear layer of a bidirectional network over x and of x_t's embedding.
+    """`z_t ~ Normal(mean_t, variance_t)`: a linear layer reads a bidirectional network over x and the embedding of x_t.
 
     The direct path from the embedding lets z_t copy x_t from the first updates on. Without it the posterior collapses.
     """

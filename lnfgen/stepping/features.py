@@ -15,7 +15,7 @@ from lnfgen.stepping.products import Product, by_parameter, product
 
 
 def features_stepper(stack: FeatureStack, direction: str, x: Tensor) -> Step | None:
-    """`(t, context) -> stack.<direction>(x[:, t], context)`. It is None for kinds and directions without a fast step."""
+    """`(t, context) -> stack.<direction>(x[:, t], context)`. It is None where there is no fast step."""
     layers = list(stack.layers)
     if all(isinstance(layer, SplitCoupling) for layer in layers):
         move: Callable[..., Any] = getattr(Couplings(cast(list[SplitCoupling], layers)), direction)
@@ -81,7 +81,7 @@ class Couplings:
 class MaskedLayers:
     """The forward direction of a stack of masked autoregressive layers, solved as one triangular system.
 
-    The system is `u_l = f_l(flip(u_{l+1}); h_l(u_l, context))` for every layer l, where u_0 is z and u_L is eps. Feature
+    The system is `u_l = f_l(flip(u_{l+1}); h_l(u_l, context))` for each layer l, where u_0 is z and u_L is eps. Feature
     i of u_l depends only on earlier features of u_l and on u_{l+1}. So a Jacobi sweep (see `flows.fixed_point`) can
     update all features of all layers together, with one batched product for each kind of weights. It takes about as
     many sweeps as one layer alone and one more per layer, instead of separate sweeps for each layer.

@@ -22,14 +22,11 @@ class LSTMCells:
     """
 
     def __init__(self, network: CausalLSTM, rows: int) -> None:
-        (inputs, recurrent, *biases), *upper_layers = (
-            layer.all_weights[0] for layer in cast(list[nn.LSTM], network.layers)
-        )
+        (inputs, recurrent, *biases), *upper = (layer.all_weights[0] for layer in cast(list[nn.LSTM], network.layers))
         self.input_weight, self.bias = _doubled(inputs), _doubled(torch.add(*biases))  # of the first layer
         self._recurrent = _doubled(recurrent).t().contiguous()
         self._upper = [
-            product(_doubled(torch.cat([below, own], 1)), _doubled(torch.add(*biases)))
-            for below, own, *biases in upper_layers
+            product(_doubled(torch.cat([below, own], 1)), _doubled(torch.add(*biases))) for below, own, *biases in upper
         ]
         zero = recurrent.new_zeros(rows, recurrent.shape[1])
         self._h, self._c = [zero] * len(network.layers), [zero] * len(network.layers)
