@@ -161,7 +161,7 @@ def test_what_overflows_between_sweeps_heals():
     for _ in range(6):
         exact, _ = update(exact)
     start = torch.tensor([torch.inf, -torch.inf, torch.nan, 1e300, 800.0, 0.0], dtype=torch.float64)[None, :, None]
-    found = sweep(update, start.expand(1, 6, 2), limit=6)
+    found = sweep(update, start.expand(1, 6, 2))
     assert torch.equal(found.value, exact)
     assert found.sweeps == 6
 

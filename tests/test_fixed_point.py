@@ -1,4 +1,4 @@
-"""Triangular systems by sweeps: values and gradients against the direct solution."""
+"""Triangular systems solved by sweeps: values and gradients equal those of the direct solution."""
 
 from collections.abc import Callable
 
@@ -86,7 +86,7 @@ def test_gradients_are_those_of_the_direct_solution(scale, num_features):
 
 
 def test_gradients_of_any_size_are_as_exact():
-    """They have no unit: the mean of a large batch makes all of them small."""
+    """The relative error does not depend on the size, because the mean of a large batch makes all gradients small."""
     a, b = system(1.0, torch.float32)
     b.requires_grad_()
     z = solve(lambda z: times(a, z) + b, b.detach())
@@ -96,7 +96,7 @@ def test_gradients_of_any_size_are_as_exact():
 
 
 def test_what_else_an_update_gives_has_its_gradient_too():
-    """As the log-determinant, which depends on the solution, on parameters, or on neither."""
+    """The log-determinant may depend on the solution, on parameters, or on neither."""
     a, b = system(0.7)
     a, b = a.requires_grad_(), b.requires_grad_()
 

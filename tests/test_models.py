@@ -1,4 +1,4 @@
-"""Whole models at toy sizes: what they may see, what padding may change, and that probabilities sum to 1."""
+"""Whole models at toy sizes: dependences, padding, and that probabilities sum to 1."""
 
 import dataclasses
 import itertools
@@ -34,7 +34,7 @@ def test_the_content_of_padding_changes_no_bit(model, observation):
 
 
 def test_what_overflows_in_the_padding_leaves_values_and_gradients_alone(observation, emission):
-    """`where` on a mask, not a product with it: 0 times infinity is not 0."""
+    """The mask must be applied by `where` and not by a product, because 0 times infinity is not 0."""
     model = toy("af-scf", observation, emission=emission)
     x, noise = random_x(observation, 3, 5), noise_like(model, 1, 3, 5)
 
@@ -129,7 +129,7 @@ def test_posterior_sees_the_whole_sequence_and_starts_sharp():
 
 
 def test_posterior_has_a_path_beside_its_recurrence():
-    """From x_t to z_t alone: what keeps the posterior from collapsing."""
+    """A direct path from x_t to z_t, which keeps the posterior from collapsing."""
     posterior = toy("af-scf", Symbols(4)).posterior
     with torch.no_grad():
         for parameter in posterior.network.parameters():

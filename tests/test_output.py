@@ -1,5 +1,4 @@
-"""Output heads: what a key may see of its frame, that probabilities are probabilities, and that sampling keeps to
-them."""
+"""Output heads: which keys a key depends on, that probabilities sum to 1, and that samples follow them."""
 
 import itertools
 
@@ -130,7 +129,7 @@ def test_sweeps_over_the_keys_are_the_loop_bit_for_bit(onsets, temperature):
 
 @torch.no_grad()
 def test_a_chain_of_keys_takes_as_many_sweeps_as_there_are_keys():
-    """The worst case: each key sounds because the one below does."""
+    """The worst case: each key depends on the key below."""
     frames = Frames(6, False)
     head = head_of(NADEHead, frames, scale=0.0)
     keys = torch.arange(1, 6)

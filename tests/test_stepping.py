@@ -1,4 +1,4 @@
-"""Each faster step is the plain one: over every model, backbone, transform and dtype, with the door open and shut."""
+"""Each fast step equals the plain step, for every model, backbone, transform and dtype."""
 
 import dataclasses
 from contextlib import nullcontext
@@ -30,16 +30,16 @@ CELLS = [(time, features) for time in ("af", "iaf") for features in sorted(FEATU
 
 @pytest.fixture(autouse=True)
 def open_door(monkeypatch):
-    monkeypatch.setattr(door, "is_open", True)
+    monkeypatch.setattr(door, "enabled", True)
 
 
 @pytest.fixture
 def shut(monkeypatch):
-    """A function that runs another one with the door shut."""
+    """A function that runs another one without fast steps."""
 
     def run(function, *args):
         with monkeypatch.context() as patch:
-            patch.setattr(door, "is_open", False)
+            patch.setattr(door, "enabled", False)
             return function(*args)
 
     return run
@@ -191,7 +191,7 @@ def test_steps_leave_the_module_as_it_was():
 @pytest.mark.parametrize("kind", ["symbols", "onsets"])
 @torch.no_grad()
 def test_steps_of_the_baseline_read_the_step_before(kind):
-    """What the embedding adds is read from a table of products; the whole pass has no table."""
+    """The fast step reads a product of the embedding table, the plain LSTM does not."""
     observation, emission = OUTPUTS[kind]
     model = toy("lstm", observation, emission=emission).double()
     x = random_x(observation, 3, 6)

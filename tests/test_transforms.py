@@ -1,4 +1,4 @@
-"""The contract of elementwise transforms, over whatever is registered; and each one where its formula is at risk."""
+"""The contract of every registered transform, and each transform where its formula may lose digits."""
 
 import math
 
@@ -31,7 +31,7 @@ def test_round_trip(name):
 
 
 def test_round_trip_from_the_latent(name):
-    """The other way about, at sizes where the error in u itself is bounded."""
+    """The other direction, at sizes where the error in z is bounded."""
     transform = TRANSFORMS[name]()
     generator = torch.Generator().manual_seed(1)
     z = torch.randn(20_000, generator=generator, dtype=torch.float64)
@@ -170,7 +170,7 @@ def test_nlsq_at_u_equal_to_a():
 
 
 def test_nlsq_has_two_modes_at_its_steepest():
-    """The point of the transform: pulling a normal through it makes two bumps where c is near its limit."""
+    """A normal becomes a density with two modes where c is near its limit."""
     parameters = torch.zeros(2001, 5, dtype=torch.float64)
     parameters[:, 2] = 2.0
     parameters[:, 3] = 3.0
@@ -213,7 +213,7 @@ def test_mixture_tails_are_lines_of_the_broadest_component(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_mixture_of_coincident_components_is_affine(dtype):
-    """The bracket has no width then, whatever the weights."""
+    """Then the bracket of the solver has width 0, whatever the weights."""
     z = torch.linspace(-50, 50, 1001, dtype=dtype)
     for mean, log_scale in ((0.0, 0.0), (2.5, -1.5), (-1e3, 1e3), (1e-8, 1e-8)):
         parameters = mixture_parameters([mean] * 4, [log_scale] * 4, [3, -2, 0, 1], dtype, a=0.2, log_b=0.5)

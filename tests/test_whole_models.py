@@ -1,4 +1,4 @@
-"""Whole latent models against what is known in closed form, at every cell of time and features, and their edges."""
+"""Whole latent models against closed formulas, for every combination of `time` and `features`."""
 
 import dataclasses
 import itertools
@@ -72,7 +72,7 @@ def x_and_noise(model: SequenceModel, samples: int) -> tuple[Tensor, Tensor | No
 
 
 class Fixed(nn.Module):
-    """A posterior that has made up its mind."""
+    """A posterior that returns the same Gaussian for every x."""
 
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Fixed(nn.Module):
 
 @torch.no_grad()
 def gaussian_prior(model: LatentFlow) -> Gaussian:
-    """Make the prior a diagonal normal, `[B, T, D]`: affine transforms whose networks say the same whatever they read.
+    """Make the prior a diagonal normal, `[B, T, D]`: affine transforms whose networks ignore their inputs.
 
     Then eps = a + b z, and both are seen from the eps of z = 0 and of z = 1.
     """
@@ -187,7 +187,7 @@ def test_autocast_keeps_terms_and_gradients_finite(name, scale):
 @torch.no_grad()
 @pytest.mark.parametrize("name", LATENT)
 def test_autocast_changes_the_kl_by_little(name):
-    """It rounds what the networks say, not the densities of what they said."""
+    """It rounds the outputs of the networks, but the densities are computed from them in full precision."""
     model = build(dataclasses.replace(SIZES, **NAMED_MODELS[name])).float()
     x, noise = x_and_noise(model, 500)
     kl = {}
@@ -199,7 +199,7 @@ def test_autocast_changes_the_kl_by_little(name):
 
 @torch.no_grad()
 def test_autocast_has_one_variance_in_z_and_in_log_q():
-    """Standardised, a sample is the noise that it came from, as log q takes it to be."""
+    """A standardised sample is the noise that it was made from, as log q assumes."""
     model = latent_flow(SIZES).float()
     x, noise = x_and_noise(model, 50)
     with torch.autocast("cpu", torch.bfloat16):

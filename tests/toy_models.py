@@ -31,7 +31,7 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
 
 
 def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
-    """Weights large enough to see every path: some layers start small."""
+    """Make all weights large, because weights near 0 would hide a missing path."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():

@@ -1,4 +1,4 @@
-"""Couplings over the whole sequence: a flow across time that is parallel in both directions."""
+"""Coupling layers over the whole sequence: a flow across time that is parallel in both directions."""
 
 from collections.abc import Callable
 
@@ -11,15 +11,15 @@ from lnfgen.transforms import Transform
 
 
 class CouplingLayer(TemporalFlow):
-    """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, `c = network(z_a, positions)`, bidirectional over the whole sequence.
+    """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, where `c = network(z_a, positions)` reads the whole sequence of z_a.
 
-    a is the first half of the features. One pass in either direction, because both sides share z_a (as in FlowSeq, Ma
-    et al., 2019, arXiv 1909.02480). The log-determinant of step t is that of its own moved half. Their sum is that of
-    the Jacobian, which is triangular once the kept half comes first.
+    a is the first half of the features at each step, b the other half. Either direction takes one pass, because z_a is
+    known in both (FlowSeq, Ma et al., 2019, arXiv 1909.02480). The Jacobian is triangular if the kept half of all steps
+    is put first, so its log-determinant is the sum of those of the moved halves.
     """
 
     def __init__(self, network: nn.Module, moved: ContextTransform, num_kept: int) -> None:
-        """`network` is bidirectional. From kept features and positions it makes the context of the moved ones."""
+        """`network` is bidirectional. It computes the context of the moved features from kept ones and positions."""
         super().__init__()
         self.network = network
         self.moved = moved
@@ -36,11 +36,10 @@ class CouplingLayer(TemporalFlow):
 
 
 class CouplingFlow(TemporalFlow):
-    """Couplings over the whole sequence, their features dealt anew between them: time `coupling`. Parallel in both
-    directions; needs no split within the step.
+    """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions are parallel.
 
-    Four layers in a row keep the first half, the last half, every first of a pair and every second, so that any two
-    features soon meet on either side of a split.
+    The layers keep in turn the first half of the features, the last half, those of even index, and those of odd index,
+    so that any two features are soon on different sides of a split.
     """
 
     def __init__(self, layers: list[CouplingLayer], num_features: int) -> None:
@@ -51,23 +50,24 @@ class CouplingFlow(TemporalFlow):
         self.orders = [features, features.flip(-1), pairs, pairs.flip(-1)]
 
     def _order(self, index: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The order in which a layer sees the features, and the permutation that undoes it."""
         order = self.orders[index % len(self.orders)].to(device)
         return order, order.argsort()
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
         for index in reversed(range(len(self.layers))):
-            order, back = self._order(index, eps.device)
+            order, original = self._order(index, eps.device)
             eps, ladj = self.layers[index](eps[..., order], positions, lengths)
-            eps, total = eps[..., back], total + ladj
+            eps, total = eps[..., original], total + ladj
         return eps, total
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(z.shape[:-1])
         for index, layer in enumerate(self.layers):
-            order, back = self._order(index, z.device)
+            order, original = self._order(index, z.device)
             z, ladj = layer.inverse(z[..., order], positions, lengths)  # type: ignore[operator]
-            z, total = z[..., back], total + ladj
+            z, total = z[..., original], total + ladj
         return z, total
 
 
@@ -79,8 +79,11 @@ def build_coupling_flow(
     transform: Transform,
     network: Callable[[int], nn.Module],
 ) -> CouplingFlow:
-    """`num_layers` couplings; `network(num_kept)` makes the bidirectional network of each, and `hidden` are the units
-    of what turns its `num_context` outputs into parameters."""
+    """A flow of `num_layers` couplings.
+
+    `network(num_kept)` makes the bidirectional network of a layer. A perceptron with `hidden` units turns its
+    `num_context` outputs into the parameters of the transform.
+    """
     num_kept = num_features // 2
 
     def layer() -> CouplingLayer:

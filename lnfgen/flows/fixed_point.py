@@ -1,9 +1,9 @@
-"""Triangular systems solved by Jacobi sweeps, with gradients of the implicit function theorem.
+"""Jacobi sweeps for triangular systems, with gradients by the implicit function theorem.
 
-The systems are `y = update(y)` where step i of update(y) depends on y_<i alone: the sequential direction of an
-autoregressive map, over features or over time. A sweep computes every step at once from the last sweep's values; after
-k sweeps the first k steps are exact, whatever the start, so as many sweeps as steps solve the system, and mostly far
-fewer settle it (Song et al., 2021, arXiv 2002.03629, on Jacobi and Gauss-Seidel sweeps through feed-forward networks).
+A triangular system is `y = update(y)`, where step i of update(y) depends only on y_<i. The sequential direction of an
+autoregressive map is such a system, over features or over time. A sweep computes all steps at once from the values of
+the last sweep. Whatever the start, the first k steps are exact after k sweeps. So as many sweeps as steps always solve
+the system, and usually far fewer are enough (Song et al., 2021, arXiv 2002.03629).
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 8
-"""Units of round-off that a sweep may still move a step by when it is the last."""
+"""A step has settled when a sweep moves it by at most this many units of round-off."""
 
 Update = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From a value to the next one, and the log-determinant of what made it."""
+"""A function from y to update(y) and the log-determinants of the map that it applies."""
 
 
 class Solution(NamedTuple):
@@ -25,13 +25,13 @@ class Solution(NamedTuple):
     sweeps: int
 
 
-def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None = None) -> Solution:
-    """Sweep until every step is final, at most `limit` times. Run it without gradients.
+def sweep(update: Update, start: Tensor, *, ignored: Tensor | None = None) -> Solution:
+    """Solve `y = update(y)` by sweeps from the first guess `start`. It must be called without gradients.
 
-    Steps lie along the last dimension; or, where update's log-determinants have one dimension less than its values,
-    along the dimension before it, and each step is then a vector. A step is final once a sweep moves it, and all steps
-    before it, by round-off only. From then on it is left alone. So its value depends neither on later steps nor on
-    other rows, however long those take. Steps that are `ignored` (bool, one a step) count as settled from the start.
+    The last dimension holds the steps. But if log-determinants have one dimension less than y, each step is a vector,
+    and the dimension before the last holds the steps. A step is final once a sweep moves it and all steps before it by
+    round-off only. It does not change any more, so it depends neither on later steps nor on the sweeps that other rows
+    need. Steps where the bool tensor `ignored` is True count as settled from the start.
     """
     value, count = start, 0
     while True:
@@ -48,44 +48,43 @@ def sweep(update: Update, start: Tensor, *, limit: int, ignored: Tensor | None =
             ladj = torch.where(final, ladj, swept_ladj)
         final = (final | settled).logical_not().cumsum(-1) == 0
         final = final | (torch.arange(final.shape[-1], device=value.device) < count)
-        if count in (limit, final.shape[-1]) or bool(final.all()):
+        if bool(final.all()):
             return Solution(value, ladj, count)
 
 
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The y `[..., D]` with `y = update(y)`, feature i of it depending on y_<i alone and rows apart; and its
-    log-determinants.
+    """The y `[..., D]` with `y = update(y)`, and its log-determinants. Feature i of update(y) may depend only on y_<i.
 
-    Memory does not grow with the sweeps. Gradients reach all that `update` computes from.
+    Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
     """
     with torch.no_grad():
-        solution = sweep(update, start, limit=start.shape[-1])
+        solution = sweep(update, start)
     if not torch.is_grad_enabled():
         return solution.value, solution.log_abs_det_jacobian
     return fixed_point_with_gradient(update, solution.value, row_dims=1)
 
 
 def fixed_point_with_gradient(update: Update, solution: Tensor, row_dims: int) -> tuple[Tensor, Tensor]:
-    """A solution y of `y = update(y)[0]` after one more sweep, and its log-determinants, both with their gradients.
+    """Apply `update` once more to its solution y, and return y and the log-determinants with gradients.
 
-    By the implicit function theorem `dy = A dy + d update`, A the strictly triangular Jacobian of update. So a gradient
-    u at y is a gradient v at what that last sweep computes from, where `v = u + A^T v`; what pulls on the
-    log-determinants adds to u. This system is triangular too, and sweeps over the one recorded graph solve it. So there
-    is no loop over steps, the memory does not grow with the sweeps, and there are no second derivatives. A row, whose
-    scale decides when they have settled, is the last `row_dims` dimensions.
+    By the implicit function theorem `dy = A dy + d update`, where A is the strictly triangular Jacobian of update. So a
+    gradient u of the loss by y becomes the gradient `v = u + A^T v` by the output of update. This adjoint system is
+    triangular too, and sweeps over the graph of the one recorded call solve it; the gradient by the log-determinants
+    adds to it. The memory does not grow with the number of sweeps, and second derivatives are not supported. The last
+    `row_dims` dimensions are a row, whose mean size decides when the sweeps have settled.
     """
-    at = solution.detach().requires_grad_()
-    value, ladj = update(at)
+    fixed = solution.detach().requires_grad_()
+    value, ladj = update(fixed)
     if not value.requires_grad:
         return value, ladj
 
-    def adjoint(of_value: Tensor, of_ladj: Tensor) -> Tensor:
-        v = of_value
-        for _ in range(at.shape[-row_dims]):
-            pulling = [(value, v), (ladj, of_ladj)]
-            outputs, gradients = zip(*(pair for pair in pulling if pair[0].requires_grad), strict=True)
-            (pulled,) = torch.autograd.grad(outputs, at, gradients, retain_graph=True, materialize_grads=True)
-            swept = of_value + pulled
+    def adjoint(value_gradient: Tensor, ladj_gradient: Tensor) -> Tensor:
+        v = value_gradient
+        for _ in range(fixed.shape[-row_dims]):
+            pairs = [(value, v), (ladj, ladj_gradient)]
+            outputs, gradients = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
+            (product,) = torch.autograd.grad(outputs, fixed, gradients, retain_graph=True, materialize_grads=True)
+            swept = value_gradient + product
             settled = _close(swept, v, dims=tuple(range(-row_dims, 0)))
             v = swept
             if bool(settled.all()):
@@ -96,7 +95,7 @@ def fixed_point_with_gradient(update: Update, solution: Tensor, row_dims: int) -
 
 
 class _Implicit(torch.autograd.Function):
-    """The identity, whose backward pass puts the adjoint system's solution in place of the value's gradient."""
+    """The identity. Its backward pass replaces the gradient of the value by the solution of the adjoint system."""
 
     @staticmethod
     def forward(
@@ -106,11 +105,11 @@ class _Implicit(torch.autograd.Function):
         return value.view_as(value), ladj.view_as(ladj)
 
     @staticmethod
-    def backward(context: Any, of_value: Tensor, of_ladj: Tensor) -> tuple[None, Tensor, Tensor]:
-        return None, context.adjoint(of_value, of_ladj), of_ladj
+    def backward(context: Any, value_gradient: Tensor, ladj_gradient: Tensor) -> tuple[None, Tensor, Tensor]:
+        return None, context.adjoint(value_gradient, ladj_gradient), ladj_gradient
 
 
 def _close(swept: Tensor, value: Tensor, dims: tuple[int, ...]) -> Tensor:
     size = swept.abs()
-    # The mean besides: a number that happens to be near 0 is no more exact than those that it comes from.
+    # The mean size counts too, because a number near 0 is only as exact as the numbers that it was computed from.
     return (swept - value).abs() <= TOLERANCE * torch.finfo(value.dtype).eps * (size + size.mean(dims, keepdim=True))

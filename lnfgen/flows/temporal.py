@@ -1,4 +1,4 @@
-"""Flows across time: what context each step's feature flow is given."""
+"""Flows across time. They differ in the context that the feature flow of each step receives."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal
@@ -17,13 +17,13 @@ Direction = Literal["forward", "inverse"]
 
 
 class TemporalFlow(nn.Module, ABC):
-    """eps, z `[N, T, D]`, positions `[N, T, F]` and lengths `[N]`; log-determinants `[N, T]`."""
+    """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`."""
 
     solver: Solver | None = None
-    """How a sequential direction is computed; None where both directions are parallel."""
+    """How the sequential direction is computed. It is None if both directions are parallel."""
 
     loops_to_score = False
-    """Whether that direction is `inverse`."""
+    """Whether the sequential direction is `inverse`."""
 
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -33,9 +33,9 @@ class TemporalFlow(nn.Module, ABC):
 
 
 class IndependentFlow(TemporalFlow):
-    """`eps_t = g(z_t; positions_t)`: time `none`. Parallel in both directions.
+    """`eps_t = g(z_t; positions_t)`, named `none` in the configuration's `time`. Both directions are parallel.
 
-    Limit: given the length, steps are independent.
+    Limit: given the length, the steps are independent.
     """
 
     def __init__(self, features: FeatureFlow) -> None:
@@ -50,16 +50,15 @@ class IndependentFlow(TemporalFlow):
 
 
 class _CausalFlow(TemporalFlow):
-    """A feature flow whose context at step t comes from the steps before t of one side of the flow, eps or z.
+    """A feature flow whose context at step t comes from earlier steps of one side of the flow, either eps or z.
 
-    In the direction that starts from that side, all contexts are known: the network is called once, then all steps are
-    computed in parallel. The other direction is a triangular system, as the value of a step decides the context of the
-    next one: `solver` computes it. The Jacobian is block triangular in time, so its log-determinant is the sum of those
-    of the steps.
+    If that side is the input, all contexts are known: one call of the network and one of the feature flow compute all
+    steps. If it is the output, each step gives the context of the next one, which is a triangular system; `solver` says
+    how it is solved. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
     """
 
     def __init__(self, features: FeatureStack, network: nn.Module, input_dropout: float) -> None:
-        """`network` is causal. From values of one side and positions it makes the context of `features`."""
+        """`network` is causal. It computes the context of `features` from the values of one side and positions."""
         super().__init__()
         self.features = features
         self.network = network
@@ -67,20 +66,16 @@ class _CausalFlow(TemporalFlow):
         self.solver: Solver = Solver()
 
     def _context(self, earlier: Tensor, positions: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """The contexts of steps from the values before each, and the network's state after the last one."""
+        """The context of each step from the value before it, and the network's state after the last step."""
         return self.network(torch.cat([self.input_dropout(earlier), positions], -1), state)
 
-    def _parallel(self, direction: Direction, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """The direction whose contexts come from x."""
-        return self._all_steps(direction, x, x, positions)
-
     def _all_steps(self, direction: Direction, x: Tensor, side: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """`direction` of all steps of x at once, their contexts from `side`."""
+        """Apply `direction` to all steps of x at once, with contexts from `side`, which is eps or z."""
         context, _ = self._context(shift(side), positions)
         return getattr(self.features, direction)(x, context)
 
     def _sequential(self, direction: Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The direction whose contexts come from its own result."""
+        """Apply the direction whose contexts come from its own output."""
         if self.solver.method == "sweeps":
             return self.solver.by_sweeps(
                 lambda result: self._all_steps(direction, x, result, positions),
@@ -104,30 +99,29 @@ class _CausalFlow(TemporalFlow):
 
 
 class AutoregressiveFlow(_CausalFlow):
-    """`eps_t = g(z_t; c_t)`, `c_t = network(z_<t, positions_<=t)`: time `af` (paper, section 4.2).
+    """`eps_t = g(z_t; c_t)` with `c_t = network(z_<t, positions_<=t)`, named `af` in `time` (paper, section 4.2).
 
-    `inverse` is parallel over T, but for what the network itself does step by step; `forward` is sequential in T.
+    `inverse` is parallel over T, apart from the recurrence of an LSTM. `forward` is sequential in T.
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._sequential("forward", eps, positions, lengths)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._parallel("inverse", z, positions)
+        return self._all_steps("inverse", z, z, positions)
 
 
 class InverseAutoregressiveFlow(_CausalFlow):
-    """`z_t = g^-1(eps_t; c_t)`, `c_t = network(eps_<t, positions_<=t)`: time `iaf` (paper, section 4.2; Kingma et al.,
-    2016).
+    """`z_t = g^-1(eps_t; c_t)` with `c_t = network(eps_<t, positions_<=t)`, named `iaf` in `time`.
 
-    `forward` is parallel over T, but for what the network itself does step by step; `inverse`, so training too, is
-    sequential in T.
+    `forward` is parallel over T, apart from the recurrence of an LSTM. `inverse`, and therefore training, is sequential
+    in T. Source: the paper, section 4.2, and Kingma et al. (2016).
     """
 
     loops_to_score = True
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._parallel("forward", eps, positions)
+        return self._all_steps("forward", eps, eps, positions)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._sequential("inverse", z, positions, lengths)

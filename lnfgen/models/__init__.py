@@ -1,4 +1,4 @@
-"""Models of discrete sequences, and `build_model`, which makes one of its configuration."""
+"""Models of discrete sequences, and `build_model`, which builds one from its configuration."""
 
 from functools import partial
 
@@ -41,8 +41,12 @@ __all__ = [
 def build_model(config: ModelConfig, observation: Observation, length: LengthModel) -> SequenceModel:
     """A model with fresh weights, drawn from torch's global generator.
 
+    Example:
+        model = build_model(ModelConfig(), Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
+        x = model.sample(num_steps=8, generator=torch.Generator().manual_seed(0), temperature=1.0)  # [8]
+
     Raises:
-        ConfigError: if the emission is not one of the observation's.
+        ConfigError: if the configured emission does not fit the observation.
     """
     head = partial(_build_head, emission_name(config, observation), observation, config)
     if config.baseline:
@@ -59,7 +63,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.input_dropout,
         )
     backbone, sizes = BACKBONES[config.backbone], (config.num_layers, config.dropout)
-    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size  # of the emission's network
+    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size  # sizes of the emission's network
     return LatentFlow(
         observation,
         length,
@@ -90,7 +94,7 @@ def _half(hidden: int) -> int:
 
 
 def emission_name(config: ModelConfig, observation: Observation) -> str:
-    """`categorical`, `bernoulli` or `nade`: the configured emission, `auto` resolved.
+    """The configured emission, `categorical`, `bernoulli` or `nade`, where `auto` stands for the simplest that fits.
 
     Raises:
         ConfigError: if it does not fit the observation.
@@ -118,10 +122,10 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
 
 
 def build_prior(config: ModelConfig) -> TemporalFlow:
-    """p(z | T): a point of the grid, with fresh weights."""
+    """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone."""
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
-        each_way = _half(config.hidden_size)  # every coupling has a network of its own: one layer, narrower
+        each_way = _half(config.hidden_size)  # narrow, and of one layer, because each coupling has a network
         return build_coupling_flow(
             config.latent_size,
             config.num_flow_layers,

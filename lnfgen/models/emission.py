@@ -1,4 +1,4 @@
-"""p(x_t | z)."""
+"""The emission p(x_t | z), the decoder of the latent flow."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from lnfgen.models.output import OutputHead
 
 
 class Emission(nn.Module):
-    """x_t from z_<t and z_>t through a bidirectional network shifted on both sides, and from z_t itself, by a head.
+    """An output head over z_t, its position, and an exclusive bidirectional network, which sees z_<t and z_>t.
 
-    Parallel over t but for the network's own recurrence, if it has one: given z, the steps of x are independent (paper,
-    section 4.3).
+    Given z, the steps of x are independent (paper, section 4.3), so all are computed in parallel, apart from the
+    recurrence of an LSTM.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Emission(nn.Module):
         num_states: int,
         head: Callable[[int], OutputHead],
     ) -> None:
-        """`network` is bidirectional and exclusive, from `latent + num_positions` features to `num_states`."""
+        """`network` is bidirectional and exclusive. It maps `latent + num_positions` features to `num_states`."""
         super().__init__()
         self.network = network
         self.head = head(num_states + latent + num_positions)

@@ -22,7 +22,7 @@ LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 class LatentFlow(SequenceModel):
     """`p(x) = p(T) integral p(z | T) p(x | z, T) dz`; `ELBO = E_q[log p(x|z) + log p(z) - log q(z|x)] + log p(T)`.
 
-    One pass of the posterior serves all K samples; they are folded into the batch for the prior and the emission.
+    The posterior runs once for all K samples of z. Prior and emission then treat the samples as one batch of K * B.
     """
 
     exact = False
@@ -57,7 +57,7 @@ class LatentFlow(SequenceModel):
         return torch.randn(shape, generator=generator, device=generator.device)
 
     def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
-        """Mean and log-variance of the posterior `[B, T, D]`, positions `[B, T, F]`."""
+        """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T, F]`."""
         positions = self.positions(lengths, x.shape[1])
         return *self.posterior(x, lengths, positions), positions
 
@@ -66,7 +66,7 @@ class LatentFlow(SequenceModel):
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         eps, ladj = self.prior.inverse(z, positions, lengths_k)
         log_p = (ladj - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)).unflatten(0, noise.shape[:2])
-        # log q at the sample: its standardised value is the noise itself.
+        # log q at the sample, where (z - mean) / deviation is the noise itself.
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)
 
@@ -77,8 +77,8 @@ class LatentFlow(SequenceModel):
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         logits = self.emission(z, lengths_k, positions, x)
         sounding = self.observation.sounding_log_prob(logits, x)
-        whole = sum_real(self.observation.log_prob(logits, x), lengths)
-        return whole, None if sounding is None else sum_real(sounding, lengths)
+        log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
+        return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
@@ -95,7 +95,7 @@ class LatentFlow(SequenceModel):
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """z `[K * B, T, D]` for noise `[K, B, T, D]`, with positions and lengths as often."""
+    """z `[K * B, T, D]` for noise `[K, B, T, D]`, and positions and lengths repeated K times."""
     mean, log_variance, positions = encoded
     num_samples = len(noise)
     z = Gaussian(mean, log_variance).sample(noise).flatten(0, 1)

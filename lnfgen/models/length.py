@@ -1,4 +1,4 @@
-"""p(T): how long a sequence is."""
+"""The length model p(T)."""
 
 import math
 from typing import Any
@@ -11,11 +11,15 @@ WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
 
 class LengthModel(nn.Module):
-    """The histogram of the training lengths, part of it smoothed: positive for every T >= 1, with a geometric tail.
+    """A histogram of the training lengths, partly smoothed. It is positive for every T >= 1, with a geometric tail.
 
-    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` makes the second part sum to 1 over T
-    >= 1. The spread s and the width -1 / log r are those under which each training length is likeliest given all
-    others. Where lengths fall on bars the spread stays small; where they are scattered it grows.
+    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` lets the second term sum to 1 over all
+    T >= 1. The spread s and the width -1 / log r are chosen from `SPREADS` and `WIDTHS` by leave-one-out likelihood.
+    The spread is small if lengths are whole bars and large if they are scattered.
+
+    Example:
+        length_model = LengthModel.fit(torch.tensor([16, 16, 32]))
+        length_model.log_prob(torch.tensor([16, 17, 500]))  # [3], all finite
     """
 
     lengths: Tensor  # float64 [U], the distinct training lengths
@@ -23,14 +27,14 @@ class LengthModel(nn.Module):
     kernel: Tensor  # float64 [2]: spread, width
 
     def __init__(self, num_distinct: int = 1) -> None:
-        """An unfitted model, with room for the lengths that `load_state_dict` brings."""
+        """A model before `fit` or `load_state_dict`, whose buffers have room for `num_distinct` lengths."""
         super().__init__()
         self.register_buffer("lengths", torch.ones(num_distinct, dtype=torch.float64))
         self.register_buffer("counts", torch.ones(num_distinct, dtype=torch.float64))
         self.register_buffer("kernel", torch.tensor([1.0, 16.0], dtype=torch.float64))
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LengthModel":
-        return self  # stays on the CPU in float64, which not every device has: it is a few numbers
+        return self  # these few numbers stay on the CPU in float64, which not every device supports
 
     @classmethod
     def fit(cls, lengths: Tensor) -> "LengthModel":
@@ -44,39 +48,40 @@ class LengthModel(nn.Module):
         return model
 
     def _best_kernel(self) -> Tensor:
+        """The spread and width with the greatest leave-one-out likelihood of the training lengths."""
         best, kernel = -torch.inf, self.kernel
-        own = torch.eye(len(self.lengths), dtype=torch.float64)
+        histogram = torch.eye(len(self.lengths), dtype=torch.float64)
         for width in WIDTHS:
             smooth = self._smooth(self.lengths, width)
             for spread in SPREADS:
-                pairs = (1 - spread) * own + spread * smooth
-                others = (pairs * self.counts).sum(-1) - pairs.diagonal()
-                score = float((self.counts * others.clamp(min=1e-300).log()).sum())
+                pairs = (1 - spread) * histogram + spread * smooth
+                left_out = (pairs * self.counts).sum(-1) - pairs.diagonal()
+                score = float((self.counts * left_out.clamp(min=1e-300).log()).sum())
                 if score > best:
                     best, kernel = score, torch.tensor([spread, width], dtype=torch.float64)
         return kernel
 
     def _smooth(self, lengths: Tensor, width: float) -> Tensor:
-        """r^|T - T_n| / Z_n, for lengths `[B]` -> `[B, U]`."""
+        """r^|T - T_n| / Z_n for each distinct training length T_n: lengths `[B]` -> `[B, U]`."""
         ratio = torch.exp(torch.tensor(-1 / width, dtype=torch.float64))
         normaliser = (1 + ratio - ratio**self.lengths) / (1 - ratio)
         return ratio ** (lengths[:, None] - self.lengths).abs() / normaliser
 
     def log_prob(self, lengths: Tensor) -> Tensor:
-        """log p(T), in float64 on the CPU: lengths `[B]` -> `[B]`."""
+        """log p(T) in float64 on the CPU: lengths `[B]` -> `[B]`."""
         lengths = lengths.cpu().double()
         spread, width = self.kernel.tolist()
         same = (lengths[:, None] == self.lengths).double()
         weights = self.counts / self.counts.sum()
-        seen = ((1 - spread) * same * weights).sum(-1)
-        # The tail underflows beyond some 700 widths; there it is one exponential, from the nearest training length.
+        unsmoothed = ((1 - spread) * same * weights).sum(-1)
+        # Logarithms, because the smoothed term underflows more than about 700 widths away from every training length.
         log_ratio = -(lengths[:, None] - self.lengths).abs() / width
         log_normaliser = self._smooth(self.lengths, width).diagonal().log()
-        tail = torch.logsumexp(log_ratio + log_normaliser + weights.log(), -1) + math.log(spread)
-        return torch.logaddexp(seen.log(), tail)
+        smoothed = torch.logsumexp(log_ratio + log_normaliser + weights.log(), -1) + math.log(spread)
+        return torch.logaddexp(unsmoothed.log(), smoothed)
 
     def sample(self, generator: torch.Generator) -> int:
-        """One length, drawn with `generator` (on the CPU) among those up to twice the longest seen."""
+        """Draw one length with a CPU generator. It is at most 16 more than twice the longest training length."""
         longest = 2 * int(self.lengths.max()) + 16
         log_probs = self.log_prob(torch.arange(1, longest + 1))
         return int(torch.multinomial(log_probs.exp(), 1, generator=generator)) + 1

@@ -1,4 +1,4 @@
-"""The autoregressive baseline: an LSTM over the sequence itself."""
+"""The autoregressive baseline: an LSTM over x, without a latent."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,10 @@ from lnfgen.nn.stepper import looping, stepper
 
 
 class AutoregressiveLSTM(SequenceModel):
-    """`p(x | T) = prod_t p(x_t | x_<t, T)`: exact, parallel over t when scoring but for the LSTM, a loop when
-    sampling."""
+    """`p(x | T) = prod_t p(x_t | x_<t, T)`, computed exactly.
+
+    Scoring calls the LSTM and the head once each for all steps. Sampling is a loop over the steps.
+    """
 
     exact = True
 
@@ -59,8 +61,8 @@ class AutoregressiveLSTM(SequenceModel):
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         logits = self.head(torch.cat([states, positions], -1), x)
         sounding = self.observation.sounding_log_prob(logits, x)
-        whole = sum_real(self.observation.log_prob(logits, x), lengths)[None]
-        return whole, None if sounding is None else sum_real(sounding, lengths)[None]
+        log_prob = sum_real(self.observation.log_prob(logits, x), lengths)[None]
+        return log_prob, None if sounding is None else sum_real(sounding, lengths)[None]
 
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float

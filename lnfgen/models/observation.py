@@ -1,7 +1,7 @@
-"""What one step of a sequence is, seen by a network: its embedding going in, its distribution coming out.
+"""The two kinds of step that a sequence consists of: how a network reads one, and the distribution of one.
 
-`Symbols` are characters, x `[B, T]` of integers. `Frames` are P keys, x `[B, T, P]` of bits: bit 0 sounding, bit 1
-onset.
+With `Symbols` (text), x is `[B, T]` of integers. With `Frames` (music), x is `[B, T, P]`, where each of the P keys is
+an integer of two bits, sounding and onset (see `lnfgen.conventions`).
 """
 
 import math
@@ -14,13 +14,16 @@ from torch.nn.functional import softplus
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
 
 FRAME_SCALE = 0.5
-"""Initial scale of a key's embedding: about four keys of a frame sound, so their sum has unit scale. A default-sized
-embedding of so sparse an input leaves an LSTM at the marginal for a thousand steps."""
+"""Initial scale of the embedding of a key. About four keys of a frame sound, so their sum has unit scale. With torch's
+default scale and such sparse inputs, an LSTM learns nothing beyond the marginal for a thousand steps."""
+
+MIN_TEMPERATURE = 1e-6
+"""It replaces temperature 0, which means the likeliest value, so that logits can be divided by it."""
 
 
 @dataclass(frozen=True)
 class Symbols:
-    """One of `num_symbols` a step: a categorical output."""
+    """Each step is one of `num_symbols` symbols, with a categorical distribution."""
 
     num_symbols: int
 
@@ -29,7 +32,7 @@ class Symbols:
         return self.num_symbols
 
     def embedding(self, features: int) -> nn.Embedding:
-        """x `[B, T]` -> `[B, T, features]`, of unit scale."""
+        """A map from x `[B, T]` to features `[B, T, features]` of unit scale."""
         return nn.Embedding(self.num_symbols, features)
 
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -38,24 +41,28 @@ class Symbols:
         return torch.log_softmax(logits, -1).gather(-1, x[..., None])[..., 0]
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> None:
-        """Symbols have no onsets to set apart."""
+        """None, because symbols have no onsets."""
         return None
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
-        """The randomness that `sample` needs: `[B, T, 1]`."""
+        """The random numbers that `sample` needs, `[B, T, 1]`."""
         return torch.rand(batch, num_steps, 1, generator=generator)
 
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Invert the cumulative distribution at `uniform` `[..., 1]`: logits `[..., V]` -> `[...]`."""
+        """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`."""
         cumulative = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), -1).cumsum(-1)
-        # A target above 0 and up to the end, which rounding may leave below 1: what is impossible is never drawn.
+        # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0 is
+        # drawn.
         return torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
 
 
 @dataclass(frozen=True)
 class Frames:
-    """`num_pitches` keys a step. Each sounds or not: a Bernoulli; where the data has onsets, each key that sounds is
-    struck or held: a second one, counted only there. Whether a logit is told of other keys is its maker's affair."""
+    """Each step is `num_pitches` keys, and each key sounds or not, with a Bernoulli distribution.
+
+    If the data has onsets, a second Bernoulli says whether a sounding key is struck or held. Its probability counts
+    only where the key sounds. The output head decides whether the logits of a key depend on other keys.
+    """
 
     num_pitches: int
     has_onsets: bool
@@ -65,17 +72,17 @@ class Frames:
         return self.num_pitches * (2 if self.has_onsets else 1)
 
     def embedding(self, features: int) -> "FrameEmbedding":
-        """x `[B, T, P]` -> `[B, T, features]`, of about unit scale."""
+        """A map from x `[B, T, P]` to features `[B, T, features]` of about unit scale."""
         return FrameEmbedding(self, features)
 
     def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """x `[..., P]` -> 0 and 1: sounding, then (with onsets) onset, `[..., num_logits]`."""
+        """x `[..., P]` as zeros and ones `[..., num_logits]`: sounding bits, then onset bits if there are any."""
         sounding = (x & SOUNDING).to(dtype)
         return torch.cat([sounding, (x >> ONSET_SHIFT).to(dtype)], -1) if self.has_onsets else sounding
 
     @property
     def bit_scale(self) -> float:
-        """Initial scale of weights on `bits`, for features of about unit scale."""
+        """The initial scale of weights on `bits` that gives features of about unit scale."""
         return FRAME_SCALE / math.sqrt(2 if self.has_onsets else 1)
 
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -88,19 +95,18 @@ class Frames:
         return sounding + torch.where((x & SOUNDING).bool(), onset, torch.zeros_like(onset)).sum(-1)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
-        """The part of `log_prob` that says which keys sound, comparable with sets without onsets; None for those."""
+        """The part of `log_prob` for which keys sound, to compare with data without onsets. There it is None."""
         return self._sounding(logits, x) if self.has_onsets else None
 
     def _sounding(self, logits: Tensor, x: Tensor) -> Tensor:
         return _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype)).sum(-1)
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
-        """The randomness that `sample` needs: `[B, T, num_logits]`."""
+        """The random numbers that `sample` needs, `[B, T, num_logits]`."""
         return torch.rand(batch, num_steps, self.num_logits, generator=generator)
 
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Keys on where `uniform` is below their probability: logits, uniform `[..., num_logits]` -> `[..., P]`
-        uint8."""
+        """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8 `[..., P]`."""
         drawn = uniform < torch.sigmoid(logits / max(temperature, MIN_TEMPERATURE))
         sounding = drawn[..., : self.num_pitches]
         if not self.has_onsets:
@@ -111,12 +117,9 @@ class Frames:
 
 Observation = Symbols | Frames
 
-MIN_TEMPERATURE = 1e-6
-"""Temperature 0 means the likeliest value; this keeps it a division."""
-
 
 class FrameEmbedding(nn.Module):
-    """A linear map of a frame's bits: x `[..., P]` -> `[..., features]`."""
+    """A linear map of the bits of a frame: x `[..., P]` -> `[..., features]`."""
 
     def __init__(self, frames: Frames, features: int) -> None:
         super().__init__()
@@ -130,4 +133,5 @@ class FrameEmbedding(nn.Module):
 
 
 def _bernoulli(logits: Tensor, bits: Tensor) -> Tensor:
+    """The log-probabilities of bits with these logits."""
     return bits * logits - softplus(logits)

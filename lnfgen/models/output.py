@@ -1,4 +1,4 @@
-"""Output heads: from what a network says of a step to the distribution of its symbol or its keys."""
+"""Output heads: from the output of a network at a step to the distribution of its symbol or keys."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,22 +12,22 @@ from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 
 UNITS_PER_KEY = 4
-"""Hidden units of the NADE head that each further key opens."""
+"""The NADE head has this many hidden units for each key."""
 
 
 class OutputHead(nn.Module, ABC):
-    """p(x_t | context): context `[..., B, T, C]`, x `[B, T]` or `[B, T, P]`. Parallel over all leading axes."""
+    """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]` or `[B, T, P]`."""
 
     @abstractmethod
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
-        """The logits of x, as `Observation.log_prob` takes them: `[..., B, T, num_logits]`.
+        """The logits `[..., B, T, num_logits]` that `Observation.log_prob` takes.
 
-        In the parameters' own precision, under autocast too: log-probabilities add up over keys and steps.
+        They have the precision of the parameters, also under autocast, because log-probabilities are summed.
         """
 
     @abstractmethod
     def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """x of context `[..., C]`, drawn with the uniform numbers that `Observation.uniform` gives."""
+        """Draw x for context `[..., C]` with random numbers from `Observation.uniform`."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -35,7 +35,7 @@ class OutputHead(nn.Module, ABC):
 
 
 class IndependentHead(OutputHead):
-    """A categorical symbol, or keys that are independent given the context: one perceptron, blind to x."""
+    """A perceptron for a categorical symbol, or for keys that are independent of each other given the context."""
 
     def __init__(self, observation: Observation, num_context: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -50,21 +50,21 @@ class IndependentHead(OutputHead):
 
 
 class NADEHead(OutputHead):
-    """`p(frame | context) = prod_i p(key i | keys below i, context)`: sounding, and onset given sounding.
+    """`p(frame | context) = prod_i p(key i | keys below i, context)`: whether it sounds, and whether it is struck.
 
-    NADE (Larochelle & Murray, 2011) as RNN-NADE uses it (Boulanger-Lewandowski et al., arXiv 1206.6392), made of masks
-    (MADE, arXiv 1502.03509) instead of a recurrence over the keys. The density of all keys and steps is one pass; the
-    products of x are taken once for all samples in front of `[B, T]`.
+    Source: NADE (Larochelle & Murray, 2011), as in RNN-NADE (Boulanger-Lewandowski et al., 2012, arXiv 1206.6392), but
+    with the masks of MADE (arXiv 1502.03509) instead of a recurrence over the keys. Scoring is one pass for all keys
+    and steps, and x is multiplied by the weights only once for all samples of the context.
 
-    Sampling with the uniform numbers fixed is a triangular system over the keys, `x_i = [u_i < p_i(x_<i)]`. Sweeps over
-    all keys from silence: after k of them the lowest k are exact, and a sweep that changes no bit has found the
-    solution, so the result is the loop's over the keys, bit for bit. A head trained on JSB, in float32 on one CPU core,
-    needs 6 sweeps for a frame on average and 9 for 60 frames at once (88 at most): 0.7 ms and 9.0 ms, where a loop that
-    computes each hidden unit once takes 8.7 ms and 10.1 ms.
+    Sampling with fixed uniform numbers solves a triangular system over the keys, `x_i = [u_i < p_i(x_<i)]`. It starts
+    from silence and sweeps over all keys. After k sweeps the lowest k keys are exact, and a sweep without change has
+    found the solution, which is bit for bit that of a loop over the keys. Measured with a head trained on JSB on one
+    CPU core: one frame takes 6 sweeps on average and 0.7 ms (a loop that computes each hidden unit once: 8.7 ms), 60
+    frames together take 9 sweeps and 9.0 ms (loop: 10.1 ms). The worst case is one sweep per key.
 
-    Weights on the bits start large enough to be felt: with default-sized ones the tiny baseline on JSB is 0.6 nats
-    behind at 360 updates. Direct connections from the lower keys to a logit, as MADE may have, end within 0.02 nats of
-    none: left out.
+    Initial weights on the bits have `Frames.bit_scale`: with torch's default, the tiny baseline on JSB is 0.6 nats
+    worse after 360 updates. Direct connections from lower keys to the logits changed less than 0.02 nats, so there are
+    none.
     """
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
@@ -82,7 +82,7 @@ class NADEHead(OutputHead):
         return self.settled(self.logits(self.made.given(self.features(context))), uniform, temperature)
 
     def settled(self, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
-        """The frame `[..., P]` with `x_i = [u_i < p_i(x_<i)]`, by sweeps; `logits` are those of `self.logits`."""
+        """Solve `x_i = [u_i < p_i(x_<i)]` by sweeps: a frame `[..., P]`. `logits` is what `self.logits` returns."""
         x = torch.zeros(*uniform.shape[:-1], self.frames.num_pitches, dtype=torch.uint8, device=uniform.device)
         for _ in range(self.frames.num_pitches):
             drawn = self.frames.sample(logits(x), uniform, temperature)
@@ -92,10 +92,10 @@ class NADEHead(OutputHead):
         return x
 
     def logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """The map from x to its logits, of the map from its bits to the parameters of each key, as MADE gives it."""
+        """The function from x to logits. `conditionals` is the MADE's function from bits to parameters by key."""
 
-        def of_x(x: Tensor) -> Tensor:
+        def logits_of(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
-            return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding, then all onsets
+            return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
 
-        return of_x
+        return logits_of

@@ -1,4 +1,4 @@
-"""q(z | x)."""
+"""The posterior q(z | x), the encoder of the latent flow."""
 
 from typing import NamedTuple
 
@@ -10,28 +10,27 @@ from lnfgen.nn.dropout import Dropout
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0
-"""Starts z as a sharp copy of x rather than as noise that the emission learns to ignore: posterior collapse."""
+"""It is small, so that z starts as a precise code of x. The emission would learn to ignore a noisy one (collapse)."""
 
 LOG_VARIANCE_BOUND = 12.0
-"""Distance that the log-variance may move from its start: a density of float32's range, and no zero variance."""
+"""The log-variance differs from its initial value by less than this, so that densities stay finite in float32."""
 
 
 class Gaussian(NamedTuple):
-    """A diagonal normal, `[..., T, D]`."""
+    """A diagonal normal distribution, `[..., T, D]`."""
 
     mean: Tensor
     log_variance: Tensor
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Reparametrised: noise `[K, ..., T, D]` from N(0, 1)."""
+        """K reparametrised samples, from noise `[K, ..., T, D]` of N(0, 1)."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
 
 class Posterior(nn.Module):
-    """`z_t ~ Normal(mean_t, variance_t)`, both of a bidirectional network over x and of the embedding of x_t itself.
+    """`z_t ~ Normal(mean_t, variance_t)`: a linear layer reads a bidirectional network over x and the embedding of x_t.
 
-    The direct path lets z_t copy x_t from the first updates on; without it the posterior collapses. Parallel over
-    samples.
+    The direct path from the embedding lets z_t copy x_t from the first updates on. Without it the posterior collapses.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Posterior(nn.Module):
         dropout: float,
         input_dropout: float,
     ) -> None:
-        """`network` is bidirectional, from the embedding and positions to `num_states` features."""
+        """`network` is bidirectional. It maps the embedding and positions to `num_states` features."""
         super().__init__()
         self.embed = observation.embedding(embedding)
         self.network = network
@@ -53,10 +52,10 @@ class Posterior(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
-        """x `[B, T]` or `[B, T, P]`, positions `[B, T, F]` -> a `Gaussian` `[B, T, D]`."""
+        """x `[B, T]` or `[B, T, P]`, positions `[B, T, F]` -> mean and log-variance `[B, T, D]`."""
         embedded = self.input_dropout(self.embed(x))
         states = self.network(self.dropout(torch.cat([embedded, positions], -1)), lengths)
         head = self.head(torch.cat([states, embedded], -1))
-        # In full even under autocast: z and log q must be of one and the same variance.
+        # Full precision even under autocast, because z and log q must use exactly the same variance.
         mean, raw = head.to(self.head.weight.dtype).chunk(2, -1)
         return Gaussian(mean, INITIAL_LOG_VARIANCE + bounded(raw, LOG_VARIANCE_BOUND))

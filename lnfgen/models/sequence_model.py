@@ -1,4 +1,4 @@
-"""What training, scoring and sampling ask of every model."""
+"""The interface of every model, for training, scoring and sampling."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,35 +14,34 @@ from lnfgen.models.observation import Observation
 
 
 class Terms(NamedTuple):
-    """The parts of log p(x) for K samples of B sequences, in nats, summed over the real steps; each `[K, B]`.
+    """The terms of log p(x) for K samples of B sequences, each `[K, B]`, in nats, summed over the real steps.
 
-    `reconstruction - kl` is one sample's estimate of the ELBO, and the log of one importance weight; log p(T) is not in
-    it.
+    `reconstruction - kl` estimates the ELBO from one sample, and is the log of its importance weight, without log p(T).
     """
 
     reconstruction: Tensor  # log p(x | z)
-    sounding: Tensor | None  # the part of `reconstruction` that says which keys sound, where there are onsets too
+    sounding: Tensor | None  # the part of `reconstruction` for which keys sound; None without onsets
     kl: Tensor  # log q(z | x) - log p(z)
 
 
 Encoded = tuple[Tensor, ...]
-"""Tensors that a model computes of x once for all samples. The gradient of any sample reaches the weights behind them
-through these alone, so it may be added up here, sample by sample, and sent on once."""
+"""Tensors that `encode` computes from x once for all samples. Gradients of the samples reach the weights of `encode`
+only through them, so they can be summed here over the samples before one backward pass through `encode`."""
 
 
 class SequenceModel(nn.Module, ABC):
-    """p(x) = p(T) p(x | T), over sequences of a kind of observation."""
+    """`p(x) = p(T) p(x | T)` of sequences of one kind of observation."""
 
-    exact: bool  # log p(x) is computed, not bounded: one sample tells all
+    exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
 
     @property
     def solver(self) -> Solver | None:
-        """How a flow's sequential direction is computed, and what that took; None where there is none."""
+        """How the sequential direction of the prior is computed. It is None if there is none."""
         return None
 
     @property
     def loops_to_score(self) -> bool:
-        """Whether `kl` goes step by step over time, so that its time hardly grows with the sequences in it."""
+        """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
         return False
 
     def __init__(self, observation: Observation, length: LengthModel) -> None:
@@ -51,18 +50,17 @@ class SequenceModel(nn.Module, ABC):
         self.length = length
 
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
-        """Score x `[B, T]` or `[B, T, P]`, lengths `[B]`, with noise `[K, B, T, D]` from N(0, 1), as `noise` draws
-        it."""
+        """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` from `self.noise`."""
         return self.terms(x, lengths, self.encode(x, lengths), noise)
 
     def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:
-        """The same, given what `encode` says of x: for any number of samples at a time."""
+        """The same from the result of `encode`, so that the K samples can be scored in several calls."""
         kl = self.kl(lengths, encoded, noise)
         return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
 
     @abstractmethod
     def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
-        """What all samples of z share; it costs the same whatever their number."""
+        """Compute what all samples of z share. Its cost does not depend on their number."""
 
     @abstractmethod
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
@@ -72,17 +70,17 @@ class SequenceModel(nn.Module, ABC):
     def reconstruction(
         self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """log p(x | z), `[K, B]`, and the part of it that `Terms.sounding` is."""
+        """log p(x | z), `[K, B]`, and its part `Terms.sounding`."""
 
     @abstractmethod
     def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
-        """What `forward` needs beside the data: `[K, B, T, D]`, on the generator's device; None for an exact model."""
+        """Noise `[K, B, T, D]` for `forward`, on the device of the generator. It is None for an exact model."""
 
     @torch.no_grad()
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
-        """One sequence of `num_steps`: `[T]` or `[T, P]`, on the CPU. All randomness is the (CPU) generator's.
+        """Draw one sequence `[T]` or `[T, P]`, on the CPU, with a CPU generator.
 
-        `temperature` scales eps and divides the emission's logits.
+        `temperature` scales eps and divides the logits of the emission.
         """
         return self.sample_batch([num_steps], [generator], temperature)[0]
 
@@ -90,10 +88,10 @@ class SequenceModel(nn.Module, ABC):
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
     ) -> list[Tensor]:
-        """`sample` for several sequences together, each of its own length and generator.
+        """`sample` for several sequences together, each with its own length and generator.
 
-        A product of many rows rounds otherwise than one of a row: a sequence is the one that `sample` gives but for the
-        last bits of its probabilities, which can, rarely, decide a step and all after it.
+        Matrix products of many rows round differently from those of one row, so probabilities differ from those of
+        `sample` in the last bits. Rarely this changes a step, and with it all steps that depend on it.
         """
 
     def _drawn(
@@ -102,7 +100,7 @@ class SequenceModel(nn.Module, ABC):
         lengths: Sequence[int],
         generators: Sequence[torch.Generator],
     ) -> Tensor:
-        """What `draw(1, length, generator)` gives for each sequence, padded with 0: `[B, T, ...]`."""
+        """The results of `draw(1, length, generator)` for each sequence, padded with 0: `[B, T, ...]`."""
         drawn = [draw(1, *each)[0] for each in zip(lengths, generators, strict=True)]
         return pad_sequence(drawn, batch_first=True).to(self.device)
 

@@ -1,1 +1,1 @@
-"""Networks that know nothing of flows or files: masks, positions, recurrent backbones, perceptrons."""
+"""Neural networks that the flows and models are built from: masks, positions, recurrent networks, perceptrons, MADE."""

@@ -1,5 +1,7 @@
-"""The networks through time that a model can be built on. To add one: write its causal class, and name it in
-`BACKBONES`; configurations and the tests of networks take whatever is registered."""
+"""The registry of backbones: the networks over time that a model can be built on.
+
+To add one, write a causal class and name it in `BACKBONES`. The configuration and the tests take every registered name.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,24 @@ if TYPE_CHECKING:
 
 
 class Backbone(NamedTuple):
-    """A causal network and its like from each end, loaded with torch only when asked for: names serve configurations.
+    """A causal network, and a bidirectional one made of two of them.
 
-    `causal(num_inputs, hidden, num_layers, dropout)` makes a network `(x, state=None) -> (out, state)`: x
-    `[B, T, num_inputs]`, out `[B, T, hidden]`, the state a tuple of tensors `[..., B, hidden]` for each layer, listed.
+    The class is loaded only when it is used, because the configuration reads the names alone and must not load torch.
     """
 
-    module: str  # of the causal class
+    module: str  # the module of the causal class
     class_name: str
-    halved: bool  # the emission's network, which sampling waits for, has half of `hidden` in each direction
-    # The presets suit an LSTM: of their learning rate and of their dropout, the multiples that suit this one.
-    pace: float
-    dropout: float
+    halved: bool  # whether the emission's network has half of `hidden` in each direction, which makes sampling faster
+    pace: float  # the preset's learning rate, which suits an LSTM, is multiplied by this
+    dropout: float  # the preset's dropout, which suits an LSTM too, is multiplied by this
 
     @property
     def causal(self) -> type[nn.Module]:
+        """A class that is called as `causal(num_inputs, hidden, num_layers, dropout)`.
+
+        Its `forward(x, state=None)` takes x `[B, T, num_inputs]` and returns the output `[B, T, hidden]` and the state
+        after the last step: a list with one tuple of tensors `[..., B, hidden]` for each layer.
+        """
         return getattr(importlib.import_module(self.module), self.class_name)
 
     def bidirectional(

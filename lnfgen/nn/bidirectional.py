@@ -1,4 +1,4 @@
-"""Two causal networks, one from each end of a padded sequence."""
+"""A bidirectional network: one causal network reads a sequence from its start, another one from its end."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from lnfgen.nn.masking import flip, shift
 
 
 class Bidirectional(nn.Module):
-    """Two networks of a causal class, one from each end: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
+    """Two networks of a causal class, one in each direction: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
 
-    With `exclusive`, step t sees x_<t through the forward network and x_>t through the backward one, never x_t. Packed
-    sequences have a CPU backward pass that grows as T^2. Padded ones with a flip that knows the lengths give the same
-    values at the real steps: a causal network cannot see the padding behind them.
+    With `exclusive`, step t sees x_<t through the forward network and x_>t through the backward one, but never x_t.
+    The backward network reads a sequence that `flip` reversed, so the padding comes last and no real step sees it.
+    Packed sequences would give the same values, but their backward pass on a CPU takes time that grows as T^2.
     """
 
     def __init__(

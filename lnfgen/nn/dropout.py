@@ -1,4 +1,4 @@
-"""Dropout whose random numbers cost less than the products that it stands between."""
+"""Dropout that is fast on a CPU."""
 
 from typing import Any
 
@@ -6,24 +6,27 @@ import torch
 from torch import Tensor, nn
 
 RESOLUTION = 1 << 16
-"""Probabilities are multiples of 1 / RESOLUTION: four draws of one 64-bit number."""
+"""Probabilities are rounded to multiples of 1 / RESOLUTION, so that one random 64-bit number serves four elements."""
 
 
 class Dropout(nn.Dropout):
-    """As nn.Dropout, for a CPU, where that one draws a double for every number (a tenth of a training step at the
-    paper's sizes) and keeps its mask in float32. Here the draws are 16 bits each and the mask is of bytes."""
+    """The same as nn.Dropout, but with cheaper random numbers on a CPU.
+
+    There, nn.Dropout draws a double for each element, which takes a tenth of a training step at the paper's sizes, and
+    keeps a float32 mask. This class draws 16 bits for each element and keeps a mask of bytes.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0 or x.device.type != "cpu":
             return super().forward(x)
-        kept = round((1 - self.p) * RESOLUTION)
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits
-        mask = words.view(torch.int16)[: x.numel()].view(x.shape) < kept - RESOLUTION // 2
-        return _Mask.apply(x, mask, RESOLUTION / kept)
+        threshold = round((1 - self.p) * RESOLUTION)  # how many of the RESOLUTION possible draws keep an element
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits are random
+        mask = words.view(torch.int16)[: x.numel()].view(x.shape) < threshold - RESOLUTION // 2
+        return _Mask.apply(x, mask, RESOLUTION / threshold)
 
 
 class _Mask(torch.autograd.Function):
-    """`x * mask * scale`, which keeps the mask alone."""
+    """`x * mask * scale`. It saves only the mask for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:

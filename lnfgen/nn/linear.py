@@ -1,4 +1,4 @@
-"""A linear layer some of whose weights are always 0."""
+"""A linear layer with a mask on its weights, for MADE."""
 
 import torch
 from torch import Tensor, nn
@@ -6,9 +6,9 @@ from torch.nn.functional import linear
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer without bias. Its weight from input j to output i is 0 where `mask[i, j]` is False.
+    """A linear layer without bias whose weight from input j to output i counts as 0 where `mask[i, j]` is False.
 
-    The mask is bool `[num_outputs, num_inputs]`. It is not saved with the weights: it follows from the sizes.
+    The mask is bool `[num_outputs, num_inputs]`. It is not saved with the weights, because the sizes determine it.
     """
 
     mask: Tensor
@@ -20,7 +20,7 @@ class MaskedLinear(nn.Linear):
 
     @property
     def masked_weight(self) -> Tensor:
-        """The weights in use, `[num_outputs, num_inputs]`."""
+        """The weights with 0 where the mask is False, `[num_outputs, num_inputs]`."""
         return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The recurrent backbone of the paper."""
+"""The LSTM backbone, which the paper uses."""
 
 from typing import cast
 
@@ -8,32 +8,32 @@ from torch import Tensor, nn
 from lnfgen.nn.dropout import Dropout
 
 State = list[tuple[Tensor, Tensor]]
-"""Hidden and cell state of each layer, each `[1, B, hidden]`."""
+"""The hidden state and the cell state of each layer, each `[1, B, hidden]`."""
 
 
 class CausalLSTM(nn.Module):
-    """Layers of LSTMs, dropout after each: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees the inputs up to t.
+    """A stack of LSTM layers with dropout after each: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
 
-    It runs step by step over T inside.
+    It is sequential in T.
     """
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
         sizes = [num_inputs] + [hidden] * (num_layers - 1)
         self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
-        # Here rather than inside nn.LSTM: on a GPU, nn.LSTM draws its dropout from a random state of its own.
+        # The dropout of nn.LSTM is not used, because on a GPU it draws from a random state of its own.
         self.dropout = Dropout(dropout)
         for layer in self.layers:
             _initialise(layer)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The outputs, and the state after the last step. A later call with that state goes on from there."""
+        """The outputs and the state after the last step. A later call with that state continues from there."""
         states: State = []
         for index, layer in enumerate(cast(list[nn.LSTM], self.layers)):
             before = None if state is None else state[index]
-            x, after = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)
+            x, layer_state = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)
             x = self.dropout(x)
-            states.append(after)
+            states.append(layer_state)
         return x, states
 
 
@@ -46,7 +46,7 @@ def _one_step(layer: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) ->
 
 
 def _initialise(lstm: nn.Module) -> None:
-    """Orthogonal recurrent weights, and forget gates open at 1, so that early gradients reach far back in time."""
+    """Make recurrent weights orthogonal and forget biases 1, so that early gradients reach far back in time."""
     for name, parameter in lstm.named_parameters():
         if name.startswith("weight_ih"):
             nn.init.xavier_uniform_(parameter)

@@ -1,4 +1,4 @@
-"""MADE: a perceptron whose outputs for a feature depend on the features before it alone."""
+"""MADE: a perceptron whose output for a feature depends only on the features before it."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,24 @@ from lnfgen.nn.linear import MaskedLinear
 
 
 class MADE(nn.Module):
-    """Parameters of feature i from x_<i and context: x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`.
+    """Computes parameters of each feature i from x_<i and context, all features in one pass.
 
-    A feature may be several numbers: x is then `[..., inputs_per_feature * D]`, the first number of every feature, then
-    the second. Leading axes broadcast: the products of an x without samples serve every sample of the context.
+    x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`. If each feature consists of several numbers, x is
+    `[..., inputs_per_feature * D]`: the first numbers of all features come first, then all second numbers. The leading
+    axes of x and context broadcast, so an x without a sample axis is multiplied by the weights once for all samples.
 
-    Masked autoencoder of Germain et al. (arXiv 1502.03509), two hidden layers. A unit of degree m sees the first m
-    features and units of degree up to m; feature i, from 0, reads units of degree up to i. Context enters every hidden
-    unit and every output, or the first features would see it through the few units of degree 0 alone. One pass for all
-    features; the arithmetic of a dense perceptron.
+    Source: Germain et al. (2015, arXiv 1502.03509), with two hidden layers. A hidden unit of degree m sees the first m
+    features, through units of degree up to m. Feature i, counted from 0, reads the units of degree up to i. The context
+    enters every hidden unit and every output, because otherwise only the units of degree 0 could pass it to feature 0.
+    It costs as much as a dense perceptron.
 
-    The second hidden layer is tanh, so parameters are bounded however large x is: what runs a MADE feature after
-    feature cannot grow without end. Limit: with fewer hidden units than features, runs of D / hidden of them share what
-    they see of x, so that they are independent given what comes before the run.
+    The second hidden layer is tanh, so the parameters are bounded however large x is. Therefore values cannot grow
+    without limit when they are computed one feature after another. Limit: with fewer hidden units than features, about
+    D / hidden neighbouring features see the same part of x, so they do not depend on each other.
+
+    Example:
+        made = MADE(num_features=3, num_context=4, hidden=16, num_parameters=2)
+        shift, log_scale = made(torch.randn(8, 3), torch.randn(8, 4)).unbind(-1)  # each [8, 3]
     """
 
     def __init__(
@@ -38,7 +43,7 @@ class MADE(nn.Module):
         super().__init__()
         self.num_parameters = num_parameters
         features = torch.arange(num_features)
-        degrees = torch.arange(hidden) * num_features // hidden  # from 0, as even as can be
+        degrees = torch.arange(hidden) * num_features // hidden  # spread evenly from 0 to num_features - 1
         self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
         self.second = MaskedLinear(degrees[:, None] >= degrees)
         self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
@@ -49,7 +54,7 @@ class MADE(nn.Module):
         nn.init.zeros_(self.output_context.bias)
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        """The map from x to parameters at this context, whose products are taken once for all its calls."""
+        """The function from x to parameters for this context. It multiplies the context by the weights only once."""
         context_1, context_2 = self.hidden_context(context).chunk(2, -1)
         context_3 = self.output_context(context)
 

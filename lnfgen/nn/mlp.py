@@ -1,4 +1,4 @@
-"""Multi-layer perceptron."""
+"""A multi-layer perceptron."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from lnfgen.nn.dropout import Dropout
 
 
 class MLP(nn.Module):
-    """Linear layers with GELU between them: `[..., num_inputs]` -> `[..., num_outputs]`.
+    """Linear layers with GELU and dropout between them: `[..., num_inputs]` -> `[..., num_outputs]`.
 
-    `output_gain` scales the last layer's initial weights: near 0, the network starts as a constant 0.
+    `output_gain` scales the initial weights of the last layer. With 0 the output is 0 at the start.
     """
 
     def __init__(
@@ -37,5 +37,5 @@ class MLP(nn.Module):
 
     @property
     def linear(self) -> list[nn.Linear]:
-        """Its linear layers, from input to output."""
+        """The linear layers, from input to output."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]

@@ -1,4 +1,4 @@
-"""Where in its piece a step lies."""
+"""Position features: where a step lies in its sequence."""
 
 import math
 
@@ -8,27 +8,29 @@ from torch import Tensor, nn
 from lnfgen.nn.masking import flip
 
 LONGEST_WAVE = 4096.0
-"""Steps in the slowest sinusoid: beyond the longest published piece (3857 frames), so that no two positions
-coincide."""
+"""Half a period of the slowest sinusoid, in steps. It is longer than the longest published piece (3857 frames), so no
+two positions look the same."""
 
 
 class Positions(nn.Module):
-    """Features of "steps since the start" and "steps to the end", for every length: lengths `[B]` -> `[B, T,
-    features]`.
+    """Features of "steps since the start" and "steps to the end": lengths `[B]` -> `[B, T, features]`.
 
-    The reference feeds two one-hot vectors of the longest training length. Sinusoids (Vaswani et al., 2017) carry the
-    same information in a few numbers and are defined beyond that length; a learned projection picks the useful ones.
+    The reference implementation uses two one-hot vectors as long as the longest training sequence. Sinusoids (Vaswani
+    et al., 2017) carry the same information in fewer numbers and exist for every length. A learned projection selects
+    from them.
     """
 
-    frequency: Tensor  # [num_waves], radians a step
+    frequency: Tensor  # [num_waves], radians per step
 
     def __init__(self, features: int) -> None:
         super().__init__()
         num_waves = 16
         waves = torch.exp(-math.log(LONGEST_WAVE) * torch.arange(num_waves) / (num_waves - 1))
-        self.register_buffer("frequency", math.pi * waves, persistent=False)  # from 2 steps a period to LONGEST_WAVE
+        self.register_buffer("frequency", math.pi * waves, persistent=False)  # half periods of 1 to LONGEST_WAVE
         self.project = nn.Linear(4 * num_waves, features)
-        nn.init.normal_(self.project.weight, std=(2 * num_waves) ** -0.5)  # unit scale: sinusoids have mean square 1/2
+        nn.init.normal_(
+            self.project.weight, std=(2 * num_waves) ** -0.5
+        )  # unit scale, as sinusoids have mean square 1/2
 
     def forward(self, lengths: Tensor, num_steps: int) -> Tensor:
         angle = torch.arange(num_steps, device=lengths.device)[:, None] * self.frequency

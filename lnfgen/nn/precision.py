@@ -1,4 +1,4 @@
-"""The precision that networks run in."""
+"""The floating-point precision that networks run in."""
 
 import torch
 
@@ -6,6 +6,8 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """A context in which products and recurrent networks run in `precision`. Weights stay float32, and so do
-    log-determinants and log-probabilities, by the casts of the modules that compute them."""
+    """A context in which matrix products and recurrent networks run in `precision`.
+
+    Weights stay float32. Log-determinants and log-probabilities do too: the modules that compute them cast to float32.
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

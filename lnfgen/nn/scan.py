@@ -1,9 +1,9 @@
-"""A backbone whose recurrence is linear and elementwise, so that its products are taken over all steps at once.
+"""A backbone that is parallel over time: its recurrence is linear and elementwise, so all matrix products come first.
 
-Why this one: `af-scf` on JSB at the tiny preset (valid ELBO, seeds 1 and 2) reaches 6.84 and 6.89 on it, 6.84 and 6.92
-on the LSTM (prototypes, with as many features in each direction everywhere). At seed 1: with its outputs unbounded
-6.87, one block in place of two 6.94, gates that also read the step before 7.01; dilated depthwise convolutions with
-gated outputs (three of kernel 5, dilations 1, 4, 16) 7.04, half as dear again to train.
+It was chosen by prototypes of `af-scf` on JSB at the tiny preset. The valid ELBO at seeds 1 and 2 was 6.84 and 6.89,
+and with the LSTM 6.84 and 6.92. Variants at seed 1: unbounded outputs 6.87; one block in place of two 6.94; gates that
+also read the step before 7.01; three dilated depthwise convolutions with gated outputs 7.04, for half as much time
+again (kernel 5, dilations 1, 4, 16).
 """
 
 import math
@@ -17,20 +17,23 @@ from torch.nn.functional import pad
 from lnfgen.nn.dropout import Dropout
 
 MIN_BLOCKS = 2
-"""Gates of the first block see their own step alone; those of the next one what came before, as an LSTM's do."""
+"""The gates of the first block see only their own step. Those of a second block see earlier steps, as in an LSTM."""
 
 LONGEST_MEMORY = 32.0
-"""Steps that the slowest features remember at the start, the fastest one: from a chord to a phrase."""
+"""Initial weights let the fastest features remember 2 steps and the slowest this many: from a chord to a phrase."""
 
 SMALL_STEP = 512
-"""Numbers in a step up to which a CPU takes `scan_in_blocks`."""
+"""A CPU uses `scan_in_blocks` where one step of the batch has at most this many numbers."""
 
 State = list[tuple[Tensor]]
-"""h of each block, `[B, hidden]`."""
+"""The state h of each block, `[B, hidden]`."""
 
 
 class CausalScan(nn.Module):
-    """Step t sees inputs up to t: x `[B, T, F]` -> `[B, T, hidden]`, within -1 and 1 as an LSTM's. Parallel over T."""
+    """A stack of gated linear recurrences: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
+
+    It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
+    """
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
@@ -40,63 +43,60 @@ class CausalScan(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The outputs, and the state after the last step, with which a later call goes on (None at the start)."""
-        last: State = []
+        """The outputs and the state after the last step. A later call with that state continues from there."""
+        states: State = []
         for index, block in enumerate(self.blocks):
-            x, states = block(x, None if state is None else state[index][0])
+            x, h = block(x, None if state is None else state[index][0])
             x = self.dropout(x)
-            last.append((states,))
-        return x, last
+            states.append((h,))
+        return x, states
 
 
 class GatedRecurrence(nn.Module):
     """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
 
-    c and the gates f and o (sigmoids) are linear in x_t; s_t is x_t itself, or at the `entry`, where sizes differ, tanh
-    of what is linear in it. As the gates do not read h, the recurrence is linear. h and y are averages of what lies
-    within -1 and 1, so a flow that feeds its own values back through them cannot grow without end.
+    c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection s_t is x_t itself. At
+    the `entry` of the stack, where the sizes differ, it is tanh of a linear map of x_t. The gates do not read h, so the
+    recurrence is linear. With s_t between -1 and 1, h and y lie there too. Therefore a flow that feeds its own values
+    back through them cannot grow without limit.
 
-    Sources: the simple recurrent unit (Lei et al., 2018, arXiv 1709.02755), here with a tanh before the recurrence;
-    linear recurrences by a scan: Martin & Cundy (2018, arXiv 1709.04057).
+    Sources: the simple recurrent unit of Lei et al. (2018, arXiv 1709.02755), here with a tanh before the recurrence;
+    Martin & Cundy (2018, arXiv 1709.04057) for scans of linear recurrences.
     """
 
     def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
         super().__init__()
         self.hidden = hidden
-        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # gates f and o, c, and s at the entry
+        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # f, o, c, and at the entry s
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
-        with torch.no_grad():  # a gate of 1 - 1 / n remembers n steps
+        with torch.no_grad():  # a forget gate of 1 - 1 / n remembers about n steps
             self.project.bias[:hidden] = math.log(LONGEST_MEMORY - 1) * torch.rand(hidden)
 
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
-        """y, and h after the last step, `[B, hidden]`."""
-        forget, output, candidate, skip = self._parts(self.project(x), x)
-        states = gated_average(forget, candidate, start)
-        return torch.lerp(skip, states, output), states[:, -1]
-
-    def _parts(self, projected: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        gates, values = projected.tensor_split([2 * self.hidden], -1)
+        """y `[B, T, hidden]`, and h after the last step, `[B, hidden]`."""
+        gates, values = self.project(x).tensor_split([2 * self.hidden], -1)
         forget, output = torch.sigmoid(gates).chunk(2, -1)
-        candidate, *entering = _tanh(values).split(self.hidden, -1)
-        return forget, output, candidate, entering[0] if entering else x
+        candidate, *entry_skip = _tanh(values).split(self.hidden, -1)
+        states = gated_average(forget, candidate, start)
+        return torch.lerp(entry_skip[0] if entry_skip else x, states, output), states[:, -1]
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """tanh(x) as `2 sigmoid(2 x) - 1`, to the round-off of 1. On a CPU that takes a third of torch.tanh's time."""
+    """tanh(x) as `2 sigmoid(2 x) - 1`, which takes a third of the time on a CPU. The error is round-off of 1."""
     return torch.sigmoid(x + x).mul(2).sub(1)
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
-    """`h_t = f_t h_{t-1} + (1 - f_t) x_t` from h_{-1} = start, or 0: gate f and x `[B, T, H]`, start `[B, H]`.
+    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, with h_{-1} = start (default 0): gate f and x `[B, T, H]`, start `[B, H]`.
 
-    O(T) arithmetic and memory, gradients included. Nothing is divided, so a gate of 0 is as good as any.
+    Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
     """
     return _GatedAverage.apply(gate, x, torch.zeros_like(x[:, 0]) if start is None else start)
 
 
 class _GatedAverage(torch.autograd.Function):
-    """Backwards, the adjoint of a linear recurrence is one from the other end: `a_t = gradient_t + f_{t+1} a_{t+1}`."""
+    """The backward pass is a linear recurrence too, from the last step: `a_t = gradient_t + f_{t+1} a_{t+1}`."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, x: Tensor, start: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class _GatedAverage(torch.autograd.Function):
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    # On a CPU, what costs of large steps is memory traffic rather than calls; else it is the other way round.
+    # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
     if x.shape[1] == 1 or (x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP):
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
@@ -123,19 +123,19 @@ def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fals
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    """`h_t = decay_t h_{t-1} + x_t`, or from the last step to the first: one call a step, each number read once."""
+    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes one call per step."""
     states = torch.empty_like(x)
     order = slice(None, None, -1 if reverse else 1)
-    for kept, added, state in zip(*(v.unbind(1)[order] for v in (decay, x, states)), strict=True):
-        start = torch.addcmul(added, kept, start, out=state)
+    for factor, added, state in zip(*(v.unbind(1)[order] for v in (decay, x, states)), strict=True):
+        start = torch.addcmul(added, factor, start, out=state)
     return states
 
 
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """The same in about 2 sqrt(T) calls: blocks of sqrt(T) steps are run together from 0, then joined in order.
+    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together, then they are joined.
 
-    For one sequence of 500 features it takes half of `scan_in_order`'s time on one CPU core at T 288, as long at T 60
-    and nearly at T 4096; for 16 sequences, ten times as long.
+    Measured on one CPU core with 500 features. For one sequence it takes half the time of `scan_in_order` at T 288, the
+    same time at T 60, and nearly the same at T 4096. For 16 sequences it takes ten times as long.
     """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
@@ -143,7 +143,7 @@ def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
         decay, x = (pad(v, (0, 0, 0, -num_steps % length)) for v in (decay, x))
     decay, x = (v.unflatten(1, (-1, length)) for v in (decay, x))  # [B, blocks, length, H]
     within = scan_in_order(decay.flatten(0, 1), x.flatten(0, 1), torch.zeros_like(x[:, :, 0]).flatten(0, 1))
-    within, kept = within.view_as(x), decay.cumprod(2)
-    ends = scan_in_order(kept[:, :, -1], within[:, :, -1], start)
+    within, total_decay = within.view_as(x), decay.cumprod(2)
+    ends = scan_in_order(total_decay[:, :, -1], within[:, :, -1], start)
     starts = torch.cat([start[:, None], ends[:, :-1]], 1)
-    return torch.addcmul(within, kept, starts[:, :, None]).flatten(1, 2)[:, :num_steps]
+    return torch.addcmul(within, total_decay, starts[:, :, None]).flatten(1, 2)[:, :num_steps]

@@ -1,8 +1,7 @@
-"""The one door from the plain program to `lnfgen.stepping`, which has faster steps for its loops over time.
+"""The only place that uses `lnfgen.stepping`, which has faster functions for the loops over time.
 
-The plain program is complete without that package. It writes each step of a loop as its equation says, and asks here
-whether there is a faster function with the same values. Set the environment variable LNFGEN_STEPPING to `off`, and
-every loop runs as it is written.
+The program works without that package. Each loop writes its step as in the equation, and asks `stepper` for a faster
+function with the same values. If the environment variable LNFGEN_STEPPING is `off`, every loop runs as it is written.
 """
 
 import os
@@ -14,25 +13,25 @@ import torch
 from torch import Tensor, nn
 
 Step = Callable[[int, Any], Any]
-"""`step(t, x)`: what a module gives at step t for the input x. The steps t = 0, 1, 2, ... are called in turn, so it may
-keep a state."""
+"""`step(t, x)` computes a module's output at step t from the input x. It is called for t = 0, 1, 2, ... in order, so it
+may keep a state."""
 
-is_open = os.environ.get("LNFGEN_STEPPING", "on") != "off"
+enabled = os.environ.get("LNFGEN_STEPPING", "on") != "off"
 
 
 def stepper(plain: Step, module: nn.Module, *known: Any) -> Step:
-    """`plain`, or a faster function with the same values to round-off.
+    """A faster function with the same values up to round-off if there is one, otherwise `plain`.
 
     Args:
-        plain: a step of the loop as its equation says.
-        module: what the step calls; its class decides whether there is a faster function.
-        known: what is known of all steps before the loop begins, as that function takes it (see `lnfgen.stepping`).
+        plain: one step of the loop, written as in the equation.
+        module: the module that the step calls. Its class decides whether there is a faster function.
+        known: what is known of all steps before the loop begins; `lnfgen.stepping` lists it for each class.
 
-    Faster steps have no gradients and no dropout. So where either is wanted, the answer is `plain`, and also under
-    autocast, whose casts they do not make.
+    The faster functions support neither gradients nor dropout nor autocast, so with any of them `plain` is returned.
     """
-    wanted = torch.is_grad_enabled() or module.training or torch.is_autocast_enabled(_device_type(module))
-    if not is_open or wanted:
+    device_type = next(module.parameters()).device.type
+    needs_plain = torch.is_grad_enabled() or module.training or torch.is_autocast_enabled(device_type)
+    if needs_plain or not enabled:
         return plain
     from lnfgen import stepping
 
@@ -40,16 +39,12 @@ def stepper(plain: Step, module: nn.Module, *known: Any) -> Step:
 
 
 def looping(x: Tensor) -> AbstractContextManager[None]:
-    """A context for a loop over time on x, in which calls on small tensors cost less; the values are the same.
+    """A context for a loop over time on x, in which calls on small tensors cost less. The values are the same.
 
-    Not under autocast: bfloat16 is slow on a CPU without what this leaves out.
+    It does nothing under autocast, because products in bfloat16 need oneDNN, which it switches off.
     """
-    if not is_open or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    if not enabled or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return nullcontext()
     from lnfgen import stepping
 
     return stepping.without_onednn()
-
-
-def _device_type(module: nn.Module) -> str:
-    return next(module.parameters()).device.type

@@ -1,17 +1,17 @@
-"""Faster steps for the loops over time of trained models. The program is complete without this package.
+"""Faster functions for the loops over time of trained models. The program works without this package.
 
-Every module here writes an equation of `nn`, `flows` or `models` a second time, for one step after another: weights are
-laid out once for all steps, what is known of all steps enters as one product, and a step makes few calls, because calls
-are what small tensors cost. The tests hold each second writing equal to the first. `lnfgen.nn.stepper` is the only door
-to this package. Nothing here has gradients or dropout.
+Each module here implements an equation of `nn`, `flows` or `models` again, for one step at a time. Weights are arranged
+once for all steps, inputs that are known for all steps enter by one product, and a step makes few calls, because with
+small tensors the number of calls decides the time. The tests check that both implementations agree. Gradients and
+dropout are not supported. Only `lnfgen.nn.stepper` uses this package.
 
-Each maker takes a module and what is known of all steps, and gives `step(t, x)`:
+Each function in `MAKERS` takes a module and what is known of all steps, and returns `step(t, x)`:
 
-| module | what is known | x | what `step` gives |
+| module | what is known | x | what `step` returns |
 |---|---|---|---|
 | `CausalLSTM` | inputs `[B, T, G]`, the last G of each step | the others, `[B, F - G]` | the output `[B, hidden]` |
-| `AutoregressiveLSTM` | positions `[B, T, G]` | the step before, or None | the states `[B, hidden]` |
-| `FeatureStack` | direction; eps or z `[N, T, D]` | context `[N, C]` | the other side `[N, D]`, its ladj `[N]` |
+| `AutoregressiveLSTM` | positions `[B, T, G]` | x_{t-1}, or None at t = 0 | the states `[B, hidden]` |
+| `FeatureStack` | direction; eps or z `[N, T, D]` | context `[N, C]` | the other of z and eps `[N, D]`, ladj `[N]` |
 | `NADEHead` | positions `[B, T, G]`, uniform numbers, temperature | states `[B, H]` | the frame `[B, P]` |
 """
 
@@ -41,6 +41,6 @@ MAKERS: dict[type[nn.Module], Callable[..., Step | None]] = {
 
 
 def find(module: nn.Module, *known: Any) -> Step | None:
-    """A faster step of this module, or None where there is none."""
+    """A faster function for the steps of this module, or None if there is none."""
     maker = MAKERS.get(type(module))
     return None if maker is None else maker(module, *known)

@@ -1,4 +1,4 @@
-"""Steps of an LSTM, and of the autoregressive baseline that is built on one."""
+"""Fast steps of an LSTM, and of the autoregressive baseline."""
 
 from collections.abc import Callable
 from typing import cast
@@ -14,12 +14,12 @@ from lnfgen.nn.stepper import Step
 
 
 class LSTMCells:
-    """The cells of a `CausalLSTM`, one step after another, from a state of zeros.
+    """The cells of a `CausalLSTM`, from a state of zeros.
 
-    The four gates are a batch: weights `[4, in, H]`, and what enters the gates `[4, rows, H]`. On a CPU a batched
-    product shares the gates out among the threads, and reads large weights in half the time of one wide product. An
-    upper layer multiplies what is below it and its own state in one product. What enters the tanh of a new cell state
-    is doubled in the weights, because tanh(x) = 2 sigmoid(2 x) - 1: one call of sigmoid then serves all gates.
+    The four gates are a batch: weights `[4, in, H]`, gate inputs `[4, rows, H]`. On a CPU, threads share the gates of a
+    batched product among them, and it reads large weights in half the time of one wide product. An upper layer
+    multiplies its input and its own state in one product. The input of the tanh for the new cell state is doubled in
+    the weights: as tanh(x) = 2 sigmoid(2 x) - 1, one call of sigmoid computes it together with the gates.
     """
 
     def __init__(self, network: CausalLSTM, rows: int) -> None:
@@ -49,7 +49,7 @@ class LSTMCells:
 
 
 def lstm_stepper(network: CausalLSTM, known: Tensor) -> Step:
-    """`(t, x) -> out`, the network's output at step t of input `cat([x, known[:, t]])`."""
+    """`(t, x) -> output` of the network at step t for the input `cat([x, known[:, t]], -1)`."""
     cells = LSTMCells(network, len(known))
     of_x, of_known = cells.input_weight.tensor_split([-known.shape[-1]], 1)
     weight, added = by_gate(of_x), cells.added(known, of_known)
@@ -57,16 +57,16 @@ def lstm_stepper(network: CausalLSTM, known: Tensor) -> Step:
 
 
 def baseline_stepper(model: AutoregressiveLSTM, positions: Tensor) -> Step:
-    """`(t, x_{t-1}) -> states`, with None in place of x_{-1}.
+    """`(t, x_{t-1}) -> states` of the baseline's LSTM, with None for x_{-1}.
 
-    What the embedding adds to the first layer's gates is read from a table of its products.
+    The embedding table is multiplied by the input weights once, so a step only reads rows of that product.
     """
     cells = LSTMCells(model.lstm, len(positions))
     of_embedding, of_positions = cells.input_weight.tensor_split([-positions.shape[-1]], 1)
-    added, with_previous = cells.added(positions, of_positions), _embedded(model.embed, of_embedding)
+    added, add_embedded = cells.added(positions, of_positions), _embedded_product(model.embed, of_embedding)
 
     def step(t: int, previous: Tensor | None) -> Tensor:
-        return cells.step(added[t] if previous is None else with_previous(previous, added[t]))
+        return cells.step(added[t] if previous is None else add_embedded(previous, added[t]))
 
     return step
 
@@ -76,8 +76,8 @@ def by_gate(weight: Tensor) -> Tensor:
     return weight.unflatten(0, (4, -1)).transpose(1, 2).contiguous()
 
 
-def _embedded(embedding: nn.Embedding | FrameEmbedding, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """`(x, y) -> embedding(x) weight^T + y` by gate, with the products of the embedding's table taken once."""
+def _embedded_product(embedding: nn.Embedding | FrameEmbedding, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """`(x, y) -> embedding(x) weight^T + y` by gate. The embedding table is multiplied by the weight only once."""
     if isinstance(embedding, nn.Embedding):
         table = embedding.weight.detach() @ by_gate(weight)  # [4, V, H]
         return lambda x, y: table.index_select(1, x).add_(y)
@@ -93,14 +93,14 @@ def _embedded(embedding: nn.Embedding | FrameEmbedding, weight: Tensor) -> Calla
 
 
 def _doubled(rows: Tensor) -> Tensor:
-    """Weights or biases of the four gates, those of the new cell state doubled."""
+    """A copy of weights or biases `[4 H, ...]`, with those of the new cell state doubled."""
     rows = rows.detach().clone()
     rows.chunk(4)[2].mul_(2)
     return rows
 
 
 def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """h and c `[rows, H]` after a step, from what enters the gates `[4, rows, H]` (overwritten) and c before."""
-    keep, forget, new, show = gates.sigmoid_().unbind()
-    c = torch.addcmul(forget * c - keep, keep, new, value=2)
-    return show * torch.tanh(c), c
+    """h and c `[rows, H]` after a step, from the gate inputs `[4, rows, H]` (overwritten) and c before the step."""
+    input_gate, forget_gate, candidate, output_gate = gates.sigmoid_().unbind()  # tanh is 2 * candidate - 1
+    c = torch.addcmul(forget_gate * c - input_gate, input_gate, candidate, value=2)
+    return output_gate * torch.tanh(c), c

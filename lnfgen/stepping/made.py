@@ -1,4 +1,4 @@
-"""Several MADEs of the same sizes, side by side, for many calls at few rows."""
+"""Several MADEs of the same sizes that run together, for many calls with few rows."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,44 +7,41 @@ from torch import Tensor
 from torch.nn.functional import gelu
 
 from lnfgen.nn.made import MADE
-from lnfgen.stepping.products import product
+from lnfgen.stepping.products import by_parameter, product
 
 
 class StackedMADE:
-    """The parameters of L MADEs at once, each step one batched product; the masks are applied once."""
+    """Computes the parameters of L MADEs by batched products. The masks are applied only once."""
 
     @torch.no_grad()
     def __init__(self, mades: Sequence[MADE]) -> None:
-        self._shape = (len(mades), -1, mades[0].num_parameters)  # [L, features, parameters]
+        self._num_layers = len(mades)
+        self._num_parameters = num_parameters = mades[0].num_parameters
         self._first, self._second = (
             torch.stack([layer.masked_weight.t() for layer in layers]).contiguous()
             for layers in ([made.first for made in mades], [made.second for made in mades])
         )
-        self._last = torch.stack([self._planes(made.last.masked_weight).t() for made in mades]).contiguous()
+        self._last = torch.stack(
+            [by_parameter(made.last.masked_weight, num_parameters).t() for made in mades]
+        ).contiguous()
         hidden, output = ([made.hidden_context for made in mades], [made.output_context for made in mades])
         self._hidden_context = product(
             torch.cat([layer.weight for layer in hidden]), torch.cat([layer.bias for layer in hidden])
         )
         self._output_context = product(
-            torch.cat([self._planes(layer.weight) for layer in output]),
-            torch.cat([self._planes(layer.bias) for layer in output]),
+            torch.cat([by_parameter(layer.weight, num_parameters) for layer in output]),
+            torch.cat([by_parameter(layer.bias, num_parameters) for layer in output]),
         )
 
-    def _planes(self, by_feature: Tensor) -> Tensor:
-        """Rows `[features * parameters, ...]` as `[parameters * features, ...]`, as what follows reads them."""
-        return by_feature.unflatten(0, self._shape[1:]).transpose(0, 1).flatten(0, 1)
-
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        """The map from x `[L, N, D]` to parameters `[L, N, D, num_parameters]` at this context `[N, C]`."""
-        num_layers, _, num_parameters = self._shape
-        hidden = self._hidden_context(context).unflatten(-1, (num_layers, 2, -1)).permute(2, 1, 0, 3)
+        """The function from x `[L, N, D]` to parameters `[L, N, D, num_parameters]` for this context `[N, C]`."""
+        hidden = self._hidden_context(context).unflatten(-1, (self._num_layers, 2, -1)).permute(2, 1, 0, 3)
         context_1, context_2 = hidden.contiguous()
-        context_3 = self._output_context(context).unflatten(-1, (num_layers, -1)).transpose(0, 1).contiguous()
+        context_3 = self._output_context(context).unflatten(-1, (self._num_layers, -1)).transpose(0, 1).contiguous()
 
         def parameters(x: Tensor) -> Tensor:
             h = gelu(torch.baddbmm(context_1, x, self._first))
             h = torch.tanh(torch.baddbmm(context_2, h, self._second))
-            planes = torch.baddbmm(context_3, h, self._last).unflatten(-1, (num_parameters, -1))
-            return planes.transpose(-1, -2)
+            return torch.baddbmm(context_3, h, self._last).unflatten(-1, (self._num_parameters, -1)).transpose(-1, -2)
 
         return parameters

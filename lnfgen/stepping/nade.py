@@ -1,4 +1,4 @@
-"""Steps of the NADE output."""
+"""Fast steps of the NADE output head."""
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu

@@ -1,4 +1,4 @@
-"""Products with weights that stay the same, laid out once for many steps."""
+"""Matrix products whose weights are arranged once for many steps."""
 
 from collections.abc import Callable
 
@@ -7,28 +7,32 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 Product = Callable[[Tensor], Tensor]
-"""x `[rows, in]` -> `[rows, out]`."""
+"""A function from x `[rows, in]` to `[rows, out]`."""
 
 
-def product(weight: Tensor, bias: Tensor | None = None) -> Product:
-    """`x -> x weight^T + bias`, weight `[out, in]`.
+def product(weight: Tensor, bias: Tensor) -> Product:
+    """`x -> x weight^T + bias`, with weight `[out, in]`.
 
-    The weights lie input after input. Products with few rows read them in three quarters of the time that they need
-    with the layout of nn.Linear.
+    The weights are transposed in memory, because products with few rows then take three quarters of the time.
     """
-    across = weight.detach().t().contiguous()
-    if bias is None:
-        return lambda x: x @ across
-    kept = bias.detach()
-    return lambda x: torch.addmm(kept, x, across)
+    transposed, bias = weight.detach().t().contiguous(), bias.detach()
+    return lambda x: torch.addmm(bias, x, transposed)
 
 
 def product_with_known(weight: Tensor, bias: Tensor, known: Tensor) -> Callable[[int, Tensor], Tensor]:
-    """`(t, x) -> cat([x, known[:, t]], -1) weight^T + bias`, with one product for what is known of all steps.
+    """`(t, x) -> cat([x, known[:, t]], -1) weight^T + bias`, where one product multiplies `known` for all steps.
 
-    x `[rows, F]`, known `[rows, T, G]`, weight `[out, F + G]`.
+    The shapes are x `[rows, F]`, known `[rows, T, G]`, weight `[out, F + G]`.
     """
     size = weight.shape[1] - known.shape[-1]
     added = linear(known, weight[:, size:], bias).transpose(0, 1).contiguous().unbind()
-    across = weight[:, :size].detach().t().contiguous()
-    return lambda t, x: torch.addmm(added[t], x, across)
+    transposed = weight[:, :size].detach().t().contiguous()
+    return lambda t, x: torch.addmm(added[t], x, transposed)
+
+
+def by_parameter(rows: Tensor, num_parameters: int) -> Tensor:
+    """Reorder rows `[features * parameters, ...]` to `[parameters * features, ...]`.
+
+    Then the first parameters of all features are neighbours in memory, which makes the transforms faster.
+    """
+    return rows.unflatten(0, (-1, num_parameters)).transpose(0, 1).flatten(0, 1)

@@ -1,17 +1,18 @@
-"""Elementwise transforms, whose parameters a conditioner gives: the registry, and the contract that each one keeps.
+"""Elementwise transforms between noise eps and latent z. A conditioner network gives their parameters.
 
-A transform maps noise to latent, feature by feature, in two methods that nobody has to ask the direction of:
+- `forward(eps, parameters) -> (z, log_abs_det_jacobian)` generates. Some transforms must solve an equation for it.
+- `inverse(z, parameters) -> (eps, log_abs_det_jacobian)` scores. Training needs this direction most.
 
-- `forward(eps, parameters) -> (z, log_abs_det_jacobian)` generates (and solves an equation where it must);
-- `inverse(z, parameters) -> (eps, log_abs_det_jacobian)` scores, the direction that training needs most.
+eps and z are `[..., D]`, and parameters are `[..., D, num_parameters]` without constraints. The log-determinant of each
+method is that of its own direction, `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any
+finite parameters give finite results. No input is changed in place.
 
-`eps` and `z` are `[..., D]`, `parameters` `[..., D, num_parameters]`, unconstrained; each log-determinant is that of
-the method's own direction, elementwise `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any
-finite parameters give finite results; nothing is mutated.
+Example:
+    transform = TRANSFORMS["nlsq"]()
+    eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), torch.randn(10, transform.num_parameters))
 
-To add one: write its file, and name it in `TRANSFORMS`; configurations, commands and the contract tests take whatever
-is registered. Where it is an increasing function with an affine map around it, `CoreTransform` does all but the
-function.
+To add one, write its module and name it in `TRANSFORMS`; configuration, commands and contract tests take every
+registered name. If it is an increasing function inside an affine map, derive it from `CoreTransform`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["TRANSFORMS", "Transform"]
 
 
 class Transform(Protocol):
-    """The contract in types; the module's docstring has it in words."""
+    """The contract that the docstring of this module describes."""
 
     num_parameters: int
 
@@ -37,7 +38,7 @@ class Transform(Protocol):
 
 
 class _Registry(Mapping[str, type[Transform]]):
-    """Classes by name, each loaded with torch only when it is asked for: their names alone serve the command line."""
+    """Classes by name. A class is loaded only when it is used, because the command line reads names without torch."""
 
     def __init__(self, classes: dict[str, str]) -> None:
         self._classes = classes
@@ -53,4 +54,4 @@ class _Registry(Mapping[str, type[Transform]]):
 
 
 TRANSFORMS = _Registry({"affine": "Affine", "nlsq": "NLSq", "mixture": "Mixture", "spline": "Spline"})
-"""Module in this package -> class in it."""
+"""Maps the name of a module in this package to the class in it."""

@@ -7,10 +7,10 @@ from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 
 
 class Affine:
-    """Inverse (z -> eps): `eps = a + b z`, b > 0; forward `z = (eps - a) / b`.
+    """Inverse (z -> eps): `eps = a + b z` with b > 0. Forward: `z = (eps - a) / b`.
 
-    Both directions are elementwise and closed. Raw parameters: a, and log b before its bound.
-    Limit: a chain of affine autoregressive layers of a Gaussian has one mode per feature.
+    Both directions are closed formulas. Raw parameters: a, and log b before its bound.
+    Limit: in one affine layer on Gaussian noise, each feature given its context is Gaussian, so it has one mode.
     """
 
     num_parameters = 2
@@ -27,5 +27,6 @@ class Affine:
 
 
 def shift_and_log_scale(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """a and log b within its bound, each `[...]`, from raw parameters `[..., 2]`."""
     a, log_b = parameters.unbind(-1)
     return a, bounded(log_b, LOG_SCALE_BOUND)

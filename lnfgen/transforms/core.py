@@ -1,4 +1,4 @@
-"""Transforms made of an increasing core and an affine map around it: what they share."""
+"""The base class of transforms that consist of an increasing core function inside an affine map."""
 
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
@@ -12,18 +12,17 @@ P = TypeVar("P")
 
 
 class CoreTransform(ABC, Generic[P]):
-    """Inverse (z -> eps): `a + b f(z)`, b > 0, f an increasing function of its own parameters, bounded P.
+    """Inverse (z -> eps): `eps = a + b f(z)` with b > 0. The core f is an increasing function with parameters P.
 
-    `inverse` is the closed formula. `forward` solves `f(z) = (eps - a) / b` as its core knows how, without gradients,
-    and takes those from the implicit function theorem. Both are elementwise. Raw parameters: a, log b before its bound,
-    then the core's.
+    `inverse` is the closed formula. `forward` solves `f(z) = (eps - a) / b` with `_solve`, and its gradients come from
+    the implicit function theorem. Raw parameters: a, log b before its bound, then those of the core.
     """
 
     num_parameters: int
 
     @abstractmethod
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, P]:
-        """a and log b, each `[..., D]`, and the core's parameters, within their bounds, of the raw ones."""
+        """a and log b, each `[..., D]`, and the parameters of the core, all within their bounds."""
 
     @abstractmethod
     def _value(self, z: Tensor, p: P) -> tuple[Tensor, Tensor]:
@@ -31,7 +30,7 @@ class CoreTransform(ABC, Generic[P]):
 
     @abstractmethod
     def _solve(self, t: Tensor, p: P) -> tuple[Tensor, Tensor]:
-        """The z with f(z) = t, and f'(z), each `[..., D]`."""
+        """The z with f(z) = t, and f'(z), each `[..., D]`. It is called without gradients."""
 
     def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """eps `[..., D]`, parameters `[..., D, num_parameters]` -> z and log|dz/deps|, each `[..., D]`."""
@@ -42,7 +41,7 @@ class CoreTransform(ABC, Generic[P]):
             value, slope = self._value(z, p)
             b = torch.exp(log_b)
             z = root_with_gradient(z, a + b * value - eps, b * slope)
-            slope = self._value(z, p)[1]  # the same number, whose gradient goes through z too
+            slope = self._value(z, p)[1]  # the same value, but its gradient passes through z too
         return z, -(log_b + torch.log(slope))
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,39 +12,37 @@ from lnfgen.transforms.core import CoreTransform
 from lnfgen.transforms.solve import solve
 
 NUM_COMPONENTS = 4
-"""Up to four modes per layer, twice NLSq's. Both directions cost in proportion to it."""
+"""K. A layer can have up to four modes, twice as many as with NLSq. The cost of both directions is proportional."""
 
 MEAN_BOUND = 6.0
-"""|mean| stays below this: a latent of unit scale is hardly ever further out, and farther ones meet the affine part."""
+"""|mean| stays below this. A latent of unit scale is hardly ever larger, and the affine map can shift it further."""
 
 COMPONENT_LOG_SCALE_BOUND = 2.0
-"""|log scale| of a component stays below this. Between two components of scale e^s at the means' bounds the slope falls
-to about exp(-MEAN_BOUND / e^s), here e^-44: float32 holds it, its reciprocal, and the products in a gradient. The
-affine part scales further."""
+"""|log scale| of a component stays below this. Between two components of scale e^s with means of +-MEAN_BOUND, the
+slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44. float32 can represent it, its reciprocal, and the
+products in a gradient. The affine map can scale further."""
 
 LOG_WEIGHT_BOUND = 5.0
-"""|logit of a weight| stays below this: a component of less than e^-10 of another's weight is one that no data sees."""
+"""|logit of a weight| stays below this. A component with less than e^-10 of another one's weight has no effect."""
 
 TOLERANCE_ULPS = 8
-"""logit(F(z)) = t, whose terms are about 1 + |t|, is solved once it holds to this many ulp of them: their round-off."""
+"""logit(F(z)) = t counts as solved when it holds up to this many units of round-off of 1 + |t|, its terms' size."""
 
 
 class _Parameters(NamedTuple):
-    log_weights: Tensor  # [..., D, K], as the others
+    log_weights: Tensor  # [..., D, K], as the other two
     means: Tensor
     precisions: Tensor  # 1 / scale
 
 
 class Mixture(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `a + b logit(F(z))`, b > 0, with `F(z) = sum_k w_k sigmoid((z - m_k) / s_k)`, K logistics.
+    """Inverse (z -> eps): `a + b logit(F(z))` with b > 0 and `F(z) = sum_k w_k sigmoid((z - m_k) / s_k)`, K logistics.
 
-    `inverse` is the closed formula, from log F and log(1 - F) by log-sum-exp, so that the tails, which are linear, keep
-    their precision. `forward` solves logit(F(z)) = t by Newton steps between the least and the greatest of the
-    components' own solutions `m_k + s_k t`; its gradient is that of the implicit function theorem. Both are
-    elementwise; `forward` costs ten to fifteen times `inverse`.
-    Raw parameters: a, log b, K logits of w, K means, K log scales, all but the first before their bounds. At 0 the
-    components coincide in the standard logistic, whose logit is z; unequal parameters, as a network's random weights
-    give, move them apart. Limit: K modes per layer, within the bound on the means.
+    `inverse` is the closed formula. It uses log F and log(1 - F) by log-sum-exp, so that it stays precise in the tails,
+    which are linear. `forward` solves logit(F(z)) = t by Newton steps and costs ten to fifteen times as much.
+    Raw parameters: a, log b, K logits of w, K means m, K log scales, all but a before their bounds. If all are 0, each
+    component is the standard logistic, whose logit is z. Components separate only if their parameters differ, as the
+    random initial weights of a network ensure. Limit: K modes per layer, within the bound on the means.
     """
 
     num_parameters = 2 + 3 * NUM_COMPONENTS
@@ -60,8 +58,8 @@ class Mixture(CoreTransform[_Parameters]):
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """logit(F(z)) and its slope.
 
-        The slope is F'/F + F'/(1 - F), each a mean of the components' own under their shares of F and of 1 - F: sums of
-        positive terms of moderate size, where the difference of the three logarithms would cancel in the tails.
+        The slope is F'/F + F'/(1 - F). Each term is a mean of the components' own slopes, weighted by their shares of F
+        or of 1 - F. All summands are positive, so nothing cancels; log F' - log F - log(1 - F) would in the tails.
         """
         x = (z.unsqueeze(-1) - p.means) * p.precisions
         below, above = p.log_weights + logsigmoid(x), p.log_weights + logsigmoid(-x)
@@ -71,18 +69,14 @@ class Mixture(CoreTransform[_Parameters]):
         return log_cdf - log_survival, ((shares_below + shares_above) * p.precisions).sum(-1)
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        own = _own_solutions(t, p)
-        start = (torch.exp(p.log_weights) * own).sum(-1)
+        # F is a mean of the components, so the solution lies between those of the single components.
+        solutions = p.means + t.unsqueeze(-1) / p.precisions  # [..., D, K]
+        start = (torch.exp(p.log_weights) * solutions).sum(-1)
 
         def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
             value, slope = self._value(z, p)
             return value - t, slope
 
         tolerance = TOLERANCE_ULPS * torch.finfo(t.dtype).eps * (1 + t.abs())
-        z = solve(evaluate, start, own.amin(-1), own.amax(-1), tolerance)
+        z = solve(evaluate, start, solutions.amin(-1), solutions.amax(-1), tolerance)
         return z, self._value(z, p)[1]
-
-
-def _own_solutions(t: Tensor, p: _Parameters) -> Tensor:
-    """Each component's z with logit(F(z)) = t, `[..., D, K]`: F is a mean of theirs, so its z lies between them."""
-    return p.means + t.unsqueeze(-1) / p.precisions

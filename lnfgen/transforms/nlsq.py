@@ -1,4 +1,4 @@
-"""NLSq, the non-linear squared transform of Ziegler & Rush (2019), section 4.1."""
+"""NLSq, the non-linear squared transform (Ziegler & Rush, 2019, section 4.1)."""
 
 import math
 from typing import NamedTuple
@@ -10,34 +10,33 @@ from lnfgen.transforms.bounds import LOG_SCALE_BOUND, constant
 from lnfgen.transforms.core import CoreTransform
 
 MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
-"""f is monotone while |c| d / b is at most this: the steepest descent of 1 / (1 + y^2) is 9 / (8 sqrt 3), at y = 1 /
-sqrt 3."""
+"""f is monotone if |c| d / b is at most this, because the slope of 1 / (1 + y^2) is at least -9 / (8 sqrt 3)."""
 
 MONOTONE_MARGIN = 0.05
-"""Kept from that limit, so that the slope stays above 0.03 b: its logarithm is finite and float32 can solve f(u) =
-v."""
+"""The distance that |c| d / b keeps from that limit. So the slope stays above 0.03 b: its logarithm is finite, and
+float32 can solve f(u) = v."""
 
 _UNITS = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0)
 _SIZES = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2)
-"""Of raw log b, log d and c, and of what they become: of both logarithms as `bounded` has them."""
+"""Raw log b, log d and c become `size * tanh(raw / unit)`. For the two logarithms this is `bounded`."""
 
 LARGE = 1e6
-"""Beyond it the bump, at most 2 / w^2, is lost beside y = w; the cubic's formula, where w^6 has to be finite, is asked
-for no larger w."""
+"""Larger |w| are replaced by this in the cubic's formula, where w^6 must be finite. The bump is then at most 2 / w^2,
+which is below the round-off of y = w."""
 
 
 class _Parameters(NamedTuple):
     d: Tensor
     g: Tensor
-    half_bump: Tensor  # c d / 2 b, within half the monotone limit
+    half_bump: Tensor  # c d / (2 b), at most half of the monotone limit
 
 
 class NLSq(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `a + b u + c / (1 + (d u + g)^2)` at u = z, with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
+    """Inverse (z -> eps): `eps = a + b z + c / (1 + (d z + g)^2)` with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
 
-    `inverse` is the closed formula. `forward` is one as well, of the cubic's one real root, its gradient that of the
-    implicit function theorem. Both are elementwise; `forward` costs up to twice `inverse`.
-    Raw parameters: a, log b, log d, c, g, the middle three before their bounds. Limit: two modes per layer.
+    `inverse` is this formula. `forward` is a closed formula too, for the only real root of a cubic equation, and costs
+    up to twice as much. Raw parameters: a, log b, log d, c, g; the middle three are before their bounds.
+    Limit: two modes per layer.
     """
 
     num_parameters = 5
@@ -53,11 +52,10 @@ class NLSq(CoreTransform[_Parameters]):
         return torch.addcdiv(z, half, p.d, value=2), slope
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """In units of y = d u + g, f(u) = t reads `y + bump / (1 + y^2) = w` with `w = t d + g`, so u is t less the
-        bump at y.
+        """With `y = d z + g` and `w = d t + g`, f(z) = t becomes the cubic `y + bump / (1 + y^2) = w`.
 
-        An error in y moves the bump by less than itself, and where y is large, so that the formula and `y - g` lose
-        digits, by next to nothing.
+        z is computed as `t - bump / (1 + y^2) / d` and not as `(y - g) / d`, because an error in y then changes the
+        result by less than that error, and by almost nothing where y is large and the formula for y loses digits.
         """
         limit = constant(LARGE, t)
         w = torch.addcmul(p.g, t, p.d).clamp(-limit, limit)
@@ -65,19 +63,19 @@ class NLSq(CoreTransform[_Parameters]):
         return torch.addcdiv(t, half, p.d, value=-2), slope
 
     def _half_bump(self, y: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """Half of `bump / (1 + y^2)`, and f' where y is."""
+        """Half of `bump / (1 + y^2)`, and the slope f' at that y."""
         one = constant(1.0, y)
-        # y / (1 + y^2)^2 in an order that does not overflow: 1 / (1 + y^2) first. It tends to 0 for large y.
+        # 1 / (1 + y^2) comes first, so that y / (1 + y^2)^2 does not overflow; it tends to 0 for large y.
         r = torch.addcmul(one, y, y).reciprocal()
         half = p.half_bump * r
         return half, torch.addcmul(one, half, y * r, value=-4)
 
 
 def _cubic(w: Tensor, half_bump: Tensor) -> Tensor:
-    """The real root y of `(y - w) (1 + y^2) + bump = 0` by Cardano's formula: exact to some round-off where w is small,
-    to a few thousandths of w where it is `LARGE`.
+    """The real root y of `(y - w) (1 + y^2) + bump = 0` by Cardano's formula.
 
-    Of the formula's two cube roots, whose product is known, the one that adds terms of one sign gives the other.
+    Its error is a few units of round-off for small w and a few thousandths of w at `LARGE`. The formula adds two cube
+    roots whose product is known. The one in which nothing cancels is computed, and the other one follows from it.
     """
     third = constant(1 / 3, w)
     p_3 = torch.addcmul(third, w, w, value=-1 / 9)

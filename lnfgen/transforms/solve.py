@@ -1,4 +1,4 @@
-"""The root of an increasing function, elementwise: Newton steps kept inside a bracket; and a root's gradient."""
+"""Roots of increasing functions, elementwise, by Newton steps within a bracket; and the gradient of a root."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 PATIENCE = 10
-"""Newton's steps alone nearly always settle within this; past it, a step must halve the one before, else the bracket
-is halved: on the flat of an S, where Newton creeps, that bounds the number of steps."""
+"""Newton steps nearly always converge within this number of iterations. After it, a Newton step that is more than half
+as long as the one before is replaced by halving the bracket. This bounds the iterations where Newton is slow."""
 
 MAX_ITERATIONS = 160
-"""Bisection takes 55 steps from a bracket as wide as its root is large; Newton takes about 6, at worst some 32."""
+"""Newton takes about 6 iterations, at worst about 32. Bisection takes 55 if the bracket is as wide as the root."""
 
 
 def solve(
@@ -20,12 +20,12 @@ def solve(
     high: Tensor,
     tolerance: Tensor,
 ) -> Tensor:
-    """The y within `[low, high]` at which an increasing function is 0; all tensors `[...]`, elementwise.
+    """The y within `[low, high]` at which an increasing function is 0. All tensors are `[...]`, elementwise.
 
-    `evaluate(y)` gives the function's value and its slope, which is positive. Whatever they are, y cannot leave the
-    bracket, so nothing overflows. An element stops where it moves by no more than 2 ulp, or where its value is within
-    `tolerance`, the round-off of the value itself: below that a flat function says nothing more about its root.
-    Run it without gradients: those of a root are the implicit function theorem's.
+    `evaluate(y)` returns the value of the function and its positive slope. y never leaves the bracket, so nothing
+    overflows. An element has converged when it moves by at most 2 ulp, or when its value is within `tolerance`, the
+    round-off of the value, because closer values do not locate the root any better.
+    It must be called without gradients; `root_with_gradient` adds the gradient.
     """
     eps = torch.finfo(start.dtype).eps
     y, last = start, torch.full_like(start, torch.inf)
@@ -37,10 +37,10 @@ def solve(
         usable = newton.clamp(low, high) == newton
         if iteration >= PATIENCE:
             distance = (newton - y).abs()
-            usable &= (distance <= last / 2) | (distance <= eps**0.5 * y.abs())  # the second: about to settle
+            usable &= (distance <= last / 2) | (distance <= eps**0.5 * y.abs())  # the latter: nearly converged
         step = torch.where(usable, newton, torch.lerp(low, high, 0.5))
         step = torch.where(value.abs() <= tolerance, y, step)
-        if iteration >= 3:  # fewer steps hardly ever settle, and on small tensors a comparison costs as much as a step
+        if iteration >= 3:  # it hardly ever converges earlier, and for small tensors this test costs as much as a step
             last = (step - y).abs()
             if bool((last <= 2 * eps * y.abs()).all()):
                 return step
@@ -49,9 +49,9 @@ def solve(
 
 
 def root_with_gradient(root: Tensor, excess: Tensor, slope: Tensor) -> Tensor:
-    """The root u of f(u, p) = v, unchanged, with the gradient that the implicit function theorem gives it.
+    """The root u of f(u, p) = v with the same value, and the gradient `du = (dv - f_p dp) / f'(u)`.
 
-    `excess` is f(u, p) - v with u held constant, `slope` f'(u): du = (dv - f_p dp) / f'(u). The excess's own value,
-    round-off, is not used for a last Newton step: divided by the slope of a flat it would be a leap.
+    This is the implicit function theorem. `excess` is f(u, p) - v with u held constant, and `slope` is f'(u). The value
+    of the excess is round-off. Dividing it by a small slope would move u far, so it is not used as a Newton step.
     """
     return root - (excess - excess.detach()) / slope.detach()
