@@ -90,7 +90,9 @@ def _draw_curve(axis: Any, name: str, values: dict[str, np.ndarray]) -> None:
             low, high = np.nanmin(late), np.nanmax(late)
             margin = 0.12 * (high - low) + 1e-3 * abs(high) + 1e-9
             axis.set_ylim(low - margin, high + margin)
-    elif name != "kl_weight" and np.min(curves) > 0 and np.max(curves) > 8 * np.min(curves):
+    elif name == "kl_weight":
+        axis.set_ylim(-0.03, 1.06)
+    elif np.min(curves) > 0 and np.max(curves) > 8 * np.min(curves):
         axis.set_yscale("log")
         label_log_axis(axis)
     if (weights < 1).any():
