@@ -20,6 +20,7 @@ from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
+from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
@@ -157,11 +158,14 @@ def test_candidates_posteriors_are_those_of_the_changed_piece():
     assert x.tolist() == [1, 2, 3, 0, 1]
 
 
-@pytest.mark.parametrize(("latent", "features", "triangular"), [(2, (1, 0), True), (3, None, True), (3, (0, 2), False)])
-def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangular):
-    model = toy("af-scf", latent_size=latent)
+@pytest.mark.parametrize(
+    ("name", "latent", "features"), [("af-scf", 2, (1, 0)), ("af-scf", 3, None), ("coupling", 3, (0, 2))]
+)
+def test_a_view_is_a_density_in_a_window_that_holds_it(name, latent, features):
+    model = toy(name, latent_size=latent)
     step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
-    seen = look(model, [step], features=features, triangular=triangular)
+    seen = look(model, [step], features=features)
+    assert seen.triangular == (name != "coupling")
     (view,) = seen.views
     left, right, bottom, top = seen.extent
     assert features is None or seen.features == features
@@ -169,7 +173,7 @@ def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangu
     assert 0.9 < view.density.sum() * cell < 1.02
     assert (view.means > [left, bottom]).all()
     assert (view.means < [right, top]).all()
-    again = look(model, [step], features=features, triangular=triangular)
+    again = look(model, [step], features=features)
     assert np.array_equal(again.views[0].density, view.density)
 
 
@@ -353,7 +357,7 @@ def test_latents_of_text_and_of_music(home, plot):
 
 def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
     """`coupling` has no p(z_t | z_<t) to sample."""
-    monkeypatch.setattr(conditionals, "NOT_TRIANGULAR", ("af",))
+    monkeypatch.setattr(conditionals, "CouplingFlow", TemporalFlow)
     done = plot("run-lines", "--latents", "--seed", "1", "--out", "whole.png")
     assert b"p(z_t | T)" in done.stderr
 

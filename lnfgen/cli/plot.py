@@ -73,7 +73,7 @@ def _curves(run: RunFolder, suffix: str) -> bytes:
 
 
 def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: int | None, suffix: str) -> bytes:
-    from lnfgen.plots.conditionals import is_triangular, load_latent_model, look
+    from lnfgen.plots.conditionals import load_latent_model, look
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
     from lnfgen.runs.dataset import dataset_of
@@ -82,13 +82,12 @@ def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: in
     pair = None if features is None else _pair(features, model.latent)
     seed = drawn_seed(seed)
     steps = choose_steps(dataset_of(run), prefixes, seed)
-    triangular = is_triangular(run)
-    if not triangular:
+    with console.live("sampling the prior", len(steps)) as bar:
+        seen = look(model, steps, features=pair, seed=seed, progress=bar.update)
+    if not seen.triangular:
         console.note(
             f"{run.config.model.time} is not causal in time: the contours are p(z_t | T), not p(z_t | z_<t, T)"
         )
-    with console.live("sampling the prior", len(steps)) as bar:
-        seen = look(model, steps, features=pair, triangular=triangular, seed=seed, progress=bar.update)
     return draw_views(steps, seen, run.encoding, _title(run), suffix)
 
 

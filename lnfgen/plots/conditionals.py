@@ -13,14 +13,12 @@ from torch import Tensor
 
 from lnfgen.compute import prepare_machine
 from lnfgen.errors import LnfgenError
+from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 from lnfgen.plots.steps import LatentStep
 from lnfgen.runs.folder import RunFolder
 from lnfgen.streams import stream_seed
-
-NOT_TRIANGULAR = ("coupling",)
-"""Kinds of flow across time in which z_t depends on later steps of eps too."""
 
 MAX_ROW_STEPS = 100_000
 """Rows times time steps in one pass of the prior. It takes some 100 MB of activations at the small preset."""
@@ -71,17 +69,11 @@ def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
     return model
 
 
-def is_triangular(run: RunFolder) -> bool:
-    """Whether z_t of the run's prior depends on no later step of eps, so that p(z_t | z_<t, T) can be computed."""
-    return run.config.model.time not in NOT_TRIANGULAR
-
-
 def look(
     model: LatentFlow,
     steps: Sequence[LatentStep],
     *,
     features: tuple[int, int] | None = None,
-    triangular: bool = True,
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Views:
@@ -89,9 +81,9 @@ def look(
 
     Args:
         features: which two; if not given, those in which the candidates are `most_apart`.
-        triangular: whether z_t depends on eps_<=t alone. If not, the densities are p(z_t | T).
         progress: is told how many steps are done.
     """
+    triangular = not isinstance(model.prior, CouplingFlow)  # z_t of a coupling depends on later steps of eps too
     posteriors = [candidate_posteriors(model, step) for step in steps]
     pair = features or most_apart(posteriors)
     means = [posterior.mean[:, pair].double().numpy() for posterior in posteriors]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,48 +21,42 @@ _CURVES = (
 """A colour and a mark for each model."""
 
 
-@dataclass(frozen=True)
-class TimeCurve:
-    """How many seconds something takes at each length."""
-
-    label: str
-    mark: str  # curves with the same one have the same colour and marks, such as those of one model
-    family: str  # curves with the same one have the same dashes, such as those of one backbone
-    lengths: Sequence[int]
-    seconds: Sequence[float]
-
-
-def sampling_curves(rows: Sequence[Row]) -> dict[str, list[TimeCurve]]:
+def sampling_curves(rows: Sequence[Row]) -> dict[str, list[list[Row]]]:
     """The curves of `sampling` rows of a measurement, by kind of data.
 
     There is a curve for each model that was sampled at two lengths or more, one sequence at a time.
     """
-    panels: dict[str, list[TimeCurve]] = {}
-    for (kind, batch, model, backbone), group in grouped(rows, "kind", "batch", "model", "backbone"):
+    panels: dict[str, list[list[Row]]] = {}
+    for (kind, batch, _, _), group in grouped(rows, "kind", "batch", "model", "backbone"):
         if batch == 1 and len(group) > 1:
-            lengths, seconds = [row["length"] for row in group], [row["seconds"] for row in group]
-            panels.setdefault(kind, []).append(TimeCurve(variant_name(group[0]), model, backbone, lengths, seconds))
+            panels.setdefault(kind, []).append(group)
     return panels
 
 
-def time_against_length(panels: Mapping[str, Sequence[TimeCurve]], title: str, suffix: str = ".png") -> bytes:
+def time_against_length(panels: Mapping[str, Sequence[list[Row]]], title: str, suffix: str = ".png") -> bytes:
     """Draw seconds against steps, both on logarithmic scales: a panel for each title, a line for each curve.
 
-    It follows the paper's figure of generation speed. Marks and dashes tell the lines apart, so the picture can be read
-    without colour. The legend of a panel is in the order of the curves' last points.
+    It follows the paper's figure of generation speed. The marks tell models apart and the dashes backbones, so the
+    picture can be read without colour. The legend of a panel is in the order of the curves' last points.
     """
     from matplotlib.ticker import NullLocator
 
     figure = new_figure(7.2 * len(panels), 5.2)
     for axis, (name, curves) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
-        marks = list(dict.fromkeys(curve.mark for curve in curves))
-        families = list(dict.fromkeys(curve.family for curve in curves))
-        for curve in sorted(curves, key=lambda curve: -curve.seconds[-1]):
-            color, marker = _CURVES[marks.index(curve.mark) % len(_CURVES)]
-            dashes = ("-", "--", ":", "-.")[families.index(curve.family) % 4]
-            line = {"color": color, "marker": marker, "markersize": 5, "linewidth": 1.4, "label": curve.label}
-            axis.loglog(curve.lengths, curve.seconds, dashes, **line)
-        lengths = sorted({length for curve in curves for length in curve.lengths})
+        models = list(dict.fromkeys(curve[0]["model"] for curve in curves))
+        backbones = list(dict.fromkeys(curve[0]["backbone"] for curve in curves))
+        for curve in sorted(curves, key=lambda curve: -curve[-1]["seconds"]):
+            color, marker = _CURVES[models.index(curve[0]["model"]) % len(_CURVES)]
+            dashes = ("-", "--", ":", "-.")[backbones.index(curve[0]["backbone"]) % 4]
+            line = {
+                "color": color,
+                "marker": marker,
+                "markersize": 5,
+                "linewidth": 1.4,
+                "label": variant_name(curve[0]),
+            }
+            axis.loglog([row["length"] for row in curve], [row["seconds"] for row in curve], dashes, **line)
+        lengths = sorted({row["length"] for curve in curves for row in curve})
         axis.set_xticks(lengths, [str(length) for length in lengths])
         axis.xaxis.set_minor_locator(NullLocator())
         label_log_axis(axis)
