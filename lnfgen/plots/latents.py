@@ -31,16 +31,19 @@ def draw_views(steps: Sequence[LatentStep], seen: Views, encoding: Encoding, tit
     rows = math.ceil(len(steps) / columns)
     figure = new_figure(4.6 * columns, 4.3 * rows + 0.4 + 0.1 * len(key))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axis, step, view, names in zip(grid.flat, steps, seen.views, labels, strict=False):
+    for index, (axis, step, view, names) in enumerate(zip(grid.flat, steps, seen.views, labels, strict=False)):
         _draw_density(axis, view.density, seen.extent)
         _draw_posteriors(axis, view, names, step.true, seen.extent)
         axis.set_title(step_title(step, encoding), loc="left", fontsize=9, parse_math=False)
-        axis.tick_params(labelsize=8)
+        lowest = index + columns >= len(steps)
+        axis.tick_params(labelsize=8, labelbottom=lowest)
+        if lowest:
+            axis.set_xlabel(f"latent feature {seen.features[0]}", fontsize=9)
+        if index % columns == 0:
+            axis.set_ylabel(f"latent feature {seen.features[1]}", fontsize=9)
     for axis in grid.flat[len(steps) :]:
         axis.set_visible(False)
     grid[0, 0].set(xlim=seen.extent[:2], ylim=seen.extent[2:])  # for all panels
-    figure.supxlabel(f"latent feature {seen.features[0]}", fontsize=9)
-    figure.supylabel(f"latent feature {seen.features[1]}", fontsize=9)
     what = "p(z_t | z_<t, T)" if seen.triangular else "p(z_t | T)"
     set_title(figure, f"{title}\ncontours: {what}; ellipses: q(z_t | x) of each candidate, the true one bold")
     if key:
