@@ -26,8 +26,8 @@ def command(
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="Leave out what would take longer. The default of 1500, or 45 with --quick, is enough for every case "
-            "at the paper's sizes on two slow cores.",
+            help="Leave out what would take longer. The default is 1500, so that equal and ragged batches both fit "
+            "on two slow cores, or 45 with --quick.",
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw time against length: .png, .svg or .pdf.")] = None,
