@@ -1,7 +1,6 @@
 """`lnfgen bench`: what it counts, in what order it measures, what it leaves out, and what it prints."""
 
 import dataclasses
-import itertools
 import json
 from typing import Any
 
@@ -11,26 +10,25 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from lnfgen.bench import machine, measure, timing
-from lnfgen.bench.operations import matrix_elements, operations
+from lnfgen.bench.calls import matrix_elements, operations, update_call
 from lnfgen.bench.plan import (
     BASELINE,
     EQUAL,
     OBSERVATIONS,
     RAGGED,
-    UPDATES,
+    TRAINING,
     VARIANTS,
     Plan,
-    Update,
     Variant,
     batch_lengths,
     quick_plan,
 )
+from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
-from lnfgen.bench.update import update_call
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import LengthModel, SequenceModel, build_model
 from lnfgen.nn.lstm import CausalLSTM
-from lnfgen.plots.speed import TimeCurve, push_apart, sampling_curves, time_against_length
+from lnfgen.plots.speed import sampling_curves, time_against_length
 from lnfgen.training import trainer
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -64,7 +62,7 @@ def test_operations_of_an_update_are_those_that_the_trainer_makes(name: str, kin
     before = [parameter.detach().clone() for parameter in model.parameters()]
     with FlopCounterMode(display=False) as counter:
         assert call() > 0
-    needed = operations(model, batch * length, samples)["update"]
+    needed = operations(model, batch * length, samples)["training"]
     assert 0.95 * needed < counter.get_total_flops() <= needed
     assert all(bool((a != b).any()) for a, b in zip(before, model.parameters(), strict=True))
 
@@ -74,7 +72,7 @@ def test_operations_of_a_parallel_sample_are_those_made(name: str) -> None:
     model = model_of(name, "scan").eval()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model.sample(7, torch.Generator().manual_seed(0), 1.0)
-    assert counter.get_total_flops() == operations(model, 7)["sample"]
+    assert counter.get_total_flops() == operations(model, 7)["sampling"]
 
 
 @pytest.mark.filterwarnings("ignore:TF32")
@@ -89,18 +87,18 @@ def test_operations_of_an_lstm_are_those_of_its_products() -> None:
 
 def test_operations_grow_with_the_samples_of_the_latent_alone() -> None:
     latent, exact = model_of("af-scf", "lstm"), model_of("lstm", "lstm")
-    one, two, three = (operations(latent, 10, k)["score"] for k in (1, 2, 3))
+    one, two, three = (operations(latent, 10, k)["training"] for k in (1, 2, 3))
     assert three - two == two - one > 0
     assert operations(exact, 10, 9) == operations(exact, 10, 1)
-    assert operations(latent, 60)["sample"] == 6 * operations(latent, 10)["sample"]
+    assert operations(latent, 60)["sampling"] == 6 * operations(latent, 10)["sampling"]
 
 
 # Batches of equal and of ragged lengths. ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", UPDATES)
-def test_ragged_lengths_are_spread_from_half_the_longest_to_the_longest(kind: str) -> None:
-    batch, longest, _ = UPDATES[kind]
+@pytest.mark.parametrize("case", TRAINING[::4], ids=lambda case: case["kind"])
+def test_ragged_lengths_are_spread_from_half_the_longest_to_the_longest(case: Row) -> None:
+    batch, longest = case["batch"], case["length"]
     lengths = batch_lengths(RAGGED, batch, longest)
     assert lengths == batch_lengths(RAGGED, batch, longest)
     assert len(lengths) == batch
@@ -178,43 +176,43 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_calls_take_turns_after_a_warm_up(clock: Clock) -> None:
-    turns = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 3, float("inf"))
+    seconds, left_out = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 3, float("inf"))
     assert clock.said == ["a", "b", "c"] * 4
-    assert turns.seconds == {"a": [1.0] * 3, "b": [2.0] * 3, "c": [5.0] * 3}
-    assert not turns.left_out
+    assert seconds == {"a": [1.0] * 3, "b": [2.0] * 3, "c": [5.0] * 3}
+    assert not left_out
 
 
 def test_what_is_foretold_to_overrun_is_never_called(clock: Clock) -> None:
-    turns = take_turns(clock.calls, {"a": 1.0, "b": 100.0, "c": 5.0}, 3, deadline=90)
+    _, left_out = take_turns(clock.calls, {"a": 1.0, "b": 100.0, "c": 5.0}, 3, deadline=90)
     assert "b" not in clock.said
-    assert turns.left_out == {"b": 100.0}
+    assert left_out == {"b": 100.0}
 
 
 def test_what_turns_out_to_overrun_is_left_out_after_its_warm_up(clock: Clock) -> None:
-    turns = take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=20)
-    assert turns.left_out == {"c": 5.0}
-    assert set(turns.seconds) == {"a", "b"}
+    seconds, left_out = take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=20)
+    assert left_out == {"c": 5.0}
+    assert set(seconds) == {"a", "b"}
     assert clock.now <= 20
 
 
 def test_what_others_are_compared_with_is_the_last_to_be_left_out(clock: Clock) -> None:
     foretold = {"a": 30.0, "b": 2.0, "c": 5.0}
-    assert set(take_turns(clock.calls, foretold, 3, deadline=95).seconds) == {"a"}
-    assert not take_turns(clock.calls, foretold, 3, deadline=95, fixed=2).seconds
-    assert not take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=clock.now).seconds
+    assert set(take_turns(clock.calls, foretold, 3, deadline=95, fixed="a")[0]) == {"a"}
+    assert not take_turns(clock.calls, foretold, 3, deadline=95, fixed="ab")[0]
+    assert not take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=clock.now)[0]
 
 
 @pytest.mark.parametrize("deadline", [24, 40, 60, 1000])
 def test_rounds_end_before_the_deadline(clock: Clock, deadline: float) -> None:
-    turns = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline)
-    assert {len(series) for series in turns.seconds.values()} == {min(9, deadline // 8 - 1)}
+    seconds, _ = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline)
+    assert {len(series) for series in seconds.values()} == {min(9, deadline // 8 - 1)}
     assert clock.now <= deadline
 
 
-def test_no_more_than_the_least_rounds_are_made_at_others_cost(clock: Clock) -> None:
-    turns = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline=400, share=0.125)
-    assert {len(series) for series in turns.seconds.values()} == {5}
-    assert len(take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline=400, share=0.0).seconds["a"]) == 2
+@pytest.mark.parametrize(("share", "rounds"), [(0.125, 5), (0.0, 2)])
+def test_no_more_than_the_least_rounds_are_made_at_others_cost(clock: Clock, share: float, rounds: int) -> None:
+    seconds, _ = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline=400, share=share)
+    assert {len(series) for series in seconds.values()} == {rounds}
 
 
 # The whole, and what it prints. ---------------------------------------------------------------------------------------
@@ -222,10 +220,8 @@ def test_no_more_than_the_least_rounds_are_made_at_others_cost(clock: Clock) -> 
 
 SHORT = Plan(
     "tiny",
-    sample_lengths={"music": (2, 4)},
-    sample_batches=(1,),
-    updates={"music": Update(2, 3, 2)},
-    precisions=("float32",),
+    sampling=[{"kind": "music", "length": length, "batch": 1} for length in (2, 4)],
+    training=[{**case, "length": 3, "batch": 2, "samples": 2} for case in TRAINING[:2]],
     rounds=2,
     budget=600,
 )
@@ -238,7 +234,7 @@ def figures() -> dict[str, Any]:
         for module in (measure, machine):
             patch.setattr(module, "SQUARE", (64, 64, 64))
         result = measure.measure(SHORT, lambda *what: heard.append(what))
-    assert heard[-1][:2] == (44, 44)
+    assert heard[-1][:2] == (4 * len(VARIANTS),) * 2
     return result
 
 
@@ -285,7 +281,7 @@ def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
 
 
 def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
-    plan = dataclasses.replace(SHORT, sample_lengths={"music": (2, 3)}, update_lengths=(EQUAL,))
+    plan = dataclasses.replace(SHORT, training=SHORT.training[:1])
     mine = {
         Variant("mine", "lstm"): model_of("af-af", "lstm", "music"),
         Variant("words", "scan"): model_of("af-af", "scan"),
@@ -300,8 +296,7 @@ def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
 
 
 def test_without_time_every_case_is_named_as_left_out() -> None:
-    plan = dataclasses.replace(SHORT, sample_lengths={"music": (2,)}, sample_batches=(1, 3), budget=0)
-    result = measure.measure(plan)
+    result = measure.measure(dataclasses.replace(SHORT, budget=0))
     assert not result["sampling"]
     assert not result["training"]
     assert len(result["left_out"]) == 4 * len(VARIANTS)
@@ -315,13 +310,11 @@ def test_quick_is_a_part_of_the_whole() -> None:
     assert quick.preset == whole.preset
     assert quick.budget < 60
     assert quick.rounds <= whole.rounds
-    assert set(quick.sample_batches) <= set(whole.sample_batches)
-    assert quick.update_lengths == (EQUAL,)
-    assert set(whole.update_lengths) == {EQUAL, RAGGED}
-    assert quick.updates.items() <= whole.updates.items()
-    (lengths,) = quick.sample_lengths.values()
-    assert len(lengths) > 1  # a line to draw
-    assert max(lengths) <= max(map(max, whole.sample_lengths.values()))
+    assert {case["lengths"] for case in quick.training} == {EQUAL}
+    assert {case["lengths"] for case in whole.training} == {EQUAL, RAGGED}
+    assert all(case in whole.training for case in quick.training)
+    assert {case["kind"] for case in quick.sampling} == {"music"}
+    assert len({case["length"] for case in quick.sampling}) > 1  # a line to draw
 
 
 @pytest.fixture
@@ -364,14 +357,11 @@ def test_command_refuses_before_it_measures(wrong: list[str], monkeypatch: pytes
     assert CliRunner().invoke(app, ["bench", *wrong]).exit_code == 1
 
 
-def test_labels_of_lines_keep_their_order_and_distance() -> None:
-    places = [0.5, 0.51, 0.1, 0.505, 0.9, 0.93]
-    moved = push_apart(places, 0.05)
-    order = sorted(range(len(places)), key=places.__getitem__)
-    gaps = [moved[b] - moved[a] for a, b in itertools.pairwise(order)]
-    assert min(gaps) >= 0.05 - 1e-12
-    assert moved[2] == pytest.approx(0.1)  # nothing near it
-    curves = [TimeCurve(str(i), str(i), "lstm", [4, 8], [i + 1, 2 * i + 2]) for i in range(9)]
+def test_time_against_length_is_a_picture() -> None:
+    curves = [
+        [{"model": str(i), "backbone": "lstm", "length": length, "seconds": length * (i + 1)} for length in (4, 8)]
+        for i in range(9)
+    ]
     assert time_against_length({"text": curves, "music": curves[:1]}, "two panels").startswith(PNG)
 
 
@@ -380,5 +370,4 @@ def test_curves_are_of_models_sampled_one_at_a_time_at_two_lengths() -> None:
     rows = [{**row, "length": length, "seconds": length / 10} for length in (2, 4)]
     others = [{**row, "batch": 3, "length": length, "seconds": 1.0} for length in (2, 4)]
     alone = {**row, "model": "lstm", "backbone": "lstm", "length": 2, "seconds": 1.0}
-    (curve,) = sampling_curves([*others, *rows, alone])["music"]
-    assert (curve.label, curve.lengths, curve.seconds) == ("af-af, scan", [2, 4], [0.2, 0.4])
+    assert sampling_curves([*others, *rows, alone]) == {"music": [rows]}

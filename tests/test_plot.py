@@ -20,16 +20,25 @@ from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
+from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 from lnfgen.plots import conditionals
-from lnfgen.plots.candidates import LatentStep, choose_steps, frequent_values, steps_after, steps_along, with_candidates
 from lnfgen.plots.canvas import require_format
-from lnfgen.plots.conditionals import look
+from lnfgen.plots.conditionals import View, Views, look
 from lnfgen.plots.curves import training_curves
-from lnfgen.plots.labels import candidate_labels, step_title
-from lnfgen.plots.latents import LatentPanel, latent_panels
+from lnfgen.plots.latents import draw_views
+from lnfgen.plots.steps import (
+    LatentStep,
+    candidate_labels,
+    choose_steps,
+    frequent_values,
+    step_title,
+    steps_after,
+    steps_along,
+    with_candidates,
+)
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.model import new_model
 
@@ -62,7 +71,7 @@ def path(features: int, seed: int = 1) -> Tensor:
 
 
 def samples(model: LatentFlow, z: Tensor, step: int, count: int = 4000) -> Tensor:
-    return conditionals.conditional_samples(model, z, step, count, torch.Generator().manual_seed(2))
+    return conditionals.prior_samples(model, z, step, count, torch.Generator().manual_seed(2))
 
 
 # Mathematics. ---------------------------------------------------------------------------------------------------------
@@ -104,21 +113,27 @@ def test_chunks_change_nothing(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["af-af", "af-scf"])
-def test_the_exact_density_sums_to_one_and_agrees_with_samples(name):
-    model, z, size = toy(name, latent_size=2), path(2), 50
-    drawn = samples(model, z, 3)[:, 3].numpy()
+def test_smoothed_samples_are_the_density_that_inverse_gives(name):
+    """log p(z_t | z_<t, T) = log N(eps_t) + log |d eps_t / d z_t|, on a grid of cells."""
+    model, z, size, step = toy(name, latent_size=2), path(2), 25, 3
+    drawn = samples(model, z, step)[:, step].numpy()
     centre, reach = drawn.mean(0), 8 * drawn.std(0)
-    extent = (centre[0] - reach[0], centre[0] + reach[0], centre[1] - reach[1], centre[1] + reach[1])
-    values = conditionals.grid(extent, 2 * size)
-    cell = 4 * reach[0] * reach[1] / (2 * size) ** 2
-    mass = conditionals.conditional_log_density(model, z, 3, values).exp().numpy().reshape(2 * size, 2 * size) * cell
-    assert mass.sum() == pytest.approx(1, abs=0.01)
-    # The same cells, four by four, so that each has samples to count.
-    coarse = mass.reshape(size // 2, 4, size // 2, 4).sum((1, 3))
-    counted = conditionals.smoothed_density(drawn, extent, size // 2, (1e-9, 1e-9)) * cell * 16
+    (left, bottom), (right, top) = centre - reach, centre + reach
+    cell = np.prod(2 * reach / size)
+    counted = conditionals.smoothed_density(drawn, (left, right, bottom, top), size, np.full(2, 1e-9)) * cell
     assert counted.sum() == pytest.approx(1, abs=0.01)
-    assert np.abs(coarse - counted).max() < 0.03
-    assert np.abs(coarse - counted).sum() < 0.2
+    # Four by four points in each cell, as its density changes within it.
+    across, up = (torch.linspace(lo, hi, 8 * size + 1)[1::2] for lo, hi in ((left, right), (bottom, top)))
+    rows = z[: step + 1].repeat((4 * size) ** 2, 1, 1)
+    rows[:, step] = torch.cartesian_prod(up.double(), across.double()).flip(-1)
+    positions = model.positions(torch.tensor([STEPS]), STEPS)[:, : step + 1].expand(len(rows), -1, -1)
+    with torch.no_grad():
+        eps, ladj = model.prior.inverse(rows, positions, torch.full((len(rows),), step + 1))
+    log_density = ladj[:, step] - 0.5 * (eps[:, step] ** 2).sum(-1) - math.log(2 * math.pi)
+    mass = log_density.exp().numpy().reshape(size, 4, size, 4).mean((1, 3)) * cell
+    assert mass.sum() == pytest.approx(1, abs=0.01)
+    assert np.abs(mass - counted).max() < 0.03
+    assert np.abs(mass - counted).sum() < 0.2
 
 
 def test_the_features_chosen_are_those_that_tell_candidates_apart():
@@ -134,20 +149,23 @@ def test_the_features_chosen_are_those_that_tell_candidates_apart():
 
 
 def test_candidates_posteriors_are_those_of_the_changed_piece():
-    model, x = toy("af-scf"), torch.tensor([1, 2, 3, 0, 1])
-    found = conditionals.candidate_posteriors(model, x, 2, torch.tensor([3, 0]))
-    own = conditionals.posterior_of(model, x[None])
+    model, x = toy("af-scf"), np.array([1, 2, 3, 0, 1])
+    found = conditionals.candidate_posteriors(model, LatentStep(x, 2, np.array([3, 0]), 0))
+    own = conditionals.posterior_of(model, torch.from_numpy(x)[None])
     torch.testing.assert_close(found.mean[0], own.mean[0, 2])
     torch.testing.assert_close(found.log_variance[0], own.log_variance[0, 2])
     assert not torch.allclose(found.mean[1], found.mean[0])
     assert x.tolist() == [1, 2, 3, 0, 1]
 
 
-@pytest.mark.parametrize(("latent", "features", "triangular"), [(2, (1, 0), True), (3, None, True), (3, (0, 2), False)])
-def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangular):
-    model = toy("af-scf", latent_size=latent)
+@pytest.mark.parametrize(
+    ("name", "latent", "features"), [("af-scf", 2, (1, 0)), ("af-scf", 3, None), ("coupling", 3, (0, 2))]
+)
+def test_a_view_is_a_density_in_a_window_that_holds_it(name, latent, features):
+    model = toy(name, latent_size=latent)
     step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
-    seen = look(model, [step], features=features, triangular=triangular)
+    seen = look(model, [step], features=features)
+    assert seen.triangular == (name != "coupling")
     (view,) = seen.views
     left, right, bottom, top = seen.extent
     assert features is None or seen.features == features
@@ -155,7 +173,7 @@ def test_a_view_is_a_density_in_a_window_that_holds_it(latent, features, triangu
     assert 0.9 < view.density.sum() * cell < 1.02
     assert (view.means > [left, bottom]).all()
     assert (view.means < [right, top]).all()
-    again = look(model, [step], features=features, triangular=triangular)
+    again = look(model, [step], features=features)
     assert np.array_equal(again.views[0].density, view.density)
 
 
@@ -163,7 +181,7 @@ def test_turning_the_features_turns_the_picture():
     model = toy("af-scf", latent_size=2)
     step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
     one, other = (look(model, [step], features=pair).views[0] for pair in ((0, 1), (1, 0)))
-    np.testing.assert_allclose(one.density, other.density.T, rtol=1e-6)
+    np.testing.assert_allclose(one.density, other.density.T, atol=1e-9)
 
 
 # What is looked at. ---------------------------------------------------------------------------------------------------
@@ -262,22 +280,16 @@ def test_curves_need_two_sound_lines():
         training_curves([LINES[0], {"step": 3}], "nats_per_step", "run", "where")
 
 
-def panel(candidates: int = 4) -> LatentPanel:
-    rng = np.random.default_rng(0)
-    means = np.zeros((candidates, 2))  # on one another: labels must not be
-    return LatentPanel("after $a$", rng.random((8, 8)), means, np.ones((candidates, 2)), ["$"] * candidates, 1)
-
-
 @pytest.mark.parametrize("count", [1, 3])
-def test_panels_are_the_same_bytes_each_time(count):
-    one, other = (latent_panels([panel()] * count, (-3, 3, -3, 3), (0, 1), "t", ["1  C4"] * 9) for _ in range(2))
+@pytest.mark.parametrize("density", [np.random.default_rng(0).random((8, 8)), np.zeros((8, 8))], ids=["some", "none"])
+def test_panels_are_the_same_bytes_each_time(count, density):
+    encoding = Encoding(kind="text", vocabulary=("\ufffd", "$", "\n", "a"))
+    step = LatentStep(np.array([1, 2, 1, 3]), 2, np.array([1, 2, 3]), 0)
+    means = np.zeros((3, 2))  # on one another: labels must not be
+    views = Views((0, 1), (-3, 3, -3, 3), [View(density, means, np.ones((3, 2)))] * count, True)
+    one, other = (draw_views([step] * count, views, encoding, "a $title$") for _ in range(2))
     assert one == other
     assert min(size_of(one)) > 400
-
-
-def test_an_empty_window_is_still_a_picture():
-    empty = dataclasses.replace(panel(), density=np.zeros((8, 8)))
-    size_of(latent_panels([empty], (-3, 3, -3, 3), (0, 1), "t"))
 
 
 @pytest.mark.parametrize(("suffix", "start_of_file"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
@@ -345,7 +357,7 @@ def test_latents_of_text_and_of_music(home, plot):
 
 def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
     """`coupling` has no p(z_t | z_<t) to sample."""
-    monkeypatch.setattr(conditionals, "NOT_TRIANGULAR", ("af",))
+    monkeypatch.setattr(conditionals, "CouplingFlow", TemporalFlow)
     done = plot("run-lines", "--latents", "--seed", "1", "--out", "whole.png")
     assert b"p(z_t | T)" in done.stderr
 

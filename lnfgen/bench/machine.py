@@ -1,7 +1,9 @@
 """The machine that is measured on: what it is, how busy it is, and how fast its own matrix products are."""
 
+import math
 import os
 import platform
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def machine_facts() -> dict[str, Any]:
-    """What a reader must know of the machine to compare times, and how busy it is with other things."""
+    """What a reader must know of the machine to compare times, and how busy it is with other programs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return {
@@ -36,36 +38,26 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def product(shape: tuple[int, int, int], dtype: torch.dtype) -> Call:
-    """A matrix product of random numbers, as a call to time."""
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", facts.read_text(encoding="utf-8") if facts.exists() else "")
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def product(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> Call:
+    """A matrix product of random numbers, as a call to time. It takes `2 * prod(shape)` operations."""
     rows, inner, columns = shape
     left, right = torch.rand(rows, inner).to(dtype), torch.rand(inner, columns).to(dtype)
     return lambda: timed(lambda: left @ right)
 
 
-def product_operations(shape: tuple[int, int, int]) -> float:
-    """Floating-point operations of a product of that shape."""
-    return 2.0 * shape[0] * shape[1] * shape[2]
-
-
 def product_rates(rounds: int) -> dict[str, dict[str, float]]:
     """GFLOP/s of products, by precision and shape: the median of the rounds."""
-    cases = {(shape, dtype): product(shape, dtype) for shape in (SQUARE, LSTM_STEP) for dtype in _PRECISIONS.values()}
-    turns = take_turns(cases, dict.fromkeys(cases, 0.0), rounds, float("inf"))
-    rates = {
-        (shape, dtype): product_operations(shape) / statistics.median(seconds) / 1e9
-        for (shape, dtype), seconds in turns.seconds.items()
+    calls = {
+        (name, shape): product(shape, dtype) for name, dtype in _PRECISIONS.items() for shape in (SQUARE, LSTM_STEP)
     }
-    return {
-        name: {" x ".join(map(str, shape)): rates[shape, dtype] for shape in (SQUARE, LSTM_STEP)}
-        for name, dtype in _PRECISIONS.items()
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    seconds, _ = take_turns(calls, dict.fromkeys(calls, 0.0), rounds, math.inf)
+    rates: dict[str, dict[str, float]] = {name: {} for name in _PRECISIONS}
+    for (name, shape), series in seconds.items():
+        rates[name][" x ".join(map(str, shape))] = 2 * math.prod(shape) / statistics.median(series) / 1e9
+    return rates

@@ -1,10 +1,12 @@
 """What is measured: which models, on what data, with which batches, and in how much time."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from lnfgen.bench.rows import Row
 from lnfgen.config import NAMED_MODELS
 from lnfgen.models import Frames, Observation, Symbols
 from lnfgen.nn.backbones import BACKBONES
@@ -25,64 +27,54 @@ VARIANTS = [BASELINE] + [
 ]
 """Every named model on every backbone that it can have."""
 
+OBSERVATIONS: dict[str, Observation] = {"music": Frames(88, has_onsets=False), "text": Symbols(50)}
+"""The kinds of data, in the order in which they are measured."""
+
 EQUAL, RAGGED = "equal", "ragged"
 """The lengths of a batch: all the same, or from half the longest to the longest, as in batches of real data."""
 
-LENGTHS_SEED = 0
-"""The seed of ragged lengths, so that every model and every measurement has the same ones."""
+SAMPLING: list[Row] = [
+    {"kind": kind, "length": length, "batch": batch}
+    for kind, length in (("music", 60), ("text", 16), ("text", 60), ("text", 288), ("text", 1024))
+    for batch in (1, 16)
+]
+"""Cases of sampling: so many sequences are drawn at once, each of that length."""
 
-
-class Update(NamedTuple):
-    """What one update of training is computed from."""
-
-    batch: int  # sequences
-    length: int  # steps of each, or of the longest
-    samples: int  # samples of z for each
-
-
-OBSERVATIONS: dict[str, Observation] = {"music": Frames(88, has_onsets=False), "text": Symbols(50)}
-UPDATES = {"music": Update(5, 60, 1), "text": Update(15, 120, 10)}
+TRAINING: list[Row] = [
+    {"kind": kind, "length": length, "batch": batch, "lengths": lengths, "samples": samples, "precision": precision}
+    for kind, length, batch, samples in (("music", 60, 5, 1), ("text", 120, 15, 10))
+    for precision in ("float32", "bfloat16")
+    for lengths in (EQUAL, RAGGED)
+]
+"""Cases of training updates: `length` is that of the longest sequence, and each has so many samples of z."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. Kinds of data are taken in the order in which they are named."""
+    """What to measure."""
 
     preset: str = "paper"
-    sample_lengths: dict[str, tuple[int, ...]] = field(
-        default_factory=lambda: {"music": (60,), "text": (16, 60, 288, 1024)}
-    )
-    sample_batches: tuple[int, ...] = (1, 16)  # sequences drawn at once
-    updates: dict[str, Update] = field(default_factory=lambda: UPDATES)
-    update_lengths: tuple[str, ...] = (EQUAL, RAGGED)
-    precisions: tuple[str, ...] = ("float32", "bfloat16")  # of the networks, in training
+    sampling: Sequence[Row] = tuple(SAMPLING)
+    training: Sequence[Row] = tuple(TRAINING)
     rounds: int = 5
-    budget: float = 900.0  # seconds; what would overrun it is left out
+    budget: float = 1500.0  # seconds; what would overrun it is left out
 
 
 def quick_plan(preset: str = "paper") -> Plan:
     """Every model, on music and with equal lengths alone, within a minute on two CPU cores."""
-    return Plan(
-        preset,
-        sample_lengths={"music": (16, 60)},
-        sample_batches=(1,),
-        updates={"music": UPDATES["music"]},
-        update_lengths=(EQUAL,),
-        precisions=("float32",),
-        rounds=3,
-        budget=45.0,
-    )
+    sampling = [{"kind": "music", "length": length, "batch": 1} for length in (16, 60)]
+    return Plan(preset, sampling, TRAINING[:1], rounds=3, budget=45.0)
 
 
 def batch_lengths(lengths: str, batch: int, longest: int) -> list[int]:
-    """The length of each sequence of a batch: equal, or ragged, where the seed of all batches is the same.
+    """The length of each sequence of a batch, `EQUAL` or `RAGGED`, the same ones at every call.
 
     Ragged lengths are spread evenly: the range from `longest / 2` to `longest` is divided into as many equal parts as
     there are sequences, and one length is drawn in each. So their mean is near 3/4 of `longest` in small batches too.
     """
     if lengths == EQUAL:
         return [longest] * batch
-    rng = np.random.default_rng(LENGTHS_SEED)
+    rng = np.random.default_rng(0)
     shortest = -(-longest // 2)
     places = (rng.permutation(batch) + rng.random(batch)) / batch
     return (shortest + np.floor(places * (longest - shortest + 1)).astype(int)).tolist()

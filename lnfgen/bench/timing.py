@@ -1,9 +1,8 @@
 """Timing calls in turn, under a deadline."""
 
 import time
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import TypeVar
 
 MIN_ROUNDS = 2
 """A figure needs at least so many rounds; a call without time for them is left out."""
@@ -14,14 +13,6 @@ Call = Callable[[], float]
 Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class Turns(Generic[Key]):
-    """What timing calls in turn gave."""
-
-    seconds: dict[Key, list[float]]  # of each call, round by round
-    left_out: dict[Key, float]  # calls that had no time, with the seconds that one is expected to take
-
-
 def take_turns(
     calls: Mapping[Key, Call],
     foretold: Mapping[Key, float],
@@ -29,46 +20,48 @@ def take_turns(
     deadline: float,
     *,
     share: float = 1.0,
-    fixed: int = 1,
-) -> Turns[Key]:
+    fixed: Collection[Key] = (),
+) -> tuple[dict[Key, list[float]], dict[Key, float]]:
     """Call each once to warm it up, then time them in turn (A B C A B C) until there are enough rounds or no more time.
 
     A call that would not end before the deadline is left out, the slowest first. That is judged twice: by the seconds
     that are foretold, and again by the seconds of the warm-up.
 
     Args:
-        calls: what to time. The first `fixed` of them are what the others are compared with: they are left out last,
-            and if they alone take too long, nothing is timed.
+        calls: what to time.
         foretold: the seconds that each call is expected to take.
         rounds: how many rounds to make if there is time.
         deadline: in the time of `time.perf_counter`.
         share: the part of the time up to the deadline that is for these calls. When it is used up, no rounds beyond
             `MIN_ROUNDS` are made, because other calls need the rest.
+        fixed: calls that the others are compared with. They are left out last, and then nothing is timed.
+
+    Returns:
+        The seconds of each call, round by round; and the expected seconds of each call that was left out.
     """
-    compared = list(calls)[:fixed]
     began = time.perf_counter()
-    left_out: dict[Key, float] = {}
-
-    def drop_until_fitting(seconds: dict[Key, float], times: int) -> None:
-        while times * sum(seconds.values()) > deadline - time.perf_counter():
-            others = [key for key in seconds if key not in compared]
-            for key in [max(others, key=seconds.__getitem__)] if others else list(seconds):
-                left_out[key] = seconds.pop(key)
-            if not seconds:
-                break
-
     expected = {key: foretold[key] for key in calls}
-    drop_until_fitting(expected, MIN_ROUNDS + 1)
+    left_out = _take_slowest(expected, fixed, (deadline - began) / (MIN_ROUNDS + 1))
     warm = {key: calls[key]() for key in expected}
-    drop_until_fitting(warm, MIN_ROUNDS)
-    times: dict[Key, list[float]] = {key: [] for key in warm}
+    left_out |= _take_slowest(warm, fixed, (deadline - time.perf_counter()) / MIN_ROUNDS)
+    seconds: dict[Key, list[float]] = {key: [] for key in warm}
     for done in range(rounds if warm else 0):
-        then = time.perf_counter() + sum(series[-1] for series in times.values() if series)
-        if done >= MIN_ROUNDS and then > began + share * (deadline - began):
+        end_of_round = time.perf_counter() + sum(series[-1] for series in seconds.values() if series)
+        if done >= MIN_ROUNDS and end_of_round > began + share * (deadline - began):
             break
-        for key, series in times.items():
+        for key, series in seconds.items():
             series.append(calls[key]())
-    return Turns(times, left_out)
+    return seconds, left_out
+
+
+def _take_slowest(seconds: dict[Key, float], fixed: Collection[Key], available: float) -> dict[Key, float]:
+    """Remove the slowest calls until one of each fits in the available seconds, and return what was removed."""
+    removed: dict[Key, float] = {}
+    while seconds and sum(seconds.values()) > available:
+        others = [key for key in seconds if key not in fixed]
+        for key in [max(others, key=seconds.__getitem__)] if others else list(seconds):
+            removed[key] = seconds.pop(key)
+    return removed
 
 
 def timed(work: Callable[[], object]) -> float:

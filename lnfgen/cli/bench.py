@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.bench.rows import Row, grouped, variant_name, widest_range
+from lnfgen.bench.rows import Row, grouped, variant_name
 from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
 
@@ -24,7 +24,10 @@ def command(
     budget: Annotated[
         float | None,
         typer.Option(
-            min=1, metavar="SECONDS", help="Leave out what would take longer; 900 if not given, 45 with --quick."
+            min=1,
+            metavar="SECONDS",
+            help="Leave out what would take longer. The default is 1500, so that equal and ragged batches both fit "
+            "on two slow cores, or 45 with --quick.",
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw time against length: .png, .svg or .pdf.")] = None,
@@ -33,13 +36,13 @@ def command(
 ) -> None:
     """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
 
-    Speeds are beside the LSTM baseline's, rates beside that of a large matrix product, each timed in turn.
+    Each model is timed in turn with the LSTM baseline, whose speed is 1, and with a large matrix product.
 
-    Operations are those of the matrix products that a model needs: what a solver repeats counts once, padding never.
+    A model's operations are those of the matrix products that it needs, without padding and repetitions.
 
     Training is measured on two kinds of batch: all lengths equal to T, and ragged ones from T/2 to T.
 
-    The sweeps of a flow settle soonest with fresh weights: give runs to see how trained models sample.
+    Give runs to see how fast trained models sample: a flow with fresh weights needs fewer sweeps.
     """
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
@@ -49,13 +52,12 @@ def command(
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
-    suffix = ".png"
     if plot is not None:
-        suffix = require_format(plot)
+        require_format(plot)
         require_parent(plot)
 
+    from lnfgen.bench.calls import trained_models
     from lnfgen.bench.measure import measure
-    from lnfgen.bench.models import trained_models
     from lnfgen.bench.plan import VARIANTS, Plan, quick_plan
     from lnfgen.compute import prepare_machine
 
@@ -80,7 +82,9 @@ def command(
         panels = sampling_curves(figures["sampling"])
         if not panels:
             raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
-        write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", suffix))
+        write_bytes(
+            plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", require_format(plot))
+        )
         console.note(f"wrote {plot}")
 
 
@@ -166,5 +170,5 @@ def _seconds(seconds: float) -> str:
 
 
 def _spread(rows: list[Row]) -> str:
-    """How far the rounds are from their median."""
-    return f"±{widest_range(rows) / 2:.0%}"
+    """How far the rounds are from their median, at most."""
+    return f"±{max((row['seconds_max'] - row['seconds_min']) / row['seconds'] for row in rows) / 2:.0%}"

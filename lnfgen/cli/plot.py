@@ -22,15 +22,20 @@ def command(
         typer.Option(help="File to write: .png, .svg or .pdf.  [default: curves.png, or latents.png]"),
     ] = None,
     latents: Annotated[
-        bool, typer.Option("--latents", help="The prior's modes and the posteriors, not curves.")
+        bool, typer.Option("--latents", help="Draw the prior's modes and the posteriors, not curves.")
     ] = False,
     prefix: Annotated[
         list[str] | None,
-        typer.Option(help="With --latents, of a text run: look at what follows this text; repeatable."),
+        typer.Option(
+            help="With --latents of a text run: draw what may follow this text. It may be given several times."
+        ),
     ] = None,
     features: Annotated[
         str | None,
-        typer.Option(metavar="I,J", help="With --latents: which two.  [default: those that tell symbols apart best]"),
+        typer.Option(
+            metavar="I,J",
+            help="With --latents: the two latent features to draw.  [default: those that tell symbols apart best]",
+        ),
     ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
@@ -68,24 +73,21 @@ def _curves(run: RunFolder, suffix: str) -> bytes:
 
 
 def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: int | None, suffix: str) -> bytes:
-    from lnfgen.plots.candidates import choose_steps, require_prefixes
-    from lnfgen.plots.conditionals import is_triangular, load_latent_model, look
+    from lnfgen.plots.conditionals import load_latent_model, look
     from lnfgen.plots.latents import draw_views
+    from lnfgen.plots.steps import choose_steps
     from lnfgen.runs.dataset import dataset_of
 
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)
-    require_prefixes(prefixes, run.encoding)
-    dataset = dataset_of(run)
     seed = drawn_seed(seed)
-    steps = choose_steps(dataset, prefixes, seed)
-    triangular = is_triangular(run)
-    if not triangular:
+    steps = choose_steps(dataset_of(run), prefixes, seed)
+    with console.live("sampling the prior", len(steps)) as bar:
+        seen = look(model, steps, features=pair, seed=seed, progress=bar.update)
+    if not seen.triangular:
         console.note(
             f"{run.config.model.time} is not causal in time: the contours are p(z_t | T), not p(z_t | z_<t, T)"
         )
-    with console.live("sampling the prior", len(steps)) as bar:
-        seen = look(model, steps, features=pair, triangular=triangular, seed=seed, progress=bar.update)
     return draw_views(steps, seen, run.encoding, _title(run), suffix)
 
 

@@ -65,6 +65,12 @@ def label_log_axis(axis: Any) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
+def show_legend(where: Any, **options: Any) -> None:
+    """A small legend of an axis or a figure, its labels as they stand."""
+    for text in where.legend(fontsize=8, frameon=False, **options).get_texts():
+        text.set_parse_math(False)
+
+
 def file_bytes(figure: Any, suffix: str) -> bytes:
     """The figure as a file. It holds no date and no random names, so that equal pictures are equal bytes."""
     from matplotlib import rc_context

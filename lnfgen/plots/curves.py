@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import RunError
-from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, label_log_axis, new_figure, set_title, style_axis
+from lnfgen.plots.canvas import (
+    ACCENT,
+    DARK,
+    MID,
+    file_bytes,
+    label_log_axis,
+    new_figure,
+    set_title,
+    show_legend,
+    style_axis,
+)
 
 _UNITS = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}
 _NEEDED = ("step", "kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl")
@@ -38,80 +48,59 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: str, title: str, wher
     if missing:
         raise RunError(f"{where} is damaged: a line has no {missing[0]}; restore it, or train again")
 
-    values = {key: np.array([line.get(key, math.nan) for line in lines], float) for key in _keys(lines)}
+    values = {key: np.array([line.get(key, math.nan) for line in lines], float) for key in lines[0] if key != "best"}
     latent = bool(np.any(values["train_kl"]))
-    names = ["elbo", "reconstruction", "kl", "kl_weight"] if latent else ["elbo"]
-    figure = new_figure(9.6 if latent else 6.4, 6.6 if latent else 4.2)
-    axes = np.ravel(figure.subplots(*((2, 2) if latent else (1, 1)), sharex=True))
-    for axis, name in zip(axes, names, strict=True):
-        _draw_curve(axis, name, values, unit, latent)
+    if latent:
+        figure = new_figure(9.6, 6.6)
+        axes = figure.subplots(2, 2, sharex=True).ravel()
+        titles = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL", "kl_weight": "KL weight"}
+    else:
+        figure = new_figure(6.4, 4.2)
+        axes = [figure.subplots()]
+        titles = {"elbo": "NLL (= ELBO)"}
+    for axis, (name, what) in zip(axes, titles.items(), strict=True):
+        _draw_curve(axis, name, values)
+        axis.set_ylabel(what if name == "kl_weight" else f"{what}, {_UNITS[unit]}", fontsize=9)
     for axis in axes[-2:]:
         axis.set_xlabel("updates", fontsize=9)
-    _mark_choice(axes[0], lines, values)
+    chosen = [line for line in lines if line.get("best") and "valid_elbo" in line]
+    if chosen:
+        step, cost = chosen[-1]["step"], chosen[-1]["valid_elbo"]
+        ring = {"s": 80, "facecolors": "none", "edgecolors": ACCENT, "linewidths": 1.8, "zorder": 5}
+        axes[0].scatter(step, cost, label=f"kept: update {step}, {cost:.4g}", **ring)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
+    show_legend(figure, handles=handles, labels=labels, loc="outside lower center", ncols=len(labels))
     set_title(figure, title)
     return file_bytes(figure, suffix)
 
 
-def _keys(lines: Sequence[dict[str, Any]]) -> list[str]:
-    valid = ["valid_elbo", "valid_reconstruction", "valid_kl"] if "valid_elbo" in lines[0] else []
-    return [*_NEEDED, *valid]
-
-
-def _draw_curve(axis: Any, name: str, values: dict[str, np.ndarray], unit: str, latent: bool) -> None:
-    steps = values["step"]
-    for part, style in (("train", {"color": MID, "linestyle": "--"}), ("valid", {"color": DARK, "linestyle": "-"})):
-        if f"{part}_{name}" in values:
-            axis.plot(steps, values[f"{part}_{name}"], label=part, linewidth=1.5, **style)
-    annealed = values["kl_weight"] < 1
-    if name == "kl_weight":
-        axis.plot(steps, values[name], color=DARK, linewidth=1.5)
-        axis.set_ylim(-0.03, 1.06)
-        axis.set_ylabel("KL weight", fontsize=9)
-    else:
-        title = {"elbo": "ELBO" if latent else "NLL (= ELBO)", "reconstruction": "reconstruction", "kl": "KL"}[name]
-        axis.set_ylabel(f"{title}, {_UNITS[unit]}", fontsize=9)
-        _scale(axis, name, [values[key] for key in (f"train_{name}", f"valid_{name}") if key in values], annealed)
-    if annealed.any():
-        end = steps[min(int(annealed.sum()), len(steps) - 1)]
-        axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
-    rates = values["learning_rate"]
-    for place, index in enumerate(np.flatnonzero(rates[1:] < 0.999 * rates[:-1])):
-        axis.axvline(
-            steps[index],
-            color="#777777",
-            linestyle=":",
-            linewidth=1.2,
-            label="learning rate falls" if place == 0 else None,
-        )
-    axis.set_xlim(0, steps[-1] * 1.02)
-    style_axis(axis, grid="y")
-
-
-def _scale(axis: Any, name: str, curves: list[np.ndarray], annealed: np.ndarray) -> None:
-    """Choose the range or the scale of a panel's y axis.
-
-    The ELBO's range is taken from its values once the KL weight is 1 (or else from all but the first eighth), because
-    the high values before would flatten the rest. The other terms get a log scale if they differ by more than 8 times.
-    """
+def _draw_curve(axis: Any, name: str, values: dict[str, np.ndarray]) -> None:
+    steps, weights, rates = values["step"], values["kl_weight"], values["learning_rate"]
+    styles = ((f"train_{name}", "train", MID, "--"), (f"valid_{name}", "valid", DARK, "-"), (name, None, DARK, "-"))
+    curves = []
+    for key, label, color, dashes in styles:
+        if key in values:
+            axis.plot(steps, values[key], dashes, color=color, label=label, linewidth=1.5)
+            curves.append(values[key])
     if name == "elbo":
-        start = int(annealed.sum()) if annealed.sum() < len(annealed) - 1 else 0
-        late = np.concatenate([curve[max(start, len(curve) // 8) :] for curve in curves])
-        late = late[np.isfinite(late)]
-        if len(late):
-            margin = 0.12 * float(np.ptp(late)) + 1e-3 * float(np.abs(late).max()) + 1e-9
-            axis.set_ylim(late.min() - margin, late.max() + margin)
-    elif all(np.all(curve > 0) for curve in curves) and max(c.max() for c in curves) > 8 * min(c.min() for c in curves):
+        # The range is that of the values once the KL weight is 1, and of no first eighth: high values would flatten it.
+        start = max(len(steps) // 8, min(int((weights < 1).sum()), len(steps) - 2))
+        late = np.concatenate([curve[start:] for curve in curves])
+        if np.isfinite(late).any():
+            low, high = np.nanmin(late), np.nanmax(late)
+            margin = 0.12 * (high - low) + 1e-3 * abs(high) + 1e-9
+            axis.set_ylim(low - margin, high + margin)
+    elif name == "kl_weight":
+        axis.set_ylim(-0.03, 1.06)
+    elif np.min(curves) > 0 and np.max(curves) > 8 * np.min(curves):
         axis.set_yscale("log")
         label_log_axis(axis)
-
-
-def _mark_choice(axis: Any, lines: Sequence[dict[str, Any]], values: dict[str, np.ndarray]) -> None:
-    """Put a ring round the validation whose weights are kept."""
-    chosen = [index for index, line in enumerate(lines) if line.get("best")]
-    if chosen and "valid_elbo" in values:
-        step, cost = values["step"][chosen[-1]], values["valid_elbo"][chosen[-1]]
-        label = f"kept: update {int(step)}, {cost:.4g}"
-        style = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.8}
-        axis.plot([step], [cost], color=ACCENT, linestyle="none", label=label, zorder=5, **style)
+    if (weights < 1).any():
+        end = steps[min(int((weights < 1).sum()), len(steps) - 1)]
+        axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
+    falls = steps[:-1][rates[1:] < 0.999 * rates[:-1]]
+    for step in falls:
+        label = "learning rate falls" if step == falls[0] else None
+        axis.axvline(step, color="#777777", linestyle=":", linewidth=1.2, label=label)
+    axis.set_xlim(0, steps[-1] * 1.02)
+    style_axis(axis, grid="y")
