@@ -30,8 +30,7 @@ from lnfgen.plots.conditionals import look
 from lnfgen.plots.curves import training_curves
 from lnfgen.plots.labels import candidate_labels, step_title
 from lnfgen.plots.latents import LatentPanel, latent_panels
-from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.model import new_model
+from lnfgen.runs.folder import RunFolder, new_model
 
 SIZES = ModelConfig(
     num_flow_layers=2,

@@ -30,7 +30,7 @@ def command(
 
     from lnfgen.evaluation import marginal_nll, reencoded, score
     from lnfgen.models import emission_name
-    from lnfgen.runs.dataset import dataset_of
+    from lnfgen.runs.folder import dataset_of
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(path, device)

@@ -71,7 +71,7 @@ def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: in
     from lnfgen.plots.candidates import choose_steps, require_prefixes
     from lnfgen.plots.conditionals import is_triangular, load_latent_model, look
     from lnfgen.plots.latents import draw_views
-    from lnfgen.runs.dataset import dataset_of
+    from lnfgen.runs.folder import dataset_of
 
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)
