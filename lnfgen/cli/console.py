@@ -1,4 +1,4 @@
-"""All that a person or a script sees: the only module that knows Rich.
+"""All that a command prints. No other module uses Rich.
 
 Results go to stdout, everything else to stderr. Rich leaves out escape codes off a terminal and under NO_COLOR.
 """
@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,8 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from lnfgen.errors import OutputError
-
-_Item = TypeVar("_Item")
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
@@ -95,15 +93,6 @@ def _bar() -> Progress:
     )
 
 
-def track(items: Iterable[_Item], description: str, total: int | None = None) -> Iterator[_Item]:
-    """Yield `items` under a progress bar on stderr; off a terminal, and under --quiet, just yield them."""
-    with _bar() as bar:
-        task = bar.add_task(description, total=total, status="")
-        for item in items:
-            yield item
-            bar.advance(task)
-
-
 class Live:
     """A progress bar that a long job drives, with a status line of its own; `note` prints above it."""
 
@@ -125,8 +114,7 @@ def live(description: str, total: int, done: int = 0) -> Iterator[Live]:
 
 @contextmanager
 def jobs() -> Iterator[Callable[[str, int, int], None]]:
-    """For work below the command line that knows no Rich: a function of what is being done, how many are done, and of
-    how many."""
+    """Yield a function that shows progress. It takes what is being done, how many are done, and of how many."""
     with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 
