@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -93,15 +94,15 @@ def _bar() -> Progress:
     )
 
 
+@dataclass
 class Live:
-    """A progress bar that a long job drives, with a status line of its own; `note` prints above it."""
+    """A progress bar that a long job drives, with a status text of its own. `note` prints above it."""
 
-    def __init__(self, bar: Progress, description: str, total: int, done: int) -> None:
-        self._bar = bar
-        self._task = bar.add_task(description, total=total, completed=done, status="")
+    _bar: Progress
+    _task: TaskID
 
     def update(self, done: int, status: str = "", total: int | None = None) -> None:
-        """Show that `done` of the total are done, and a few words on how it goes."""
+        """Show how many are done, and a few words on how it goes."""
         self._bar.update(self._task, completed=done, status=status, total=total)
 
 
@@ -109,7 +110,7 @@ class Live:
 def live(description: str, total: int, done: int = 0) -> Iterator[Live]:
     """A `Live` bar for the length of the block."""
     with _bar() as bar:
-        yield Live(bar, description, total, done)
+        yield Live(bar, bar.add_task(description, total=total, completed=done, status=""))
 
 
 @contextmanager
