@@ -193,20 +193,6 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
     assert steps[0] == steps[1]
 
 
-def test_python_has_the_same_verbs(home: Path) -> None:
-    import lnfgen
-
-    model = lnfgen.load(home / "run-rolls")
-    pieces = model.sample(count=2, length=16, seed=3)
-    assert all(isinstance(piece, lnfgen.PianoRoll) for piece in pieces)
-    lnfgen.write(home / "c.mid", pieces[0])
-    start(home, "sample", "run-rolls", "--out", "d.mid", "--seed", "3", "--length", "16", "--count", "2")
-    assert (home / "c.mid").read_bytes() == (home / "d-01.mid").read_bytes()
-    score = model.nll(lnfgen.read(home / "c.mid"), samples=2)
-    assert np.isfinite(score.nll)
-    assert score.steps == 16
-
-
 def test_a_sequential_direction_is_solved_as_asked(home: Path) -> None:
     done = start(home, "sample", "run-rolls", "--out", "l.txt", "--seed", "3", "--length", "20", "--solver", "sweeps")
     assert b"most sweeps" in done.stderr, done.stderr.decode()
