@@ -1,7 +1,6 @@
-"""What every command that computes with a model asks of the machine: its device, its memory and its threads.
+"""The device that a model computes on, and how the process keeps its memory.
 
-`train`, `eval`, `sample`, `plot`, `bench` and the Python functions all call `prepare_machine` once before they build or
-load a model, so that a rule about the machine is written in one place and holds for all of them.
+All commands that compute with a model, and the Python functions, call `prepare_machine` before they build or load one.
 """
 
 import ctypes
@@ -17,8 +16,6 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 def prepare_machine(device: str = "auto") -> torch.device:
     """Make the process ready to compute with a model, and return the device that `device` names.
-
-    A rule for the number of threads belongs here too. Calling this more than once changes nothing.
 
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
@@ -49,9 +46,9 @@ def resolve_device(name: str) -> torch.device:
 def keep_freed_memory() -> None:
     """Keep freed memory in the process for the tensors that come next, until the process ends.
 
-    By default glibc returns large blocks to the system at once and gets every page of the next block by a page fault.
-    Measured, that costs a tenth of a training update of the paper's text models and a sixth of a small one of music;
-    keeping the memory costs a third more of it. This has no effect where the C library is another one.
+    By default glibc returns large blocks to the system at once, and each page of the next block is a page fault. That
+    costs a tenth to a sixth of a training update; keeping the memory needs a third more of it. This has no effect
+    with another C library.
     """
     if sys.platform != "linux":
         return

@@ -1,14 +1,15 @@
 """What a model is and how it is trained: frozen dataclasses, JSON in and out, presets and named models.
 
-The dataclasses are the one source of every option: a preset is a set of their values, and `config.json` holds their
-fields. An unknown key or an impossible value is an error before any work is done. Older forms of `config.json` are the
-matter of `lnfgen.config_formats`.
+The fields of the dataclasses are all settings there are: `config.json` holds them, and a preset sets some of them. An
+unknown key or an impossible value is an error before any work is done.
 """
 
 import dataclasses
 import difflib
 import json
+import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
@@ -54,12 +55,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _one_of("model.time", self.time, TIMES)
         _one_of("model.features", self.features, FEATURES)
-        _one_of("model.backbone", self.backbone, tuple(BACKBONES))
-        _one_of("model.transform", self.transform, tuple(TRANSFORMS))
+        _one_of("model.backbone", self.backbone, BACKBONES)
+        _one_of("model.transform", self.transform, TRANSFORMS)
         _one_of("model.emission", self.emission, ("auto", "categorical", "bernoulli", "nade"))
         for number in dataclasses.fields(self):
             if number.type is int:  # every whole number is a size or a count
-                _at_least(f"model.{number.name}", getattr(self, number.name), 1)
+                _within(f"model.{number.name}", getattr(self, number.name), 1)
         if self.baseline and self.backbone != "lstm":
             raise ConfigError(
                 f"model.backbone: found {self.backbone!r} for the baseline, which is an LSTM by name; expected 'lstm', "
@@ -71,7 +72,7 @@ class ModelConfig:
                 "expected 'none'"
             )
         if (self.features == "scf" or self.time == "coupling") and self.latent_size < 2:
-            raise ConfigError("model.latent_size: found 1, expected at least 2, a feature on each side of a split")
+            raise ConfigError("model.latent_size: found 1, expected at least 2, one on each side of a split")
         for name in ("dropout", "input_dropout"):
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
 
@@ -98,13 +99,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.max_steps is None and self.epochs is None:
             raise ConfigError("training: found neither max_steps nor epochs; expected one of them, or both")
-        for name in ("max_steps", "epochs"):
-            if getattr(self, name) is not None:
-                _at_least(f"training.{name}", getattr(self, name), 1)
-        _at_least("training.batch_size", self.batch_size, 1)
-        _at_least("training.num_samples", self.num_samples, 1)
         _one_of("training.precision", self.precision, ("float32", "bfloat16"))
-        _at_least("training.patience", self.patience, 1)
+        for name in ("max_steps", "epochs", "batch_size", "num_samples", "patience"):
+            if getattr(self, name) is not None:
+                _within(f"training.{name}", getattr(self, name), 1)
         _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)
         _within("training.weight_decay", self.weight_decay, 0, 10)
@@ -125,7 +123,7 @@ class Config:
 
     @property
     def name(self) -> str:
-        """The name of its model: it follows from the model's settings and is not set by itself."""
+        """The name of the model, which follows from the model's settings."""
         return self.model.name
 
     def to_json(self) -> str:
@@ -133,14 +131,13 @@ class Config:
         return json.dumps(values, indent=2) + "\n"
 
     def override(self, values: dict[str, Any], where: str = "config") -> "Config":
-        """This configuration with the given keys replaced. A `name` among them must be the one that results.
+        """This configuration with the given keys replaced. A `name` among them must be that of the resulting model.
 
         Raises:
-            ConfigError: on an unknown key, with the nearest known one, on a value of the wrong type or range, or on a
-                `name` that is not the model's.
+            ConfigError: if a key is unknown, or a value has the wrong type or is out of range.
         """
-        config: Config = _override(self, _without(values, ("name",)), where)
-        if "name" in values and values["name"] != config.name:
+        config: Config = _override(self, {key: value for key, value in values.items() if key != "name"}, where)
+        if values.get("name", config.name) != config.name:
             raise ConfigError(
                 f"{where}: name: found {values['name']!r}, expected {config.name!r}, which follows from the keys of "
                 "model; leave name out, and choose a model with --model"
@@ -176,75 +173,50 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def build_config(model: str = "af-scf", preset: str = "small", backbone: str = "lstm") -> Config:
-    """The configuration of a named model at a preset's sizes, on a backbone, which the learning rate and dropout suit.
+    """A named model at a preset's sizes, with the learning rate and the dropout that suit the backbone.
 
     Raises:
-        ConfigError: if a name is unknown, or the model has another backbone by its own.
+        ConfigError: if a name is unknown, or the model cannot have this backbone.
     """
-    _one_of("--model", model, tuple(NAMED_MODELS))
-    _one_of("--preset", preset, tuple(PRESETS))
-    values = {"preset": preset, **PRESETS[preset]}
-    config = Config().override(values).override({"model": {**NAMED_MODELS[model], "backbone": backbone}})
-    own = BACKBONES[backbone]
-    dropout, rate = config.model.dropout * own.dropout, config.training.learning_rate * own.pace
+    _one_of("--model", model, NAMED_MODELS)
+    _one_of("--preset", preset, PRESETS)
+    config = Config(preset).override(PRESETS[preset])
+    config = config.override({"model": {**NAMED_MODELS[model], "backbone": backbone}})
+    dropout = config.model.dropout * BACKBONES[backbone].dropout
+    rate = config.training.learning_rate * BACKBONES[backbone].pace
     return config.override({"model": {"dropout": dropout}, "training": {"learning_rate": rate}})
 
 
-def choose_config(
-    model: str | None, preset: str | None, backbone: str | None, values: dict[str, Any], where: str
-) -> Config:
-    """The configuration that a command line and the settings of a file ask for, where None is not given.
-
-    A given model or preset beats the file's. The sizes of a preset are only a start: the file's sizes replace them.
-
-    Raises:
-        ConfigError: as `build_config` and `Config.override` do.
-    """
-    if preset is None:
-        preset = values.get("preset", "small")
-        _one_of(f"{where}: preset", preset, tuple(PRESETS))
-    start = build_config(model or "af-scf", preset, backbone or "lstm")
-    values = _without(values, ("preset",))
-    if model is not None:
-        values = _without(values, ("name",))
-        if isinstance(values.get("model"), dict):
-            values["model"] = _without(values["model"], ("baseline", "time", "features"))
-    return start.override(values, where)
-
-
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings in a file that a person wrote, unchecked but for being a JSON object of a known format.
+    """The settings in a file that a person wrote. Only its format is checked.
 
     Raises:
-        ConfigError: if it is not.
+        ConfigError: if the file is not a JSON object of a known format.
     """
     return split_version(_read_object(path), str(path))[1]
 
 
 def read_run_config(path: Path) -> Config:
-    """The configuration in a run folder's `config.json`, of the present format or an older one.
+    """The configuration in a run's `config.json`, of the present format or an older one.
 
     Raises:
-        ConfigError: if it is no JSON object of a known format, or as `Config.override` does.
+        ConfigError: if the file is not a JSON object of a known format, or its settings are not possible.
     """
     return Config().override(in_present_format(_read_object(path), str(path)), str(path))
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
         raise ConfigError(f"{path}: not JSON ({error}); expected an object with the keys of config.json") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found a JSON {type(values).__name__}, expected an object like config.json")
     return values
 
 
-def _without(values: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in keys}
-
-
 def _override(settings: Any, values: Any, where: str, section: str = "") -> Any:
+    """A dataclass of settings with the given values replaced; `section` is its key in the dataclass that holds it."""
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: found {values!r}, expected an object of settings")
     types = get_type_hints(type(settings))
@@ -268,29 +240,22 @@ def _hint(key: str, known: list[str], section: str) -> str:
 
 
 def _typed(where: str, annotation: Any, value: Any) -> Any:
-    """The value, if it is of the annotated type. A whole number will do for a float; true and false are no numbers."""
+    """The value, if it has the annotated type. A whole number is a float too, but true and false are not numbers."""
     accepted = get_args(annotation) or (annotation,)
     if float in accepted and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) not in accepted:
-        names = " or ".join(_TYPE_NAMES.get(accept, accept.__name__) for accept in accepted)
-        raise ConfigError(f"{where}: found {value!r}, expected {names}")
+        names = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", NoneType: "null"}
+        raise ConfigError(f"{where}: found {value!r}, expected {' or '.join(names[accept] for accept in accepted)}")
     return value
 
 
-_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", NoneType: "null"}
-
-
-def _one_of(where: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+def _one_of(where: str, value: str, choices: Iterable[str]) -> None:
+    if value not in list(choices):
         raise ConfigError(f"{where}: found {value!r}, expected one of {', '.join(choices)}")
 
 
-def _at_least(where: str, value: int, least: int) -> None:
-    if value < least:
-        raise ConfigError(f"{where}: found {value}, expected at least {least}")
-
-
-def _within(where: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # also refuses NaN
-        raise ConfigError(f"{where}: found {value}, expected a number from {low:g} to {high:g}")
+def _within(where: str, value: float, low: float, high: float = math.inf) -> None:
+    if not low <= value <= high:  # NaN is refused too
+        expected = f"at least {low}" if high == math.inf else f"a number from {low:g} to {high:g}"
+        raise ConfigError(f"{where}: found {value}, expected {expected}")

@@ -1,8 +1,8 @@
-"""The formats of `config.json`: how the file of an older run is read as one of the present format.
+"""How the `config.json` of an older run is read. No other module knows the old names of keys.
 
-Format 2 is the present one. Format 1 has no `format_version` and other names for some keys; `RENAMED` lists them. This
-is the only place that knows the old names. A run folder is read in either format. A settings file that a person writes
-for `--config` must have the present names; for an old name the error gives the new one.
+Format 2 is the present one. Format 1 has no `format_version`, and other names for the keys in `RENAMED`. A run folder
+is read in either format. A settings file for `--config` must have the present names: for an old one, the error gives
+the new one.
 """
 
 from typing import Any
@@ -32,24 +32,22 @@ RENAMED: dict[str, dict[str, str]] = {
         "decay": "learning_rate_decay",
     },
 }
-"""By section of the file: the keys of format 1, and what they are called since format 2."""
+"""By section of the file: the keys of format 1, and their names since format 2."""
 
-_PRIORS = {"flow": False, "none": True}  # model.prior in format 1, and model.baseline in format 2
+_PRIORS = {"flow": False, "none": True}  # model.prior of format 1, and model.baseline of format 2
 
 
 def split_version(values: dict[str, Any], where: str) -> tuple[int | None, dict[str, Any]]:
-    """The `format_version` of a file's settings, None if it has none, and the other settings.
+    """The `format_version` of a file's settings (None if it has none), and the other settings.
 
     Raises:
         ConfigError: if this version of lnfgen does not know the format.
     """
-    settings = {key: value for key, value in values.items() if key != "format_version"}
-    if "format_version" not in values:
-        return None, settings
-    version = values["format_version"]
-    if type(version) is not int or version < 1:
+    settings = dict(values)
+    version = settings.pop("format_version", None)
+    if "format_version" in values and (type(version) is not int or version < 1):
         raise ConfigError(f"{where}: format_version: found {version!r}, expected a number from 1 to {CONFIG_FORMAT}")
-    if version > CONFIG_FORMAT:
+    if version is not None and version > CONFIG_FORMAT:
         raise ConfigError(
             f"{where}: found format_version {version}, but this version of lnfgen reads formats up to "
             f"{CONFIG_FORMAT}; upgrade lnfgen"
@@ -58,27 +56,22 @@ def split_version(values: dict[str, Any], where: str) -> tuple[int | None, dict[
 
 
 def in_present_format(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The settings of a run folder's `config.json`, of any known format, under the present names.
+    """The settings of a run's `config.json`, of any known format, under the present names.
 
     Raises:
         ConfigError: if this version of lnfgen does not know the format, or `model.prior` has an unknown value.
     """
     version, settings = split_version(values, where)
-    return _from_format_1(settings, where) if version in (None, 1) else settings
-
-
-def _from_format_1(settings: dict[str, Any], where: str) -> dict[str, Any]:
-    """New names for old ones. `name` is left out: in format 1 it need not be that of the model."""
-    renamed = {key: value for key, value in settings.items() if key != "name"}
+    if version == CONFIG_FORMAT:
+        return settings
+    settings.pop("name", None)  # in format 1 it need not be that of the model
     for section, names in RENAMED.items():
         if isinstance(old := settings.get(section), dict):
-            renamed[section] = {names.get(key, key): value for key, value in old.items()}
+            settings[section] = {names.get(key, key): value for key, value in old.items()}
             if section == "model" and "prior" in old:
-                renamed[section]["baseline"] = _baseline(old["prior"], where)
-    return renamed
-
-
-def _baseline(prior: Any, where: str) -> bool:
-    if not isinstance(prior, str) or prior not in _PRIORS:
-        raise ConfigError(f"{where}: model: prior: found {prior!r}, expected one of {', '.join(_PRIORS)}")
-    return _PRIORS[prior]
+                prior = old["prior"]
+                if not isinstance(prior, str) or prior not in _PRIORS:
+                    expected = ", ".join(_PRIORS)
+                    raise ConfigError(f"{where}: model: prior: found {prior!r}, expected one of {expected}")
+                settings[section]["baseline"] = _PRIORS[prior]
+    return settings

@@ -1,7 +1,6 @@
-"""Exceptions that reach the person at the keyboard, each with the exit code that its command ends with.
+"""Errors that a user sees. A message is one line: what went wrong, what was found, what was expected, how to mend it.
 
-A message is one line: what went wrong, what was found, what was expected, and how to mend it. Anything that is not an
-`LnfgenError` (or an `OSError`, which names its file) is a defect in lnfgen and shows its traceback.
+Any other exception, except an `OSError`, which names its file, is a defect in lnfgen and shows its traceback.
 """
 
 

@@ -1,8 +1,8 @@
 """Scores: ELBO and importance-sampled NLL, by the published conventions.
 
-Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of (T +
-1), in nats per time step for music and bits per character for text. Sums are in float64. With the same seed the noise
-of a sequence depends on its place in the split alone, not on batches, chunks of K, or the device.
+Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of
+T + 1, in nats per time step for music and bits per character for text. Sums are in float64. The noise of a sequence
+depends only on the seed and its place in the split.
 """
 
 import math
@@ -30,13 +30,13 @@ MAX_FOLDED_SAMPLES = 16
 
 @dataclass(frozen=True)
 class Score:
-    """A set of sequences' figures; `elbo = reconstruction + kl + log p(T)'s share`, and `nll <= elbo` but for noise."""
+    """The figures of some sequences. `elbo` is `reconstruction + kl` and the cost of the lengths."""
 
     elbo: float
     reconstruction: float
     kl: float
     nll: float
-    sounding_nll: float | None  # of the keys that sound, onsets aside, where there are onsets
+    sounding_nll: float | None  # where there are onsets: the NLL of the keys that sound, without the onsets
     samples: int
     sequences: int
     steps: int
@@ -102,8 +102,7 @@ def score(
 def marginal_nll(
     model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
 ) -> float:
-    """The score of independent symbols or keys, as frequent as in `train`, with the model's p(T): any model must be
-    better. It is in the encoding's unit, over T + 1, as `Score.nll` is."""
+    """The NLL of independent symbols or keys, as frequent as in `train`, with the model's p(T), as a floor."""
     marginal = Marginal(encoding, train)
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
@@ -111,10 +110,10 @@ def marginal_nll(
 
 
 def reencoded(sequences: Iterable[np.ndarray], source: Encoding, target: Encoding) -> list[np.ndarray]:
-    """Sequences of the encoding `source` in the encoding `target`: those of another dataset, as a model knows them.
+    """Sequences of the encoding `source`, in the encoding `target`.
 
     Raises:
-        LnfgenError: if a piece does not fit `target`: it is of another kind, grid or range of pitches.
+        LnfgenError: if a piece is of another kind, grid or range of pitches than `target`.
     """
     if source == target:
         return list(sequences)

@@ -2,12 +2,11 @@
 
 One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
 always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
-longest row. So what is computed for piece i does not depend on how many pieces are drawn, and neither do its bytes. A
-piece drawn alone is the same but for round-off, because a product of many rows rounds otherwise than one of one row.
-That can rarely decide a step the other way, and then all steps after it.
+longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
+round-off, which can rarely change a step and all after it.
 
 Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
-length are at most `MAX_BLOCK_STEPS`, or one row is left. This depends on the lengths in the block of 16 alone.
+length are at most `MAX_BLOCK_STEPS`, or one row is left.
 """
 
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 
 BLOCK_ROWS = 16
-"""Rows of a block: enough that a step of a loop over time costs little more a row than its arithmetic."""
+"""Rows of a block. With so many, the overhead of a step in a loop over time is small for each row."""
 
 MAX_BLOCK_STEPS = 20_000
-"""Padded time steps in one block: the same bound as for a pass of scoring."""
+"""The most padded time steps in one block, as in a pass of scoring."""
 
 
 def sample_pieces(
@@ -39,8 +38,8 @@ def sample_pieces(
 
     Args:
         length: steps of each piece; drawn from p(T) if not given.
-        temperature: scales eps and divides the emission's logits; 0 is the likeliest piece.
-        seed: decides everything, together with the place of a piece among them.
+        temperature: scales the noise and divides the emission's logits; 0 gives the likeliest piece.
+        seed: decides a piece, together with its place among the pieces.
     """
     model.eval()
     rows = 1 if count == 1 else BLOCK_ROWS

@@ -193,23 +193,38 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
     assert steps[0] == steps[1]
 
 
-def test_python_has_the_same_verbs(home: Path) -> None:
-    import lnfgen
-
-    model = lnfgen.load(home / "run-rolls")
-    pieces = model.sample(count=2, length=16, seed=3)
-    assert all(isinstance(piece, lnfgen.PianoRoll) for piece in pieces)
-    lnfgen.write(home / "c.mid", pieces[0])
-    start(home, "sample", "run-rolls", "--out", "d.mid", "--seed", "3", "--length", "16", "--count", "2")
-    assert (home / "c.mid").read_bytes() == (home / "d-01.mid").read_bytes()
-    score = model.nll(lnfgen.read(home / "c.mid"), samples=2)
-    assert np.isfinite(score.nll)
-    assert score.steps == 16
-
-
 def test_a_sequential_direction_is_solved_as_asked(home: Path) -> None:
     done = start(home, "sample", "run-rolls", "--out", "l.txt", "--seed", "3", "--length", "20", "--solver", "sweeps")
     assert b"most sweeps" in done.stderr, done.stderr.decode()
     fails(start(home, "eval", "run-lines", "--solver", "sweeps"), "--solver", "leave it out")  # the baseline has none
     fails(start(home, "sample", "run-rolls", "--out", "x.mid", "--solver", "swep"), "swep", "sweeps")
     fails(start(home, "train", "rolls", "--model", "lstm", "--transform", "affine"), "--transform", "no flow")
+
+
+DEFAULTS = {
+    "preprocess": ["./NAME of source", "by suffix", "256 steps, 288 characters"],
+    "train": ["chorales", "that of --config, or af-scf", "that of --config, or small", "runs/DATASET-MODEL-NNN"],
+    "eval": ["the newest under runs/", "the one it was trained on"],
+    "sample": [
+        "the newest under runs/",
+        "sample.mid or sample.txt",
+        "drawn, as in the training data",
+        "drawn, and said",
+    ],
+}
+
+
+@pytest.mark.parametrize("command", DEFAULTS)
+def test_help_shows_the_defaults_that_are_words(command: str, tmp_path: Path) -> None:
+    done = start(tmp_path, command, "--help", env={**os.environ, "COLUMNS": "300", "TERMINAL_WIDTH": "300"})
+    shown = " ".join(re.sub("[^!-~]+", " ", done.stdout.decode()).split())
+    for default in DEFAULTS[command]:
+        assert f"[default: ({default}" in shown, shown
+
+
+def test_info_shows_the_name_that_follows_from_the_settings(home: Path, tmp_path: Path) -> None:
+    values = json.loads((home / "run-rolls" / "config.json").read_text())
+    del values["name"]
+    values["model"]["time"] = "iaf"
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert json.loads(start(tmp_path, "info", ".", "--json").stdout)["model"] == "iaf-scf"

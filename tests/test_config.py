@@ -13,7 +13,6 @@ from lnfgen.config import (
     Config,
     ModelConfig,
     build_config,
-    choose_config,
     read_config,
     read_run_config,
 )
@@ -21,6 +20,7 @@ from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
+from lnfgen.training.settings import run_config
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -224,21 +224,21 @@ def test_the_model_of_the_command_line_beats_that_of_the_file(model, other):
     """The file is a whole `config.json`, its name included, or sets a few keys."""
     values = FILE if other is None else json.loads(build_config(other, "tiny").to_json())
     values = {key: value for key, value in values.items() if key != "format_version"}
-    config = choose_config(model, "small", None, values, "my.json")
+    config = run_config(model, "small", config=values)
     assert config.name == model
     assert config.preset == "small"
     assert config.model.hidden_size == values["model"]["hidden_size"]
 
 
 def test_without_a_model_on_the_command_line_the_file_decides():
-    config = choose_config(None, None, None, FILE, "my.json")
+    config = run_config(config=FILE)
     assert (config.name, config.preset, config.model.hidden_size) == ("af-only", "tiny", 7)
     assert config.training == build_config("af-only", "tiny").training
-    assert choose_config(None, None, None, {}, "my.json") == build_config()
+    assert run_config(config={}) == build_config()
     for values in ({"preset": "tinny"}, {"preset": 3}, {"preset": []}, {"model": 3}, {"name": "af-af"}):
         with pytest.raises(ConfigError, match="expected") as error:
-            choose_config(None, None, None, values, "my.json")
-        assert one_line(error).startswith("my.json: ")
+            run_config(config=values)
+        assert one_line(error).startswith("config: ")
 
 
 @pytest.mark.parametrize("model", sorted(NAMED_MODELS))
@@ -248,4 +248,4 @@ def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, 
     path = tmp_path / "config.json"
     path.write_text(config.to_json())
     assert read_run_config(path) == config
-    assert choose_config(None, None, None, read_config(path), str(path)) == config
+    assert run_config(config=path) == config

@@ -39,8 +39,7 @@ from lnfgen.plots.steps import (
     steps_along,
     with_candidates,
 )
-from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.model import new_model
+from lnfgen.runs.folder import RunFolder, new_model
 
 SIZES = ModelConfig(
     num_flow_layers=2,

@@ -16,8 +16,7 @@ from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, Symbols
-from lnfgen.runs.folder import MODEL, STATE_PARTS, RunFolder
-from lnfgen.runs.model import new_model, observation_of
+from lnfgen.runs.folder import MODEL, STATE_PARTS, RunFolder, new_model, observation_of
 from lnfgen.text import UNKNOWN
 
 SMALL = {

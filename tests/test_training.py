@@ -17,24 +17,24 @@ from lnfgen.data.storage import write_dataset
 from lnfgen.errors import RunError
 from lnfgen.evaluation import score
 from lnfgen.models import SequenceModel
-from lnfgen.runs.model import new_model
+from lnfgen.runs.folder import new_model
 from lnfgen.text import UNKNOWN
 from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
-from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, WeightAverage, kl_weight
+from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, annealed_kl_weight, averaged_model
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
 
 
 def test_kl_weight_rises_from_about_zero_to_one():
-    weights = [kl_weight(step, 100, 0.2, 0.6) for step in range(101)]
+    weights = [annealed_kl_weight(step, 100, 0.2, 0.6) for step in range(101)]
     assert weights[:21] == [MIN_KL_WEIGHT] * 21
     assert weights[40] == pytest.approx(0.5)
     assert weights[60:] == [1.0] * 41
     assert weights == sorted(weights)
-    assert kl_weight(0, 100, 0.0, 0.0) == 1.0
-    assert kl_weight(99, 100, 1.0, 1.0) == MIN_KL_WEIGHT
-    assert kl_weight(100, 100, 0.5, 1.0) == 1.0
+    assert annealed_kl_weight(0, 100, 0.0, 0.0) == 1.0
+    assert annealed_kl_weight(99, 100, 1.0, 1.0) == MIN_KL_WEIGHT
+    assert annealed_kl_weight(100, 100, 0.5, 1.0) == 1.0
 
 
 def test_plateau_decays_and_then_stops():
@@ -54,20 +54,24 @@ def test_plateau_decays_and_then_stops():
 
 
 def test_weight_average_tends_to_the_weights_and_forgets_its_start():
-    model = torch.nn.Linear(2, 2)
-    average = WeightAverage(model, decay=0.9)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.fill_(1.0)
-    before = {name: value.clone() for name, value in average.weights.items()}
-    average.update(model)
-    for name, value in average.weights.items():  # the first update has a weight of nine tenths
-        torch.testing.assert_close(value, 0.1 * before[name] + 0.9)
-    for _ in range(200):
-        average.update(model)
-    assert all(torch.allclose(value, torch.ones(())) for value in average.weights.values())
-    assert average.state(model).keys() == model.state_dict().keys()
-    assert all(value is not dict(model.named_parameters())[name] for name, value in average.weights.items())
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    averaged = averaged_model(model, decay=0.9)
+    expected = {name: value.detach().double() for name, value in model.named_parameters()}
+    for count in range(1, 300):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape) if count < 100 else torch.ones(()))
+            model[1].running_mean += 1
+        averaged.update_parameters(model)
+        decay = min(0.9, count / (count + 9))  # the first update has a weight of nine tenths
+        for name, value in model.named_parameters():
+            expected[name] = decay * expected[name] + (1 - decay) * value.detach().double()
+        for name, value in averaged.module.named_parameters():
+            torch.testing.assert_close(value.detach().double(), expected[name], rtol=1e-6, atol=1e-6)
+    assert all(torch.allclose(value, torch.ones(())) for value in averaged.module.parameters())
+    assert torch.equal(averaged.module[1].running_mean, model[1].running_mean)
+    assert averaged.module.state_dict().keys() == model.state_dict().keys()
 
 
 # The loop. ------------------------------------------------------------------------------------------------------------
@@ -97,7 +101,7 @@ def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
         if isinstance(module, torch.nn.Dropout | torch.nn.LSTM):
             module.p = module.dropout = 0.0  # type: ignore[assignment]
     trainer.step = 9  # KL weight 1/3
-    assert trainer.weight == pytest.approx(1.0 if name == "lstm" else 1 / 3)
+    assert trainer.kl_weight == pytest.approx(1.0 if name == "lstm" else 1 / 3)
     (indices, *_) = shuffled_batches(trainer.train_split.lengths, 4, seed=1)
     batch = collate([trainer.train_split[i] for i in indices], indices)
     assert len(set(batch.lengths.tolist())) > 1
@@ -107,7 +111,7 @@ def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
     for b, length in enumerate(batch.lengths.tolist()):
         own = None if noise is None else noise[:, b : b + 1, :length]
         terms = model(batch.x[b : b + 1, :length], batch.lengths[b : b + 1], own)
-        loss = loss - (terms.reconstruction - trainer.weight * terms.kl)[0, 0] / (length + 1) / len(indices)
+        loss = loss - (terms.reconstruction - trainer.kl_weight * terms.kl)[0, 0] / (length + 1) / len(indices)
     expected = torch.autograd.grad(loss, trainer.parameters)
     trainer._update(batch, epoch=0)
     for parameter, gradient in zip(trainer.parameters, expected, strict=True):
@@ -117,15 +121,16 @@ def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
 def test_validation_scores_the_average_and_leaves_the_weights(dataset):
     session = Session(dataset, max_steps=5)
     session.trainer.run()
-    model, average = session.trainer.model, session.trainer.average
+    trainer, model = session.trainer, session.trainer.model
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
-    assert not all(torch.equal(before[key], value) for key, value in average.weights.items())
-    found = session.trainer._valid_scores()
+    average = trainer.state_tensors()["average"]
+    assert not all(torch.equal(before[key], value) for key, value in average.items())
+    found = trainer._valid_scores(trainer.valid_split)
     assert all(torch.equal(before[key], value) for key, value in model.named_parameters())
-    assert found == session.trainer._valid_scores()  # the same noise each time
-    model.load_state_dict(average.state(model))
+    assert found == trainer._valid_scores(trainer.valid_split)  # the same noise each time
+    model.load_state_dict({**model.state_dict(), **average})
     sequences = list(dataset.split("valid"))
-    assert found["elbo"] == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
+    assert found["valid_elbo"] == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
 
 
 def test_epochs_and_steps_whichever_ends_first(dataset):
@@ -171,7 +176,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
     assert len(session.listener.notes) == 3
     assert "skipped" in session.listener.notes[0]
     assert session.trainer.step == 12
-    assert session.trainer.average.updates == 9
+    assert session.trainer.state_values()["average_updates"] == 9
     assert all(torch.isfinite(value).all() for value in session.trainer.state_tensors()["weights"].values())
     assert all(math.isfinite(value) for value in session.listener.validations[-1].values())
 
@@ -198,7 +203,8 @@ def test_nothing_but_nan_ends_in_one_clear_line(dataset):
 
 def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
     session = Session(dataset, max_steps=150, patience=2, kl_warmup_start=0.0, kl_warmup_end=0.0)
-    monkeypatch.setattr(session.trainer, "_valid_scores", lambda: {"elbo": 1.0, "reconstruction": 1.0, "kl": 0.0})
+    same = {"valid_elbo": 1.0, "valid_reconstruction": 1.0, "valid_kl": 0.0}
+    monkeypatch.setattr(session.trainer, "_valid_scores", lambda split: same)
     assert session.trainer.run()
     assert len(session.listener.validations) == 1 + DECAYS_BEFORE_STOP * 2
     assert len(session.best) == 1
@@ -207,11 +213,18 @@ def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
     )
 
 
+def assert_the_average_is_kept(session: Session) -> None:
+    average = session.trainer.state_tensors()["average"]
+    assert all(torch.equal(session.best[-1][key], value) for key, value in average.items())
+
+
 def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dataset):
     session = Session(dataset)
     assert not session.trainer.run(after(8))
     assert len(session.best) == 1
-    assert all(torch.equal(session.best[0][key], value) for key, value in session.trainer.average.weights.items())
+    assert all(
+        torch.equal(session.best[0][key], value) for key, value in session.trainer.state_tensors()["average"].items()
+    )
     assert len(session.listener.notes) == 1
     assert "KL weight" in session.listener.notes[0]
 
@@ -222,7 +235,9 @@ def test_without_a_valid_split_the_last_weights_are_the_model(tmp_path):
     assert session.trainer.run()
     assert session.listener.validations
     assert not any("valid_elbo" in metrics for metrics in session.listener.validations)
-    assert all(torch.equal(session.best[-1][key], value) for key, value in session.trainer.average.weights.items())
+    assert all(
+        torch.equal(session.best[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
+    )
 
 
 @pytest.mark.parametrize("updates", [8, 16, 17])
@@ -231,7 +246,9 @@ def test_interrupted_without_a_valid_split_leaves_a_model_too(tmp_path, updates)
     session = Session(dataset)
     session.trainer.interval = 1000  # no validation before the interruption
     assert not session.trainer.run(after(updates))
-    assert all(torch.equal(session.best[-1][key], value) for key, value in session.trainer.average.weights.items())
+    assert all(
+        torch.equal(session.best[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
+    )
 
 
 def test_a_single_training_sequence(tmp_path):

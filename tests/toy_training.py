@@ -12,8 +12,7 @@ import torch
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
-from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.model import new_model
+from lnfgen.runs.folder import RunFolder, new_model
 from lnfgen.text import UNKNOWN
 from lnfgen.training.trainer import Trainer
 

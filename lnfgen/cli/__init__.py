@@ -1,4 +1,4 @@
-"""The `lnfgen` command: one file a subcommand, imported for its signature only; torch and music21 load inside."""
+"""The `lnfgen` command. Each subcommand has a file, which loads torch and music21 only when the command runs."""
 
 import importlib
 import sys
@@ -17,7 +17,7 @@ INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
 
 
 class _Group(TyperGroup):
-    """The one place where an exception becomes a line on stderr and an exit code."""
+    """Turns an exception into a line on stderr and an exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)  # in the order of use, not of the alphabet
@@ -84,6 +84,6 @@ for _name in COMMANDS:
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
     args = list(sys.argv[1:] if args is None else args)
-    if "--traceback" in args:  # an afterthought is typed at the end of the line: take it from anywhere
+    if "--traceback" in args:  # it may stand anywhere, because people add it at the end of the line
         args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
     app(args, prog_name="lnfgen")

@@ -1,4 +1,4 @@
-"""All that a person or a script sees: the only module that knows Rich.
+"""All that a command prints. No other module uses Rich.
 
 Results go to stdout, everything else to stderr. Rich leaves out escape codes off a terminal and under NO_COLOR.
 """
@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,8 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from lnfgen.errors import OutputError
-
-_Item = TypeVar("_Item")
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
@@ -95,24 +94,15 @@ def _bar() -> Progress:
     )
 
 
-def track(items: Iterable[_Item], description: str, total: int | None = None) -> Iterator[_Item]:
-    """Yield `items` under a progress bar on stderr; off a terminal, and under --quiet, just yield them."""
-    with _bar() as bar:
-        task = bar.add_task(description, total=total, status="")
-        for item in items:
-            yield item
-            bar.advance(task)
-
-
+@dataclass
 class Live:
-    """A progress bar that a long job drives, with a status line of its own; `note` prints above it."""
+    """A progress bar that a long job drives, with a status text of its own. `note` prints above it."""
 
-    def __init__(self, bar: Progress, description: str, total: int, done: int) -> None:
-        self._bar = bar
-        self._task = bar.add_task(description, total=total, completed=done, status="")
+    _bar: Progress
+    _task: TaskID
 
     def update(self, done: int, status: str = "", total: int | None = None) -> None:
-        """Show that `done` of the total are done, and a few words on how it goes."""
+        """Show how many are done, and a few words on how it goes."""
         self._bar.update(self._task, completed=done, status=status, total=total)
 
 
@@ -120,13 +110,12 @@ class Live:
 def live(description: str, total: int, done: int = 0) -> Iterator[Live]:
     """A `Live` bar for the length of the block."""
     with _bar() as bar:
-        yield Live(bar, description, total, done)
+        yield Live(bar, bar.add_task(description, total=total, completed=done, status=""))
 
 
 @contextmanager
 def jobs() -> Iterator[Callable[[str, int, int], None]]:
-    """For work below the command line that knows no Rich: a function of what is being done, how many are done, and of
-    how many."""
+    """Yield a function that shows progress. It takes what is being done, how many are done, and of how many."""
     with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.errors import LnfgenError, UnreadableFileError
-
-if TYPE_CHECKING:
-    from lnfgen.formats import Piece
+from lnfgen.cli.sources import read_pieces
+from lnfgen.errors import LnfgenError
 
 
 def command(
@@ -20,10 +17,8 @@ def command(
         str, typer.Argument(metavar="IN", help="A .mid, .musicxml, .mxl, .abc, .krn, .npz or .txt; or -.")
     ],
     target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt or .png; or -.")],
-    steps_per_quarter: Annotated[
-        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")
-    ] = 4,
-    drums: Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")] = False,
+    steps_per_quarter: options.StepsPerQuarter = 4,
+    drums: options.Drums = False,
     tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
     quiet: options.Quiet = False,
@@ -41,7 +36,7 @@ def command(
     if target != "-" and Path(target).suffix.lower() not in {*formats.WRITABLE_MUSIC, *formats.WRITABLE_TEXT}:
         fits = " ".join(formats.WRITABLE_MUSIC)
         raise LnfgenError(f"cannot write {target}: unknown suffix {Path(target).suffix!r}; expected one of {fits}")
-    pieces = _read(source, steps_per_quarter, drums)
+    pieces = read_pieces(source, steps_per_quarter, drums)
     if tempo is not None:
         if any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text, which has no tempo; leave --tempo out")
@@ -62,14 +57,3 @@ def command(
         path = numbered(Path(target), index, len(pieces))
         formats.write(path, piece, program=program)
         console.result(str(path))
-
-
-def _read(source: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
-    from lnfgen import formats
-
-    if source == "-":
-        content = sys.stdin.buffer.read()
-        if not content:
-            raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
-        return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums)
-    return formats.read(source, steps_per_quarter=steps_per_quarter, drums=drums)

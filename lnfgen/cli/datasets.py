@@ -13,19 +13,12 @@ def command(as_json: Json = False) -> None:
         for name, named in NAMED.items()
     }
     if as_json:
-        keys = ("kind", "description", "size", "source", "citation", "licence")
-        console.result_json(
-            {
-                "datasets": [
-                    {
-                        "name": name,
-                        **{key: getattr(named, key) for key in keys},
-                        "available": states[name] != "--download",
-                    }
-                    for name, named in NAMED.items()
-                ]
-            }
-        )
+        keys = ("name", "kind", "description", "size", "source", "citation", "licence")
+        datasets = [
+            {key: getattr(named, key) for key in keys} | {"available": states[name] != "--download"}
+            for name, named in NAMED.items()
+        ]
+        console.result_json({"datasets": datasets})
         return
     for name, named in NAMED.items():
         rows = [

@@ -1,17 +1,16 @@
 """`lnfgen eval`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Json, Quiet, Solver, choose_solver, solver_facts
+from lnfgen.cli.options import Device, Json, Quiet, Run, Solver, choose_solver, solver_facts
 
 
 def command(
-    run: Annotated[Path | None, typer.Argument(help="Run folder.  [default: the newest under runs/]")] = None,
-    dataset: Annotated[str | None, typer.Argument(help="Dataset.  [default: the one it was trained on]")] = None,
+    run: Run = None,
+    dataset: Annotated[str | None, typer.Argument(help="Dataset.", show_default="the one it was trained on")] = None,
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
@@ -30,7 +29,7 @@ def command(
 
     from lnfgen.evaluation import marginal_nll, reencoded, score
     from lnfgen.models import emission_name
-    from lnfgen.runs.dataset import dataset_of
+    from lnfgen.runs.folder import dataset_of
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(path, device)
@@ -49,11 +48,7 @@ def command(
         "kl": figures.kl,
         "unit": encoding.unit,
         "marginal_nll": marginal_nll(model, encoding, train, sequences),
-        **(
-            {"sounding_nll": figures.sounding_nll}
-            if nll and figures.sounding_nll is not None and encoding.has_onsets
-            else {}
-        ),
+        **({"sounding_nll": figures.sounding_nll} if nll and figures.sounding_nll is not None else {}),
         "samples": figures.samples,
         "split": split,
         "sequences": figures.sequences,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.errors import LnfgenError, UnreadableFileError
-
-if TYPE_CHECKING:
-    from lnfgen.formats import Piece
+from lnfgen.cli.sources import read_pieces
+from lnfgen.errors import LnfgenError
 
 
 def command(
@@ -20,10 +17,8 @@ def command(
         str, typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
     ],
     as_json: options.Json = False,
-    steps_per_quarter: Annotated[
-        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are laid on.")
-    ] = 4,
-    drums: Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")] = False,
+    steps_per_quarter: options.StepsPerQuarter = 4,
+    drums: options.Drums = False,
 ) -> None:
     """Tell what a file, a dataset folder or a run folder is."""
     each: list[dict[str, Any]] = []
@@ -32,7 +27,7 @@ def command(
     else:
         from lnfgen.data.facts import file_facts, piece_facts
 
-        each = [piece_facts(piece) for piece in _read(path, steps_per_quarter, drums)]
+        each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums)]
         facts = file_facts(each)
     if as_json:
         console.result_json(facts)
@@ -44,17 +39,6 @@ def command(
         table = [[number, *(_shown(piece.get(key)) for key in columns)] for number, piece in enumerate(each, start=1)]
         console.result("")
         console.result_table("", table, ["piece", *(key.replace("_", " ") for key in columns)])
-
-
-def _read(path: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
-    from lnfgen import formats
-
-    if path != "-":
-        return formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
-    content = sys.stdin.buffer.read()
-    if not content:
-        raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
-    return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums)
 
 
 def _folder_facts(folder: Path) -> dict[str, Any]:

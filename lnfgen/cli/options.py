@@ -1,6 +1,7 @@
 """Options that several commands share, so that each has one name and one help text."""
 
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,12 @@ def _set_quiet(quiet: bool) -> bool:
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print results and errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed; drawn, and said, if not given.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed.", show_default="drawn, and said on stderr")
+]
+Run = Annotated[Path | None, typer.Argument(help="Run folder.", show_default="the newest under runs/")]
+StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
+Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Solver = Annotated[
     str,
@@ -38,7 +44,7 @@ def drawn_seed(seed: int | None) -> int:
 
 
 def choose_solver(model: "SequenceModel", method: str) -> None:
-    """Have a model's sequential direction computed as `--solver` says.
+    """Choose how the sequential direction of a model's flow is computed.
 
     Raises:
         LnfgenError: if the method is unknown, or the model has no such direction.

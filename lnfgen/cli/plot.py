@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Quiet, Seed, drawn_seed
+from lnfgen.cli.options import Quiet, Run, Seed, drawn_seed
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path | None, typer.Argument(help="Run folder.  [default: the newest under runs/]")] = None,
+    run: Run = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write: .png, .svg or .pdf.  [default: curves.png, or latents.png]"),
+        typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png"),
     ] = None,
     latents: Annotated[
         bool, typer.Option("--latents", help="Draw the prior's modes and the posteriors, not curves.")
@@ -34,7 +34,8 @@ def command(
         str | None,
         typer.Option(
             metavar="I,J",
-            help="With --latents: the two latent features to draw.  [default: those that tell symbols apart best]",
+            help="With --latents: the two latent features to draw.",
+            show_default="those that tell symbols apart best",
         ),
     ] = None,
     seed: Seed = None,
@@ -76,7 +77,7 @@ def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: in
     from lnfgen.plots.conditionals import load_latent_model, look
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
-    from lnfgen.runs.dataset import dataset_of
+    from lnfgen.runs.folder import dataset_of
 
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Json, Quiet
+from lnfgen.cli.options import Drums, Json, Quiet, StepsPerQuarter
+from lnfgen.conventions import Kind
 
 if TYPE_CHECKING:
     from lnfgen.data.storage import Dataset
@@ -19,9 +20,7 @@ def command(
         list[str], typer.Argument(help="Files, folders, or one dataset's name; `lnfgen datasets` lists the names.")
     ],
     out: Annotated[Path | None, typer.Option(help="Dataset folder to write.", show_default="./NAME of source")] = None,
-    as_: Annotated[
-        str | None, typer.Option("--as", metavar="music|text", help="What the files hold.", show_default="by suffix")
-    ] = None,
+    as_: Annotated[Kind | None, typer.Option("--as", help="What the files hold.", show_default="by suffix")] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -35,10 +34,8 @@ def command(
         str, typer.Option(help="Shares of train, valid and test, unless the names of the files say the splits.")
     ] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed of --split.")] = 0,
-    steps_per_quarter: Annotated[
-        int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")
-    ] = 4,
-    drums: Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")] = False,
+    steps_per_quarter: StepsPerQuarter = 4,
+    drums: Drums = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unreadable file.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Download the files of a named dataset.")] = False,
     as_json: Json = False,
@@ -50,38 +47,22 @@ def command(
     pieces are split at random.
     """
     from lnfgen.data import named
-    from lnfgen.verbs import dataset_name, preprocess
+    from lnfgen.data.options import Options
+    from lnfgen.verbs import dataset_name, make_dataset
 
-    if as_ not in (None, "music", "text"):
-        raise typer.BadParameter(f"{as_!r} is neither music nor text", param_hint="--as")
-    options: dict[str, Any] = {
-        "kind": as_,
-        "max_length": max_length,
-        "chunks": chunks,
-        "split": _shares(split),
-        "seed": seed,
-        "steps_per_quarter": steps_per_quarter,
-        "drums": drums,
-        "strict": strict,
-    }
-    if dataset_name(source) is not None and _shape(**options):
-        console.warn(f"{source[0]} is a fixed dataset: options that shape one have no effect on it")
-    if download and dataset_name(source) and not named.is_downloaded(named.find(source[0])):
-        console.note(f"downloading {source[0]} from {named.mirror()}")
+    options = Options(as_, max_length, chunks, _shares(split), seed, steps_per_quarter, drums, strict)
+    name = dataset_name(source)
+    if name is not None and options != Options():
+        console.warn(f"{name} is a fixed dataset: options that shape one have no effect on it")
+    if name is not None and download and not named.is_downloaded(named.find(name)):
+        console.note(f"downloading {name} from {named.mirror()}")
     with console.jobs() as progress:
-        dataset = preprocess(source, out, **options, download=download, progress=progress)
+        dataset = make_dataset(source, out, options, download, progress)
     if as_json:
         console.result_json(_flat(dataset))
     else:
         _summarise(dataset)
         console.result(str(dataset.path))
-
-
-def _shape(**options: Any) -> bool:
-    """Whether any option is not its default."""
-    from lnfgen.data.options import Options
-
-    return Options(**options) != Options()
 
 
 def _shares(split: str) -> tuple[float, float, float]:

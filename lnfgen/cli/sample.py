@@ -2,26 +2,26 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Seed, Solver, choose_solver, drawn_seed, solver_facts
-
-if TYPE_CHECKING:
-    from lnfgen.formats import Piece
+from lnfgen.cli.options import Device, Quiet, Run, Seed, Solver, choose_solver, drawn_seed, solver_facts
 
 
 def command(
-    run: Annotated[Path | None, typer.Argument(help="Run folder.  [default: the newest under runs/]")] = None,
+    run: Run = None,
     out: Annotated[
         str | None,
-        typer.Option(help="File to write, - for stdout; the suffix chooses the format.  [default: sample.mid or .txt]"),
+        typer.Option(
+            help="File to write, - for stdout; the suffix chooses the format.", show_default="sample.mid or sample.txt"
+        ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ...")] = 1,
     length: Annotated[
-        int | None, typer.Option(min=1, help="Time steps or characters of each.  [default: drawn, as in training]")
+        int | None,
+        typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="Below 1 safer, above 1 wilder.")] = 1.0,
     tempo: Annotated[float | None, typer.Option(min=1.0, max=1000.0, help="Quarter notes a minute.")] = None,
@@ -35,7 +35,7 @@ def command(
 
     Several pieces are drawn in whole blocks of 16, so from --count 2 on piece i has the same bytes whatever the count.
 
-    A piece drawn alone is the same but for round-off, which can rarely decide a step, and all after it, otherwise.
+    A piece drawn alone is the same but for round-off, which can rarely change a step and all after it.
 
     Where 16 pieces would be over 20,000 steps, blocks have 8, 4, 2 or 1 pieces.
     """
@@ -68,17 +68,17 @@ def command(
     pieces = sample_pieces(
         model, folder.encoding, count=count, length=length, temperature=temperature, seed=drawn_seed(seed)
     )
-    for index, piece in enumerate(console.track(pieces, "sampling", count)):
-        content = to_bytes(_with_tempo(piece, tempo), suffix, program=program)
-        if target == "-":
-            console.result_bytes(content)
-        else:
-            name = numbered(Path(target), index, count)
-            write_bytes(name, content)
-            console.result(str(name))
+    with console.live("sampling", count) as bar:
+        for index, piece in enumerate(pieces):
+            if tempo is not None and not isinstance(piece, str):
+                piece = dataclasses.replace(piece, tempo_bpm=tempo)
+            content = to_bytes(piece, suffix, program=program)
+            if target == "-":
+                console.result_bytes(content)
+            else:
+                name = numbered(Path(target), index, count)
+                write_bytes(name, content)
+                console.result(str(name))
+            bar.update(index + 1)
     for fact, number in solver_facts(model).items():
         console.note(f"solving the flow: {fact.replace('_', ' ')} {number}")
-
-
-def _with_tempo(piece: "Piece", tempo: float | None) -> "Piece":
-    return piece if tempo is None or isinstance(piece, str) else dataclasses.replace(piece, tempo_bpm=tempo)

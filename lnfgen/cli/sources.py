@@ -1,16 +1,19 @@
-"""Datasets and runs as commands name them, with a progress bar where it takes a while."""
+"""Datasets, runs and pieces, as commands name them."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
+from lnfgen.errors import UnreadableFileError
 
 if TYPE_CHECKING:
     from lnfgen.data.storage import Dataset
+    from lnfgen.formats import Piece
 
 
 def resolve_dataset(source: str | None) -> "Dataset":
-    """A dataset folder, a named set, or files: opened, made on the way if it must be."""
+    """Open a dataset folder, a named dataset or files, which are made into a dataset first."""
     from lnfgen.data.resolve import resolve
 
     with console.jobs() as progress:
@@ -25,3 +28,15 @@ def resolve_run(run: Path | None) -> Path:
         run = newest_run()
         console.note(f"run {run}")
     return run
+
+
+def read_pieces(path: str, steps_per_quarter: int, drums: bool) -> "list[Piece]":
+    """The pieces in a file, or in stdin if the path is -."""
+    from lnfgen import formats
+
+    if path != "-":
+        return formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
+    content = sys.stdin.buffer.read()
+    if not content:
+        raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
+    return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums)

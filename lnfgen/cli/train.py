@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 def command(
     dataset: Annotated[
-        str | None, typer.Argument(help="Dataset folder, named dataset, or files to make one of.  [default: chorales]")
+        str | None,
+        typer.Argument(help="Dataset folder, named dataset, or files to make one of.", show_default="chorales"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help=", ".join(NAMED_MODELS) + ".  [default: that of --config, or af-scf]")
+        str | None,
+        typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="that of --config, or af-scf"),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Sizes and length of the run: tiny, small or paper.  [default: that of --config, or small]"),
+        typer.Option(
+            help="Sizes and length of the run: tiny, small or paper.", show_default="that of --config, or small"
+        ),
     ] = None,
     transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
@@ -39,52 +43,37 @@ def command(
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences an update.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATASET-MODEL-NNN]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences of an update.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATASET-MODEL-NNN")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, or the newest.")] = False,
     seed: Seed = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Train a model and print the run folder. Ctrl-C saves; --resume goes on."""
-    from lnfgen.errors import ConfigError
-    from lnfgen.files import require_free_folder
-    from lnfgen.training.settings import run_config
+    from lnfgen.verbs import open_session
 
-    if resume:
-        given = [dataset, model, preset, transform, emission, backbone, config, epochs, max_steps, batch_size, seed]
-        if any(value is not None for value in given):
-            raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
-        from lnfgen.training.session import TrainingSession
-
-        _train(TrainingSession.resume(out, device=device))
-        return
-
-    settings = run_config(
-        model,
-        preset,
-        transform=transform,
-        emission=emission,
-        backbone=backbone,
-        config=config,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    if seed is None and config is None:  # a file may set the seed
-        settings = settings.override({"training": {"seed": drawn_seed(None)}})
-    if out is not None:
-        require_free_folder(out)
-
-    from lnfgen.cli.sources import resolve_dataset
-
-    opened = resolve_dataset(dataset)
-
-    # torch is loaded only now: it starts threads, and reading many files forks processes.
-    from lnfgen.training.session import TrainingSession
-
-    _train(TrainingSession.begin(settings, opened, device=device, out=out))
+    if seed is None and config is None and not resume:  # a file may set the seed
+        seed = drawn_seed(None)
+    with console.jobs() as building:
+        session = open_session(
+            dataset,
+            model,
+            preset,
+            transform=transform,
+            emission=emission,
+            backbone=backbone,
+            config=config,
+            epochs=epochs,
+            max_steps=max_steps,
+            batch_size=batch_size,
+            seed=seed,
+            out=out,
+            resume=resume,
+            device=device,
+            building=building,
+        )
+    _train(session)
 
 
 def _train(session: "TrainingSession") -> None:

@@ -1,4 +1,4 @@
-"""What `lnfgen info` tells of a run. It reads the run's files one by one, so that it loads no model and no torch."""
+"""What `lnfgen info` tells of a run. It reads the files one by one, so that it loads no model and no torch."""
 
 import json
 import math
@@ -7,6 +7,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from lnfgen.config import Config
+from lnfgen.config_formats import in_present_format
 from lnfgen.errors import RunError
 
 FILES = ("config.json", "metrics.jsonl", "model.safetensors")
@@ -19,39 +21,35 @@ def is_run(folder: Path) -> bool:
 
 
 def run_facts(folder: Path) -> dict[str, Any]:
-    """What a run is and how far it has come, as one flat dictionary.
-
-    The run may have just begun, or may lack files: what is not there is None.
+    """What a run is and how far it has come, as one flat dictionary. What a missing file would tell is None.
 
     Raises:
-        RunError: if one of its files is damaged.
+        LnfgenError: if one of its files is damaged.
     """
-    config = _json_object(folder / "config.json")
+    where = folder / "config.json"
+    config = Config().override(in_present_format(_json_object(where), str(where)), str(where))
+    known = where.exists()
     manifest = _json_object(folder / "dataset.json")
     metrics = _whole_lines(folder / "metrics.jsonl")
-    scored = [line for line in metrics if _is_number(line.get("valid_elbo"))]
-    # As in training, validations count once the KL weight is 1; of a run that ended before that, all of them count.
+    scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
+    # As in training, validations count once the KL weight is 1. If it never came to 1, all of them count.
     annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
-    weights = folder / "model.safetensors"
+    last = metrics[-1] if metrics else {}
     return {
         "kind": "run",
-        "model": config.get("name"),
-        "preset": config.get("preset"),
+        "model": config.name if known else None,
+        "preset": config.preset if known else None,
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
         "holds": manifest.get("kind"),
-        "parameters": _count_parameters(weights) if weights.exists() else None,
-        "epochs": metrics[-1].get("epoch") if metrics else None,
-        "steps": metrics[-1].get("step") if metrics else None,
+        "parameters": _count_parameters(folder / "model.safetensors"),
+        "epochs": last.get("epoch"),
+        "steps": last.get("step"),
         "best_epoch": best.get("epoch"),
         "best_valid_elbo": best.get("valid_elbo"),
         "best_valid_kl": best.get("valid_kl"),
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _json_object(path: Path) -> dict[str, Any]:
@@ -68,22 +66,21 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl` that are JSON objects. The last line may be half a line, if the run was killed."""
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    """The lines of `metrics.jsonl`. A line that is cut off, as after a copy that failed, is left out."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    whole = []
+    for line in lines:
         try:
-            value = json.loads(line)
+            whole.append(json.loads(line))
         except ValueError:
             continue
-        if isinstance(value, dict):
-            lines.append(value)
-    return lines
+    return [line for line in whole if isinstance(line, dict)]
 
 
-def _count_parameters(path: Path) -> int:
-    """The number of weights in a safetensors file, without loading them; those of the length model are left out."""
+def _count_parameters(path: Path) -> int | None:
+    """The number of weights in a safetensors file, without those of the length model. The weights are not loaded."""
+    if not path.exists():
+        return None
     try:
         with safe_open(path, framework="np") as tensors:
             names = [name for name in tensors.keys() if not name.startswith("length.")]  # noqa: SIM118

@@ -1,10 +1,10 @@
-"""The run folder: a model and its training, on disk and back. No pickle is written or read.
+"""The run folder: a model, its settings and its training on disk. No pickle is written or read.
 
 config.json          the settings (`lnfgen.config.Config`)
 dataset.json         the manifest of the dataset, with its path and fingerprint
 model.safetensors    the averaged weights that were best on the valid split
-last/                all that a resume needs: weights, their average, optimizer and random states, progress
-metrics.jsonl        one line for each validation
+last/                what a resumed run needs: weights, their average, optimizer, random states, progress
+metrics.jsonl        a line for each validation
 """
 
 import json
@@ -21,18 +21,17 @@ from torch import Tensor
 
 from lnfgen.config import Config, read_run_config
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset
-from lnfgen.errors import RunError
+from lnfgen.data.storage import Dataset, open_dataset
+from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, write_bytes, write_text
-from lnfgen.models import LengthModel, SequenceModel, build_model
-from lnfgen.runs.model import observation_of
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 
 MODEL = "model.safetensors"
 STATE_PARTS = ("weights", "average", "optimizer", "random")
 
 
 class RunFolder:
-    """A run on disk. Every file in it is whole at any moment: written aside and renamed."""
+    """A run on disk. Each file is written under another name and then renamed, so it is whole at any moment."""
 
     def __init__(self, path: Path) -> None:
         """Open an existing run.
@@ -40,7 +39,7 @@ class RunFolder:
         Raises:
             RunError: if the folder is missing or is not a run.
         """
-        self.path = Path(path)
+        self.path = path
         if not (self.path / "config.json").is_file():
             found = "found no config.json in it" if self.path.is_dir() else "there is no such folder"
             raise RunError(f"{self.path} is not a run: {found}; train one first: lnfgen train")
@@ -65,7 +64,7 @@ class RunFolder:
         """The run's model in eval mode.
 
         Raises:
-            RunError: if it is missing, damaged, or not of the configured sizes.
+            RunError: if the model is missing or damaged, or has other sizes than `config.json` says.
         """
         path = self.path / MODEL
         if not path.is_file():
@@ -88,7 +87,7 @@ class RunFolder:
         write_bytes(self.path / MODEL, _serialise(state))
 
     def save_state(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        """Replace `last/` as a whole: its files belong together, so a folder is written aside and swapped in."""
+        """Replace `last/` as a whole: another folder is written first and then takes its name."""
         last, following, previous = (self.path / name for name in ("last", ".next", ".previous"))
         if not last.exists() and following.exists():  # a crash came between the two renames below
             os.replace(following, last)
@@ -107,11 +106,11 @@ class RunFolder:
         """What `save_state` wrote.
 
         Raises:
-            RunError: if there is nothing to resume from, or it is damaged.
+            RunError: if there is no state, or it is damaged.
         """
         last = self.path / "last"
         if not last.exists() and (self.path / ".next").exists():
-            last = self.path / ".next"  # a crash came between `save_state`'s two renames; it is whole
+            last = self.path / ".next"  # a crash came between the two renames of `save_state`
         if not (last / "progress.json").is_file():
             raise RunError(f"{self.path} has no last/ to resume from; start again: lnfgen train --out a new folder")
         tensors = {part: _read(last / f"{part}.safetensors") for part in STATE_PARTS}
@@ -122,16 +121,52 @@ class RunFolder:
         return tensors, values
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`."""
+        """The lines of `metrics.jsonl`.
+
+        Raises:
+            RunError: if the file is missing or damaged.
+        """
+        path = self.path / "metrics.jsonl"
         try:
-            text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / 'metrics.jsonl'} is missing or damaged: {error}") from error
+            raise RunError(f"{path} is missing or damaged: {error}") from error
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
-        """Replace `metrics.jsonl`; a run has at most some fifty lines."""
+        """Replace `metrics.jsonl`. A run has about fifty lines."""
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def observation_of(encoding: Encoding) -> Observation:
+    """What a model sees of sequences in this encoding."""
+    if encoding.kind == "text":
+        return Symbols(encoding.num_symbols)
+    return Frames(encoding.num_pitches, encoding.has_onsets)
+
+
+def new_model(config: Config, dataset: Dataset) -> SequenceModel:
+    """An untrained model for a dataset. The seed decides its weights, and the train split its length model."""
+    torch.manual_seed(config.training.seed)
+    lengths = LengthModel.fit(torch.from_numpy(dataset.split("train").lengths.copy()))
+    return build_model(config.model, observation_of(dataset.encoding), lengths)
+
+
+def dataset_of(run: RunFolder) -> Dataset:
+    """Open the dataset that a run was trained on, at the path that the run remembers.
+
+    Raises:
+        RunError: if the dataset is no longer there, or its content has changed.
+    """
+    path = Path(run.dataset["path"])
+    try:
+        dataset = open_dataset(path)
+    except DatasetError as error:
+        raise RunError(f"the dataset of {run.path} cannot be opened: {error}") from error
+    if dataset.fingerprint != run.dataset["fingerprint"]:
+        raise RunError(
+            f"{path} has changed since {run.path} was trained on it; name the dataset to use: lnfgen eval RUN DATASET"
+        )
+    return dataset
 
 
 def _serialise(tensors: dict[str, Tensor]) -> bytes:

@@ -9,23 +9,22 @@ RUNS = Path("runs")
 
 
 def new_run_path(dataset: str, model: str) -> Path:
-    """A name no run has yet: the number after the highest of this dataset and model."""
+    """A name that no run has yet: its number follows the highest of this dataset and model."""
     stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', dataset).strip('-.') or 'dataset'}-{model}"
-    taken = [
-        int(found.name.rsplit("-", 1)[1]) for found in RUNS.glob(f"{stem}-*") if found.name.rsplit("-", 1)[1].isdigit()
-    ]
-    return RUNS / f"{stem}-{max(taken, default=0) + 1:03d}"
+    endings = [found.name.rpartition("-")[2] for found in RUNS.glob(f"{stem}-*")]
+    highest = max((int(ending) for ending in endings if ending.isdigit()), default=0)
+    return RUNS / f"{stem}-{highest + 1:03d}"
 
 
 def newest_run(*, resumable: bool = False) -> Path:
-    """The run started last, among those with a model (or, `resumable`, with a state to go on from).
+    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from.
 
     Raises:
         RunError: if there is none.
     """
-    # `.next` is a state that a crash left before it took the name `last`.
+    # A crash can leave the state in `.next`, before that takes the name `last`.
     needed = ("last", ".next") if resumable else ("model.safetensors",)
-    runs = (found.parent for found in RUNS.glob("*/config.json"))
+    runs = [found.parent for found in RUNS.glob("*/config.json")]
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")

@@ -23,7 +23,7 @@ class TrainedModel:
         model: the torch module, in eval mode.
 
     Raises:
-        RunError: if the folder is no run, or its model is missing or damaged.
+        RunError: if the folder is not a run, or its model is missing or damaged.
     """
 
     def __init__(self, run: str | Path, device: str = "auto") -> None:
@@ -39,12 +39,12 @@ class TrainedModel:
             >>> pieces = model.sample(count=2, seed=1)
             >>> lnfgen.write("song.mid", pieces[0])
 
-        With `count` above 1 they are drawn in blocks of 16, and a piece does not depend on how many are drawn. A piece
-        drawn alone is the same but for round-off, which can rarely decide a step the other way.
+        Several pieces are drawn in blocks of 16, and a piece does not depend on how many are drawn. A piece drawn alone
+        is the same but for round-off, which can rarely change a step and all after it.
 
         Args:
-            count: how many.
-            length: time steps or characters of each; drawn from the lengths of the training data if not given.
+            count: how many pieces.
+            length: time steps or characters of each piece; by default it is drawn, as in the training data.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
             seed: the same seed draws the same pieces on the same machine.
         """
@@ -54,17 +54,15 @@ class TrainedModel:
         return list(pieces)
 
     def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = 50, seed: int = 0) -> Score:
-        """The figures of given pieces, `Score.nll` among them, in `encoding.unit`; lower is better.
+        """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its parts.
 
             >>> score = model.nll(lnfgen.read("song.mid"))
             >>> print(score.nll, model.encoding.unit)
 
-        A piano-roll on another grid is first laid on the model's, as `PianoRoll.on_grid` does: without loss if all its
-        notes start and end on the model's steps, else each time is rounded to the nearest step. The score is that of
-        the piece on the model's grid, over its steps there.
+        A piano-roll on another grid is first put on the model's grid by `PianoRoll.on_grid`, which can round times.
 
         Args:
-            pieces: a piece or several.
+            pieces: one piece or several.
             samples: samples K of the latent for each piece.
             seed: decides those samples.
 
@@ -86,16 +84,12 @@ class TrainedModel:
 
 
 def load(run: str | Path, device: str = "auto") -> TrainedModel:
-    """Open a run folder.
+    """Open a run folder, as `lnfgen train` prints it, on a device: auto, cpu, cuda, cuda:N or mps.
 
         >>> model = lnfgen.load("runs/chorales-af-scf-001")
         >>> pieces = model.sample(count=2, seed=1)
 
-    Args:
-        run: the folder that `lnfgen train` printed.
-        device: auto, cpu, cuda, cuda:N or mps.
-
     Raises:
-        RunError: if the folder is no run, or its model is missing or damaged.
+        RunError: if the folder is not a run, or its model is missing or damaged.
     """
     return TrainedModel(run, device)

@@ -12,21 +12,20 @@ from lnfgen.models import SequenceModel
 from lnfgen.nn.precision import autocast
 
 PASS_STEPS = {"cpu": 3_500}
-"""Padded time steps in one pass, samples counted, where memory is a computer's own: one sample of the paper's text
-batches (15 of 120 steps), at 37 % of the memory of all ten at once and 6 % more time. In bfloat16 twice as many: they
-take half the memory, and more rows to be at full rate."""
+"""Padded time steps in one pass, samples counted: one sample of the paper's text batches (15 of 120 steps). It needs
+37 % of the memory of all ten samples at once, and takes 6 % more time. bfloat16 needs half the memory of float32, so
+its passes have twice as many steps."""
 
 PASS_STEPS_ELSEWHERE = 40_000
-"""The same on a GPU, which is only busy with more rows: a guess, not measured."""
-
+"""The same on a GPU, which needs more rows to be busy. This is a guess, not measured."""
 
 LOOPED_KL_STEPS = 4
-"""A pass of a KL that is looped over time takes as many times the steps: the few rows of a step are slow, and a loop
-keeps less of each."""
+"""A pass of the KL has so many times the steps where the KL is a loop over time. A step of a loop has few rows, which
+is slow, and a loop keeps less memory for each."""
 
 
 class Objective(NamedTuple):
-    """What an update was of; without gradients."""
+    """The parts of an update's loss, without gradients."""
 
     loss: Tensor  # []
     reconstruction: Tensor  # log p(x | z), mean over the samples, [B]
@@ -34,7 +33,7 @@ class Objective(NamedTuple):
 
 
 def passes_for(num_samples: int, batch: Batch, precision: str = "float32") -> int:
-    """How many passes, of even size, the K samples of a batch are taken in to keep the limit; at most K."""
+    """How many passes of even size the K samples of a batch need, so that each keeps to the limit; at most K."""
     limit = PASS_STEPS.get(batch.x.device.type, PASS_STEPS_ELSEWHERE) * (2 if precision == "bfloat16" else 1)
     most = max(1, limit // (batch.x.shape[0] * batch.x.shape[1]))
     return math.ceil(num_samples / most)
@@ -49,13 +48,12 @@ def accumulate_gradients(
     num_passes: int,
     precision: str = "float32",
 ) -> Objective:
-    """Add the loss's gradient to the parameters'; the loss is each sequence's weighted ELBO, averaged over K, as a cost
-    divided by its T + 1, averaged over the batch.
+    """Add the gradient of the loss to that of the parameters.
 
-    It is linear in the samples and in its two terms, so each term of some of the samples is a pass of its own, forwards
-    and backwards, whose graph is freed before the next: `num_passes` of the reconstruction, and no more of the KL. What
-    reaches the tensors that all share is added up there and sent on in one pass. The same gradient to round-off,
-    whatever `num_passes` is, at a fraction of the memory.
+    The loss of a sequence is minus its weighted ELBO, averaged over the K samples, divided by T + 1. The loss of the
+    batch is the mean of these. It is a sum over samples and over two terms, so it is taken in passes, each of one term
+    of some of the samples: `num_passes` of the reconstruction, and no more of the KL. The graph of a pass is freed
+    before the next one. The gradient is the same to round-off whatever `num_passes` is.
     """
     steps, device = batch.lengths + 1, batch.x.device
     with autocast(device, precision):

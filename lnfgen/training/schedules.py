@@ -4,19 +4,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 MIN_KL_WEIGHT = 1e-3
-"""The KL weight before it rises: "about 0", so that the posterior is not blown up without bound meanwhile."""
+"""The KL weight before it rises. It is not 0, because without a bound the posterior would drift away meanwhile."""
 
 DECAYS_BEFORE_STOP = 3
-"""Runs of `patience` validations without improvement that end training; each one also lowers the rate."""
+"""So many times `patience` validations in a row without improvement end training."""
 
 WARMUP_STEPS = 100
-"""Updates over which the learning rate rises from 0: AdamW's second moments are noise before."""
+"""Updates over which the learning rate rises from 0. At first the second moments of AdamW are mostly noise."""
 
 
-def kl_weight(step: int, total: int, start: float, full: float) -> float:
-    """w at an update: about 0 up to the fraction `start` of the run, linear to 1 at the fraction `full`."""
+def annealed_kl_weight(step: int, total: int, start: float, full: float) -> float:
+    """The KL weight at an update: about 0 up to the fraction `start` of the run, then linear to 1 at `full`."""
     progress = step / total
     if progress >= full:
         return 1.0
@@ -25,16 +26,16 @@ def kl_weight(step: int, total: int, start: float, full: float) -> float:
 
 @dataclass
 class Plateau:
-    """Remembers the best validation cost, lowers the rate when it stalls, and says when to stop."""
+    """Remembers the lowest validation cost, lowers the learning rate when it stalls, and says when to stop."""
 
     patience: int
     decay: float
     best: float = float("inf")
-    stale: int = 0
+    stale: int = 0  # validations since the lowest cost
     rate: float = 1.0  # factor on the learning rate
 
     def update(self, cost: float) -> bool:
-        """Take a new cost; True if it is the lowest so far."""
+        """Take a new cost, and say whether it is the lowest so far."""
         if cost < self.best:
             self.best, self.stale = cost, 0
             return True
@@ -48,22 +49,15 @@ class Plateau:
         return self.stale >= DECAYS_BEFORE_STOP * self.patience
 
 
-class WeightAverage:
-    """An exponential average of a model's weights, for scoring and sampling: smoother than any one update's."""
+def averaged_model(model: nn.Module, decay: float) -> AveragedModel:
+    """A copy of the model that holds an exponential moving average of its weights, for scoring and sampling.
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+    The n-th update has the decay n / (n + 9), at most `decay`, so that the fresh weights are soon forgotten.
+    """
 
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Take in the model's present weights; the first updates weigh more, so that the start is soon forgotten."""
-        self.updates += 1
-        decay = min(self.decay, self.updates / (self.updates + 9))
-        parameters = dict(model.named_parameters())
-        torch._foreach_lerp_(list(self.weights.values()), [parameters[name] for name in self.weights], 1 - decay)
+    def average(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        torch._foreach_lerp_(averages, weights, 1 - min(decay, int(count) / (int(count) + 9)))
 
-    def state(self, model: nn.Module) -> dict[str, Tensor]:
-        """The model's state with averaged weights: what a checkpoint holds."""
-        return {**model.state_dict(), **self.weights}
+    averaged = AveragedModel(model, multi_avg_fn=average)  # type: ignore[arg-type]
+    averaged.n_averaged.fill_(1)  # at 0 torch would copy the weights at the first update
+    return averaged

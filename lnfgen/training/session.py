@@ -12,9 +12,7 @@ from lnfgen.compute import prepare_machine
 from lnfgen.config import Config
 from lnfgen.data.storage import Dataset
 from lnfgen.models import SequenceModel
-from lnfgen.runs.dataset import dataset_of
-from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.model import new_model
+from lnfgen.runs.folder import RunFolder, dataset_of, new_model
 from lnfgen.runs.naming import new_run_path, newest_run
 from lnfgen.training.trainer import Reporter, Trainer
 
@@ -38,13 +36,11 @@ class TrainingSession:
         )
 
     @classmethod
-    def begin(
-        cls, config: Config, dataset: Dataset, *, device: str = "auto", out: str | Path | None = None
-    ) -> TrainingSession:
-        """A session of a new run, in the folder `out`, which is `runs/DATASET-MODEL-NNN` if it is not given.
+    def begin(cls, config: Config, dataset: Dataset, device: str, out: str | Path | None) -> TrainingSession:
+        """A session of a new run, in the folder `out` (None: `runs/DATASET-MODEL-NNN`).
 
         Raises:
-            LnfgenError: if the device is not there, the model does not fit the dataset, or `out` holds something.
+            LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
         target = prepare_machine(device)
         model = new_model(config, dataset)
@@ -52,11 +48,11 @@ class TrainingSession:
         return cls(RunFolder.create(path, config, dataset), dataset, model, target)
 
     @classmethod
-    def resume(cls, run: str | Path | None = None, *, device: str = "auto") -> TrainingSession:
-        """A session that goes on where the run stopped. The run is the newest one under `runs/` if it is not given.
+    def resume(cls, run: str | Path | None, device: str) -> TrainingSession:
+        """A session that goes on where a run stopped (None: the newest run under `runs/`).
 
         Raises:
-            LnfgenError: if the device is not there, or the run or its dataset is missing, damaged or changed.
+            LnfgenError: if the device is missing, or the run or its dataset is missing, damaged or changed.
         """
         folder = RunFolder(newest_run(resumable=True) if run is None else Path(run))
         target = prepare_machine(device)
@@ -69,30 +65,28 @@ class TrainingSession:
     def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, and tell `watcher` how it goes.
 
-        The state is saved and the result is False if `interrupted()`, asked before each update, says so.
+        `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
         """
         self._recorder.watcher = watcher
         return self.trainer.run(interrupted)
 
 
 class _Recorder:
-    """Writes each validation to `metrics.jsonl`, and passes on all that the trainer tells."""
+    """Writes each validation to `metrics.jsonl`, and passes all reports on to the watcher."""
+
+    watcher: Reporter
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
         self.lines: list[dict[str, Any]] = []
-        self.watcher: Reporter | None = None
 
     def step(self, metrics: dict[str, float]) -> None:
-        if self.watcher is not None:
-            self.watcher.step(metrics)
+        self.watcher.step(metrics)
 
     def validated(self, metrics: dict[str, Any]) -> None:
         self.lines.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
         self.run.write_metrics(self.lines)
-        if self.watcher is not None:
-            self.watcher.validated(metrics)
+        self.watcher.validated(metrics)
 
     def note(self, message: str) -> None:
-        if self.watcher is not None:
-            self.watcher.note(message)
+        self.watcher.note(message)

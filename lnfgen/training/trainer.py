@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -17,23 +17,20 @@ from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training.objective import accumulate_gradients, passes_for
-from lnfgen.training.schedules import WARMUP_STEPS, Plateau, WeightAverage, kl_weight
+from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model
 
 VALIDATIONS = 50
-"""Validations in a run, at most: enough to see a plateau, few enough not to be felt on a small validation split."""
+"""The most validations in a run: enough to see a plateau, and few enough to cost little time."""
 
 MIN_INTERVAL = 50
-"""Updates between validations, at least, where an epoch is shorter."""
-
-VALID_SAMPLES = 1
-"""Samples of z for each sequence's ELBO: it is unbiased with one, and the noise is the same at every validation."""
+"""The fewest updates between validations where an epoch is shorter."""
 
 MAX_SKIPPED_UPDATES = 20
-"""Consecutive updates with a loss or gradient that is not finite before training gives up: one is skipped, and said."""
+"""Training gives up after so many updates in a row whose loss or gradient is not finite."""
 
 
 class Reporter(Protocol):
-    """Who is told how a run goes; the loop itself prints nothing."""
+    """Is told how a run goes. The loop itself prints nothing."""
 
     def step(self, metrics: dict[str, float]) -> None: ...
 
@@ -43,10 +40,10 @@ class Reporter(Protocol):
 
 
 class Trainer:
-    """Trains a model on a dataset's train split, choosing by its valid split.
+    """Trains a model on a dataset's train split, and chooses the best weights by its valid split.
 
-    `save_best(state)` is called with the weights to keep, `save_last(self)` after each validation and at the end.
-    All state that a resumed run needs is in `state_tensors` and `state_values`.
+    `save_best(state)` is called with the weights to keep, and `save_last(self)` after each validation and at the end.
+    `state_tensors` and `state_values` give all that a resumed run needs besides its configuration and dataset.
     """
 
     def __init__(
@@ -63,8 +60,7 @@ class Trainer:
         self.config = config
         self.device = device
         self.train_split = dataset.split("train")
-        has_valid = "valid" in dataset.split_names
-        self.valid_split: Split | None = dataset.split("valid") if has_valid else None
+        self.valid_split: Split | None = dataset.split("valid") if "valid" in dataset.split_names else None
         self.unit = dataset.encoding.unit
         self.reporter, self.save_best, self.save_last = reporter, save_best, save_last
 
@@ -75,70 +71,55 @@ class Trainer:
         self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
 
         self.parameters = list(model.parameters())
-        self.fused = device.type in ("cpu", "cuda")  # one pass over weights and moments in place of ten
+        self.fused = device.type in ("cpu", "cuda")  # a fused optimizer reads weights and moments only once
         self.optimizer = torch.optim.AdamW(
             _decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused
         )
-        self.average = WeightAverage(model, config.ema_decay)
+        self.average = averaged_model(model, config.ema_decay)
         self.plateau = Plateau(config.patience, config.learning_rate_decay)
-        self.noise = torch.Generator(device).manual_seed(config.seed)
+        self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
-        self.skipped = 0  # consecutive updates left out
+        self.skipped = 0  # updates in a row that were left out
         self.sums = _Sums()
-        self._shuffled: tuple[int, list[list[int]]] = (-1, [])
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train until the run's length is reached, validation stalls, or `interrupted()`; False if it was
-        interrupted."""
-        while self.step < self.total_steps and not self.plateau.exhausted:
-            if interrupted():
-                self._finish()
-                return False
+        """Train to the end of the run, or until validation no longer improves. False if `interrupted()` ended it."""
+        shuffled, batches = -1, [[0]]
+        while not (done := self.step >= self.total_steps or self.plateau.exhausted) and not interrupted():
             epoch, position = divmod(self.step, self.steps_per_epoch)
-            indices = self._batches(epoch)[position]
-            batch = collate([self.train_split[i] for i in indices], indices).to(self.device)
-            self._update(batch, epoch)
+            if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
+                seed = (self.config.seed << 20) + epoch
+                shuffled, batches = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
+            indices = batches[position]
+            self._update(collate([self.train_split[i] for i in indices], indices).to(self.device), epoch)
             if self.step % self.interval == 0 or self.step == self.total_steps:
                 self._validate()
         self._finish()
-        return True
-
-    def _batches(self, epoch: int) -> list[list[int]]:
-        """An epoch's batches follow from the seed and its number alone, so that a resumed run finds them again."""
-        if self._shuffled[0] != epoch:
-            seed = (self.config.seed << 20) + epoch
-            self._shuffled = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
-        return self._shuffled[1]
+        return done
 
     @property
-    def weight(self) -> float:
+    def kl_weight(self) -> float:
         """The KL weight of the coming update."""
         if self.model.exact:
             return 1.0
-        return kl_weight(self.step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
+        return annealed_kl_weight(self.step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
 
     def _update(self, batch: Batch, epoch: int) -> None:
-        started = time.perf_counter()
-        weight = self.weight
+        started, kl_weight = time.perf_counter(), self.kl_weight
         rate = self.config.learning_rate * self.plateau.rate * min(1.0, (self.step + 1) / WARMUP_STEPS)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        num_samples = self.config.num_samples
-        noise = self.model.noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise)
+        num_samples, precision = self.config.num_samples, self.config.precision
+        noise = self.model.noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
         self.optimizer.zero_grad(set_to_none=True)
-        # log p(T) has no weights to train; it is in the figures alone.
+        num_passes = passes_for(num_samples, batch, precision)
         objective = accumulate_gradients(
-            self.model,
-            batch,
-            noise,
-            weight,
-            num_passes=passes_for(num_samples, batch, self.config.precision),
-            precision=self.config.precision,
+            self.model, batch, noise, kl_weight, num_passes=num_passes, precision=precision
         )
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
-        # One transfer, for a device that would wait at each.
+        # All figures are read at once, because a GPU has to finish its work before each reading.
         figures = [objective.loss, norm, objective.reconstruction.sum(), objective.kl.sum()]
         loss, norm_value, reconstruction, kl = torch.stack(figures).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
@@ -146,10 +127,10 @@ class Trainer:
             return
         self.skipped = 0
         self.optimizer.step()
-        self.average.update(self.model)
+        self.average.update_parameters(self.model)
         length = sum(self.length_log_probs[index] for index in batch.indices)
         self.sums.add(batch, reconstruction, kl, length, time.perf_counter() - started)
-        self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": weight, **self.sums.means(self.unit)})
+        self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float) -> None:
         self.skipped += 1
@@ -164,51 +145,36 @@ class Trainer:
         metrics: dict[str, Any] = {
             "step": self.step,
             "epoch": round(self.step / self.steps_per_epoch, 3),
-            "kl_weight": self.weight,
+            "kl_weight": self.kl_weight,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **{f"train_{name}": value for name, value in self.sums.means(self.unit).items()},
         }
         self.sums = _Sums()
-        # The choice among checkpoints, and the rate's decay, only mean something once the whole objective is in force.
-        whole = metrics["kl_weight"] == 1.0
-        if self.valid_split is None:
-            if whole:
-                self.save_best(self.average.state(self.model))
-        else:
-            metrics |= {f"valid_{name}": value for name, value in self._valid_scores().items()}
-            metrics["best"] = bool(whole and self.plateau.update(metrics["valid_elbo"]))
-            if metrics["best"]:
-                self.save_best(self.average.state(self.model))
+        # Costs can be compared, and the rate may decay, only once the KL has its full weight.
+        choosing = metrics["kl_weight"] == 1.0
+        if self.valid_split is not None:
+            metrics |= self._valid_scores(self.valid_split)
+            choosing = metrics["best"] = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
+        if choosing:
+            self.save_best(self.average.module.state_dict())
         self.reporter.validated(metrics)
         self.save_last(self)
 
-    def _valid_scores(self) -> dict[str, float]:
-        assert self.valid_split is not None
-        own = {name: value.detach().clone() for name, value in self.model.named_parameters()}
-        self.model.load_state_dict(self.average.state(self.model))
-        try:
-            figures = score(
-                self.model,
-                list(self.valid_split),
-                self.unit,
-                num_samples=VALID_SAMPLES,
-                seed=self.config.seed,
-                precision=self.config.precision,
-            )
-            return {"elbo": figures.elbo, "reconstruction": figures.reconstruction, "kl": figures.kl}
-        finally:
-            self.model.load_state_dict({**self.model.state_dict(), **own})
+    def _valid_scores(self, split: Split) -> dict[str, float]:
+        """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
+        model = cast(SequenceModel, self.average.module)
+        seed, precision = self.config.seed, self.config.precision
+        found = score(model, list(split), self.unit, num_samples=1, seed=seed, precision=precision)
+        return {"valid_elbo": found.elbo, "valid_reconstruction": found.reconstruction, "valid_kl": found.kl}
 
     def _finish(self) -> None:
-        if self.valid_split is None or self.plateau.best == float("inf"):  # nothing to choose by, or nothing chosen yet
-            self.save_best(self.average.state(self.model))
-            if self.weight < 1.0:
+        if self.valid_split is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
+            self.save_best(self.average.module.state_dict())
+            if self.kl_weight < 1.0:
                 self.reporter.note(
-                    f"the run ended at KL weight {self.weight:.2f}, before 1: its last weights are kept as the model"
+                    f"the run ended at KL weight {self.kl_weight:.2f}, before 1: its last weights are kept as the model"
                 )
         self.save_last(self)
-
-    # What a resume needs, besides the run's configuration and dataset. ------------------------------------------------
 
     def state_tensors(self) -> dict[str, dict[str, Tensor]]:
         """Tensors by file: the weights, their average, the optimizer's moments, the random states."""
@@ -216,23 +182,23 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 moments[f"{name}/{key}"] = value
-        random = {"noise": self.noise.get_state(), "dropout": torch.get_rng_state()}
+        random = {"noise": self.noise_generator.get_state(), "dropout": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["dropout_cuda"] = torch.cuda.get_rng_state(self.device)
         return {
             "weights": dict(self.model.state_dict()),
-            "average": dict(self.average.weights),
+            "average": dict(self.average.module.named_parameters()),
             "optimizer": moments,
             "random": random,
         }
 
     def state_values(self) -> dict[str, Any]:
-        """The rest, fit for JSON."""
+        """All other state, as JSON can hold it."""
         return {
             "step": self.step,
             "device": self.device.type,
             "skipped": self.skipped,
-            "average_updates": self.average.updates,
+            "average_updates": int(self.average.n_averaged) - 1,
             "best": None if math.isinf(self.plateau.best) else self.plateau.best,
             "stale": self.plateau.stale,
             "rate": self.plateau.rate,
@@ -246,52 +212,49 @@ class Trainer:
             RunError: if they are not of this model, or incomplete.
         """
         try:
-            self._restore(tensors, values)
+            self.model.load_state_dict(tensors["weights"])
+            parameters = dict(self.model.named_parameters())
+            buffers = {name: value for name, value in tensors["weights"].items() if name not in parameters}
+            self.average.module.load_state_dict(buffers | tensors["average"])
+            self.average.n_averaged.fill_(values["average_updates"] + 1)
+            for key, value in tensors["optimizer"].items():
+                name, _, moment = key.rpartition("/")
+                # Unless it is fused, AdamW keeps its count of updates on the CPU.
+                stays = moment == "step" and not self.fused
+                self.optimizer.state[parameters[name]][moment] = value if stays else value.to(self.device)
+            self.step, self.skipped = values["step"], values["skipped"]
+            torch.set_rng_state(tensors["random"]["dropout"])
+            if values["device"] == self.device.type:
+                self.noise_generator.set_state(tensors["random"]["noise"])
+                if self.device.type == "cuda":
+                    torch.cuda.set_rng_state(tensors["random"]["dropout_cuda"], self.device)
+            else:  # another kind of device has random states of another form, so the noise is fresh
+                self.noise_generator.manual_seed(stream_seed(self.config.seed, self.step))
+            self.plateau.best = math.inf if values["best"] is None else values["best"]
+            self.plateau.stale, self.plateau.rate = values["stale"], values["rate"]
+            self.sums = _Sums(dict(values["sums"]))
         except (KeyError, RuntimeError, TypeError, AttributeError) as error:
             raise RunError(
                 "the state in last/ does not fit config.json: a key is missing or of another size; "
                 "restore either, or start a new run"
             ) from error
 
-    def _restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        self.model.load_state_dict(tensors["weights"])
-        for name, value in self.average.weights.items():
-            value.copy_(tensors["average"][name])
-        parameters = dict(self.model.named_parameters())
-        for key, value in tensors["optimizer"].items():
-            name, _, moment = key.rpartition("/")
-            # Unless it is fused, AdamW counts its updates in a tensor that stays on the CPU.
-            stays = moment == "step" and not self.fused
-            self.optimizer.state[parameters[name]][moment] = value if stays else value.to(self.device)
-        self.step, self.skipped = values["step"], values["skipped"]
-        torch.set_rng_state(tensors["random"]["dropout"])
-        if values["device"] == self.device.type:
-            self.noise.set_state(tensors["random"]["noise"])
-            if self.device.type == "cuda":
-                torch.cuda.set_rng_state(tensors["random"]["dropout_cuda"], self.device)
-        else:  # the states of another kind of device have another form: the run goes on with fresh noise
-            self.noise.manual_seed(stream_seed(self.config.seed, self.step))
-        self.average.updates = values["average_updates"]
-        self.plateau.best = float("inf") if values["best"] is None else values["best"]
-        self.plateau.stale, self.plateau.rate = values["stale"], values["rate"]
-        self.sums = _Sums(dict(values["sums"]))
-
 
 class _Sums:
-    """Running sums since the last validation, and their means per time step, as costs (an end symbol counted)."""
+    """Sums since the last validation. Their means are costs per time step, with an end symbol counted."""
 
     def __init__(self, values: dict[str, float] | None = None) -> None:
         self.values = values or dict.fromkeys(("reconstruction", "kl", "length", "steps", "sequences", "seconds"), 0.0)
 
     def add(self, batch: Batch, reconstruction: float, kl: float, length: float, seconds: float) -> None:
-        steps = float(batch.lengths.sum()) + len(batch.indices)
-        added = (reconstruction, kl, length, steps, len(batch.indices), seconds)
+        sequences = len(batch.indices)
+        steps = float(batch.lengths.sum()) + sequences
+        added = (reconstruction, kl, length, steps, sequences, seconds)
         for name, value in zip(self.values, added, strict=True):
             self.values[name] += value
 
     def means(self, unit: str) -> dict[str, float]:
-        steps = max(self.values["steps"], 1.0)
-        scale = per_unit(unit) / steps
+        scale = per_unit(unit) / max(self.values["steps"], 1.0)
         reconstruction, kl = -self.values["reconstruction"] * scale, self.values["kl"] * scale
         return {
             "elbo": reconstruction + kl - self.values["length"] * scale,
@@ -302,13 +265,13 @@ class _Sums:
 
 
 def _log_probs(model: SequenceModel, lengths: np.ndarray) -> list[float]:
-    """log p(T) of each sequence, computed once a length rather than at every update."""
+    """log p(T) of each sequence. It is computed once here, because it does not change in training."""
     distinct, inverse = np.unique(lengths, return_inverse=True)
     return model.length.log_prob(torch.from_numpy(distinct))[torch.from_numpy(inverse)].tolist()
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices; biases and other vectors keep the scale that they need."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    """Only matrices decay; biases and other vectors keep the scale that they need."""
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    others = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
