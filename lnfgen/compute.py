@@ -1,9 +1,10 @@
-"""The device that a model computes on, and how the process keeps its memory.
+"""The device that a model computes on, the number of threads, and how the process keeps its memory.
 
 All commands that compute with a model, and the Python functions, call `prepare_machine` before they build or load one.
 """
 
 import ctypes
+import os
 import sys
 
 import torch
@@ -14,14 +15,26 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h)."""
 
 
-def prepare_machine(device: str = "auto") -> torch.device:
-    """Make the process ready to compute with a model, and return the device that `device` names.
+SMALL_HIDDEN_SIZE = 128
+"""Models up to this `hidden_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
+busy program they take several times as long, as each waits for the other."""
+
+_default_threads = torch.get_num_threads()
+
+
+def prepare_machine(device: str, hidden_size: int) -> torch.device:
+    """Make the process ready to compute with a model of this size, and return the device that `device` names.
+
+    The number of threads follows from the size alone, not from the load of the machine, because other numbers of
+    threads round otherwise: so the same seed gives the same bytes. OMP_NUM_THREADS, if it is set, is kept.
 
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
     """
     found = resolve_device(device)
     keep_freed_memory()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1 if hidden_size <= SMALL_HIDDEN_SIZE else _default_threads)
     return found
 
 

@@ -21,7 +21,7 @@ from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
 
-MAX_STEPS = 20_000
+MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
 
 MAX_FOLDED_SAMPLES = 16
@@ -124,11 +124,11 @@ def _scored(
     model: SequenceModel, sequences: Sequence[np.ndarray], num_samples: int, seed: int, precision: str
 ) -> Iterator[tuple[Batch, Terms]]:
     """Batches with their `Terms`, in float64 on the CPU; K in chunks, so that no piece is ever cut."""
-    for batch in batches_by_length(sequences, MAX_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
+    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
         on_device = batch.to(model.device)
-        chunk = max(1, MAX_STEPS // (len(batch.indices) * num_steps))
+        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths)
         parts: list[Terms] = []
@@ -154,7 +154,7 @@ def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: lis
     num_steps = batch.x.shape[1]
     columns = []
     for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
-        draws = [model.noise(1, 1, length, generator) for _ in range(num_samples)]
+        draws = [model.draw_noise(1, 1, length, generator) for _ in range(num_samples)]
         if draws[0] is None:
             return None
         column = torch.cat(draws)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
-"""What commands ask of the machine: the device, and that freed memory is kept."""
+"""What commands ask of the machine: the device, the number of threads, and that freed memory is kept."""
 
+import os
 import subprocess
 import sys
 
@@ -37,9 +38,30 @@ def test_pages_of_freed_tensors_are_not_asked_for_again():
 
 def test_devices():
     assert resolve_device("cpu").type == "cpu"
-    assert prepare_machine("cpu").type == "cpu"
+    assert prepare_machine("cpu", hidden_size=500).type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
     for name in ("gpu", "cuda:99", ""):
         with pytest.raises(LnfgenError, match="expected auto") as error:
             resolve_device(name)
         assert "\n" not in str(error.value)
+
+
+THREADS = """
+import torch
+from lnfgen.compute import SMALL_HIDDEN_SIZE, prepare_machine
+default = torch.get_num_threads()
+found = []
+for size in (SMALL_HIDDEN_SIZE, SMALL_HIDDEN_SIZE + 1, 1):
+    prepare_machine("cpu", size)
+    found.append(torch.get_num_threads())
+print(found == [1, default, 1], found)
+"""
+
+
+def test_the_number_of_threads_follows_from_the_size_alone_unless_it_is_given():
+    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True, env=free)
+    assert done.stdout.startswith("True"), done.stdout
+    given = {**free, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True, env=given)
+    assert len(set(done.stdout.split("[")[1].strip("]\n").split(", "))) == 1, done.stdout

@@ -118,7 +118,7 @@ def test_score_is_the_direct_computation(name, kind):
         generator = torch.Generator().manual_seed(stream_seed(3, index))
         weights = []
         for _ in range(1 if model.exact else samples):
-            noise = model.noise(1, 1, len(x), generator)
+            noise = model.draw_noise(1, 1, len(x), generator)
             terms = model(torch.from_numpy(x)[None], torch.tensor([len(x)]), noise)
             weights.append(float(terms.reconstruction - terms.kl))
             kl += float(terms.kl) / (1 if model.exact else samples)
@@ -145,7 +145,7 @@ def test_score_does_not_depend_on_chunks_or_batches(name, monkeypatch):
     model, sequences = toy(name, observation), sequences_of(observation, LENGTHS)
     whole = figures(score(model, sequences, "nats_per_step", num_samples=20))
     for max_steps in (1, 64, 200):
-        monkeypatch.setattr(evaluation, "MAX_STEPS", max_steps)
+        monkeypatch.setattr(evaluation, "MAX_PASS_STEPS", max_steps)
         assert figures(score(model, sequences, "nats_per_step", num_samples=20)) == pytest.approx(whole, rel=1e-12)
 
 

@@ -155,6 +155,11 @@ def test_pictures_are_drawn_without_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_one_door_leads_to_the_faster_steps():
+    users = {module for module in MODULES if any(within(name, ("lnfgen.stepping",)) for name in imports(module))}
+    assert {module for module in users if not within(module, ("lnfgen.stepping",))} == {"lnfgen.nn.stepper"}
+
+
 def test_no_pickle_but_in_the_reader_of_the_benchmark_sets():
     users = {module for module in MODULES if within_any_pickle(module)}
     assert users <= {"lnfgen.data.benchmarks"}

@@ -67,7 +67,7 @@ def test_chorales() -> None:
     assert dataset.manifest["skipped"] == []
     assert dataset.encoding.has_onsets
     assert len(dataset.split("train")) > 300
-    assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= chorales.MAX_STEPS
+    assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= chorales.MAX_CHORALE_STEPS
     assert resolve("chorales").path == dataset.path
 
 

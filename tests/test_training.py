@@ -106,7 +106,7 @@ def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
     batch = collate([trainer.train_split[i] for i in indices], indices)
     assert len(set(batch.lengths.tolist())) > 1
     generator = torch.Generator().manual_seed(TRAINING.seed)
-    noise = model.noise(1, *batch.x.shape, generator)
+    noise = model.draw_noise(1, *batch.x.shape, generator)
     loss = torch.zeros(())
     for b, length in enumerate(batch.lengths.tolist()):
         own = None if noise is None else noise[:, b : b + 1, :length]
@@ -276,7 +276,7 @@ def double(request, dataset):
     config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[request.param]))
     model = without_dropout(new_model(config, dataset)).double().train()
     batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
-    noise = model.noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
+    noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
     return model, batch, None if noise is None else noise.double()
 
 
@@ -316,7 +316,7 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
     config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[name]))
     model = without_dropout(new_model(config, dataset))
     batch = collate([dataset.split("train")[i] for i in range(4)], list(range(4)))
-    noise = model.noise(2, *batch.x.shape, torch.Generator().manual_seed(1))
+    noise = model.draw_noise(2, *batch.x.shape, torch.Generator().manual_seed(1))
     expected, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
     found, rounded = objective_and_gradients(model, batch, noise, num_passes=2, precision="bfloat16")
     torch.testing.assert_close(found.loss, expected.loss, rtol=1e-2, atol=1e-2)

@@ -67,7 +67,7 @@ def randomise(module: nn.Module, scale: float) -> None:
 def x_and_noise(model: SequenceModel, samples: int) -> tuple[Tensor, Tensor | None]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randint(4, (len(LENGTHS), STEPS), generator=generator)
-    noise = model.noise(samples, len(LENGTHS), STEPS, generator)
+    noise = model.draw_noise(samples, len(LENGTHS), STEPS, generator)
     return x, None if noise is None else noise.double()
 
 

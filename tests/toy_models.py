@@ -57,7 +57,7 @@ def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) ->
 
 
 def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:
-    return model.noise(samples, batch, steps, torch.Generator().manual_seed(seed))
+    return model.draw_noise(samples, batch, steps, torch.Generator().manual_seed(seed))
 
 
 def every_sequence(observation: Observation, steps: int) -> Tensor:

@@ -44,7 +44,7 @@ def _processor() -> str:
     return found[1] if found else platform.processor() or platform.machine()
 
 
-def product(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> Call:
+def product_call(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> Call:
     """A matrix product of random numbers, as a call to time. It takes `2 * prod(shape)` operations."""
     rows, inner, columns = shape
     left, right = torch.rand(rows, inner).to(dtype), torch.rand(inner, columns).to(dtype)
@@ -54,7 +54,9 @@ def product(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> 
 def product_rates(rounds: int) -> dict[str, dict[str, float]]:
     """GFLOP/s of products, by precision and shape: the median of the rounds."""
     calls = {
-        (name, shape): product(shape, dtype) for name, dtype in _PRECISIONS.items() for shape in (SQUARE, LSTM_STEP)
+        (name, shape): product_call(shape, dtype)
+        for name, dtype in _PRECISIONS.items()
+        for shape in (SQUARE, LSTM_STEP)
     }
     seconds, _ = take_turns(calls, dict.fromkeys(calls, 0.0), rounds, math.inf)
     rates: dict[str, dict[str, float]] = {name: {} for name in _PRECISIONS}

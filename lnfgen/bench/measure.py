@@ -13,7 +13,7 @@ from typing import Any
 
 from lnfgen import __version__
 from lnfgen.bench.calls import call_of, fresh_model, operations
-from lnfgen.bench.machine import SQUARE, machine_facts, product, product_rates
+from lnfgen.bench.machine import SQUARE, machine_facts, product_call, product_rates
 from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, VARIANTS, Plan, Variant, batch_lengths
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
@@ -25,13 +25,13 @@ TRIAL = 8
 PRODUCT = Variant("", "")
 """Stands for the large matrix product among the models: it is timed in turn with them, for the machine's rate then."""
 
-Progress = Callable[[int, int, str], None]
+MeasureProgress = Callable[[int, int, str], None]
 """Is told how many cases are done, of how many, and what is measured next."""
 
 
 def measure(
     plan: Plan,
-    progress: Progress = lambda done, total, what: None,
+    progress: MeasureProgress = lambda done, total, what: None,
     trained: Mapping[Variant, SequenceModel] | None = None,
 ) -> dict[str, Any]:
     """Measure a plan, and give one JSON object.
@@ -93,7 +93,7 @@ class _Measurement:
             foretold = {variant: self._foretell(variant, model, case) for variant, model in models.items()}
             calls = {variant: call_of(model, case, case["length"]) for variant, model in models.items()}
             seconds, left_out = take_turns(
-                {**calls, PRODUCT: product(SQUARE)},
+                {**calls, PRODUCT: product_call(SQUARE)},
                 {**foretold, PRODUCT: 0.0},
                 self.rounds,
                 self.deadline,

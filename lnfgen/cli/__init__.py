@@ -1,6 +1,7 @@
 """The `lnfgen` command. Each subcommand has a file, which loads torch and music21 only when the command runs."""
 
 import importlib
+import os
 import sys
 import traceback
 from typing import Annotated, Any
@@ -13,6 +14,9 @@ from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
 
 COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "info", "datasets")
+SPIN_COUNT = "700"
+"""Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
+
 INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
 
 
@@ -83,6 +87,10 @@ for _name in COMMANDS:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
+    # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
+    # first, and by default so long that on a busy machine it holds up the very thread that it waits for.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     args = list(sys.argv[1:] if args is None else args)
     if "--traceback" in args:  # it may stand anywhere, because people add it at the end of the line
         args = ["--traceback", *(arg for arg in args if arg != "--traceback")]

@@ -60,11 +60,12 @@ def command(
     from lnfgen.bench.measure import measure
     from lnfgen.bench.plan import VARIANTS, Plan, quick_plan
     from lnfgen.compute import prepare_machine
+    from lnfgen.config import build_config
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
-    prepare_machine("cpu")  # as training and sampling do
+    prepare_machine("cpu", build_config(preset=preset).model.hidden_size)  # as training and sampling do
     trained = trained_models(runs or [])
     with console.live("measuring", 1) as bar:
         figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained)

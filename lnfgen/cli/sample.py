@@ -63,7 +63,7 @@ def command(
     if target != "-":
         require_parent(Path(target))
 
-    model = folder.load_model(prepare_machine(device))
+    model = folder.load_model(prepare_machine(device, folder.config.model.hidden_size))
     choose_solver(model, solver)
     pieces = sample_pieces(
         model, folder.encoding, count=count, length=length, temperature=temperature, seed=drawn_seed(seed)

@@ -21,7 +21,7 @@ STEPS_PER_QUARTER = 2
 would be twice as many steps to model."""
 
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
-MAX_STEPS = 128  # 16 bars of 4/4 in eighths
+MAX_CHORALE_STEPS = 128  # 16 bars of 4/4 in eighths
 
 _VOICES = ("soprano", "alto", "tenor", "bass")
 
@@ -47,12 +47,12 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
     return encode_rolls(
         "chorales",
         splits,
-        MAX_STEPS,
+        MAX_CHORALE_STEPS,
         STEPS_PER_QUARTER,
         tempo_bpm=TEMPO_BPM,
         sources=[{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths],
         skipped=unreadable,
-        options={"kind": "music", "max_length": MAX_STEPS, "split": "by hash of the corpus name"},
+        options={"kind": "music", "max_length": MAX_CHORALE_STEPS, "split": "by hash of the corpus name"},
     )
 
 

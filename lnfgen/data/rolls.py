@@ -24,7 +24,7 @@ from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 
-MAX_STEPS = 256
+MAX_PIECE_STEPS = 256
 
 
 def prepare_music(files: Sequence[SourceFile], name: str, options: Options, progress: Progress) -> Prepared:
@@ -53,7 +53,7 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
     given, strays = given_splits(owners)
     left_out = [*unreadable, *strays]
     assigned = given or split_at_random(len(rolls), options.split, options.seed)
-    max_length = options.max_length or MAX_STEPS
+    max_length = options.max_length or MAX_PIECE_STEPS
     prepared = encode_rolls(
         name,
         {split: [rolls[index] for index in indices] for split, indices in assigned.items()},

@@ -52,7 +52,7 @@ class LatentFlow(SequenceModel):
     def loops_to_score(self) -> bool:
         return self.prior.loops_to_score
 
-    def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
+    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         shape = (num_samples, batch, num_steps, self.latent)
         return torch.randn(shape, generator=generator, device=generator.device)
 

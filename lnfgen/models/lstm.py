@@ -10,7 +10,7 @@ from lnfgen.models.observation import Observation
 from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM, State
+from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift, sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import looping, stepper
@@ -43,7 +43,7 @@ class AutoregressiveLSTM(SequenceModel):
         self.head = head
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
 
-    def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
+    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
         return None
 
     def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
@@ -69,7 +69,7 @@ class AutoregressiveLSTM(SequenceModel):
     ) -> list[Tensor]:
         uniform = self._drawn(self.observation.uniform, lengths, generators)
         positions = self.positions(torch.tensor(lengths, device=self.device), max(lengths))
-        state: State | None = None
+        state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:
             nonlocal state

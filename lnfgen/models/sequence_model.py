@@ -73,7 +73,7 @@ class SequenceModel(nn.Module, ABC):
         """log p(x | z), `[K, B]`, and its part `Terms.sounding`."""
 
     @abstractmethod
-    def noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
+    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
         """Noise `[K, B, T, D]` for `forward`, on the device of the generator. It is None for an exact model."""
 
     @torch.no_grad()

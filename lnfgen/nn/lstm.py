@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lnfgen.nn.dropout import Dropout
 
-State = list[tuple[Tensor, Tensor]]
+LSTMState = list[tuple[Tensor, Tensor]]
 """The hidden state and the cell state of each layer, each `[1, B, hidden]`."""
 
 
@@ -26,9 +26,9 @@ class CausalLSTM(nn.Module):
         for layer in self.layers:
             _initialise(layer)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: LSTMState | None = None) -> tuple[Tensor, LSTMState]:
         """The outputs and the state after the last step. A later call with that state continues from there."""
-        states: State = []
+        states: LSTMState = []
         for index, layer in enumerate(cast(list[nn.LSTM], self.layers)):
             before = None if state is None else state[index]
             x, layer_state = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)

@@ -25,7 +25,7 @@ LONGEST_MEMORY = 32.0
 SMALL_STEP = 512
 """A CPU uses `scan_in_blocks` where one step of the batch has at most this many numbers."""
 
-State = list[tuple[Tensor]]
+ScanState = list[tuple[Tensor]]
 """The state h of each block, `[B, hidden]`."""
 
 
@@ -42,9 +42,9 @@ class CausalScan(nn.Module):
         self.blocks = nn.ModuleList([first, *others])
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: ScanState | None = None) -> tuple[Tensor, ScanState]:
         """The outputs and the state after the last step. A later call with that state continues from there."""
-        states: State = []
+        states: ScanState = []
         for index, block in enumerate(self.blocks):
             x, h = block(x, None if state is None else state[index][0])
             x = self.dropout(x)

@@ -29,7 +29,7 @@ class TrainedModel:
     def __init__(self, run: str | Path, device: str = "auto") -> None:
         self.run = RunFolder(Path(run))
         self.encoding = self.run.encoding
-        self.model = self.run.load_model(prepare_machine(device))
+        self.model = self.run.load_model(prepare_machine(device, self.run.config.model.hidden_size))
 
     def sample(
         self, count: int = 1, *, length: int | None = None, temperature: float = 1.0, seed: int = 0

@@ -42,7 +42,7 @@ class TrainingSession:
         Raises:
             LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
-        target = prepare_machine(device)
+        target = prepare_machine(device, config.model.hidden_size)
         model = new_model(config, dataset)
         path = new_run_path(dataset.name, config.name) if out is None else Path(out)
         return cls(RunFolder.create(path, config, dataset), dataset, model, target)
@@ -55,7 +55,7 @@ class TrainingSession:
             LnfgenError: if the device is missing, or the run or its dataset is missing, damaged or changed.
         """
         folder = RunFolder(newest_run(resumable=True) if run is None else Path(run))
-        target = prepare_machine(device)
+        target = prepare_machine(device, folder.config.model.hidden_size)
         tensors, values = folder.load_state()
         session = cls(folder, dataset_of(folder), folder.model_like(tensors["weights"]), target)
         session.trainer.restore(tensors, values)

@@ -111,7 +111,7 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         num_samples, precision = self.config.num_samples, self.config.precision
-        noise = self.model.noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
+        noise = self.model.draw_noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
         self.optimizer.zero_grad(set_to_none=True)
         num_passes = passes_for(num_samples, batch, precision)
         objective = accumulate_gradients(
