@@ -75,7 +75,7 @@ def make_dataset(
         raise LnfgenError(f"--download goes with a dataset's name; found the path {sources[0]}")
     paths = [Path(source) for source in sources]
     target = Path(out or name or source_name(paths[0]))
-    if out is None and target.resolve() in [path.resolve() for path in paths]:
+    if out is None and name is None and target.resolve() in [path.resolve() for path in paths]:
         target = Path(f"{target}-dataset")  # the source itself has that name
     require_free_folder(target)
     if name is not None:

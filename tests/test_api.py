@@ -137,7 +137,7 @@ def test_mistakes_are_errors_of_the_package(home: Path, tmp_path: Path) -> None:
         lnfgen.train(home / "tunes", config={"trainin": {}}, out=tmp_path / "a")
     with pytest.raises(RunError, match="not a run"):
         lnfgen.load(tmp_path)
-    with pytest.raises(lnfgen.LnfgenError, match="found str"):
+    with pytest.raises(lnfgen.LnfgenError, match="found a str"):
         lnfgen.load(home / "run").nll("text")
     assert not list(tmp_path.iterdir())
 

@@ -117,6 +117,7 @@ def test_download_from_a_mirror(lnfgen, cache: Path, tmp_path: Path, shared_data
         server.shutdown()
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["train_sequences"] == 41740
+    assert json.loads(done.stdout)["path"] == "ptb"
     assert open_dataset(tmp_path / "ptb").name == "ptb"
 
 
