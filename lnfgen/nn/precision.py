@@ -2,8 +2,6 @@
 
 import torch
 
-PRECISIONS = ("float32", "bfloat16")
-
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """A context in which matrix products and recurrent networks run in `precision`.
