@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from toy_models import ODD_SIZES
 
 from lnfgen import evaluation, sampling
-from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import batches_by_length, collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
@@ -20,16 +21,6 @@ from lnfgen.sampling import block_rows, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.text import UNKNOWN
 
-SIZES = ModelConfig(
-    num_flow_layers=2,
-    conditioner_size=5,
-    latent_size=3,
-    hidden_size=6,
-    num_layers=1,
-    embedding_size=5,
-    position_size=4,
-    dropout=0.3,
-)
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
 
 
@@ -46,7 +37,7 @@ LENGTHS = [5, 1, 9, 5, 2, 30]
 
 def toy(name: str, observation: Symbols | Frames, scale: float = 0.4) -> SequenceModel:
     torch.manual_seed(0)
-    config = dataclasses.replace(SIZES, **NAMED_MODELS[name])
+    config = dataclasses.replace(ODD_SIZES, **NAMED_MODELS[name])
     model = build_model(config, observation, LengthModel.fit(torch.tensor(LENGTHS)))
     with torch.no_grad():
         for parameter in model.parameters():

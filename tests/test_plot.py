@@ -14,9 +14,10 @@ import pytest
 import torch
 from command import fails
 from torch import Tensor
+from toy_models import ODD_SIZES
 
 from lnfgen.cli import main
-from lnfgen.config import NAMED_MODELS, ModelConfig, build_config
+from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
@@ -41,22 +42,12 @@ from lnfgen.plots.steps import (
 )
 from lnfgen.runs.folder import RunFolder, new_model
 
-SIZES = ModelConfig(
-    num_flow_layers=2,
-    conditioner_size=5,
-    latent_size=3,
-    hidden_size=6,
-    num_layers=1,
-    embedding_size=5,
-    position_size=4,
-    dropout=0.3,
-)
 STEPS = 5
 
 
 def toy(name: str, **changes: object) -> LatentFlow:
     torch.manual_seed(0)
-    config = dataclasses.replace(SIZES, **{**NAMED_MODELS[name], **changes})  # type: ignore[arg-type]
+    config = dataclasses.replace(ODD_SIZES, **{**NAMED_MODELS[name], **changes})  # type: ignore[arg-type]
     model = build_model(config, Symbols(4), LengthModel.fit(torch.tensor([STEPS])))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -320,7 +311,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         splits = {"train": sequences[:4], "valid": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        config = build_config(model, "tiny").override({"model": dataclasses.asdict(SIZES) | NAMED_MODELS[model]})
+        config = build_config(model, "tiny").override({"model": dataclasses.asdict(ODD_SIZES) | NAMED_MODELS[model]})
         run = RunFolder.create(home / f"run-{name}", config, dataset)
         run.save_model(new_model(config, dataset).state_dict())
     return home

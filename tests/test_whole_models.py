@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
+from toy_models import ODD_SIZES
 
 from lnfgen.config import FEATURES, NAMED_MODELS, TIMES, ModelConfig
 from lnfgen.errors import ConfigError
@@ -17,16 +18,7 @@ from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
 
-SIZES = ModelConfig(
-    num_flow_layers=2,
-    conditioner_size=5,
-    latent_size=3,
-    hidden_size=6,
-    num_layers=1,
-    embedding_size=5,
-    position_size=4,
-    dropout=0.0,
-)
+SIZES = dataclasses.replace(ODD_SIZES, dropout=0.0)
 LENGTHS = torch.tensor([5, 1, 4])
 STEPS = int(LENGTHS.max())
 LATENT = sorted(name for name, values in NAMED_MODELS.items() if not values.get("baseline"))

@@ -19,6 +19,9 @@ SIZES = ModelConfig(
     position_size=4,
     dropout=0.3,
 )
+ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
+"""The same with an odd number of latent features, whose halves differ, and one layer."""
+
 LENGTHS = torch.tensor([5, 2, 4])
 MODELS = [*sorted(NAMED_MODELS), "af-scf/scan"]
 OUTPUTS: dict[str, tuple[Observation, str]] = {
