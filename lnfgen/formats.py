@@ -16,6 +16,7 @@ from lnfgen import files
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music import rolltext
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.tracks import ALL
 from lnfgen.text import decode_utf8
 
 Piece = PianoRoll | str
@@ -29,7 +30,9 @@ WRITABLE_TEXT = (".txt", ".abc")
 _MAX_NPZ_MEMBER = 1 << 28  # bytes when unpacked: two million steps of 128 pitches; no piece is larger
 
 
-def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False) -> list[Piece]:
+def read(
+    path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False, tracks: str = ALL
+) -> list[Piece]:
     """The pieces in a file. For most files the list has one piece.
 
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
@@ -38,6 +41,8 @@ def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums:
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
         drums: keep the drum channel of a MIDI file, as pitches.
+        tracks: of a MIDI file, those to merge into one piano-roll: `melody`; a number; a word of a name or instrument,
+            such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` tells what the file has.
 
     Raises:
         UnreadableFileError: if the file is missing or damaged, has an unknown suffix, or is not what its suffix says.
@@ -54,11 +59,16 @@ def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums:
         raise UnreadableFileError(f"{path} is not there; expected a file ({' '.join(READABLE)})") from None
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path}: {error.strerror}") from error
-    return _read(content, suffix, str(path), steps_per_quarter, drums)
+    return _read(content, suffix, str(path), steps_per_quarter, drums, tracks)
 
 
 def read_bytes(
-    content: bytes, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False
+    content: bytes,
+    name: str = "-",
+    *,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    drums: bool = False,
+    tracks: str = ALL,
 ) -> list[Piece]:
     """The pieces in some bytes that have no suffix, such as those of stdin. How they start says their format.
 
@@ -79,16 +89,16 @@ def read_bytes(
         suffix = ".musicxml"
     else:
         suffix = ".txt"
-    return _read(content, suffix, name, steps_per_quarter, drums)
+    return _read(content, suffix, name, steps_per_quarter, drums, tracks)
 
 
-def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
+def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[Piece]:
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
     if suffix in MIDI:
         from lnfgen.music.midi import read_midi
 
-        return [*read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums)]
+        return [*read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)]
     if suffix in SCORES:
         from lnfgen.music.scores import read_score
 

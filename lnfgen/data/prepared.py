@@ -21,6 +21,7 @@ class Prepared:
     Attributes:
         options: the values that the dataset was made with.
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
+        remarks: what else a person should know of how it was made.
     """
 
     name: str
@@ -31,12 +32,14 @@ class Prepared:
     skipped: Sequence[Record]
     options: Mapping[str, Any]
     out_of_range: int = 0
+    remarks: Sequence[str] = ()
 
     def write(self, path: Path) -> Dataset:
         """Write the dataset folder and open it; the errors are those of `write_dataset`."""
-        remarks = [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits.get(name)]
+        remarks = [*self.remarks]
         if self.out_of_range:
-            remarks.insert(0, f"{self.out_of_range} notes outside the range of pitches were left out")
+            remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
+        remarks += [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits.get(name)]
         return write_dataset(
             path,
             name=self.name,

@@ -23,6 +23,7 @@ from lnfgen.data.splits import given_splits, split_at_random
 from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tracks import said_of
 
 MAX_PIECE_STEPS = 256
 
@@ -34,7 +35,7 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
         DatasetError: if no file can be read.
         UnreadableFileError: under `options.strict`, if one cannot be read or a piece in it cannot be used.
     """
-    read = partial(_read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums)
+    read = partial(_read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
     results = in_parallel(read, [file.path for file in files], "reading", progress)
     unreadable: list[Record] = []
     owners: list[str] = []  # the label of the file of each roll
@@ -109,9 +110,10 @@ def encode_rolls(
     """The dataset of these rolls, (label, roll) in each split, cut at bar lines to at most `max_length` steps.
 
     Tempo (unless given) and time signature of the encoding are the most common ones. A roll on another grid and each
-    piece without a note are skipped, with a reason under their label.
+    piece without a note are skipped, with a reason under their label. A remark says what was merged.
     """
     rolls = [roll for items in splits.values() for _, roll in items]
+    merged = [roll.tracks for roll in rolls if len(roll.tracks) > 1]
     encoding = Encoding(
         kind="music",
         steps_per_quarter=steps_per_quarter,
@@ -142,13 +144,14 @@ def encode_rolls(
         skipped=[*skipped, *unused],
         options=options,
         out_of_range=sum(roll.out_of_range for roll in rolls),
+        remarks=[f"{len(merged)} of {len(rolls)} pieces have several tracks: {said_of(merged)}"] if merged else [],
     )
 
 
-def _read_rolls(path: Path, steps_per_quarter: int, drums: bool) -> list[PianoRoll] | str:
+def _read_rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll] | str:
     """The rolls of a file, or why there are none. It runs in a worker process."""
     try:
-        pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
+        pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     except LnfgenError as error:
         return str(error)
     return [piece for piece in pieces if isinstance(piece, PianoRoll)] or f"{path} is text; expected music"

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from lnfgen.errors import LnfgenError
+from lnfgen.music.tracks import Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
 NUM_PITCHES = 88
@@ -35,8 +36,9 @@ class PianoRoll:
         lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
-        out_of_range: how many notes a reader left out because no column has their pitch. It is not compared when two
-            rolls are.
+        out_of_range: how many notes a reader left out because no column has their pitch.
+        tracks: those of the MIDI file that the roll was read from, kept or not; empty otherwise. Neither this nor
+            `out_of_range` is compared when two rolls are.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -49,6 +51,7 @@ class PianoRoll:
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
     out_of_range: int = 0
+    tracks: tuple[Track, ...] = ()
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -205,6 +208,20 @@ class PianoRoll:
             time_signature=self.time_signature,
         )
         return replace(roll, onsets=None if self.onsets is None else roll.onsets, out_of_range=self.out_of_range)
+
+    def transposed(self, semitones: int) -> PianoRoll:
+        """The piece so many semitones higher, or lower if negative, on the same keys.
+
+        Raises:
+            LnfgenError: if a note would leave the roll's keys; the message has the range that fits.
+        """
+        keys = np.flatnonzero(self.sounding.any(axis=0))
+        lowest, highest = (int(keys[0]), int(keys[-1])) if len(keys) else (0, 0)
+        down, up = -lowest, self.num_pitches - 1 - highest
+        if not down <= semitones <= up:
+            raise LnfgenError(f"{semitones:+} semitones would move notes off the keys; expected {down:+} to {up:+}")
+        onsets = None if self.onsets is None else np.roll(self.onsets, semitones, axis=1)
+        return replace(self, sounding=np.roll(self.sounding, semitones, axis=1), onsets=onsets)
 
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.

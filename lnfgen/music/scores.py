@@ -64,7 +64,8 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
 
     Times are rounded to the nearest step, and a note lasts at least one step. Tied notes are one note. Grace notes,
     unpitched percussion and chord symbols are left out, for they have no length, no pitch or no notes. Repeats that
-    music21 cannot follow are played once. The tempo is the one that lasts longest, the time signature the first.
+    music21 cannot follow are played once. The tempo is the one that lasts longest. The time signature is the first, or
+    of several at one place the last given.
     """
     from music21 import meter, tempo
 
@@ -97,7 +98,7 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
         num_steps=step(end),
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=longest_tempo(tempos, end),
-        time_signature=min(signatures)[1] if signatures else (4, 4),
+        time_signature=min(reversed(signatures), key=lambda change: change[0])[1] if signatures else (4, 4),
     )
 
 
