@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from music21 import meter, note, stream
 
 from lnfgen.errors import UnreadableFileError
 from lnfgen.music.notation import musicxml_bytes
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.scores import read_score
+from lnfgen.music.scores import read_score, roll_of_score
 
 TUNES = """X:1
 T:Ties and a chord symbol
@@ -64,6 +65,13 @@ def test_abc_with_many_tunes_is_as_many_rolls() -> None:
     assert (first.tempo_bpm, first.time_signature, first.num_steps) == (90.0, (3, 4), 24)
     assert second.time_signature == (4, 4)
     assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67, 69, 72, 60, 62, 64, 65, 67, 69, 60]
+
+
+def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:
+    part = stream.Part([meter.TimeSignature("2/4"), note.Note("C4", quarterLength=8)])
+    part.insert(0, meter.TimeSignature("4/4"))
+    part.insert(4, meter.TimeSignature("1/4"))
+    assert roll_of_score(stream.Score([part])).time_signature == (4, 4)
 
 
 def test_humdrum() -> None:

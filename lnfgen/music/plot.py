@@ -109,7 +109,7 @@ def _mark_time(axes: Any, roll: PianoRoll, bars: dict[int, int], end: int, inche
 
 def _draw_notes(axes: Any, roll: PianoRoll, notes: Iterable[Note], inches_per_step: float) -> None:
     """Draw notes as boxes; a small gap separates those that follow each other. The axes cut what is on other lines."""
-    gap, edge = min(0.1, 0.02 / inches_per_step), min(0.45, 0.04 / inches_per_step)
+    gap, edge = min(0.1, 0.02 / inches_per_step), min(0.35, 0.04 / inches_per_step)
     boxes = [(start, start + length - gap, pitch, 0.42) for start, length, pitch in notes]
     _draw(axes, boxes, facecolors=_NOTE, edgecolors=_STRIKE, linewidths=0.4, zorder=3)
     if roll.onsets is not None:

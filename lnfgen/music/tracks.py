@@ -129,4 +129,5 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
 
 def _says(text: str, word: str) -> bool:
     """Whether the text has this whole word, or its plural, or the word with a number at its end."""
-    return re.search(rf"\b{re.escape(word)}s?\d*\b", text.replace("_", " "), re.IGNORECASE) is not None
+    text, word = text.replace("_", " "), re.escape(word.replace("_", " "))
+    return re.search(rf"(?<!\w){word}s?\d*(?!\w)", text, re.IGNORECASE) is not None
