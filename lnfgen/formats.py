@@ -41,8 +41,8 @@ def read(
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
         drums: keep the drum channel of a MIDI file, as pitches.
-        tracks: of a MIDI file, those to merge into one piano-roll: `melody`; a number; a word of a name or instrument,
-            such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` tells what the file has.
+        tracks: those of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word of a
+            name or instrument, such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists them.
 
     Raises:
         UnreadableFileError: if the file is missing or damaged, has an unknown suffix, or is not what its suffix says.
@@ -102,7 +102,7 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
     if suffix in SCORES:
         from lnfgen.music.scores import read_score
 
-        return [*read_score(content, suffix, name, steps_per_quarter=steps_per_quarter)]
+        return [*read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)]
     if suffix == ".npz":
         return [_read_npz(content, name)]
     text = decode_utf8(content, name)

@@ -31,23 +31,23 @@ def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, tmp_path: Path)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
 
 
-def test_several_pieces_are_numbered_files(lnfgen: Run, tmp_path: Path) -> None:
-    (tmp_path / "book.abc").write_text(TUNES)
-    done = lnfgen("convert", "book.abc", "out.mid")
-    assert done.stdout == b"out-01.mid\nout-02.mid\n", done.stderr
+def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book, out = str(tmp_path / "book.abc"), str(tmp_path / "out.mid")
+    Path(book).write_text(TUNES)
+    convert.command([book, out])
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == ["out-01.mid", "out-02.mid"]
     assert [note[2] for note in formats.read(tmp_path / "out-02.mid")[0].notes()] == [64, 65, 72]  # type: ignore[union-attr]
-    refused = lnfgen("convert", "book.abc", "-")
-    assert (refused.returncode, refused.stdout) == (1, b"")
-    assert b"2 pieces" in refused.stderr
+    with pytest.raises(LnfgenError, match="2 pieces, stdout takes one"):
+        convert.command([book, "-"])
 
 
-def test_notes_out_of_range_are_one_line(lnfgen: Run, tmp_path: Path) -> None:
+def test_notes_out_of_range_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wide = PianoRoll.from_notes([(0, 4, 60), (0, 4, 10), (0, 4, 120)], num_pitches=128, lowest_pitch=0)
     formats.write(tmp_path / "wide.mid", wide)
-    done = lnfgen("convert", "wide.mid", "a.txt")
-    assert done.returncode == 0
-    assert done.stderr.count(b"\n") == 1
-    assert b"left out 2 notes" in done.stderr
+    convert.command([str(tmp_path / "wide.mid"), str(tmp_path / "a.txt")])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "left out 2 notes" in said
 
 
 def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(

@@ -118,7 +118,7 @@ def test_a_picture_is_a_png_and_the_same_every_time(roll: PianoRoll) -> None:
     assert content == formats.to_bytes(roll, ".png")
 
 
-@pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (280, (2, 4)), (61, (5, 8))])
+@pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
 def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]) -> None:
     steps = bars * 16 * signature[0] // signature[1]
     notes = [(step, 1, 40 + step % 47) for step in range(0, steps, 8)]

@@ -69,7 +69,7 @@ def test_a_file_tells_its_tracks() -> None:
     drums, strings, flute, bass, _ = roll.tracks
     assert [item.number for item in roll.tracks] == [1, 2, 3, 4, 5]
     assert [item.instrument for item in roll.tracks] == ["drums", "ensemble", "pipe", "bass", "chromatic percussion"]
-    assert flute.name == "Flauto[31m", "what a terminal would act upon is left out"
+    assert flute.name == "Flauto [31m", "what a terminal would act upon is left out"
     assert (flute.channel, flute.program, flute.notes, flute.lowest, flute.highest) == (2, 73, 32, 67, 73)
     assert (strings.polyphony, flute.polyphony) == (3.0, 1.0)
     assert [item.kept for item in roll.tracks] == [False, True, True, True, True]

@@ -21,7 +21,7 @@ def command(
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
 ) -> None:
-    """Tell what a file, a dataset folder or a run folder is; of a MIDI file also its tracks, and which are kept."""
+    """Tell what a file, a dataset folder or a run folder is; of music also its tracks, and which are kept."""
 
     def tell(path: str) -> None:
         each: list[dict[str, Any]] = []

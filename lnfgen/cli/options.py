@@ -29,8 +29,8 @@ Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, 
 Tracks = Annotated[
     str,
     typer.Option(
-        help="MIDI tracks to merge: all, melody, numbers as `lnfgen info` lists them, or words of their names or "
-        "instruments; several with commas."
+        help="Tracks (or a score's parts) to merge: all, melody, numbers as `lnfgen info` lists them, or words of "
+        "their names or instruments; several with commas."
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]

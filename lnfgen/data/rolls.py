@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,9 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
     if options.strict and len(prepared.skipped) > len(left_out):
         record = prepared.skipped[len(left_out)]
         raise UnreadableFileError(f"{record['path']}: {record['reason']}")
-    return prepared
+    merged = [roll.tracks for _, roll in rolls if len(roll.tracks) > 1]
+    said = [f"{len(merged)} of {len(rolls)} pieces have several tracks: {said_of(merged)}"] if merged else []
+    return replace(prepared, remarks=said)
 
 
 def prepare_benchmark(files: Sequence[SourceFile], name: str, options: Options) -> Prepared:
@@ -110,10 +112,9 @@ def encode_rolls(
     """The dataset of these rolls, (label, roll) in each split, cut at bar lines to at most `max_length` steps.
 
     Tempo (unless given) and time signature of the encoding are the most common ones. A roll on another grid and each
-    piece without a note are skipped, with a reason under their label. A remark says what was merged.
+    piece without a note are skipped, with a reason under their label.
     """
     rolls = [roll for items in splits.values() for _, roll in items]
-    merged = [roll.tracks for roll in rolls if len(roll.tracks) > 1]
     encoding = Encoding(
         kind="music",
         steps_per_quarter=steps_per_quarter,
@@ -144,7 +145,6 @@ def encode_rolls(
         skipped=[*skipped, *unused],
         options=options,
         out_of_range=sum(roll.out_of_range for roll in rolls),
-        remarks=[f"{len(merged)} of {len(rolls)} pieces have several tracks: {said_of(merged)}"] if merged else [],
     )
 
 

@@ -5,7 +5,6 @@ Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import math
@@ -168,7 +167,7 @@ def _listen(tracks: Sequence[Any], first_number: int) -> _Heard:
             elif kind == "program_change":
                 programs.setdefault(message.channel, []).append((tick, message.program))
             elif kind == "track_name":
-                names.setdefault(index, _tidy_name(message.name))
+                names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
                 if message.tempo:
                     heard.tempos.append((tick, _tidy_bpm(message.tempo)))
@@ -223,11 +222,12 @@ def _quantise(heard: _Heard, chosen: Container[int], division: int, name: str, s
     return replace(roll, tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in heard.tracks))
 
 
-def _tidy_name(name: str) -> str:
-    """A track's name without what a terminal cannot show. mido reads all as Latin-1; most files of today are UTF-8."""
-    with contextlib.suppress(UnicodeDecodeError):
-        name = name.encode("latin-1").decode("utf-8")
-    return "".join(character for character in name if character.isprintable()).strip()
+def _decoded(name: str) -> str:
+    """A name that mido has read as Latin-1, read as UTF-8 if it is that; MIDI says nothing of encodings."""
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return name
 
 
 def _tidy_bpm(microseconds: int) -> float:

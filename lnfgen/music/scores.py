@@ -11,6 +11,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ from xml.etree import ElementTree
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.midi import MAX_STEPS, longest_tempo
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
@@ -25,7 +27,7 @@ _MAX_XML = 1 << 28  # bytes of a compressed score once inflated
 
 
 def read_score(
-    content: bytes, suffix: str, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER
+    content: bytes, suffix: str, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
 ) -> list[PianoRoll]:
     """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds several.
 
@@ -33,9 +35,10 @@ def read_score(
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
         name: what errors call it.
+        tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if music21 cannot read it, or it holds no notes.
+        UnreadableFileError: if music21 cannot read it, or it holds no notes or no such part.
     """
     from music21 import converter, stream
 
@@ -47,7 +50,7 @@ def read_score(
             parser.parseData(text, format=kind, forceSource=True)
         parsed = parser.stream
         scores = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
-        rolls = [roll_of_score(score, name, steps_per_quarter=steps_per_quarter) for score in scores]
+        rolls = [roll_of_score(score, name, steps_per_quarter=steps_per_quarter, tracks=tracks) for score in scores]
     except LnfgenError:
         raise
     except Exception as error:  # music21 raises errors of many kinds on a damaged score
@@ -59,7 +62,9 @@ def read_score(
     return rolls
 
 
-def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll:
+def roll_of_score(
+    score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
+) -> PianoRoll:
     """The piano-roll of a music21 score as it sounds: repeats are played, and transposing instruments transpose.
 
     Times are rounded to the nearest step, and a note lasts at least one step. Tied notes are one note. Grace notes,
@@ -70,14 +75,15 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
     from music21 import meter, tempo
 
     score = _as_it_sounds(score)
-    notes = []
+    parts: list[tuple[Track, list[tuple[Fraction, Fraction, int]]]] = []
     end = Fraction(0)
     tempos: list[tuple[Fraction, float]] = []
     signatures: list[tuple[Fraction, tuple[int, int]]] = []
     for part in list(score.parts) or [score]:
         flat = part.flatten()
         end = max(end, Fraction(flat.highestTime))
-        notes += _tied(flat)
+        if notes := _tied(flat):
+            parts.append((_track(part, len(parts) + 1, notes), notes))
         signatures += [
             (Fraction(mark.offset), (mark.numerator, mark.denominator))
             for mark in flat.getElementsByClass(meter.TimeSignature)
@@ -93,13 +99,26 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
 
     if step(end) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {step(end)} steps; expected at most {MAX_STEPS}")
-    return PianoRoll.from_notes(
-        [(step(start), step(stop) - step(start), pitch) for start, stop, pitch in notes],
+    every = [track for track, _ in parts]
+    chosen = choose_tracks(every, tracks, False, name) if every else set()
+    kept = [note for track, notes in parts if track.number in chosen for note in notes]
+    roll = PianoRoll.from_notes(
+        [(step(start), step(stop) - step(start), pitch) for start, stop, pitch in kept],
         num_steps=step(end),
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=longest_tempo(tempos, end),
         time_signature=min(reversed(signatures), key=lambda change: change[0])[1] if signatures else (4, 4),
     )
+    return replace(roll, tracks=tuple(replace(track, kept=track.number in chosen) for track in every))
+
+
+def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:
+    from music21 import instrument
+
+    player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
+    program = getattr(player, "midiProgram", None) or 0
+    name = getattr(part, "partName", None) or ""
+    return Track.of_notes(notes, number=number, name=str(name), program=program, channel=1)
 
 
 def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:

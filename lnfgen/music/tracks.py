@@ -1,4 +1,4 @@
-"""The tracks of a MIDI file: what a person is told of them, and which of them a reader keeps."""
+"""The tracks of a MIDI file or parts of a score: what a person is told of them, and which of them a reader keeps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lnfgen.errors import UnreadableFileError
 
@@ -24,13 +25,13 @@ _ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlap
 
 @dataclass(frozen=True)
 class Track:
-    """One track with notes, as a MIDI file has it. What a track plays on several channels counts as several tracks.
+    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one.
 
     Attributes:
         number: from 1 on, in the order of the file, tracks without notes left out.
         name: what the file calls it; it may be empty.
         program: the General MIDI program of its first note, 0 to 127.
-        channel: 1 to 16; channel 10 has the drums.
+        channel: 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score.
         notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
         polyphony: how many of its notes sound at a time on average, silence left out.
         kept: whether the piano-roll has its notes.
@@ -54,15 +55,19 @@ class Track:
 
     @classmethod
     def of_notes(
-        cls, notes: Sequence[tuple[int, int, int]], *, number: int, name: str, program: int, channel: int
+        cls, notes: Sequence[tuple[Any, Any, int]], *, number: int, name: str, program: int, channel: int
     ) -> Track:
-        """The track with these notes, (start, end, MIDI pitch) in ticks; there is at least one."""
+        """The track with these notes, (start, end, MIDI pitch) in any unit of time; there is at least one.
+
+        What a terminal cannot show is left out of the name.
+        """
+        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
         pitches = [pitch for _, _, pitch in notes]
         sounding = now = 0
         for start, end, _ in sorted(notes):
             sounding += max(end - max(start, now), 0)
             now = max(now, end)
-        at_a_time = sum(end - start for start, end, _ in notes) / max(sounding, 1)
+        at_a_time = float(sum(end - start for start, end, _ in notes) / sounding) if sounding else 1.0
         pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
         return cls(number, name, program, channel, len(notes), *pitch_facts, at_a_time)
 
