@@ -14,7 +14,7 @@ from lnfgen.errors import LnfgenError
 
 def command(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="A piece or text, a dataset folder or a run; - is stdin.")
+        list[str], typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
@@ -39,9 +39,8 @@ def command(
             console.result("")
         listed = facts.pop("tracks", [])
         rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
-        console.result_table(
-            "", [("path", path), *rows]
-        )  # as a title, Rich would fold a long path to the table's width
+        # As a title, Rich would fold a long path to the table's width.
+        console.result_table("", [("path", path), *rows])
         _show_list("piece", each if len(each) > 1 else [])
         _show_list("track", listed)
 

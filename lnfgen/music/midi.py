@@ -5,6 +5,7 @@ Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-
 
 from __future__ import annotations
 
+import bisect
 import io
 import itertools
 import math
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import mido
@@ -109,7 +111,7 @@ def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
 
 def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
     """The tempo that a piece has for the longest time, in seconds; see `_longest_lasting`."""
-    return _longest_lasting(changes, end, DEFAULT_BPM, lambda bpm: 1 / bpm)
+    return _longest_lasting(changes, end, DEFAULT_BPM, lambda bpm: bpm)
 
 
 def longest_signature(changes: Sequence[tuple[Any, tuple[int, int]]], end: Any) -> tuple[int, int]:
@@ -119,21 +121,21 @@ def longest_signature(changes: Sequence[tuple[Any, tuple[int, int]]], end: Any) 
 
 
 def _longest_lasting(
-    changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, pace: Callable[[_Value], float]
+    changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float]
 ) -> _Value:
     """The value that lasts longest. Of several that are given at one position, the last counts.
 
     Args:
         changes: (position, value) of each change. Before the first one the value is `before`.
         end: the position where the piece ends. Positions are in any unit of musical time.
-        pace: by how much a value lasts longer than its share of musical time.
+        speed: of a value, by which musical time is divided to say how long it lasts.
 
     Where two last equally long, the one that comes first counts.
     """
-    changes = [(0, before), *sorted(changes, key=lambda change: change[0])]
+    changes = [(0, before), *sorted(changes, key=itemgetter(0))]
     lasting: dict[_Value, float] = {}
     for (position, value), (until, _) in itertools.pairwise([*changes, (max(end, changes[-1][0]), before)]):
-        lasting[value] = lasting.get(value, 0.0) + float(until - position) * pace(value)
+        lasting[value] = lasting.get(value, 0.0) + float(until - position) / speed(value)
     return max(lasting, key=lambda value: lasting[value]) if any(lasting.values()) else changes[-1][1]
 
 
@@ -176,11 +178,12 @@ def _listen(tracks: Sequence[Any], first_number: int) -> _Heard:
         for (channel, pitch), starts in sounding.items():
             notes.setdefault((index, channel), []).extend((start, tick, pitch) for start in starts)
         heard.end = max(heard.end, tick)
+    for changes in programs.values():
+        changes.sort(key=itemgetter(0))
     for number, ((index, channel), played) in enumerate(sorted(notes.items()), start=first_number):
-        first = min(played)[0]
-        changes = sorted(programs.get(channel, ()), key=lambda change: change[0])
-        program = next((program for tick, program in reversed(changes) if tick <= first), 0)
-        name = names.get(index, "")
+        changes = programs.get(channel, [])
+        earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
+        program, name = changes[earlier - 1][1] if earlier else 0, names.get(index, "")
         track = Track.of_notes(played, number=number, name=name, program=program, channel=channel + 1)
         heard.tracks.append((track, played))
     return heard

@@ -116,7 +116,7 @@ def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) 
     from music21 import instrument
 
     player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
-    program = getattr(player, "midiProgram", None) or 0
+    program = getattr(player, "midiProgram", None)
     name = getattr(part, "partName", None) or ""
     return Track.of_notes(notes, number=number, name=str(name), program=program, channel=1)
 

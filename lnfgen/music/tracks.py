@@ -30,7 +30,7 @@ class Track:
     Attributes:
         number: from 1 on, in the order of the file, tracks without notes left out.
         name: what the file calls it; it may be empty.
-        program: the General MIDI program of its first note, 0 to 127.
+        program: the General MIDI program of its first note, 0 to 127; None if a score does not say.
         channel: 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score.
         notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
         polyphony: how many of its notes sound at a time on average, silence left out.
@@ -39,7 +39,7 @@ class Track:
 
     number: int
     name: str
-    program: int
+    program: int | None
     channel: int
     notes: int
     lowest: int
@@ -50,12 +50,13 @@ class Track:
 
     @property
     def instrument(self) -> str:
-        """The family of its program in General MIDI, or `drums`."""
-        return DRUMS if self.channel == DRUM_CHANNEL else _FAMILIES[self.program // 8]
+        """The family of its program in General MIDI, or `drums`; empty if it has no program."""
+        family = "" if self.program is None else _FAMILIES[self.program // 8]
+        return DRUMS if self.channel == DRUM_CHANNEL else family
 
     @classmethod
     def of_notes(
-        cls, notes: Sequence[tuple[Any, Any, int]], *, number: int, name: str, program: int, channel: int
+        cls, notes: Sequence[tuple[Any, Any, int]], *, number: int, name: str, program: int | None, channel: int
     ) -> Track:
         """The track with these notes, (start, end, MIDI pitch) in any unit of time; there is at least one.
 
@@ -97,7 +98,7 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
         if not found and all(track.instrument == DRUMS for track in tracks):
             raise UnreadableFileError(f"{name} holds drums and no other notes; keep its drums to read it")
         if not found:
-            listed = [f"{track.number} {track.name or 'without a name'} ({track.instrument})" for track in tracks]
+            listed = [_label(track) for track in tracks]
             listed[_LISTED:] = [f"{len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else []
             raise UnreadableFileError(f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}")
         chosen |= {track.number for track in found}
@@ -110,8 +111,8 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     kept = sum(track.kept for track in tracks)
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
     others = len(tracks) - kept - drums
-    left_out = " and ".join([f"{others}"] * (others > 0) + [f"{drums} of drums"] * (drums > 0))
-    merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept} of {len(tracks)} tracks"
+    left_out = " and ".join([f"{others:,}"] * (others > 0) + [f"{drums:,} of drums"] * (drums > 0))
+    merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept:,} of {len(tracks):,} tracks"
     return merged + (f", left out {left_out}" if left_out else "")
 
 
@@ -130,6 +131,10 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
     enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
     lines = [track for track in enough if track.polyphony <= _ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
+
+
+def _label(track: Track) -> str:
+    return f"{track.number} {track.name}".rstrip() + (f" ({track.instrument})" if track.instrument else "")
 
 
 def _says(text: str, word: str) -> bool:
