@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lnfgen import formats
@@ -27,6 +28,14 @@ class SourceFile:
     @property
     def suffix(self) -> str:
         return self.path.suffix.lower()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes; its path where it cannot be read, so that it is like no other file."""
+        try:
+            return sha256_of(self.path)
+        except OSError:
+            return str(self.path)
 
     @property
     def kind(self) -> Kind:
@@ -88,7 +97,6 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
     raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(formats.READABLE)}{hint}")
 
 
-def source_records(files: Iterable[SourceFile], left_out: Sequence[Mapping[str, str]] = ()) -> list[dict[str, str]]:
-    """{path, sha256} of each file, for `dataset.json`; but not of those that `left_out` has a reason for."""
-    labels = {record["path"] for record in left_out}
-    return [{"path": file.label, "sha256": sha256_of(file.path)} for file in files if file.label not in labels]
+def source_records(files: Iterable[SourceFile]) -> list[dict[str, str]]:
+    """{path, sha256} of each file, for `dataset.json`."""
+    return [{"path": file.label, "sha256": file.sha256} for file in files]

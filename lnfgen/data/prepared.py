@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.conventions import SPLITS
+from lnfgen.data.copies import shared_with_train
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Record, write_dataset
 
@@ -21,6 +22,7 @@ class Prepared:
     Attributes:
         options: the values that the dataset was made with.
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
+        remarks: what a person should know of how it was made.
     """
 
     name: str
@@ -31,12 +33,17 @@ class Prepared:
     skipped: Sequence[Record]
     options: Mapping[str, Any]
     out_of_range: int = 0
+    remarks: Sequence[str] = ()
+    time_signatures: Mapping[str, Sequence[tuple[int, int]]] | None = None
 
     def write(self, path: Path) -> Dataset:
         """Write the dataset folder and open it; the errors are those of `write_dataset`."""
-        remarks = [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits.get(name)]
+        remarks = list(self.remarks)
         if self.out_of_range:
-            remarks.insert(0, f"{self.out_of_range} notes outside the range of pitches were left out")
+            remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
+        if shared := shared_with_train(self.splits):
+            remarks.append(shared)
+        remarks += [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits[name]]
         return write_dataset(
             path,
             name=self.name,
@@ -45,5 +52,6 @@ class Prepared:
             dropped=self.dropped,
             sources=self.sources,
             skipped=self.skipped,
+            time_signatures=self.time_signatures,
             preprocessing={"options": self.options, "out_of_range": self.out_of_range, "remarks": remarks},
         )

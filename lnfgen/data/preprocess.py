@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lnfgen.data import benchmarks
+from lnfgen.data.copies import without_copies
 from lnfgen.data.gather import gather
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import prepare_benchmark, prepare_music
+from lnfgen.data.splits import splits_by_name
+from lnfgen.data.storage import Record
 from lnfgen.data.texts import prepare_text
 from lnfgen.errors import DatasetError
 
@@ -40,9 +43,19 @@ def prepare(
             found = f"found both music ({kinds['music']}) and text ({kinds['text']})"
             raise DatasetError(f"{found}; expected one kind; say which with --as music or --as text")
         [kind] = kinds
+    given = splits_by_name([file.label for file in files])
+    left_out: list[Record]
+    if given:
+        reason = "its name gives no split (train, valid, test), as most of the others' do"
+        left_out = [{"path": file.label, "reason": reason} for file in files if file.label not in given]
+        files = [file for file in files if file.label in given]
+    else:
+        labelled = [(file.label, file) for file in files]
+        distinct, left_out = without_copies(labelled, lambda file: file.sha256, "the same bytes")
+        files = [file for _, file in distinct]
     if kind == "music":
-        return prepare_music(files, name, options, progress)
-    return prepare_text(files, name, options)
+        return prepare_music(files, name, options, given, left_out, progress)
+    return prepare_text(files, name, options, given, left_out)
 
 
 def source_name(source: Path) -> str:

@@ -16,9 +16,9 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.storage import FORMAT_VERSION, Dataset, is_dataset, open_dataset
 from lnfgen.errors import DatasetError, OutputError
-from lnfgen.files import sha256_of
+from lnfgen.files import require_free_folder
 
-_VERSION = 1  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 2  # raised when lnfgen would make another dataset from the same files and options
 
 
 def resolve(source: str | Path | None = None, progress: Progress = no_progress) -> Dataset:
@@ -41,7 +41,7 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
     made_of: object
     if path.exists():
         name, options = source_name(path), Options()
-        files = [(file.label, sha256_of(file.path)) for file in gather([path])]
+        files = [(file.label, file.sha256) for file in gather([path])]
         made_of = (FORMAT_VERSION, _VERSION, files, sorted(asdict(options).items()))
     else:
         known = named.find(str(source))
@@ -56,8 +56,9 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
             return open_dataset(folder)
         except DatasetError:  # it is damaged, and is built again below
             shutil.rmtree(folder, ignore_errors=True)
-    prepared = prepare([path], options, progress) if path.exists() else named.build(name, progress)
     try:
+        require_free_folder(folder)  # before the work, which can take minutes
+        prepared = prepare([path], options, progress) if path.exists() else named.build(name, progress)
         return prepared.write(folder)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile
