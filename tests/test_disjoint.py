@@ -62,7 +62,7 @@ def test_copies_count_once_whatever_their_name_format_and_tempo(tmp_path: Path) 
     assert len(reasons) == 10
     assert "the same bytes as tune3 copy.mid" in reasons["tune3.mid"]  # the first in order counts
     assert "the same notes as tune3 copy.mid" in reasons["tune3 faster.npz"]
-    assert "10 files or pieces are copies" in remarks(dataset)
+    assert "copies of others: 10" in remarks(dataset)
 
 
 def test_different_pieces_with_equal_stretches_share_none_across_splits(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_different_pieces_with_equal_stretches_share_none_across_splits(tmp_path
     left_out = [skip for skip in dataset.manifest["skipped"] if "48 steps" in skip["reason"]]
     assert sum(len(dataset.split(name)) for name in SPLITS) + len(left_out) == 30
     assert len(left_out) > 0
-    assert f"{len(left_out)} sequences were left out of valid and test" in remarks(dataset)
+    assert f"copies of others: {len(left_out)}" in remarks(dataset)
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) 
     prose = "".join(f"line {number}\nYes.\n" for number in range(50))
     dataset = made(write(tmp_path / "mine", a_txt=prose, b_txt=prose, c_txt="another\n"))
     assert sum(len(dataset.split(name)) for name in SPLITS) == 101
-    assert "1 files or pieces are copies" in remarks(dataset)
+    assert "copies of others: 1" in remarks(dataset)
     assert "are in train as well" in remarks(dataset)
 
 

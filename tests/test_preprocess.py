@@ -75,12 +75,12 @@ def test_same_inputs_same_dataset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", range(1, 31))
 def test_split_at_random(count: int) -> None:
-    splits = split_at_random(count, (0.8, 0.1, 0.1), seed=0)
+    splits = split_at_random(range(count), (0.8, 0.1, 0.1), seed=0)
     assert sorted(index for indices in splits.values() for index in indices) == list(range(count))
     assert splits["train"]
     if count >= 3:
         assert all(splits.values())
-    assert not split_at_random(count, (1.0, 0.0, 0.0), seed=0)["test"]
+    assert not split_at_random(range(count), (1.0, 0.0, 0.0), seed=0)["test"]
 
 
 def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:

@@ -30,16 +30,11 @@ def without_copies(
     for label, item in items:
         key = content(item)
         if key in first:
-            copies.append({"path": label, "reason": f"it holds {same} as {first[key]}, and counts once"})
+            copies.append({"path": label, "reason": f"it holds {same} as {first[key]}"})
         else:
             first[key] = label
             kept.append((label, item))
     return kept, copies
-
-
-def copies_remark(copies: Sequence[Record]) -> list[str]:
-    """A remark that says how many files and pieces are left out as copies; none if there are none."""
-    return [f"{len(copies):,} files or pieces are copies of others, and count once"] if copies else []
 
 
 def digest(*arrays: np.ndarray) -> bytes:

@@ -20,10 +20,16 @@ _TEXTS = (".txt", ".text", ".md", ".abc")
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read. `label` is its name in `dataset.json`: its path within the folder that was given, or its name."""
+    """A file to read.
+
+    Attributes:
+        label: its name in `dataset.json`: its path within the folder that was given, or its name.
+        split: the split that its name says, where the names of the files give the splits.
+    """
 
     path: Path
     label: str
+    split: str | None = None
 
     @property
     def suffix(self) -> str:

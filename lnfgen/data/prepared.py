@@ -22,7 +22,8 @@ class Prepared:
     Attributes:
         options: the values that the dataset was made with.
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
-        remarks: what a person should know of how it was made.
+        copies: the files, pieces and stretches that were left out because the dataset holds the same already.
+        remarks: what else a person should know of how it was made.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Prepared:
     skipped: Sequence[Record]
     options: Mapping[str, Any]
     out_of_range: int = 0
+    copies: Sequence[Record] = ()
     remarks: Sequence[str] = ()
     time_signatures: Mapping[str, Sequence[tuple[int, int]]] | None = None
 
@@ -41,6 +43,8 @@ class Prepared:
         remarks = list(self.remarks)
         if self.out_of_range:
             remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
+        if self.copies:
+            remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
         if shared := shared_with_train(self.splits):
             remarks.append(shared)
         remarks += [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits[name]]
@@ -51,7 +55,7 @@ class Prepared:
             splits=self.splits,
             dropped=self.dropped,
             sources=self.sources,
-            skipped=self.skipped,
+            skipped=[*self.skipped, *self.copies],
             time_signatures=self.time_signatures,
             preprocessing={"options": self.options, "out_of_range": self.out_of_range, "remarks": remarks},
         )

@@ -6,11 +6,13 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS
 
+_Item = TypeVar("_Item")
 _SPLIT_WORDS = dict.fromkeys(("train", "training"), "train")
 _SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid") | {"test": "test"}
 
@@ -55,15 +57,15 @@ def num_splits(shares: Sequence[float]) -> int:
     return sum(share > 0 for share in shares)
 
 
-def split_at_random(count: int, shares: Sequence[float], seed: int) -> dict[str, list[int]]:
-    """The numbers from 0 to `count` - 1 divided among the splits, in rising order within each."""
-    order = np.random.default_rng(seed).permutation(count)
-    parts = np.split(order, np.cumsum(split_counts(count, shares))[:-1])
-    return {name: sorted(part.tolist()) for name, part in zip(SPLITS, parts, strict=True)}
+def split_at_random(items: Sequence[_Item], shares: Sequence[float], seed: int) -> dict[str, list[_Item]]:
+    """The items divided among the splits; within each they are in the order that they had."""
+    order = np.random.default_rng(seed).permutation(len(items))
+    parts = np.split(order, np.cumsum(split_counts(len(items), shares))[:-1])
+    return {name: [items[index] for index in sorted(part.tolist())] for name, part in zip(SPLITS, parts, strict=True)}
 
 
 def split_in_order(count: int, shares: Sequence[float]) -> dict[str, slice]:
-    """The numbers from 0 to `count` - 1 divided into three stretches: the first for train, then valid, then test."""
+    """Where to cut `count` items that follow one another: first what train gets, then valid, then test."""
     train, valid, _ = split_counts(count, shares)
     return {"train": slice(0, train), "valid": slice(train, train + valid), "test": slice(train + valid, count)}
 

@@ -26,13 +26,12 @@ MANIFEST = "dataset.json"
 Record = Mapping[str, str]
 """An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
 
+TimeSignature = tuple[int, int]
+
 _MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
 # The types of tensors by their names in safetensors.
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
-
-
-TimeSignature = tuple[int, int]
 
 
 class Split:
@@ -68,10 +67,7 @@ class Split:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> np.ndarray:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sequence {index} of {len(self)}")
-        index %= len(self)
-        return self._values[self._offsets[index] : self._offsets[index + 1]]
+        return self._values[self._offsets[:-1][index] : self._offsets[1:][index]]
 
     @property
     def num_steps(self) -> int:
@@ -166,7 +162,7 @@ def write_dataset(
             offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
             content = save({"values": values, "offsets": offsets})
             write_bytes(folder / shard, content)
-            entries[split] = {
+            entry = entries[split] = {
                 "sequences": len(sequences),
                 "steps": len(values),
                 "dropped": int((dropped or {}).get(split, 0)),
@@ -174,9 +170,7 @@ def write_dataset(
                 "sha256": hashlib.sha256(content).hexdigest(),
             }
             if time_signatures:
-                entries[split]["time_signatures"] = " ".join(
-                    f"{beats}/{unit}" for beats, unit in time_signatures[split]
-                )
+                entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in time_signatures[split])
         manifest = {
             "format_version": FORMAT_VERSION,
             "name": name,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from lnfgen import text
 from lnfgen.conventions import SPLITS
-from lnfgen.data.copies import copies_remark, without_copies
+from lnfgen.data.copies import without_copies
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
@@ -20,24 +20,17 @@ from lnfgen.errors import DatasetError, UnreadableFileError
 MAX_TUNE = 640  # characters of an ABC tune that is taken as text
 
 
-def prepare_text(
-    files: Sequence[SourceFile], name: str, options: Options, given: Mapping[str, str], left_out: Sequence[Record]
-) -> Prepared:
+def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Prepared:
     """The dataset of these text files.
 
-    A sequence is a chunk (under `options.chunks`), a tune (where all files are ABC), or else a line. Tunes that differ
-    in their number alone count once. Lines do not: how often a line comes is a part of what a model of prose learns,
-    and texts for which results are published repeat lines too.
-
-    Args:
-        given: the split of each file by its label. Where it is empty, lines and tunes are split at random.
-        left_out: the files that are not among `files`, with reasons.
+    A sequence is a chunk (under `options.chunks`), a tune (where all files are ABC), or else a line. Where the files do
+    not say their splits, tunes and lines are split at random. Tunes that differ in their number alone count once. Lines
+    do not: how often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
 
     Raises:
         DatasetError: if no file can be read, or nothing is left to train on.
-        UnreadableFileError: under `options.strict`, for the first file that cannot be read.
     """
-    contents, unreadable = _read_all(files, options)
+    contents, unreadable = _read_all(files)
     if not contents:
         raise DatasetError(f"none of the {len(files)} files of {name} is readable text: {unreadable[0]['reason']}")
     tunes = not options.chunks and all(file.suffix == ".abc" for file, _ in contents)
@@ -49,28 +42,27 @@ def prepare_text(
         return text.abc_tunes(content) if tunes else text.lines(content)
 
     copies: list[Record] = []
-    if given:
+    if files[0].split is not None:
         splits = {
-            split: [item for file, content in contents if given[file.label] == split for item in cut(content)]
+            split: [item for file, content in contents if file.split == split for item in cut(content)]
             for split in SPLITS
         }
     elif options.chunks:
-        splits = _in_order([content for _, content in contents], cut, options)
+        splits = _chunks_in_order([content for _, content in contents], cut, options.split)
     else:
         items = [(f"{file.label} #{n}", item) for file, content in contents for n, item in enumerate(cut(content), 1)]
         if tunes:
             items, copies = without_copies(items, lambda tune: tune.partition("\n")[2], "the same tune")
-        assigned = split_at_random(len(items), options.split, options.seed)
-        splits = {split: [items[index][1] for index in indices] for split, indices in assigned.items()}
-    return encode_texts(
+        splits = split_at_random([item for _, item in items], options.split, options.seed)
+    prepared = encode_texts(
         name,
         splits,
         max_length,
         sources=source_records(file for file, _ in contents),
-        skipped=[*left_out, *unreadable, *copies],
-        options=asdict(options) | {"kind": "text", "max_length": max_length} | ({"split": None} if given else {}),
-        remarks=[] if given else copies_remark([*left_out, *copies]),
+        skipped=unreadable,
+        options={"kind": "text", "max_length": max_length},
     )
+    return replace(prepared, copies=copies)
 
 
 def encode_texts(
@@ -81,7 +73,6 @@ def encode_texts(
     sources: Sequence[Record],
     skipped: Sequence[Record] = (),
     options: Mapping[str, Any],
-    remarks: Sequence[str] = (),
 ) -> Prepared:
     """The dataset of the texts that have at most `max_length` characters; the vocabulary is that of train.
 
@@ -97,10 +88,10 @@ def encode_texts(
         )
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
     encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}
-    return Prepared(name, encoding, encoded, dropped, sources, skipped, options, remarks=remarks)
+    return Prepared(name, encoding, encoded, dropped, sources, skipped, options)
 
 
-def _read_all(files: Sequence[SourceFile], options: Options) -> tuple[list[tuple[SourceFile, str]], list[Record]]:
+def _read_all(files: Sequence[SourceFile]) -> tuple[list[tuple[SourceFile, str]], list[Record]]:
     """The content of each file that can be read, and why the others cannot."""
     contents: list[tuple[SourceFile, str]] = []
     unreadable: list[Record] = []
@@ -108,24 +99,20 @@ def _read_all(files: Sequence[SourceFile], options: Options) -> tuple[list[tuple
         try:
             contents.append((file, text.read_text(file.path)))
         except UnreadableFileError as error:
-            if options.strict:
-                raise
             unreadable.append({"path": file.label, "reason": str(error)})
     return contents, unreadable
 
 
-def _in_order(contents: Sequence[str], cut: Callable[[str], list[str]], options: Options) -> dict[str, list[str]]:
+def _chunks_in_order(
+    contents: Sequence[str], cut: Callable[[str], list[str]], shares: Sequence[float]
+) -> dict[str, list[str]]:
     """The chunks divided among the splits as three stretches of the texts.
 
     A chunk continues the one before it. Divided at random, test would hold the continuations of training chunks. Where
     there are fewer chunks than splits, each text is divided before it is cut into chunks.
     """
     chunks = [chunk for content in contents for chunk in cut(content)]
-    if len(chunks) >= num_splits(options.split):
-        return {split: chunks[part] for split, part in split_in_order(len(chunks), options.split).items()}
-    return {
-        split: [
-            chunk for content in contents for chunk in cut(content[split_in_order(len(content), options.split)[split]])
-        ]
-        for split in SPLITS
-    }
+    if len(chunks) >= num_splits(shares):
+        return {split: chunks[part] for split, part in split_in_order(len(chunks), shares).items()}
+    parts = [(content, split_in_order(len(content), shares)) for content in contents]
+    return {split: [chunk for content, part in parts for chunk in cut(content[part[split]])] for split in SPLITS}
