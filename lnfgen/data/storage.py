@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,45 +35,42 @@ _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "s
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
 
 
+@dataclass(frozen=True, eq=False)
 class Split:
     """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
 
     Attributes:
-        lengths: int64 [N], the number of steps of each sequence.
+        values, offsets: the tensors of the shard.
         dropped: how many sequences were left out of the split because they were too long.
         time_signatures: that of each sequence, where the dataset keeps them; else none.
     """
 
-    def __init__(
-        self,
-        name: str,
-        values: np.ndarray,
-        offsets: np.ndarray,
-        dropped: int = 0,
-        time_signatures: Sequence[TimeSignature] = (),
-    ) -> None:
-        self.name = name
-        self.dropped = dropped
-        self.time_signatures = time_signatures
-        self._values = values
-        self._offsets = offsets
-        self.lengths: np.ndarray = np.diff(offsets)
+    name: str
+    values: np.ndarray
+    offsets: np.ndarray
+    dropped: int = 0
+    time_signatures: Sequence[TimeSignature] = ()
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int64 [N], the number of steps of each sequence."""
+        return np.diff(self.offsets)
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.offsets) - 1
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._values[self._offsets[:-1][index] : self._offsets[1:][index]]
+        return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
 
     @property
     def num_steps(self) -> int:
         """The steps of all sequences together."""
-        return int(self._offsets[-1])
+        return int(self.offsets[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +175,8 @@ def write_dataset(
             "kind": encoding.kind,
             "encoding": encoding.to_json(),
             "splits": entries,
-            "sources": [dict(source) for source in sources],
-            "skipped": [dict(skip) for skip in skipped],
+            "sources": list(sources),
+            "skipped": list(skipped),
         }
         if preprocessing:
             manifest["preprocessing"] = dict(preprocessing)
