@@ -55,7 +55,7 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
             splits = split_at_random(pieces, options.split, options.seed)
         else:
             splits = _split_in_time(pieces, options.split)
-            remarks = [f"of too few pieces for the splits ({len(pieces)}), each was split in time, at bar lines"]
+            remarks = [f"there are fewer pieces ({len(pieces)}) than splits, so each was split in time, at bar lines"]
     max_length = options.max_length or MAX_PIECE_STEPS
     prepared = encode_rolls(
         name,
