@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from lnfgen import formats
 from lnfgen.conventions import Kind
@@ -15,6 +16,7 @@ from lnfgen.errors import DatasetError
 from lnfgen.files import sha256_of
 from lnfgen.music.rolltext import MARK
 
+_Piece = TypeVar("_Piece")
 _TEXTS = (".txt", ".text", ".md", ".abc")
 
 
@@ -34,6 +36,12 @@ class SourceFile:
     @property
     def suffix(self) -> str:
         return self.path.suffix.lower()
+
+    def labelled(self, pieces: Sequence[_Piece]) -> list[tuple[str, _Piece]]:
+        """The pieces in it, each with a label of its own: that of the file, with a number if there are several."""
+        if len(pieces) == 1:
+            return [(self.label, pieces[0])]
+        return [(f"{self.label} #{number}", piece) for number, piece in enumerate(pieces, start=1)]
 
     @cached_property
     def sha256(self) -> str:

@@ -29,10 +29,10 @@ class Prepared:
     name: str
     encoding: Encoding
     splits: Mapping[str, Sequence[np.ndarray]]
-    dropped: Mapping[str, int]
     sources: Sequence[Record]
-    skipped: Sequence[Record]
     options: Mapping[str, Any]
+    skipped: Sequence[Record] = ()
+    dropped: Mapping[str, int] | None = None
     out_of_range: int = 0
     copies: Sequence[Record] = ()
     remarks: Sequence[str] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from lnfgen.data import named
@@ -40,9 +39,9 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
         return open_dataset(path)
     made_of: object
     if path.exists():
-        name, options = source_name(path), Options()
+        name = source_name(path)
         files = [(file.label, file.sha256) for file in gather([path])]
-        made_of = (FORMAT_VERSION, _VERSION, files, sorted(asdict(options).items()))
+        made_of = (FORMAT_VERSION, _VERSION, files, Options())
     else:
         known = named.find(str(source))
         name = known.name
@@ -58,7 +57,7 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
             shutil.rmtree(folder, ignore_errors=True)
     try:
         require_free_folder(folder)  # before the work, which can take minutes
-        prepared = prepare([path], options, progress) if path.exists() else named.build(name, progress)
+        prepared = prepare([path], Options(), progress) if path.exists() else named.build(name, progress)
         return prepared.write(folder)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile

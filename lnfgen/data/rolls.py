@@ -88,9 +88,7 @@ def prepare_benchmark(files: Sequence[SourceFile], name: str) -> Prepared:
         name,
         encoding,
         {split: [encoding.encode(roll) for roll in rolls] for split, rolls in pieces.items()},
-        dropped={},
         sources=source_records(files),
-        skipped=[],
         options={"kind": "music", "split": None, "max_length": None, "steps_per_quarter": first.steps_per_quarter},
     )
 
@@ -148,7 +146,6 @@ def encode_rolls(
         name,
         encoding,
         encoded,
-        dropped={},
         sources=sources,
         skipped=[*skipped, *unused],
         options=options,
@@ -169,10 +166,8 @@ def _read_all(
     for file, result in zip(files, results, strict=True):
         if isinstance(result, str):
             unreadable.append({"path": file.label, "reason": result})
-        elif len(result) == 1:
-            found.append((file, [(file.label, result[0])]))
         else:
-            found.append((file, [(f"{file.label} #{number}", roll) for number, roll in enumerate(result, start=1)]))
+            found.append((file, file.labelled(result)))
     return found, unreadable
 
 

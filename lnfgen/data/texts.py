@@ -50,7 +50,7 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
     elif options.chunks:
         splits = _chunks_in_order([content for _, content in contents], cut, options.split)
     else:
-        items = [(f"{file.label} #{n}", item) for file, content in contents for n, item in enumerate(cut(content), 1)]
+        items = [item for file, content in contents for item in file.labelled(cut(content))]
         if tunes:
             items, copies = without_copies(items, lambda tune: tune.partition("\n")[2], "the same tune")
         splits = split_at_random([item for _, item in items], options.split, options.seed)
@@ -88,7 +88,7 @@ def encode_texts(
         )
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
     encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}
-    return Prepared(name, encoding, encoded, dropped, sources, skipped, options)
+    return Prepared(name, encoding, encoded, sources, options, skipped, dropped)
 
 
 def _read_all(files: Sequence[SourceFile]) -> tuple[list[tuple[SourceFile, str]], list[Record]]:
