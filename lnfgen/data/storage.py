@@ -177,9 +177,8 @@ def write_dataset(
             "splits": entries,
             "sources": list(sources),
             "skipped": list(skipped),
+            "preprocessing": preprocessing or {},
         }
-        if preprocessing:
-            manifest["preprocessing"] = dict(preprocessing)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.
         write_bytes(folder / MANIFEST, text.encode("utf-8", errors="replace"))
