@@ -45,7 +45,7 @@ def command(
     """Make a dataset folder from music, text, benchmark files or a named dataset, and print its path.
 
     Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
-    pieces are split at random.
+    pieces are split at random, or each in time if they are fewer than the splits, and copies are left out.
     """
     from lnfgen.data import named
     from lnfgen.data.options import Options
