@@ -40,10 +40,10 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
     owners: list[str] = []  # the label of the file of each roll
     rolls: list[tuple[str, PianoRoll]] = []
     for file, result in zip(files, results, strict=True):
-        if isinstance(result, str):
+        if isinstance(result, LnfgenError):
             if options.strict:
-                raise UnreadableFileError(result)
-            unreadable.append({"path": file.label, "reason": result})
+                raise result
+            unreadable.append({"path": file.label, "reason": str(result)})
             continue
         for number, roll in enumerate(result, start=1):
             owners.append(file.label)
@@ -145,10 +145,8 @@ def encode_rolls(
     )
 
 
-def _read_rolls(path: Path, steps_per_quarter: int, drums: bool) -> list[PianoRoll] | str:
-    """The rolls of a file, or why there are none. It runs in a worker process."""
-    try:
-        pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
-    except LnfgenError as error:
-        return str(error)
-    return [piece for piece in pieces if isinstance(piece, PianoRoll)] or f"{path} is text; expected music"
+def _read_rolls(path: Path, steps_per_quarter: int, drums: bool) -> list[PianoRoll]:
+    pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
+    if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
+        return rolls
+    raise UnreadableFileError(f"{path} is text; expected music")

@@ -16,7 +16,7 @@ from typing import Any
 
 import mido
 
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
@@ -49,11 +49,8 @@ def read_midi(
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes, or last over `MAX_STEPS`.
     """
     sound = _checked(content, name)
-    try:
+    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
         midi = mido.MidiFile(file=io.BytesIO(sound))
-    except Exception as error:  # mido raises errors of many kinds on damaged bytes
-        reason = str(error) or "the track ends inside a message"
-        raise UnreadableFileError(f"{name} is a damaged MIDI file: {reason}; expected well-formed tracks") from error
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
     heard = [_listen(group, drums) for group in groups]
     kept = [score for score in heard if score.notes] or heard[:1]
@@ -64,7 +61,11 @@ def read_midi(
             )
         if not any(score.end for score in heard):
             raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
-    return [_quantise(score, midi.ticks_per_beat, name, steps_per_quarter) for score in kept]
+    rolls: list[PianoRoll] = []
+    for score in kept:
+        before = sum(roll.num_steps for roll in rolls)
+        rolls.append(_quantise(score, midi.ticks_per_beat, name, steps_per_quarter, before))
+    return rolls
 
 
 def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
@@ -158,8 +159,11 @@ def _listen(tracks: Sequence[Any], drums: bool) -> _Heard:
     return heard
 
 
-def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int) -> PianoRoll:
-    """The roll of what is heard. `division` is what the header of the file says of its ticks."""
+def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int, before: int) -> PianoRoll:
+    """The roll of what is heard. `division` is what the header of the file says of its ticks.
+
+    The file has `before` steps in other rolls.
+    """
     ticks_per_quarter = Fraction(division)
     if division < 0:  # times are in seconds (SMPTE)
         # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
@@ -175,9 +179,9 @@ def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int) -
         return math.floor(tick * steps_per_quarter / ticks_per_quarter + Fraction(1, 2))  # half a step rounds up
 
     num_steps = max(1, step(heard.end))
-    if num_steps > MAX_STEPS:
+    if before + num_steps > MAX_STEPS:
         raise UnreadableFileError(
-            f"{name} lasts {num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
+            f"{name} lasts {before + num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
         )
     signatures = [signature for _, signature in sorted(heard.signatures) if is_time_signature(signature)]
     return PianoRoll.from_notes(
