@@ -34,7 +34,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
 
 MAX_MEMORY = 2e9  # bytes
-SLACK = 5.0  # seconds over the limit, for a busy machine
+SLACK = children._STARTING  # seconds over the limit, in which a child starts on a busy machine
 
 LIMITS = ("seconds to read", "MB of memory", "ends the process")
 EXTREMES = ("0", "-1", "1", "3", "255", "256", "65535", "99999", "99999999", str(2**31), str(2**63), "1e308", "0.0001")
