@@ -53,14 +53,16 @@ def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Res
 
 
 def restart_clock() -> None:
-    """Have the time of the current call count from here; for a call that has imported what it needs, or has done a part
-    of its work that may take as long as a whole file. Outside a child process it does nothing."""
+    """Have the time of the current call count from here on. Outside a child process this does nothing.
+
+    It is for a call that has imported what it needs, or that begins a part which may take as long as another file.
+    """
     if _answers is not None:
         _send(None)
 
 
 class Children:
-    """Child processes that take calls from any number of threads, each thread's in a child of its own.
+    """Child processes for calls from several threads, at one time each in a child of its own. They end with the block.
 
     with Children() as children:
         children.call(read_midi, content, name="song.mid")
@@ -90,7 +92,7 @@ class Children:
         """What `in_child` says, in one of these children."""
         if _answers is not None:
             return function(*args)
-        seconds, megabytes = (_limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES))
+        seconds, megabytes = _limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES)
         child = self._take(megabytes)
         try:
             result = child.call((function, args), seconds, name)

@@ -27,7 +27,7 @@ READABLE = (*MIDI, *SCORES, ".npz", ".txt")
 WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png")
 WRITABLE_TEXT = (".txt", ".abc")
 
-_QUICK_MIDI = 1 << 18  # bytes; mido reads these in at most a few seconds and 100 MB, so they need no other process
+_QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
 _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
 
 
@@ -36,6 +36,9 @@ def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums:
 
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
     `.txt`) keep their own grid.
+
+    Texts and small MIDI files are parsed in this process. All others are in a child process, which has a limit of time
+    and a limit of memory: see `lnfgen.children`.
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
@@ -88,16 +91,16 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
     """The pieces in the content of a file, which is parsed in a child process unless that is surely quick and safe."""
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
-    if suffix == ".txt":
-        text = decode_utf8(content, name)
-        return [rolltext.roll_from_text(text, name)] if text.startswith(rolltext.MARK) else [text]
+    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(rolltext.MARK):
+        return [text]
     arguments = (content, suffix, name, steps_per_quarter, drums)
-    if suffix in MIDI and len(content) <= _QUICK_MIDI:
+    if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
         return [*_parse(*arguments)]
     return [*in_child(_parse, *arguments, name=name)]
 
 
 def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool) -> list[PianoRoll]:
+    """The piano-rolls in the content of a file."""
     if suffix in SCORES:
         from lnfgen.music.scores import read_score
 
@@ -107,7 +110,7 @@ def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums
         from lnfgen.music.midi import read_midi
 
         return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums)
-    return [_read_npz(content, name)]
+    return [_read_npz(content, name) if suffix == ".npz" else rolltext.roll_from_text(decode_utf8(content, name), name)]
 
 
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}

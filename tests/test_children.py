@@ -128,7 +128,7 @@ def running(folder: Path) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_all_processes_in_the_middle_of_a_file_that_hangs(how: int, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()

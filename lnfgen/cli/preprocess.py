@@ -45,6 +45,9 @@ def command(
 
     Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
     pieces are split at random.
+
+    A file that takes over 20 seconds or 1,500 MB of memory to read is left out, with that reason; the environment
+    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
     from lnfgen.data import named
     from lnfgen.data.options import Options

@@ -16,7 +16,7 @@ from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import set_usual_permissions, sha256_of
 
 ATTEMPTS = 4  # pooch waits 1, 2 and 3 seconds between them
-TIMEOUT = 10  # seconds without a connection or without a byte
+TIMEOUT = 10  # seconds without a byte; without a connection it is half, for each of the server's addresses
 
 
 def cache_folder() -> Path:
@@ -53,7 +53,9 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
             try:
                 super().__call__(*args)
             except (requests.Timeout, requests.ConnectionError) as error:
-                if isinstance(error, requests.Timeout) or isinstance(error.args[0], ReadTimeoutError):
+                if isinstance(error, requests.Timeout) or any(
+                    isinstance(item, ReadTimeoutError) for item in error.args
+                ):
                     raise TimeoutError from None  # requests has two names for it, and pooch tries both again
                 raise
 
@@ -63,7 +65,8 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)  # pooch fails where another program makes it meanwhile
-        cache.fetch(path.name, downloader=Downloader(_Bar(progress), chunk_size=1 << 16, timeout=TIMEOUT))
+        timeout = (TIMEOUT / 2, TIMEOUT)
+        cache.fetch(path.name, downloader=Downloader(_Bar(progress), chunk_size=1 << 16, timeout=timeout))
         set_usual_permissions(path)
         return
     except TimeoutError:

@@ -62,9 +62,10 @@ def read_midi(
         if not any(score.end for score in heard):
             raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
     rolls: list[PianoRoll] = []
+    total = 0
     for score in kept:
-        before = sum(roll.num_steps for roll in rolls)
-        rolls.append(_quantise(score, midi.ticks_per_beat, name, steps_per_quarter, before))
+        rolls.append(_quantise(score, midi.ticks_per_beat, name, steps_per_quarter, total))
+        total += rolls[-1].num_steps
     return rolls
 
 
