@@ -141,7 +141,7 @@ class _Clock:
         self._timer.join()
 
     def _start(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._kill)
+        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._kill)
         self._timer.daemon = True
         self._timer.start()
 
@@ -254,7 +254,7 @@ def _limit_memory(size: int) -> None:
         return
     for limit, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(limit)[1]
-        with contextlib.suppress(ValueError, OSError):
+        with contextlib.suppress(ValueError, OverflowError, OSError):
             resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
