@@ -3,6 +3,9 @@
 Any other exception, except an `OSError`, which names its file, is a defect in lnfgen and shows its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LnfgenError(Exception):
     """Base of all errors that lnfgen raises on purpose."""
@@ -28,3 +31,20 @@ class RunError(LnfgenError):
 
 class OutputError(LnfgenError):
     """A place that cannot be written, or that holds something which would be lost."""
+
+
+@contextmanager
+def unreadable(what: str, expected: str = "") -> Iterator[None]:
+    """Turn whatever a parser raises in the block into an `UnreadableFileError`, because parsers raise errors of many
+    kinds on damaged files. Its message is "WHAT: REASON", and then "; EXPECTED".
+
+    An error of lnfgen's own passes as it is, and so does a lack of memory, which says nothing about the file.
+    """
+    try:
+        yield
+    except (LnfgenError, MemoryError):
+        raise
+    except Exception as error:
+        words = "it ends too early" if isinstance(error, EOFError) else " ".join(str(error).split())[:120]
+        reason = words or type(error).__name__
+        raise UnreadableFileError(f"{what}: {reason}; {expected}" if expected else f"{what}: {reason}") from error

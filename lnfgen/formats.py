@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from lnfgen import files
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.children import in_child, restart_clock
+from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music import rolltext
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
@@ -27,7 +28,8 @@ READABLE = (*MIDI, *SCORES, ".npz", ".txt")
 WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png")
 WRITABLE_TEXT = (".txt", ".abc")
 
-_MAX_NPZ_MEMBER = 1 << 28  # bytes when unpacked: two million steps of 128 pitches; no piece is larger
+_QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
+_MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
 
 
 def read(
@@ -37,6 +39,9 @@ def read(
 
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
     `.txt`) keep their own grid.
+
+    Texts and small MIDI files are parsed in this process. All others are in a child process, which has a limit of time
+    and a limit of memory: see `lnfgen.children`.
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
@@ -93,20 +98,29 @@ def read_bytes(
 
 
 def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[Piece]:
+    """The pieces in the content of a file, which is parsed in a child process unless that is surely quick and safe."""
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
-    if suffix in MIDI:
-        from lnfgen.music.midi import read_midi
+    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(rolltext.MARK):
+        return [text]
+    arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
+    if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
+        return [*_parse(*arguments)]
+    return [*in_child(_parse, *arguments, name=name)]
 
-        return [*read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)]
+
+def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
+    """The piano-rolls in the content of a file."""
     if suffix in SCORES:
         from lnfgen.music.scores import read_score
 
-        return [*read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)]
-    if suffix == ".npz":
-        return [_read_npz(content, name)]
-    text = decode_utf8(content, name)
-    return [rolltext.roll_from_text(text, name)] if text.startswith(rolltext.MARK) else [text]
+        return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)
+    restart_clock()
+    if suffix in MIDI:
+        from lnfgen.music.midi import read_midi
+
+        return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+    return [_read_npz(content, name) if suffix == ".npz" else rolltext.roll_from_text(decode_utf8(content, name), name)]
 
 
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
@@ -172,20 +186,13 @@ def _npz_bytes(roll: PianoRoll) -> bytes:
 
 def _read_npz(content: bytes, name: str) -> PianoRoll:
     """The roll in an archive of arrays; its size is checked before anything is unpacked."""
-    try:
+    with unreadable(f"{name} is a damaged .npz archive", "expected a piano-roll"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for member in archive.infolist():
-                if member.file_size > _MAX_NPZ_MEMBER:
-                    raise UnreadableFileError(
-                        f"{name}: {member.filename} unpacks to {member.file_size} bytes; "
-                        f"expected a piano-roll of at most {_MAX_NPZ_MEMBER}"
-                    )
+            size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_UNPACKED:
+            raise UnreadableFileError(f"{name} unpacks to {size} bytes; expected at most {_MAX_UNPACKED}")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             values = {key: arrays[key] for key in arrays.files}
-    except UnreadableFileError:
-        raise
-    except Exception as error:  # zipfile and numpy raise errors of many kinds
-        raise UnreadableFileError(f"{name} is a damaged .npz archive: {error}; expected a piano-roll") from error
     if "sounding" not in values:
         found = ", ".join(sorted(values)) or "nothing"
         raise UnreadableFileError(f"{name} holds {found}; expected a piano-roll's array 'sounding'")

@@ -164,7 +164,7 @@ def open_session(
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else resolve(dataset, building)
 
-    # torch is loaded only now, because it starts threads, and reading many files forks processes.
+    # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession
 
     return TrainingSession.begin(config, opened, device, out)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnfgen.data import benchmarks
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.options import Options
 from lnfgen.data.preprocess import prepare
@@ -112,6 +113,38 @@ def test_tricks_and_damage_are_one_line(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UnreadableFileError, match=r"set\.pickle") as caught:
         read_benchmark(path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_file_inflates_to_is_counted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import scipy.io
+
+    piece = [(60,)] * 1000
+    with pytest.raises(UnreadableFileError, match=r"set\.pickle .* holds 100000000 frames; expected at most"):
+        read_benchmark(write(tmp_path / "set.pickle", {"train": [piece] * 100_000, "valid": [], "test": []}))
+    with pytest.raises(UnreadableFileError, match="holds 100000 notes; expected at most 88"):
+        read_benchmark(write(tmp_path / "set.pickle", {"train": [[(60,) * 100_000]], "valid": [], "test": []}))
+    path = tmp_path / "set.mat"
+    scipy.io.savemat(path, {"traindata": np.zeros((10_000, 88), np.uint8)}, do_compression=True)
+    monkeypatch.setattr(benchmarks, "_MAX_INFLATED", 500_000)
+    with pytest.raises(UnreadableFileError, match=r"set\.mat .* inflates to over 500000 bytes"):
+        benchmarks._parse(path.read_bytes(), path)
+
+
+def test_a_mat_file_that_crashes_its_reader_is_one_line(tmp_path: Path) -> None:
+    """With this byte changed scipy 1.17 ends in a segmentation fault; another version may refuse the file."""
+    import scipy.io
+
+    path = tmp_path / "set.mat"
+    cells = np.empty((1, 1), dtype=object)
+    cells[0, 0] = np.zeros((2, 88), np.uint8)
+    scipy.io.savemat(path, {"traindata": cells, "validdata": cells, "testdata": cells})
+    content = path.read_bytes()
+    path.write_bytes(content[:144] + b"\5" + content[145:])
+    with pytest.raises(UnreadableFileError, match=r"set\.mat") as caught:
+        read_benchmark(path)
+    assert "\n" not in str(caught.value)
+    path.write_bytes(content)
+    assert len(read_benchmark(path)["train"]) == 1
 
 
 def test_mat_damage(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; `cut` answers break off at half; `status`: errors first; `silent`: nothing is ever sent."""
+    """Serves `files`; `cut` answers break off at half; `status`: errors first; `silent` before or at half of a file."""
 
     daemon_threads = True
 
@@ -32,7 +33,7 @@ class Server(ThreadingHTTPServer):
         self.files = {"/file": CONTENT}
         self.cut = 0
         self.status: list[int] = []
-        self.silent = False
+        self.silent = ""
         self.requests = 0
 
     @property
@@ -45,8 +46,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests += 1
-        if self.server.silent:
-            time.sleep(3)
+        if self.server.silent == "before":
+            time.sleep(1)
             return None
         if self.server.status:
             return self.send_error(self.server.status.pop(0))
@@ -59,6 +60,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.cut:
             self.server.cut -= 1
             body = body[: len(body) // 2]
+        if self.server.silent == "at half":
+            self.wfile.write(body[: len(body) // 2])
+            time.sleep(1)
+            return None
         self.wfile.write(body)
         return None
 
@@ -145,11 +150,16 @@ def test_wrong_bytes_are_not_kept(server: Server, tmp_path: Path, wrong: bytes) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_silent_server_ends_in_an_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", 0.1)
-    server.silent = True
-    with pytest.raises(DatasetError, match=r"nothing for 0\.1 seconds.*by hand"):
+@pytest.mark.parametrize("when", ["before", "at half"])
+def test_a_silent_server_is_said_after_one_attempt(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    server.silent = when
+    with pytest.raises(DatasetError, match=r"nothing for 0\.2 seconds.*by hand"):
         get(server, tmp_path / "file")
+    assert server.requests == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("url", ["{}/none", "http://127.0.0.1:9/file", "nonsense", "ftp://127.0.0.1/file"])
@@ -168,6 +178,14 @@ def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
         for future in [pool.submit(get, server, tmp_path / "file") for _ in range(8)]:
             assert future.result().read_bytes() == CONTENT
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_programs_download_at_once_into_a_folder_that_neither_has(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "file"
+    program = f"from lnfgen.data.download import *; fetch({server.url + '/file'!r}, Path({str(path)!r}), {SHA!r})"
+    running = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in running] == [0, 0]
+    assert [item.read_bytes() for item in path.parent.iterdir()] == [CONTENT]
 
 
 def test_a_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from lnfgen import formats
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music import rolltext
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tracks import ALL
 
 
 def a_roll(**options: object) -> PianoRoll:
@@ -172,16 +173,17 @@ def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, s
 
 
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_MAX_NPZ_MEMBER", 1000)
-    with pytest.raises(UnreadableFileError, match="unpacks to"):
-        formats.read_bytes(GOOD)
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400
+        with pytest.raises(UnreadableFileError, match="unpacks to"):
+            formats._parse(GOOD, ".npz", "roll.npz", 4, False, ALL)
     # a small file whose array claims 2^50 bytes
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(header, {"descr": "|b1", "fortran_order": False, "shape": (1 << 43, 128)})
         archive.writestr("sounding.npy", header.getvalue())
-    with pytest.raises(UnreadableFileError, match="damaged"):
+    with pytest.raises(UnreadableFileError, match=r"over 1500 MB.*LNFGEN_READ_MB"):
         formats.read_bytes(buffer.getvalue())
 
 

@@ -91,6 +91,7 @@ def test_imports_run_down(module):
             "lnfgen.data",
             "lnfgen.errors",
             "lnfgen.files",
+            "lnfgen.children",
         ),
     ):
         refuse(module, (*MODEL_WING, *UPSTAIRS, "lnfgen.compute"))
@@ -107,6 +108,7 @@ def test_imports_run_down(module):
         ("lnfgen.nn", ("lnfgen.flows", "lnfgen.models", "lnfgen.config")),
         ("lnfgen.flows", ("lnfgen.models", "lnfgen.config")),
         ("lnfgen.errors", ("lnfgen.files", "lnfgen.config")),
+        ("lnfgen.children", ("lnfgen.formats", "lnfgen.files", "lnfgen.data", "lnfgen.music")),
         ("lnfgen.conventions", ("lnfgen.errors", "lnfgen.data", "lnfgen.music", "lnfgen.models", "numpy")),
         ("lnfgen.data.storage", ("lnfgen.data.prepared", "lnfgen.data.preprocess", "lnfgen.data.named")),
         ("lnfgen.data.prepared", ("lnfgen.data.rolls", "lnfgen.data.texts", "lnfgen.data.preprocess")),
@@ -162,9 +164,9 @@ def test_one_door_leads_to_the_faster_steps():
     assert {module for module in users if not within(module, ("lnfgen.stepping",))} == {"lnfgen.nn.stepper"}
 
 
-def test_no_pickle_but_in_the_reader_of_the_benchmark_sets():
+def test_no_pickle_but_in_the_reader_of_the_benchmark_sets_and_between_a_program_and_its_own_children():
     users = {module for module in MODULES if within_any_pickle(module)}
-    assert users <= {"lnfgen.data.benchmarks"}
+    assert users <= {"lnfgen.data.benchmarks", "lnfgen.children"}
 
 
 def within_any_pickle(module: str) -> bool:

@@ -206,6 +206,7 @@ GOOD = midi(f"00 90 3C 40  04 80 3C 00 {END}", f"00 FF 58 04 06 03 18 08 00 91 3
         (GOOD[:12] + b"\x00\x00" + GOOD[14:], "0 ticks"),
         (midi(END), "without notes"),
         (midi(f"00 90 3C 40  FF FF FF 7F 80 3C 00 {END}"), f"at most {MAX_STEPS}"),
+        (midi(*[f"00 90 3C 40  A4 CF 40 80 3C 00 {END}"] * 2, kind=2), "lasts 1200000 steps"),
         (midi("00 3C 40"), "running status"),
         (midi("00 90 3C"), "damaged"),
     ],

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from music21 import meter, note, stream
 
+from lnfgen import formats
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music import scores
 from lnfgen.music.notation import musicxml_bytes
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.scores import read_score, roll_of_score
@@ -145,6 +147,41 @@ def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
 def test_the_same_roll_is_the_same_score() -> None:
     roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
     assert musicxml_bytes(roll) == musicxml_bytes(roll)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", score_xml(note_xml("C", 4, 16)) + b" " * 100_000)
+        archive.writestr("picture.png", b" " * 100_000)
+    assert len(read_score(buffer.getvalue(), ".mxl")) == 1
+    monkeypatch.setattr(scores, "_MAX_UNPACKED", 150_000)  # each of the two is within it
+    with pytest.raises(UnreadableFileError, match=r"^tune unpacks to 200"):
+        read_score(buffer.getvalue(), ".mxl", "tune")
+
+
+def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
+    """Neither a file on this machine nor a gigabyte of text gets into a score."""
+    (tmp_path / "secret.txt").write_text("secret")
+    laughs = "".join(f'<!ENTITY a{level} "{f"&a{level - 1};" * 10}">' for level in range(1, 12))
+    for entity in (f'<!ENTITY a0 "ha">{laughs}', f'<!ENTITY a11 SYSTEM "{(tmp_path / "secret.txt").as_uri()}">'):
+        head = f"<!DOCTYPE score-partwise [{entity}]><score-partwise".encode()
+        content = score_xml(note_xml("C", 4, 16)).replace(b"<score-partwise", head).replace(b">x<", b">&a11;<")
+        (tmp_path / "song.musicxml").write_bytes(content)
+        try:
+            found = str([roll.notes() for roll in formats.read(tmp_path / "song.musicxml")])
+        except UnreadableFileError as error:
+            found = str(error).replace("secret.txt", "")
+        assert len(found) < 400
+        assert "secret" not in found
+
+
+def test_a_book_of_tunes_shares_its_head_and_keeps_tunes_of_one_number() -> None:
+    book = "M:3/4\nL:1/4\n\n" + "X:1\nK:D\nDEF|\n\n" * 3
+    rolls = read_score(book.encode(), ".abc")
+    assert [(roll.time_signature, [pitch for _, _, pitch in roll.notes()]) for roll in rolls] == [
+        ((3, 4), [62, 64, 66])
+    ] * 3
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import encode_rolls
 from lnfgen.data.splits import split_by_hash
 from lnfgen.data.storage import Record
-from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -35,10 +34,10 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
     names = chorale_names()
     results = in_parallel(read_chorale, names, "reading the chorales", progress)
     splits: dict[str, list[tuple[str, PianoRoll]]] = {split: [] for split in SPLITS}
-    unreadable: list[Record] = []
+    left_out: list[Record] = []
     for name, result in zip(names, results, strict=True):
-        if isinstance(result, str):
-            unreadable.append({"path": name, "reason": result})
+        if isinstance(result, LnfgenError):
+            left_out.append({"path": name, "reason": str(result)})
         else:
             splits[split_by_hash(name)].append((name, result))
     if not splits["train"]:
@@ -51,7 +50,7 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
         STEPS_PER_QUARTER,
         tempo_bpm=TEMPO_BPM,
         sources=[{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths],
-        skipped=unreadable,
+        skipped=left_out,
         options={"kind": "music", "max_length": MAX_CHORALE_STEPS, "split": "by hash of the corpus name"},
     )
 
@@ -71,23 +70,21 @@ def chorale_path(name: str) -> Path:
     return Path(found[0] if isinstance(found, list) else found)
 
 
-def read_chorale(name: str) -> PianoRoll | str:
-    """The four voices of a chorale on one roll, at written pitch and without repeats; or why it cannot be read."""
+def read_chorale(name: str) -> PianoRoll:
+    """The four voices of a chorale on one roll, at written pitch and without repeats.
+
+    Raises:
+        UnreadableFileError: if music21 cannot read it.
+    """
     from music21 import converter
 
-    from lnfgen.music.scores import roll_of_score
+    from lnfgen.music.scores import quiet, roll_of_score
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # music21 warns of details of engraving
-            score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
-            _keep_voices(score)
-            _drop_repeats(score)
-            return roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
-    except LnfgenError as error:
-        return str(error)
-    except Exception as error:  # music21 raises errors of many kinds
-        return " ".join(f"{name}: {error}".split())[:160]
+    with unreadable(name), quiet():
+        score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
+        _keep_voices(score)
+        _drop_repeats(score)
+        return roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
 
 
 def _keep_voices(score: Any) -> None:

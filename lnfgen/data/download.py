@@ -16,7 +16,7 @@ from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import set_usual_permissions, sha256_of
 
 ATTEMPTS = 4  # pooch waits 1, 2 and 3 seconds between them
-TIMEOUT = 10  # seconds without a connection or without a byte
+TIMEOUT = 10  # seconds without a byte; without a connection it is half, for each of the server's addresses
 
 
 def cache_folder() -> Path:
@@ -41,19 +41,35 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
         DatasetError: if the right file cannot be downloaded. The message says how to put it there by hand.
         OutputError: if `path` cannot be written.
     """
-    # Both take long to import, and most commands download nothing. pooch itself depends on requests.
+    # They take long to import, and most commands download nothing. pooch depends on requests, and that on urllib3.
     import pooch
     import requests
+    from urllib3.exceptions import ReadTimeoutError
+
+    class Downloader(pooch.HTTPDownloader):
+        """pooch's own, but a server that falls silent is not tried again, which would take minutes."""
+
+        def __call__(self, *args: object) -> None:
+            try:
+                super().__call__(*args)
+            except (requests.Timeout, requests.ConnectionError) as error:
+                if isinstance(error, requests.Timeout) or any(
+                    isinstance(item, ReadTimeoutError) for item in error.args
+                ):
+                    raise TimeoutError from None  # requests has two names for it, and pooch tries both again
+                raise
 
     pooch.get_logger().setLevel("ERROR")  # the progress and the errors below say the same
     cache = pooch.create(
         path.parent.absolute(), "", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=ATTEMPTS - 1
     )
     try:
-        cache.fetch(path.name, downloader=pooch.HTTPDownloader(_Bar(progress), chunk_size=1 << 16, timeout=TIMEOUT))
+        path.parent.mkdir(parents=True, exist_ok=True)  # pooch fails where another program makes it meanwhile
+        timeout = (TIMEOUT / 2, TIMEOUT)
+        cache.fetch(path.name, downloader=Downloader(_Bar(progress), chunk_size=1 << 16, timeout=timeout))
         set_usual_permissions(path)
         return
-    except requests.Timeout:
+    except TimeoutError:
         reason = f"the server sends nothing for {TIMEOUT} seconds"
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
         reason = "there is no connection to the server, or it breaks off"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from lnfgen.children import Children
 from lnfgen.errors import LnfgenError
 
 Progress = Callable[[str, int, int], None]
@@ -28,43 +24,42 @@ def no_progress(description: str, done: int, total: int) -> None:
 
 
 def in_parallel(
-    function: Callable[[_Task], _Result], tasks: Sequence[_Task], description: str, progress: Progress = no_progress
-) -> list[_Result]:
+    function: Callable[[_Task], _Result],
+    tasks: Sequence[_Task],
+    description: str,
+    progress: Progress = no_progress,
+) -> list[_Result | LnfgenError]:
     """The result of `function` for each task, in the order of the tasks.
 
-    Args:
-        function: it must be defined at the top of a module, so that other processes find it. If a task can fail, let
-            it return the reason; an exception would end all the others.
+    A task that raises an `LnfgenError` has that as its result. So has a task that takes too long, takes too much memory
+    or ends its process (see `lnfgen.children`).
 
-    Raises:
-        LnfgenError: if a process ends early, for example because memory runs out.
+    Args:
+        function: it must be defined at the top of a module, so that other processes find it.
+        tasks: `str` of a task is its name in errors.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(cores, 16, len(tasks) // (MIN_PARALLEL // 2))
-    results: list[_Result] = []
+    results: list[_Result | LnfgenError] = []
+
+    def take(compute: Callable[[], _Result]) -> None:
+        try:
+            results.append(compute())
+        except LnfgenError as error:
+            results.append(error)
+        progress(description, len(results), len(tasks))
+
     if len(tasks) < MIN_PARALLEL or workers < 2:
         for task in tasks:
-            results.append(function(task))
-            progress(description, len(results), len(tasks))
+            take(lambda task=task: function(task))  # type: ignore[misc]
         return results
-    # A forked process starts faster. But it is safe only without other threads (torch's or a progress bar's): a lock
-    # that one of them holds would stay locked in the copy for ever.
-    may_fork = sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
-    context = multiprocessing.get_context("fork" if may_fork else "spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    threads = ThreadPoolExecutor(workers)
+    children = Children()
     try:
-        for result in pool.map(function, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers)))):
-            results.append(result)
-            progress(description, len(results), len(tasks))
-    except BrokenProcessPool:
-        raise LnfgenError(
-            f"a process ended while {description}, after {len(results)} of {len(tasks)}; "
-            "most likely memory ran out; close other programs or give fewer files"
-        ) from None
+        futures = [threads.submit(children.call, function, task, name=str(task)) for task in tasks]
+        for future in futures:
+            take(future.result)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        children.close()  # before the threads, which wait for them
+        threads.shutdown(cancel_futures=True)
     return results
-
-
-def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others

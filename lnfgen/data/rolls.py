@@ -22,7 +22,7 @@ from lnfgen.data.parallel import Progress, in_parallel
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.splits import num_splits, split_at_random, split_in_order
 from lnfgen.data.storage import Record
-from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import said_of
 
@@ -166,20 +166,19 @@ def _read_all(
     found: list[tuple[SourceFile, list[Piece]]] = []
     unreadable: list[Record] = []
     for file, result in zip(files, results, strict=True):
-        if isinstance(result, str):
-            unreadable.append({"path": file.label, "reason": result})
+        if isinstance(result, LnfgenError):
+            unreadable.append({"path": file.label, "reason": str(result)})
         else:
             found.append((file, file.labelled(result)))
     return found, unreadable
 
 
-def _read_rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll] | str:
-    """The rolls of a file, or why there are none. It runs in a worker process."""
-    try:
-        pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
-    except LnfgenError as error:
-        return str(error)
-    return [piece for piece in pieces if isinstance(piece, PianoRoll)] or f"{path} is text; expected music"
+def _read_rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
+    """The rolls of a file. It runs in a child process."""
+    pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+    if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
+        return rolls
+    raise UnreadableFileError(f"{path} is text; expected music")
 
 
 def _notes_of(roll: PianoRoll) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import mido
 
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
@@ -57,11 +57,8 @@ def read_midi(
             over `MAX_STEPS`.
     """
     sound = _checked(content, name)
-    try:
+    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
         midi = mido.MidiFile(file=io.BytesIO(sound))
-    except Exception as error:  # mido raises errors of many kinds on damaged bytes
-        reason = str(error) or "the track ends inside a message"
-        raise UnreadableFileError(f"{name} is a damaged MIDI file: {reason}; expected well-formed tracks") from error
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
     heard: list[_Heard] = []
     every: list[Track] = []
@@ -72,7 +69,12 @@ def read_midi(
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
     chosen = choose_tracks(every, tracks, drums, name) if every else set()
     kept = [piece for piece in heard if any(track.number in chosen for track, _ in piece.tracks)] or heard[:1]
-    return [_quantise(piece, chosen, midi.ticks_per_beat, name, steps_per_quarter) for piece in kept]
+    rolls: list[PianoRoll] = []
+    total = 0
+    for piece in kept:
+        rolls.append(_quantise(piece, chosen, midi.ticks_per_beat, name, steps_per_quarter, total))
+        total += rolls[-1].num_steps
+    return rolls
 
 
 def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
@@ -189,8 +191,13 @@ def _listen(tracks: Sequence[Any], first_number: int) -> _Heard:
     return heard
 
 
-def _quantise(heard: _Heard, chosen: Container[int], division: int, name: str, steps_per_quarter: int) -> PianoRoll:
-    """The roll of the chosen tracks. `division` is what the header of the file says of its ticks."""
+def _quantise(
+    heard: _Heard, chosen: Container[int], division: int, name: str, steps_per_quarter: int, before: int
+) -> PianoRoll:
+    """The roll of the chosen tracks. `division` is what the header of the file says of its ticks.
+
+    The file has `before` steps in other rolls.
+    """
     ticks_per_quarter = Fraction(division)
     if division < 0:  # times are in seconds (SMPTE)
         # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
@@ -206,9 +213,9 @@ def _quantise(heard: _Heard, chosen: Container[int], division: int, name: str, s
         return math.floor(tick * steps_per_quarter / ticks_per_quarter + Fraction(1, 2))  # half a step rounds up
 
     num_steps = max(1, step(heard.end))
-    if num_steps > MAX_STEPS:
+    if before + num_steps > MAX_STEPS:
         raise UnreadableFileError(
-            f"{name} lasts {num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
+            f"{name} lasts {before + num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
         )
     roll = PianoRoll.from_notes(
         [

@@ -241,10 +241,13 @@ def _grids(
     sounding = np.zeros((total, num_pitches), dtype=np.bool_)
     onsets = np.zeros_like(sounding)
     out_of_range = 0
-    for start, length, pitch in notes:
+    filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
+    for start, length, pitch in sorted(notes):
         column = pitch - lowest_pitch
         if 0 <= column < num_pitches:
-            sounding[start : start + max(length, 1), column] = True
+            end = start + max(length, 1)
+            sounding[max(start, filled[column]) : end, column] = True
+            filled[column] = max(end, filled[column])
             onsets[start, column] = True
         else:
             out_of_range += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -16,14 +17,15 @@ from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
 
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.children import restart_clock
+from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.music.midi import MAX_STEPS, longest_tempo
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
-_MAX_XML = 1 << 28  # bytes of a compressed score once inflated
+_MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
 
 
 def read_score(
@@ -44,22 +46,31 @@ def read_score(
 
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
-    try:
-        with quiet():
+    rolls: list[PianoRoll] = []
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet():
+        for part in _tunes(text) if kind == "abc" else [text]:
+            restart_clock()
             parser = converter.Converter()
-            parser.parseData(text, format=kind, forceSource=True)
-        parsed = parser.stream
-        scores = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
-        rolls = [roll_of_score(score, name, steps_per_quarter=steps_per_quarter, tracks=tracks) for score in scores]
-    except LnfgenError:
-        raise
-    except Exception as error:  # music21 raises errors of many kinds on a damaged score
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UnreadableFileError(f"{name} is no readable {_WORDS[kind]} score: {reason}") from error
+            parser.parseData(part, format=kind, forceSource=True)
+            parsed = parser.stream
+            for score in parsed.scores if isinstance(parsed, stream.Opus) else [parsed]:
+                rolls.append(roll_of_score(score, name, steps_per_quarter=steps_per_quarter, tracks=tracks))
+    if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
+        raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
     if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
         raise UnreadableFileError(f"{name} holds no notes; expected a {_WORDS[kind]} score with at least one")
     return rolls
+
+
+def _tunes(book: str) -> list[str]:
+    """The tunes of an ABC book, each after what stands before the first one, which holds for all.
+
+    music21 takes a tenth of a second for a tune, so each may take as long as another file, and a book of any length is
+    read. In a whole book it would also take two tunes with one number for one.
+    """
+    head, *tunes = re.split(r"^(?=X:)", book, flags=re.MULTILINE)
+    return [head + tune for tune in tunes] or [book]
 
 
 def roll_of_score(
@@ -191,19 +202,18 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
 
 def _unpacked(content: bytes, name: str) -> bytes:
     """The score in a compressed MusicXML file: the file that its container names, or without one the first .xml."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = archive.namelist()
-            scores = [item for item in names if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item]
-            if "META-INF/container.xml" in names:
-                container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
-                scores = [item.get("full-path", "") for item in container.iter() if item.tag.endswith("rootfile")]
-            root = scores[0]
-            if archive.getinfo(root).file_size > _MAX_XML:
-                raise UnreadableFileError(f"{name} unpacks to over {_MAX_XML} bytes; expected a score")
-            return archive.read(root)
-    except UnreadableFileError:
-        raise
-    except Exception as error:  # zipfile and the XML parser raise errors of many kinds
-        reason = "no score in it" if isinstance(error, IndexError) else error
-        raise UnreadableFileError(f"{name} is a damaged compressed score: {reason}; expected MusicXML in it") from error
+    with (
+        unreadable(f"{name} is a damaged compressed score", "expected MusicXML in it"),
+        zipfile.ZipFile(io.BytesIO(content)) as archive,
+    ):
+        size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_UNPACKED:
+            raise UnreadableFileError(f"{name} unpacks to {size} bytes; expected a score of at most {_MAX_UNPACKED}")
+        names = archive.namelist()
+        scores = [item for item in names if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item]
+        if "META-INF/container.xml" in names:
+            container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
+            scores = [item.get("full-path", "") for item in container.iter() if item.tag.endswith("rootfile")]
+        if not scores:
+            raise ValueError("no score in it")
+        return archive.read(scores[0])
