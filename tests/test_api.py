@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["preprocess", "songs", "--out", "tunes", "--steps-per-quarter", "2"],
         ["train", "tunes", "--config", "smallest.json", "--max-steps", UPDATES, "--seed", "1", "--out", "run"],
     ):
-        done = start(home, *args)
+        done = start(home, *args, cold=True)
         assert done.returncode == 0, done.stderr.decode()
     return home
 

@@ -192,6 +192,7 @@ def test_a_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
     with pytest.raises(OutputError, match="LNFGEN_CACHE"):
         get(server, tmp_path / "cache" / "file")
+    assert server.requests == 0
 
 
 def test_cache_folder_is_the_one_that_the_variable_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_imports_run_down(module):
         ("lnfgen.data.rolls", ("lnfgen.data.texts", "lnfgen.data.preprocess", "lnfgen.data.named")),
         ("lnfgen.data.texts", ("lnfgen.data.rolls", "lnfgen.data.preprocess", "lnfgen.data.named")),
         ("lnfgen.data.preprocess", ("lnfgen.data.named", "lnfgen.data.resolve")),
+        ("lnfgen.data.copies", ("lnfgen.data.gather", "lnfgen.data.prepared")),
         ("lnfgen.data.splits", ("lnfgen.data.gather", "lnfgen.data.storage")),
         ("lnfgen.data.download", ("lnfgen.data.named",)),
         ("lnfgen.data.named", ("lnfgen.data.resolve",)),

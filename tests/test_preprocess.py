@@ -1,5 +1,6 @@
 """Files and folders to datasets: kinds, splits, cuts, what is skipped and why."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from lnfgen import formats
+from lnfgen.data.facts import dataset_facts
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import in_parallel
 from lnfgen.data.preprocess import prepare
@@ -73,20 +75,12 @@ def test_same_inputs_same_dataset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", range(1, 31))
 def test_split_at_random(count: int) -> None:
-    splits = split_at_random(count, (0.8, 0.1, 0.1), seed=0)
+    splits = split_at_random(range(count), (0.8, 0.1, 0.1), seed=0)
     assert sorted(index for indices in splits.values() for index in indices) == list(range(count))
     assert splits["train"]
     if count >= 3:
         assert all(splits.values())
-    assert not split_at_random(count, (1.0, 0.0, 0.0), seed=0)["test"]
-
-
-def test_too_small_a_folder_says_which_split_is_empty(tmp_path: Path) -> None:
-    dataset = preprocess([folder_of_tunes(tmp_path / "mine", 1)], tmp_path / "d")
-    assert len(dataset.split("train")) == 1
-    assert "the split valid is empty" in dataset.manifest["preprocessing"]["remarks"]
-    with pytest.raises(DatasetError, match="is empty"):
-        dataset.split("valid")
+    assert not split_at_random(range(count), (1.0, 0.0, 0.0), seed=0)["test"]
 
 
 def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
@@ -209,7 +203,10 @@ def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
 
 
 def test_abc_by_tune_as_text_and_as_music(tmp_path: Path) -> None:
-    book = "\n".join(f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|\n" for number in range(1, 11))
+    book = "\n".join(
+        f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/4\nK:C\n{'CDEFGAB'[number % 7]}4|{'cdefg'[number % 5]}4|\n"
+        for number in range(1, 11)
+    )
     (tmp_path / "book.abc").write_text(book)
     for kind in ("text", "music"):
         dataset = preprocess([tmp_path / "book.abc"], tmp_path / kind, Options(kind=kind))  # type: ignore[arg-type]
@@ -257,6 +254,30 @@ def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve(source).fingerprint == first.fingerprint  # built again
     formats.write(source / "tune00.mid", tune(99))
     assert resolve(source).path != first.path
+
+
+def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 8)
+    for number in range(8, 11):
+        formats.write(source / f"{number}.mid", dataclasses.replace(tune(number), time_signature=(6, 8)))
+    dataset = preprocess([source], tmp_path / "d", Options(max_length=24))
+    every = [piece for name in dataset.split_names for piece in dataset.pieces(name)]
+    pieces = [piece for piece in every if isinstance(piece, PianoRoll)]
+    for number in range(11):
+        [found] = [piece for piece in pieces if np.array_equal(piece.sounding, tune(number).sounding[:24])]
+        assert found.time_signature == ((6, 8) if number > 7 else (3, 4))
+    assert dataset.encoding.time_signature == (3, 4)
+    assert dataset_facts(dataset.path)["time_signatures"] == "3/4: 24, 6/8: 9"
+
+
+def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("lnfgen.data.resolve.prepare", lambda *_: pytest.fail("the work came first"))
+    monkeypatch.setattr("lnfgen.data.named.build", lambda *_: pytest.fail("the work came first"))
+    for source in (folder_of_tunes(tmp_path / "mine", 1), "chorales"):
+        with pytest.raises(OutputError, match="set LNFGEN_CACHE"):
+            resolve(source)
 
 
 def test_ptb(tmp_path: Path, shared_data) -> None:

@@ -16,8 +16,15 @@ def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
 
 
-@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
-@pytest.mark.parametrize(("updates", "several"), [(1, {}), (11, {"num_samples": 3}), (18, {"precision": "bfloat16"})])
+CASES = [(11, {"num_samples": 3}, name) for name in sorted(NAMED_MODELS)]
+CASES += [
+    (updates, others, name)
+    for updates, others in ((1, {}), (18, {"precision": "bfloat16"}))
+    for name in ("af-scf", "lstm")
+]
+
+
+@pytest.mark.parametrize(("updates", "several", "name"), CASES)
 def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path, monkeypatch):
     """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder; with one sample
     and with three in two passes."""

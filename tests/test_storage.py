@@ -11,6 +11,7 @@ import pytest
 from lnfgen.data.encoding import UNKNOWN, Encoding
 from lnfgen.data.storage import Dataset, open_dataset, write_dataset
 from lnfgen.errors import DatasetError, OutputError
+from lnfgen.music.pianoroll import PianoRoll
 
 TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
 
@@ -69,6 +70,23 @@ def test_nothing_to_train_on_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_sequence_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="empty sequence in valid"):
+        make(tmp_path / "d", splits={"train": [TEXT.encode("a")], "valid": [TEXT.encode("a"), TEXT.encode("")]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_signatures_are_kept_and_a_dataset_without_them_opens(tmp_path: Path) -> None:
+    encoding = Encoding("music", num_pitches=5, time_signature=(3, 4))
+    signatures = [(4, 4), (6, 8)]
+    for name, kept, found in (("old", None, [(3, 4), (3, 4)]), ("new", {"train": signatures}, signatures)):
+        splits = {"train": [np.ones((3, 5), np.uint8)] * 2}
+        write_dataset(tmp_path / name, name="m", encoding=encoding, splits=splits, time_signatures=kept)
+        pieces = open_dataset(tmp_path / name).pieces("train")
+        assert [piece.time_signature for piece in pieces if isinstance(piece, PianoRoll)] == found
+    assert open_dataset(tmp_path / "old").fingerprint == open_dataset(tmp_path / "new").fingerprint
+
+
 def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "mine").touch()
@@ -115,6 +133,9 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "split key missing": (lambda m: m["splits"]["train"].pop("sha256"), "'sha256'"),
     "split no object": (lambda m: m["splits"].update(train=1), "train"),
     "count": (lambda m: m["splits"]["train"].update(sequences=9), "2 sequences, not 9"),
+    "too few time signatures": (lambda m: m["splits"]["train"].update(time_signatures="4/4"), "time signatures"),
+    "no time signature": (lambda m: m["splits"]["train"].update(time_signatures="4/4 4/5"), "time signatures"),
+    "other time signatures": (lambda m: m["splits"]["train"].update(time_signatures=[4, 4]), "time signatures"),
     "path out of the folder": (lambda m: m["splits"]["train"].update(shard="../x"), "not a file in this folder"),
 }
 

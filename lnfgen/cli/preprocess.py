@@ -44,7 +44,7 @@ def command(
     """Make a dataset folder from music, text, benchmark files or a named dataset, and print its path.
 
     Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
-    pieces are split at random.
+    pieces are split at random, or each in time if they are fewer than the splits, and copies are left out.
 
     A file that takes over 20 seconds or 1,500 MB of memory to read is left out, with that reason; the environment
     variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.

@@ -81,8 +81,11 @@ class Encoding:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
         return values
 
-    def decode(self, values: np.ndarray) -> PianoRoll | str:
+    def decode(self, values: np.ndarray, time_signature: tuple[int, int] | None = None) -> PianoRoll | str:
         """The piece that `encode` gives these values for. The unknown symbol becomes the character U+FFFD.
+
+        Args:
+            time_signature: that of a piece of music; None: the usual one of the set.
 
         Raises:
             LnfgenError: if the values have a shape or range that this encoding does not give.
@@ -103,7 +106,7 @@ class Encoding:
             steps_per_quarter=self.steps_per_quarter,
             lowest_pitch=self.lowest_pitch,
             tempo_bpm=self.tempo_bpm,
-            time_signature=self.time_signature,
+            time_signature=time_signature or self.time_signature,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ def dataset_facts(folder: Path) -> dict[str, Any]:
         keys = ("has_onsets", "steps_per_quarter", "lowest_pitch", "num_pitches", "tempo_bpm")
         facts |= {key: getattr(encoding, key) for key in keys}
         facts["time_signature"] = "{}/{}".format(*encoding.time_signature)
+        found = Counter(signature for name in dataset.split_names for signature in dataset.split(name).time_signatures)
+        if found:
+            shown = (f"{beats}/{unit}: {count}" for (beats, unit), count in found.most_common())
+            facts["time_signatures"] = ", ".join(shown)
     counts = {key: len(manifest[key]) for key in ("sources", "skipped")}
     return facts | counts | {"fingerprint": dataset.fingerprint}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from lnfgen import formats
 from lnfgen.conventions import Kind
@@ -14,19 +16,40 @@ from lnfgen.errors import DatasetError
 from lnfgen.files import sha256_of
 from lnfgen.music.rolltext import MARK
 
+_Piece = TypeVar("_Piece")
 _TEXTS = (".txt", ".text", ".md", ".abc")
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read. `label` is its name in `dataset.json`: its path within the folder that was given, or its name."""
+    """A file to read.
+
+    Attributes:
+        label: its name in `dataset.json`: its path within the folder that was given, or its name.
+        split: the split that its name says, where the names of the files give the splits.
+    """
 
     path: Path
     label: str
+    split: str | None = None
 
     @property
     def suffix(self) -> str:
         return self.path.suffix.lower()
+
+    def labelled(self, pieces: Sequence[_Piece]) -> list[tuple[str, _Piece]]:
+        """The pieces in it, each with a label of its own: that of the file, with a number if there are several."""
+        if len(pieces) == 1:
+            return [(self.label, pieces[0])]
+        return [(f"{self.label} #{number}", piece) for number, piece in enumerate(pieces, start=1)]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes; its path where it cannot be read, so that it is like no other file."""
+        try:
+            return sha256_of(self.path)
+        except OSError:
+            return str(self.path)
 
     @property
     def kind(self) -> Kind:
@@ -88,7 +111,6 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
     raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(formats.READABLE)}{hint}")
 
 
-def source_records(files: Iterable[SourceFile], left_out: Sequence[Mapping[str, str]] = ()) -> list[dict[str, str]]:
-    """{path, sha256} of each file, for `dataset.json`; but not of those that `left_out` has a reason for."""
-    labels = {record["path"] for record in left_out}
-    return [{"path": file.label, "sha256": sha256_of(file.path)} for file in files if file.label not in labels]
+def source_records(files: Iterable[SourceFile]) -> list[dict[str, str]]:
+    """{path, sha256} of each file, for `dataset.json`."""
+    return [{"path": file.label, "sha256": file.sha256} for file in files]

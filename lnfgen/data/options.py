@@ -23,7 +23,7 @@ class Options:
     max_length: int | None = None
     chunks: bool = False  # cut text into pieces of `max_length` characters, instead of one sequence a line
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)  # not used where the names of the files say the splits
-    seed: int = 0  # of the random split by these shares
+    seed: int = 0  # of the random split by these shares; fewer pieces than splits are each split in time instead
     steps_per_quarter: int = STEPS_PER_QUARTER  # the grid that MIDI files and scores are rounded to
     drums: bool = False  # keep the drum channel of MIDI files
     strict: bool = False  # stop at the first file that cannot be read, instead of skipping it

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.conventions import SPLITS
+from lnfgen.data.copies import shared_with_train
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Record, write_dataset
 
@@ -21,22 +22,32 @@ class Prepared:
     Attributes:
         options: the values that the dataset was made with.
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
+        copies: the files, pieces and stretches that were left out because the dataset holds the same already.
+        remarks: what else a person should know of how it was made.
     """
 
     name: str
     encoding: Encoding
     splits: Mapping[str, Sequence[np.ndarray]]
-    dropped: Mapping[str, int]
     sources: Sequence[Record]
-    skipped: Sequence[Record]
     options: Mapping[str, Any]
+    skipped: Sequence[Record] = ()
+    dropped: Mapping[str, int] | None = None
     out_of_range: int = 0
+    copies: Sequence[Record] = ()
+    remarks: Sequence[str] = ()
+    time_signatures: Mapping[str, Sequence[tuple[int, int]]] | None = None
 
     def write(self, path: Path) -> Dataset:
         """Write the dataset folder and open it; the errors are those of `write_dataset`."""
-        remarks = [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits.get(name)]
+        remarks = list(self.remarks)
         if self.out_of_range:
-            remarks.insert(0, f"{self.out_of_range} notes outside the range of pitches were left out")
+            remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
+        if self.copies:
+            remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
+        if shared := shared_with_train(self.splits):
+            remarks.append(shared)
+        remarks += [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits[name]]
         return write_dataset(
             path,
             name=self.name,
@@ -44,6 +55,7 @@ class Prepared:
             splits=self.splits,
             dropped=self.dropped,
             sources=self.sources,
-            skipped=self.skipped,
+            skipped=[*self.skipped, *self.copies],
+            time_signatures=self.time_signatures,
             preprocessing={"options": self.options, "out_of_range": self.out_of_range, "remarks": remarks},
         )

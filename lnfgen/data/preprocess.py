@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.gather import gather
+from lnfgen.data.copies import without_copies
+from lnfgen.data.gather import SourceFile, gather
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import prepare_benchmark, prepare_music
+from lnfgen.data.splits import splits_by_name
+from lnfgen.data.storage import Record
 from lnfgen.data.texts import prepare_text
-from lnfgen.errors import DatasetError
+from lnfgen.errors import DatasetError, UnreadableFileError
 
 
 def prepare(
@@ -31,18 +36,40 @@ def prepare(
     """
     files = gather(sources, options.kind)
     name = name or source_name(sources[0])
-    kind = options.kind
-    if files[0].suffix in benchmarks.SUFFIXES and kind != "text":
-        return prepare_benchmark(files, name, options)
-    if kind is None:
-        kinds = {file.kind: file.path.name for file in reversed(files)}
-        if len(kinds) > 1:
-            found = f"found both music ({kinds['music']}) and text ({kinds['text']})"
-            raise DatasetError(f"{found}; expected one kind; say which with --as music or --as text")
-        [kind] = kinds
-    if kind == "music":
-        return prepare_music(files, name, options, progress)
-    return prepare_text(files, name, options)
+    if files[0].suffix in benchmarks.SUFFIXES and options.kind != "text":
+        prepared = prepare_benchmark(files, name)
+        return replace(prepared, options={**asdict(options), **prepared.options})
+    kind = options.kind or _only_kind(files)
+    strays: list[Record] = []
+    copies: list[Record] = []
+    given = splits_by_name([file.label for file in files])
+    if given:
+        reason = "its name gives no split (train, valid, test), as most of the others' do"
+        strays = [{"path": file.label, "reason": reason} for file in files if file.label not in given]
+        files = [replace(file, split=given[file.label]) for file in files if file.label in given]
+    else:
+        labelled = [(file.label, file) for file in files]
+        distinct, copies = without_copies(labelled, lambda file: file.sha256, "the same bytes")
+        files = [file for _, file in distinct]
+    music = kind == "music"
+    prepared = prepare_music(files, name, options, progress) if music else prepare_text(files, name, options)
+    if options.strict and prepared.skipped:
+        path, reason = prepared.skipped[0]["path"], prepared.skipped[0]["reason"]
+        raise UnreadableFileError(reason if path in reason else f"{path}: {reason}")
+    return replace(
+        prepared,
+        skipped=[*strays, *prepared.skipped],
+        copies=[*copies, *prepared.copies],
+        options={**asdict(options), **({"split": None} if given else {}), **prepared.options},
+    )
+
+
+def _only_kind(files: Sequence[SourceFile]) -> Kind:
+    kinds = {file.kind: file.path.name for file in reversed(files)}
+    if len(kinds) > 1:
+        found = f"found both music ({kinds['music']}) and text ({kinds['text']})"
+        raise DatasetError(f"{found}; expected one kind; say which with --as music or --as text")
+    return files[0].kind
 
 
 def source_name(source: Path) -> str:

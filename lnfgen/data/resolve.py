@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from lnfgen.data import named
@@ -16,9 +15,9 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.storage import FORMAT_VERSION, Dataset, is_dataset, open_dataset
 from lnfgen.errors import DatasetError, OutputError
-from lnfgen.files import sha256_of
+from lnfgen.files import require_free_folder
 
-_VERSION = 1  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 2  # raised when lnfgen would make another dataset from the same files and options
 
 
 def resolve(source: str | Path | None = None, progress: Progress = no_progress) -> Dataset:
@@ -40,9 +39,9 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
         return open_dataset(path)
     made_of: object
     if path.exists():
-        name, options = source_name(path), Options()
-        files = [(file.label, sha256_of(file.path)) for file in gather([path])]
-        made_of = (FORMAT_VERSION, _VERSION, files, sorted(asdict(options).items()))
+        name = source_name(path)
+        files = [(file.label, file.sha256) for file in gather([path])]
+        made_of = (FORMAT_VERSION, _VERSION, files, Options())
     else:
         known = named.find(str(source))
         name = known.name
@@ -56,8 +55,9 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
             return open_dataset(folder)
         except DatasetError:  # it is damaged, and is built again below
             shutil.rmtree(folder, ignore_errors=True)
-    prepared = prepare([path], options, progress) if path.exists() else named.build(name, progress)
     try:
+        require_free_folder(folder)  # before the work, which can take minutes
+        prepared = prepare([path], Options(), progress) if path.exists() else named.build(name, progress)
         return prepared.write(folder)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile

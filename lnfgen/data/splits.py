@@ -6,11 +6,13 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS
 
+_Item = TypeVar("_Item")
 _SPLIT_WORDS = dict.fromkeys(("train", "training"), "train")
 _SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid") | {"test": "test"}
 
@@ -22,43 +24,50 @@ def split_of_label(label: str) -> str | None:
     return next((_SPLIT_WORDS[word] for word in reversed(words) if word in _SPLIT_WORDS), None)
 
 
-def given_splits(labels: Sequence[str]) -> tuple[dict[str, list[int]] | None, list[dict[str, str]]]:
-    """The splits that the names of files say, as indices into `labels`; and {path, reason} of the files that say none.
+def splits_by_name(labels: Sequence[str]) -> dict[str, str]:
+    """The split of each file whose name says one; none of them where the names are not meant as splits.
 
-    The first is None where the names are not meant as splits, for a song may well be called "Train". That is so if none
-    says train, if none says another split, or if most say nothing.
+    A song may well be called "Train". So the names count only if one says train, one says another split, and most say
+    some split.
     """
-    named = [split_of_label(label) for label in labels]
-    strays = [label for label, split in zip(labels, named, strict=True) if split is None]
-    if "train" not in named or len(set(named) - {None}) < 2 or 2 * len(strays) > len(labels):
-        return None, []
-    reason = "its name gives no split (train, valid, test), as most of the others' do"
-    splits = {split: [index for index, name in enumerate(named) if name == split] for split in SPLITS}
-    return splits, [{"path": label, "reason": reason} for label in dict.fromkeys(strays)]
+    named = {label: split for label in labels if (split := split_of_label(label))}
+    enough = 2 * sum(label in named for label in labels) >= len(labels)
+    return named if enough and "train" in named.values() and len(set(named.values())) > 1 else {}
 
 
 def split_counts(count: int, shares: Sequence[float]) -> list[int]:
     """How many of `count` pieces each split gets.
 
-    The shares are rounded so that the counts add up (largest remainder first). With three pieces or more, each split
-    whose share is above 0 gets at least one.
+    The shares are rounded so that the counts add up (largest remainder first). If there are as many pieces as splits
+    whose share is above 0, each of these gets at least one. Train always does.
     """
     exact = [share * count for share in shares]
     counts = [int(value + 1e-9) for value in exact]
     while sum(counts) < count:
         counts[max(range(3), key=lambda index: (exact[index] - counts[index], shares[index]))] += 1
     for index in (0, 1, 2):
-        if shares[index] > 0 and counts[index] == 0 and (count >= 3 or (index == 0 and count)):
+        if shares[index] > 0 and counts[index] == 0 and (count >= num_splits(shares) or (index == 0 and count)):
             counts[max(range(3), key=counts.__getitem__)] -= 1
             counts[index] += 1
     return counts
 
 
-def split_at_random(count: int, shares: Sequence[float], seed: int) -> dict[str, list[int]]:
-    """The numbers from 0 to `count` - 1 divided among the splits, in rising order within each."""
-    order = np.random.default_rng(seed).permutation(count)
-    parts = np.split(order, np.cumsum(split_counts(count, shares))[:-1])
-    return {name: sorted(part.tolist()) for name, part in zip(SPLITS, parts, strict=True)}
+def num_splits(shares: Sequence[float]) -> int:
+    """How many splits these shares ask for."""
+    return sum(share > 0 for share in shares)
+
+
+def split_at_random(items: Sequence[_Item], shares: Sequence[float], seed: int) -> dict[str, list[_Item]]:
+    """The items divided among the splits; within each they are in the order that they had."""
+    order = np.random.default_rng(seed).permutation(len(items))
+    parts = np.split(order, np.cumsum(split_counts(len(items), shares))[:-1])
+    return {name: [items[index] for index in sorted(part.tolist())] for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def split_in_order(count: int, shares: Sequence[float]) -> dict[str, slice]:
+    """Where to cut `count` items that follow one another: first what train gets, then valid, then test."""
+    train, valid, _ = split_counts(count, shares)
+    return {"train": slice(0, train), "valid": slice(train, train + valid), "test": slice(train + valid, count)}
 
 
 def split_by_hash(name: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ import numpy as np
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError
 from lnfgen.files import new_folder, sha256_of, write_bytes
+from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 Record = Mapping[str, str]
 """An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
+
+TimeSignature = tuple[int, int]
 
 _MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
@@ -31,39 +35,42 @@ _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "s
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
 
 
+@dataclass(frozen=True, eq=False)
 class Split:
     """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
 
     Attributes:
-        lengths: int64 [N], the number of steps of each sequence.
+        values, offsets: the tensors of the shard.
         dropped: how many sequences were left out of the split because they were too long.
+        time_signatures: that of each sequence, where the dataset keeps them; else none.
     """
 
-    def __init__(self, name: str, values: np.ndarray, offsets: np.ndarray, dropped: int = 0) -> None:
-        self.name = name
-        self.dropped = dropped
-        self._values = values
-        self._offsets = offsets
-        self.lengths: np.ndarray = np.diff(offsets)
+    name: str
+    values: np.ndarray
+    offsets: np.ndarray
+    dropped: int = 0
+    time_signatures: Sequence[TimeSignature] = ()
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int64 [N], the number of steps of each sequence."""
+        return np.diff(self.offsets)
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.offsets) - 1
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> np.ndarray:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sequence {index} of {len(self)}")
-        index %= len(self)
-        return self._values[self._offsets[index] : self._offsets[index + 1]]
+        return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
 
     @property
     def num_steps(self) -> int:
         """The steps of all sequences together."""
-        return int(self._offsets[-1])
+        return int(self.offsets[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +102,11 @@ class Dataset:
         there = ", ".join(self.split_names) or "none"
         raise DatasetError(f"the split {name!r} of {self.path} {state}; the splits that hold sequences: {there}")
 
+    def pieces(self, name: str) -> Iterator[PianoRoll | str]:
+        """The sequences of a split as pieces, each with its own time signature and the usual tempo of the set."""
+        split = self.split(name)
+        return map(self.encoding.decode, split, split.time_signatures or [self.encoding.time_signature] * len(split))
+
     @property
     def split_names(self) -> list[str]:
         """The names of the splits that hold sequences."""
@@ -116,6 +128,7 @@ def write_dataset(
     sources: Sequence[Record] = (),
     skipped: Sequence[Record] = (),
     preprocessing: Mapping[str, Any] | None = None,
+    time_signatures: Mapping[str, Sequence[TimeSignature]] | None = None,
 ) -> Dataset:
     """Write a dataset folder and open it. If something fails, nothing is left at `path`.
 
@@ -125,15 +138,19 @@ def write_dataset(
         dropped: how many sequences of each split were left out because they were too long.
         sources, skipped: the files that were read, and the files or pieces that were left out.
         preprocessing: how it was made, as plain JSON values.
+        time_signatures: that of each sequence of each split; None: all have that of the encoding.
 
     Raises:
-        DatasetError: if train is empty.
+        DatasetError: if train or a sequence is empty.
         OutputError: if `path` holds something or cannot be written.
     """
     from safetensors.numpy import save
 
     if not splits.get("train"):
         raise DatasetError(f"{name} leaves no sequence to train on; give more or longer pieces, or another --split")
+    for split, sequences in splits.items():
+        if not all(map(len, sequences)):
+            raise DatasetError(f"{name} has an empty sequence in {split}; expected at least one step in each")
     with new_folder(Path(path)) as folder:
         entries: dict[str, Any] = {}
         for split, sequences in splits.items():
@@ -143,24 +160,25 @@ def write_dataset(
             offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
             content = save({"values": values, "offsets": offsets})
             write_bytes(folder / shard, content)
-            entries[split] = {
+            entry = entries[split] = {
                 "sequences": len(sequences),
                 "steps": len(values),
                 "dropped": int((dropped or {}).get(split, 0)),
                 "shard": shard,
                 "sha256": hashlib.sha256(content).hexdigest(),
             }
+            if time_signatures:
+                entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in time_signatures[split])
         manifest = {
             "format_version": FORMAT_VERSION,
             "name": name,
             "kind": encoding.kind,
             "encoding": encoding.to_json(),
             "splits": entries,
-            "sources": [dict(source) for source in sources],
-            "skipped": [dict(skip) for skip in skipped],
+            "sources": list(sources),
+            "skipped": list(skipped),
+            "preprocessing": preprocessing or {},
         }
-        if preprocessing:
-            manifest["preprocessing"] = dict(preprocessing)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.
         write_bytes(folder / MANIFEST, text.encode("utf-8", errors="replace"))
@@ -237,7 +255,21 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         raise _damaged(shard, "its offsets do not divide its values into sequences")
     if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
         raise _damaged(shard, f"it holds {len(offsets) - 1} sequences, not {entry['sequences']} as {MANIFEST} has it")
-    return Split(name, values, offsets, entry["dropped"])
+    return Split(name, values, offsets, entry["dropped"], _time_signatures(path / MANIFEST, name, entry))
+
+
+def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:
+    """That of each sequence, which `dataset.json` has as one string, "4/4 3/4"; none where it has none, as of text."""
+    if "time_signatures" not in entry:
+        return []
+    try:
+        words = entry["time_signatures"].split()
+        known = {word: (int(beats), int(unit)) for word in set(words) for beats, unit in [word.split("/")]}
+    except (AttributeError, ValueError):
+        raise _damaged(file, f"the time signatures of {split} are not such as 4/4 3/4") from None
+    if len(words) != entry["sequences"] or not all(map(is_time_signature, known.values())):
+        raise _damaged(file, f"the time signatures of {split} are not those of {entry['sequences']} sequences")
+    return [known[word] for word in words]
 
 
 def _map_tensors(shard: Path) -> dict[str, np.ndarray]:

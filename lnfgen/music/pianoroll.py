@@ -223,14 +223,17 @@ class PianoRoll:
         while start < self.num_steps:
             limit = min(start + max_length, self.num_steps)
             end = max((line for line in lines if start < line <= limit), default=limit)
-            sounding, onsets = self.sounding[start:end].copy(), None
-            if self.onsets is not None:
-                onsets = self.onsets[start:end].copy()
-                onsets[0] = sounding[0]
-            left_out = self.out_of_range if start == 0 else 0
-            pieces.append(replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out))
+            pieces.append(self.stretch(start, end))
             start = end
         return pieces
+
+    def stretch(self, start: int, end: int) -> PianoRoll:
+        """The steps from `start` up to `end`, as a piece: what `cut` says of notes across a cut holds here too."""
+        sounding, onsets = self.sounding[start:end].copy(), None
+        if self.onsets is not None:
+            onsets = self.onsets[start:end].copy()
+            onsets[0] = sounding[0]
+        return replace(self, sounding=sounding, onsets=onsets, out_of_range=self.out_of_range if start == 0 else 0)
 
 
 def is_time_signature(signature: tuple[int, int]) -> bool:

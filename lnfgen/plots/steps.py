@@ -7,7 +7,7 @@ always among them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class LatentStep:
     step: int
     candidates: np.ndarray  # [C] or [C, P]
     true: int  # the index of x[step] among the candidates
+    time_signature: tuple[int, int] | None = None  # of the piece; None: the usual one of its dataset
 
 
 def choose_steps(dataset: Dataset, prefixes: Sequence[str] = (), seed: int = 0) -> list[LatentStep]:
@@ -61,12 +62,13 @@ def choose_steps(dataset: Dataset, prefixes: Sequence[str] = (), seed: int = 0) 
             raise LnfgenError(f"--prefix {text!r}: found {found}; expected text such as the run was trained on")
     split = dataset.split("valid" if "valid" in dataset.split_names else "train")
     rng = np.random.default_rng(seed)
-    if prefixes:
-        places = steps_after(prefixes, encoding, split, rng)
-    else:
-        places = steps_along(split[int(rng.integers(len(split)))])
     common = frequent_values(split, NUM_CANDIDATES[encoding.kind])
-    return [with_candidates(x, step, common) for x, step in places]
+    if prefixes:
+        return [with_candidates(x, step, common) for x, step in steps_after(prefixes, encoding, split, rng)]
+    index = int(rng.integers(len(split)))
+    signature = split.time_signatures[index] if split.time_signatures else None
+    steps = [with_candidates(x, step, common) for x, step in steps_along(split[index])]
+    return [replace(step, time_signature=signature) for step in steps]
 
 
 def steps_along(x: np.ndarray) -> list[tuple[np.ndarray, int]]:
@@ -131,7 +133,7 @@ def step_title(step: LatentStep, encoding: Encoding) -> str:
         text = "".join(value_name(value, encoding) for value in x[max(0, index - _TEXT_BEFORE) : index])
         shown = f"after {'…' if index > _TEXT_BEFORE else ''}{text}" if index else "at the start"
         return f"{shown}, then {value_label(x[index], encoding)}"
-    roll = encoding.decode(x)
+    roll = encoding.decode(x, step.time_signature)
     assert isinstance(roll, PianoRoll)
     bars = roll.bar_lines()
     bar = sum(start <= index for start in bars)
