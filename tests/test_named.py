@@ -15,7 +15,7 @@ from lnfgen.data.download import is_fetched
 from lnfgen.data.resolve import resolve
 from lnfgen.data.splits import split_by_hash
 from lnfgen.data.storage import open_dataset
-from lnfgen.errors import DatasetError
+from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 
 
@@ -52,7 +52,8 @@ def test_a_chorale_has_four_voices_struck_and_held() -> None:
 
 
 def test_what_cannot_be_read_is_a_line() -> None:
-    assert isinstance(chorales.read_chorale("bach/none"), str)
+    with pytest.raises(UnreadableFileError, match=r"^bach/none: Could not find"):
+        chorales.read_chorale("bach/none")
 
 
 def test_all_chorales_are_found() -> None:
