@@ -127,7 +127,7 @@ def test_a_chorale_of_the_corpus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps_per_quarter", "signature"), [(4, (4, 4)), (4, (6, 8)), (2, (3, 4)), (3, (2, 4)), (8, (7, 8)), (12, (3, 2))]
+    ("steps_per_quarter", "signature"), [(4, (4, 4)), (2, (6, 8)), (3, (5, 8)), (8, (7, 8)), (12, (3, 2)), (1, (7, 8))]
 )
 def test_writing_and_reading_a_score_is_exact_on_the_grid(steps_per_quarter: int, signature: tuple[int, int]) -> None:
     rng = np.random.default_rng(steps_per_quarter)
