@@ -19,7 +19,7 @@ def command(
     target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt or .png; or -.")],
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
-    tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
+    tempo: options.Tempo = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
     quiet: options.Quiet = False,
 ) -> None:

@@ -19,6 +19,7 @@ def command(
     as_json: options.Json = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Tell what a file, a dataset folder or a run folder is."""
     each: list[dict[str, Any]] = []

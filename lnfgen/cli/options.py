@@ -27,6 +27,17 @@ Run = Annotated[Path | None, typer.Argument(help="Run folder.", show_default="th
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
 Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def _tempo(bpm: float | None) -> float | None:
+    from lnfgen.music.pianoroll import require_tempo
+
+    if bpm is not None:
+        require_tempo(bpm)
+    return bpm
+
+
+Tempo = Annotated[float | None, typer.Option(callback=_tempo, help="Quarter notes a minute.")]
 Solver = Annotated[
     str,
     typer.Option(

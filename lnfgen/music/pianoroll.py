@@ -69,10 +69,7 @@ class PianoRoll:
         if not 0 <= self.lowest_pitch <= 128 - sounding.shape[1]:
             top = self.lowest_pitch + sounding.shape[1] - 1
             raise LnfgenError(f"a piano-roll spans the pitches {self.lowest_pitch} to {top}; expected 0 to 127")
-        if not (math.isfinite(self.tempo_bpm) and MIN_BPM <= self.tempo_bpm <= MAX_BPM):
-            raise LnfgenError(
-                f"a tempo of {self.tempo_bpm} quarters per minute; expected 3.58 to 60 million, MIDI's range"
-            )
+        require_tempo(self.tempo_bpm)
         if not is_time_signature(self.time_signature):
             raise LnfgenError(
                 f"a time signature of {self.time_signature}; expected beats from 1 to 255 over a power of two up to 128"
@@ -118,9 +115,7 @@ class PianoRoll:
 
     @property
     def _exact_bar(self) -> Fraction:
-        """The steps of a bar, which need not be a whole number."""
-        beats, unit = self.time_signature
-        return Fraction(4 * self.steps_per_quarter * beats, unit)
+        return bar_length(self.time_signature, self.steps_per_quarter)
 
     def bar_lines(self) -> list[int]:
         """The step where each bar starts, from 0 on; the nearest one if a bar does not start on the grid."""
@@ -231,6 +226,22 @@ class PianoRoll:
             onsets = self.onsets[start:end].copy()
             onsets[0] = sounding[0]
         return replace(self, sounding=sounding, onsets=onsets, out_of_range=self.out_of_range if start == 0 else 0)
+
+
+def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:
+    """The steps of a bar, which need not be a whole number."""
+    beats, unit = time_signature
+    return Fraction(4 * steps_per_quarter * beats, unit)
+
+
+def require_tempo(bpm: float) -> None:
+    """Check that a roll may have this tempo, which MIDI's format limits.
+
+    Raises:
+        LnfgenError: if it may not.
+    """
+    if not MIN_BPM <= bpm <= MAX_BPM:
+        raise LnfgenError(f"a tempo of {bpm:g} quarters per minute; expected 3.58 to 60 million, MIDI's range")
 
 
 def is_time_signature(signature: tuple[int, int]) -> bool:

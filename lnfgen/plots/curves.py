@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lnfgen.conventions import UNIT_WORDS, Unit
 from lnfgen.errors import RunError
 from lnfgen.plots.canvas import (
     ACCENT,
@@ -21,11 +22,10 @@ from lnfgen.plots.canvas import (
     style_axis,
 )
 
-_UNITS = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}
 _NEEDED = ("step", "kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl")
 
 
-def training_curves(lines: Sequence[dict[str, Any]], unit: str, title: str, where: str, suffix: str = ".png") -> bytes:
+def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, where: str, suffix: str = ".png") -> bytes:
     """Draw a run's validations against its updates: the ELBO, and for a latent model reconstruction, KL and KL weight.
 
     All curves are costs: lower is better. The grey region is where the KL weight is below 1. Dotted lines are where the
@@ -60,7 +60,7 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: str, title: str, wher
         titles = {"elbo": "NLL (= ELBO)"}
     for axis, (name, what) in zip(axes, titles.items(), strict=True):
         _draw_curve(axis, name, values)
-        axis.set_ylabel(what if name == "kl_weight" else f"{what}, {_UNITS[unit]}", fontsize=9)
+        axis.set_ylabel(what if name == "kl_weight" else f"{what}, {UNIT_WORDS[unit]}", fontsize=9)
     for axis in axes[-2:]:
         axis.set_xlabel("updates", fontsize=9)
     chosen = [line for line in lines if line.get("best") and "valid_elbo" in line]

@@ -32,7 +32,13 @@ class TrainedModel:
         self.model = self.run.load_model(prepare_machine(device, self.run.config.model.hidden_size))
 
     def sample(
-        self, count: int = 1, *, length: int | None = None, temperature: float = 1.0, seed: int = 0
+        self,
+        count: int = 1,
+        *,
+        length: int | None = None,
+        bars: int | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[Piece]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
 
@@ -45,11 +51,16 @@ class TrainedModel:
         Args:
             count: how many pieces.
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
+            bars: bars of each piece of music, in place of `length`.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
             seed: the same seed draws the same pieces on the same machine.
+
+        Raises:
+            LnfgenError: if the length or temperature is out of range, or bars are asked for beside a length, or of
+                text.
         """
         pieces = sample_pieces(
-            self.model, self.encoding, count=count, length=length, temperature=temperature, seed=seed
+            self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed
         )
         return list(pieces)
 
