@@ -112,6 +112,11 @@ class TrainingConfig:
         _within("training.kl_warmup_end", self.kl_warmup_end, 0, 1)
         _within("training.kl_warmup_start", self.kl_warmup_start, 0, self.kl_warmup_end)
 
+    def total_steps(self, num_sequences: int) -> int:
+        """The updates of the whole run, where the training split has so many sequences."""
+        limits = [self.max_steps, self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size)]
+        return min(limit for limit in limits if limit is not None)
+
 
 @dataclass(frozen=True)
 class Config:

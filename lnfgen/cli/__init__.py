@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import os
-import re
 import sys
 import traceback
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from typer.core import TyperGroup
 
 from lnfgen import __version__
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import LnfgenError, is_out_of_memory
 
 COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "runs", "info", "datasets")
 SPIN_COUNT = "700"
@@ -46,16 +45,12 @@ class _Group(TyperGroup):
 
 def _line(error: Exception) -> str | None:
     """What to tell a person of an error; None where it is not one that a person can mend."""
-    # torch has no class of its own for this: on every device it is a RuntimeError that says so.
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
-        return "out of memory; use a smaller --batch-size, fewer --samples, or shorter pieces"
+    if is_out_of_memory(error):
+        return "out of memory; use a smaller model or --batch-size, fewer --samples, or shorter pieces"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else "cannot write the output: "
         return where + (error.strerror or str(error))
     return " ".join(str(error).split()) if isinstance(error, LnfgenError) else None
-
-
-_MEMORY = re.compile("out of memory|not enough memory|can't allocate memory")
 
 
 def _help(command: Any) -> str:

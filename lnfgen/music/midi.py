@@ -10,7 +10,7 @@ import math
 import struct
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -180,13 +180,16 @@ def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int) -
             f"{name} lasts {num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
         )
     signatures = [signature for _, signature in sorted(heard.signatures) if is_time_signature(signature)]
-    return PianoRoll.from_notes(
+    roll = PianoRoll.from_notes(
         [(step(start), step(end) - step(start), pitch) for start, end, pitch in heard.notes],
         num_steps=num_steps,
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=DEFAULT_BPM if division < 0 else longest_tempo(heard.tempos, heard.end),
         time_signature=signatures[0] if signatures else (4, 4),
     )
+    grid = ticks_per_quarter / steps_per_quarter
+    times = (tick for start, end, _ in heard.notes for tick in (start, end))
+    return replace(roll, rounded=sum(tick * grid.denominator % grid.numerator != 0 for tick in times))
 
 
 def _tidy_bpm(microseconds: int) -> float:

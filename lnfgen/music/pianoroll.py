@@ -35,8 +35,9 @@ class PianoRoll:
         lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
-        out_of_range: how many notes a reader left out because no column has their pitch. It is not compared when two
-            rolls are.
+        out_of_range: how many notes were left out because no column has their pitch.
+        rounded: how many starts and ends of notes were rounded to a step of the grid. Neither number is compared when
+            two rolls are.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -49,6 +50,7 @@ class PianoRoll:
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
     out_of_range: int = 0
+    rounded: int = 0
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -199,13 +201,40 @@ class PianoRoll:
             tempo_bpm=self.tempo_bpm,
             time_signature=self.time_signature,
         )
-        return replace(roll, onsets=None if self.onsets is None else roll.onsets, out_of_range=self.out_of_range)
+        moves = sum(step * new % old != 0 for start, length, _ in self.notes() for step in (start, start + length))
+        return replace(
+            roll,
+            onsets=None if self.onsets is None else roll.onsets,
+            out_of_range=self.out_of_range,
+            rounded=self.rounded + moves,
+        )
+
+    def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
+        """The piece with other columns. Notes that none of them has are left out and counted in `out_of_range`."""
+        if (self.lowest_pitch, self.num_pitches) == (lowest_pitch, num_pitches):
+            return self
+        shift = self.lowest_pitch - lowest_pitch
+        kept = [column for column in range(self.num_pitches) if 0 <= column + shift < num_pitches]
+
+        def moved(keys: np.ndarray) -> np.ndarray:
+            roll = np.zeros((self.num_steps, num_pitches), dtype=np.bool_)
+            roll[:, [column + shift for column in kept]] = keys[:, kept]
+            return roll
+
+        left_out = int(np.delete(self.struck(), kept, axis=1).sum())
+        return replace(
+            self,
+            sounding=moved(self.sounding),
+            onsets=None if self.onsets is None else moved(self.onsets),
+            lowest_pitch=lowest_pitch,
+            out_of_range=self.out_of_range + left_out,
+        )
 
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
 
         A bar that is longer is cut inside. Where onsets are known, a note that goes across a cut is struck again in the
-        next piece, because there it is a note of its own. `out_of_range` stays with the first piece.
+        next piece, because there it is a note of its own. `out_of_range` and `rounded` stay with the first piece.
         """
         if max_length < 1:
             raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
@@ -225,7 +254,8 @@ class PianoRoll:
         if self.onsets is not None:
             onsets = self.onsets[start:end].copy()
             onsets[0] = sounding[0]
-        return replace(self, sounding=sounding, onsets=onsets, out_of_range=self.out_of_range if start == 0 else 0)
+        left_out, rounded = (self.out_of_range, self.rounded) if start == 0 else (0, 0)
+        return replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out, rounded=rounded)
 
 
 def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:

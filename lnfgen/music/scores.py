@@ -11,6 +11,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -92,13 +93,15 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
 
     if step(end) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {step(end)} steps; expected at most {MAX_STEPS}")
-    return PianoRoll.from_notes(
+    roll = PianoRoll.from_notes(
         [(step(start), step(stop) - step(start), pitch) for start, stop, pitch in notes],
         num_steps=step(end),
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=longest_tempo(tempos, end),
         time_signature=min(signatures)[1] if signatures else (4, 4),
     )
+    times = (offset for start, stop, _ in notes for offset in (start, stop))
+    return replace(roll, rounded=sum((offset * steps_per_quarter).denominator != 1 for offset in times))
 
 
 def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
