@@ -77,6 +77,10 @@ class ModelConfig:
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
 
 
+DECAYS_BEFORE_STOP = 3
+"""So many times `patience` validations in a row without improvement end training."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """A run's length, its optimizer and its schedules; the schedules are fractions of the run."""

@@ -41,6 +41,7 @@ class _Console(Console):
 
 _err = _Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
+_GAP = 2  # spaces between the columns of a table
 
 
 def reopen_closed_streams() -> None:
@@ -99,13 +100,35 @@ def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence
     out = _Console(highlight=False)
     if not out.is_terminal:
         out.width = 200  # a pipe has no width: do not wrap what a script reads
-    table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns), pad_edge=False)
-    cells = [[escape(str(cell)) for cell in row] for row in rows]
-    for index in range(len(columns) or max(map(len, cells), default=0)):
-        table.add_column(columns[index] if columns else "", style="bold" if index == 0 else None, overflow="fold")
+    cells = [[str(cell) for cell in row] for row in rows]
+    headers = columns or [""] * max(map(len, cells), default=0)
+    widths = _widths([headers, *cells], out.width)
+    table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns))
+    table.padding, table.pad_edge = (0, _GAP, 0, 0), False
+    for index, header in enumerate(headers):
+        style = "bold" if index == 0 else None
+        table.add_column(escape(header), style=style, overflow="fold", width=widths[index])
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     out.print(table)
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int | None]:
+    """Widths of columns, so that cells wrap between words. If the line is too short for that, None: Rich chooses.
+
+    Words of over 12 characters may break, but not those of the first column, which are names.
+    """
+    columns = [[row[index] for row in rows if index < len(row)] for index in range(len(rows[0]))]
+    whole = [max(map(len, column)) for column in columns]
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    least = [*words[:1], *(min(12, word) for word in words[1:])]
+    spare = width - sum(least) - _GAP * (len(least) - 1)
+    if spare < 0:
+        return [None] * len(least)
+    for index in sorted(range(len(least)), key=lambda index: whole[index] - least[index]):
+        given = min(spare, whole[index] - least[index])
+        least[index], spare = least[index] + given, spare - given
+    return [*least]
 
 
 def note(message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, ONSET, ONSET_SHIFT, SOUNDING, Kind, Unit
+from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.text import UNKNOWN
@@ -79,7 +79,7 @@ class Encoding:
     @property
     def unit(self) -> Unit:
         """The unit of a negative log-likelihood of such sequences."""
-        return NATS_PER_STEP if self.kind == "music" else BITS_PER_CHAR
+        return UNITS[self.kind]
 
     @property
     def num_symbols(self) -> int:
