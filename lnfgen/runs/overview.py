@@ -61,11 +61,9 @@ def _facts(run: Path) -> dict[str, Any]:
     config = read_run_config(run / "config.json")
     manifest = json.loads((run / "dataset.json").read_text(encoding="utf-8"))
     facts = run_facts(run)
-    progress = _progress(run)
-    step = int(progress.get("step", 0))
+    step, stale = _progress(run)
     total = config.training.total_steps(manifest["splits"]["train"]["sequences"])
-    gave_up = progress.get("stale", 0) >= DECAYS_BEFORE_STOP * config.training.patience
-    finished = step >= total or gave_up
+    finished = step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
     if finished and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
     state = "training" if is_in_training(run) else "finished" if finished else "interrupted"
@@ -73,14 +71,17 @@ def _facts(run: Path) -> dict[str, Any]:
     return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 
 
-def _progress(run: Path) -> dict[str, Any]:
-    """The numbers that a resumed run starts from; empty before the first save."""
+def _progress(run: Path) -> tuple[int, int]:
+    """The updates up to the last save, and the validations without improvement; 0 and 0 before the first save."""
     for name in ("last", ".next"):  # a crash can leave them in `.next`, before that takes the name `last`
         path = run / name / "progress.json"
         if path.is_file():
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return values
-    return {}
+            values = json.loads(path.read_text(encoding="utf-8"))
+            step, stale = values.get("step"), values.get("stale", 0)
+            if type(step) is not int or type(stale) is not int:
+                raise RunError(f"{path} is damaged: found step {step!r} and stale {stale!r}; expected whole numbers")
+            return step, stale
+    return 0, 0
 
 
 def _changed(run: Path) -> str:
