@@ -53,7 +53,9 @@ def reopen_closed_streams() -> None:
 
 def _discard(stream: TextIO) -> None:
     """Let everything that is still written to a stream go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def set_quiet(quiet: bool) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,9 +34,8 @@ def command(
 ) -> None:
     """Draw pieces from a run and print the files written.
 
-    Several pieces are drawn in whole blocks of 16, so from --count 2 on piece i has the same bytes whatever the count.
-    A piece drawn alone is the same but for round-off, which can rarely change a step and all after it. Where 16 pieces
-    would be over 20,000 steps, blocks have 8, 4, 2 or 1 pieces.
+    The same --seed draws the same pieces. From --count 2 on, piece i does not depend on the count; a piece drawn alone
+    can rarely differ from the first of several, by round-off.
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.compute import prepare_machine
@@ -66,29 +65,20 @@ def command(
 
     model = folder.load_model(prepare_machine(device, folder.config.model.hidden_size))
     choose_solver(model, solver)
-    pieces = sample_pieces(
-        model,
-        folder.encoding,
-        count=count,
-        length=length,
-        bars=bars,
-        temperature=temperature,
-        seed=drawn_seed(seed),
-    )
+    encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
+    asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
     with console.live("sampling", count) as bar:
-        for index, piece in enumerate(pieces):
-            name = "the piece" if target == "-" else str(numbered(Path(target), index, count))
-            if not isinstance(piece, str):
-                if tempo is not None:
-                    piece = dataclasses.replace(piece, tempo_bpm=tempo)
-                if not piece.sounding.any():
-                    console.warn(f"{name} is silent: no note was drawn; try another --seed, or train longer")
+        for index, piece in enumerate(sample_pieces(model, encoding, seed=drawn_seed(seed), **asked)):
+            name = numbered(Path(target), index, count)
+            if not isinstance(piece, str) and not piece.sounding.any():
+                where = "the piece" if target == "-" else name
+                console.warn(f"{where} is silent: no note was drawn; try another --seed, or train longer")
             content = to_bytes(piece, suffix, program=program)
             if target == "-":
                 console.result_bytes(content)
             else:
-                write_bytes(Path(name), content)
-                console.result(name)
+                write_bytes(name, content)
+                console.result(str(name))
             bar.update(index + 1)
-    for fact, number in solver_facts(model).items():
-        console.note(f"solving the flow: {fact.replace('_', ' ')} {number}")
+    for sweeps in solver_facts(model).values():
+        console.note(f"the flow was solved in at most {sweeps} sweeps")

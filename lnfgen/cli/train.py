@@ -83,8 +83,9 @@ def _train(session: "TrainingSession") -> None:
     console.note(
         f"{run.config.name} ({run.config.preset}), {parameters:,} parameters, on {name}: "
         f"{trainer.total_steps:,} updates of {run.config.training.batch_size} sequences on {session.device}, "
-        f"into {run.path}; figures in {UNIT_WORDS[trainer.unit]}, lower is better"
+        f"into {run.path}"
     )
+    console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.valid_split is None:
         console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
     with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as interrupted:
