@@ -48,7 +48,7 @@ def _line(error: Exception) -> str | None:
     if is_out_of_memory(error):
         return "out of memory; use a smaller model or --batch-size, fewer --samples, or shorter pieces"
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else "cannot write the output: "
+        where = f"{error.filename}: " if error.filename else "reading or writing failed: "
         return where + (error.strerror or str(error))
     return " ".join(str(error).split()) if isinstance(error, LnfgenError) else None
 

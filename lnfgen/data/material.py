@@ -44,7 +44,7 @@ def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
     if dataset.encoding == encoding:
         sequences, changes = list(chosen), Changes()
     else:
-        sequences, changes = encoding.adapt(map(dataset.encoding.decode, chosen))
+        sequences, changes = encoding.adapt(dataset.pieces(split))
     return Material(dataset.name, split, sequences, chosen.dropped, changes)
 
 
