@@ -77,6 +77,10 @@ class ModelConfig:
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
 
 
+DECAYS_BEFORE_STOP = 3
+"""So many times `patience` validations in a row without improvement end training."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """A run's length, its optimizer and its schedules; the schedules are fractions of the run."""
@@ -111,6 +115,11 @@ class TrainingConfig:
         _within("training.learning_rate_decay", self.learning_rate_decay, 0.001, 1)
         _within("training.kl_warmup_end", self.kl_warmup_end, 0, 1)
         _within("training.kl_warmup_start", self.kl_warmup_start, 0, self.kl_warmup_end)
+
+    def total_steps(self, num_sequences: int) -> int:
+        """The updates of the whole run, where the training split has so many sequences."""
+        limits = [self.max_steps, self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size)]
+        return min(limit for limit in limits if limit is not None)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ Unit = Literal["nats_per_step", "bits_per_char"]
 NATS_PER_STEP: Final = "nats_per_step"
 BITS_PER_CHAR: Final = "bits_per_char"
 
+UNITS: Final[dict[Kind, Unit]] = {"music": NATS_PER_STEP, "text": BITS_PER_CHAR}
+"""The unit of each kind."""
+
+UNIT_WORDS: Final[dict[Unit, str]] = {NATS_PER_STEP: "nats per time step", BITS_PER_CHAR: "bits per character"}
+"""The units as people read them."""
+
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
 SOUNDING: Final = 1
 """The bit that says that the key sounds: `x & SOUNDING`."""

@@ -3,8 +3,11 @@
 Any other exception, except an `OSError`, which names its file, is a defect in lnfgen and shows its traceback.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|size calculation overflowed", re.I)
 
 
 class LnfgenError(Exception):
@@ -31,6 +34,13 @@ class RunError(LnfgenError):
 
 class OutputError(LnfgenError):
     """A place that cannot be written, or that holds something which would be lost."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that there is too little memory. torch has a class of errors for it on a GPU alone."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+    )
 
 
 @contextmanager

@@ -109,17 +109,6 @@ def marginal_nll(
     return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
 
 
-def reencoded(sequences: Iterable[np.ndarray], source: Encoding, target: Encoding) -> list[np.ndarray]:
-    """Sequences of the encoding `source`, in the encoding `target`.
-
-    Raises:
-        LnfgenError: if a piece is of another kind, grid or range of pitches than `target`.
-    """
-    if source == target:
-        return list(sequences)
-    return [target.encode(source.decode(sequence)) for sequence in sequences]
-
-
 def _scored(
     model: SequenceModel, sequences: Sequence[np.ndarray], num_samples: int, seed: int, precision: str
 ) -> Iterator[tuple[Batch, Terms]]:

@@ -9,13 +9,16 @@ Long pieces are drawn in smaller blocks, so that they fit in memory: a block is 
 length are at most `MAX_BLOCK_STEPS`, or one row is left.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
 
 from lnfgen.data.encoding import Encoding
+from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
 from lnfgen.models import SequenceModel
+from lnfgen.music.pianoroll import bar_length
 from lnfgen.streams import stream_seed
 
 BLOCK_ROWS = 16
@@ -24,6 +27,12 @@ BLOCK_ROWS = 16
 MAX_BLOCK_STEPS = 20_000
 """The most padded time steps in one block, as in a pass of scoring."""
 
+MAX_LENGTH = 100_000
+"""The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
+
+MAX_TEMPERATURE = 100.0
+"""Above it every key and every character is as likely as any other."""
+
 
 def sample_pieces(
     model: SequenceModel,
@@ -31,16 +40,27 @@ def sample_pieces(
     *,
     count: int = 1,
     length: int | None = None,
+    bars: int | None = None,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Iterator[Piece]:
     """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
 
     Args:
-        length: steps of each piece; drawn from p(T) if not given.
+        length: steps of each piece; drawn from p(T) if neither this nor `bars` is given.
+        bars: bars of each piece of music, in the time signature of the encoding.
         temperature: scales the noise and divides the emission's logits; 0 gives the likeliest piece.
         seed: decides a piece, together with its place among the pieces.
+
+    Raises:
+        LnfgenError: if the length or temperature is out of range, or bars are asked for beside a length, or of text.
     """
+    if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
+        raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
+    if bars is not None:
+        length = _steps_of_bars(bars, length, encoding)
+    if length is not None and not 1 <= length <= MAX_LENGTH:
+        raise LnfgenError(f"a length of {length:,} steps; expected 1 to {MAX_LENGTH:,}")
     model.eval()
     rows = 1 if count == 1 else BLOCK_ROWS
     for first in range(0, count, rows):
@@ -53,6 +73,14 @@ def sample_pieces(
                 drawn = model.sample_batch(lengths[part], generators[part], temperature)
             for x in drawn[: count - first - start]:
                 yield encoding.decode(x.numpy())
+
+
+def _steps_of_bars(bars: int, length: int | None, encoding: Encoding) -> int:
+    if length is not None:
+        raise LnfgenError(f"found a length of {length} steps and of {bars} bars; expected one of them; leave one out")
+    if encoding.kind != "music":
+        raise LnfgenError(f"found a length of {bars} bars for text, which has none; give the number of characters")
+    return math.ceil(bars * bar_length(encoding.time_signature, encoding.steps_per_quarter))
 
 
 def block_rows(rows: int, longest: int) -> int:

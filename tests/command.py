@@ -5,9 +5,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+Call = Callable[..., subprocess.CompletedProcess[bytes]]
+"""Runs `lnfgen ARGS`, and tells how it ended."""
 
 WARM = ("train", "eval", "sample", "plot", "bench")
 """The commands that load torch, which takes longer than most tests."""
@@ -56,6 +62,21 @@ def _server() -> subprocess.Popen[str]:
     """It ends when its stdin is closed, which is when the tests end."""
     command = [sys.executable, str(Path(__file__).with_name("warm.py"))]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def call_in(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`lnfgen ARGS` in a folder, in this process: every start of the program loads torch again."""
+    from lnfgen.cli import main
+
+    monkeypatch.chdir(folder)
+
+    def run(*args: object) -> subprocess.CompletedProcess[bytes]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out.encode(), err.encode())
+
+    return run
 
 
 def fails(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 1) -> None:

@@ -1,14 +1,14 @@
 """Paths and runners that all tests share."""
 
 import os
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from command import start
+from command import Call, call_in, start
+from toy_home import make_home
 from toy_models import MODELS, OUTPUTS, toy
 from toy_training import make_dataset
 
@@ -37,11 +37,22 @@ def shared_data() -> Callable[[str], Path]:
     return find
 
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
+@pytest.fixture(scope="module")
+def toy_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with datasets and runs at toy sizes, as `make_home` makes it."""
+    home = tmp_path_factory.mktemp("home")
+    make_home(home)
+    return home
 
 
 @pytest.fixture
-def lnfgen(tmp_path: Path) -> Run:
+def call(toy_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`lnfgen ARGS` in `toy_home`, in this process."""
+    return call_in(toy_home, monkeypatch, capsys)
+
+
+@pytest.fixture
+def lnfgen(tmp_path: Path) -> Call:
     """Run `python -m lnfgen ARGS` as a person would, in the test's own folder."""
 
     return partial(start, tmp_path)

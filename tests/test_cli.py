@@ -196,31 +196,10 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
 
 def test_a_sequential_direction_is_solved_as_asked(home: Path) -> None:
     done = start(home, "sample", "run-rolls", "--out", "l.txt", "--seed", "3", "--length", "20", "--solver", "sweeps")
-    assert b"most sweeps" in done.stderr, done.stderr.decode()
+    assert re.search(rb"solved in at most \d+ sweeps", done.stderr), done.stderr.decode()
     fails(start(home, "eval", "run-lines", "--solver", "sweeps"), "--solver", "leave it out")  # the baseline has none
     fails(start(home, "sample", "run-rolls", "--out", "x.mid", "--solver", "swep"), "swep", "sweeps")
     fails(start(home, "train", "rolls", "--model", "lstm", "--transform", "affine"), "--transform", "no flow")
-
-
-DEFAULTS = {
-    "preprocess": ["./NAME of source", "by suffix", "256 steps, 288 characters"],
-    "train": ["chorales", "that of --config, or af-scf", "that of --config, or small", "runs/DATASET-MODEL-NNN"],
-    "eval": ["the newest under runs/", "the one it was trained on"],
-    "sample": [
-        "the newest under runs/",
-        "sample.mid or sample.txt",
-        "drawn, as in the training data",
-        "drawn, and said",
-    ],
-}
-
-
-@pytest.mark.parametrize("command", DEFAULTS)
-def test_help_shows_the_defaults_that_are_words(command: str, tmp_path: Path) -> None:
-    done = start(tmp_path, command, "--help", env={**os.environ, "COLUMNS": "300", "TERMINAL_WIDTH": "300"})
-    shown = " ".join(re.sub("[^!-~]+", " ", done.stdout.decode()).split())
-    for default in DEFAULTS[command]:
-        assert f"[default: ({default}" in shown, shown
 
 
 def test_info_shows_the_name_that_follows_from_the_settings(home: Path, tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def test_imports_run_down(module):
         ("lnfgen.runs", ("lnfgen.training",)),
         ("lnfgen.runs.naming", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
         ("lnfgen.runs.facts", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
+        ("lnfgen.runs.overview", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
         ("lnfgen.runs.folder", ("lnfgen.runs.trained", "lnfgen.runs.naming", "lnfgen.runs.facts")),
         ("lnfgen.training.settings", ("torch", "lnfgen.models", "lnfgen.training.session")),
         ("lnfgen.training.trainer", ("lnfgen.runs", "lnfgen.training.session")),

@@ -5,18 +5,16 @@ import io
 import math
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import fails
+from command import Call, call_in, fails
 from torch import Tensor
 from toy_models import ODD_SIZES
 
-from lnfgen.cli import main
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
@@ -28,7 +26,7 @@ from lnfgen.models.posterior import Gaussian
 from lnfgen.plots import conditionals
 from lnfgen.plots.canvas import require_format
 from lnfgen.plots.conditionals import View, Views, look
-from lnfgen.plots.curves import training_curves
+from lnfgen.plots.curves import Course, compared_curves, training_curves
 from lnfgen.plots.latents import draw_views
 from lnfgen.plots.steps import (
     LatentStep,
@@ -280,6 +278,20 @@ def test_curves_need_two_sound_lines():
         training_curves([LINES[0], {"step": 3}], "nats_per_step", "run", "where")
 
 
+def test_several_runs_are_drawn_in_one_picture():
+    early = [line(step, kl_weight=0.3, best=False) for step in (10, 20)]
+    courses = [Course(name, lines, "m") for name, lines in (("a $run$", LINES), ("early", early), ("c", LINES[:2]))]
+    drawn = compared_curves(courses, "nats_per_step", ".svg")
+    assert drawn == compared_curves(courses, "nats_per_step", ".svg")
+    assert drawn.count(b"<path") > compared_curves(courses[:1], "nats_per_step", ".svg").count(b"<path")
+    height, width = size_of(compared_curves(courses * 7, "nats_per_step"))  # more than there are colours
+    assert width > height
+    with pytest.raises(RunError, match="where has no valid_elbo"):
+        compared_curves([courses[0], Course("b", [{"step": 1}, {"step": 2}], "where")], "nats_per_step")
+    with pytest.raises(RunError, match="where holds 1 of"):
+        compared_curves([courses[0], Course("b", LINES[:1], "where")], "nats_per_step")
+
+
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("density", [np.random.default_rng(0).random((8, 8)), np.zeros((8, 8))], ids=["some", "none"])
 def test_panels_are_the_same_bytes_each_time(count, density):
@@ -328,19 +340,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plot(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """`lnfgen plot ARGS` in this process: every start of the program loads torch again."""
-    monkeypatch.chdir(home)
-
-    def run(*args: str) -> subprocess.CompletedProcess[bytes]:
-        with pytest.raises(SystemExit) as ended:
-            main(["plot", *args])
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out.encode(), err.encode())
-
-    return run
+def plot(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return partial(call_in(home, monkeypatch, capsys), "plot")
 
 
 def test_latents_of_text_and_of_music(home, plot):
@@ -373,6 +374,11 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
     assert b"lines-lstm-001" in done.stderr
     size_of((tmp_path / "curves.png").read_bytes())
 
+    shutil.copytree(run, tmp_path / "other" / run.name)
+    done = plot("runs/lines-lstm-001", "other/lines-lstm-001", "--out", "both.svg")
+    assert done.stdout == b"both.svg\n"
+    assert b"<!-- other/lines-lstm-001: 6.25 -->" in (tmp_path / "both.svg").read_bytes()  # names alone are the same
+
 
 @pytest.mark.parametrize(
     ("args", "words"),
@@ -387,6 +393,8 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
         (["run-lines", "--out", "x.jpeg"], ["x.jpeg", ".png"]),
         (["run-lines", "--out", "nowhere/x.png"], ["nowhere", "make it first"]),
         (["run-none"], ["run-none", "lnfgen train"]),
+        (["run-lines", "run-base", "--latents"], ["2 runs", "name one"]),
+        (["run-lines", "run-rolls"], ["run-lines is in bits", "run-rolls is in nats"]),
     ],
 )
 def test_what_cannot_be_drawn_is_said(home, plot, args, words):

@@ -1,6 +1,7 @@
 """The `lnfgen` command. Each subcommand has a file, which loads torch and music21 only when the command runs."""
 
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -11,9 +12,9 @@ from typer.core import TyperGroup
 
 from lnfgen import __version__
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import LnfgenError, is_out_of_memory
 
-COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "info", "datasets")
+COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "runs", "info", "datasets")
 SPIN_COUNT = "700"
 """Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
 
@@ -32,21 +33,30 @@ class _Group(TyperGroup):
         except KeyboardInterrupt:
             console.note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            raise  # the reader went away: Typer ends quietly
-        except (LnfgenError, OSError, MemoryError) as error:
+        except Exception as error:
+            line = _line(error)
+            if line is None:
+                raise  # a defect of lnfgen, which shows its traceback
             if ctx.params.get("traceback"):
                 traceback.print_exc()
-            console.fail(_line(error))
+            console.fail(line)
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
 
-def _line(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory; use a smaller --batch-size, fewer --samples, or shorter pieces"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+def _line(error: Exception) -> str | None:
+    """What to tell a person of an error; None where it is not one that a person can mend."""
+    if is_out_of_memory(error):
+        return "out of memory; use a smaller model or --batch-size, fewer --samples, or shorter pieces"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else "reading or writing failed: "
+        return where + (error.strerror or str(error))
+    return " ".join(str(error).split()) if isinstance(error, LnfgenError) else None
+
+
+def _help(command: Any) -> str:
+    """A command's docstring with a line for each paragraph, because Typer would keep the line ends inside them."""
+    paragraphs = inspect.cleandoc(command.__doc__).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 app = typer.Typer(
@@ -82,11 +92,12 @@ def _root(
 for _name in COMMANDS:
     # Module names that would hide a builtin or a standard module carry a trailing underscore.
     _module = importlib.import_module(f"lnfgen.cli.{_name}_" if _name == "eval" else f"lnfgen.cli.{_name}")
-    app.command(_name)(_module.command)
+    app.command(_name, help=_help(_module.command))(_module.command)
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
+    console.reopen_closed_streams()
     # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
     # first, and by default so long that on a busy machine it holds up the very thread that it waits for.
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -36,9 +36,8 @@ def command(
 ) -> None:
     """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
 
-    Each model is timed in turn with the LSTM baseline, whose speed is 1, and with a large matrix product.
-
-    A model's operations are those of the matrix products that it needs, without padding and repetitions.
+    Each model is timed in turn with the LSTM baseline, whose speed is 1, and with a large matrix product. A model's
+    operations are those of the matrix products that it needs, without padding and repetitions.
 
     Training is measured on two kinds of batch: all lengths equal to T, and ragged ones from T/2 to T.
 

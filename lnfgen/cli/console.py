@@ -1,24 +1,61 @@
 """All that a command prints. No other module uses Rich.
 
 Results go to stdout, everything else to stderr. Rich leaves out escape codes off a terminal and under NO_COLOR.
+
+A stream that nobody reads is as /dev/null: one that the shell has closed (`>&-`), and a pipe whose reader went away
+(`| head -1`). The command goes on, so that all its files are written, and ends with the exit code of its work.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
 
 from lnfgen.errors import OutputError
 
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A Rich console that goes on when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        _discard(self.file)  # type: ignore[arg-type]
+
+
+_err = _Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
+_GAP = 2  # spaces between the columns of a table
+
+
+def reopen_closed_streams() -> None:
+    """Open /dev/null in place of each standard stream that the shell has closed. Python has None there."""
+    for name in ("stdin", "stdout", "stderr"):  # in this order they get the numbers 0, 1 and 2
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _discard(stream: TextIO) -> None:
+    """Let everything that is still written to a stream go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def set_quiet(quiet: bool) -> None:
@@ -29,8 +66,9 @@ def set_quiet(quiet: bool) -> None:
 
 def result(text: str) -> None:
     """A line of a command's result, on stdout, as it stands."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    with _reader_may_leave():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def result_bytes(content: bytes) -> None:
@@ -41,8 +79,17 @@ def result_bytes(content: bytes) -> None:
     """
     if b"\0" in content and sys.stdout.isatty():
         raise OutputError("found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name")
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    with _reader_may_leave():
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _discard(sys.stdout)
 
 
 def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
@@ -52,16 +99,38 @@ def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
 
 def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
     """A table on stdout; without `columns`, a list of names and values."""
-    out = Console(highlight=False)
+    out = _Console(highlight=False)
     if not out.is_terminal:
         out.width = 200  # a pipe has no width: do not wrap what a script reads
-    table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns), pad_edge=False)
-    cells = [[escape(str(cell)) for cell in row] for row in rows]
-    for index in range(len(columns) or max(map(len, cells), default=0)):
-        table.add_column(columns[index] if columns else "", style="bold" if index == 0 else None, overflow="fold")
+    cells = [[str(cell) for cell in row] for row in rows]
+    headers = columns or [""] * max(map(len, cells), default=0)
+    widths = _widths([headers, *cells], out.width)
+    table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns))
+    table.padding, table.pad_edge = (0, _GAP, 0, 0), False
+    for index, header in enumerate(headers):
+        style = "bold" if index == 0 else None
+        table.add_column(escape(header), style=style, overflow="fold", width=widths[index])
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     out.print(table)
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int | None]:
+    """Widths of columns, so that cells wrap between words. If the line is too short for that, None: Rich chooses.
+
+    Words of over 12 characters may break, but not those of the first column, which are names.
+    """
+    columns = [[row[index] for row in rows if index < len(row)] for index in range(len(rows[0]))]
+    whole = [max(map(len, column)) for column in columns]
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    least = [*words[:1], *(min(12, word) for word in words[1:])]
+    spare = width - sum(least) - _GAP * (len(least) - 1)
+    if spare < 0:
+        return [None] * len(least)
+    for index in sorted(range(len(least)), key=lambda index: whole[index] - least[index]):
+        given = min(spare, whole[index] - least[index])
+        least[index], spare = least[index] + given, spare - given
+    return [*least]
 
 
 def note(message: str) -> None:
@@ -81,13 +150,21 @@ def fail(message: str) -> None:
     _err.print(f"[bold red]error:[/] {escape(message)}")
 
 
+class _Status(ProgressColumn):
+    """The status text, in what the other columns leave of the line: its end gives way first."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["status"], no_wrap=True, overflow="ellipsis")
+
+
 def _bar() -> Progress:
+    whole = Column(no_wrap=True)  # Rich makes such a column narrower only when all others are as narrow as they can be
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.description}", table_column=whole),
+        BarColumn(bar_width=20, table_column=whole),
+        MofNCompleteColumn(table_column=whole),
+        TimeRemainingColumn(compact=True, table_column=whole),
+        _Status(),
         console=_err,
         transient=True,
         disable=_quiet or not _err.is_terminal,

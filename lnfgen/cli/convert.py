@@ -28,7 +28,7 @@ def command(
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
     transpose: Annotated[int, typer.Option(help="Semitones up, or down if negative.")] = 0,
-    tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
+    tempo: options.Tempo = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
     quiet: options.Quiet = False,
 ) -> None:

@@ -1,10 +1,10 @@
 """`lnfgen datasets`: list the datasets that have a name."""
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Json
+from lnfgen.cli.options import Json, Quiet
 
 
-def command(as_json: Json = False) -> None:
+def command(as_json: Json = False, quiet: Quiet = False) -> None:
     """List the named datasets: size, source, citation and licence note."""
     from lnfgen.data.named import NAMED, is_downloaded
 

@@ -1,67 +1,115 @@
 """`lnfgen eval`."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Json, Quiet, Run, Solver, choose_solver, solver_facts
+from lnfgen.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from lnfgen.data.material import Material
+    from lnfgen.runs.trained import TrainedModel
 
 
 def command(
     run: Run = None,
-    dataset: Annotated[str | None, typer.Argument(help="Dataset.", show_default="the one it was trained on")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="Dataset, or a file to score whole.", show_default="the one it was trained on"),
+    ] = None,
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="train, valid or test.", show_default="test, or all of a file")
+    ] = None,
     solver: Solver = "loop",
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run on a split: NLL, ELBO and its parts, log p(T) included, over T + 1.
+    """Score a run on a split or on a file of yours: NLL, ELBO and its parts, log p(T) included, over T + 1.
 
     All figures are costs in nats per time step (music) or bits per character (text): lower is better.
+
+    A file is scored whole, brought onto the model's grid and range of pitches; with --split it is made into a dataset,
+    as train would.
     """
-    from lnfgen.cli.sources import resolve_dataset, resolve_run
+    from lnfgen.cli.sources import resolve_run
 
     path = resolve_run(run)
 
-    from lnfgen.evaluation import marginal_nll, reencoded, score
+    from lnfgen.evaluation import marginal_nll, score
     from lnfgen.models import emission_name
-    from lnfgen.runs.folder import dataset_of
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(path, device)
     model, encoding = trained.model, trained.encoding
     choose_solver(model, solver)
-    scored = dataset_of(trained.run) if dataset is None else resolve_dataset(dataset)
-    chosen = scored.split(split)
-    # The marginal is fitted in the model's encoding too, so that both figures are of the same symbols.
-    sequences, train = (reencoded(part, scored.encoding, encoding) for part in (chosen, scored.split("train")))
-    with console.live(f"scoring {split}", len(sequences)) as bar:
-        figures = score(model, sequences, encoding.unit, num_samples=samples, progress=bar.update)
+    material, train = _material(trained, dataset, split)
+    if material.changes:
+        console.warn(f"{material.name}: {material.changes}")
+    with console.live(f"scoring {material.split}", len(material.sequences)) as bar:
+        figures = score(model, material.sequences, encoding.unit, num_samples=samples, progress=bar.update)
     values: dict[str, Any] = {
         **({"nll": figures.nll} if nll else {}),
         "elbo": figures.elbo,
         "reconstruction": figures.reconstruction,
         "kl": figures.kl,
         "unit": encoding.unit,
-        "marginal_nll": marginal_nll(model, encoding, train, sequences),
+        "marginal_nll": None if train is None else marginal_nll(model, encoding, train, material.sequences),
         **({"sounding_nll": figures.sounding_nll} if nll and figures.sounding_nll is not None else {}),
         "samples": figures.samples,
-        "split": split,
+        "split": material.split,
         "sequences": figures.sequences,
         "steps": figures.steps,
-        "dropped": chosen.dropped,
+        "dropped": material.dropped,
         **solver_facts(model),
         "model": trained.run.config.name,
         "emission": emission_name(trained.run.config.model, model.observation),
-        "dataset": scored.name,
+        "dataset": material.name,
         "run": str(path),
     }
     if json:
         console.result_json(values)
     else:
-        shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in values.items())
-        console.result_table(f"{trained.run.config.name} on {scored.name}, {split}", shown)
+        shown = (
+            (name, f"{value:.4f}" if isinstance(value, float) else value)
+            for name, value in values.items()
+            if value is not None
+        )
+        what = material.name if material.split == "all" else f"{material.name}, {material.split}"
+        console.result_table(f"{trained.run.config.name} on {what}", shown)
+
+
+def _material(
+    trained: TrainedModel, source: str | None, split: str | None
+) -> tuple[Material, Iterable[np.ndarray] | None]:
+    """What to score, and the train split that the marginal is fitted on, in the model's encoding.
+
+    A file has no train split of its own. For the marginal, that of the run's dataset stands in, if it is still there.
+    """
+    from lnfgen.cli.sources import resolve_dataset
+    from lnfgen.data.benchmarks import SUFFIXES
+    from lnfgen.data.material import split_of, whole_file
+    from lnfgen.runs.folder import dataset_of
+
+    run, encoding = trained.run, trained.encoding
+    if split is None and source is not None and Path(source).is_file() and Path(source).suffix.lower() not in SUFFIXES:
+        options = run.dataset.get("preprocessing", {}).get("options", {})
+        material = whole_file(Path(source), encoding, options)
+        try:
+            return material, split_of(dataset_of(run), "train", encoding).sequences
+        except RunError as error:
+            console.note(f"no marginal_nll: {error}")
+            return material, None
+    dataset = dataset_of(run) if source is None else resolve_dataset(source)
+    return split_of(dataset, split or "test", encoding), split_of(dataset, "train", encoding).sequences

@@ -20,6 +20,7 @@ def command(
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
+    quiet: options.Quiet = False,
 ) -> None:
     """Tell what a file, a dataset folder or a run folder is; of music also its tracks, and which are kept."""
 

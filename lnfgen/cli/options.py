@@ -20,8 +20,17 @@ def _set_quiet(quiet: bool) -> bool:
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print results and errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def _seed(seed: int | None) -> int | None:
+    """Refuse what torch's generators do not take. A range of Typer would fill the screen of --help with its limit."""
+    if seed is not None and not 0 <= seed < 2**63:
+        raise LnfgenError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
+    return seed
+
+
 Seed = Annotated[
-    int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed.", show_default="drawn, and said on stderr")
+    int | None, typer.Option(callback=_seed, help="Random seed.", show_default="drawn, and said on stderr")
 ]
 Run = Annotated[Path | None, typer.Argument(help="Run folder.", show_default="the newest under runs/")]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
@@ -34,6 +43,19 @@ Tracks = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def _tempo(bpm: float | None) -> float | None:
+    from lnfgen.music.pianoroll import require_tempo
+
+    if bpm is not None:
+        require_tempo(bpm)
+    return bpm
+
+
+Tempo = Annotated[
+    float | None, typer.Option(callback=_tempo, help="Quarter notes a minute, in place of the piece's own.")
+]
 Solver = Annotated[
     str,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Quiet, Run, Seed, drawn_seed
+from lnfgen.cli.options import Quiet, Seed, drawn_seed
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Run = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="Run folders, several to compare.", show_default="the newest under runs/"
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png"),
@@ -41,7 +46,9 @@ def command(
     seed: Seed = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a run's training curves, or with --latents what its prior has learned, and print the file written.
+    """Draw training curves, or with --latents what a run's prior has learned, and print the file written.
+
+    Of several runs it draws the valid ELBO of each against its updates.
 
     --latents shows contours of p(z_t | z_<t, T) in two latent features at a few steps of a piece of the valid split,
     and over them q(z_t | x) for the true symbol or frame and for the most frequent ones, as ellipses of 1 and 2
@@ -54,11 +61,16 @@ def command(
 
     if not latents and (prefix or features):
         raise LnfgenError(f"found {'--prefix' if prefix else '--features'}, which curves do not have; add --latents")
+    if latents and len(runs or []) > 1:
+        raise LnfgenError(f"found {len(runs or [])} runs, and --latents looks into one; name one of them")
     target = out or Path("latents.png" if latents else "curves.png")
     suffix = require_format(target)
     require_parent(target)
-    folder = RunFolder(resolve_run(run))
-    picture = _latents(folder, prefix or [], features, seed, suffix) if latents else _curves(folder, suffix)
+    folders = [RunFolder(path) for path in runs or [resolve_run(None)]]
+    if latents:
+        picture = _latents(folders[0], prefix or [], features, seed, suffix)
+    else:
+        picture = _curves(folders[0], suffix) if len(folders) == 1 else _compared(folders, suffix)
     write_bytes(target, picture)
     console.result(str(target))
 
@@ -71,6 +83,23 @@ def _curves(run: RunFolder, suffix: str) -> bytes:
     from lnfgen.plots.curves import training_curves
 
     return training_curves(run.metrics(), run.encoding.unit, _title(run), str(run.path / "metrics.jsonl"), suffix)
+
+
+def _compared(runs: list[RunFolder], suffix: str) -> bytes:
+    from lnfgen.conventions import UNIT_WORDS
+    from lnfgen.plots.curves import Course, compared_curves
+
+    units = {run.encoding.unit: run for run in runs}
+    if len(units) > 1:
+        found = ", ".join(f"{run.path} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
+        raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
+    names = [run.path.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.path) for run in runs]
+    courses = [
+        Course(name, run.metrics(), str(run.path / "metrics.jsonl")) for name, run in zip(names, runs, strict=True)
+    ]
+    return compared_curves(courses, runs[0].encoding.unit, suffix)
 
 
 def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: int | None, suffix: str) -> bytes:

@@ -2,12 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Run, Seed, Solver, choose_solver, drawn_seed, solver_facts
+from lnfgen.cli.options import Device, Quiet, Run, Seed, Solver, Tempo, choose_solver, drawn_seed, solver_facts
 
 
 def command(
@@ -23,8 +23,9 @@ def command(
         int | None,
         typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Below 1 safer, above 1 wilder.")] = 1.0,
-    tempo: Annotated[float | None, typer.Option(min=1.0, max=1000.0, help="Quarter notes a minute.")] = None,
+    bars: Annotated[int | None, typer.Option(min=1, help="Bars of each, instead of --length.")] = None,
+    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
+    tempo: Tempo = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="MIDI instrument, 0 is the piano.")] = 0,
     seed: Seed = None,
     solver: Solver = "loop",
@@ -33,11 +34,8 @@ def command(
 ) -> None:
     """Draw pieces from a run and print the files written.
 
-    Several pieces are drawn in whole blocks of 16, so from --count 2 on piece i has the same bytes whatever the count.
-
-    A piece drawn alone is the same but for round-off, which can rarely change a step and all after it.
-
-    Where 16 pieces would be over 20,000 steps, blocks have 8, 4, 2 or 1 pieces.
+    The same --seed draws the same pieces. From --count 2 on, piece i does not depend on the count; a piece drawn alone
+    can rarely differ from the first of several, by round-off.
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.compute import prepare_machine
@@ -60,25 +58,27 @@ def command(
         )
     if target == "-" and count > 1:
         raise LnfgenError(f"--out - holds one piece, found --count {count}; give a file name")
+    if tempo is not None and not music:
+        raise LnfgenError(f"{path} makes text, which has no tempo; leave --tempo out")
     if target != "-":
         require_parent(Path(target))
 
     model = folder.load_model(prepare_machine(device, folder.config.model.hidden_size))
     choose_solver(model, solver)
-    pieces = sample_pieces(
-        model, folder.encoding, count=count, length=length, temperature=temperature, seed=drawn_seed(seed)
-    )
+    encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
+    asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
     with console.live("sampling", count) as bar:
-        for index, piece in enumerate(pieces):
-            if tempo is not None and not isinstance(piece, str):
-                piece = dataclasses.replace(piece, tempo_bpm=tempo)
+        for index, piece in enumerate(sample_pieces(model, encoding, seed=drawn_seed(seed), **asked)):
+            name = numbered(Path(target), index, count)
+            if not isinstance(piece, str) and not piece.sounding.any():
+                where = "the piece" if target == "-" else name
+                console.warn(f"{where} is silent: no note was drawn; try another --seed, or train longer")
             content = to_bytes(piece, suffix, program=program)
             if target == "-":
                 console.result_bytes(content)
             else:
-                name = numbered(Path(target), index, count)
                 write_bytes(name, content)
                 console.result(str(name))
             bar.update(index + 1)
-    for fact, number in solver_facts(model).items():
-        console.note(f"solving the flow: {fact.replace('_', ' ')} {number}")
+    for sweeps in solver_facts(model).values():
+        console.note(f"the flow was solved in at most {sweeps} sweeps")

@@ -11,6 +11,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, drawn_seed
 from lnfgen.config import NAMED_MODELS
+from lnfgen.conventions import UNIT_WORDS
 from lnfgen.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ def _train(session: "TrainingSession") -> None:
         f"{trainer.total_steps:,} updates of {run.config.training.batch_size} sequences on {session.device}, "
         f"into {run.path}"
     )
+    console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.valid_split is None:
         console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
     with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as interrupted:
-        finished = session.train(_Display(bar, trainer.unit), interrupted)
+        finished = session.train(_Display(bar), interrupted)
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
         raise KeyboardInterrupt
@@ -97,24 +99,22 @@ def _train(session: "TrainingSession") -> None:
 class _Display:
     """Shows on the terminal how a run goes."""
 
-    def __init__(self, bar: console.Live, unit: str) -> None:
+    def __init__(self, bar: console.Live) -> None:
         self.bar = bar
-        self.unit = unit
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
         self.bar.update(
             int(metrics["step"]),
-            f"epoch {metrics['epoch']:.0f}  ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f}"
-            f" + KL {metrics['kl']:.2f}  weight {metrics['kl_weight']:.2f}"
+            f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + KL {metrics['kl']:.2f}"
+            f"  weight {metrics['kl_weight']:.2f}  epoch {metrics['epoch']:.0f}"
             f"  {metrics['steps_per_second']:,.0f} steps/s",
         )
 
     def validated(self, metrics: dict[str, Any]) -> None:
         if self.validations % 10 == 0:
             console.note(
-                f"{'update':>8} {'epoch':>7} {'weight':>6} {'train ELBO':>10} {'valid ELBO':>10}"
-                f" = reconstruction + KL  [{self.unit}]"
+                f"{'update':>8} {'epoch':>7} {'weight':>6} {'train ELBO':>10} {'valid ELBO':>10} = reconstruction + KL"
             )
         self.validations += 1
         valid = ""

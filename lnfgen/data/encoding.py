@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, ONSET, ONSET_SHIFT, SOUNDING, Kind, Unit
+from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.text import UNKNOWN
@@ -17,6 +18,37 @@ _FIELDS = {
     "music": ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature"),
     "text": ("vocabulary",),
 }
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What pieces lost on their way into an encoding; false if nothing.
+
+    Attributes:
+        rounded: starts and ends of notes that were not on a step of the grid.
+        out_of_range: notes that no column has, left out.
+        unknown: characters outside the vocabulary.
+    """
+
+    rounded: int = 0
+    out_of_range: int = 0
+    unknown: int = 0
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(
+            self.rounded + other.rounded, self.out_of_range + other.out_of_range, self.unknown + other.unknown
+        )
+
+    def __bool__(self) -> bool:
+        return self != Changes()
+
+    def __str__(self) -> str:
+        counts = {
+            "rounded {:,} starts and ends of notes to the model's grid": self.rounded,
+            "left out {:,} notes beyond the model's range": self.out_of_range,
+            "took {:,} characters that the model has not learned as unknown": self.unknown,
+        }
+        return "; ".join(words.format(count) for words, count in counts.items() if count)
 
 
 @dataclass(frozen=True)
@@ -47,7 +79,7 @@ class Encoding:
     @property
     def unit(self) -> Unit:
         """The unit of a negative log-likelihood of such sequences."""
-        return NATS_PER_STEP if self.kind == "music" else BITS_PER_CHAR
+        return UNITS[self.kind]
 
     @property
     def num_symbols(self) -> int:
@@ -80,6 +112,22 @@ class Encoding:
         if self.has_onsets:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
         return values
+
+    def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[list[np.ndarray], Changes]:
+        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
+
+        Raises:
+            LnfgenError: if a piece is of the other kind.
+        """
+        sequences, changes = [], Changes()
+        for piece in pieces:
+            if isinstance(piece, PianoRoll) and self.kind == "music":
+                piece = piece.on_grid(self.steps_per_quarter).in_range(self.lowest_pitch, self.num_pitches)
+                changes += Changes(piece.rounded, piece.out_of_range)
+            sequences.append(self.encode(piece))
+            if isinstance(piece, str):
+                changes += Changes(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
+        return sequences, changes
 
     def decode(self, values: np.ndarray, time_signature: tuple[int, int] | None = None) -> PianoRoll | str:
         """The piece that `encode` gives these values for. The unknown symbol becomes the character U+FFFD.

@@ -217,19 +217,21 @@ def _quantise(
         raise UnreadableFileError(
             f"{name} lasts {before + num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
         )
+    notes = [note for track, notes in heard.tracks if track.number in chosen for note in notes]
     roll = PianoRoll.from_notes(
-        [
-            (step(start), step(end) - step(start), pitch)
-            for track, notes in heard.tracks
-            if track.number in chosen
-            for start, end, pitch in notes
-        ],
+        [(step(start), step(end) - step(start), pitch) for start, end, pitch in notes],
         num_steps=num_steps,
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=DEFAULT_BPM if division < 0 else longest_tempo(heard.tempos, heard.end),
         time_signature=longest_signature(heard.signatures, heard.end),
     )
-    return replace(roll, tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in heard.tracks))
+    grid = ticks_per_quarter / steps_per_quarter
+    times = (tick for start, end, _ in notes for tick in (start, end))
+    return replace(
+        roll,
+        tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in heard.tracks),
+        rounded=sum(tick * grid.denominator % grid.numerator != 0 for tick in times),
+    )
 
 
 def _decoded(name: str) -> str:

@@ -36,9 +36,10 @@ class PianoRoll:
         lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
-        out_of_range: how many notes a reader left out because no column has their pitch.
-        tracks: those of the MIDI file or the score that the roll was read from, kept or not; empty otherwise. Neither
-            this nor `out_of_range` is compared when two rolls are.
+        out_of_range: how many notes were left out because no column has their pitch.
+        tracks: those of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
+        rounded: how many starts and ends of notes were rounded to a step of the grid. This, `out_of_range` and `tracks`
+            are not compared when two rolls are.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -52,6 +53,7 @@ class PianoRoll:
     time_signature: tuple[int, int] = (4, 4)
     out_of_range: int = 0
     tracks: tuple[Track, ...] = ()
+    rounded: int = 0
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -70,8 +72,7 @@ class PianoRoll:
             raise LnfgenError(f"a piano-roll spans the pitches {lowest} to {highest}; expected 0 to 127")
         if not 1 <= self.steps_per_quarter <= 960:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
-        if not MIN_BPM <= self.tempo_bpm <= MAX_BPM:  # NaN is not either
-            raise LnfgenError(f"a tempo of {self.tempo_bpm} quarters per minute; expected 3.58 to 60 million")
+        require_tempo(self.tempo_bpm)
         if not is_time_signature(self.time_signature):
             expected = "beats from 1 to 255 over a power of two up to 128"
             raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
@@ -116,9 +117,7 @@ class PianoRoll:
 
     @property
     def _exact_bar(self) -> Fraction:
-        """The steps of a bar, which need not be a whole number."""
-        beats, unit = self.time_signature
-        return Fraction(4 * self.steps_per_quarter * beats, unit)
+        return bar_length(self.time_signature, self.steps_per_quarter)
 
     def bar_lines(self) -> list[int]:
         """The step where each bar starts, from 0 on; the nearest one if a bar does not start on the grid."""
@@ -183,8 +182,35 @@ class PianoRoll:
 
         notes = [(moved(start), moved(start + length) - moved(start), pitch) for start, length, pitch in self.notes()]
         sounding, onsets, _ = _grids(notes, moved(self.num_steps), self.num_pitches, self.lowest_pitch)
-        known = None if self.onsets is None else onsets
-        return replace(self, sounding=sounding, onsets=known, steps_per_quarter=new)
+        moves = sum(step * new % old != 0 for start, length, _ in self.notes() for step in (start, start + length))
+        return replace(
+            self,
+            sounding=sounding,
+            onsets=None if self.onsets is None else onsets,
+            steps_per_quarter=new,
+            rounded=self.rounded + moves,
+        )
+
+    def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
+        """The piece with other columns. Notes that none of them has are left out and counted in `out_of_range`."""
+        if (self.lowest_pitch, self.num_pitches) == (lowest_pitch, num_pitches):
+            return self
+        shift = self.lowest_pitch - lowest_pitch
+        kept = [column for column in range(self.num_pitches) if 0 <= column + shift < num_pitches]
+
+        def moved(keys: np.ndarray) -> np.ndarray:
+            roll = np.zeros((self.num_steps, num_pitches), dtype=np.bool_)
+            roll[:, [column + shift for column in kept]] = keys[:, kept]
+            return roll
+
+        left_out = int(np.delete(self.struck(), kept, axis=1).sum())
+        return replace(
+            self,
+            sounding=moved(self.sounding),
+            onsets=None if self.onsets is None else moved(self.onsets),
+            lowest_pitch=lowest_pitch,
+            out_of_range=self.out_of_range + left_out,
+        )
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece so many semitones higher, or lower if negative, on the same keys.
@@ -204,7 +230,7 @@ class PianoRoll:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
 
         A bar that is longer is cut inside. Where onsets are known, a note that goes across a cut is struck again in the
-        next piece, because there it is a note of its own. `out_of_range` stays with the first piece.
+        next piece, because there it is a note of its own. `out_of_range` and `rounded` stay with the first piece.
         """
         if max_length < 1:
             raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
@@ -224,7 +250,24 @@ class PianoRoll:
         if self.onsets is not None:
             onsets = self.onsets[start:end].copy()
             onsets[0] = sounding[0]
-        return replace(self, sounding=sounding, onsets=onsets, out_of_range=self.out_of_range if start == 0 else 0)
+        left_out, rounded = (self.out_of_range, self.rounded) if start == 0 else (0, 0)
+        return replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out, rounded=rounded)
+
+
+def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:
+    """The steps of a bar, which need not be a whole number."""
+    beats, unit = time_signature
+    return Fraction(4 * steps_per_quarter * beats, unit)
+
+
+def require_tempo(bpm: float) -> None:
+    """Check that a roll may have this tempo, which MIDI's format limits.
+
+    Raises:
+        LnfgenError: if it may not.
+    """
+    if not MIN_BPM <= bpm <= MAX_BPM:
+        raise LnfgenError(f"a tempo of {bpm:g} quarters per minute; expected 3.58 to 60 million, MIDI's range")
 
 
 def is_time_signature(signature: tuple[int, int]) -> bool:

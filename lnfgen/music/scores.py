@@ -120,7 +120,12 @@ def roll_of_score(
         tempo_bpm=longest_tempo(tempos, end),
         time_signature=min(reversed(signatures), key=lambda change: change[0])[1] if signatures else (4, 4),
     )
-    return replace(roll, tracks=tuple(replace(track, kept=track.number in chosen) for track in every))
+    times = (offset for start, stop, _ in kept for offset in (start, stop))
+    return replace(
+        roll,
+        tracks=tuple(replace(track, kept=track.number in chosen) for track in every),
+        rounded=sum((offset * steps_per_quarter).denominator != 1 for offset in times),
+    )
 
 
 def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:

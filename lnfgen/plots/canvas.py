@@ -17,6 +17,9 @@ FORMATS = (".png", ".svg", ".pdf")
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"
 """Colours that can still be told apart when a picture is printed in grey."""
 
+PALETTE = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
+"""Colours of curves that are beside one another."""
+
 _DPI = 130
 
 

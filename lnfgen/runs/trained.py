@@ -1,15 +1,13 @@
 """A trained model for Python: what `lnfgen.load` and `lnfgen.train` give."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from lnfgen.compute import prepare_machine
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
 from lnfgen.formats import Piece
-from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.folder import RunFolder
 from lnfgen.sampling import sample_pieces
 
@@ -32,7 +30,13 @@ class TrainedModel:
         self.model = self.run.load_model(prepare_machine(device, self.run.config.model.hidden_size))
 
     def sample(
-        self, count: int = 1, *, length: int | None = None, temperature: float = 1.0, seed: int = 0
+        self,
+        count: int = 1,
+        *,
+        length: int | None = None,
+        bars: int | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[Piece]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
 
@@ -45,11 +49,16 @@ class TrainedModel:
         Args:
             count: how many pieces.
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
+            bars: bars of each piece of music, in place of `length`.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
             seed: the same seed draws the same pieces on the same machine.
+
+        Raises:
+            LnfgenError: if the length or temperature is out of range, or bars are asked for beside a length, or of
+                text.
         """
         pieces = sample_pieces(
-            self.model, self.encoding, count=count, length=length, temperature=temperature, seed=seed
+            self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed
         )
         return list(pieces)
 
@@ -59,28 +68,23 @@ class TrainedModel:
             >>> score = model.nll(lnfgen.read("song.mid"))
             >>> print(score.nll, model.encoding.unit)
 
-        A piano-roll on another grid is first put on the model's grid by `PianoRoll.on_grid`, which can round times.
+        Pieces are first brought onto the model's grid and range of pitches. What they lose there is a warning.
 
         Args:
-            pieces: one piece or several.
+            pieces: one piece or several. A text is one sequence.
             samples: samples K of the latent for each piece.
             seed: decides those samples.
 
         Raises:
-            LnfgenError: if there are no pieces, or one is of another kind or range of pitches than the model's.
+            LnfgenError: if there are no pieces, or one is of the other kind than the model's.
         """
-        given: Sequence[Piece] = (
-            [pieces] if isinstance(pieces, str) or not isinstance(pieces, Iterable) else list(pieces)
-        )
-        if not given:
+        given: Iterable[Piece] = [pieces] if isinstance(pieces, str) or not isinstance(pieces, Iterable) else pieces
+        sequences, changes = self.encoding.adapt(given)
+        if not sequences:
             raise LnfgenError("nll: found no pieces, expected at least one")
-        sequences = [self._encoded(piece) for piece in given]
+        if changes:
+            warnings.warn(str(changes), stacklevel=2)
         return score(self.model, sequences, self.encoding.unit, num_samples=samples, seed=seed)
-
-    def _encoded(self, piece: Piece) -> np.ndarray:
-        if self.encoding.kind == "music" and isinstance(piece, PianoRoll):
-            piece = piece.on_grid(self.encoding.steps_per_quarter)
-        return self.encoding.encode(piece)
 
 
 def load(run: str | Path, device: str = "auto") -> TrainedModel:

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from lnfgen.config import DECAYS_BEFORE_STOP
+
 MIN_KL_WEIGHT = 1e-3
 """The KL weight before it rises. It is not 0, because without a bound the posterior would drift away meanwhile."""
-
-DECAYS_BEFORE_STOP = 3
-"""So many times `patience` validations in a row without improvement end training."""
 
 WARMUP_STEPS = 100
 """Updates over which the learning rate rises from 0. At first the second moments of AdamW are mostly noise."""

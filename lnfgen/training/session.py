@@ -13,6 +13,7 @@ from lnfgen.config import Config
 from lnfgen.data.storage import Dataset
 from lnfgen.models import SequenceModel
 from lnfgen.runs.folder import RunFolder, dataset_of, new_model
+from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import new_run_path, newest_run
 from lnfgen.training.trainer import Reporter, Trainer
 
@@ -66,9 +67,13 @@ class TrainingSession:
         """Train to the end of the run, and tell `watcher` how it goes.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
+
+        Raises:
+            RunError: if another process trains the same run.
         """
         self._recorder.watcher = watcher
-        return self.trainer.run(interrupted)
+        with training_lock(self.run.path):
+            return self.trainer.run(interrupted)
 
 
 class _Recorder:

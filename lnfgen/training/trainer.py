@@ -65,8 +65,7 @@ class Trainer:
         self.reporter, self.save_best, self.save_last = reporter, save_best, save_last
 
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
-        limits = [config.max_steps, config.epochs and config.epochs * self.steps_per_epoch]
-        self.total_steps = min(limit for limit in limits if limit is not None)
+        self.total_steps = config.total_steps(len(self.train_split))
         self.length_log_probs = _log_probs(model, self.train_split.lengths)
         self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
 

@@ -1,0 +1,76 @@
+"""What a model is scored on: a split of a dataset or a whole file, as sequences in the model's encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnfgen import formats, text
+from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.storage import Dataset
+from lnfgen.errors import UnreadableFileError
+from lnfgen.music.tracks import ALL
+
+
+@dataclass(frozen=True)
+class Material:
+    """Sequences to score.
+
+    Attributes:
+        name: of the dataset or file.
+        split: the split of a dataset, or "all" of a file.
+        dropped: sequences that the dataset left out for their length.
+        changes: what the pieces lost on their way into the encoding.
+    """
+
+    name: str
+    split: str
+    sequences: list[np.ndarray]
+    dropped: int
+    changes: Changes
+
+
+def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
+    """A split of a dataset. Where the dataset has another encoding, its pieces are brought into this one.
+
+    Raises:
+        DatasetError: if the dataset has no such split, or a damaged one.
+        LnfgenError: if it holds the other kind.
+    """
+    chosen = dataset.split(split)
+    if dataset.encoding == encoding:
+        sequences, changes = list(chosen), Changes()
+    else:
+        sequences, changes = encoding.adapt(dataset.pieces(split))
+    return Material(dataset.name, split, sequences, chosen.dropped, changes)
+
+
+def whole_file(path: Path, encoding: Encoding, options: Mapping[str, Any]) -> Material:
+    """All pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is.
+
+    Args:
+        options: those that the model's dataset was made with, as its manifest has them.
+
+    Raises:
+        UnreadableFileError: if the file is missing or damaged, or holds no text.
+        LnfgenError: if it holds the other kind.
+    """
+    suffix = path.suffix.lower()
+    pieces: list[formats.Piece]
+    if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in formats.READABLE):
+        content = text.read_text(path)
+        if options.get("chunks"):
+            pieces = [*text.chunks(content, options["max_length"])]
+        else:
+            pieces = [*(text.abc_tunes(content) if suffix == ".abc" else text.lines(content))]
+        if not pieces:
+            raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
+    else:
+        drums, tracks = bool(options.get("drums")), str(options.get("tracks", ALL))
+        pieces = formats.read(path, steps_per_quarter=encoding.steps_per_quarter, drums=drums, tracks=tracks)
+    sequences, changes = encoding.adapt(pieces)
+    return Material(path.name, "all", sequences, 0, changes)

@@ -1,0 +1,90 @@
+"""All runs at a glance: what each is, how far it has come, and its best figures. It loads no model and no torch."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lnfgen.config import DECAYS_BEFORE_STOP, read_run_config
+from lnfgen.conventions import UNITS
+from lnfgen.errors import RunError
+from lnfgen.runs.facts import is_run, run_facts
+from lnfgen.runs.lock import is_in_training
+from lnfgen.runs.naming import RUNS
+
+KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
+"""What a row tells of a run, beside its folder, the unit of its figures, when it changed, and what is wrong with it."""
+
+
+def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """A row for each run under `runs/`, or in the given folders, in the order of their last change.
+
+    A row has the state `training`, `finished`, `interrupted` or `damaged`. Of a damaged run, `problem` says what is
+    wrong, and the figures are None.
+
+    Args:
+        folders: runs, and folders that hold some.
+
+    Raises:
+        RunError: if a given folder is not there, or holds no run.
+    """
+    found: dict[Path, None] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise RunError(f"{folder} is no folder; expected a run, or a folder of runs")
+        runs = [folder] if is_run(folder) else _runs_in(folder)
+        if not runs:
+            raise RunError(f"{folder} holds no run; expected a run, or a folder of runs")
+        found |= dict.fromkeys(runs)
+    if not folders and RUNS.is_dir():
+        found = dict.fromkeys(_runs_in(RUNS))
+    return sorted(map(_row, found), key=lambda row: row["changed"])
+
+
+def _runs_in(folder: Path) -> Iterable[Path]:
+    inside = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    return [path for path in inside if is_run(path)]
+
+
+def _row(run: Path) -> dict[str, Any]:
+    row = {"run": str(run), **dict.fromkeys(KEYS), "unit": None, "changed": _changed(run), "problem": None}
+    try:
+        return row | _facts(run)
+    except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        reason = reason or type(error).__name__
+        return row | {"state": "damaged", "problem": " ".join(reason.split()).removeprefix(f"{run}/")}
+
+
+def _facts(run: Path) -> dict[str, Any]:
+    config = read_run_config(run / "config.json")
+    manifest = json.loads((run / "dataset.json").read_text(encoding="utf-8"))
+    facts = run_facts(run)
+    step, stale = _progress(run)
+    total = config.training.total_steps(manifest["splits"]["train"]["sequences"])
+    finished = step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
+    if finished and facts["parameters"] is None:
+        raise RunError("it is finished and has no model.safetensors; restore it, or train again")
+    state = "training" if is_in_training(run) else "finished" if finished else "interrupted"
+    own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
+    return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
+
+
+def _progress(run: Path) -> tuple[int, int]:
+    """The updates up to the last save, and the validations without improvement; 0 and 0 before the first save."""
+    for name in ("last", ".next"):  # a crash can leave them in `.next`, before that takes the name `last`
+        path = run / name / "progress.json"
+        if path.is_file():
+            values = json.loads(path.read_text(encoding="utf-8"))
+            step, stale = values.get("step"), values.get("stale", 0)
+            if type(step) is not int or type(stale) is not int:
+                raise RunError(f"{path} is damaged: found step {step!r} and stale {stale!r}; expected whole numbers")
+            return step, stale
+    return 0, 0
+
+
+def _changed(run: Path) -> str:
+    """When a validation was written last, else when the run was begun, as ISO 8601 in local time."""
+    files = [path for path in (run / "metrics.jsonl", run / "config.json", run) if path.exists()]
+    return datetime.fromtimestamp(files[0].stat().st_mtime).astimezone().isoformat(timespec="seconds")
