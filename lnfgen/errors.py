@@ -3,6 +3,10 @@
 Any other exception, except an `OSError`, which names its file, is a defect in lnfgen and shows its traceback.
 """
 
+import re
+
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|size calculation overflowed", re.I)
+
 
 class LnfgenError(Exception):
     """Base of all errors that lnfgen raises on purpose."""
@@ -28,3 +32,10 @@ class RunError(LnfgenError):
 
 class OutputError(LnfgenError):
     """A place that cannot be written, or that holds something which would be lost."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory is too small. For a CPU, torch has no class of errors for that."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+    )

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from lnfgen import __version__
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import LnfgenError, is_out_of_memory
 
 COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "info", "datasets")
 SPIN_COUNT = "700"
@@ -34,7 +34,9 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # the reader went away: Typer ends quietly
-        except (LnfgenError, OSError, MemoryError) as error:
+        except (LnfgenError, OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                raise
             if ctx.params.get("traceback"):
                 traceback.print_exc()
             console.fail(_line(error))
@@ -42,8 +44,8 @@ class _Group(TyperGroup):
 
 
 def _line(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory; use a smaller --batch-size, fewer --samples, or shorter pieces"
+    if is_out_of_memory(error):
+        return "out of memory; use a smaller model or --batch-size, fewer --samples, or shorter pieces"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())

@@ -4,6 +4,7 @@ Results go to stdout, everything else to stderr. Rich leaves out escape codes of
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,8 +47,11 @@ def result_bytes(content: bytes) -> None:
 
 
 def result_json(value: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
-    result(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON object on stdout. JSON has no NaN and no infinity; such figures are null, with a warning."""
+    lost = [name for name, figure in value.items() if isinstance(figure, float) and not math.isfinite(figure)]
+    if lost:
+        warn(f"null stands for a figure that is not finite: {', '.join(lost)}")
+    result(json.dumps(value | dict.fromkeys(lost), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:

@@ -23,19 +23,20 @@ def command(
 
     All figures are costs in nats per time step (music) or bits per character (text): lower is better.
     """
-    from lnfgen.cli.sources import resolve_dataset, resolve_run
+    from lnfgen.cli.sources import resolve_dataset, resolve_run, resolve_run_dataset
 
     path = resolve_run(run)
 
     from lnfgen.evaluation import marginal_nll, reencoded, score
-    from lnfgen.models import emission_name
-    from lnfgen.runs.folder import dataset_of
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(path, device)
     model, encoding = trained.model, trained.encoding
     choose_solver(model, solver)
-    scored = dataset_of(trained.run) if dataset is None else resolve_dataset(dataset)
+    if dataset is None:
+        scored = resolve_run_dataset(trained.run, None, f"lnfgen eval {path} DATASET")
+    else:
+        scored = resolve_dataset(dataset)
     chosen = scored.split(split)
     # The marginal is fitted in the model's encoding too, so that both figures are of the same symbols.
     sequences, train = (reencoded(part, scored.encoding, encoding) for part in (chosen, scored.split("train")))
@@ -55,8 +56,7 @@ def command(
         "steps": figures.steps,
         "dropped": chosen.dropped,
         **solver_facts(model),
-        "model": trained.run.config.name,
-        "emission": emission_name(trained.run.config.model, model.observation),
+        **trained.run.config.model.facts(encoding.kind),
         "dataset": scored.name,
         "run": str(path),
     }

@@ -17,10 +17,16 @@ def command(
         str, typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
     ],
     as_json: options.Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a run's figures, a row for each validation.")] = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
 ) -> None:
     """Tell what a file, a dataset folder or a run folder is."""
+    if as_csv:
+        from lnfgen.runs.records import METRICS, metrics_csv
+
+        console.result(metrics_csv(Path(path) / METRICS).rstrip())
+        return
     each: list[dict[str, Any]] = []
     if path != "-" and Path(path).is_dir():
         facts = _folder_facts(Path(path))

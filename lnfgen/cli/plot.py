@@ -38,6 +38,10 @@ def command(
             show_default="those that tell symbols apart best",
         ),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="With --latents: a copy of the run's dataset.", show_default="where it was in training"),
+    ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
 ) -> None:
@@ -52,13 +56,14 @@ def command(
     from lnfgen.plots.canvas import require_format
     from lnfgen.runs.folder import RunFolder
 
-    if not latents and (prefix or features):
-        raise LnfgenError(f"found {'--prefix' if prefix else '--features'}, which curves do not have; add --latents")
+    for option, value in (("--prefix", prefix), ("--features", features), ("--dataset", dataset)):
+        if value and not latents:
+            raise LnfgenError(f"found {option}, which curves do not have; add --latents")
     target = out or Path("latents.png" if latents else "curves.png")
     suffix = require_format(target)
     require_parent(target)
     folder = RunFolder(resolve_run(run))
-    picture = _latents(folder, prefix or [], features, seed, suffix) if latents else _curves(folder, suffix)
+    picture = _latents(folder, dataset, prefix or [], features, seed, suffix) if latents else _curves(folder, suffix)
     write_bytes(target, picture)
     console.result(str(target))
 
@@ -73,16 +78,19 @@ def _curves(run: RunFolder, suffix: str) -> bytes:
     return training_curves(run.metrics(), run.encoding.unit, _title(run), str(run.path / "metrics.jsonl"), suffix)
 
 
-def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: int | None, suffix: str) -> bytes:
+def _latents(
+    run: RunFolder, source: str | None, prefixes: list[str], features: str | None, seed: int | None, suffix: str
+) -> bytes:
+    from lnfgen.cli.sources import resolve_run_dataset
     from lnfgen.plots.conditionals import load_latent_model, look
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
-    from lnfgen.runs.folder import dataset_of
 
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)
     seed = drawn_seed(seed)
-    steps = choose_steps(dataset_of(run), prefixes, seed)
+    dataset = resolve_run_dataset(run, source, f"lnfgen plot {run.path} --latents --dataset DATASET")
+    steps = choose_steps(dataset, prefixes, seed)
     with console.live("sampling the prior", len(steps)) as bar:
         seen = look(model, steps, features=pair, seed=seed, progress=bar.update)
     if not seen.triangular:

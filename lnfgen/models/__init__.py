@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from lnfgen.config import ModelConfig
+from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import build_feature_flow
@@ -99,11 +99,11 @@ def emission_name(config: ModelConfig, observation: Observation) -> str:
     Raises:
         ConfigError: if it does not fit the observation.
     """
-    fitting: tuple[str, ...]
     if isinstance(observation, Symbols):
-        kind, fitting, reason = "text", ("categorical",), "a step is one symbol, with no keys in it"
+        kind, reason = "text", "a step is one symbol, with no keys in it"
     else:
-        kind, fitting, reason = "music", ("bernoulli", "nade"), "a frame is a set of keys, not one of a list of symbols"
+        kind, reason = "music", "a frame is a set of keys, not one of a list of symbols"
+    fitting = EMISSIONS[kind]
     if config.emission == "auto":
         return fitting[0]
     if config.emission not in fitting:

@@ -1,11 +1,14 @@
 """Where runs lie: `runs/DATASET-MODEL-NNN` under the present folder."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from lnfgen.errors import RunError
+from lnfgen.errors import OutputError, RunError
 
 RUNS = Path("runs")
+Run = TypeVar("Run")
 
 
 def new_run_path(dataset: str, model: str) -> Path:
@@ -14,6 +17,17 @@ def new_run_path(dataset: str, model: str) -> Path:
     endings = [found.name.rpartition("-")[2] for found in RUNS.glob(f"{stem}-*")]
     highest = max((int(ending) for ending in endings if ending.isdigit()), default=0)
     return RUNS / f"{stem}-{highest + 1:03d}"
+
+
+def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> Run:
+    """What `create` makes at the first path that no run has. If another process takes that first, the next is tried."""
+    while True:
+        path = new_run_path(dataset, model)
+        try:
+            return create(path)
+        except OutputError:
+            if not path.exists():
+                raise
 
 
 def newest_run(*, resumable: bool = False) -> Path:
