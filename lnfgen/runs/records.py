@@ -41,8 +41,8 @@ def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     except (FileNotFoundError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is missing or damaged: {error}; restore it, or train again") from error
     for number, line in enumerate(lines, start=1):
-        figures = list(line.values()) if isinstance(line, dict) else [line]
-        if not all(isinstance(figure, int | float) for figure in figures) or type(line.get("step")) is not int:
+        figures = line.values() if isinstance(line, dict) and type(line.get("step")) is int else [None]
+        if not all(isinstance(figure, int | float) for figure in figures):
             raise RunError(f"{path} is damaged: line {number} has no figures; restore it, or train again")
     return lines
 
