@@ -157,6 +157,8 @@ class Config:
         Raises:
             ConfigError: if a key is unknown, or a value has the wrong type or is out of range.
         """
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: found {values!r}, expected an object of settings")
         config: Config = _override(self, {key: value for key, value in values.items() if key != "name"}, where)
         if values.get("name", config.name) != config.name:
             raise ConfigError(

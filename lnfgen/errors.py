@@ -5,7 +5,9 @@ Any other exception, except an `OSError`, which names its file, is a defect in l
 
 import re
 
-_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|size calculation overflowed", re.I)
+_OUT_OF_MEMORY = re.compile(
+    "out of memory|can't allocate memory|not enough memory|alloc_failed|size calculation overflowed", re.IGNORECASE
+)
 
 
 class LnfgenError(Exception):

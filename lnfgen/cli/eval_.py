@@ -63,5 +63,6 @@ def command(
     if json:
         console.result_json(values)
     else:
-        shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in values.items())
+        known = {name: value for name, value in values.items() if value is not None}
+        shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known.items())
         console.result_table(f"{trained.run.config.name} on {scored.name}, {split}", shown)

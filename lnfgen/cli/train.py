@@ -64,7 +64,7 @@ def command(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train a model and print the run folder. Ctrl-C saves; --resume goes on.
+    """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
     --set beats the other options, they beat --config, and that beats the preset.
     """

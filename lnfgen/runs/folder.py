@@ -73,8 +73,7 @@ class RunFolder:
 
     def update(self, config: Config, dataset: Dataset) -> None:
         """Give the run other settings, or another place of its dataset."""
-        _write_settings(self.path, config, dataset)
-        self.config = config
+        self.config, self.dataset = config, _write_settings(self.path, config, dataset)
 
     def load_model(self, device: torch.device) -> SequenceModel:
         """The run's model in eval mode.
@@ -156,10 +155,12 @@ class RunFolder:
         write_text(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
 
 
-def _write_settings(folder: Path, config: Config, dataset: Dataset) -> None:
+def _write_settings(folder: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
+    """Write `config.json` and `dataset.json`, and return the content of the latter."""
     manifest = {**dataset.manifest, "path": str(dataset.path.resolve()), "fingerprint": dataset.fingerprint}
     write_text(folder / "config.json", config.to_json())
     write_text(folder / "dataset.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return manifest
 
 
 def _write_state(folder: Path, state: State) -> None:

@@ -53,21 +53,18 @@ def run_config(
     filed, where = given.pop("config", {}), "config"
     if isinstance(filed, str | Path):
         filed, where = read_config(Path(filed)), str(filed)
-    filed_preset, filed_seed, filed = _own_choices(filed, where)
+    filed_preset, filed = _own_choices(filed, where)
     if model is not None:  # it replaces the file's model, but not the file's sizes
         filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
 
     of_model = {key: given.pop(key) for key in ("transform", "emission", "backbone") if key in given}
     if "epochs" in given or "max_steps" in given:
         given = {"epochs": None, "max_steps": None, **given}
-    if filed_seed is not None:
-        given.setdefault("seed", filed_seed)
-    elif "seed" not in {**given, **_section(changes, "training")}:
+    if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
         given["seed"] = fresh_seed()
 
-    backbones = (_section(changes, "model"), of_model, filed["model"], {"backbone": "lstm"})
-    backbone = next(values["backbone"] for values in backbones if "backbone" in values)
-    start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, backbone)
+    of_start: dict[str, Any] = {"backbone": "lstm", **filed["model"], **of_model, **_section(changes, "model")}
+    start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, of_start["backbone"])
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
         raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no flow to transform; leave it out")
@@ -95,22 +92,22 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _own_choices(filed: Any, where: str) -> tuple[str, int | None, dict[str, Any]]:
-    """The preset that a file of settings names, its seed, and its other keys that its preset does not give alike."""
-    if not isinstance(filed, dict):
-        raise ConfigError(f"{where}: found {filed!r}, expected an object of settings")
-    preset = filed.get("preset", "small")
+def _own_choices(filed: Any, where: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The preset of a file of settings, and those of its other settings that are not the preset's anyway."""
+    preset = filed.get("preset", "small") if isinstance(filed, dict) else "small"
     if preset not in list(PRESETS):
         raise ConfigError(f"{where}: preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
     whole = build_config(preset=preset).override(filed, where)  # the file must be right by itself
     start = build_config(preset=preset, backbone="lstm" if whole.model.baseline else whole.model.backbone)
-    sections: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
-    for section, own in sections.items():
+    own: dict[str, dict[str, Any]] = {}
+    for section in ("model", "training"):
         theirs, of_preset = (dataclasses.asdict(getattr(config, section)) for config in (whole, start))
-        for key in filed.get(section, {}):
-            if "preset" not in filed or theirs[key] != of_preset[key] or key == "backbone":
-                own[key] = theirs[key]
-    return preset, filed.get("training", {}).get("seed"), sections
+        own[section] = {
+            key: theirs[key]
+            for key in filed.get(section, {})
+            if "preset" not in filed or theirs[key] != of_preset[key] or key in ("backbone", "seed")
+        }
+    return preset, own
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
