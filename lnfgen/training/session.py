@@ -74,7 +74,7 @@ class TrainingSession:
 
         `max_steps` or `epochs` give the run another length. Then the KL weight rises at the same updates as before, and
         where it is 1 it stays so; validations are spread over the new length; the learning rate stays as it has
-        decayed; and a run that ended early, because validation no longer improved, gets its whole patience again. The
+        decayed; and the patience with validations that do not improve starts anew, also where it had ended the run. The
         run's `config.json` then says all that.
 
         Args:

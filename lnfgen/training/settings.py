@@ -57,13 +57,13 @@ def run_config(
     if model is not None:  # it replaces the file's model, but not the file's sizes
         filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
 
-    of_model = {key: given.pop(key) for key in ("transform", "emission", "backbone") if key in given}
+    of_model: dict[str, Any] = {key: given.pop(key) for key in ("transform", "emission", "backbone") if key in given}
     if "epochs" in given or "max_steps" in given:
         given = {"epochs": None, "max_steps": None, **given}
     if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
         given["seed"] = fresh_seed()
 
-    of_start: dict[str, Any] = {"backbone": "lstm", **filed["model"], **of_model, **_section(changes, "model")}
+    of_start = {"backbone": "lstm", **filed["model"], **of_model, **_section(changes, "model")}
     start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, of_start["backbone"])
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
