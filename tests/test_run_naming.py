@@ -27,6 +27,7 @@ def test_the_newest_is_by_its_start_and_has_what_is_needed(tmp_path: Path, monke
         newest_run()
     old = a_run("z-lstm-001", 2, "model.safetensors", "last")
     unfinished = a_run("a-lstm-002", 1, ".next")
+    a_run(".b-lstm-001.abcdefgh.tmp", 0, "model.safetensors", "last")  # its making was killed
     assert newest_run() == old
     assert newest_run(resumable=True) == unfinished
 

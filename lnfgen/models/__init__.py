@@ -34,7 +34,6 @@ __all__ = [
     "Terms",
     "build_model",
     "build_prior",
-    "emission_name",
 ]
 
 
@@ -48,7 +47,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
     Raises:
         ConfigError: if the configured emission does not fit the observation.
     """
-    head = partial(_build_head, emission_name(config, observation), observation, config)
+    head = partial(_build_head, _emission_name(config, observation), observation, config)
     if config.baseline:
         return AutoregressiveLSTM(
             observation,
@@ -93,7 +92,7 @@ def _half(hidden: int) -> int:
     return -(-hidden // 2)
 
 
-def emission_name(config: ModelConfig, observation: Observation) -> str:
+def _emission_name(config: ModelConfig, observation: Observation) -> str:
     """The configured emission, `categorical`, `bernoulli` or `nade`, where `auto` stands for the simplest that fits.
 
     Raises:

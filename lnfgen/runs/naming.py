@@ -38,7 +38,7 @@ def newest_run(*, resumable: bool = False) -> Path:
     """
     # A crash can leave the state in `.next`, before that takes the name `last`.
     needed = ("last", ".next") if resumable else ("model.safetensors",)
-    runs = [found.parent for found in RUNS.glob("*/config.json")]
+    runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")
