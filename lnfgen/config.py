@@ -17,11 +17,17 @@ from typing import Any, get_args, get_type_hints
 
 from lnfgen.config_formats import CONFIG_FORMAT, RENAMED, in_present_format, split_version
 from lnfgen.errors import ConfigError
+from lnfgen.files import read_object
 from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 TIMES = ("af", "iaf", "coupling", "none")
 FEATURES = ("af", "scf", "none")
+EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade")}
+"""The outputs that fit each kind of data; `auto` stands for the first."""
+
+MAX_SIZE = 65_536
+"""The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +58,21 @@ class ModelConfig:
                 return name
         return f"{self.time}-{self.features}"
 
+    def facts(self, kind: str) -> dict[str, str | None]:
+        """What a report says of the model: its name and choices. For the emission `auto`, the kind of data decides."""
+        emission = EMISSIONS.get(kind, ("auto",))[0] if self.emission == "auto" else self.emission
+        transform = None if self.baseline else self.transform
+        return {"model": self.name, "backbone": self.backbone, "transform": transform, "emission": emission}
+
     def __post_init__(self) -> None:
         _one_of("model.time", self.time, TIMES)
         _one_of("model.features", self.features, FEATURES)
         _one_of("model.backbone", self.backbone, BACKBONES)
         _one_of("model.transform", self.transform, TRANSFORMS)
-        _one_of("model.emission", self.emission, ("auto", "categorical", "bernoulli", "nade"))
+        _one_of("model.emission", self.emission, ("auto", *(name for names in EMISSIONS.values() for name in names)))
         for number in dataclasses.fields(self):
             if number.type is int:  # every whole number is a size or a count
-                _within(f"model.{number.name}", getattr(self, number.name), 1)
+                _within(f"model.{number.name}", getattr(self, number.name), 1, MAX_SIZE)
         if self.baseline and self.backbone != "lstm":
             raise ConfigError(
                 f"model.backbone: found {self.backbone!r} for the baseline, which is an LSTM by name; expected 'lstm', "
@@ -130,12 +142,16 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        _one_of("preset", self.preset, PRESETS)
+
     @property
     def name(self) -> str:
         """The name of the model, which follows from the model's settings."""
         return self.model.name
 
     def to_json(self) -> str:
+        """The content of `config.json`."""
         values = {"format_version": CONFIG_FORMAT, "name": self.name, **dataclasses.asdict(self)}
         return json.dumps(values, indent=2) + "\n"
 
@@ -145,6 +161,8 @@ class Config:
         Raises:
             ConfigError: if a key is unknown, or a value has the wrong type or is out of range.
         """
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: found {values!r}, expected an object of settings")
         config: Config = _override(self, {key: value for key, value in values.items() if key != "name"}, where)
         if values.get("name", config.name) != config.name:
             raise ConfigError(
@@ -202,7 +220,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if the file is not a JSON object of a known format.
     """
-    return split_version(_read_object(path), str(path))[1]
+    return split_version(_read(path), str(path))[1]
 
 
 def read_run_config(path: Path) -> Config:
@@ -211,17 +229,14 @@ def read_run_config(path: Path) -> Config:
     Raises:
         ConfigError: if the file is not a JSON object of a known format, or its settings are not possible.
     """
-    return Config().override(in_present_format(_read_object(path), str(path)), str(path))
+    return Config().override(in_present_format(_read(path), str(path)), str(path))
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
-        raise ConfigError(f"{path}: not JSON ({error}); expected an object with the keys of config.json") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found a JSON {type(values).__name__}, expected an object like config.json")
-    return values
+        return read_object(path)
+    except ValueError as error:
+        raise ConfigError(f"{path}: no JSON object ({error}); expected one with the keys of config.json") from error
 
 
 def _override(settings: Any, values: Any, where: str, section: str = "") -> Any:
@@ -232,7 +247,7 @@ def _override(settings: Any, values: Any, where: str, section: str = "") -> Any:
     changed: dict[str, Any] = {}
     for key, value in values.items():
         if key not in types:
-            raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, list(types), section)}")
+            raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, settings, section)}")
         current = getattr(settings, key)
         if dataclasses.is_dataclass(current):
             changed[key] = _override(current, value, f"{where}: {key}", key)
@@ -241,11 +256,16 @@ def _override(settings: Any, values: Any, where: str, section: str = "") -> Any:
     return dataclasses.replace(settings, **changed)
 
 
-def _hint(key: str, known: list[str], section: str) -> str:
+def _hint(key: str, settings: Any, section: str) -> str:
     if key in RENAMED.get(section, {}):
         return f"it is now {RENAMED[section][key]!r}"
+    keys = [setting.name for setting in dataclasses.fields(settings)]
+    known = {key: key for key in keys}
+    for name in keys:  # the keys of a section, for one that stands outside it
+        if dataclasses.is_dataclass(inner := getattr(settings, name)):
+            known |= {setting.name: f"{name}.{setting.name}" for setting in dataclasses.fields(inner)}
     near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(known)
+    return f"did you mean {known[near[0]]!r}?" if near else "expected one of " + ", ".join(keys)
 
 
 def _typed(where: str, annotation: Any, value: Any) -> Any:
@@ -266,5 +286,5 @@ def _one_of(where: str, value: str, choices: Iterable[str]) -> None:
 
 def _within(where: str, value: float, low: float, high: float = math.inf) -> None:
     if not low <= value <= high:  # NaN is refused too
-        expected = f"at least {low}" if high == math.inf else f"a number from {low:g} to {high:g}"
+        expected = f"at least {low}" if high == math.inf else f"a number from {low:g} to {high:.15g}"
         raise ConfigError(f"{where}: found {value}, expected {expected}")

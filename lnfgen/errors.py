@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|size calculation overflowed", re.I)
+_OUT_OF_MEMORY = re.compile(
+    "out of memory|can't allocate memory|not enough memory|alloc_failed|size calculation overflowed", re.IGNORECASE
+)
 
 
 class LnfgenError(Exception):
@@ -37,7 +39,7 @@ class OutputError(LnfgenError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that there is too little memory. torch has a class of errors for it on a GPU alone."""
+    """Whether an exception says that memory is too small. For a CPU, torch has no class of errors for that."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
     )

@@ -1,12 +1,14 @@
 """Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lnfgen.errors import OutputError
 
@@ -18,6 +20,26 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        OSError: if the file is missing or cannot be read.
+        ValueError: if it holds anything else, NaN and Infinity among it, which Python writes and reads but JSON lacks.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"found {constant}, which JSON does not have")
+
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"found a JSON {type(value).__name__}, expected an object")
+    return value
 
 
 def write_bytes(path: Path, content: bytes) -> None:

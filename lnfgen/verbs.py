@@ -117,18 +117,22 @@ def train(
         >>> model = lnfgen.train("tunes", preset="tiny", seed=1)
         >>> pieces = model.sample(count=2)
 
-    Ctrl-C loses the updates since the last validation. `resume=True` goes on from there.
+    Ctrl-C loses the updates since the last validation. `resume=True` goes on from there, or trains a finished run
+    further, if it is given more `max_steps` or `epochs` (see `lnfgen.training.session.TrainingSession.resume`).
 
     Args:
         dataset: an open dataset, a dataset folder, a named dataset, or files to make one of; the chorales by default.
+            With `resume`, a copy of the run's dataset, which is needed only if that has been moved.
         model: the name of a model; that of `config`, or af-scf, by default.
         preset: sizes and length of the run: tiny, small or paper; that of `config`, or small, by default.
         out: the run folder, which must be new or empty; `runs/DATASET-MODEL-NNN` by default.
-        resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings.
+        resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
+            only `max_steps` and `epochs` may be given.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: called after each update.
         settings: transform, emission, backbone, config (a JSON file or a dictionary with keys of `config.json`),
-            epochs, max_steps, batch_size and seed, as the options of `lnfgen train`. Without a seed it is 0.
+            epochs, max_steps, batch_size and seed, as the options of `lnfgen train`. Without a seed it is 0. `set`
+            goes before all of them: `set={"training.learning_rate": 1e-3}`.
 
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
@@ -150,16 +154,27 @@ def open_session(
     resume: bool,
     device: str,
     building: Progress = no_progress,
+    fresh_seed: Callable[[], int] = lambda: 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
-    """The session that `train` asks for, for Python and for the command. `building` is told of a dataset being made."""
+    """The session that `train` asks for, for Python and for the command.
+
+    Args:
+        building: is told of a dataset being made.
+        fresh_seed: gives a new run its seed if nothing else does.
+    """
     if resume:
-        if any(value is not None for value in (dataset, model, preset, *settings.values())):
-            raise ConfigError("--resume goes on with the run's own settings; found others beside it; leave them out")
+        length = {"max_steps": settings.pop("max_steps", None), "epochs": settings.pop("epochs", None)}
+        others = {"model": model, "preset": preset, **settings}
+        if found := [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]:
+            raise ConfigError(
+                f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
+                "(--max-steps and --epochs may change its length)"
+            )
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(out, device)
-    config = run_config(model, preset, **settings)
+        return TrainingSession.resume(out, device, dataset, **length, building=building)
+    config = run_config(model, preset, fresh_seed=fresh_seed, **settings)
     if out is not None:
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else resolve(dataset, building)

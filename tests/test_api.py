@@ -107,7 +107,7 @@ def test_a_run_goes_on_from_python(home: Path, tmp_path: Path) -> None:
     assert lines == sorted(set(lines))
     assert lines[-1] == UPDATES
     with pytest.raises(ConfigError, match="leave them out"):
-        lnfgen.train(home / "tunes", out=tmp_path / "run", resume=True)
+        lnfgen.train(model="af-scf", out=tmp_path / "run", resume=True)
 
 
 def test_a_piece_on_another_grid_scores_as_the_piece_on_the_models(home: Path, tmp_path: Path) -> None:

@@ -176,7 +176,8 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
     command = [sys.executable, "-m", "lnfgen", *args, "--out", "cut"]
     process = subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
-    while not (home / "cut" / "last" / "progress.json").exists() and time.monotonic() < deadline:
+    metrics = home / "cut" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)

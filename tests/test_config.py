@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
-from lnfgen.training.settings import run_config
+from lnfgen.training.settings import assignments, run_config
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -118,6 +119,8 @@ def test_wrong_types_are_refused(values):
     "values",
     [
         {"model": {"hidden_size": 0}},
+        {"model": {"hidden_size": 10**10}},
+        {"model": {"num_layers": 10**30}},
         {"model": {"latent_size": 1}},
         {"model": {"num_layers": -1}},
         {"model": {"dropout": 1.0}},
@@ -166,7 +169,9 @@ def test_unknown_names_list_those_that_there_are(model, preset):
     assert "af-scf" in one_line(error) or "small" in one_line(error)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b'"text"', b"\xff\xfe\x00", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"3", b'"text"', b"\xff\xfe\x00", b"[" * 100_000, b'{"preset": NaN}']
+)
 def test_files_that_are_no_json_object(tmp_path, content):
     path = tmp_path / "config.json"
     path.write_bytes(content)
@@ -221,13 +226,88 @@ FILE = {"preset": "tiny", "model": {"time": "none", "features": "af", "hidden_si
 @pytest.mark.parametrize("model", sorted(NAMED_MODELS))
 @pytest.mark.parametrize("other", [*sorted(NAMED_MODELS), None])
 def test_the_model_of_the_command_line_beats_that_of_the_file(model, other):
-    """The file is a whole `config.json`, its name included, or sets a few keys."""
-    values = FILE if other is None else json.loads(build_config(other, "tiny").to_json())
-    values = {key: value for key, value in values.items() if key != "format_version"}
+    """The file is a whole `config.json`, its name included, or sets a few keys. Of a file that names its own preset,
+    only what differs from that counts at another one."""
+    values = FILE if other is None else without_version(build_config(other, "tiny"))
     config = run_config(model, "small", config=values)
     assert config.name == model
     assert config.preset == "small"
-    assert config.model.hidden_size == values["model"]["hidden_size"]
+    assert config.model.hidden_size == (7 if other is None else build_config(model, "small").model.hidden_size)
+    assert config == run_config(model, "small", config={"model": {"hidden_size": config.model.hidden_size}})
+
+
+def without_version(config: Config) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(config.to_json()).items() if key != "format_version"}
+
+
+def test_what_a_run_changed_of_its_preset_holds_at_another_preset_and_backbone():
+    old = build_config("af-af", "tiny").override({"model": {"latent_size": 9}, "training": {"batch_size": 3}})
+    found = run_config(preset="small", backbone="scan", config=without_version(old))
+    changes = {"model": {"latent_size": 9}, "training": {"batch_size": 3}}
+    assert found == build_config("af-af", "small", "scan").override(changes)
+
+
+def test_a_file_without_a_preset_means_what_it_says():
+    assert run_config(preset="paper", config={"training": {"max_steps": 4000}}).training.max_steps == 4000
+    assert run_config(config={"model": {"backbone": "scan"}}) == run_config(backbone="scan")
+
+
+def test_set_goes_before_the_options_and_these_before_the_file():
+    file = {"training": {"max_steps": 2, "batch_size": 2, "seed": 2, "patience": 2}}
+    changes = {"training.max_steps": 4, "model.time": "iaf", "model.backbone": "scan", "preset": "tiny"}
+    config = run_config("af-af", "paper", config=file, max_steps=3, batch_size=3, set=changes)
+    training = config.training
+    assert (training.max_steps, training.batch_size, training.seed, training.patience) == (4, 3, 2, 2)
+    assert (config.name, config.preset) == ("iaf-af", "tiny")
+    assert training.learning_rate == build_config("af-af", "tiny", "scan").training.learning_rate
+    assert file["training"]["max_steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("training.learning_rat=1e-3", ["--set", "'learning_rat'", "did you mean 'learning_rate'"]),
+        ("learning_rat=1e-3", ["--set", "did you mean 'training.learning_rate'"]),
+        ("model.hidden=3", ["it is now 'hidden_size'"]),
+        ("training.learning_rate=fast", ["found 'fast'", "expected a number"]),
+        ("training.seed", ["expected KEY=VALUE"]),
+        ("training=3", ["--set: training: found 3"]),
+        ("=3", ["unknown key ''"]),
+        ("name=iaf-scf", ["name: found 'iaf-scf', expected 'af-scf'"]),
+        ("preset=big", ["preset", "'big'", "tiny, small, paper"]),
+    ],
+)
+def test_a_wrong_assignment_is_one_line(text, words):
+    with pytest.raises(ConfigError) as error:
+        run_config(set=assignments([text]))
+    assert all(word in one_line(error) for word in words)
+
+
+def test_assigned_values_are_json_or_else_strings():
+    texts = [
+        "training.epochs=null",
+        "training.learning_rate=1e-3",
+        "model.baseline=true",
+        "model.backbone=scan",
+        "a=b=c",
+    ]
+    assert list(assignments(texts).values()) == [None, 1e-3, True, "scan", "b=c"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"seed": 5}, {"config": {"training": {"seed": 5}}}, {"set": {"training.seed": 5}}]
+)
+def test_a_seed_is_drawn_only_if_nobody_gives_one(settings):
+    def never() -> int:
+        raise AssertionError
+
+    assert run_config(fresh_seed=never, **settings).training.seed == 5
+    assert run_config(fresh_seed=lambda: 7, config={"training": {"batch_size": 2}}).training.seed == 7
+
+
+def test_an_unknown_preset_is_refused_in_a_runs_config_too():
+    with pytest.raises(ConfigError, match="preset: found 'huge', expected one of tiny"):
+        Config().override({"preset": "huge"})
 
 
 def test_without_a_model_on_the_command_line_the_file_decides():

@@ -256,7 +256,7 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model\.safetensors is damaged"):
         info.command([str(run)])
     (run / "config.json").write_text("{")
-    with pytest.raises(RunError, match=r"config\.json is damaged"):
+    with pytest.raises(LnfgenError, match=r"config\.json: no JSON object"):
         info.command([str(run)])
     (tmp_path / "other").mkdir()
     with pytest.raises(LnfgenError, match="holds nothing; expected a dataset folder"):

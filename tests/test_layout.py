@@ -129,7 +129,12 @@ def test_imports_run_down(module):
         ("lnfgen.runs.naming", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
         ("lnfgen.runs.facts", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
         ("lnfgen.runs.overview", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
-        ("lnfgen.runs.folder", ("lnfgen.runs.trained", "lnfgen.runs.naming", "lnfgen.runs.facts")),
+        ("lnfgen.runs.records", ("torch", "lnfgen.models", "lnfgen.runs.folder", "lnfgen.runs.facts")),
+        (
+            "lnfgen.runs.folder",
+            ("lnfgen.runs.trained", "lnfgen.runs.naming", "lnfgen.runs.facts", "lnfgen.runs.dataset"),
+        ),
+        ("lnfgen.training.saved", ("lnfgen.runs", "lnfgen.training.trainer", "lnfgen.training.session")),
         ("lnfgen.training.settings", ("torch", "lnfgen.models", "lnfgen.training.session")),
         ("lnfgen.training.trainer", ("lnfgen.runs", "lnfgen.training.session")),
         ("lnfgen.bench", ("lnfgen.plots",)),

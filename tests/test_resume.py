@@ -1,15 +1,24 @@
 """A resumed run is the uninterrupted one bit for bit, or says in one line why it cannot be."""
 
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy_training import Session, after
+from toy_training import SIZES, TRAINING, Listener, Session, after
 
-from lnfgen.config import NAMED_MODELS
-from lnfgen.errors import RunError
+from lnfgen.config import NAMED_MODELS, Config
+from lnfgen.data.storage import Dataset
+from lnfgen.errors import ConfigError, RunError
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.objective import PASS_STEPS
+from lnfgen.training.schedules import DECAYS_BEFORE_STOP
+from lnfgen.training.session import TrainingSession
+from lnfgen.verbs import open_session
 
 
 def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,8 +90,17 @@ def damage(tensors: dict[str, dict[str, torch.Tensor]], values: dict[str, Any], 
             tensors["optimizer"]["nothing/step"] = torch.zeros(())
         case "no random state":
             tensors["random"] = {}
+        case "a moment of another size":
+            key = next(key for key in tensors["optimizer"] if key.endswith("/exp_avg"))
+            tensors["optimizer"][key] = torch.zeros(7)
         case "a value of another type":
             values["sums"] = 3
+        case "a word for numbers":
+            values["sums"] = "af"
+        case "a negative step":
+            values["step"] = -2
+        case "a rate that is not finite":
+            values["rate"] = math.inf
 
 
 @pytest.mark.parametrize(
@@ -93,7 +111,11 @@ def damage(tensors: dict[str, dict[str, torch.Tensor]], values: dict[str, Any], 
         "a weight of another size",
         "a moment of no weight",
         "no random state",
+        "a moment of another size",
         "a value of another type",
+        "a word for numbers",
+        "a negative step",
+        "a rate that is not finite",
     ],
 )
 def test_a_state_that_does_not_fit_is_one_clear_line(dataset, how):
@@ -104,3 +126,99 @@ def test_a_state_that_does_not_fit_is_one_clear_line(dataset, how):
     with pytest.raises(RunError, match="last/") as error:
         Session(dataset).trainer.restore(tensors, values)
     assert "\n" not in str(error.value)
+
+
+# From the run's folder alone. -----------------------------------------------------------------------------------------
+
+
+def begin(dataset: Dataset, path: Path) -> TrainingSession:
+    return TrainingSession.begin(
+        Config(model=SIZES, training=dataclasses.replace(TRAINING, max_steps=12)), dataset, "cpu", path
+    )
+
+
+def figures(run: Path) -> list[dict[str, Any]]:
+    return without_clock([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()])
+
+
+@pytest.fixture(scope="module")
+def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("finished") / "run"
+    assert begin(dataset, path).train(Listener())
+    return path
+
+
+@pytest.mark.parametrize("updates", [None, 0, 5])
+def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(finished, dataset, tmp_path, updates):
+    """Where it was stopped in mid-epoch, before its first update, or killed as soon as it had its folder (None)."""
+    cut = begin(dataset, tmp_path / "cut")
+    if updates is not None:
+        assert not cut.train(Listener(), after(updates))
+    torch.rand(7)
+    assert TrainingSession.resume(tmp_path / "cut", "cpu").train(Listener())
+    assert figures(tmp_path / "cut") == figures(finished)
+    models = [(run / "model.safetensors").read_bytes() for run in (tmp_path / "cut", finished)]
+    assert models[0] == models[1]
+
+
+def test_a_finished_run_says_so_and_stays_as_it_is(finished):
+    before, model = figures(finished), (finished / "model.safetensors").read_bytes()
+    listener = Listener()
+    assert TrainingSession.resume(finished, "cpu").train(listener)
+    assert len(listener.notes) == 1
+    assert "finished after 12 updates" in listener.notes[0]
+    assert "--max-steps" in listener.notes[0]
+    assert not listener.steps
+    assert (figures(finished), (finished / "model.safetensors").read_bytes()) == (before, model)
+    # Asked for the length that it has, it is finished as well; one that it has passed is a mistake.
+    assert TrainingSession.resume(finished, "cpu", epochs=4).trainer.finished
+    with pytest.raises(ConfigError, match="12 updates already, more than the 11"):
+        TrainingSession.resume(finished, "cpu", max_steps=11)
+    assert TrainingSession.resume(finished, "cpu").trainer.finished
+
+
+def test_a_finished_run_is_made_longer(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    TrainingSession.resume(run, "cpu", epochs=6).train(Listener(), after(2))
+    assert RunFolder(run).config.training.total_steps(12) == 18
+    assert TrainingSession.resume(run, "cpu").train(Listener())  # it keeps its new length
+    short, long = figures(finished), figures(run)
+    assert long[: len(short)] == short
+    assert long[-1]["step"] == 18
+    assert {line["kl_weight"] for line in long[len(short) :]} == {1.0}
+
+
+def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_path):
+    run = tmp_path / "run"
+    begin(dataset, run).train(Listener(), after(4))
+    whole, longer = begin(dataset, tmp_path / "whole").trainer, TrainingSession.resume(run, "cpu", max_steps=40).trainer
+    assert longer.total_steps == 40
+    for step in range(12):
+        whole.step = longer.step = step
+        assert longer.kl_weight == pytest.approx(whole.kl_weight)
+    cut = TrainingSession.resume(run, "cpu", max_steps=5).trainer  # ends before the weight was to be 1
+    cut.step = 5
+    assert cut.kl_weight == 1
+
+
+def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
+    run = tmp_path / "run"
+    session = begin(dataset, run)
+    tensors, values = session.run.load_state()
+    session.run.save_state(tensors, {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3})
+    assert TrainingSession.resume(run, "cpu").trainer.finished
+    longer = TrainingSession.resume(run, "cpu", max_steps=12).trainer
+    assert not longer.finished
+    assert longer.plateau.rate == 0.3
+    assert not TrainingSession.resume(run, "cpu").trainer.finished
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"model": "lstm"}, {"preset": "paper"}, {"seed": 1}, {"batch_size": 2}, {"set": {"training.seed": 2}}],
+)
+def test_other_settings_beside_resume_are_refused(finished, settings):
+    named = {"model": None, "preset": None} | settings
+    with pytest.raises(ConfigError, match=f"--{next(iter(settings)).replace('_', '-')} beside it; leave them out"):
+        open_session(None, out=finished, resume=True, device="cpu", **named)

@@ -1,8 +1,12 @@
 """The run folder: what is written reads back, and whatever is damaged is one clear line."""
 
+import csv
+import io
 import itertools
 import json
+import math
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +20,9 @@ from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, Symbols
+from lnfgen.runs.facts import run_facts
 from lnfgen.runs.folder import MODEL, STATE_PARTS, RunFolder, new_model, observation_of
+from lnfgen.runs.records import METRICS, metrics_csv
 from lnfgen.text import UNKNOWN
 
 SMALL = {
@@ -179,6 +185,20 @@ def test_a_crash_while_saving_leaves_a_state_to_load_and_to_save_over(run, monke
     assert renames > 5  # every file of the state is renamed once, and the folders are swapped
 
 
+def test_what_a_killed_save_left_is_swept_and_nothing_else(run):
+    """At the next start of the run: temporary files by the names that `lnfgen.files` gives them."""
+    stale = [".model.safetensors.abcd_123.tmp", ".metrics.jsonl.abcdefgh.tmp", ".config.json.0123abcd.tmp"]
+    kept = [".song.mid.abcdefgh.tmp", ".model.safetensors.tmp", "notes.txt", ".git"]
+    for name in stale + kept:
+        (run.path / name).write_text("x")
+    for name in ("..next.abcdefgh.tmp", ".next", ".previous"):
+        shutil.copytree(run.path / "last", run.path / name)
+    before = {path.name for path in run.path.iterdir()}
+    assert loaded_step(run) == 1
+    swept = before - {path.name for path in run.path.iterdir()}
+    assert swept == {*stale, "..next.abcdefgh.tmp", ".next", ".previous"}
+
+
 # Damage. --------------------------------------------------------------------------------------------------------------
 
 
@@ -259,3 +279,40 @@ def test_nothing_to_load_yet(dataset, tmp_path):
     with pytest.raises(RunError, match="resume") as error:
         run.load_state()
     one_line(error)
+
+
+def test_weights_that_are_not_finite(run):
+    state = run.load_model(torch.device("cpu")).state_dict()
+    next(value for name, value in state.items() if name.endswith("bias"))[0] = math.nan
+    run.save_model(state)
+    with pytest.raises(RunError, match="not finite") as error:
+        run.load_model(torch.device("cpu"))
+    assert MODEL in one_line(error)
+
+
+@pytest.mark.parametrize("file", ["config.json", "dataset.json", "last/progress.json", "metrics.jsonl"])
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"step": NaN, "preset": NaN, "name": NaN}', '{"step": "x"}', "3"])
+def test_json_that_is_not_what_it_should_be(run, file, content):
+    """For all who read a run: `info`, scoring, resuming."""
+    (run.path / file).write_text(content)
+    if (file, content) == ("last/progress.json", '{"step": "x"}'):
+        return  # what the values of a state must be, the trainer knows
+
+    def read_everything() -> None:
+        run_facts(run.path)
+        opened = RunFolder(run.path)
+        opened.load_state()
+        opened.metrics()
+
+    with pytest.raises(LnfgenError, match=re.escape(file)) as error:
+        read_everything()
+    one_line(error)
+
+
+def test_metrics_as_csv(run):
+    lines = [{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5, "valid_elbo": math.nan, "best": True}]
+    run.write_metrics(lines)
+    rows = list(csv.DictReader(io.StringIO(metrics_csv(run.path / METRICS))))
+    assert [row["step"] for row in rows] == ["1", "2"]
+    assert [float(row["train_elbo"]) for row in rows] == [2.5, 1.5]
+    assert [row["valid_elbo"] for row in rows] == ["", "nan"]

@@ -1,12 +1,15 @@
 """Where runs lie and which is the newest."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from lnfgen.errors import RunError
-from lnfgen.runs.naming import new_run_path, newest_run
+from lnfgen.errors import OutputError, RunError
+from lnfgen.files import new_folder, write_text
+from lnfgen.runs.naming import create_numbered, new_run_path, newest_run
 
 
 def a_run(name: str, age: int, *parts: str) -> Path:
@@ -24,6 +27,7 @@ def test_the_newest_is_by_its_start_and_has_what_is_needed(tmp_path: Path, monke
         newest_run()
     old = a_run("z-lstm-001", 2, "model.safetensors", "last")
     unfinished = a_run("a-lstm-002", 1, ".next")
+    a_run(".b-lstm-001.abcdefgh.tmp", 0, "model.safetensors", "last")  # its making was killed
     assert newest_run() == old
     assert newest_run(resumable=True) == unfinished
 
@@ -34,3 +38,36 @@ def test_numbers_go_on_after_the_highest(tmp_path: Path, monkeypatch: pytest.Mon
     a_run("my-songs-lstm-007", 0)
     a_run("my-songs-lstm-old", 0)
     assert new_run_path("my songs/", "lstm") == Path("runs/my-songs-lstm-008")
+
+
+def test_runs_that_start_at_once_get_a_number_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All find the same number free, and are made to wait for each other before they take it."""
+    monkeypatch.chdir(tmp_path)
+    together, late = Barrier(6), set()
+
+    def train(number: int) -> Path:
+        def create(path: Path) -> Path:
+            with new_folder(path) as folder:
+                write_text(folder / "config.json", str(number))
+                if number not in late:
+                    late.add(number)
+                    together.wait(timeout=60)
+            return path
+
+        return create_numbered("toy", "lstm", create)
+
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(train, range(6)))
+    assert sorted(path.name for path in made) == [f"toy-lstm-{number:03d}" for number in range(1, 7)]
+    assert [(path / "config.json").read_text() for path in made] == [str(number) for number in range(6)]
+    assert len(list(Path("runs").iterdir())) == 6
+
+
+def test_a_run_that_cannot_be_written_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def create(path: Path) -> Path:
+        raise OutputError(f"cannot write {path}")
+
+    with pytest.raises(OutputError, match="cannot write"):
+        create_numbered("toy", "lstm", create)

@@ -85,7 +85,8 @@ def _root(
 
     With no further argument, train learns the Bach chorales, and eval and sample take the newest run under runs/.
 
-    Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
+    Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
+    SIGTERM or the end of the terminal ended it.
     """
 
 

@@ -7,6 +7,7 @@ A stream that nobody reads is as /dev/null: one that the shell has closed (`>&-`
 """
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,8 +94,15 @@ def _reader_may_leave() -> Iterator[None]:
 
 
 def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
-    """One JSON object on stdout; with `lines` on a line of its own, so that others may follow."""
-    result(json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False))
+    """One JSON object on stdout; with `lines` on a line of its own, so that others may follow.
+
+    JSON has no NaN and no infinity. Such figures are null, with a warning.
+    """
+    lost = [name for name, figure in value.items() if isinstance(figure, float) and not math.isfinite(figure)]
+    if lost:
+        warn(f"null stands for a figure that is not finite: {', '.join(lost)}")
+    indent = None if lines else 2
+    result(json.dumps(value | dict.fromkeys(lost), indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:

@@ -48,7 +48,6 @@ def command(
     path = resolve_run(run)
 
     from lnfgen.evaluation import marginal_nll, score
-    from lnfgen.models import emission_name
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(path, device)
@@ -73,19 +72,15 @@ def command(
         "steps": figures.steps,
         "dropped": material.dropped,
         **solver_facts(model),
-        "model": trained.run.config.name,
-        "emission": emission_name(trained.run.config.model, model.observation),
+        **trained.run.config.model.facts(encoding.kind),
         "dataset": material.name,
         "run": str(path),
     }
     if json:
         console.result_json(values)
     else:
-        shown = (
-            (name, f"{value:.4f}" if isinstance(value, float) else value)
-            for name, value in values.items()
-            if value is not None
-        )
+        known = {name: value for name, value in values.items() if value is not None}
+        shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known.items())
         what = material.name if material.split == "all" else f"{material.name}, {material.split}"
         console.result_table(f"{trained.run.config.name} on {what}", shown)
 
@@ -97,19 +92,19 @@ def _material(
 
     A file has no train split of its own. For the marginal, that of the run's dataset stands in, if it is still there.
     """
-    from lnfgen.cli.sources import resolve_dataset
+    from lnfgen.cli.sources import resolve_dataset, resolve_run_dataset
     from lnfgen.data.benchmarks import SUFFIXES
     from lnfgen.data.material import split_of, whole_file
-    from lnfgen.runs.folder import dataset_of
 
     run, encoding = trained.run, trained.encoding
+    advice = f"lnfgen eval {run.path} DATASET"
     if split is None and source is not None and Path(source).is_file() and Path(source).suffix.lower() not in SUFFIXES:
         options = run.dataset.get("preprocessing", {}).get("options", {})
         material = whole_file(Path(source), encoding, options)
         try:
-            return material, split_of(dataset_of(run), "train", encoding).sequences
+            return material, split_of(resolve_run_dataset(run, None, advice), "train", encoding).sequences
         except RunError as error:
             console.note(f"no marginal_nll: {error}")
             return material, None
-    dataset = dataset_of(run) if source is None else resolve_dataset(source)
+    dataset = resolve_run_dataset(run, None, advice) if source is None else resolve_dataset(source)
     return split_of(dataset, split or "test", encoding), split_of(dataset, "train", encoding).sequences

@@ -17,6 +17,7 @@ def command(
         list[str], typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a run's figures, a row for each validation.")] = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
@@ -25,6 +26,11 @@ def command(
     """Tell what a file, a dataset folder or a run folder is; of music also its tracks, and which are kept."""
 
     def tell(path: str) -> None:
+        if as_csv:
+            from lnfgen.runs.records import METRICS, metrics_csv
+
+            console.result(metrics_csv(Path(path) / METRICS).rstrip())
+            return
         each: list[dict[str, Any]] = []
         if path != "-" and Path(path).is_dir():
             facts = _folder_facts(Path(path))

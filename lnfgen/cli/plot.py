@@ -43,6 +43,10 @@ def command(
             show_default="those that tell symbols apart best",
         ),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="With --latents: a copy of the run's dataset.", show_default="where it was in training"),
+    ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
 ) -> None:
@@ -59,8 +63,9 @@ def command(
     from lnfgen.plots.canvas import require_format
     from lnfgen.runs.folder import RunFolder
 
-    if not latents and (prefix or features):
-        raise LnfgenError(f"found {'--prefix' if prefix else '--features'}, which curves do not have; add --latents")
+    for option, value in (("--prefix", prefix), ("--features", features), ("--dataset", dataset)):
+        if value and not latents:
+            raise LnfgenError(f"found {option}, which curves do not have; add --latents")
     if latents and len(runs or []) > 1:
         raise LnfgenError(f"found {len(runs or [])} runs, and --latents looks into one; name one of them")
     target = out or Path("latents.png" if latents else "curves.png")
@@ -68,7 +73,7 @@ def command(
     require_parent(target)
     folders = [RunFolder(path) for path in runs or [resolve_run(None)]]
     if latents:
-        picture = _latents(folders[0], prefix or [], features, seed, suffix)
+        picture = _latents(folders[0], dataset, prefix or [], features, seed, suffix)
     else:
         picture = _curves(folders[0], suffix) if len(folders) == 1 else _compared(folders, suffix)
     write_bytes(target, picture)
@@ -102,16 +107,19 @@ def _compared(runs: list[RunFolder], suffix: str) -> bytes:
     return compared_curves(courses, runs[0].encoding.unit, suffix)
 
 
-def _latents(run: RunFolder, prefixes: list[str], features: str | None, seed: int | None, suffix: str) -> bytes:
+def _latents(
+    run: RunFolder, source: str | None, prefixes: list[str], features: str | None, seed: int | None, suffix: str
+) -> bytes:
+    from lnfgen.cli.sources import resolve_run_dataset
     from lnfgen.plots.conditionals import load_latent_model, look
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
-    from lnfgen.runs.folder import dataset_of
 
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)
     seed = drawn_seed(seed)
-    steps = choose_steps(dataset_of(run), prefixes, seed)
+    dataset = resolve_run_dataset(run, source, f"lnfgen plot {run.path} --latents --dataset DATASET")
+    steps = choose_steps(dataset, prefixes, seed)
     with console.live("sampling the prior", len(steps)) as bar:
         seen = look(model, steps, features=pair, seed=seed, progress=bar.update)
     if not seen.triangular:

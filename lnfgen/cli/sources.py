@@ -13,6 +13,7 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 if TYPE_CHECKING:
     from lnfgen.data.storage import Dataset
     from lnfgen.formats import Piece
+    from lnfgen.runs.folder import RunFolder
 
 
 def resolve_dataset(source: str | None) -> "Dataset":
@@ -21,6 +22,14 @@ def resolve_dataset(source: str | None) -> "Dataset":
 
     with console.jobs() as progress:
         return resolve(source, progress)
+
+
+def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
+    """The dataset that a run was trained on; `source` names a copy of it."""
+    from lnfgen.runs.dataset import dataset_of
+
+    with console.jobs() as progress:
+        return dataset_of(run, source, advice=advice, progress=progress)
 
 
 def resolve_run(run: Path | None) -> Path:

@@ -1,10 +1,12 @@
 """`lnfgen train`."""
 
+import os
 import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -46,16 +48,30 @@ def command(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences of an update.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATASET-MODEL-NNN")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, or the newest.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Set a key of config.json, as training.learning_rate=1e-3. Repeatable."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out, or the newest; --max-steps or --epochs may give it another length.",
+        ),
+    ] = False,
     seed: Seed = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train a model and print the run folder. Ctrl-C saves; --resume goes on."""
+    """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
+
+    --set beats the other options, they beat --config, and that beats the preset.
+    """
+    from lnfgen.training.settings import assignments
     from lnfgen.verbs import open_session
 
-    if seed is None and config is None and not resume:  # a file may set the seed
-        seed = drawn_seed(None)
     with console.jobs() as building:
         session = open_session(
             dataset,
@@ -73,6 +89,8 @@ def command(
             resume=resume,
             device=device,
             building=building,
+            set=assignments(settings) if settings else None,
+            fresh_seed=lambda: drawn_seed(None),
         )
     _train(session)
 
@@ -88,11 +106,11 @@ def _train(session: "TrainingSession") -> None:
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.valid_split is None:
         console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
-    with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as interrupted:
-        finished = session.train(_Display(bar), interrupted)
+    with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as received:
+        finished = session.train(_Display(bar), lambda: bool(received))
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
-        raise KeyboardInterrupt
+        _end(received[0])
     console.result(str(run.path))
 
 
@@ -131,19 +149,36 @@ class _Display:
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the loop to save and stop; a second one stops at once."""
-    asked = False
+def _interruptible() -> Iterator[list[int]]:
+    """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once.
 
-    def ask(signum: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        console.note("stopping after this update; press Ctrl-C again to stop at once")
+    SIGHUP comes when the terminal is closed; under nohup it is ignored, and stays so. Windows does not have it.
+    """
+    received: list[int] = []
 
-    before = signal.signal(signal.SIGINT, ask)
+    def receive(number: int, frame: object) -> None:
+        received.append(number)
+        if len(received) > 1:
+            _end(number)
+        try:
+            console.note("stopping after this update; a second Ctrl-C stops at once")
+        except OSError:  # the terminal is gone, and what is said on the way to the save must not fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if number == signal.SIGINT or before[number] is not signal.SIG_IGN:
+            signal.signal(number, receive)
     try:
-        yield lambda: asked
+        yield received
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int) -> NoReturn:
+    """End the command as after that signal."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from lnfgen.config import ModelConfig
+from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import build_feature_flow
@@ -34,7 +34,6 @@ __all__ = [
     "Terms",
     "build_model",
     "build_prior",
-    "emission_name",
 ]
 
 
@@ -48,7 +47,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
     Raises:
         ConfigError: if the configured emission does not fit the observation.
     """
-    head = partial(_build_head, emission_name(config, observation), observation, config)
+    head = partial(_build_head, _emission_name(config, observation), observation, config)
     if config.baseline:
         return AutoregressiveLSTM(
             observation,
@@ -93,17 +92,17 @@ def _half(hidden: int) -> int:
     return -(-hidden // 2)
 
 
-def emission_name(config: ModelConfig, observation: Observation) -> str:
+def _emission_name(config: ModelConfig, observation: Observation) -> str:
     """The configured emission, `categorical`, `bernoulli` or `nade`, where `auto` stands for the simplest that fits.
 
     Raises:
         ConfigError: if it does not fit the observation.
     """
-    fitting: tuple[str, ...]
     if isinstance(observation, Symbols):
-        kind, fitting, reason = "text", ("categorical",), "a step is one symbol, with no keys in it"
+        kind, reason = "text", "a step is one symbol, with no keys in it"
     else:
-        kind, fitting, reason = "music", ("bernoulli", "nade"), "a frame is a set of keys, not one of a list of symbols"
+        kind, reason = "music", "a frame is a set of keys, not one of a list of symbols"
+    fitting = EMISSIONS[kind]
     if config.emission == "auto":
         return fitting[0]
     if config.emission not in fitting:

@@ -1,17 +1,16 @@
 """What `lnfgen info` tells of a run. It reads the files one by one, so that it loads no model and no torch."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from lnfgen.config import Config
-from lnfgen.config_formats import in_present_format
+from lnfgen.config import Config, read_run_config
 from lnfgen.errors import RunError
+from lnfgen.runs.records import METRICS, read_metrics, read_record
 
-FILES = ("config.json", "metrics.jsonl", "model.safetensors")
+FILES = ("config.json", METRICS, "model.safetensors")
 """A folder that holds one of these is a run."""
 
 
@@ -26,19 +25,19 @@ def run_facts(folder: Path) -> dict[str, Any]:
     Raises:
         LnfgenError: if one of its files is damaged.
     """
-    where = folder / "config.json"
-    config = Config().override(in_present_format(_json_object(where), str(where)), str(where))
-    known = where.exists()
-    manifest = _json_object(folder / "dataset.json")
-    metrics = _whole_lines(folder / "metrics.jsonl")
+    known, has_dataset, has_metrics = ((folder / name).exists() for name in ("config.json", "dataset.json", METRICS))
+    config = read_run_config(folder / "config.json") if known else Config()
+    manifest = read_record(folder / "dataset.json") if has_dataset else {}
+    metrics = read_metrics(folder / METRICS, cut=True) if has_metrics else []
     scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
     # As in training, validations count once the KL weight is 1. If it never came to 1, all of them count.
     annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
     last = metrics[-1] if metrics else {}
+    facts = config.model.facts(str(manifest.get("kind")))
     return {
         "kind": "run",
-        "model": config.name if known else None,
+        **(facts if known else dict.fromkeys(facts)),
         "preset": config.preset if known else None,
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
@@ -50,31 +49,6 @@ def run_facts(folder: Path) -> dict[str, Any]:
         "best_valid_elbo": best.get("valid_elbo"),
         "best_valid_kl": best.get("valid_kl"),
     }
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; an empty one if the file is missing."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}; expected a JSON object; restore it, or train again") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} holds a {type(value).__name__}; expected a JSON object; restore it, or train again")
-    return value
-
-
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`. A line that is cut off, as after a copy that failed, is left out."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    whole = []
-    for line in lines:
-        try:
-            whole.append(json.loads(line))
-        except ValueError:
-            continue
-    return [line for line in whole if isinstance(line, dict)]
 
 
 def _count_parameters(path: Path) -> int | None:

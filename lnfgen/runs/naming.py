@@ -1,11 +1,14 @@
 """Where runs lie: `runs/DATASET-MODEL-NNN` under the present folder."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from lnfgen.errors import RunError
+from lnfgen.errors import OutputError, RunError
 
 RUNS = Path("runs")
+Run = TypeVar("Run")
 
 
 def new_run_path(dataset: str, model: str) -> Path:
@@ -16,6 +19,17 @@ def new_run_path(dataset: str, model: str) -> Path:
     return RUNS / f"{stem}-{highest + 1:03d}"
 
 
+def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> Run:
+    """What `create` makes at the first path that no run has. If another process takes that first, the next is tried."""
+    while True:
+        path = new_run_path(dataset, model)
+        try:
+            return create(path)
+        except OutputError:
+            if not path.exists():
+                raise
+
+
 def newest_run(*, resumable: bool = False) -> Path:
     """The run that was started last, among those with a model or, if `resumable`, with a state to go on from.
 
@@ -24,7 +38,7 @@ def newest_run(*, resumable: bool = False) -> Path:
     """
     # A crash can leave the state in `.next`, before that takes the name `last`.
     needed = ("last", ".next") if resumable else ("model.safetensors",)
-    runs = [found.parent for found in RUNS.glob("*/config.json")]
+    runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")

@@ -1,6 +1,5 @@
 """All runs at a glance: what each is, how far it has come, and its best figures. It loads no model and no torch."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from lnfgen.errors import RunError
 from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.lock import is_in_training
 from lnfgen.runs.naming import RUNS
+from lnfgen.runs.records import read_record
 
 KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
 """What a row tells of a run, beside its folder, the unit of its figures, when it changed, and what is wrong with it."""
@@ -59,7 +59,7 @@ def _row(run: Path) -> dict[str, Any]:
 
 def _facts(run: Path) -> dict[str, Any]:
     config = read_run_config(run / "config.json")
-    manifest = json.loads((run / "dataset.json").read_text(encoding="utf-8"))
+    manifest = read_record(run / "dataset.json")
     facts = run_facts(run)
     step, stale = _progress(run)
     total = config.training.total_steps(manifest["splits"]["train"]["sequences"])
@@ -76,7 +76,7 @@ def _progress(run: Path) -> tuple[int, int]:
     for name in ("last", ".next"):  # a crash can leave them in `.next`, before that takes the name `last`
         path = run / name / "progress.json"
         if path.is_file():
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = read_record(path)
             step, stale = values.get("step"), values.get("stale", 0)
             if type(step) is not int or type(stale) is not int:
                 raise RunError(f"{path} is damaged: found step {step!r} and stale {stale!r}; expected whole numbers")

@@ -1,12 +1,12 @@
 """What changes in the course of a run: the KL weight, the learning rate, the averaged weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from lnfgen.config import DECAYS_BEFORE_STOP
+from lnfgen.config import DECAYS_BEFORE_STOP, TrainingConfig
 
 MIN_KL_WEIGHT = 1e-3
 """The KL weight before it rises. It is not 0, because without a bound the posterior would drift away meanwhile."""
@@ -21,6 +21,18 @@ def annealed_kl_weight(step: int, total: int, start: float, full: float) -> floa
     if progress >= full:
         return 1.0
     return max(MIN_KL_WEIGHT, (progress - start) / (full - start)) if progress > start else MIN_KL_WEIGHT
+
+
+def lengthened(config: TrainingConfig, num_sequences: int, max_steps: int | None, epochs: int | None) -> TrainingConfig:
+    """The settings of a run that is given another length, `max_steps` or `epochs` or whichever of both ends first.
+
+    The KL weight rises at the same updates as before, so where it is 1 it stays 1. If the new end comes before that,
+    it rises up to the new end.
+    """
+    longer = replace(config, max_steps=max_steps, epochs=epochs)
+    scale = config.total_steps(num_sequences) / longer.total_steps(num_sequences)
+    start, end = (min(1.0, fraction * scale) for fraction in (config.kl_warmup_start, config.kl_warmup_end))
+    return replace(longer, kl_warmup_start=start, kl_warmup_end=end)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,57 +11,106 @@ import torch
 
 from lnfgen.compute import prepare_machine
 from lnfgen.config import Config
+from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.storage import Dataset
+from lnfgen.errors import ConfigError
 from lnfgen.models import SequenceModel
-from lnfgen.runs.folder import RunFolder, dataset_of, new_model
+from lnfgen.runs.dataset import dataset_of
+from lnfgen.runs.folder import RunFolder, State, new_model
 from lnfgen.runs.lock import training_lock
-from lnfgen.runs.naming import new_run_path, newest_run
+from lnfgen.runs.naming import create_numbered, newest_run
+from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 
 
 class TrainingSession:
     """A run with its dataset and trainer. `train` trains it to its end and writes all that a run folder keeps."""
 
-    def __init__(self, run: RunFolder, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
-        self.run = run
+    run: RunFolder
+
+    def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
         self.dataset = dataset
         self.device = device
-        self._recorder = _Recorder(run)
+        self._recorder = _Recorder(self)
         self.trainer = Trainer(
             model,
             dataset,
-            run.config.training,
+            config.training,
             device,
             self._recorder,
-            save_best=run.save_model,
-            save_last=lambda trainer: run.save_state(trainer.state_tensors(), trainer.state_values()),
+            save_best=lambda weights: self.run.save_model(weights),
+            save_last=lambda trainer: self.run.save_state(*_state(trainer)),
         )
 
     @classmethod
     def begin(cls, config: Config, dataset: Dataset, device: str, out: str | Path | None) -> TrainingSession:
         """A session of a new run, in the folder `out` (None: `runs/DATASET-MODEL-NNN`).
 
+        The folder appears with its settings and a first state in it, so that a run can be resumed whenever it is ended.
+
         Raises:
             LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
         target = prepare_machine(device, config.model.hidden_size)
-        model = new_model(config, dataset)
-        path = new_run_path(dataset.name, config.name) if out is None else Path(out)
-        return cls(RunFolder.create(path, config, dataset), dataset, model, target)
+        session = cls(config, dataset, new_model(config, dataset), target)
+
+        def create(path: Path) -> RunFolder:
+            return RunFolder.create(path, config, dataset, _state(session.trainer))
+
+        session.run = create_numbered(dataset.name, config.name, create) if out is None else create(Path(out))
+        return session
 
     @classmethod
-    def resume(cls, run: str | Path | None, device: str) -> TrainingSession:
+    def resume(
+        cls,
+        run: str | Path | None,
+        device: str,
+        dataset: str | Path | Dataset | None = None,
+        *,
+        max_steps: int | None = None,
+        epochs: int | None = None,
+        building: Progress = no_progress,
+    ) -> TrainingSession:
         """A session that goes on where a run stopped (None: the newest run under `runs/`).
 
+        `max_steps` or `epochs` give the run another length. Then the KL weight rises at the same updates as before, and
+        where it is 1 it stays so; validations are spread over the new length; the learning rate stays as it has
+        decayed; and the patience with validations that do not improve starts anew, also where it had ended the run. The
+        run's `config.json` then says all that.
+
+        Args:
+            dataset: a copy of the run's dataset, if it is not where it was. The run then remembers the new place.
+            building: is told of a dataset being made.
+
         Raises:
-            LnfgenError: if the device is missing, or the run or its dataset is missing, damaged or changed.
+            LnfgenError: if the device is missing, the run or its dataset is missing, damaged or changed, or the run has
+                more updates already.
         """
         folder = RunFolder(newest_run(resumable=True) if run is None else Path(run))
-        target = prepare_machine(device, folder.config.model.hidden_size)
-        tensors, values = folder.load_state()
-        session = cls(folder, dataset_of(folder), folder.model_like(tensors["weights"]), target)
+        with training_lock(folder.path):  # if another process trains the run, reading it would tidy its files away
+            tensors, values = folder.load_state()
+        advice = f"lnfgen train DATASET --resume --out {folder.path}"
+        opened = dataset_of(folder, dataset, advice=advice, progress=building)
+        config = folder.config
+        if other_length := (max_steps is not None or epochs is not None):
+            training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
+            config = dataclasses.replace(config, training=training)
+            values = {**values, "stale": 0}
+        target = prepare_machine(device, config.model.hidden_size)
+        model = folder.model_with(tensors["weights"], folder.path / "last" / "weights.safetensors")
+        session = cls(config, opened, model, target)
+        session.run = folder
         session.trainer.restore(tensors, values)
         session._recorder.lines = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
+        if other_length:
+            if session.trainer.step > session.trainer.total_steps:
+                raise ConfigError(
+                    f"{folder.path} has {session.trainer.step:,} updates already, more than the "
+                    f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
+                )
+            folder.save_state(tensors, values)
+        if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
+            folder.update(config, opened)
         return session
 
     def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -72,6 +122,11 @@ class TrainingSession:
             RunError: if another process trains the same run.
         """
         self._recorder.watcher = watcher
+        if self.trainer.finished:
+            watcher.note(
+                f"{self.run.path} is finished after {self.trainer.step:,} updates; to train it further: "
+                f"lnfgen train --resume --out {self.run.path} --max-steps N"
+            )
         with training_lock(self.run.path):
             return self.trainer.run(interrupted)
 
@@ -81,8 +136,8 @@ class _Recorder:
 
     watcher: Reporter
 
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
+    def __init__(self, session: TrainingSession) -> None:
+        self.session = session
         self.lines: list[dict[str, Any]] = []
 
     def step(self, metrics: dict[str, float]) -> None:
@@ -90,8 +145,12 @@ class _Recorder:
 
     def validated(self, metrics: dict[str, Any]) -> None:
         self.lines.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
-        self.run.write_metrics(self.lines)
+        self.session.run.write_metrics(self.lines)
         self.watcher.validated(metrics)
 
     def note(self, message: str) -> None:
         self.watcher.note(message)
+
+
+def _state(trainer: Trainer) -> State:
+    return trainer.state_tensors(), trainer.state_values()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -23,36 +26,105 @@ class RunSettings(TypedDict, total=False):
     max_steps: int | None
     batch_size: int | None
     seed: int | None
+    set: Mapping[str, Any] | None  # values by keys of config.json, as in {"training.learning_rate": 1e-3}
 
 
-def run_config(model: str | None = None, preset: str | None = None, **settings: Unpack[RunSettings]) -> Config:
-    """A named model at a preset's sizes, then the keys of `config`, then the other settings that are given.
+def run_config(
+    model: str | None = None,
+    preset: str | None = None,
+    *,
+    fresh_seed: Callable[[], int] = lambda: 0,
+    **settings: Unpack[RunSettings],
+) -> Config:
+    """The configuration that the arguments ask for.
 
-    A given model or preset goes before the one in `config`; without either it is `af-scf` at `small`. `epochs` or
-    `max_steps`, given alone, is the whole length of the run.
+    Who comes later goes before who comes earlier: the named model at a preset's sizes, the keys of `config`, the
+    options of their own, `set`. The model, the preset and the backbone to start from are chosen by the same order, and
+    are `af-scf` at `small` on `lstm` if nobody names them. If `config` names its preset, as a run's `config.json` does,
+    only what differs from that preset counts: so `preset` gives such a run other sizes.
+
+    `epochs` or `max_steps`, given alone, is the whole length of the run. `fresh_seed` is asked if nobody gives a seed.
 
     Raises:
         ConfigError: if a name, a key or a value is unknown or impossible, or the settings do not fit together.
     """
     given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
-    values, where = given.pop("config", {}), "config"
-    if isinstance(values, str | Path):
-        values, where = read_config(Path(values)), str(values)
-    values = dict(values)
-    file_preset = values.pop("preset", "small")
-    if preset is None and file_preset not in list(PRESETS):
-        raise ConfigError(f"{where}: preset: found {file_preset!r}, expected one of {', '.join(PRESETS)}")
-    start = build_config(model or "af-scf", preset or file_preset, given.get("backbone", "lstm"))
+    changes = _nested(given.pop("set", {}))
+    filed, where = given.pop("config", {}), "config"
+    if isinstance(filed, str | Path):
+        filed, where = read_config(Path(filed)), str(filed)
+    filed_preset, filed = _own_choices(filed, where)
     if model is not None:  # it replaces the file's model, but not the file's sizes
-        values.pop("name", None)
-        if isinstance(values.get("model"), dict):
-            chosen = ("baseline", "time", "features")
-            values["model"] = {key: value for key, value in values["model"].items() if key not in chosen}
-    config = start.override(values, where)
+        filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
 
-    if "transform" in given and config.model.baseline:
-        raise ConfigError(f"--transform {given['transform']}: {config.name} has no flow to transform; leave it out")
+    of_model: dict[str, Any] = {key: given.pop(key) for key in ("transform", "emission", "backbone") if key in given}
     if "epochs" in given or "max_steps" in given:
         given = {"epochs": None, "max_steps": None, **given}
-    of_model = {key: given.pop(key) for key in ("transform", "emission", "backbone") if key in given}
-    return config.override({"model": of_model, "training": given})
+    if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
+        given["seed"] = fresh_seed()
+
+    of_start = {"backbone": "lstm", **filed["model"], **of_model, **_section(changes, "model")}
+    start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, of_start["backbone"])
+    config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
+    if "transform" in of_model and config.model.baseline:
+        raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no flow to transform; leave it out")
+    return config
+
+
+def assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """What `--set KEY=VALUE` gives: a value is JSON, or else a string as it stands.
+
+    assignments(["training.learning_rate=1e-3", "model.backbone=scan"])
+    # {"training.learning_rate": 0.001, "model.backbone": "scan"}
+
+    Raises:
+        ConfigError: if a text has no `=`.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {text}: expected KEY=VALUE, such as training.learning_rate=1e-3")
+        try:
+            values[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            values[key] = value
+    return values
+
+
+def _own_choices(filed: Any, where: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The preset of a file of settings, and those of its other settings that are not the preset's anyway."""
+    preset = filed.get("preset", "small") if isinstance(filed, dict) else "small"
+    if preset not in list(PRESETS):
+        raise ConfigError(f"{where}: preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
+    whole = build_config(preset=preset).override(filed, where)  # the file must be right by itself
+    start = build_config(preset=preset, backbone="lstm" if whole.model.baseline else whole.model.backbone)
+    own: dict[str, dict[str, Any]] = {}
+    for section in ("model", "training"):
+        theirs, of_preset = (dataclasses.asdict(getattr(config, section)) for config in (whole, start))
+        own[section] = {
+            key: theirs[key]
+            for key in filed.get(section, {})
+            if "preset" not in filed or theirs[key] != of_preset[key] or key in ("backbone", "seed")
+        }
+    return preset, own
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted keys as an object in objects: {"training.seed": 1} -> {"training": {"seed": 1}}."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, last = key.split(".")
+        inner = nested
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {key}: {section} is given a value of its own as well")
+        inner[last] = value
+    return nested
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of settings that are not checked yet."""
+    section = values.get(name, {})
+    return section if isinstance(section, dict) else {}

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training.objective import accumulate_gradients, passes_for
+from lnfgen.training.saved import moments_like, require_like
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model
 
 VALIDATIONS = 50
@@ -66,7 +68,6 @@ class Trainer:
 
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
         self.total_steps = config.total_steps(len(self.train_split))
-        self.length_log_probs = _log_probs(model, self.train_split.lengths)
         self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
 
         self.parameters = list(model.parameters())
@@ -84,7 +85,7 @@ class Trainer:
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, or until validation no longer improves. False if `interrupted()` ended it."""
         shuffled, batches = -1, [[0]]
-        while not (done := self.step >= self.total_steps or self.plateau.exhausted) and not interrupted():
+        while not self.finished and not interrupted():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
                 seed = (self.config.seed << 20) + epoch
@@ -94,7 +95,18 @@ class Trainer:
             if self.step % self.interval == 0 or self.step == self.total_steps:
                 self._validate()
         self._finish()
-        return done
+        return self.finished
+
+    @property
+    def finished(self) -> bool:
+        """Whether no update is left to make: the run has its length, or validation no longer improves."""
+        return self.step >= self.total_steps or self.plateau.exhausted
+
+    @cached_property
+    def length_log_probs(self) -> list[float]:
+        """log p(T) of each training sequence, which training does not change. A resumed run restores it before this."""
+        distinct, inverse = np.unique(self.train_split.lengths, return_inverse=True)
+        return self.model.length.log_prob(torch.from_numpy(distinct))[torch.from_numpy(inverse)].tolist()
 
     @property
     def kl_weight(self) -> float:
@@ -136,8 +148,8 @@ class Trainer:
         self.reporter.note(f"step {self.step}: loss {loss} or its gradient is not finite; update skipped")
         if self.skipped >= MAX_SKIPPED_UPDATES:
             raise RunError(
-                f"{self.skipped} updates in a row had a loss that is not finite; expected a smaller learning rate: "
-                'set {"training": {"learning_rate": ...}} in --config'
+                f"{self.skipped} updates in a row had a loss that is not finite; "
+                f"expected a smaller learning rate: --set training.learning_rate={self.config.learning_rate / 4:.2g}"
             )
 
     def _validate(self) -> None:
@@ -211,11 +223,13 @@ class Trainer:
             RunError: if they are not of this model, or incomplete.
         """
         try:
+            require_like(self.state_values(), values)
             self.model.load_state_dict(tensors["weights"])
             parameters = dict(self.model.named_parameters())
             buffers = {name: value for name, value in tensors["weights"].items() if name not in parameters}
             self.average.module.load_state_dict(buffers | tensors["average"])
             self.average.n_averaged.fill_(values["average_updates"] + 1)
+            require_like(moments_like(parameters, tensors["optimizer"]), tensors["optimizer"])
             for key, value in tensors["optimizer"].items():
                 name, _, moment = key.rpartition("/")
                 # Unless it is fused, AdamW keeps its count of updates on the CPU.
@@ -232,9 +246,9 @@ class Trainer:
             self.plateau.best = math.inf if values["best"] is None else values["best"]
             self.plateau.stale, self.plateau.rate = values["stale"], values["rate"]
             self.sums = _Sums(dict(values["sums"]))
-        except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise RunError(
-                "the state in last/ does not fit config.json: a key is missing or of another size; "
+                f"the state in last/ does not fit config.json ({' '.join(str(error).split()):.120}); "
                 "restore either, or start a new run"
             ) from error
 
@@ -261,12 +275,6 @@ class _Sums:
             "kl": kl,
             "steps_per_second": self.values["steps"] / max(self.values["seconds"], 1e-9),
         }
-
-
-def _log_probs(model: SequenceModel, lengths: np.ndarray) -> list[float]:
-    """log p(T) of each sequence. It is computed once here, because it does not change in training."""
-    distinct, inverse = np.unique(lengths, return_inverse=True)
-    return model.length.log_prob(torch.from_numpy(distinct))[torch.from_numpy(inverse)].tolist()
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

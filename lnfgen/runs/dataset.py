@@ -1,0 +1,51 @@
+"""The dataset of a run, wherever it is now. It is known by its content, not by its place."""
+
+from pathlib import Path
+
+from lnfgen.data import named
+from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.data.resolve import resolve
+from lnfgen.data.storage import Dataset, open_dataset
+from lnfgen.errors import DatasetError, RunError
+from lnfgen.runs.folder import RunFolder
+
+
+def dataset_of(
+    run: RunFolder, source: str | Path | Dataset | None = None, *, advice: str, progress: Progress = no_progress
+) -> Dataset:
+    """Open the dataset that a run was trained on.
+
+    Without `source` it is looked for at the path that the run remembers. If it is not there, and has the name of a
+    named dataset, that is taken from the cache, or made again without a download.
+
+    Args:
+        source: a copy of it: an open dataset, a dataset folder, or what it was made of.
+        advice: what to type to name a copy of it, for the message of an error.
+        progress: is told of a dataset being made.
+
+    Raises:
+        RunError: if it is not found, or what is found has another content.
+    """
+    name, fingerprint = run.dataset["name"], run.dataset["fingerprint"]
+    if source is not None:
+        found = source if isinstance(source, Dataset) else resolve(source, progress)
+        if found.fingerprint != fingerprint:
+            raise RunError(f"{found.path} is not the dataset {name} of {run.path}: its content is another; {advice}")
+        return found
+    path = Path(run.dataset["path"])
+    try:
+        found = open_dataset(path)
+        problem = f"{path} has changed since {run.path} was trained on it"
+        if found.fingerprint == fingerprint:
+            return found
+    except DatasetError as error:
+        problem = f"the dataset {name} of {run.path} cannot be opened: {str(error).split(';')[0]}"
+    if name in named.NAMED:
+        try:
+            found = resolve(name, progress)
+            problem += f", and {name} is made otherwise by now"
+            if found.fingerprint == fingerprint:
+                return found
+        except DatasetError as error:
+            problem += f", and {error}"
+    raise RunError(f"{problem}; name a copy of it: {advice}")

@@ -1,0 +1,62 @@
+"""The JSON files of a run, as all who read a run need them. torch is not loaded."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from lnfgen.errors import RunError
+from lnfgen.files import read_object
+
+METRICS = "metrics.jsonl"
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON object in one of a run's files.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    try:
+        return read_object(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; restore it, or train again") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
+
+
+def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`: the figures of each validation, and its `step`.
+
+    If `cut`, a last line that does not end, as after a copy that failed, is left out.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        ended = text[: text.rfind("\n") + 1] if cut else text
+        lines = [json.loads(line) for line in ended.splitlines()]
+    except (FileNotFoundError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} is missing or damaged: {error}; restore it, or train again") from error
+    for number, line in enumerate(lines, start=1):
+        figures = line.values() if isinstance(line, dict) and type(line.get("step")) is int else [None]
+        if not all(isinstance(figure, int | float) for figure in figures):
+            raise RunError(f"{path} is damaged: line {number} has no figures; restore it, or train again")
+    return lines
+
+
+def metrics_csv(path: Path) -> str:
+    """The lines of `metrics.jsonl` as a table, with the figures' names in its first row.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    lines = read_metrics(path)
+    columns = dict.fromkeys(name for line in lines for name in line)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return table.getvalue()

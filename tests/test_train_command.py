@@ -1,0 +1,150 @@
+"""`lnfgen train` and what reads its runs, in this process: signals, settings, memory, moved datasets."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import fails
+from toy_training import make_dataset
+
+import lnfgen.training.session
+from lnfgen.cli import console, main
+from lnfgen.errors import is_out_of_memory
+from lnfgen.training.trainer import Trainer
+
+SMALL = {
+    "model": {"hidden_size": 8, "embedding_size": 8, "latent_size": 4, "num_layers": 1, "num_flow_layers": 1},
+    "training": {"batch_size": 4, "max_steps": 9},
+}
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def lnfgen_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `lnfgen ARGS` in a folder with a dataset and settings: every start of the program loads torch again."""
+    monkeypatch.chdir(tmp_path)
+    make_dataset(Path("toy"))
+    Path("small.json").write_text(json.dumps(SMALL))
+
+    def run(*args: str) -> subprocess.CompletedProcess[bytes]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out.encode(), err.encode())
+
+    return run
+
+
+TRAIN = ("train", "toy", "--config", "small.json", "--seed", "1", "--out")
+
+
+def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    update = Trainer._update
+
+    def updating(self: Trainer, *args: Any) -> None:
+        update(self, *args)
+        if self.step == number:
+            do()
+
+    monkeypatch.setattr(Trainer, "_update", updating)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP, and cannot send the others to itself")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_saves_and_ends_with_its_code(name: str, code: int, lnfgen_here: Run, monkeypatch) -> None:
+    number = signal.Signals[name]
+
+    def ours(*args: object) -> None:
+        """What is not handled would end the tests."""
+
+    before = signal.signal(number, ours)
+    try:
+        with monkeypatch.context() as patch:
+            after_update(5, lambda: os.kill(os.getpid(), number), patch)
+            done = lnfgen_here(*TRAIN, "run")
+        assert signal.getsignal(number) is ours
+    finally:
+        signal.signal(number, before)
+    assert done.returncode == code, done.stderr.decode()
+    assert done.stdout == b""
+    assert b"saved at update 5; go on with: lnfgen train --resume --out run" in done.stderr
+    assert json.loads(Path("run/last/progress.json").read_text())["step"] == 5
+    assert lnfgen_here("train", "--resume", "--out", "run").stdout == b"run\n"
+    done = lnfgen_here("train", "--resume", "--out", "run")
+    assert (done.returncode, done.stdout) == (0, b"run\n")
+    assert b"finished after 9 updates" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_under_nohup_the_end_of_the_terminal_ends_nothing(lnfgen_here: Run, monkeypatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        after_update(5, lambda: os.kill(os.getpid(), signal.SIGHUP), monkeypatch)
+        assert lnfgen_here(*TRAIN, "run").stdout == b"run\n"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_sweep_is_a_shell_loop(lnfgen_here: Run) -> None:
+    for rate in ("1e-3", "1e-2"):
+        assert lnfgen_here(*TRAIN, f"rate-{rate}", "--set", f"training.learning_rate={rate}", "--set", "preset=tiny",
+                           "--max-steps", "2").returncode == 0  # fmt: skip
+        values = json.loads(Path(f"rate-{rate}/config.json").read_text())
+        assert (values["training"]["learning_rate"], values["preset"]) == (float(rate), "tiny")
+    fails(lnfgen_here(*TRAIN, "never", "--set", "training.lr=1"), "--set", "'lr'", "learning_rate")
+    assert not Path("never").exists()
+
+
+def test_a_seed_that_a_file_does_not_give_is_drawn_and_said(lnfgen_here: Run) -> None:
+    done = lnfgen_here("train", "toy", "--config", "small.json", "--max-steps", "1", "--out", "run")
+    seed = json.loads(Path("run/config.json").read_text())["training"]["seed"]
+    assert f"seed {seed}\n" in done.stderr.decode()
+
+
+def test_too_little_memory_is_one_line(lnfgen_here: Run, monkeypatch) -> None:
+    """What torch says of a CPU and of CUDA are different exceptions, and neither is a MemoryError."""
+
+    def too_large(*args: object) -> torch.Tensor:
+        return torch.empty(10**15)
+
+    def cuda(*args: object) -> torch.Tensor:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 TiB.")
+
+    for build in (too_large, cuda):
+        monkeypatch.setattr(lnfgen.training.session, "new_model", build)
+        fails(lnfgen_here(*TRAIN, "run"), "out of memory", "--batch-size")
+    assert not Path("run").exists()
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Run) -> None:
+    assert lnfgen_here(*TRAIN, "run").returncode == 0
+    csv = lnfgen_here("info", "run", "--csv").stdout.decode().splitlines()
+    assert csv[0].startswith("step,epoch,kl_weight")
+    assert len(csv) == 1 + len(Path("run/metrics.jsonl").read_text().splitlines())
+    facts = json.loads(lnfgen_here("info", "run", "--json").stdout)
+    named = {"model": "af-scf", "backbone": "lstm", "transform": "nlsq", "emission": "categorical"}
+    assert facts.items() >= named.items()
+    shutil.move("toy", "moved")
+    fails(lnfgen_here("eval", "run"), "lnfgen eval run DATASET")
+    scores = json.loads(lnfgen_here("eval", "run", "moved", "--split", "valid", "--json").stdout)
+    assert scores.items() >= named.items()
+    fails(lnfgen_here("plot", "run", "--latents"), "lnfgen plot run --latents --dataset DATASET")
+    done = lnfgen_here("plot", "run", "--latents", "--dataset", "moved", "--seed", "1")
+    assert done.stdout == b"latents.png\n", done.stderr.decode()
+    fails(lnfgen_here("train", "--resume", "--out", "run"), "lnfgen train DATASET --resume --out run")
+    assert lnfgen_here("train", "moved", "--resume", "--out", "run").returncode == 0
+
+
+def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    console.result_json({"nll": float("nan"), "elbo": 1.0})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"nll": None, "elbo": 1.0}
+    assert "nll" in err
