@@ -159,7 +159,7 @@ def _read_all(
     files: Sequence[SourceFile], options: Options, progress: Progress
 ) -> tuple[list[tuple[SourceFile, list[Piece]]], list[Record]]:
     """The pieces of each file that can be read, and why the others cannot."""
-    read = partial(_read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums)
+    read = partial(read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums)
     results = in_parallel(read, [file.path for file in files], "reading", progress)
     found: list[tuple[SourceFile, list[Piece]]] = []
     unreadable: list[Record] = []
@@ -171,7 +171,7 @@ def _read_all(
     return found, unreadable
 
 
-def _read_rolls(path: Path, steps_per_quarter: int, drums: bool) -> list[PianoRoll] | str:
+def read_rolls(path: Path, steps_per_quarter: int, drums: bool) -> list[PianoRoll] | str:
     """The rolls of a file, or why there are none. It runs in a worker process."""
     try:
         pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
