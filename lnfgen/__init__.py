@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see names that 
     from lnfgen.formats import read, write
     from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.runs.trained import load
-    from lnfgen.verbs import preprocess, train
+    from lnfgen.verbs import compare_music, preprocess, train
 
 __version__ = "0.1.0"
 
@@ -28,10 +28,11 @@ _HOMES = {
     "preprocess": "lnfgen.verbs",
     "train": "lnfgen.verbs",
     "load": "lnfgen.runs.trained",
+    "compare_music": "lnfgen.verbs",
     "LnfgenError": "lnfgen.errors",
 }
 
-__all__ = ["LnfgenError", "PianoRoll", "__version__", "load", "preprocess", "read", "train", "write"]
+__all__ = ["LnfgenError", "PianoRoll", "__version__", "compare_music", "load", "preprocess", "read", "train", "write"]
 
 
 def __getattr__(name: str) -> Any:

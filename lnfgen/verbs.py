@@ -1,4 +1,4 @@
-"""The commands `preprocess` and `train` as Python functions. torch is loaded by `train` alone."""
+"""The commands `preprocess`, `train` and `eval --music` as Python functions. torch is loaded by `train` alone."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lnfgen.comparison import MusicComparison, compare_pieces
 from lnfgen.conventions import Kind
 from lnfgen.data import named
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.data.pieces import open_both
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError
 from lnfgen.files import require_free_folder
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.training.settings import RunSettings, run_config
 
@@ -183,6 +186,38 @@ def open_session(
     from lnfgen.training.session import TrainingSession
 
     return TrainingSession.begin(config, opened, device, out)
+
+
+def compare_music(
+    samples: Source | Dataset | Sequence[PianoRoll],
+    reference: Source | Dataset | Sequence[PianoRoll],
+    *,
+    split: str = "test",
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> MusicComparison:
+    """How far some music is from other music, in the figures of `lnfgen.music.figures`.
+
+        >>> result = lnfgen.compare_music("my-songs", "chorales")
+        >>> print(result.auc, result.figures["note_length"].inside)
+
+    `TrainedModel.compare_music` does this with samples of a model.
+
+    Args:
+        samples, reference: pieces; or a file or folder of music; or a dataset, open, as a folder or by name.
+        split: the split of datasets that is taken. Copies are searched for in the train split of the reference; in the
+            reference itself where it is no dataset, or where `split` is train.
+        seed: decides the folds of the classifier whose AUC is in the result.
+        progress: called with what is being done, how much is done, and of how much.
+
+    Raises:
+        LnfgenError: if a side holds no music.
+    """
+    first, second = open_both(samples, reference, split, progress)
+    for music in (first, second):
+        if music.left_out:
+            warnings.warn(music.left_out, stacklevel=2)
+    return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
 class _Watcher:

@@ -92,6 +92,8 @@ def test_imports_run_down(module):
             "lnfgen.errors",
             "lnfgen.files",
             "lnfgen.children",
+            "lnfgen.classifier",
+            "lnfgen.comparison",
         ),
     ):
         refuse(module, (*MODEL_WING, *UPSTAIRS, "lnfgen.compute"))
@@ -119,7 +121,12 @@ def test_imports_run_down(module):
         ("lnfgen.data.splits", ("lnfgen.data.gather", "lnfgen.data.storage")),
         ("lnfgen.data.download", ("lnfgen.data.named",)),
         ("lnfgen.data.named", ("lnfgen.data.resolve",)),
+        ("lnfgen.data.pieces", ("lnfgen.comparison",)),
         ("lnfgen.music.scores", ("lnfgen.music.notation",)),
+        ("lnfgen.music.voices", ("lnfgen.music.figures",)),
+        ("lnfgen.music.figures", ("lnfgen.music.copies",)),
+        ("lnfgen.classifier", ("lnfgen.music", "lnfgen.data", "lnfgen.comparison")),
+        ("lnfgen.comparison", ("lnfgen.formats", "lnfgen.data.storage")),
         ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.compute", ("lnfgen.data", *MODEL_WING, *UPSTAIRS)),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Json, Quiet, Run, Solver, choose_solver, solver_facts
-from lnfgen.errors import RunError
+from lnfgen.cli.options import Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
+from lnfgen.errors import LnfgenError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,16 +21,36 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Run = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Run folder; with --music also a file or folder of music, or a dataset.",
+            show_default="the newest under runs/",
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
-        typer.Argument(help="Dataset, or a file to score whole.", show_default="the one it was trained on"),
+        typer.Argument(
+            help="Dataset, or a file to score whole; beside music instead of a run, other music.",
+            show_default="the one it was trained on",
+        ),
     ] = None,
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
     split: Annotated[
         str | None, typer.Option(help="train, valid or test.", show_default="test, or all of a file")
     ] = None,
+    music: Annotated[
+        bool, typer.Option("--music", help="Figures of sampled music beside those of the split, not a score.")
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="With --music: pieces to sample.", show_default="200")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="With --music: of the samples.", show_default="1")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
+    seed: Annotated[int, typer.Option(callback=checked_seed, help="Random seed of all that is drawn.")] = 0,
     solver: Solver = "loop",
     device: Device = "auto",
     json: Json = False,
@@ -42,7 +62,38 @@ def command(
 
     A file is scored whole, brought onto the model's grid and range of pitches; with --split it is made into a dataset,
     as train would.
+
+    With --music, how far sampled music is from the split: figures such as the length of notes, of both side by side.
+
+    Of each figure there are the median, the 5 and 95 % quantiles, and the share of samples inside them on the split.
+
+    AUC says how well a classifier tells the two apart by the figures: 0.5 is not at all, 1 is always.
+
+    With --music A B, the same of any two sets of music. Both sides are cut into passages of 32 quarters or less.
     """
+    if music:
+        if nll:
+            raise LnfgenError("found --nll beside --music; expected one of them; run eval twice")
+
+        from lnfgen.cli.eval_music import report
+
+        report(
+            run,
+            dataset,
+            split=split or "test",
+            count=count,
+            temperature=temperature,
+            seed=seed,
+            solver=solver,
+            device=device,
+            plot=plot,
+            json=json,
+        )
+        return
+    for name, value in (("--count", count), ("--temperature", temperature), ("--plot", plot)):
+        if value is not None:
+            raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
+
     from lnfgen.cli.sources import resolve_run
 
     path = resolve_run(run)
@@ -57,7 +108,7 @@ def command(
     if material.changes:
         console.warn(f"{material.name}: {material.changes}")
     with console.live(f"scoring {material.split}", len(material.sequences)) as bar:
-        figures = score(model, material.sequences, encoding.unit, num_samples=samples, progress=bar.update)
+        figures = score(model, material.sequences, encoding.unit, num_samples=samples, seed=seed, progress=bar.update)
     values: dict[str, Any] = {
         **({"nll": figures.nll} if nll else {}),
         "elbo": figures.elbo,

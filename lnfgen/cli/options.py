@@ -22,7 +22,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help=
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
-def _seed(seed: int | None) -> int | None:
+def checked_seed(seed: int | None) -> int | None:
     """Refuse what torch's generators do not take. A range of Typer would fill the screen of --help with its limit."""
     if seed is not None and not 0 <= seed < 2**63:
         raise LnfgenError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
@@ -30,7 +30,7 @@ def _seed(seed: int | None) -> int | None:
 
 
 Seed = Annotated[
-    int | None, typer.Option(callback=_seed, help="Random seed.", show_default="drawn, and said on stderr")
+    int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and said on stderr")
 ]
 Run = Annotated[Path | None, typer.Argument(help="Run folder.", show_default="the newest under runs/")]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]

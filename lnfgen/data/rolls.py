@@ -24,7 +24,7 @@ from lnfgen.data.splits import num_splits, split_at_random, split_in_order
 from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.tracks import said_of
+from lnfgen.music.tracks import ALL, said_of
 
 MAX_PIECE_STEPS = 256
 
@@ -161,7 +161,7 @@ def _read_all(
     files: Sequence[SourceFile], options: Options, progress: Progress
 ) -> tuple[list[tuple[SourceFile, list[Piece]]], list[Record]]:
     """The pieces of each file that can be read, and why the others cannot."""
-    read = partial(_read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
+    read = partial(read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
     results = in_parallel(read, [file.path for file in files], "reading", progress)
     found: list[tuple[SourceFile, list[Piece]]] = []
     unreadable: list[Record] = []
@@ -173,7 +173,7 @@ def _read_all(
     return found, unreadable
 
 
-def _read_rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
+def read_rolls(path: Path, steps_per_quarter: int, drums: bool = False, tracks: str = ALL) -> list[PianoRoll]:
     """The rolls of a file. It runs in a child process."""
     pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:

@@ -2,12 +2,19 @@
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from lnfgen.comparison import MusicComparison, compare_pieces
 from lnfgen.compute import prepare_machine
+from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.data.pieces import open_music
+from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
 from lnfgen.formats import Piece
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.sampling import sample_pieces
 
@@ -85,6 +92,49 @@ class TrainedModel:
         if changes:
             warnings.warn(str(changes), stacklevel=2)
         return score(self.model, sequences, self.encoding.unit, num_samples=samples, seed=seed)
+
+    def compare_music(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        split: str = "test",
+        count: int = 200,
+        temperature: float = 1.0,
+        seed: int = 0,
+        progress: Progress = no_progress,
+    ) -> MusicComparison:
+        """How far sampled music is from a split, in the figures of `lnfgen.music.figures`.
+
+            >>> result = model.compare_music()
+            >>> print(result.auc, result.figures["note_length"].inside)
+
+        Samples have the lengths that the model draws. Both sides are then cut into windows of equal length.
+
+        Args:
+            dataset: the one that the model was trained on, by default.
+            split: the split to compare with. Copies are searched for in its dataset's train split.
+            count: how many pieces to draw.
+            temperature: below 1 safer, above 1 wilder.
+            seed: decides the samples, and the folds of the classifier whose AUC is in the result.
+            progress: called with what is being done, how much is done, and of how much.
+
+        Raises:
+            LnfgenError: if the model makes text.
+            RunError: if the dataset of the run is no longer there, or its content has changed.
+        """
+        if self.encoding.kind != "music":
+            raise LnfgenError(f"{self.run.path} makes text; expected a run that makes music")
+        reference = open_music(
+            dataset or dataset_of(self.run, advice="the argument `dataset`"), split, self.encoding.steps_per_quarter
+        )
+        # Samples have the usual time signature of the set, and so must what their bars are compared with.
+        others = [replace(piece, time_signature=self.encoding.time_signature) for piece in reference.pieces]
+        pieces: list[PianoRoll] = []
+        drawn = sample_pieces(self.model, self.encoding, count=count, temperature=temperature, seed=seed)
+        for piece in drawn:
+            pieces += [piece] if isinstance(piece, PianoRoll) else []
+            progress("sampling", len(pieces), count)
+        return compare_pieces(pieces, others, reference.train, seed=seed, progress=progress)
 
 
 def load(run: str | Path, device: str = "auto") -> TrainedModel:

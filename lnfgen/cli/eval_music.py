@@ -1,0 +1,145 @@
+"""`lnfgen eval --music`: how far sampled music is from a split, or any music from other music."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lnfgen.cli import console
+from lnfgen.cli.options import choose_solver
+from lnfgen.errors import LnfgenError
+
+if TYPE_CHECKING:
+    from lnfgen.comparison import MusicComparison
+
+COUNT = 200
+"""Pieces that are drawn, unless another number is given."""
+
+
+def report(
+    first: Path | None,
+    second: str | None,
+    *,
+    split: str,
+    count: int | None,
+    temperature: float | None,
+    seed: int,
+    solver: str,
+    device: str,
+    plot: Path | None,
+    json: bool,
+) -> None:
+    """Compare, print the result, and draw it if `plot` is given.
+
+    Args:
+        first: a run, the newest one if it is None; or music.
+        second: a dataset to compare the run with; or other music.
+    """
+    from lnfgen.files import require_parent, write_bytes
+    from lnfgen.plots.canvas import require_format
+    from lnfgen.runs.facts import is_run
+
+    if plot is not None:
+        require_format(plot)
+        require_parent(plot)
+    if first is None or is_run(first):
+        names, comparison, facts = _of_run(first, second, split, count or COUNT, temperature, seed, solver, device)
+    else:
+        names, comparison, facts = _of_music(first, second, split, seed)
+    title = f"{names[0]} beside {names[1]}"
+    if json:
+        console.result_json({**comparison.to_json(), **facts})
+    else:
+        columns = ("figure", f"{names[1]}: median", "5 to 95 %", f"{names[0]}: median", "5 to 95 %", "inside")
+        console.result_table(title, _rows(comparison), columns)
+        console.result("")
+        console.result_table("", _summary(comparison, *names))
+    if plot is not None:
+        from lnfgen.plots.distributions import figure_distributions
+
+        title += f", AUC {_number(comparison.auc)}"
+        write_bytes(plot, figure_distributions(comparison, title, *names, plot.suffix.lower()))
+        console.note(f"drawn: {plot}")
+
+
+def _of_run(
+    run: Path | None,
+    dataset: str | None,
+    split: str,
+    count: int,
+    temperature: float | None,
+    seed: int,
+    solver: str,
+    device: str,
+) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
+    from lnfgen.cli.sources import resolve_dataset, resolve_run, resolve_run_dataset
+
+    path = resolve_run(run)
+
+    from lnfgen.runs.trained import TrainedModel
+
+    trained = TrainedModel(path, device)
+    choose_solver(trained.model, solver)
+    if dataset is None:
+        compared = resolve_run_dataset(trained.run, None, f"lnfgen eval --music {path} DATASET")
+    else:
+        compared = resolve_dataset(dataset)
+    temperature = 1.0 if temperature is None else temperature
+    with console.jobs() as progress:
+        comparison = trained.compare_music(
+            compared, split=split, count=count, temperature=temperature, seed=seed, progress=progress
+        )
+    facts = {"count": count, "temperature": temperature, "seed": seed, "split": split}
+    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": str(path)}
+    return ("samples", f"{compared.name}, {split}"), comparison, facts
+
+
+def _of_music(
+    first: Path, second: str | None, split: str, seed: int
+) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
+    from lnfgen.comparison import compare_pieces
+    from lnfgen.data.pieces import open_both
+
+    if second is None:
+        raise LnfgenError(
+            f"{first} is not a run; expected a run, or music and other music to compare it with: "
+            f"lnfgen eval --music {first} OTHER"
+        )
+    with console.jobs() as progress:
+        samples, reference = open_both(first, second, split, progress)
+        comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
+    for music in (samples, reference):
+        if music.left_out:
+            console.warn(music.left_out)
+    names = (first.name or str(first), Path(second).name or second)
+    return names, comparison, {"samples": str(first), "reference": second, "split": split, "seed": seed}
+
+
+def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
+    from lnfgen.comparison import spread
+
+    for row in comparison.figures.values():
+        cells = [row.label]
+        for values in (row.reference, row.samples):
+            low, middle, high = spread(values)
+            cells += [_number(middle), f"{_number(low)} to {_number(high)}"]
+        yield (*cells, "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %")
+
+
+def _summary(comparison: MusicComparison, samples: str, reference: str) -> Iterator[tuple[str, str]]:
+    yield "AUC", f"{_number(comparison.auc)} (0.5: a classifier cannot tell the two apart; 1: it always can)"
+    varieties = (_number(comparison.samples_variety), _number(comparison.reference_variety))
+    yield "variety", f"{samples} {varieties[0]}, {reference} {varieties[1]} (mean distance between two windows)"
+    yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
+    sides = (
+        (samples, comparison.samples_windows, comparison.samples_pieces),
+        (reference, comparison.reference_windows, comparison.reference_pieces),
+    )
+    counts = "; ".join(f"{name} {windows} from {pieces} pieces" for name, windows, pieces in sides)
+    yield "windows", f"of {comparison.window_quarters:g} quarters: {counts}"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

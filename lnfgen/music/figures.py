@@ -1,0 +1,189 @@
+"""Figures of a piece: what it sounds like in a few numbers, to tell sampled music from the music that a model learned.
+
+Each is a function of one `PianoRoll`. Where it has no value, as the length of notes in silence, the result is nan.
+Names and definitions follow, where they have one:
+
+- muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic Music Generation",
+  ISMIR 2020.
+- mgeval: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music", Neural Computing and Applications
+  32, 2020.
+
+The figures of lines and voices are in `lnfgen.music.voices`, and of copies in `lnfgen.music.copies`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+
+from lnfgen.music import voices
+from lnfgen.music.pianoroll import PianoRoll
+
+_MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+_TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
+_SEVENTHS = ((0, 4, 7, 10), (0, 4, 7, 11), (0, 3, 7, 10), (0, 3, 6, 10), (0, 3, 6, 9))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with the words that a table has for it; its name is the key in `music_figures`."""
+
+    label: str
+    value: Callable[[PianoRoll], float]
+
+
+def music_figures(num_voices: int) -> dict[str, Figure]:
+    """The figures by name, for a kind of music that usually has so many keys at a step."""
+    return {
+        "exact_polyphony_rate": Figure(f"steps with exactly {num_voices} keys", partial(exact_rate, keys=num_voices)),
+        "polyphony_rate": Figure(f"steps with more than {num_voices} keys", partial(polyphony_rate, keys=num_voices)),
+        "empty_step_rate": Figure("silent steps", empty_step_rate),
+        "polyphony": Figure("keys a sounding step", polyphony),
+        "note_length": Figure("note length, quarters", note_length),
+        "off_quarter_rate": Figure("onsets off the quarter", off_quarter_rate),
+        "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
+        "groove_consistency": Figure("groove consistency", groove_consistency),
+        "pitch_range": Figure("pitch range, semitones", pitch_range),
+        "pitch_class_entropy": Figure("pitch-class entropy, bits", pitch_class_entropy),
+        "scale_consistency": Figure("notes in the best scale", scale_consistency),
+        "chord_rate": Figure("steps within a triad or seventh", chord_rate),
+        "clash_rate": Figure("steps with a semitone clash", clash_rate),
+        "top_interval": Figure("top line: mean move, semitones", partial(voices.mean_interval, top=True)),
+        "top_leap_rate": Figure("top line: moves over a fifth", partial(voices.leap_rate, top=True)),
+        "bass_interval": Figure("lowest line: mean move, semitones", partial(voices.mean_interval, top=False)),
+        "bass_leap_rate": Figure("lowest line: moves over a fifth", partial(voices.leap_rate, top=False)),
+        "voice_move": Figure("voice move at a chord change, semitones", voices.voice_move),
+        "parallel_rate": Figure("parallel fifths, octaves a chord change", voices.parallel_rate),
+    }
+
+
+def usual_voices(rolls: Iterable[PianoRoll]) -> int:
+    """The number of keys that most sounding steps have, the smaller one of two equally frequent ones; at least 1."""
+    counts: Counter[int] = Counter()
+    for roll in rolls:
+        counts.update(_keys_a_step(roll).tolist())
+    counts.pop(0, None)
+    return min(counts, key=lambda number: (-counts[number], number), default=1)
+
+
+def exact_rate(roll: PianoRoll, keys: int) -> float:
+    """The share of steps at which exactly so many keys sound."""
+    return float((_keys_a_step(roll) == keys).mean())
+
+
+def polyphony_rate(roll: PianoRoll, keys: int) -> float:
+    """The share of steps at which more than so many keys sound (muspy's polyphony rate, `keys` its threshold)."""
+    return float((_keys_a_step(roll) > keys).mean())
+
+
+def empty_step_rate(roll: PianoRoll) -> float:
+    """The share of steps at which nothing sounds (muspy's empty-beat rate, for steps)."""
+    return float((_keys_a_step(roll) == 0).mean())
+
+
+def polyphony(roll: PianoRoll) -> float:
+    """The mean number of keys over the steps at which any sounds (muspy)."""
+    counts = _keys_a_step(roll)
+    return _share(counts.sum(), (counts > 0).sum())
+
+
+def note_length(roll: PianoRoll) -> float:
+    """The mean length of a note in quarters."""
+    return _share(roll.sounding.sum(), roll.struck().sum()) / roll.steps_per_quarter
+
+
+def off_quarter_rate(roll: PianoRoll) -> float:
+    """The share of notes that start elsewhere than a quarter does, the piece starting on one."""
+    starts = roll.struck().sum(axis=1)
+    return 1.0 - _share(starts[:: roll.steps_per_quarter].sum(), starts.sum())
+
+
+def downbeat_rate(roll: PianoRoll) -> float:
+    """The share of notes that start where a bar does, by the piece's time signature."""
+    starts = roll.struck().sum(axis=1)
+    return _share(starts[roll.bar_lines()].sum(), starts.sum())
+
+
+def groove_consistency(roll: PianoRoll) -> float:
+    """How alike the rhythms of neighbouring bars are (muspy), from 0 to 1, which is: the same.
+
+    It is 1 minus the share of the places in a bar at which one bar has an onset and the next one has none, or the other
+    way round. Only whole bars count.
+    """
+    size = roll.steps_per_bar
+    onsets = roll.struck().sum(axis=1) > 0
+    bars = onsets[: roll.num_steps // size * size].reshape(-1, size)
+    return 1.0 - float((bars[1:] != bars[:-1]).mean()) if len(bars) > 1 else math.nan
+
+
+def pitch_range(roll: PianoRoll) -> float:
+    """The semitones from the lowest pitch to the highest one (muspy, mgeval)."""
+    used = np.flatnonzero(roll.sounding.any(axis=0))
+    return float(used[-1] - used[0]) if len(used) else math.nan
+
+
+def pitch_class_entropy(roll: PianoRoll) -> float:
+    """The entropy in bits of the pitch classes of the notes, each note counted once (muspy): 0 to 3.58."""
+    counts = _pitch_classes(roll, roll.struck()).sum(axis=0)
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(shares * np.log2(shares)).sum()) + 0.0 if len(shares) else math.nan
+
+
+def scale_consistency(roll: PianoRoll) -> float:
+    """The share of notes in the major or natural minor scale that holds most of them (muspy)."""
+    counts = _pitch_classes(roll, roll.struck()).sum(axis=0)
+    # A minor scale has the notes of a major one, so the twelve major scales are all.
+    scales = (np.arange(12)[:, None] + _MAJOR_SCALE) % 12
+    return _share(counts[scales].sum(axis=1).max(), counts.sum())
+
+
+def chord_rate(roll: PianoRoll) -> float:
+    """The share of sounding steps whose pitch classes belong to one triad or seventh chord.
+
+    Triads are major, minor, diminished and augmented; sevenths are dominant, major, minor, half-diminished and
+    diminished. Fewer notes than the chord has are within it too.
+    """
+    sounding = _pitch_classes(roll, roll.sounding) > 0
+    sets = (sounding @ (1 << np.arange(12)))[sounding.any(axis=1)]
+    return _share(_chords()[sets].sum(), len(sets))
+
+
+def clash_rate(roll: PianoRoll) -> float:
+    """The share of sounding steps at which two pitch classes are a semitone apart, in whatever octaves."""
+    sounding = _pitch_classes(roll, roll.sounding) > 0
+    clashes = (sounding & np.roll(sounding, 1, axis=1)).any(axis=1)
+    return _share(clashes.sum(), sounding.any(axis=1).sum())
+
+
+def _keys_a_step(roll: PianoRoll) -> np.ndarray:
+    return roll.sounding.sum(axis=1)
+
+
+def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:
+    """int64 [T, 12]: how many of the keys, bool [T, P], have each pitch class, C first."""
+    below = roll.lowest_pitch % 12  # keys from C up to the first column
+    octaves = -(-(below + roll.num_pitches) // 12)
+    padded = np.zeros((len(keys), octaves * 12), np.int64)
+    padded[:, below : below + roll.num_pitches] = keys
+    return padded.reshape(len(keys), octaves, 12).sum(axis=1)
+
+
+@lru_cache(maxsize=1)
+def _chords() -> np.ndarray:
+    """bool [4096]: whether a set of pitch classes, bit c for class c, is within a triad or a seventh chord."""
+    sets = np.arange(1 << 12)
+    within = np.zeros(len(sets), np.bool_)
+    for chord in (*_TRIADS, *_SEVENTHS):
+        for root in range(12):
+            notes = sum(1 << (root + interval) % 12 for interval in chord)
+            within |= (sets & ~notes) == 0
+    return within
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else math.nan

@@ -1,0 +1,187 @@
+"""Figures of music on small pieces whose values can be counted by hand."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lnfgen.music import figures, voices
+from lnfgen.music.copies import longest_copies
+from lnfgen.music.figures import music_figures, usual_voices
+from lnfgen.music.pianoroll import PianoRoll
+
+C_MAJOR, F_MAJOR, G_SEVEN = (48, 55, 64, 72), (53, 57, 65, 72), (55, 59, 62, 65)
+
+
+def chords(*steps: Sequence[int], grid: int = 2, **attributes: object) -> PianoRoll:
+    """A piece whose steps have these pitches, all of them struck."""
+    notes = [(step, 1, pitch) for step, pitches in enumerate(steps) for pitch in pitches]
+    return PianoRoll.from_notes(notes, num_steps=len(steps), steps_per_quarter=grid, **attributes)  # type: ignore[arg-type]
+
+
+def random_piece(seed: int, num_steps: int = 64, density: float = 0.05, low: int = 20, high: int = 60) -> PianoRoll:
+    """Notes at random between two columns, so that there is room to transpose."""
+    rng = np.random.default_rng(seed)
+    sounding = np.zeros((num_steps, 88), np.bool_)
+    sounding[:, low:high] = rng.random((num_steps, high - low)) < density
+    return PianoRoll(sounding, sounding & (rng.random(sounding.shape) < 0.7), steps_per_quarter=2)
+
+
+def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
+    sounding = np.roll(roll.sounding, semitones, axis=1)
+    return replace(roll, sounding=sounding, onsets=np.roll(roll.onsets, semitones, axis=1))
+
+
+def test_keys_a_step() -> None:
+    roll = chords(C_MAJOR, C_MAJOR, (*C_MAJOR, 76), (60,), ())
+    assert figures.exact_rate(roll, 4) == pytest.approx(2 / 5)
+    assert figures.polyphony_rate(roll, 4) == pytest.approx(1 / 5)
+    assert figures.empty_step_rate(roll) == pytest.approx(1 / 5)
+    assert figures.polyphony(roll) == pytest.approx(14 / 4)
+    assert usual_voices([roll]) == 4
+    assert usual_voices([chords((), (), (60,), (60, 64))]) == 1  # silence is no number of voices; the smaller of two
+
+
+def test_rhythm() -> None:
+    # Eighths in 2/4: a bar has four steps. Lengths in steps are 1, 3, 2, 1, 1.
+    notes = [(0, 1, 60), (1, 3, 62), (4, 2, 64), (6, 1, 65), (7, 1, 67)]
+    roll = PianoRoll.from_notes(notes, steps_per_quarter=2, time_signature=(2, 4))
+    assert figures.note_length(roll) == pytest.approx(8 / 5 / 2)
+    assert figures.off_quarter_rate(roll) == pytest.approx(2 / 5)
+    assert figures.downbeat_rate(roll) == pytest.approx(2 / 5)
+    # The onsets of the bars are 1100 and 1011: three of four places differ.
+    assert figures.groove_consistency(roll) == pytest.approx(1 / 4)
+    assert math.isnan(figures.groove_consistency(replace(roll, time_signature=(4, 4))))  # a bar alone has no neighbour
+
+
+def test_pitches() -> None:
+    scale = chords(*((pitch,) for pitch in (62, 64, 66, 67, 69, 71, 73, 74)))  # D major, D twice
+    assert figures.pitch_range(scale) == 12
+    assert figures.scale_consistency(scale) == 1
+    assert figures.pitch_class_entropy(scale) == pytest.approx(-6 * math.log2(1 / 8) / 8 - 2 * math.log2(2 / 8) / 8)
+    assert figures.pitch_class_entropy(chords((60,), (72,))) == 0
+    assert figures.scale_consistency(chords(*((pitch,) for pitch in range(60, 72)))) == pytest.approx(7 / 12)
+
+
+@pytest.mark.parametrize(
+    ("pitches", "is_chord", "clashes"),
+    [
+        (C_MAJOR, True, False),
+        (G_SEVEN, True, False),
+        ((60, 64, 67, 71), True, True),  # a major seventh holds a semitone, an octave lower
+        ((60, 64), True, False),
+        ((60,), True, False),
+        ((60, 63, 66, 69), True, False),
+        ((60, 62, 67), False, False),  # a suspension
+        ((60, 61, 62), False, True),
+        ((48, 73), True, True),  # within a major seventh
+    ],
+)
+def test_chords_and_clashes(pitches: Sequence[int], is_chord: bool, clashes: bool) -> None:
+    roll = chords((), pitches)
+    assert figures.chord_rate(roll) == is_chord
+    assert figures.clash_rate(roll) == clashes
+
+
+def test_lines_skip_repeated_notes_and_silence() -> None:
+    roll = chords((48, 72), (48, 72), (50, 74), (), (50, 82), (43, 83))
+    assert voices.mean_interval(roll, top=True) == pytest.approx((2 + 8 + 1) / 3)
+    assert voices.leap_rate(roll, top=True) == pytest.approx(1 / 3)
+    assert voices.mean_interval(roll, top=False) == pytest.approx((2 + 7) / 2)
+    assert voices.leap_rate(roll, top=False) == 0  # a fifth is not over a fifth
+
+
+def test_voices_move_in_order() -> None:
+    roll = chords(C_MAJOR, C_MAJOR, F_MAJOR, (53, 57, 65), C_MAJOR)
+    # One chord changes to another one of as many keys: by 5, 2, 1 and 0.
+    assert voices.voice_move(roll) == pytest.approx(2)
+    assert math.isnan(voices.voice_move(chords(C_MAJOR, (60,), C_MAJOR)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ((48, 55), (50, 57), 1),  # fifths
+        ((48, 60), (50, 62), 1),  # octaves
+        ((48, 67), (50, 57), 0),  # the upper voice comes down: contrary motion
+        ((48, 67), (43, 50), 1),  # a twelfth and a fifth, both down
+        ((48, 55, 60), (50, 57, 62), 2),  # fifth and octave; the fourth between the upper voices is none
+        ((48, 55), (48, 57), 0),
+        ((48, 55), (50, 56), 0),  # a diminished fifth
+        ((48, 52), (50, 54), 0),  # thirds
+    ],
+)
+def test_parallels(before: Sequence[int], after: Sequence[int], expected: int) -> None:
+    assert voices.parallel_rate(chords(before, after)) == expected
+    assert voices.parallel_rate(chords(before, after, after, before)) == expected  # each of the two changes
+
+
+def test_a_copy_is_found_in_another_key_with_its_length() -> None:
+    corpus = [random_piece(seed) for seed in range(3)]
+    piece = random_piece(9)
+    copied = transposed(corpus[1], 5)
+    sounding, onsets = piece.sounding.copy(), piece.onsets.copy()  # type: ignore[union-attr]
+    sounding[20:37], onsets[20:37] = copied.sounding[30:47], copied.onsets[30:47]  # type: ignore[index]
+    mixed = replace(piece, sounding=sounding, onsets=onsets)
+    [quarters] = longest_copies([mixed], corpus)
+    assert 17 / 2 - 1 <= quarters <= 17 / 2 + 1  # silence at its ends does not count; a next step may agree by chance
+    assert longest_copies([piece], corpus)[0] < 4
+    assert longest_copies([mixed, piece], corpus) == [quarters, *longest_copies([piece], corpus)]
+
+
+def test_a_copy_agrees_in_its_onsets_and_its_moves() -> None:
+    tune = chords((60,), (62,), (64,), (65,), (67,), (69,))
+    held = PianoRoll.from_notes([(0, 1, 60), (1, 1, 62), (2, 1, 64), (3, 3, 65)], steps_per_quarter=2)
+    assert longest_copies([tune], [tune]) == [3.0]
+    assert longest_copies([tune], [held]) == [2.0]
+    assert longest_copies([chords((60,), (63,), (66,))], [tune]) == [0.5]  # no two steps of the tune move like this
+    assert longest_copies([tune], []) == [0.0]
+    assert longest_copies([], [tune]) == []
+
+
+def test_a_copy_goes_over_silence_but_is_more_than_silence() -> None:
+    rest = chords((), (), (), (60,), (), (), (64,), (), (), (), ())
+    assert longest_copies([rest], [transposed(rest, 7)]) == [2.0]  # from the first note to the last one
+    assert longest_copies([chords((), (), ())], [rest]) == [0.0]
+    assert longest_copies([rest], [chords((), (), ())]) == [0.0]
+
+
+def test_a_piece_is_no_copy_of_itself() -> None:
+    corpus = [random_piece(seed) for seed in range(4)]
+    corpus.append(transposed(corpus[3], -4))
+    alone = longest_copies(corpus, corpus, range(5))
+    assert max(alone[:3]) < 4
+    assert min(alone[3:]) > 28
+    assert min(longest_copies(corpus, corpus)) > 28
+
+
+def test_transposition_changes_no_figure() -> None:
+    roll = random_piece(1)
+    for figure in music_figures(2).values():
+        values = {round(figure.value(transposed(roll, semitones)), 12) for semitones in (-12, -5, 0, 1, 7)}
+        assert len(values) == 1, figure.label
+
+
+def test_columns_without_keys_change_no_figure() -> None:
+    roll = random_piece(2)
+    narrow = replace(roll, sounding=roll.sounding[:, 20:60], onsets=roll.onsets[:, 20:60], lowest_pitch=41)  # type: ignore[index]
+    for figure in music_figures(2).values():
+        assert figure.value(narrow) == pytest.approx(figure.value(roll)), figure.label
+    assert longest_copies([narrow], [roll]) == longest_copies([roll], [narrow]) == longest_copies([roll], [roll])
+
+
+@pytest.mark.parametrize("num_steps", [1, 40])
+def test_silence_has_defined_figures(num_steps: int) -> None:
+    silent = chords(*[()] * num_steps)
+    values = {name: figure.value(silent) for name, figure in music_figures(4).items()}
+    defined = {name: value for name, value in values.items() if not math.isnan(value)}
+    expected = {"exact_polyphony_rate": 0, "polyphony_rate": 0, "empty_step_rate": 1}
+    assert defined == (expected if num_steps == 1 else {**expected, "groove_consistency": 1})
+    assert usual_voices([silent]) == 1
+
+
+def test_onsets_need_not_be_known() -> None:
+    roll = replace(random_piece(3), onsets=None)
+    assert not any(math.isnan(figure.value(roll)) for figure in music_figures(2).values())
