@@ -16,7 +16,7 @@ def command(
     source: Annotated[
         str, typer.Argument(metavar="IN", help="A .mid, .musicxml, .mxl, .abc, .krn, .npz or .txt; or -.")
     ],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt or .png; or -.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt, .png or .html; or -.")],
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
     tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
@@ -25,8 +25,8 @@ def command(
 ) -> None:
     """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
 
-    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on. If OUT is -, one piece
-    goes to stdout, as MIDI if it is music and as UTF-8 if it is text.
+    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on, but one page if OUT is
+    a .html. If OUT is -, one piece goes to stdout, as MIDI if it is music and as UTF-8 if it is text.
     """
     from dataclasses import replace
 
@@ -52,6 +52,10 @@ def command(
             )
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
         console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
+        return
+    if Path(target).suffix.lower() == formats.PAGE:
+        formats.write(target, pieces, program=program)
+        console.result(target)
         return
     for index, piece in enumerate(pieces):
         path = numbered(Path(target), index, len(pieces))

@@ -18,7 +18,7 @@ def command(
             help="File to write, - for stdout; the suffix chooses the format.", show_default="sample.mid or sample.txt"
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ...")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., but one page if OUT is a .html.")] = 1,
     length: Annotated[
         int | None,
         typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
@@ -43,7 +43,7 @@ def command(
     from lnfgen.compute import prepare_machine
     from lnfgen.errors import LnfgenError
     from lnfgen.files import numbered, require_parent, write_bytes
-    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT, to_bytes
+    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, to_bytes, write
     from lnfgen.runs.folder import RunFolder
     from lnfgen.sampling import sample_pieces
 
@@ -68,17 +68,22 @@ def command(
     pieces = sample_pieces(
         model, folder.encoding, count=count, length=length, temperature=temperature, seed=drawn_seed(seed)
     )
+    page: list[Piece] = []
     with console.live("sampling", count) as bar:
         for index, piece in enumerate(pieces):
             if tempo is not None and not isinstance(piece, str):
                 piece = dataclasses.replace(piece, tempo_bpm=tempo)
-            content = to_bytes(piece, suffix, program=program)
-            if target == "-":
-                console.result_bytes(content)
+            if suffix == PAGE:
+                page.append(piece)
+            elif target == "-":
+                console.result_bytes(to_bytes(piece, suffix, program=program))
             else:
                 name = numbered(Path(target), index, count)
-                write_bytes(name, content)
+                write_bytes(name, to_bytes(piece, suffix, program=program))
                 console.result(str(name))
             bar.update(index + 1)
+    if page:
+        write(target, page, program=program)
+        console.result(target)
     for fact, number in solver_facts(model).items():
         console.note(f"solving the flow: {fact.replace('_', ' ')} {number}")
