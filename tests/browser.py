@@ -19,7 +19,8 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 60
-KEYS = {" ": ("Space", 32, " "), "ArrowRight": ("ArrowRight", 39, ""), "Home": ("Home", 36, ""), "Tab": ("Tab", 9, "")}
+KEYS = {" ": 32, "ArrowLeft": 37, "ArrowRight": 39, "End": 35, "Escape": 27, "Home": 36, "Tab": 9}
+SHIFT = 8
 
 
 def find_browser() -> str:
@@ -35,10 +36,12 @@ class Browser:
 
     Attributes:
         errors: what the page wrote to the console as an error or a warning, and its uncaught exceptions.
+        requests: the addresses of the network that the page asked for.
     """
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.errors: list[str] = []
+        self.requests: list[str] = []
         self._buffer = b""
         self._number = 0
         to_browser, self._write = os.pipe()
@@ -100,12 +103,18 @@ class Browser:
         self.call("Page.navigate", url=path.as_uri())
         self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(path.as_uri())}")
 
-    def press(self, key: str) -> None:
-        code, number, text = KEYS[key]
+    def press(self, key: str, *, shift: bool = False) -> None:
+        code = "Space" if key == " " else key
         for kind in ("keyDown", "keyUp"):
-            letters = {"text": text} if text and kind == "keyDown" else {}
+            letters = {"text": " "} if key == " " and kind == "keyDown" else {}
             self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=number, **letters
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=code,
+                windowsVirtualKeyCode=KEYS[key],
+                modifiers=SHIFT * shift,
+                **letters,
             )
 
     def click(self, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
@@ -142,6 +151,8 @@ class Browser:
             self.errors.append(json.dumps(details["exceptionDetails"]))
         elif answer.get("method") == "Runtime.consoleAPICalled" and details["type"] in ("error", "warning"):
             self.errors.append(json.dumps(details["args"]))
+        elif answer.get("method") == "Network.requestWillBeSent" and details["request"]["url"].startswith("http"):
+            self.requests.append(details["request"]["url"])
         elif answer.get("method") == "Log.entryAdded" and details["entry"]["level"] in ("error", "warning"):
             self.errors.append(details["entry"]["text"])
         return answer

@@ -116,6 +116,7 @@ def test_imports_run_down(module):
         ("lnfgen.data.download", ("lnfgen.data.named",)),
         ("lnfgen.data.named", ("lnfgen.data.resolve",)),
         ("lnfgen.music.scores", ("lnfgen.music.notation",)),
+        ("lnfgen.music.midi", ("lnfgen.music.page", "lnfgen.music.plot", "lnfgen.music.rolltext")),
         ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.compute", ("lnfgen.data", *MODEL_WING, *UPSTAIRS)),

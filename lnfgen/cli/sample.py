@@ -18,7 +18,7 @@ def command(
             help="File to write, - for stdout; the suffix chooses the format.", show_default="sample.mid or sample.txt"
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., but one page if OUT is a .html.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., or one .html page.")] = 1,
     length: Annotated[
         int | None,
         typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),

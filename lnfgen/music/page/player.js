@@ -2,7 +2,7 @@
 // The player: it hands notes to the audio clock a little ahead of time, and moves the playheads. Times of a piece are in
 // quarter notes. Only one piece plays at a time.
 
-const AHEAD = 0.2; // seconds
+const AHEAD = 0.4; // seconds; more would delay a change of tempo, less would be late where the machine is busy
 const AHEAD_HIDDEN = 2.5; // browsers call the timers of a hidden page once a second at most
 const SLOWEST = 4, FASTEST = 1000; // quarters a minute that are played
 
@@ -47,12 +47,12 @@ function placeAt(time) {
   return origin.place + Math.max(0, time - origin.time) * quartersPerSecond();
 }
 
-// What is heard now. That may be the lap before the one whose notes are handed over.
+// The place that is heard now. That may be in a lap before the one whose notes are handed over.
 function placeNow() {
   if (!timer) return place;
   const heard = placeAt(context.currentTime - (context.outputLatency || 0)) - lap;
   const { length } = pieces[current];
-  return Math.min(heard < 0 && lap > 0 ? heard + length : Math.max(heard, 0), length);
+  return heard < 0 ? (lap ? length + heard % length : 0) : Math.min(heard, length);
 }
 
 function schedule() {
@@ -86,6 +86,8 @@ function silence() {
 // Begin to play at the present place. Notes that are held across it are struck.
 function begin() {
   const piece = pieces[current];
+  // The first strings are made before the clock is read, so that a chord is struck at one time.
+  for (const note of rolls[current].between(place, place + 2 * AHEAD * quartersPerSecond())) instrument.string(note.pitch);
   origin = { time: context.currentTime + 0.06, place };
   lap = 0;
   next = firstFrom(piece.events, place);
@@ -204,17 +206,20 @@ function setVolume() {
 }
 
 async function saveWav(index, button) {
+  const status = byId("status");
   button.disabled = true;
-  byId("status").textContent = `Rendering ${pieces[index].name}`;
+  status.classList.add("unseen");
+  status.textContent = `Rendering ${pieces[index].name}`;
   try {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await renderWav(pieces[index], quartersPerSecond(pieces[index])));
     link.download = `${pieces[index].file}.wav`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    byId("status").textContent = `Saved ${link.download}`;
-  } catch (error) {
-    byId("status").textContent = `Cannot render ${pieces[index].name}: ${error.message}`;
+    status.textContent = `Saved ${link.download}`;
+  } catch (error) { // a piece of half an hour may need more memory than the browser gives
+    status.textContent = `Cannot render ${pieces[index].name}: ${error.message}`;
+    status.classList.remove("unseen");
   }
   button.disabled = false;
 }

@@ -145,7 +145,11 @@ class Instrument {
   }
 
   silence() {
-    for (const voice of this.voices) this.release(voice, this.context.currentTime, 0.015);
+    const now = this.context.currentTime;
+    for (const voice of this.voices) {
+      if (voice.time > now) voice.source.stop(); // it has not begun, and now never will
+      else this.release(voice, now, 0.015);
+    }
   }
 }
 
