@@ -36,7 +36,7 @@ let origin = { time: 0, place: 0 }; // a time of the audio clock, and the place 
 let next = 0; // the event to hand over next
 let lap = 0; // quarters before this lap of a loop
 let factor = 1; // of the tempo
-let context, instrument, timer;
+let context, instrument, timer, drawing;
 let held = new Map(); // the voice of each note that sounds
 
 const quartersPerSecond = (piece = pieces[current]) => Math.min(FASTEST, Math.max(SLOWEST, piece.tempo * factor)) / 60;
@@ -75,7 +75,7 @@ function schedule() {
   }
   const missing = piece.pitches.find((pitch) => !instrument.strings.has(pitch));
   if (missing !== undefined) instrument.string(missing); // one a call, before it is needed
-  if (next >= piece.events.length && placeAt(context.currentTime) > piece.length + lap) stop();
+  if (next >= piece.events.length && placeAt(context.currentTime) > piece.length + lap) rest(0); // the last notes die away
 }
 
 function silence() {
@@ -106,26 +106,31 @@ async function play() {
   if (place >= pieces[current].length) place = 0;
   playing = true;
   refresh();
+  rolls[current].reveal();
   await context.resume();
   if (!playing || timer) return;
   begin();
   timer = setInterval(schedule, 30);
-  requestAnimationFrame(frame);
+  frame();
 }
 
-function pause() {
-  place = placeNow();
+function rest(at) {
+  place = at;
   playing = false;
   clearInterval(timer);
   timer = undefined;
-  silence();
   refresh();
 }
 
+function pause() {
+  const at = placeNow();
+  silence();
+  rest(at);
+}
+
 function stop() {
-  pause();
-  place = 0;
-  refresh();
+  silence();
+  rest(0);
 }
 
 function seek(quarters) {
@@ -162,9 +167,10 @@ function toggle(index = current) {
 }
 
 function frame() {
+  cancelAnimationFrame(drawing);
   if (!playing) return;
   showPlace(true);
-  requestAnimationFrame(frame);
+  drawing = requestAnimationFrame(frame);
 }
 
 function showPlace(follow) {
@@ -185,7 +191,7 @@ function refresh() {
   byId("play").classList.toggle("playing", playing);
   byId("play").setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${piece.name}`);
   byId("now-title").textContent = piece.name;
-  byId("duration").textContent = clockOf(piece.length / quartersPerSecond());
+  byId("duration").textContent = clockOf(Math.round(piece.length / quartersPerSecond()));
   const bpm = `♩ = ${Math.round(quartersPerSecond() * 60)}`;
   byId("tempo-value").textContent = bpm;
   byId("tempo").setAttribute("aria-valuetext", `${Math.round(quartersPerSecond() * 60)} quarter notes a minute`);
@@ -269,6 +275,7 @@ document.addEventListener("keydown", (event) => {
   } else {
     return;
   }
+  rolls[current].reveal();
   event.preventDefault();
 });
 

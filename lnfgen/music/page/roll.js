@@ -148,7 +148,8 @@ class Roll {
     return box(left + 1.2, this.y(note.pitch) + inset, Math.max(right - left - 2.4, 0.6), this.step - 2 * inset);
   }
 
-  // Show the playhead at a place, in quarters, and the notes that sound there. `follow` scrolls a new row into view.
+  // Show the playhead at a place, in quarters, and the notes that sound there. `follow` scrolls a new row
+  // into view, unless the reader has scrolled elsewhere.
   show(position, follow = false) {
     this.position = position;
     const index = Math.min(Math.floor(position / this.rowLength + 1e-9), this.rows.length - 1);
@@ -157,8 +158,8 @@ class Roll {
       const seen = this.row?.root.getBoundingClientRect();
       row.root.insertBefore(this.keysDown, row.names);
       row.root.append(this.sounding, this.playhead);
-      if (follow && (!seen || (seen.bottom > 0 && seen.top < innerHeight))) row.root.scrollIntoView({ block: "nearest" });
       this.row = row;
+      if (follow && (!seen || (seen.bottom > 0 && seen.top < innerHeight))) this.reveal();
     }
     this.playhead.setAttribute("transform", `translate(${row.x(Math.min(position, row.to)).toFixed(2)} 0)`);
     const now = position > 0 ? this.between(position, position + 1e-6) : [];
@@ -166,6 +167,14 @@ class Roll {
     const key = ({ pitch }) => box(0, this.y(pitch), GUTTER * (BLACK.includes(pitch % 12) ? 0.6 : 1), this.step);
     this.keysDown.setAttribute("d", now.map(key).join(""));
     this.tell();
+  }
+
+  // Scroll the row of the playhead into view, above the player. `scrollIntoView` would change where Tab goes next.
+  reveal() {
+    const { top, bottom } = this.row.root.getBoundingClientRect();
+    const below = bottom + 8 - document.querySelector(".transport").getBoundingClientRect().top;
+    if (top < 8) scrollBy(0, top - 8);
+    else if (below > 0) scrollBy(0, Math.min(below, top - 8));
   }
 
   // What a screen reader says of the place.
