@@ -39,7 +39,8 @@ class Browser:
         requests: the addresses of the network that the page asked for.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path) -> None:
+        program = find_browser()
         self.errors: list[str] = []
         self.requests: list[str] = []
         self._buffer = b""
@@ -47,9 +48,9 @@ class Browser:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
         command = [
-            find_browser(),
+            program,
             *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
-            *("--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", *options, "about:blank"),
+            *("--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", "about:blank"),
         ]
         shell = 'read_end=$1; write_end=$2; shift 2; eval "exec \\"\\$@\\" 3<&$read_end 4>&$write_end"'
         self._process = subprocess.Popen(

@@ -186,7 +186,10 @@ def test_a_chord_sounds_as_its_notes_and_dies_away(browser: Browser, tmp_path: P
     assert levels[-1] < 0.01 * levels[0]  # the dampers fell after four seconds, and the room is nearly silent
     spectrum = np.abs(np.fft.rfft(samples[RATE : 2 * RATE].mean(1) * np.hanning(RATE)))  # 1 Hz a bin
     peaks = [round(440 * 2 ** ((pitch - 69) / 12)) for pitch in pitches]
-    near = lambda hertz: spectrum[hertz - 3 : hertz + 4].max()  # noqa: E731
+
+    def near(hertz: int) -> float:
+        return float(spectrum[hertz - 3 : hertz + 4].max())
+
     for hertz in peaks:
         semitone = round(hertz * 2 ** (1 / 12)) - hertz
         assert near(hertz) > 20 * max(near(hertz + semitone), near(hertz - semitone))

@@ -286,6 +286,6 @@ byId("volume").addEventListener("input", setVolume);
 document.addEventListener("visibilitychange", () => timer && schedule());
 addEventListener("beforeprint", () => rolls.forEach((roll) => roll.layout(700)));
 addEventListener("afterprint", () => rolls.forEach((roll) => roll.layout(roll.element.clientWidth)));
-document.querySelector(".transport").hidden = false;
+for (const name of [".transport", ".keys"]) document.querySelector(name).hidden = false;
 setVolume();
 refresh();

@@ -44,7 +44,7 @@ function string(context, pitch) {
   }
   for (let n = 1; n <= 32; n++) {
     const frequency = n * fundamental * Math.sqrt(1 + stiffness * n * n);
-    if (frequency > 0.45 * rate || frequency > 11000) break;
+    if (frequency > 0.45 * rate || (n > 1 && frequency > 11000)) break;
     const hammer = Math.exp(-frequency / (1200 + 2.2 * fundamental));
     const amplitude = Math.abs(Math.sin(Math.PI * n * 0.12)) / n ** 1.15 * hammer;
     const seconds = decay * (1 + fundamental / 1500) / (1 + frequency / 1500);
