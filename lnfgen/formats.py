@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ Piece = PianoRoll | str
 MIDI = (".mid", ".midi")
 SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
 READABLE = (*MIDI, *SCORES, ".npz", ".txt")
-WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png")
+WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png", ".html")
 WRITABLE_TEXT = (".txt", ".abc")
+PAGE = ".html"
+"""The suffix whose file holds any number of pieces; a file with another one holds one piece."""
 
 _QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
 _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
@@ -126,22 +129,34 @@ def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
 
 
-def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
-    """The content of a file with this suffix that holds the piece.
+def to_bytes(piece: Piece | Sequence[Piece], suffix: str, *, program: int = 0, title: str = "Piano-roll") -> bytes:
+    """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
         program: the General MIDI program (instrument) of a `.mid`, 0 to 127.
+        title: what a page calls the piece; several are numbered.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
     suffix = suffix.lower()
+    if not isinstance(piece, PianoRoll | str):
+        rolls = [one for one in piece if isinstance(one, PianoRoll)]
+        if suffix == PAGE and len(rolls) == len(piece):
+            from lnfgen.music.page import page_bytes
+
+            return page_bytes(rolls, title, program=program)
+        if len(piece) != 1:
+            raise LnfgenError(f"cannot write {len(piece)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
+        piece = piece[0]
     if isinstance(piece, str):
         if suffix not in WRITABLE_TEXT:
             raise LnfgenError(f"cannot write a text as {suffix!r}; expected one of {' '.join(WRITABLE_TEXT)}")
         return piece.encode("utf-8")
     if suffix not in WRITABLE_MUSIC:
         raise LnfgenError(f"cannot write a piano-roll as {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
+    if suffix == PAGE:
+        return to_bytes([piece], suffix, program=program, title=title)
     if suffix in MIDI:
         from lnfgen.music.midi import midi_bytes
 
@@ -159,14 +174,17 @@ def to_bytes(piece: Piece, suffix: str, *, program: int = 0) -> bytes:
     return rolltext.roll_to_text(piece).encode("utf-8")
 
 
-def write(path: str | Path, piece: Piece, *, program: int = 0) -> None:
+def write(path: str | Path, piece: Piece | Sequence[Piece], *, program: int = 0) -> None:
     """Write a piece to `path`, in the format that its suffix says. A file that is there is replaced.
 
+    A `.html` is a page that draws and plays its pieces; it takes a list of any number of them.
+
     Raises:
-        LnfgenError: if the suffix does not fit the piece.
+        LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
-    files.write_bytes(Path(path), to_bytes(piece, Path(path).suffix, program=program))
+    path = Path(path)
+    files.write_bytes(path, to_bytes(piece, path.suffix, program=program, title=path.stem))
 
 
 def _npz_bytes(roll: PianoRoll) -> bytes:

@@ -1,5 +1,6 @@
 """The command line as a person and a shell meet it: pipes, exit codes, interruption, resumption."""
 
+import base64
 import json
 import os
 import re
@@ -101,6 +102,16 @@ def test_same_seed_same_bytes_whatever_the_count(home: Path) -> None:
     for number in ("01", "02", "03"):
         assert (home / f"a-{number}.mid").read_bytes() == (home / f"b-{number}.mid").read_bytes()
     assert (home / "a-01.mid").read_bytes() != (home / "a-02.mid").read_bytes()
+
+
+def test_several_samples_are_one_page(home: Path) -> None:
+    done = start(home, "sample", "run-rolls", "--out", "p.html", "--count", "3", "--seed", "3")
+    assert done.stdout == b"p.html\n", done.stderr
+    assert not list(home.glob("p-*"))
+    start(home, "sample", "run-rolls", "--out", "p.mid", "--count", "3", "--seed", "3")
+    links = re.findall(rb"data:audio/midi;base64,([^\"]+)", (home / "p.html").read_bytes())
+    assert [base64.b64decode(link) for link in links] == [(home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)]
+    fails(start(home, "sample", "run-lines", "--out", "p.html"), ".html", ".txt")
 
 
 def test_sample_pipes_into_info(home: Path) -> None:

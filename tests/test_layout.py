@@ -127,6 +127,7 @@ def test_imports_run_down(module):
         ("lnfgen.music.figures", ("lnfgen.music.copies",)),
         ("lnfgen.classifier", ("lnfgen.music", "lnfgen.data", "lnfgen.comparison")),
         ("lnfgen.comparison", ("lnfgen.formats", "lnfgen.data.storage")),
+        ("lnfgen.music.midi", ("lnfgen.music.page", "lnfgen.music.plot", "lnfgen.music.rolltext")),
         ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.compute", ("lnfgen.data", *MODEL_WING, *UPSTAIRS)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, read_pieces
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.music.tracks import said_of
+
+if TYPE_CHECKING:
+    from lnfgen.formats import Piece
 
 
 def command(
@@ -20,7 +24,7 @@ def command(
             metavar="FILE", help="IN and OUT; with --to, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt."
         ),
     ],
-    to: Annotated[str | None, typer.Option(help="Format for every IN: mid, musicxml, npz, txt or png.")] = None,
+    to: Annotated[str | None, typer.Option(help="Format for every IN: mid, musicxml, npz, txt, png or html.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files of --to.", show_default="that of each IN")
     ] = None,
@@ -36,7 +40,8 @@ def command(
 
     With --to, write each IN in that format under its own name. Where one fails, the others are still converted.
 
-    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on.
+    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on, but one page if OUT is
+    a .html.
 
     IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
@@ -68,15 +73,16 @@ def command(
             suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
             console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
             return
-        for index, piece in enumerate(pieces):
-            path = numbered(Path(target), index, len(pieces))
+        parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
+        for index, part in enumerate(parts):
+            path = numbered(Path(target), index, len(parts))
             if path.resolve() in taken:
                 raise OutputError(
                     f"{source} would replace {path}, which was given or just written; choose another --out"
                 )
             if out is not None:
                 make_folder(out)
-            formats.write(path, piece, program=program)
+            formats.write(path, part, program=program)
             if to is not None:
                 taken.add(path.resolve())
             console.result(str(path))

@@ -18,7 +18,7 @@ def command(
             help="File to write, - for stdout; the suffix chooses the format.", show_default="sample.mid or sample.txt"
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ...")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., or one .html page.")] = 1,
     length: Annotated[
         int | None,
         typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
@@ -41,7 +41,7 @@ def command(
     from lnfgen.compute import prepare_machine
     from lnfgen.errors import LnfgenError
     from lnfgen.files import numbered, require_parent, write_bytes
-    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT, to_bytes
+    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, to_bytes, write
     from lnfgen.runs.folder import RunFolder
     from lnfgen.sampling import sample_pieces
 
@@ -67,18 +67,23 @@ def command(
     choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
+    page: list[Piece] = []
     with console.live("sampling", count) as bar:
         for index, piece in enumerate(sample_pieces(model, encoding, seed=drawn_seed(seed), **asked)):
             name = numbered(Path(target), index, count)
             if not isinstance(piece, str) and not piece.sounding.any():
-                where = "the piece" if target == "-" else name
+                where = f"piece {index + 1}" if target == "-" or suffix == PAGE else name
                 console.warn(f"{where} is silent: no note was drawn; try another --seed, or train longer")
-            content = to_bytes(piece, suffix, program=program)
-            if target == "-":
-                console.result_bytes(content)
+            if suffix == PAGE:
+                page.append(piece)
+            elif target == "-":
+                console.result_bytes(to_bytes(piece, suffix, program=program))
             else:
-                write_bytes(name, content)
+                write_bytes(name, to_bytes(piece, suffix, program=program))
                 console.result(str(name))
             bar.update(index + 1)
+    if page:
+        write(target, page, program=program)
+        console.result(target)
     for sweeps in solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")

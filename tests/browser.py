@@ -1,0 +1,159 @@
+"""A headless Chromium, driven by its DevTools protocol over a pipe, so that no package is needed.
+
+Protocol: https://chromedevtools.github.io/devtools-protocol/ (the option `--remote-debugging-pipe`: JSON messages that
+end with a zero byte, read from file descriptor 3 and written to file descriptor 4).
+"""
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+SECONDS = 60
+KEYS = {" ": 32, "ArrowLeft": 37, "ArrowRight": 39, "End": 35, "Escape": 27, "Home": 36, "Tab": 9}
+SHIFT = 8
+
+
+def find_browser() -> str:
+    """The path of a Chromium; the test skips where there is none. `$LNFGEN_TEST_BROWSER` may name one."""
+    found = os.environ.get("LNFGEN_TEST_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None or os.name != "posix":
+        pytest.skip("needs Chromium on a POSIX system; install it, or set LNFGEN_TEST_BROWSER to its path")
+    return found
+
+
+class Browser:
+    """One page in a browser of its own.
+
+    Attributes:
+        errors: what the page wrote to the console as an error or a warning, and its uncaught exceptions.
+        requests: the addresses of the network that the page asked for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        program = find_browser()
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self._buffer = b""
+        self._number = 0
+        to_browser, self._write = os.pipe()
+        self._read, from_browser = os.pipe()
+        command = [
+            program,
+            *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+            *("--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", "about:blank"),
+        ]
+        shell = 'read_end=$1; write_end=$2; shift 2; eval "exec \\"\\$@\\" 3<&$read_end 4>&$write_end"'
+        self._process = subprocess.Popen(
+            ["bash", "-c", shell, "bash", str(to_browser), str(from_browser), *command],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        self._session = ""
+        targets = self.call("Target.getTargets")["targetInfos"]
+        page = next(target for target in targets if target["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        for domain in ("Runtime", "Page", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        """The result of a method of the protocol."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, (method, answer["error"])
+                return answer["result"]
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, which may be a promise."""
+        done = self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=False
+        )
+        assert "exceptionDetails" not in done, done
+        return done["result"].get("value")
+
+    def wait(self, expression: str) -> Any:
+        """The value of an expression once it is true."""
+        return self.until(lambda: self.evaluate(expression), expression)
+
+    def until(self, ready: Callable[[], Any], what: str) -> Any:
+        end = time.monotonic() + SECONDS
+        while not (found := ready()):
+            assert time.monotonic() < end, f"not in {SECONDS} seconds: {what}"
+            time.sleep(0.05)
+        return found
+
+    def open(self, path: Path) -> None:
+        self.call("Page.navigate", url=path.as_uri())
+        self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(path.as_uri())}")
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        code = "Space" if key == " " else key
+        for kind in ("keyDown", "keyUp"):
+            letters = {"text": " "} if key == " " and kind == "keyDown" else {}
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=code,
+                windowsVirtualKeyCode=KEYS[key],
+                modifiers=SHIFT * shift,
+                **letters,
+            )
+
+    def click(self, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
+        """Click in an element, at these shares of its width and height."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(f"{found}.scrollIntoView({{block: 'center'}})")
+        edges = self.evaluate(f"{found}.getBoundingClientRect().toJSON()")
+        place = {"x": edges["x"] + across * edges["width"], "y": edges["y"] + down * edges["height"]}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def screenshot(self, path: Path, **parameters: Any) -> None:
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", **parameters)["data"]))
+
+    def close(self) -> None:
+        os.close(self._write)  # the browser ends when its pipe does
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._read)
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], SECONDS)
+            content = os.read(self._read, 1 << 20) if ready else b""
+            assert content, f"the browser says nothing; its exit code is {self._process.poll()}"
+            self._buffer += content
+        message, _, self._buffer = self._buffer.partition(b"\0")
+        answer: dict[str, Any] = json.loads(message)
+        details = answer.get("params", {})
+        if answer.get("method") == "Runtime.exceptionThrown":
+            self.errors.append(json.dumps(details["exceptionDetails"]))
+        elif answer.get("method") == "Runtime.consoleAPICalled" and details["type"] in ("error", "warning"):
+            self.errors.append(json.dumps(details["args"]))
+        elif answer.get("method") == "Network.requestWillBeSent" and details["request"]["url"].startswith("http"):
+            self.requests.append(details["request"]["url"])
+        elif answer.get("method") == "Log.entryAdded" and details["entry"]["level"] in ("error", "warning"):
+            self.errors.append(details["entry"]["text"])
+        return answer

@@ -1,0 +1,237 @@
+"""The page of pieces in a headless Chromium: it plays, sounds as its notes say, and works from the keyboard."""
+
+import io
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Browser
+
+import lnfgen
+from lnfgen import PianoRoll
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+# What goes to the loudspeakers also goes to an analyser, and the start of each note is written down.
+TAP = """
+const connect = AudioNode.prototype.connect, start = AudioBufferSourceNode.prototype.start;
+const tap = { loudest: 0, starts: [] };
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (target instanceof AudioDestinationNode && !tap.analyser && this.context instanceof AudioContext) {
+    tap.analyser = this.context.createAnalyser();
+    connect.call(this, tap.analyser);
+    const samples = new Float32Array(tap.analyser.fftSize);
+    setInterval(() => {
+      tap.analyser.getFloatTimeDomainData(samples);
+      tap.loudest = samples.reduce((loudest, sample) => Math.max(loudest, Math.abs(sample)), tap.loudest);
+    }, 20);
+  }
+  return connect.call(this, target, ...rest);
+};
+AudioBufferSourceNode.prototype.start = function (when) {
+  tap.starts.push(when);
+  return start.call(this, when);
+};
+"""
+
+CHORDS = PianoRoll.from_notes(
+    [(2 * step, 2, pitch) for step in range(8) for pitch in (48, 55, 64, 72)], steps_per_quarter=2, tempo_bpm=120
+)
+TUNE = PianoRoll.from_notes([(0, 1, 60), (1, 1, 62), (2, 1, 64)], steps_per_quarter=1, time_signature=(3, 4))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    browser.call("Page.addScriptToEvaluateOnNewDocument", source=TAP)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Browser]:
+    """A page of two pieces, which must have nothing to complain about in the end."""
+    lnfgen.write(tmp_path / "songs.html", [CHORDS, TUNE])
+    browser.errors.clear()
+    browser.open(tmp_path / "songs.html")
+    yield browser
+    assert browser.errors == []
+    assert not browser.requests, "the page asks the network for something"
+
+
+def clock(page: Browser) -> str:
+    return str(page.evaluate("document.querySelector('#clock').textContent"))
+
+
+def where(page: Browser, piece: int = 1) -> str:
+    return str(page.evaluate(f"document.querySelector('article:nth-of-type({piece}) .roll').ariaValueText"))
+
+
+def playing(page: Browser) -> list[bool]:
+    buttons = "[...document.querySelectorAll('article .play')]"
+    found: list[bool] = page.evaluate(f"{buttons}.map((button) => button.classList.contains('playing'))")
+    return found
+
+
+def test_it_plays_to_its_end_and_is_heard(page: Browser) -> None:
+    assert (clock(page), where(page), playing(page)) == ("0:00", "bar 1, beat 1", [False, False])
+    page.press(" ")
+    assert playing(page) == [True, False]
+    page.wait("document.querySelector('#clock').textContent === '0:02'")
+    assert where(page) == "bar 2, beat 1"
+    assert 0.05 < page.evaluate("tap.loudest") < 1
+    page.until(lambda: playing(page) == [False, False], "the end")
+    assert (clock(page), where(page)) == ("0:00", "bar 1, beat 1")
+    # Four notes a chord, a chord each half a second, exact on the audio clock. On a busy machine a few may be late.
+    starts = np.array(page.evaluate("tap.starts")).reshape(8, 4)
+    assert np.median(np.ptp(starts, axis=1)) == 0
+    assert np.median(np.diff(starts[:, 0])) == pytest.approx(0.5, abs=1e-9)
+
+
+def test_it_is_played_from_the_keyboard(page: Browser) -> None:
+    page.press("ArrowRight")
+    assert where(page) == "bar 1, beat 2"
+    page.press("ArrowRight", shift=True)
+    assert where(page) == "bar 2, beat 1"
+    page.press("ArrowLeft")
+    assert where(page) == "bar 1, beat 4"
+    page.press(" ")
+    page.wait("document.querySelector('.roll').ariaValueText === 'bar 2, beat 2'")
+    page.press(" ")
+    assert playing(page) == [False, False]
+    stands = clock(page), where(page)
+    time.sleep(0.7)
+    assert (clock(page), where(page)) == stands
+    page.press("Home")
+    assert where(page) == "bar 1, beat 1"
+    # Tab reaches all in the order of the page, and shows where it is.
+    reached = []
+    for _ in range(8):
+        page.press("Tab")
+        assert page.evaluate("document.activeElement.matches(':focus-visible')")
+        reached.append(page.evaluate("document.activeElement.ariaLabel"))
+    songs = [
+        [f"Play songs {n}", f"Save songs {n} as MIDI", f"Save songs {n} as WAV", f"Position in songs {n}"]
+        for n in (1, 2)
+    ]
+    assert reached == songs[0] + songs[1]
+    page.press(" ")  # on the roll of the second piece
+    assert playing(page) == [False, True]
+    page.press("Escape")
+    assert playing(page) == [False, False]
+
+
+def test_one_piece_plays_at_a_time_and_a_click_goes_there(page: Browser) -> None:
+    page.click("article:nth-of-type(1) .play")
+    page.until(lambda: playing(page) == [True, False], "piece 1")
+    page.click("article:nth-of-type(2) .play")
+    page.until(lambda: playing(page) == [False, True], "piece 2")
+    page.click("article:nth-of-type(2) .play")
+    assert playing(page) == [False, False]
+    page.click("article:nth-of-type(1) .roll svg", across=0.8)
+    assert where(page).startswith("bar 2")
+    assert playing(page) == [False, False]
+    page.click("article:nth-of-type(1) .play")
+    page.click("article:nth-of-type(1) .roll svg", across=0.1)
+    assert playing(page) == [True, False]
+    assert where(page).startswith("bar 1")
+
+
+def test_it_loops_and_the_tempo_can_change_on_the_way(page: Browser) -> None:
+    page.click("article:nth-of-type(2) .play")
+    page.click("#loop")
+    page.until(lambda: len(page.evaluate("tap.starts")) >= 7, "the third time through")
+    page.evaluate("tempo.value = 200, tempo.dispatchEvent(new Event('input')), tap.changed = tap.starts.length")
+    page.until(lambda: page.evaluate("tap.starts.length - tap.changed") >= 5, "the faster notes")
+    starts, changed = np.array(page.evaluate("tap.starts")), page.evaluate("tap.changed")
+    assert np.median(np.diff(starts[:changed])) == pytest.approx(0.5, abs=1e-9)  # 120 quarters a minute
+    assert np.median(np.diff(starts[changed:])) == pytest.approx(0.25, abs=1e-9)
+    assert "♩ = 240" in page.evaluate("document.querySelector('.transport').innerText")
+    page.click("#loop")
+    page.until(lambda: playing(page) == [False, False], "the end")
+
+
+def wav_of(browser: Browser, roll: PianoRoll, folder: Path) -> np.ndarray:
+    """The samples [T, 2] of the file that the page saves."""
+    lnfgen.write(folder / "n.html", roll)
+    browser.open(folder / "n.html")
+    browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    browser.click(".wav")
+    browser.until((folder / "n.wav").exists, "the WAV file")
+    with wave.open(io.BytesIO((folder / "n.wav").read_bytes())) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, RATE)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
+
+
+RATE = 44100
+
+
+def level(samples: np.ndarray, start: float, end: float) -> float:
+    part = samples[round(start * RATE) : round(end * RATE)]
+    return float(np.sqrt((part**2).mean()))
+
+
+def test_a_chord_sounds_as_its_notes_and_dies_away(browser: Browser, tmp_path: Path) -> None:
+    pitches = [48, 55, 64, 72]
+    roll = PianoRoll.from_notes([(4, 12, pitch) for pitch in pitches], steps_per_quarter=4, tempo_bpm=60)
+    samples = wav_of(browser, roll, tmp_path)
+    assert level(samples, 0, 0.99) < 1e-4
+    levels = [level(samples, at, at + 0.2) for at in (1.0, 2.0, 3.0, 3.7, 4.5, 5.5)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > 0.05
+    assert levels[-1] < 0.01 * levels[0]  # the dampers fell after four seconds, and the room is nearly silent
+    spectrum = np.abs(np.fft.rfft(samples[RATE : 2 * RATE].mean(1) * np.hanning(RATE)))  # 1 Hz a bin
+    peaks = [round(440 * 2 ** ((pitch - 69) / 12)) for pitch in pitches]
+
+    def near(hertz: int) -> float:
+        return float(spectrum[hertz - 3 : hertz + 4].max())
+
+    for hertz in peaks:
+        semitone = round(hertz * 2 ** (1 / 12)) - hertz
+        assert near(hertz) > 20 * max(near(hertz + semitone), near(hertz - semitone))
+    partials = [near(round(n * 440 * 2 ** ((48 - 69) / 12))) for n in (1, 2)]
+    assert partials[1] > 0.05 * partials[0], "a bare sine"
+
+
+@pytest.mark.parametrize("voices", [8, 40])
+def test_many_voices_do_not_clip(browser: Browser, tmp_path: Path, voices: int) -> None:
+    notes = [(step, 2, 36 + pitch) for step in range(0, 8, 2) for pitch in range(voices)]
+    samples = wav_of(browser, PianoRoll.from_notes(notes), tmp_path)
+    assert np.abs(samples).max() < 0.98
+    assert level(samples, 0, 1) > 0.05
+
+
+def test_extreme_pieces_are_drawn_and_played(browser: Browser, tmp_path: Path) -> None:
+    silence: dict[str, Any] = {"sounding": np.zeros((1, 88), dtype=bool), "onsets": None}
+    odd = [
+        PianoRoll(**silence, tempo_bpm=4e7, steps_per_quarter=960, time_signature=(1, 128)),
+        PianoRoll(**silence, tempo_bpm=3.6, time_signature=(255, 1)),
+        PianoRoll.from_notes([(0, 4000, 0), (3999, 1, 127)], lowest_pitch=0, num_pitches=128, time_signature=(7, 8)),
+    ]
+    lnfgen.write(tmp_path / "odd.html", odd)
+    browser.errors.clear()
+    browser.open(tmp_path / "odd.html")
+    browser.click("#loop")
+    for piece in (1, 2, 3):
+        browser.click(f"article:nth-of-type({piece}) .play")
+        time.sleep(0.3)
+        browser.press("End")
+    browser.press("Escape")
+    assert browser.errors == []
+    assert browser.evaluate("document.querySelectorAll('article:nth-of-type(3) svg').length") > 10
+
+
+def test_it_fits_a_phone_and_prints_without_controls(page: Browser) -> None:
+    page.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
+    try:
+        assert page.wait("document.documentElement.scrollWidth === 360 && rolls[0].width < 360")
+        page.call("Emulation.setEmulatedMedia", media="print")
+        seen = "['.transport', 'button', '.save'].map((name) => document.querySelector(name).offsetHeight)"
+        assert page.evaluate(seen) == [0, 0, 0]
+    finally:
+        page.call("Emulation.setEmulatedMedia", media="")
+        page.call("Emulation.clearDeviceMetricsOverride")
