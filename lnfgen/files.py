@@ -48,6 +48,16 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it is not there yet.
+
+    Raises:
+        OutputError: if `path` is a file, or cannot be made.
+    """
+    with _output_errors(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
 def require_free_folder(path: Path) -> None:
     """Check that `path` can become a new folder: nothing is there, or an empty folder.
 
@@ -56,9 +66,9 @@ def require_free_folder(path: Path) -> None:
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file; expected the name of a new folder; choose another --out")
+        raise OutputError(f"{path} is a file; expected the name of a new folder; choose another")
     if path.is_dir() and any(path.iterdir()):
-        raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another --out")
+        raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another")
     _require_writable(next(parent for parent in path.absolute().parents if parent.exists()), path)
 
 
@@ -131,7 +141,7 @@ def _output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; choose another --out or make room there") from error
+        raise OutputError(f"cannot write {path}: {reason}; choose another place or make room there") from error
 
 
 def _umask() -> int:

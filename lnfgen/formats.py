@@ -17,6 +17,7 @@ from lnfgen.children import in_child, restart_clock
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music import rolltext
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.tracks import ALL
 from lnfgen.text import decode_utf8
 
 Piece = PianoRoll | str
@@ -31,7 +32,9 @@ _QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at mos
 _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
 
 
-def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False) -> list[Piece]:
+def read(
+    path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False, tracks: str = ALL
+) -> list[Piece]:
     """The pieces in a file. For most files the list has one piece.
 
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
@@ -43,6 +46,8 @@ def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums:
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
         drums: keep the drum channel of a MIDI file, as pitches.
+        tracks: those of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word of a
+            name or instrument, such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists them.
 
     Raises:
         UnreadableFileError: if the file is missing or damaged, has an unknown suffix, or is not what its suffix says.
@@ -59,11 +64,16 @@ def read(path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums:
         raise UnreadableFileError(f"{path} is not there; expected a file ({' '.join(READABLE)})") from None
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path}: {error.strerror}") from error
-    return _read(content, suffix, str(path), steps_per_quarter, drums)
+    return _read(content, suffix, str(path), steps_per_quarter, drums, tracks)
 
 
 def read_bytes(
-    content: bytes, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False
+    content: bytes,
+    name: str = "-",
+    *,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    drums: bool = False,
+    tracks: str = ALL,
 ) -> list[Piece]:
     """The pieces in some bytes that have no suffix, such as those of stdin. How they start says their format.
 
@@ -84,32 +94,32 @@ def read_bytes(
         suffix = ".musicxml"
     else:
         suffix = ".txt"
-    return _read(content, suffix, name, steps_per_quarter, drums)
+    return _read(content, suffix, name, steps_per_quarter, drums, tracks)
 
 
-def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool) -> list[Piece]:
+def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[Piece]:
     """The pieces in the content of a file, which is parsed in a child process unless that is surely quick and safe."""
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
     if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(rolltext.MARK):
         return [text]
-    arguments = (content, suffix, name, steps_per_quarter, drums)
+    arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
     if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
         return [*_parse(*arguments)]
     return [*in_child(_parse, *arguments, name=name)]
 
 
-def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool) -> list[PianoRoll]:
+def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
     """The piano-rolls in the content of a file."""
     if suffix in SCORES:
         from lnfgen.music.scores import read_score
 
-        return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter)
+        return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)
     restart_clock()
     if suffix in MIDI:
         from lnfgen.music.midi import read_midi
 
-        return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums)
+        return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     return [_read_npz(content, name) if suffix == ".npz" else rolltext.roll_from_text(decode_utf8(content, name), name)]
 
 

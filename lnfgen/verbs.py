@@ -16,6 +16,7 @@ from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError
 from lnfgen.files import require_free_folder
+from lnfgen.music.tracks import ALL
 from lnfgen.training.settings import RunSettings, run_config
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def preprocess(
     steps_per_quarter: int = 4,
     drums: bool = False,
     strict: bool = False,
+    tracks: str = ALL,
     download: bool = False,
     progress: Progress = no_progress,
 ) -> Dataset:
@@ -52,7 +54,8 @@ def preprocess(
     Args:
         sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
         out: the folder to write, which must be new or empty. By default it is named after the first source.
-        kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict: see `lnfgen.data.options.Options`.
+        kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
+            `lnfgen.data.options.Options`.
         download: fetch the files of a named dataset if they are not here yet.
         progress: called with what is being done, how many files are done, and of how many.
 
@@ -60,7 +63,7 @@ def preprocess(
         LnfgenError: if a source is missing, nothing is readable, an option is out of range, or `out` is not free.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
-    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict)
+    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
     return make_dataset(given, out, options, download, progress)
 
 

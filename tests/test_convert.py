@@ -6,10 +6,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import mido
 import pytest
+import typer
 
 from lnfgen import formats
-from lnfgen.cli import info
+from lnfgen.cli import convert, info
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -29,23 +31,93 @@ def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, tmp_path: Path)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
 
 
-def test_several_pieces_are_numbered_files(lnfgen: Run, tmp_path: Path) -> None:
-    (tmp_path / "book.abc").write_text(TUNES)
-    done = lnfgen("convert", "book.abc", "out.mid")
-    assert done.stdout == b"out-01.mid\nout-02.mid\n", done.stderr
+def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book, out = str(tmp_path / "book.abc"), str(tmp_path / "out.mid")
+    Path(book).write_text(TUNES)
+    convert.command([book, out])
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == ["out-01.mid", "out-02.mid"]
     assert [note[2] for note in formats.read(tmp_path / "out-02.mid")[0].notes()] == [64, 65, 72]  # type: ignore[union-attr]
-    refused = lnfgen("convert", "book.abc", "-")
-    assert (refused.returncode, refused.stdout) == (1, b"")
-    assert b"2 pieces" in refused.stderr
+    with pytest.raises(LnfgenError, match="2 pieces, stdout takes one"):
+        convert.command([book, "-"])
 
 
-def test_notes_out_of_range_are_one_line(lnfgen: Run, tmp_path: Path) -> None:
+def test_notes_out_of_range_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wide = PianoRoll.from_notes([(0, 4, 60), (0, 4, 10), (0, 4, 120)], num_pitches=128, lowest_pitch=0)
     formats.write(tmp_path / "wide.mid", wide)
-    done = lnfgen("convert", "wide.mid", "a.txt")
-    assert done.returncode == 0
-    assert done.stderr.count(b"\n") == 1
-    assert b"left out 2 notes" in done.stderr
+    convert.command([str(tmp_path / "wide.mid"), str(tmp_path / "a.txt")])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "left out 2 notes" in said
+
+
+def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.npz", "b.npz"):
+        formats.write(tmp_path / name, ROLL)
+    (tmp_path / "bad.mid").write_text("Dear diary")
+    (tmp_path / "book.abc").write_text(TUNES)
+    files = [str(tmp_path / name) for name in ("a.npz", "bad.mid", "b.npz", "book.abc")]
+    out = tmp_path / "new" / "out"
+    with pytest.raises(typer.Exit) as ended:
+        convert.command(files, to="mid", out=out, transpose=-3)
+    printed, said = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {files[1]} is no MIDI file")
+    names = ["a.mid", "b.mid", "book-01.mid", "book-02.mid"]
+    assert printed.splitlines() == [str(out / name) for name in names]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert formats.read(out / "b.mid") == [ROLL.transposed(-3)]
+
+
+def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    files = [str(tmp_path / name) for name in ("a.npz", "a.txt", "other/a.txt", "b.txt")]
+    for path in files:
+        formats.write(path, ROLL)
+    before = {path: Path(path).read_bytes() for path in files}
+    with pytest.raises(typer.Exit):
+        convert.command(files, to="txt", transpose=2)  # no file has a name to itself
+    assert {path: Path(path).read_bytes() for path in files} == before
+    assert capsys.readouterr().err.count("choose another --out") == 4
+    with pytest.raises(typer.Exit):
+        convert.command(files, to=".mid", out=tmp_path / "out")
+    printed, said = capsys.readouterr()
+    assert [Path(line).name for line in printed.splitlines()] == ["a.mid", "b.mid"]
+    assert said.count("just written") == 2
+
+
+def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formats.write(tmp_path / "a.npz", ROLL)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
+    for files, options in (([a], {}), ([a, b, a], {}), ([a, b], {"out": tmp_path})):
+        with pytest.raises(typer.BadParameter, match="--to"):
+            convert.command(files, **options)  # type: ignore[arg-type]
+    with pytest.raises(LnfgenError, match=r"--to mp3: unknown suffix '\.mp3'"):
+        convert.command([a], to="mp3")
+    with pytest.raises(LnfgenError, match=r"\+60 semitones would move notes off the keys; expected -39 to \+41"):
+        convert.command([a, b], transpose=60)
+    (tmp_path / "a.txt").write_text("words")
+    with pytest.raises(LnfgenError, match="leave out --transpose and --tempo"):
+        convert.command([str(tmp_path / "a.txt"), b], transpose=1)
+    with pytest.raises(LnfgenError, match="stdin has no name"):
+        convert.command(["-"], to="mid")
+    assert not Path(b).exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = mido.MidiFile(ticks_per_beat=4)
+    for channel, pitch in enumerate((60, 40)):
+        strike = mido.Message("note_on", channel=channel, note=pitch)
+        hands.tracks.append(mido.MidiTrack([strike, mido.Message("note_off", channel=channel, note=pitch, time=4)]))
+    hands.save(tmp_path / "hands.mid")
+    convert.command([str(tmp_path / "hands.mid"), str(tmp_path / "a.npz")], tracks="1")
+    assert "hands.mid: kept 1 of 2 tracks, left out 1\n" in capsys.readouterr().err
+    assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +144,21 @@ def test_info_of_a_piece(lnfgen: Run, tmp_path: Path) -> None:
     done = lnfgen("info", "-", "--json", input=content)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
+    [track] = facts.pop("tracks")
+    assert track == {
+        "number": 1,
+        "name": "",
+        "instrument": "piano",
+        "program": 0,
+        "channel": 1,
+        "notes": 4,
+        "lowest_note": "C4",
+        "highest_note": "G4",
+        "notes_at_a_time": 1.33,
+        "kept": True,
+    }
     assert facts == {
+        "path": "-",
         "kind": "music",
         "steps": 40,
         "bars": 4,
@@ -94,7 +180,7 @@ def test_info_of_a_piece(lnfgen: Run, tmp_path: Path) -> None:
 
 
 def facts_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    info.command(str(path), as_json=True)
+    info.command([str(path)], as_json=True)
     facts: dict[str, object] = json.loads(capsys.readouterr().out)
     return facts
 
@@ -104,11 +190,37 @@ def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.Cap
     book.write_text(TUNES)
     facts = facts_of(book, capsys)
     assert (facts["pieces"], facts["steps"], facts["notes"]) == (2, 96, 9)
-    info.command(str(book))
+    info.command([str(book)])
     assert "piece  steps" in capsys.readouterr().out
     (tmp_path / "a.txt").write_text("ab\nabc\n")
     facts = facts_of(tmp_path / "a.txt", capsys)
-    assert facts == {"kind": "text", "characters": 7, "lines": 2, "longest_line": 3, "distinct_characters": 4}
+    assert facts == {
+        "path": str(tmp_path / "a.txt"),
+        "kind": "text",
+        "characters": 7,
+        "lines": 2,
+        "longest_line": 3,
+        "distinct_characters": 4,
+    }
+
+
+def test_info_of_many_files_is_a_line_of_json_each_and_a_bad_one_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(tmp_path / name) for name in ("a.npz", "bad.mid", "b.txt")]
+    formats.write(paths[0], ROLL)
+    (tmp_path / "bad.mid").write_text("Dear diary")
+    (tmp_path / "b.txt").write_text("words\n")
+    with pytest.raises(typer.Exit) as ended:
+        info.command(paths, as_json=True)
+    out, err = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert [json.loads(line)["path"] for line in out.splitlines()] == [paths[0], paths[2]]
+    assert err.startswith(f"error: {paths[1]} is no MIDI file")
+    info.command([paths[0], paths[2]])
+    tables = capsys.readouterr().out
+    assert paths[0] in tables
+    assert "longest line" in tables
 
 
 def a_run(folder: Path) -> Path:
@@ -142,10 +254,10 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     (run / "model.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(RunError, match=r"model\.safetensors is damaged"):
-        info.command(str(run))
+        info.command([str(run)])
     (run / "config.json").write_text("{")
     with pytest.raises(RunError, match=r"config\.json is damaged"):
-        info.command(str(run))
+        info.command([str(run)])
     (tmp_path / "other").mkdir()
     with pytest.raises(LnfgenError, match="holds nothing; expected a dataset folder"):
-        info.command(str(tmp_path / "other"))
+        info.command([str(tmp_path / "other")])

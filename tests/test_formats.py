@@ -1,6 +1,7 @@
 """Every file through one door: what its suffix or its first bytes say, there and back, and damage in one line."""
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def test_a_picture_is_a_png_and_the_same_every_time(roll: PianoRoll) -> None:
     assert content == formats.to_bytes(roll, ".png")
 
 
+@pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
+def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]) -> None:
+    steps = bars * 16 * signature[0] // signature[1]
+    notes = [(step, 1, 40 + step % 47) for step in range(0, steps, 8)]
+    content = formats.to_bytes(PianoRoll.from_notes(notes, num_steps=steps, time_signature=signature), ".png")
+    width, height = struct.unpack(">II", content[16:24])
+    assert width < 3500
+    assert 0.3 * width < height < 2.2 * width
+
+
 def test_a_suffix_that_does_not_fit_is_refused_with_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(LnfgenError, match=r"\.mid .*\.musicxml .*\.npz .*\.txt .*\.png"):
         formats.write(tmp_path / "a.mp3", a_roll())
@@ -164,7 +175,7 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(formats, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400
         with pytest.raises(UnreadableFileError, match="unpacks to"):
-            formats._parse(GOOD, ".npz", "roll.npz", 4, False)
+            formats._parse(GOOD, ".npz", "roll.npz", 4, False, "all")
     # a small file whose array claims 2^50 bytes
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

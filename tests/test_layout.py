@@ -1,6 +1,7 @@
 """Imports run down only (the shape of the house), and the doors open fast."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_top_level_modules_are_small():
     """Rooms few and evenly sized: over 400 lines is a smell."""
     long = {module: lines for module, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 400}
     assert not long
+
+
+def test_what_many_commands_share_names_no_option():
+    """A message of these modules reaches people through commands with different options, and through Python."""
+    shared = ("lnfgen.files", "lnfgen.formats", "lnfgen.text", "lnfgen.music")
+    for module in (name for name in MODULES if within(name, shared)):
+        strings = [node.value for node in ast.walk(ast.parse(MODULES[module].read_text())) if is_text(node)]
+        assert not [text for text in strings if re.search(r"--[a-z]", text)], module
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_every_public_name_is_there():

@@ -64,7 +64,7 @@ def test_drums_are_left_out_unless_wanted() -> None:
     content = midi(f"00 90 3C 40  00 99 24 40  04 80 3C 00  00 89 24 00 {END}")
     assert read_midi(content)[0].notes() == [(0, 4, 60)]
     assert read_midi(content, drums=True)[0].notes() == [(0, 4, 36), (0, 4, 60)]
-    with pytest.raises(UnreadableFileError, match="1 drum notes"):
+    with pytest.raises(UnreadableFileError, match="drums and no other notes"):
         read_midi(midi(f"00 99 24 40  04 89 24 00 {END}"))
 
 
@@ -85,13 +85,27 @@ def test_the_grid_can_be_finer() -> None:
     assert (roll.notes(), roll.steps_per_quarter) == ([(0, 4, 60)], 12)
 
 
-def test_the_longest_lasting_tempo_and_the_first_time_signature_are_kept() -> None:
+def test_the_longest_lasting_tempo_and_time_signature_are_kept() -> None:
     # a bar at 60 bpm, then two quarters at 240; 6/8 at first, 3/4 later
     tempos = (
         f"00 FF 51 03 0F 42 40  00 FF 58 04 06 03 18 08  10 FF 51 03 03 D0 90  04 FF 58 04 03 02 18 08  04 {END[3:]}"
     )
     roll = one(tempos, f"00 90 3C 40  18 80 3C 00 {END}")
     assert (roll.tempo_bpm, roll.time_signature) == (60.0, (6, 8))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "00 FF 58 04 02 02 18 08  00 FF 58 04 01 02 18 08  00 FF 58 04 04 02 18 08  00 FF 51 03 03 D0 90",
+        "00 FF 58 04 01 02 18 08  04 FF 58 04 04 02 18 08",  # an upbeat of a quarter
+        "",
+    ],
+)
+def test_of_several_at_one_tick_the_last_given_counts_and_an_upbeat_does_not(settings: str) -> None:
+    last = "00 FF 51 03 0F 42 40"  # 60 bpm, in a later track
+    roll = one(f"{settings} {END}", f"{last} 00 90 3C 40  30 80 3C 00 {END}")
+    assert (roll.tempo_bpm, roll.time_signature) == (60.0, (4, 4))
 
 
 def test_longest_tempo() -> None:

@@ -126,3 +126,18 @@ def test_a_coarser_grid_rounds_to_the_nearest_step_and_loses_no_note() -> None:
     coarse = roll.on_grid(1)
     assert coarse.notes() == [(0, 1, 60), (1, 1, 62), (2, 1, 64), (2, 1, 65)]
     assert (coarse.num_steps, coarse.steps_per_quarter) == (3, 1)
+
+
+def test_transposing_moves_every_note_and_refuses_to_lose_one() -> None:
+    for onsets_known in (True, False):
+        roll = PianoRoll.from_notes([(0, 4, 30), (4, 2, 60), (6, 2, 60), (0, 8, 100)], num_steps=9)
+        roll = roll if onsets_known else replace(roll, onsets=None)
+        for semitones in (-9, 0, 8):
+            moved = roll.transposed(semitones)
+            assert moved.notes() == [(start, length, pitch + semitones) for start, length, pitch in roll.notes()]
+            assert moved.transposed(-semitones) == roll
+        for semitones in (-10, 9, 300):
+            with pytest.raises(LnfgenError, match=r"expected -9 to \+8"):
+                roll.transposed(semitones)
+    silence = PianoRoll(np.zeros((4, 88), dtype=bool), None)
+    assert silence.transposed(7) == silence

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from music21 import meter, note, stream
 
 from lnfgen import formats
 from lnfgen.errors import UnreadableFileError
 from lnfgen.music import scores
 from lnfgen.music.notation import musicxml_bytes
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.scores import read_score
+from lnfgen.music.scores import read_score, roll_of_score
 
 TUNES = """X:1
 T:Ties and a chord symbol
@@ -68,6 +69,13 @@ def test_abc_with_many_tunes_is_as_many_rolls() -> None:
     assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67, 69, 72, 60, 62, 64, 65, 67, 69, 60]
 
 
+def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:
+    part = stream.Part([meter.TimeSignature("2/4"), note.Note("C4", quarterLength=8)])
+    part.insert(0, meter.TimeSignature("4/4"))
+    part.insert(4, meter.TimeSignature("1/4"))
+    assert roll_of_score(stream.Score([part])).time_signature == (4, 4)
+
+
 def test_humdrum() -> None:
     (roll,) = read_score(KERN.encode(), ".krn")
     assert roll.notes() == [(0, 4, 48), (0, 12, 64), (4, 4, 55), (8, 4, 55), (12, 12, 48), (12, 4, 60), (16, 4, 60)]
@@ -112,10 +120,14 @@ def test_a_chorale_of_the_corpus() -> None:
     (roll,) = read_score(path.read_bytes(), ".mxl")
     assert (roll.num_steps, roll.time_signature, roll.out_of_range) == (256, (4, 4), 0)
     assert {pitch for start, _, pitch in roll.notes() if start == 0} == {74, 70, 62, 58}
+    assert [part.name for part in roll.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
+    (melody,) = read_score(path.read_bytes(), ".mxl", tracks="melody")
+    assert melody.sounding.sum(axis=1).max() == 1
+    assert [part.kept for part in melody.tracks] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(
-    ("steps_per_quarter", "signature"), [(4, (4, 4)), (4, (6, 8)), (2, (3, 4)), (3, (2, 4)), (8, (7, 8)), (12, (3, 2))]
+    ("steps_per_quarter", "signature"), [(4, (4, 4)), (2, (6, 8)), (3, (5, 8)), (8, (7, 8)), (12, (3, 2)), (1, (7, 8))]
 )
 def test_writing_and_reading_a_score_is_exact_on_the_grid(steps_per_quarter: int, signature: tuple[int, int]) -> None:
     rng = np.random.default_rng(steps_per_quarter)

@@ -45,9 +45,9 @@ def result_bytes(content: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def result_json(value: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
-    result(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
+    """One JSON object on stdout; with `lines` on a line of its own, so that others may follow."""
+    result(json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False))
 
 
 def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:

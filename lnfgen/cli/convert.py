@@ -1,4 +1,4 @@
-"""`lnfgen convert`: write a piece in another file format."""
+"""`lnfgen convert`: write pieces in another file format."""
 
 from __future__ import annotations
 
@@ -8,52 +8,99 @@ from typing import Annotated
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import read_pieces
-from lnfgen.errors import LnfgenError
+from lnfgen.cli.sources import for_each, read_pieces
+from lnfgen.errors import LnfgenError, OutputError
+from lnfgen.music.tracks import said_of
 
 
 def command(
-    source: Annotated[
-        str, typer.Argument(metavar="IN", help="A .mid, .musicxml, .mxl, .abc, .krn, .npz or .txt; or -.")
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE", help="IN and OUT; with --to, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt."
+        ),
     ],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="A .mid, .musicxml, .npz, .txt or .png; or -.")],
+    to: Annotated[str | None, typer.Option(help="Format for every IN: mid, musicxml, npz, txt or png.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files of --to.", show_default="that of each IN")
+    ] = None,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
+    tracks: options.Tracks = "all",
+    transpose: Annotated[int, typer.Option(help="Semitones up, or down if negative.")] = 0,
     tempo: Annotated[float | None, typer.Option(min=4.0, help="Quarter notes a minute, in place of IN's own.")] = None,
     program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
 
-    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on. If OUT is -, one piece
-    goes to stdout, as MIDI if it is music and as UTF-8 if it is text.
+    With --to, write each IN in that format under its own name. Where one fails, the others are still converted.
+
+    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on.
+
+    IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
     from dataclasses import replace
 
     from lnfgen import formats
-    from lnfgen.files import numbered
+    from lnfgen.files import make_folder, numbered
 
-    if target != "-" and Path(target).suffix.lower() not in {*formats.WRITABLE_MUSIC, *formats.WRITABLE_TEXT}:
-        fits = " ".join(formats.WRITABLE_MUSIC)
-        raise LnfgenError(f"cannot write {target}: unknown suffix {Path(target).suffix!r}; expected one of {fits}")
-    pieces = read_pieces(source, steps_per_quarter, drums)
-    if tempo is not None:
-        if any(isinstance(piece, str) for piece in pieces):
-            raise LnfgenError(f"{source} is a text, which has no tempo; leave --tempo out")
-        pieces = [piece if isinstance(piece, str) else replace(piece, tempo_bpm=tempo) for piece in pieces]
-    left_out = sum(piece.out_of_range for piece in pieces if not isinstance(piece, str))
-    if left_out:
-        console.warn(f"{source}: left out {left_out} notes outside a piano's 88 keys (A0 to C8)")
+    targets = _targets(files, to, out)
+    # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
+    taken = {Path(file).resolve() for file in files} if to is not None else set()
 
-    if target == "-":
-        if len(pieces) > 1:
-            raise LnfgenError(
-                f"{source} holds {len(pieces)} pieces, stdout takes one; give OUT a name, such as out.mid"
-            )
-        suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
-        console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
-        return
-    for index, piece in enumerate(pieces):
-        path = numbered(Path(target), index, len(pieces))
-        formats.write(path, piece, program=program)
-        console.result(str(path))
+    def convert(source: str) -> None:
+        pieces = read_pieces(source, steps_per_quarter, drums, tracks)
+        music = [piece for piece in pieces if not isinstance(piece, str)]
+        if (transpose or tempo is not None) and len(music) < len(pieces):
+            raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, which are for music")
+        for roll in music:
+            if len(roll.tracks) > 1:
+                console.note(f"{source}: {said_of([roll.tracks])}")
+        if left_out := sum(roll.out_of_range for roll in music):
+            console.warn(f"{source}: left out {left_out} notes outside a piano's 88 keys (A0 to C8)")
+        if transpose or tempo is not None:
+            pieces = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in music]
+        target = targets[source]
+        if target == "-":
+            if len(pieces) > 1:
+                raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
+            suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
+            console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
+            return
+        for index, piece in enumerate(pieces):
+            path = numbered(Path(target), index, len(pieces))
+            if path.resolve() in taken:
+                raise OutputError(
+                    f"{source} would replace {path}, which was given or just written; choose another --out"
+                )
+            if out is not None:
+                make_folder(out)
+            formats.write(path, piece, program=program)
+            if to is not None:
+                taken.add(path.resolve())
+            console.result(str(path))
+
+    for_each(list(targets), convert)
+
+
+def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:
+    """The file that each file becomes; with several pieces it is numbered."""
+    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT
+
+    if to is None:
+        if len(files) != 2:
+            raise typer.BadParameter(f"found {len(files)} files; expected IN and OUT, or --to and any number of files")
+        if out is not None:
+            raise typer.BadParameter("found no --to; expected it with --out, or OUT as the second file")
+        targets = {files[0]: files[1]}
+        suffix = Path(files[1]).suffix.lower()
+    elif "-" in files:
+        raise LnfgenError("stdin has no name to write a file under; convert it alone: lnfgen convert - OUT")
+    else:
+        suffix = "." + to.lower().removeprefix(".")
+        targets = {file: str((out or Path(file).parent) / (Path(file).stem + suffix)) for file in files}
+    if suffix not in {*WRITABLE_MUSIC, *WRITABLE_TEXT} and files[-1] != "-":
+        what = f"cannot write {files[1]}" if to is None else f"--to {to}"
+        raise LnfgenError(f"{what}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
+    return targets

@@ -8,37 +8,52 @@ from typing import Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import read_pieces
+from lnfgen.cli.sources import for_each, read_pieces
 from lnfgen.errors import LnfgenError
 
 
 def command(
-    path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
     ],
-    as_json: options.Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
+    tracks: options.Tracks = "all",
 ) -> None:
-    """Tell what a file, a dataset folder or a run folder is."""
-    each: list[dict[str, Any]] = []
-    if path != "-" and Path(path).is_dir():
-        facts = _folder_facts(Path(path))
-    else:
-        from lnfgen.data.facts import file_facts, piece_facts
+    """Tell what a file, a dataset folder or a run folder is; of music also its tracks, and which are kept."""
 
-        each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums)]
-        facts = file_facts(each)
-    if as_json:
-        console.result_json(facts)
-        return
-    rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
-    console.result_table("", [("path", path), *rows])  # as a title, Rich would fold a long path to the table's width
-    if len(each) > 1:
-        columns = list(dict.fromkeys(key for piece in each for key in piece if key != "kind"))
-        table = [[number, *(_shown(piece.get(key)) for key in columns)] for number, piece in enumerate(each, start=1)]
+    def tell(path: str) -> None:
+        each: list[dict[str, Any]] = []
+        if path != "-" and Path(path).is_dir():
+            facts = _folder_facts(Path(path))
+        else:
+            from lnfgen.data.facts import file_facts, piece_facts
+
+            each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
+            facts = file_facts(each)
+        if as_json:
+            console.result_json({"path": path, **facts}, lines=True)
+            return
+        if path != paths[0]:
+            console.result("")
+        listed = facts.pop("tracks", [])
+        rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
+        # As a title, Rich would fold a long path to the table's width.
+        console.result_table("", [("path", path), *rows])
+        _show_list("piece", each if len(each) > 1 else [])
+        _show_list("track", listed)
+
+    for_each(paths, tell)
+
+
+def _show_list(what: str, items: list[dict[str, Any]]) -> None:
+    """A table of things alike, below the facts of their file."""
+    if items:
+        columns = [key for key in items[0] if key not in ("kind", "number", "tracks")]
+        table = [[number, *(_shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]
         console.result("")
-        console.result_table("", table, ["piece", *(key.replace("_", " ") for key in columns)])
+        console.result_table("", table, [what, *(key.replace("_", " ") for key in columns)])
 
 
 def _folder_facts(folder: Path) -> dict[str, Any]:

@@ -26,6 +26,13 @@ Seed = Annotated[
 Run = Annotated[Path | None, typer.Argument(help="Run folder.", show_default="the newest under runs/")]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
 Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
+Tracks = Annotated[
+    str,
+    typer.Option(
+        help="Tracks (or a score's parts) to merge: all, melody, numbers as `lnfgen info` lists them, or words of "
+        "their names or instruments; several with commas."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Solver = Annotated[
     str,

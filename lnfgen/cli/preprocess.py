@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Drums, Json, Quiet, StepsPerQuarter
+from lnfgen.cli.options import Drums, Json, Quiet, StepsPerQuarter, Tracks
 from lnfgen.conventions import Kind
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed of --split.")] = 0,
     steps_per_quarter: StepsPerQuarter = 4,
     drums: Drums = False,
+    tracks: Tracks = "all",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unreadable file.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Download the files of a named dataset.")] = False,
     as_json: Json = False,
@@ -53,7 +54,7 @@ def command(
     from lnfgen.data.options import Options
     from lnfgen.verbs import dataset_name, make_dataset
 
-    options = Options(as_, max_length, chunks, _shares(split), seed, steps_per_quarter, drums, strict)
+    options = Options(as_, max_length, chunks, _shares(split), seed, steps_per_quarter, drums, strict, tracks)
     name = dataset_name(source)
     if name is not None and options != Options():
         console.warn(f"{name} is a fixed dataset: options that shape one have no effect on it")

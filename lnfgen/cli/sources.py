@@ -1,11 +1,14 @@
 """Datasets, runs and pieces, as commands name them."""
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from lnfgen.cli import console
-from lnfgen.errors import UnreadableFileError
+from lnfgen.errors import LnfgenError, UnreadableFileError
 
 if TYPE_CHECKING:
     from lnfgen.data.storage import Dataset
@@ -30,13 +33,29 @@ def resolve_run(run: Path | None) -> Path:
     return run
 
 
-def read_pieces(path: str, steps_per_quarter: int, drums: bool) -> "list[Piece]":
+def for_each(paths: Sequence[str], do: Callable[[str], None]) -> None:
+    """Do something with each path. One that fails is a line on stderr, the others go on, and the exit code is 1."""
+    if len(paths) == 1:
+        do(paths[0])
+        return
+    failed = False
+    for path in paths:
+        try:
+            do(path)
+        except LnfgenError as error:
+            console.fail(str(error) if path in str(error) else f"{path}: {error}")
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
     """The pieces in a file, or in stdin if the path is -."""
     from lnfgen import formats
 
     if path != "-":
-        return formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
+        return formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     content = sys.stdin.buffer.read()
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
-    return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums)
+    return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)

@@ -11,6 +11,7 @@ from typing import Any
 from lnfgen.data.storage import open_dataset
 from lnfgen.formats import Piece
 from lnfgen.music.rolltext import pitch_name
+from lnfgen.music.tracks import Track
 
 # Facts of a piece that add up over the pieces of a file.
 _SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
@@ -46,7 +47,8 @@ def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if len(each) == 1:
         return each[0]
     sums = {key: round(sum(piece[key] for piece in each), 3) for key in _SUMS if key in each[0]}
-    return {"kind": each[0]["kind"], "pieces": len(each), **sums}
+    tracks = [track for piece in each for track in piece.get("tracks", ())]
+    return {"kind": each[0]["kind"], "pieces": len(each), **sums} | ({"tracks": tracks} if tracks else {})
 
 
 def piece_facts(piece: Piece) -> dict[str, Any]:
@@ -78,4 +80,19 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "tempo_bpm": piece.tempo_bpm,
         "time_signature": f"{beats}/{unit}",
         "out_of_range": piece.out_of_range,
+    } | ({"tracks": [_track_facts(track) for track in piece.tracks]} if piece.tracks else {})
+
+
+def _track_facts(track: Track) -> dict[str, Any]:
+    return {
+        "number": track.number,
+        "name": track.name,
+        "instrument": track.instrument,
+        "program": track.program,
+        "channel": track.channel,
+        "notes": track.notes,
+        "lowest_note": pitch_name(track.lowest),
+        "highest_note": pitch_name(track.highest),
+        "notes_at_a_time": round(track.polyphony, 2),
+        "kept": track.kept,
     }

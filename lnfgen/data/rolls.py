@@ -24,6 +24,7 @@ from lnfgen.data.splits import num_splits, split_at_random, split_in_order
 from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tracks import said_of
 
 MAX_PIECE_STEPS = 256
 
@@ -46,7 +47,8 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
     given = files[0].split is not None
     pieces = [piece for _, rolls in found for piece in rolls]
     copies: list[Record] = []
-    remarks: list[str] = []
+    several = [roll.tracks for _, roll in pieces if len(roll.tracks) > 1]
+    remarks = [f"{len(several)} of {len(pieces)} pieces have several tracks: {said_of(several)}"] if several else []
     if given:
         splits = {split: [piece for file, rolls in found if file.split == split for piece in rolls] for split in SPLITS}
     else:
@@ -55,7 +57,7 @@ def prepare_music(files: Sequence[SourceFile], name: str, options: Options, prog
             splits = split_at_random(pieces, options.split, options.seed)
         else:
             splits = _split_in_time(pieces, options.split)
-            remarks = [f"there are fewer pieces ({len(pieces)}) than splits, so each was split in time, at bar lines"]
+            remarks += [f"there are fewer pieces ({len(pieces)}) than splits, so each was split in time, at bar lines"]
     max_length = options.max_length or MAX_PIECE_STEPS
     prepared = encode_rolls(
         name,
@@ -159,7 +161,7 @@ def _read_all(
     files: Sequence[SourceFile], options: Options, progress: Progress
 ) -> tuple[list[tuple[SourceFile, list[Piece]]], list[Record]]:
     """The pieces of each file that can be read, and why the others cannot."""
-    read = partial(_read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums)
+    read = partial(_read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
     results = in_parallel(read, [file.path for file in files], "reading", progress)
     found: list[tuple[SourceFile, list[Piece]]] = []
     unreadable: list[Record] = []
@@ -171,8 +173,8 @@ def _read_all(
     return found, unreadable
 
 
-def _read_rolls(path: Path, steps_per_quarter: int, drums: bool) -> list[PianoRoll]:
-    pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums)
+def _read_rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
+    pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
     raise UnreadableFileError(f"{path} is text; expected music")

@@ -5,25 +5,29 @@ Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-
 
 from __future__ import annotations
 
+import bisect
 import io
+import itertools
 import math
 import struct
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import mido
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
-DRUM_CHANNEL = 9  # General MIDI calls it channel 10, counting from 1
 DEFAULT_BPM = 120.0  # the tempo of a MIDI file that says none
 VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
 _TARGET_TICKS_PER_QUARTER = 480
+_Value = TypeVar("_Value")
 
 
 def read_midi(
@@ -32,39 +36,43 @@ def read_midi(
     *,
     steps_per_quarter: int = STEPS_PER_QUARTER,
     drums: bool = False,
+    tracks: str = ALL,
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
-    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The tempo is the one
-    that lasts longest in seconds, the time signature the first. Where times are in seconds (SMPTE), the tempo is taken
-    as 120. If a key is struck again before it is released (in one channel of a track), the first release belongs to the
-    first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among them,
-    are left out.
+    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The time signature is
+    the one that lasts longest, so that an upbeat with one of its own does not count. The tempo is the one that lasts
+    longest in seconds; where times are in seconds (SMPTE), it is taken as 120. If a key is struck again before it is
+    released (in one channel of a track), the first release belongs to the first strike. A key that is never released
+    sounds to the end of its track. Control changes, the pedal among them, are left out.
 
     Args:
         name: what errors call the file.
         drums: keep the notes of the drum channel.
+        tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll, whose `tracks`
+            tell of all.
 
     Raises:
-        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes, or last over `MAX_STEPS`.
+        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or no such track, or last
+            over `MAX_STEPS`.
     """
     sound = _checked(content, name)
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
         midi = mido.MidiFile(file=io.BytesIO(sound))
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
-    heard = [_listen(group, drums) for group in groups]
-    kept = [score for score in heard if score.notes] or heard[:1]
-    if not kept[0].notes:
-        if dropped := sum(score.num_drums for score in heard):
-            raise UnreadableFileError(
-                f"{name} holds {dropped} drum notes and no others; keep drums (--drums) to read it"
-            )
-        if not any(score.end for score in heard):
-            raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
+    heard: list[_Heard] = []
+    every: list[Track] = []
+    for group in groups:
+        heard.append(_listen(group, len(every) + 1))
+        every += [track for track, _ in heard[-1].tracks]
+    if not every and not any(piece.end for piece in heard):
+        raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
+    chosen = choose_tracks(every, tracks, drums, name) if every else set()
+    kept = [piece for piece in heard if any(track.number in chosen for track, _ in piece.tracks)] or heard[:1]
     rolls: list[PianoRoll] = []
     total = 0
-    for score in kept:
-        rolls.append(_quantise(score, midi.ticks_per_beat, name, steps_per_quarter, total))
+    for piece in kept:
+        rolls.append(_quantise(piece, chosen, midi.ticks_per_beat, name, steps_per_quarter, total))
         total += rolls[-1].num_steps
     return rolls
 
@@ -104,64 +112,89 @@ def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
 
 
 def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
-    """The tempo that a piece has for the longest time, in seconds.
+    """The tempo that a piece has for the longest time, in seconds; see `_longest_lasting`."""
+    return _longest_lasting(changes, end, DEFAULT_BPM, lambda bpm: bpm)
+
+
+def longest_signature(changes: Sequence[tuple[Any, tuple[int, int]]], end: Any) -> tuple[int, int]:
+    """The time signature that a piece has for the longest time, in quarters; see `_longest_lasting`."""
+    usable = [(position, signature) for position, signature in changes if is_time_signature(signature)]
+    return _longest_lasting(usable, end, (4, 4), lambda _: 1.0)
+
+
+def _longest_lasting(
+    changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float]
+) -> _Value:
+    """The value that lasts longest. Of several that are given at one position, the last counts.
 
     Args:
-        changes: (position, bpm) of each change of tempo. Before the first one the tempo is `DEFAULT_BPM`.
+        changes: (position, value) of each change. Before the first one the value is `before`.
         end: the position where the piece ends. Positions are in any unit of musical time.
+        speed: of a value, by which musical time is divided to say how long it lasts.
 
     Where two last equally long, the one that comes first counts.
     """
-    changes = [(0, DEFAULT_BPM), *sorted(changes, key=lambda change: change[0])]
-    lasting: dict[float, float] = {}
-    for index, (position, bpm) in enumerate(changes):
-        until = changes[index + 1][0] if index + 1 < len(changes) else max(end, position)
-        lasting[bpm] = lasting.get(bpm, 0.0) + float(until - position) / bpm
-    if not any(lasting.values()):
-        return changes[-1][1]
-    return max(lasting, key=lambda bpm: lasting[bpm])
+    changes = [(0, before), *sorted(changes, key=itemgetter(0))]
+    lasting: dict[_Value, float] = {}
+    for (position, value), (until, _) in itertools.pairwise([*changes, (max(end, changes[-1][0]), before)]):
+        lasting[value] = lasting.get(value, 0.0) + float(until - position) / speed(value)
+    return max(lasting, key=lambda value: lasting[value]) if any(lasting.values()) else changes[-1][1]
 
 
 @dataclass
 class _Heard:
-    """What some tracks play together; times are in ticks."""
+    """What some tracks play; times are in ticks."""
 
-    notes: list[tuple[int, int, int]] = field(default_factory=list)  # (start, end, pitch)
+    tracks: list[tuple[Track, list[tuple[int, int, int]]]] = field(default_factory=list)  # notes: (start, end, pitch)
     tempos: list[tuple[int, float]] = field(default_factory=list)
     signatures: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
     end: int = 0
-    num_drums: int = 0
 
 
-def _listen(tracks: Sequence[Any], drums: bool) -> _Heard:
+def _listen(tracks: Sequence[Any], first_number: int) -> _Heard:
+    """What these tracks of mido play, those with notes numbered from `first_number` on."""
     heard = _Heard()
-    for track in tracks:
+    names: dict[int, str] = {}
+    programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
+    notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
+    for index, track in enumerate(tracks):
         tick = 0
         sounding: dict[tuple[int, int], deque[int]] = {}
         for message in track:
             tick += message.time
             kind = message.type
             if kind == "note_on" and message.velocity:
-                if message.channel == DRUM_CHANNEL and not drums:
-                    heard.num_drums += 1
-                else:
-                    sounding.setdefault((message.channel, message.note), deque()).append(tick)
+                sounding.setdefault((message.channel, message.note), deque()).append(tick)
             elif kind in ("note_on", "note_off"):
-                key = (message.channel, message.note)
-                if sounding.get(key):
-                    heard.notes.append((sounding[key].popleft(), tick, message.note))
+                if starts := sounding.get((message.channel, message.note)):
+                    notes.setdefault((index, message.channel), []).append((starts.popleft(), tick, message.note))
+            elif kind == "program_change":
+                programs.setdefault(message.channel, []).append((tick, message.program))
+            elif kind == "track_name":
+                names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
                 if message.tempo:
                     heard.tempos.append((tick, _tidy_bpm(message.tempo)))
             elif kind == "time_signature":
                 heard.signatures.append((tick, (message.numerator, message.denominator)))
-        heard.notes += [(start, tick, pitch) for (_, pitch), starts in sounding.items() for start in starts]
+        for (channel, pitch), starts in sounding.items():
+            notes.setdefault((index, channel), []).extend((start, tick, pitch) for start in starts)
         heard.end = max(heard.end, tick)
+    for changes in programs.values():
+        changes.sort(key=itemgetter(0))
+    for number, ((index, channel), played) in enumerate(sorted(notes.items()), start=first_number):
+        changes = programs.get(channel, [])
+        earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
+        program, name = changes[earlier - 1][1] if earlier else 0, names.get(index, "")
+        track = Track.of_notes(played, number=number, name=name, program=program, channel=channel + 1)
+        heard.tracks.append((track, played))
     return heard
 
 
-def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int, before: int) -> PianoRoll:
-    """The roll of what is heard. `division` is what the header of the file says of its ticks.
+def _quantise(
+    heard: _Heard, chosen: Container[int], division: int, name: str, steps_per_quarter: int, before: int
+) -> PianoRoll:
+    """The roll of the chosen tracks. `division` is what the header of the file says of its ticks.
 
     The file has `before` steps in other rolls.
     """
@@ -184,14 +217,27 @@ def _quantise(heard: _Heard, division: int, name: str, steps_per_quarter: int, b
         raise UnreadableFileError(
             f"{name} lasts {before + num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
         )
-    signatures = [signature for _, signature in sorted(heard.signatures) if is_time_signature(signature)]
-    return PianoRoll.from_notes(
-        [(step(start), step(end) - step(start), pitch) for start, end, pitch in heard.notes],
+    roll = PianoRoll.from_notes(
+        [
+            (step(start), step(end) - step(start), pitch)
+            for track, notes in heard.tracks
+            if track.number in chosen
+            for start, end, pitch in notes
+        ],
         num_steps=num_steps,
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=DEFAULT_BPM if division < 0 else longest_tempo(heard.tempos, heard.end),
-        time_signature=signatures[0] if signatures else (4, 4),
+        time_signature=longest_signature(heard.signatures, heard.end),
     )
+    return replace(roll, tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in heard.tracks))
+
+
+def _decoded(name: str) -> str:
+    """A name that mido has read as Latin-1, read as UTF-8 if it is that; MIDI says nothing of encodings."""
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return name
 
 
 def _tidy_bpm(microseconds: int) -> float:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -49,78 +46,34 @@ def musicxml_bytes(roll: PianoRoll) -> bytes:
 
 def _staff(roll: PianoRoll, notes: list[Note], clef_name: str) -> Any:
     """A part in bars. Notes with the same start and length are one chord; chords that overlap are different voices."""
-    from music21 import clef, instrument, meter, stream, tempo
-
-    beats, unit = roll.time_signature
-    bar_quarters = Fraction(4 * beats, unit)
-    part = stream.PartStaff(id=clef_name)
-    lines = [*roll.bar_lines(), roll.num_steps]
-    bars: list[list[tuple[int, int, int, str | None]]] = [[] for _ in lines[1:]]
-    for start, length, pitch in notes:
-        bar, now, stop = bisect.bisect(lines, start) - 1, start, start + length
-        while now < stop:
-            cut = min(stop, lines[bar + 1])
-            is_first, is_last = now == start, cut == stop
-            tie = (None if is_last else "start") if is_first else ("stop" if is_last else "continue")
-            bars[bar].append((now, cut - now, pitch, tie))
-            now, bar = cut, bar + 1
-    for number, (first, after) in enumerate(itertools.pairwise(lines), start=1):
-        measure = stream.Measure(number=number)
-        if number == 1:
-            piano = instrument.Piano()
-            piano.partId, piano.instrumentId = "P1", "P1-I1"  # otherwise music21 gives random ones
-            part.insert(0, piano)
-            measure.insert(0, clef.TrebleClef() if clef_name == "treble" else clef.BassClef())
-            measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
-            if clef_name == "treble":
-                measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
-        missing = bar_quarters - Fraction(after - first, roll.steps_per_quarter)
-        if missing > 0:
-            measure.paddingRight = missing  # otherwise music21 fills the last bar with rests
-        voices = list(_voices(bars[number - 1], first, after, roll.steps_per_quarter))
-        for voice in voices:
-            if len(voices) == 1:
-                measure.append(voice)
-            else:
-                measure.insert(0, stream.Voice(voice))
-        part.append(measure)
-    return part
-
-
-def _voices(
-    notes: list[tuple[int, int, int, str | None]], first: int, after: int, steps_per_quarter: int
-) -> Iterator[list[Any]]:
-    """The voices of a bar from step `first` to `after`: lists of chords, notes and rests, each as long as the bar.
-
-    `notes` are (start, length, MIDI pitch, kind of tie).
-    """
-    from music21 import chord, note, tie
+    from music21 import chord, clef, instrument, meter, note, stream, tempo
 
     def quarters(steps: int) -> Fraction:
-        return Fraction(steps, steps_per_quarter)
+        return Fraction(steps, roll.steps_per_quarter)
 
+    part = stream.PartStaff(id=clef_name)
+    piano = instrument.Piano()
+    piano.partId, piano.instrumentId = "P1", "P1-I1"  # otherwise music21 gives random ones
+    part.insert(0, piano)
+    part.insert(0, clef.TrebleClef() if clef_name == "treble" else clef.BassClef())
+    beats, unit = roll.time_signature
+    part.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
+    if clef_name == "treble":
+        part.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
     chords: dict[tuple[int, int], list[Any]] = {}
     # Higher notes come first, so that the first voice is the upper one.
-    for start, length, pitch, tied in sorted(notes, key=lambda item: (item[0], -item[2])):
-        sound = note.Note(pitch, quarterLength=quarters(length))
-        if tied:
-            sound.tie = tie.Tie(tied)
-        chords.setdefault((start, length), []).append(sound)
-    voices: list[list[Any]] = []
-    ends: list[int] = []
+    for start, length, pitch in sorted(notes, key=lambda item: (item[0], -item[2])):
+        chords.setdefault((start, length), []).append(note.Note(pitch, quarterLength=quarters(length)))
     for (start, length), members in chords.items():
-        index = next((index for index, end in enumerate(ends) if end <= start), len(voices))
-        if index == len(voices):
-            voices.append([])
-            ends.append(first)
-        if ends[index] < start:
-            voices[index].append(note.Rest(quarterLength=quarters(start - ends[index])))
         together = members[0] if len(members) == 1 else chord.Chord(members, quarterLength=quarters(length))
-        voices[index].append(together)
-        ends[index] = start + length
-    if not voices:
-        voices, ends = [[]], [first]
-    for voice, end in zip(voices, ends, strict=True):
-        if end < after:
-            voice.append(note.Rest(quarterLength=quarters(after - end)))
-        yield voice
+        part.insert(quarters(start), together)
+    if silence := roll.num_steps - max((start + length for start, length, _ in notes), default=0):
+        part.insert(quarters(roll.num_steps - silence), note.Rest(quarterLength=quarters(silence)))
+    bars = part.makeMeasures(bestClef=False, finalBarline=None)
+    bars.makeTies(inPlace=True)
+    measures = list(bars.getElementsByClass(stream.Measure))
+    # Otherwise music21 fills the last bar with rests.
+    measures[-1].paddingRight = measures[-1].offset + Fraction(4 * beats, unit) - quarters(roll.num_steps)
+    for measure in measures:
+        measure.makeVoices(inPlace=True, fillGaps=True)
+    return bars

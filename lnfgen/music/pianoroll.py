@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from lnfgen.errors import LnfgenError
+from lnfgen.music.tracks import Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
 NUM_PITCHES = 88
@@ -35,8 +36,9 @@ class PianoRoll:
         lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
-        out_of_range: how many notes a reader left out because no column has their pitch. It is not compared when two
-            rolls are.
+        out_of_range: how many notes a reader left out because no column has their pitch.
+        tracks: those of the MIDI file or the score that the roll was read from, kept or not; empty otherwise. Neither
+            this nor `out_of_range` is compared when two rolls are.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -49,34 +51,30 @@ class PianoRoll:
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
     out_of_range: int = 0
+    tracks: tuple[Track, ...] = ()
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
         if not isinstance(sounding, np.ndarray) or sounding.dtype != np.bool_ or sounding.ndim != 2:
             raise LnfgenError(f"a piano-roll's sounding is {_describe(sounding)}; expected bool [steps, pitches]")
-        if 0 in sounding.shape:
-            raise LnfgenError(
-                f"a piano-roll has shape {list(sounding.shape)}; expected at least one step and one pitch"
-            )
+        shape = list(sounding.shape)
+        if 0 in shape:
+            raise LnfgenError(f"a piano-roll has shape {shape}; expected at least one step and one pitch")
         if onsets is not None:
             if not isinstance(onsets, np.ndarray) or onsets.dtype != np.bool_ or onsets.shape != sounding.shape:
-                expected = f"bool {list(sounding.shape)} as sounding"
-                raise LnfgenError(f"a piano-roll's onsets are {_describe(onsets)}; expected {expected}")
+                raise LnfgenError(f"a piano-roll's onsets are {_describe(onsets)}; expected bool {shape} as sounding")
             if bool((onsets & ~sounding).any()):
                 raise LnfgenError("a piano-roll has onsets where nothing sounds; expected onsets within sounding only")
+        lowest, highest = self.lowest_pitch, self.lowest_pitch + self.num_pitches - 1
+        if not 0 <= lowest <= highest <= 127:
+            raise LnfgenError(f"a piano-roll spans the pitches {lowest} to {highest}; expected 0 to 127")
         if not 1 <= self.steps_per_quarter <= 960:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
-        if not 0 <= self.lowest_pitch <= 128 - sounding.shape[1]:
-            top = self.lowest_pitch + sounding.shape[1] - 1
-            raise LnfgenError(f"a piano-roll spans the pitches {self.lowest_pitch} to {top}; expected 0 to 127")
-        if not (math.isfinite(self.tempo_bpm) and MIN_BPM <= self.tempo_bpm <= MAX_BPM):
-            raise LnfgenError(
-                f"a tempo of {self.tempo_bpm} quarters per minute; expected 3.58 to 60 million, MIDI's range"
-            )
+        if not MIN_BPM <= self.tempo_bpm <= MAX_BPM:  # NaN is not either
+            raise LnfgenError(f"a tempo of {self.tempo_bpm} quarters per minute; expected 3.58 to 60 million")
         if not is_time_signature(self.time_signature):
-            raise LnfgenError(
-                f"a time signature of {self.time_signature}; expected beats from 1 to 255 over a power of two up to 128"
-            )
+            expected = "beats from 1 to 255 over a power of two up to 128"
+            raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PianoRoll):
@@ -166,21 +164,7 @@ class PianoRoll:
         Notes of one pitch may overlap: then the key is struck again while it sounds. A note lasts at least one step.
         Notes whose pitch has no column are left out and counted in `out_of_range`.
         """
-        notes = list(notes)
-        total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
-        sounding = np.zeros((total, num_pitches), dtype=np.bool_)
-        onsets = np.zeros_like(sounding)
-        out_of_range = 0
-        filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
-        for start, length, pitch in sorted(notes):
-            column = pitch - lowest_pitch
-            if 0 <= column < num_pitches:
-                end = start + max(length, 1)
-                sounding[max(start, filled[column]) : end, column] = True
-                filled[column] = max(end, filled[column])
-                onsets[start, column] = True
-            else:
-                out_of_range += 1
+        sounding, onsets, out_of_range = _grids(list(notes), num_steps, num_pitches, lowest_pitch)
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
@@ -198,16 +182,23 @@ class PianoRoll:
             return (2 * step * new + old) // (2 * old)
 
         notes = [(moved(start), moved(start + length) - moved(start), pitch) for start, length, pitch in self.notes()]
-        roll = PianoRoll.from_notes(
-            notes,
-            num_steps=moved(self.num_steps),
-            num_pitches=self.num_pitches,
-            steps_per_quarter=new,
-            lowest_pitch=self.lowest_pitch,
-            tempo_bpm=self.tempo_bpm,
-            time_signature=self.time_signature,
-        )
-        return replace(roll, onsets=None if self.onsets is None else roll.onsets, out_of_range=self.out_of_range)
+        sounding, onsets, _ = _grids(notes, moved(self.num_steps), self.num_pitches, self.lowest_pitch)
+        known = None if self.onsets is None else onsets
+        return replace(self, sounding=sounding, onsets=known, steps_per_quarter=new)
+
+    def transposed(self, semitones: int) -> PianoRoll:
+        """The piece so many semitones higher, or lower if negative, on the same keys.
+
+        Raises:
+            LnfgenError: if a note would leave the roll's keys; the message has the range that fits.
+        """
+        keys = np.flatnonzero(self.sounding.any(axis=0))
+        lowest, highest = (int(keys[0]), int(keys[-1])) if len(keys) else (0, 0)
+        down, up = -lowest, self.num_pitches - 1 - highest
+        if not down <= semitones <= up:
+            raise LnfgenError(f"{semitones:+} semitones would move notes off the keys; expected {down:+} to {up:+}")
+        onsets = None if self.onsets is None else np.roll(self.onsets, semitones, axis=1)
+        return replace(self, sounding=np.roll(self.sounding, semitones, axis=1), onsets=onsets)
 
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
@@ -240,6 +231,27 @@ def is_time_signature(signature: tuple[int, int]) -> bool:
     """Whether a roll may have it: 1 to 255 beats, and a unit that is a power of two up to 128, as in MIDI."""
     beats, unit = signature
     return 1 <= beats <= 255 and unit in (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def _grids(
+    notes: list[Note], num_steps: int, num_pitches: int, lowest_pitch: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Where these notes sound, where they are struck, and how many have no column."""
+    total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
+    sounding = np.zeros((total, num_pitches), dtype=np.bool_)
+    onsets = np.zeros_like(sounding)
+    out_of_range = 0
+    filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
+    for start, length, pitch in sorted(notes):
+        column = pitch - lowest_pitch
+        if 0 <= column < num_pitches:
+            end = start + max(length, 1)
+            sounding[max(start, filled[column]) : end, column] = True
+            filled[column] = max(end, filled[column])
+            onsets[start, column] = True
+        else:
+            out_of_range += 1
+    return sounding, onsets, out_of_range
 
 
 def _describe(value: object) -> str:

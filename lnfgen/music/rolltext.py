@@ -17,7 +17,7 @@ Where onsets are not known (`onsets: no`) there is no `!`. Empty lines and lines
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,6 @@ VERSION = 1
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
 _ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
-_VALUES = {
-    "steps_per_quarter": (r"\d{1,3}", "a whole number"),
-    "num_pitches": (r"\d{1,3}", "a whole number"),
-    "tempo_bpm": (r"[-+]?\d*\.?\d+(e[-+]?\d+)?", "a number"),
-    "time_signature": (r"\d{1,3}/\d{1,3}", "one such as 4/4"),
-    "onsets": ("yes|no", "yes or no"),
-}
 _HEADER = re.compile(r"([a-z_]+)\s*:\s*(.*)")
 
 
@@ -56,6 +49,21 @@ def pitch_number(name: str) -> int:
         raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
     letter, accidental, octave = match.groups()
     return _NAMES.index(letter.upper()) + _ALTER[accidental] + 12 * (int(octave) + 1)
+
+
+def _signature(text: str) -> tuple[int, int]:
+    beats, unit = text.split("/")
+    return int(beats), int(unit)
+
+
+_KEYS: dict[str, tuple[Any, Callable[[str], Any], str]] = {  # of the header: the default, the reader, what is expected
+    "steps_per_quarter": (STEPS_PER_QUARTER, int, "a whole number"),
+    "tempo_bpm": (120.0, float, "a number"),
+    "time_signature": ((4, 4), _signature, "one such as 4/4"),
+    "lowest_pitch": (LOWEST_PITCH, pitch_number, "a name such as C4, F#3 or Bb5"),
+    "num_pitches": (NUM_PITCHES, lambda text: range(129).index(int(text)), "a whole number up to 128"),
+    "onsets": (True, {"yes": True, "no": False}.__getitem__, "yes or no"),
+}
 
 
 def roll_to_text(roll: PianoRoll) -> str:
@@ -91,14 +99,7 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
     if not lines or lines[0].strip() != f"{MARK} {VERSION}":
         found = lines[0].strip()[:60] if lines else ""
         raise UnreadableFileError(f"{name}, line 1: found {found!r}; expected {f'{MARK} {VERSION}'!r}")
-    values: dict[str, Any] = {
-        "steps_per_quarter": STEPS_PER_QUARTER,
-        "tempo_bpm": 120.0,
-        "time_signature": (4, 4),
-        "lowest_pitch": LOWEST_PITCH,
-        "num_pitches": NUM_PITCHES,
-        "onsets": True,
-    }
+    values = {key: default for key, (default, _, _) in _KEYS.items()}
     steps: list[list[tuple[int, bool]]] = []  # of each step the columns that sound, and whether they are struck
     for number, line in enumerate(map(str.strip, lines[1:]), start=2):
         if not line or line.startswith("#"):
@@ -107,8 +108,6 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
         try:
             if match and not steps:
                 key, value = match.groups()
-                if key not in values:
-                    raise ValueError(f"unknown key {key!r}; expected one of {', '.join(values)}")
                 values[key] = _parse_header(key, value)
             else:
                 words = [] if line == "." else line.split()
@@ -117,7 +116,7 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
             raise UnreadableFileError(f"{name}, line {number}: {error}") from error
     if not steps:
         raise UnreadableFileError(f"{name} holds no steps; expected a line for each, such as 'C4! E4!' or '.'")
-    sounding = np.zeros((len(steps), min(values.pop("num_pitches"), 128)), dtype=np.bool_)
+    sounding = np.zeros((len(steps), values.pop("num_pitches")), dtype=np.bool_)
     onsets = np.zeros_like(sounding)
     for step, keys in enumerate(steps):
         for column, is_struck in keys:
@@ -129,26 +128,22 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
         raise UnreadableFileError(f"{name}: {error}") from error
 
 
+def _parse_header(key: str, value: str) -> Any:
+    if key not in _KEYS:
+        raise ValueError(f"unknown key {key!r}; expected one of {', '.join(_KEYS)}")
+    _, reader, expected = _KEYS[key]
+    try:
+        return reader(value)
+    except (ValueError, KeyError):
+        raise ValueError(f"{key} is {value!r}; expected {expected}") from None
+
+
 def _parse_key(word: str, header: Mapping[str, Any]) -> tuple[int, bool]:
     """The column of a key that sounds, and whether it is struck."""
     pitch, is_struck = pitch_number(word.removesuffix("!")), word.endswith("!")
-    lowest, num_pitches = header["lowest_pitch"], min(header["num_pitches"], 128)
+    lowest, num_pitches = header["lowest_pitch"], header["num_pitches"]
     if not 0 <= pitch - lowest < num_pitches:
         raise ValueError(f"{pitch_name(pitch)} is outside the {num_pitches} pitches from {pitch_name(lowest)} on")
     if is_struck and not header["onsets"]:
         raise ValueError(f"{pitch_name(pitch)}! is struck, but the header says 'onsets: no'; expected no '!'")
     return pitch - lowest, is_struck
-
-
-def _parse_header(key: str, value: str) -> object:
-    if key == "lowest_pitch":
-        return pitch_number(value)
-    pattern, expected = _VALUES[key]
-    if not re.fullmatch(pattern, value):
-        raise ValueError(f"{key} is {value!r}; expected {expected}")
-    if key == "tempo_bpm":
-        return float(value)
-    if key == "time_signature":
-        beats, unit = value.split("/")
-        return int(beats), int(unit)
-    return value == "yes" if key == "onsets" else int(value)

@@ -12,6 +12,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +21,7 @@ from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.music.midi import MAX_STEPS, longest_tempo
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
@@ -27,7 +29,7 @@ _MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
 
 
 def read_score(
-    content: bytes, suffix: str, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER
+    content: bytes, suffix: str, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
 ) -> list[PianoRoll]:
     """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds several.
 
@@ -35,9 +37,10 @@ def read_score(
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
         name: what errors call it.
+        tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if music21 cannot read it, or it holds no notes.
+        UnreadableFileError: if music21 cannot read it, or it holds no notes or no such part.
     """
     from music21 import converter, stream
 
@@ -51,7 +54,7 @@ def read_score(
             parser.parseData(part, format=kind, forceSource=True)
             parsed = parser.stream
             for score in parsed.scores if isinstance(parsed, stream.Opus) else [parsed]:
-                rolls.append(roll_of_score(score, name, steps_per_quarter=steps_per_quarter))
+                rolls.append(roll_of_score(score, name, steps_per_quarter=steps_per_quarter, tracks=tracks))
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
@@ -70,24 +73,28 @@ def _tunes(book: str) -> list[str]:
     return [head + tune for tune in tunes] or [book]
 
 
-def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll:
+def roll_of_score(
+    score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
+) -> PianoRoll:
     """The piano-roll of a music21 score as it sounds: repeats are played, and transposing instruments transpose.
 
     Times are rounded to the nearest step, and a note lasts at least one step. Tied notes are one note. Grace notes,
     unpitched percussion and chord symbols are left out, for they have no length, no pitch or no notes. Repeats that
-    music21 cannot follow are played once. The tempo is the one that lasts longest, the time signature the first.
+    music21 cannot follow are played once. The tempo is the one that lasts longest. The time signature is the first, or
+    of several at one place the last given.
     """
     from music21 import meter, tempo
 
     score = _as_it_sounds(score)
-    notes = []
+    parts: list[tuple[Track, list[tuple[Fraction, Fraction, int]]]] = []
     end = Fraction(0)
     tempos: list[tuple[Fraction, float]] = []
     signatures: list[tuple[Fraction, tuple[int, int]]] = []
     for part in list(score.parts) or [score]:
         flat = part.flatten()
         end = max(end, Fraction(flat.highestTime))
-        notes += _tied(flat)
+        if notes := _tied(flat):
+            parts.append((_track(part, len(parts) + 1, notes), notes))
         signatures += [
             (Fraction(mark.offset), (mark.numerator, mark.denominator))
             for mark in flat.getElementsByClass(meter.TimeSignature)
@@ -103,13 +110,26 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
 
     if step(end) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {step(end)} steps; expected at most {MAX_STEPS}")
-    return PianoRoll.from_notes(
-        [(step(start), step(stop) - step(start), pitch) for start, stop, pitch in notes],
+    every = [track for track, _ in parts]
+    chosen = choose_tracks(every, tracks, False, name) if every else set()
+    kept = [note for track, notes in parts if track.number in chosen for note in notes]
+    roll = PianoRoll.from_notes(
+        [(step(start), step(stop) - step(start), pitch) for start, stop, pitch in kept],
         num_steps=step(end),
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=longest_tempo(tempos, end),
-        time_signature=min(signatures)[1] if signatures else (4, 4),
+        time_signature=min(reversed(signatures), key=lambda change: change[0])[1] if signatures else (4, 4),
     )
+    return replace(roll, tracks=tuple(replace(track, kept=track.number in chosen) for track in every))
+
+
+def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:
+    from music21 import instrument
+
+    player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
+    program = getattr(player, "midiProgram", None)
+    name = getattr(part, "partName", None) or ""
+    return Track.of_notes(notes, number=number, name=str(name), program=program, channel=1)
 
 
 def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:

@@ -1,0 +1,143 @@
+"""The tracks of a MIDI file or parts of a score: what a person is told of them, and which of them a reader keeps."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lnfgen.errors import UnreadableFileError
+
+ALL = "all"
+DRUMS = "drums"
+DRUM_CHANNEL = 10  # of General MIDI, which counts channels from 1
+
+_FAMILIES = (  # of General MIDI 1, eight programs each
+    *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
+    *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects"),
+)
+_MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
+_LISTED = 8  # tracks that an error names
+_ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one.
+
+    Attributes:
+        number: from 1 on, in the order of the file, tracks without notes left out.
+        name: what the file calls it; it may be empty.
+        program: the General MIDI program of its first note, 0 to 127; None if a score does not say.
+        channel: 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score.
+        notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
+        polyphony: how many of its notes sound at a time on average, silence left out.
+        kept: whether the piano-roll has its notes.
+    """
+
+    number: int
+    name: str
+    program: int | None
+    channel: int
+    notes: int
+    lowest: int
+    highest: int
+    mean_pitch: float
+    polyphony: float
+    kept: bool = True
+
+    @property
+    def instrument(self) -> str:
+        """The family of its program in General MIDI, or `drums`; empty if it has no program."""
+        family = "" if self.program is None else _FAMILIES[self.program // 8]
+        return DRUMS if self.channel == DRUM_CHANNEL else family
+
+    @classmethod
+    def of_notes(
+        cls, notes: Sequence[tuple[Any, Any, int]], *, number: int, name: str, program: int | None, channel: int
+    ) -> Track:
+        """The track with these notes, (start, end, MIDI pitch) in any unit of time; there is at least one.
+
+        What a terminal cannot show is left out of the name.
+        """
+        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+        pitches = [pitch for _, _, pitch in notes]
+        sounding = now = 0
+        for start, end, _ in sorted(notes):
+            sounding += max(end - max(start, now), 0)
+            now = max(now, end)
+        at_a_time = float(sum(end - start for start, end, _ in notes) / sounding) if sounding else 1.0
+        pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
+        return cls(number, name, program, channel, len(notes), *pitch_facts, at_a_time)
+
+
+def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) -> set[int]:
+    """The numbers of the tracks that `wanted` asks for.
+
+    Args:
+        wanted: one of these, or several with commas between them: a number; a word of a track's name or of its
+            instrument, such as `bass`; `melody`; `all`.
+        drums: whether `all` has the drums too.
+        name: what errors call the file.
+
+    Raises:
+        UnreadableFileError: if there is no such track; the message lists those that there are.
+    """
+    chosen: set[int] = set()
+    for word in map(str.strip, wanted.lower().split(",")):
+        if word == ALL:
+            found = [track for track in tracks if drums or track.instrument != DRUMS]
+        elif word == "melody":
+            found = _melody([track for track in tracks if track.instrument != DRUMS])
+        elif word.isdecimal():
+            found = [track for track in tracks if str(track.number) == word]
+        else:
+            found = [track for track in tracks if word and _says(f"{track.name} / {track.instrument}", word)]
+        if not found and all(track.instrument == DRUMS for track in tracks):
+            raise UnreadableFileError(f"{name} holds drums and no other notes; keep its drums to read it")
+        if not found:
+            listed = [_label(track) for track in tracks]
+            listed[_LISTED:] = [f"{len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else []
+            raise UnreadableFileError(f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}")
+        chosen |= {track.number for track in found}
+    return chosen
+
+
+def said_of(pieces: Sequence[Sequence[Track]]) -> str:
+    """How many tracks of these pieces are merged or kept, and how many left out, in a few words."""
+    tracks = [track for piece in pieces for track in piece]
+    kept = sum(track.kept for track in tracks)
+    drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
+    others = len(tracks) - kept - drums
+    left_out = " and ".join([f"{others:,}"] * (others > 0) + [f"{drums:,} of drums"] * (drums > 0))
+    merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept:,} of {len(tracks):,} tracks"
+    return merged + (f", left out {left_out}" if left_out else "")
+
+
+def _melody(tracks: Sequence[Track]) -> list[Track]:
+    """The track with the melody, as a list of one; empty if there are no tracks.
+
+    It is the one whose name says so, with a word such as melody, vocal or lead. If no name does, it is the one with the
+    highest mean pitch, the rule that Uitdenbogerd and Zobel call top channel ("Manipulation of music for melody
+    matching", ACM Multimedia 1998), among the tracks that have at least half of the median number of notes and no
+    chords (if all have chords, among those). The track is kept whole. The skyline rule, which keeps the highest of the
+    notes that sound together, is not used, because where a melody rests it takes notes of what accompanies it.
+    """
+    for word in _MELODY_NAMES:
+        if named := [track for track in tracks if _says(track.name, word)]:
+            return [max(named, key=lambda track: track.notes)]
+    enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
+    lines = [track for track in enough if track.polyphony <= _ONE_AT_A_TIME] or enough
+    return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
+
+
+def _label(track: Track) -> str:
+    return f"{track.number} {track.name}".rstrip() + (f" ({track.instrument})" if track.instrument else "")
+
+
+def _says(text: str, word: str) -> bool:
+    """Whether the text has this whole word, or its plural, or the word with a number at its end."""
+    text, word = text.replace("_", " "), re.escape(word.replace("_", " "))
+    return re.search(rf"(?<!\w){word}s?\d*(?!\w)", text, re.IGNORECASE) is not None
