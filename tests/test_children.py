@@ -18,7 +18,7 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 
 HANGS = "X:1\nM:4/4\nL:1/4\nK:C\n|:A|A2 D99999 E|G2\n"  # music21 makes bars of this note for minutes
-TUNE = "X:1\nM:4/4\nL:1/4\nK:C\nCDEF|\n"
+TUNE = "X:1\nM:4/4\nL:1/4\nK:G\nCDEF|\n"
 
 
 def die(signal_number: int) -> None:
@@ -158,7 +158,7 @@ def test_a_file_that_hangs_costs_a_folder_one_file(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("LNFGEN_READ_SECONDS", "2")
     (tmp_path / "mine").mkdir()
     for number in range(3):
-        (tmp_path / "mine" / f"{number}.abc").write_text(TUNE.replace("CDEF", "CDEFG"[number:]))
+        (tmp_path / "mine" / f"{number}.abc").write_text(TUNE.replace("C", "CDE"[number]))
     (tmp_path / "mine" / "1.abc").write_text(HANGS)
     dataset = lnfgen.preprocess(tmp_path / "mine", tmp_path / "d", kind="music")
     assert [(skip["path"], "over 2 seconds" in skip["reason"]) for skip in dataset.manifest["skipped"]] == [
