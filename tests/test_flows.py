@@ -50,13 +50,16 @@ GRID = [
     for time, features, transform in itertools.product(TIMES, FEATURES, sorted(TRANSFORMS))
     if time != "coupling" or features == "none"
 ]
+# A flow knows a transform by its two directions alone, so most pairs of a flow with another transform can wait.
+OFTEN = [point for point in GRID if point[2] == "nlsq" or point[0] == "coupling" or point[:2] == ("af", "af")]
+POINTS = [pytest.param(point, marks=[] if point in OFTEN else pytest.mark.slow, id="-".join(point)) for point in GRID]
 
 
 def test_the_grid_is_what_is_registered():
     assert set(FEATURES) == set(FEATURE_FLOWS)
 
 
-@pytest.fixture(params=GRID, ids=["-".join(point) for point in GRID])
+@pytest.fixture(params=POINTS)
 def point(request):
     return request.param
 

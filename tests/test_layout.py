@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ UPSTAIRS = ("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.runs", "lnfgen.train
 """Where the data wing and the model wing meet, from the lowest to the highest."""
 
 
+@cache
 def imports(module: str, *, top_level: bool = False) -> set[str]:
     """The modules that a module names in its imports, `from a import b` as both a and a.b.
 
