@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from toy_models import randomise
 
 from lnfgen.config import ModelConfig
 from lnfgen.flows.fixed_point import sweep
@@ -31,12 +32,7 @@ CELLS = [("af", "scf"), ("af", "af"), ("iaf", "scf"), ("iaf", "af"), ("iaf", "no
 
 
 def randomised(scale: float = 0.6, **changes: Any) -> TemporalFlow:
-    flow = build_prior(dataclasses.replace(SIZES, **changes)).double()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in flow.parameters():
-            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return flow.eval()
+    return randomise(build_prior(dataclasses.replace(SIZES, **changes)).double(), scale).eval()
 
 
 def inputs(flow: TemporalFlow, count: int = N, steps: int = T) -> tuple[Tensor, Tensor, Tensor]:

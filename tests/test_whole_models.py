@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
-from toy_models import ODD_SIZES
+from toy_models import ODD_SIZES, randomise
 
 from lnfgen.config import FEATURES, NAMED_MODELS, TIMES, ModelConfig
 from lnfgen.errors import ConfigError
@@ -48,12 +48,6 @@ def latent_flow(config: ModelConfig) -> LatentFlow:
     model = build(config)
     assert isinstance(model, LatentFlow)
     return model
-
-
-def randomise(module: nn.Module, scale: float) -> None:
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(scale * torch.randn_like(parameter))
 
 
 def x_and_noise(model: SequenceModel, samples: int) -> tuple[Tensor, Tensor | None]:

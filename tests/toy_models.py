@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+
+Module = TypeVar("Module", bound=nn.Module)
 
 SIZES = ModelConfig(
     num_flow_layers=2,
@@ -33,12 +36,13 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
 }
 
 
-def randomise(module: nn.Module, scale: float = 0.5, seed: int = 0) -> None:
-    """Make all weights large, because weights near 0 would hide a missing path."""
+def randomise(module: Module, scale: float = 0.5, seed: int = 0) -> Module:
+    """Make all weights large, because weights near 0 would hide a missing path; the module itself."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+    return module
 
 
 def toy(name: str, observation: Observation, **changes: object) -> SequenceModel:
