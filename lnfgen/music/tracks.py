@@ -111,7 +111,7 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     kept = sum(track.kept for track in tracks)
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
     others = len(tracks) - kept - drums
-    left_out = " and ".join([f"{others:,}"] * (others > 0) + [f"{drums:,} of drums"] * (drums > 0))
+    left_out = " and ".join([f"{others:,} others"] * (others > 0) + [f"{drums:,} of drums"] * (drums > 0))
     merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept:,} of {len(tracks):,} tracks"
     return merged + (f", left out {left_out}" if left_out else "")
 
