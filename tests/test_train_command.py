@@ -111,9 +111,9 @@ def test_what_was_left_out_of_a_folder_is_said_when_it_is_read_and_eval_takes_th
 
     lnfgen_here("preprocess", "songs", "--tracks", "melody", "--out", "melodies")
     lnfgen_here("train", "melodies", *train, "c")
-    kept = "kept 3 of 15 tracks, left out 9 others and 3 of drums"
+    kept = "kept 3 of 15 tracks, left out 12 (3 of drums)"
     assert kept in lnfgen_here("eval", "c", "songs", "--samples", "1").stderr.decode()
-    kept = "0.mid: kept 1 of 5 tracks, left out 3 others and 1 of drums"
+    kept = "0.mid: kept 1 of 5 tracks, left out 4 (1 of drums)"
     assert kept in lnfgen_here("eval", "c", "songs/0.mid", "--samples", "1").stderr.decode()
     wrong = lnfgen_here("info", "./songs/0.mid", "./songs/bad.mid").stderr.decode()
     assert wrong.count("bad.mid") == 1, "its name stands there once"
