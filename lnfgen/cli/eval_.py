@@ -61,7 +61,7 @@ def command(
     All figures are costs in nats per time step (music) or bits per character (text): lower is better.
 
     A file is scored whole, brought onto the model's grid and range of pitches; with --split it is made into a dataset,
-    as train would.
+    as train would. Files and folders are read with the --tracks and --drums that the run's dataset was made with.
 
     With --music, how far sampled music is from the split: figures such as the length of notes, of both side by side.
 
