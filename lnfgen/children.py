@@ -188,7 +188,7 @@ class _Child:
     def _death(self, clock: _Clock) -> str:
         """What a file has done that ended the child."""
         status = self.process.wait()
-        damaged = "to read; most likely it is damaged; allow more with"
+        damaged = "to read; it is damaged, or large; allow more with"
         if clock.has_killed:
             return f"takes over {clock.seconds:g} seconds {damaged} LNFGEN_READ_SECONDS"
         if status == _OUT_OF_MEMORY:

@@ -78,7 +78,7 @@ def make_dataset(
         raise DatasetError("found no sources; expected files, folders or the name of a dataset")
     name = dataset_name(sources)
     if download and name is None:
-        raise LnfgenError(f"--download goes with a dataset's name; found the path {sources[0]}")
+        raise LnfgenError(f"a download goes with a dataset's name; found the path {sources[0]}")
     paths = [Path(source) for source in sources]
     target = Path(out or name or source_name(paths[0]))
     if out is None and name is None and target.resolve() in [path.resolve() for path in paths]:
@@ -157,6 +157,7 @@ def open_session(
     resume: bool,
     device: str,
     building: Progress = no_progress,
+    built: Callable[[Dataset], object] = lambda dataset: None,
     fresh_seed: Callable[[], int] = lambda: 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
@@ -164,6 +165,7 @@ def open_session(
 
     Args:
         building: is told of a dataset being made.
+        built: is called with a dataset that has just been made for a new run.
         fresh_seed: gives a new run its seed if nothing else does.
     """
     if resume:
@@ -180,7 +182,7 @@ def open_session(
     config = run_config(model, preset, fresh_seed=fresh_seed, **settings)
     if out is not None:
         require_free_folder(Path(out))
-    opened = dataset if isinstance(dataset, Dataset) else resolve(dataset, building)
+    opened = dataset if isinstance(dataset, Dataset) else resolve(dataset, building, built)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession

@@ -185,6 +185,18 @@ def facts_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object
     return facts
 
 
+def test_what_all_pieces_of_a_book_share_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tunes = (f"X:{number}\nM:{metre}\nL:1/4\nK:C\nCDEF|GABc|\n" for number, metre in ((1, "4/4"), (2, "2/2")))
+    (tmp_path / "book.abc").write_text("\n".join(tunes))
+    info.command([str(tmp_path / "book.abc")])
+    facts, table, *_ = capsys.readouterr().out.split("\n\n")
+    told = dict(line.rsplit(maxsplit=1) for line in facts.splitlines())
+    assert (told["steps"], told["tempo bpm"], told["out of range"]) == ("64", "120", "0")
+    header, *rows = table.splitlines()
+    assert [word in header for word in ("steps", "time signature", "tempo", "range")] == [True, True, False, False]
+    assert len(rows) == 2
+
+
 def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     book = tmp_path / "book.abc"
     book.write_text(TUNES)

@@ -79,6 +79,12 @@ def test_a_table_wraps_between_words_where_it_can(capsys: pytest.CaptureFixture[
     assert "  ".join(row) in capsys.readouterr().out  # a pipe is never too narrow
 
 
+def test_a_table_wraps_its_header_rather_than_each_of_its_rows() -> None:
+    rows = [["onsets where a bar starts", "0.20", "0.86 to 1.00", "0.50 to 0.75"]] * 9
+    header = ["figure", "songs, test: median", "5 to 95 %", "samples: 5 to 95 %"]
+    assert console._widths([header, *rows], 63)[::2] == [25, 12]
+
+
 # Streams. -------------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from command import fails
+from test_tracks import song
 from toy_training import make_dataset
 
 import lnfgen.training.session
@@ -90,6 +91,32 @@ def test_under_nohup_the_end_of_the_terminal_ends_nothing(lnfgen_here: Run, monk
         assert lnfgen_here(*TRAIN, "run").stdout == b"run\n"
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_was_left_out_of_a_folder_is_said_when_it_is_read_and_eval_takes_the_same_tracks(
+    lnfgen_here: Run, monkeypatch
+) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(Path("cache").absolute()))
+    Path("songs").mkdir()
+    Path("songs/bad.mid").write_bytes(b"MThd")
+    for shift in range(3):
+        Path(f"songs/{shift}.mid").write_bytes(song("Lead", shift=shift))
+    train = ("--config", "small.json", "--seed", "1", "--max-steps", "1", "--out")
+    first = lnfgen_here("train", "songs", *train, "a").stderr.decode()
+    assert "3 of 3 pieces have several tracks: merged 12 of 15 tracks, left out 3 of drums" in first
+    assert "songs/bad.mid is cut off" in first
+    again = lnfgen_here("train", "songs", *train, "b").stderr.decode()
+    assert "tracks" not in again
+    assert "bad.mid" not in again
+
+    lnfgen_here("preprocess", "songs", "--tracks", "melody", "--out", "melodies")
+    lnfgen_here("train", "melodies", *train, "c")
+    kept = "kept 3 of 15 tracks, left out 12 (3 of drums)"
+    assert kept in lnfgen_here("eval", "c", "songs", "--samples", "1").stderr.decode()
+    kept = "0.mid: kept 1 of 5 tracks, left out 4 (1 of drums)"
+    assert kept in lnfgen_here("eval", "c", "songs/0.mid", "--samples", "1").stderr.decode()
+    wrong = lnfgen_here("info", "./songs/0.mid", "./songs/bad.mid").stderr.decode()
+    assert wrong.count("bad.mid") == 1, "its name stands there once"
 
 
 def test_a_sweep_is_a_shell_loop(lnfgen_here: Run) -> None:

@@ -135,9 +135,11 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int | None]:
     spare = width - sum(least) - _GAP * (len(least) - 1)
     if spare < 0:
         return [None] * len(least)
-    for index in sorted(range(len(least)), key=lambda index: whole[index] - least[index]):
-        given = min(spare, whole[index] - least[index])
-        least[index], spare = least[index] + given, spare - given
+    # The rows come before the header, which wraps once while they do each.
+    for goal in ([max(map(len, column[1:]), default=0) for column in columns], whole):
+        for index in sorted(range(len(least)), key=lambda index: goal[index] - least[index]):
+            given = min(spare, max(0, goal[index] - least[index]))
+            least[index], spare = least[index] + given, spare - given
     return [*least]
 
 

@@ -61,7 +61,7 @@ def command(
     All figures are costs in nats per time step (music) or bits per character (text): lower is better.
 
     A file is scored whole, brought onto the model's grid and range of pitches; with --split it is made into a dataset,
-    as train would.
+    as train would. Files and folders are read with the --tracks and --drums that the run's dataset was made with.
 
     With --music, how far sampled music is from the split: figures such as the length of notes, of both side by side.
 
@@ -105,6 +105,8 @@ def command(
     model, encoding = trained.model, trained.encoding
     choose_solver(model, solver)
     material, train = _material(trained, dataset, split)
+    if material.tracks:
+        console.note(f"{material.name}: {material.tracks}")
     if material.changes:
         console.warn(f"{material.name}: {material.changes}")
     with console.live(f"scoring {material.split}", len(material.sequences)) as bar:
@@ -141,11 +143,13 @@ def _material(
 ) -> tuple[Material, Iterable[np.ndarray] | None]:
     """What to score, and the train split that the marginal is fitted on, in the model's encoding.
 
-    A file has no train split of its own. For the marginal, that of the run's dataset stands in, if it is still there.
+    Of music files, those tracks are read that the run's dataset has. A file has no train split of its own. For the
+    marginal, that of the run's dataset stands in, if it is still there.
     """
     from lnfgen.cli.sources import resolve_dataset, resolve_run_dataset
     from lnfgen.data.benchmarks import SUFFIXES
     from lnfgen.data.material import split_of, whole_file
+    from lnfgen.runs.dataset import reading_options
 
     run, encoding = trained.run, trained.encoding
     advice = f"lnfgen eval {run.path} DATASET"
@@ -157,5 +161,8 @@ def _material(
         except RunError as error:
             console.note(f"no marginal_nll: {error}")
             return material, None
-    dataset = resolve_run_dataset(run, None, advice) if source is None else resolve_dataset(source)
+    if source is None:
+        dataset = resolve_run_dataset(run, None, advice)
+    else:
+        dataset = resolve_dataset(source, reading_options(run))
     return split_of(dataset, split or "test", encoding), split_of(dataset, "train", encoding).sequences

@@ -75,6 +75,7 @@ def _of_run(
     device: str,
 ) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
     from lnfgen.cli.sources import resolve_dataset, resolve_run, resolve_run_dataset
+    from lnfgen.runs.dataset import reading_options
 
     path = resolve_run(run)
 
@@ -85,7 +86,7 @@ def _of_run(
     if dataset is None:
         compared = resolve_run_dataset(trained.run, None, f"lnfgen eval --music {path} DATASET")
     else:
-        compared = resolve_dataset(dataset)
+        compared = resolve_dataset(dataset, reading_options(trained.run))
     temperature = 1.0 if temperature is None else temperature
     with console.jobs() as progress:
         comparison = trained.compare_music(
@@ -129,16 +130,19 @@ def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
 
 
 def _summary(comparison: MusicComparison, samples: str, reference: str) -> Iterator[tuple[str, str]]:
-    yield "AUC", f"{_number(comparison.auc)} (0.5: a classifier cannot tell the two apart; 1: it always can)"
+    scale = "0.5: a classifier cannot tell the two apart; 1: it always can"
+    if math.isnan(comparison.auc):
+        scale = "not known: cross-validation needs more pieces on each side"
+    yield "AUC", f"{_number(comparison.auc)} ({scale})"
     varieties = (_number(comparison.samples_variety), _number(comparison.reference_variety))
-    yield "variety", f"{samples} {varieties[0]}, {reference} {varieties[1]} (mean distance between two windows)"
+    yield "variety", f"{samples} {varieties[0]}, {reference} {varieties[1]} (mean distance between two passages)"
     yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
     sides = (
         (samples, comparison.samples_windows, comparison.samples_pieces),
         (reference, comparison.reference_windows, comparison.reference_pieces),
     )
-    counts = "; ".join(f"{name} {windows} from {pieces} pieces" for name, windows, pieces in sides)
-    yield "windows", f"of {comparison.window_quarters:g} quarters: {counts}"
+    counts = "; ".join(f"{name} {passages} from {pieces} pieces" for name, passages, pieces in sides)
+    yield "passages", f"of {comparison.window_quarters:g} quarters: {counts}"
 
 
 def _number(value: float) -> str:

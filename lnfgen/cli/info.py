@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,19 +46,31 @@ def command(
         if path != paths[0]:
             console.result("")
         listed = facts.pop("tracks", [])
+        shared = _shared(each, facts)
+        facts |= shared
         rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
         # As a title, Rich would fold a long path to the table's width.
         console.result_table("", [("path", path), *rows])
-        _show_list("piece", each if len(each) > 1 else [])
-        _show_list("track", listed)
+        _show_list("piece", each if len(each) > 1 else [], left_out=("kind", "number", "tracks", *shared))
+        _show_list("track", listed, left_out=("number", "channel"))
 
     for_each(paths, tell)
 
 
-def _show_list(what: str, items: list[dict[str, Any]]) -> None:
+def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
+    """What is the same in all of several pieces, and so is told once, among the facts of their file, if it fits these.
+
+    The table of pieces would else be too wide for a screen.
+    """
+    first = pieces[0] if len(pieces) > 1 else {}
+    same = {key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)}
+    return {key: value for key, value in same.items() if key != "tracks" and facts.get(key, value) == value}
+
+
+def _show_list(what: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
     """A table of things alike, below the facts of their file."""
     if items:
-        columns = [key for key in items[0] if key not in ("kind", "number", "tracks")]
+        columns = [key for key in items[0] if key not in left_out]
         table = [[number, *(_shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]
         console.result("")
         console.result_table("", table, [what, *(key.replace("_", " ") for key in columns)])
@@ -83,4 +96,4 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else str(value)

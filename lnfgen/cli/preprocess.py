@@ -7,12 +7,11 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Drums, Json, Quiet, StepsPerQuarter, Tracks
+from lnfgen.cli.sources import tell_of
 from lnfgen.conventions import Kind
 
 if TYPE_CHECKING:
     from lnfgen.data.storage import Dataset
-
-_SHOWN = 10  # skipped files that the summary lists; dataset.json lists all
 
 
 def command(
@@ -65,7 +64,7 @@ def command(
     if as_json:
         console.result_json(_flat(dataset))
     else:
-        _summarise(dataset)
+        tell_of(dataset)
         console.result(str(dataset.path))
 
 
@@ -89,23 +88,3 @@ def _flat(dataset: "Dataset") -> dict[str, Any]:
         result["steps_per_quarter"] = encoding.steps_per_quarter
         result["out_of_range"] = manifest["preprocessing"]["out_of_range"]
     return result | {"sources": len(manifest["sources"]), "skipped": len(manifest["skipped"])}
-
-
-def _summarise(dataset: "Dataset") -> None:
-    encoding, manifest = dataset.encoding, dataset.manifest
-    unit = "steps" if encoding.kind == "music" else "characters"
-    for split, counts in manifest["splits"].items():
-        dropped = f", {counts['dropped']:,} dropped for their length" if counts["dropped"] else ""
-        console.note(f"{split}: {counts['sequences']:,} sequences, {counts['steps']:,} {unit}{dropped}")
-    if encoding.kind == "text":
-        console.note(f"vocabulary: {encoding.num_symbols - 1} characters in train, and an unknown symbol")
-    for remark in manifest["preprocessing"]["remarks"]:
-        console.warn(remark)
-    skipped = manifest["skipped"]
-    if skipped:
-        console.warn(f"skipped {len(skipped):,} files or pieces; dataset.json lists them:")
-        for skip in skipped[:_SHOWN]:
-            reason = skip["reason"]
-            console.note(f"  {reason if skip['path'] in reason else skip['path'] + ': ' + reason}")
-        if len(skipped) > _SHOWN:
-            console.note(f"  and {len(skipped) - _SHOWN:,} more")

@@ -11,17 +11,21 @@ from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
 if TYPE_CHECKING:
+    from lnfgen.data.options import Options
     from lnfgen.data.storage import Dataset
     from lnfgen.formats import Piece
     from lnfgen.runs.folder import RunFolder
 
 
-def resolve_dataset(source: str | None) -> "Dataset":
-    """Open a dataset folder, a named dataset or files, which are made into a dataset first."""
+_SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.json lists all
+
+
+def resolve_dataset(source: str | None, options: "Options | None" = None) -> "Dataset":
+    """Open a dataset folder, a named dataset or files, which are made into a dataset first, with a word on it."""
     from lnfgen.data.resolve import resolve
 
     with console.jobs() as progress:
-        return resolve(source, progress)
+        return resolve(source, progress, tell_of, options)
 
 
 def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
@@ -30,6 +34,30 @@ def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "D
 
     with console.jobs() as progress:
         return dataset_of(run, source, advice=advice, progress=progress)
+
+
+def tell_of(dataset: "Dataset") -> None:
+    """Tell on stderr how a dataset came out: its sizes, and what a person should know of what was left out."""
+    from lnfgen.data.storage import MANIFEST
+
+    encoding, manifest = dataset.encoding, dataset.manifest
+    unit = "steps" if encoding.kind == "music" else "characters"
+    for split, counts in manifest["splits"].items():
+        dropped = f", {counts['dropped']:,} dropped for their length" if counts["dropped"] else ""
+        console.note(f"{split}: {counts['sequences']:,} sequences, {counts['steps']:,} {unit}{dropped}")
+    if encoding.kind == "text":
+        console.note(f"vocabulary: {encoding.num_symbols - 1} characters in train, and an unknown symbol")
+    for remark in manifest["preprocessing"]["remarks"]:
+        console.warn(remark)
+    skipped = manifest["skipped"]
+    if skipped:
+        where = dataset.path / MANIFEST
+        console.warn(f"files, pieces or stretches that were left out in all: {len(skipped):,}; {where} lists them:")
+        for skip in skipped[:_SHOWN]:
+            reason = skip["reason"]
+            console.note(f"  {reason if skip['path'] in reason else skip['path'] + ': ' + reason}")
+        if len(skipped) > _SHOWN:
+            console.note(f"  and {len(skipped) - _SHOWN:,} more")
 
 
 def resolve_run(run: Path | None) -> Path:
@@ -52,7 +80,7 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> None:
         try:
             do(path)
         except LnfgenError as error:
-            console.fail(str(error) if path in str(error) else f"{path}: {error}")
+            console.fail(str(error) if str(Path(path)) in str(error) else f"{path}: {error}")
             failed = True
     if failed:
         raise typer.Exit(1)

@@ -69,6 +69,7 @@ def command(
 
     --set beats the other options, they beat --config, and that beats the preset.
     """
+    from lnfgen.cli.sources import tell_of
     from lnfgen.training.settings import assignments
     from lnfgen.verbs import open_session
 
@@ -89,6 +90,7 @@ def command(
             resume=resume,
             device=device,
             building=building,
+            built=tell_of,
             set=assignments(settings) if settings else None,
             fresh_seed=lambda: drawn_seed(None),
         )

@@ -85,7 +85,7 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
         elif not source.exists():
             raise DatasetError(f"{source} does not exist; expected files, folders, or a dataset's name")
         elif source.suffix.lower() not in known and kind != "text":
-            expected = f"expected one of {' '.join(known)}, or --as text"
+            expected = f"expected one of {' '.join(known)}; preprocess any other text with --as text (in Python kind=)"
             raise DatasetError(f"{source} has an unknown suffix {source.suffix!r}; {expected}")
         else:
             files.append(SourceFile(source, source.name))

@@ -13,7 +13,7 @@ from lnfgen import formats, text
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.tracks import ALL
+from lnfgen.music.tracks import ALL, said_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Material:
         split: the split of a dataset, or "all" of a file.
         dropped: sequences that the dataset left out for their length.
         changes: what the pieces lost on their way into the encoding.
+        tracks: a few words on the tracks of a file that were kept or left out; empty if no piece has several.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Material:
     sequences: list[np.ndarray]
     dropped: int
     changes: Changes
+    tracks: str = ""
 
 
 def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
@@ -73,4 +75,5 @@ def whole_file(path: Path, encoding: Encoding, options: Mapping[str, Any]) -> Ma
         drums, tracks = bool(options.get("drums")), str(options.get("tracks", ALL))
         pieces = formats.read(path, steps_per_quarter=encoding.steps_per_quarter, drums=drums, tracks=tracks)
     sequences, changes = encoding.adapt(pieces)
-    return Material(path.name, "all", sequences, 0, changes)
+    several = [piece.tracks for piece in pieces if not isinstance(piece, str) and len(piece.tracks) > 1]
+    return Material(path.name, "all", sequences, 0, changes, said_of(several) if several else "")

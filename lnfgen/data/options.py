@@ -34,8 +34,8 @@ class Options:
         if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:
             raise LnfgenError(f"shares {self.split} of train, valid and test; expected three that add up to 1")
         if self.split[0] == 0:
-            raise LnfgenError("a share of 0 for train; expected something to train on; give another --split")
+            raise LnfgenError("a share of 0 for train; expected more than 0, to train on something")
         if self.max_length is not None and self.max_length < 1:
-            raise LnfgenError(f"a --max-length of {self.max_length}; expected at least 1")
+            raise LnfgenError(f"a maximal length of {self.max_length}; expected at least 1")
         if not 1 <= self.steps_per_quarter <= 960:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")

@@ -68,7 +68,7 @@ def _only_kind(files: Sequence[SourceFile]) -> Kind:
     kinds = {file.kind: file.path.name for file in reversed(files)}
     if len(kinds) > 1:
         found = f"found both music ({kinds['music']}) and text ({kinds['text']})"
-        raise DatasetError(f"{found}; expected one kind; say which with --as music or --as text")
+        raise DatasetError(f"{found}; expected one kind; preprocess with --as music or --as text (in Python kind=)")
     return files[0].kind
 
 

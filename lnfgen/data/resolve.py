@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from lnfgen.data import named
@@ -20,19 +21,30 @@ from lnfgen.files import require_free_folder
 _VERSION = 2  # raised when lnfgen would make another dataset from the same files and options
 
 
-def resolve(source: str | Path | None = None, progress: Progress = no_progress) -> Dataset:
+def resolve(
+    source: str | Path | None = None,
+    progress: Progress = no_progress,
+    built: Callable[[Dataset], object] = lambda dataset: None,
+    options: Options | None = None,
+) -> Dataset:
     """The dataset that `source` means.
 
         resolve()             # the default: chorales
         resolve("folk-abc")   # a named dataset, built into the cache at its first use
         resolve("songs")      # a folder of files, preprocessed into the cache; or a dataset folder, opened
 
-    A path that exists goes before a name. Files are preprocessed with the default options, and again after they change.
+    A path that exists goes before a name. Files are preprocessed again after they change.
+
+    Args:
+        progress: is told of a dataset being made.
+        built: is called with the dataset if it has just been made.
+        options: those to preprocess files with, in place of the default ones.
 
     Raises:
         DatasetError: if it is none of these, is damaged, or needs a download, which only `preprocess` makes.
         OutputError: if the cache cannot be written.
     """
+    options = options or Options()
     source = named.DEFAULT if source is None else source
     path = Path(source)
     if is_dataset(path):
@@ -41,7 +53,7 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
     if path.exists():
         name = source_name(path)
         files = [(file.label, file.sha256) for file in gather([path])]
-        made_of = (FORMAT_VERSION, _VERSION, files, Options())
+        made_of = (FORMAT_VERSION, _VERSION, files, options)
     else:
         known = named.find(str(source))
         name = known.name
@@ -57,9 +69,11 @@ def resolve(source: str | Path | None = None, progress: Progress = no_progress) 
             shutil.rmtree(folder, ignore_errors=True)
     try:
         require_free_folder(folder)  # before the work, which can take minutes
-        prepared = prepare([path], Options(), progress) if path.exists() else named.build(name, progress)
-        return prepared.write(folder)
+        prepared = prepare([path], options, progress) if path.exists() else named.build(name, progress)
+        dataset = prepared.write(folder)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)
         raise OutputError(f"{str(error).split(';')[0]}; set LNFGEN_CACHE to a folder that can be written") from error
+    built(dataset)
+    return dataset

@@ -147,7 +147,9 @@ def write_dataset(
     from safetensors.numpy import save
 
     if not splits.get("train"):
-        raise DatasetError(f"{name} leaves no sequence to train on; give more or longer pieces, or another --split")
+        raise DatasetError(
+            f"{name} leaves no sequence to train on; give more or longer pieces, or preprocess with another --split"
+        )
     for split, sequences in splits.items():
         if not all(map(len, sequences)):
             raise DatasetError(f"{name} has an empty sequence in {split}; expected at least one step in each")

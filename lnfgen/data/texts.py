@@ -84,7 +84,7 @@ def encode_texts(
     if not kept["train"]:
         raise DatasetError(
             f"{name} leaves no sequence to train on ({dropped['train']} dropped for their length); "
-            "give more text, another --split or a larger --max-length"
+            "give more text, or preprocess it with another --split or a larger --max-length"
         )
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
     encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}

@@ -110,10 +110,10 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     tracks = [track for piece in pieces for track in piece]
     kept = sum(track.kept for track in tracks)
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
-    others = len(tracks) - kept - drums
-    left_out = " and ".join([f"{others:,}"] * (others > 0) + [f"{drums:,} of drums"] * (drums > 0))
+    left = len(tracks) - kept
+    left_out = f"{left:,} of drums" if left == drums else f"{left:,} ({drums:,} of drums)" if drums else f"{left:,}"
     merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept:,} of {len(tracks):,} tracks"
-    return merged + (f", left out {left_out}" if left_out else "")
+    return merged + (f", left out {left_out}" if left else "")
 
 
 def _melody(tracks: Sequence[Track]) -> list[Track]:

@@ -3,11 +3,19 @@
 from pathlib import Path
 
 from lnfgen.data import named
+from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
+from lnfgen.music.tracks import ALL
 from lnfgen.runs.folder import RunFolder
+
+
+def reading_options(run: RunFolder) -> Options:
+    """How to read other music for a run: with the tracks that its own dataset has."""
+    own = run.dataset.get("preprocessing", {}).get("options", {})
+    return Options(drums=bool(own.get("drums")), tracks=str(own.get("tracks", ALL)))
 
 
 def dataset_of(
