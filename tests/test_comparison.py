@@ -24,7 +24,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import DatasetError
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.folder import RunFolder, new_model
+from lnfgen.runs.checkpoint import new_model, save_model
+from lnfgen.runs.folder import RunFolder
 
 TRIADS = np.array([[0, 7, 16, 24], [5, 9, 17, 24], [7, 14, 17, 23], [9, 12, 16, 21]])
 
@@ -203,7 +204,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _run(path: Path, dataset: Dataset) -> None:
     """A run with random weights."""
     config = Config(model=SIZES)
-    RunFolder.create(path, config, dataset).save_model(new_model(config, dataset).state_dict())
+    save_model(RunFolder.create(path, config, dataset), new_model(config, dataset).state_dict())
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:

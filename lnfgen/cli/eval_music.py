@@ -76,7 +76,7 @@ def _of_run(
 ) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
     from lnfgen.cli.sources import resolve_dataset, resolve_run, resolve_run_dataset
 
-    path = resolve_run(run)
+    path = resolve_run(run).path
 
     from lnfgen.runs.trained import TrainedModel
 

@@ -32,14 +32,15 @@ def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "D
         return dataset_of(run, source, advice=advice, progress=progress)
 
 
-def resolve_run(run: Path | None) -> Path:
-    """The run given, or the newest under runs/, said on stderr."""
+def resolve_run(run: Path | None) -> "RunFolder":
+    """Open the run given, or the newest under runs/, said on stderr. Commands do this before they load torch."""
+    from lnfgen.runs.folder import RunFolder
     from lnfgen.runs.naming import newest_run
 
     if run is None:
         run = newest_run()
         console.note(f"run {run}")
-    return run
+    return RunFolder(run)
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> None:
