@@ -16,10 +16,11 @@ from lnfgen.data.pieces import open_both
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset
-from lnfgen.errors import ConfigError, DatasetError, LnfgenError
+from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
+from lnfgen.runs.facts import is_run
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import newest_run
 from lnfgen.training.settings import RunSettings, run_config
@@ -181,6 +182,8 @@ def open_session(
         from lnfgen.training.session import TrainingSession
 
         return TrainingSession.resume(run, device, dataset, **length, building=building)
+    if out is not None and is_run(Path(out)):
+        raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
     config = run_config(model, preset, fresh_seed=fresh_seed, **settings)
     if out is not None:
         require_free_folder(Path(out))

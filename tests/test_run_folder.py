@@ -283,6 +283,14 @@ def test_a_misspelt_key_in_a_runs_config(run):
         RunFolder(run.path)
 
 
+def test_a_value_out_of_range_in_a_runs_config_names_the_file(run):
+    values = json.loads((run.path / "config.json").read_text())
+    values["model"]["hidden_size"] = 10**8
+    (run.path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(LnfgenError, match=r"config\.json: model\.hidden_size: found 100000000"):
+        RunFolder(run.path)
+
+
 def test_nothing_to_load_yet(dataset, tmp_path):
     run = RunFolder.create(tmp_path / "run", config_of(), dataset)
     with pytest.raises(RunError, match="--resume") as error:

@@ -62,8 +62,8 @@ class TrainedModel:
             seed: the same seed draws the same pieces on the same machine.
 
         Raises:
-            LnfgenError: if the length or temperature is out of range, or bars are asked for beside a length, or of
-                text.
+            LnfgenError: if the count, seed, length or temperature is out of range, or bars are asked for beside a
+                length, or of text.
         """
         pieces = sample_pieces(
             self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed
