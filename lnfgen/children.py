@@ -194,7 +194,8 @@ class _Child:
         if status == _OUT_OF_MEMORY:
             return f"takes over {self.megabytes:g} MB of memory {damaged} LNFGEN_READ_MB"
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
-        return f"ends the process that reads it ({how}); it is damaged, or memory runs out"
+        more = f"needs more memory than {self.megabytes:g} MB; allow more with LNFGEN_READ_MB"
+        return f"ends the process that reads it ({how}); it is damaged, or {more}"
 
     def end(self) -> None:
         self.process.kill()

@@ -253,7 +253,10 @@ def _override(settings: Any, values: Any, where: str, section: str = "") -> Any:
             changed[key] = _override(current, value, f"{where}: {key}", key)
         else:
             changed[key] = _typed(f"{where}: {key}", types[key], value)
-    return dataclasses.replace(settings, **changed)
+    try:
+        return dataclasses.replace(settings, **changed)
+    except ConfigError as error:  # a value out of range, which does not know where it comes from
+        raise ConfigError(f"{where.removesuffix(f': {section}')}: {error}") from error
 
 
 def _hint(key: str, settings: Any, section: str) -> str:

@@ -17,6 +17,7 @@ from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP
 from lnfgen.data.batches import Batch, batches_by_length
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
+from lnfgen.errors import LnfgenError
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
@@ -63,7 +64,12 @@ def score(
     ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
     are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
     left as it was.
+
+    Raises:
+        LnfgenError: if `num_samples` or `seed` is out of range.
     """
+    if num_samples < 1 or not 0 <= seed < 2**63:
+        raise LnfgenError(f"{num_samples} samples with seed {seed}; expected at least 1, and a seed from 0 to 2^63 - 1")
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples

@@ -53,8 +53,13 @@ def sample_pieces(
         seed: decides a piece, together with its place among the pieces.
 
     Raises:
-        LnfgenError: if the length or temperature is out of range, or bars are asked for beside a length, or of text.
+        LnfgenError: if the count, seed, length or temperature is out of range, or bars are asked for beside a
+            length, or of text.
     """
+    if count < 1:
+        raise LnfgenError(f"{count} pieces; expected at least 1")
+    if not 0 <= seed < 2**63:
+        raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
         raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
     if bars is not None:

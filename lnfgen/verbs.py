@@ -16,10 +16,13 @@ from lnfgen.data.pieces import open_both
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset
-from lnfgen.errors import ConfigError, DatasetError, LnfgenError
+from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
+from lnfgen.runs.facts import is_run
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.naming import newest_run
 from lnfgen.training.settings import RunSettings, run_config
 
 if TYPE_CHECKING:
@@ -176,9 +179,13 @@ def open_session(
                 f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
                 "(--max-steps and --epochs may change its length)"
             )
+        run = RunFolder(newest_run(resumable=True) if out is None else Path(out))
+
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(out, device, dataset, **length, building=building)
+        return TrainingSession.resume(run, device, dataset, **length, building=building)
+    if out is not None and is_run(Path(out)):
+        raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
     config = run_config(model, preset, fresh_seed=fresh_seed, **settings)
     if out is not None:
         require_free_folder(Path(out))

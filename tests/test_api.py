@@ -131,7 +131,7 @@ def test_mistakes_are_errors_of_the_package(home: Path, tmp_path: Path) -> None:
         lnfgen.preprocess(["chorales", home / "songs"], tmp_path / "a")
     with pytest.raises(OutputError, match="not empty"):
         lnfgen.preprocess(home / "songs", home / "tunes")
-    with pytest.raises(OutputError, match="not empty"):
+    with pytest.raises(OutputError, match="is a run; go on with it"):
         lnfgen.train(home / "tunes", out=home / "run")
     with pytest.raises(ConfigError, match="did you mean 'training'"):
         lnfgen.train(home / "tunes", config={"trainin": {}}, out=tmp_path / "a")
@@ -139,6 +139,12 @@ def test_mistakes_are_errors_of_the_package(home: Path, tmp_path: Path) -> None:
         lnfgen.load(tmp_path)
     with pytest.raises(lnfgen.LnfgenError, match="found a str"):
         lnfgen.load(home / "run").nll("text")
+    for wrong in ({"count": 0}, {"seed": -1}, {"length": 0}):
+        with pytest.raises(lnfgen.LnfgenError, match="expected"):
+            lnfgen.load(home / "run").sample(**wrong)
+    for wrong in ({"samples": 0}, {"seed": -1}):
+        with pytest.raises(lnfgen.LnfgenError, match="expected at least 1"):
+            lnfgen.load(home / "run").nll(lnfgen.read(home / "songs" / "tune-0.mid"), **wrong)
     assert not list(tmp_path.iterdir())
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from toy_models import SIZES
 import lnfgen
 from lnfgen.classifier import area_under_curve, two_sample_auc
 from lnfgen.cli import main
+from lnfgen.cli.eval_music import _rows
 from lnfgen.comparison import MusicComparison, compare_pieces, spread
 from lnfgen.config import Config
 from lnfgen.data.benchmarks import read_benchmark
@@ -24,7 +26,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import DatasetError
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.folder import RunFolder, new_model
+from lnfgen.runs.checkpoint import new_model, save_model
+from lnfgen.runs.folder import RunFolder
 
 TRIADS = np.array([[0, 7, 16, 24], [5, 9, 17, 24], [7, 14, 17, 23], [9, 12, 16, 21]])
 
@@ -203,7 +206,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _run(path: Path, dataset: Dataset) -> None:
     """A run with random weights."""
     config = Config(model=SIZES)
-    RunFolder.create(path, config, dataset).save_model(new_model(config, dataset).state_dict())
+    save_model(RunFolder.create(path, config, dataset), new_model(config, dataset).state_dict())
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
@@ -241,6 +244,12 @@ def test_eval_music_of_folders(home: Path, capsys: pytest.CaptureFixture[str]) -
     assert "train" in values["figures"]["longest_copy"]["label"]
     with pytest.warns(UserWarning, match="left out 1 of 11 files"):
         assert isinstance(lnfgen.compare_music(home / "songs", home / "others"), MusicComparison)
+
+
+def test_a_figure_that_no_passage_has_is_one_dash() -> None:
+    nothing = np.full(1, math.nan)
+    row = SimpleNamespace(label="groove", reference=nothing, samples=nothing, inside=math.nan)
+    assert [*_rows(SimpleNamespace(figures={"groove": row}))] == [("groove", "-", "-", "-", "-", "-")]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

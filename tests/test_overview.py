@@ -13,7 +13,8 @@ from command import fails, start
 from lnfgen.config import DECAYS_BEFORE_STOP, Config
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import RunError
-from lnfgen.runs.folder import STATE_PARTS, RunFolder, new_model
+from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_model, save_state
+from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.lock import training_lock
 from lnfgen.runs.overview import overview
 
@@ -24,8 +25,8 @@ UPDATES = 40
 def make_run(path: Path, dataset: Dataset, step: int, **progress: int) -> Path:
     config = Config().override({"model": SIZES, "training": {"max_steps": UPDATES}})
     run = RunFolder.create(path, config, dataset)
-    run.save_model(new_model(config, dataset).state_dict())
-    run.save_state({part: {"value": torch.zeros(1)} for part in STATE_PARTS}, {"step": step, **progress})
+    save_model(run, new_model(config, dataset).state_dict())
+    save_state(run, {part: {"value": torch.zeros(1)} for part in STATE_PARTS}, {"step": step, **progress})
     figures = {"valid_elbo": 3.0, "valid_kl": 0.5, "kl_weight": 1.0}
     run.write_metrics([{"step": step, "epoch": 1, **figures}, {"step": step, "epoch": 2, **figures, "valid_elbo": 2.5}])
     return path

@@ -38,7 +38,8 @@ from lnfgen.plots.steps import (
     steps_along,
     with_candidates,
 )
-from lnfgen.runs.folder import RunFolder, new_model
+from lnfgen.runs.checkpoint import new_model, save_model
+from lnfgen.runs.folder import RunFolder
 
 STEPS = 5
 
@@ -335,7 +336,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
         config = build_config(model, "tiny").override({"model": dataclasses.asdict(ODD_SIZES) | NAMED_MODELS[model]})
         run = RunFolder.create(home / f"run-{name}", config, dataset)
-        run.save_model(new_model(config, dataset).state_dict())
+        save_model(run, new_model(config, dataset).state_dict())
     return home
 
 

@@ -14,6 +14,7 @@ from toy_training import SIZES, TRAINING, Listener, Session, after
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError
+from lnfgen.runs.checkpoint import load_state, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.objective import PASS_STEPS
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP
@@ -47,7 +48,7 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
     assert begun.trainer.step == updates
     torch.rand(7)  # another process has other random numbers behind it
     resumed = Session(dataset, name, run, **several)
-    resumed.trainer.restore(*RunFolder(tmp_path / "run").load_state())
+    resumed.trainer.restore(*load_state(RunFolder(tmp_path / "run")))
     assert resumed.trainer.step == updates
     assert resumed.trainer.run()
 
@@ -155,7 +156,7 @@ def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(finished
     if updates is not None:
         assert not cut.train(Listener(), after(updates))
     torch.rand(7)
-    assert TrainingSession.resume(tmp_path / "cut", "cpu").train(Listener())
+    assert TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu").train(Listener())
     assert figures(tmp_path / "cut") == figures(finished)
     models = [(run / "model.safetensors").read_bytes() for run in (tmp_path / "cut", finished)]
     assert models[0] == models[1]
@@ -164,25 +165,25 @@ def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(finished
 def test_a_finished_run_says_so_and_stays_as_it_is(finished):
     before, model = figures(finished), (finished / "model.safetensors").read_bytes()
     listener = Listener()
-    assert TrainingSession.resume(finished, "cpu").train(listener)
+    assert TrainingSession.resume(RunFolder(finished), "cpu").train(listener)
     assert len(listener.notes) == 1
     assert "finished after 12 updates" in listener.notes[0]
     assert "--max-steps" in listener.notes[0]
     assert not listener.steps
     assert (figures(finished), (finished / "model.safetensors").read_bytes()) == (before, model)
     # Asked for the length that it has, it is finished as well; one that it has passed is a mistake.
-    assert TrainingSession.resume(finished, "cpu", epochs=4).trainer.finished
+    assert TrainingSession.resume(RunFolder(finished), "cpu", epochs=4).trainer.finished
     with pytest.raises(ConfigError, match="12 updates already, more than the 11"):
-        TrainingSession.resume(finished, "cpu", max_steps=11)
-    assert TrainingSession.resume(finished, "cpu").trainer.finished
+        TrainingSession.resume(RunFolder(finished), "cpu", max_steps=11)
+    assert TrainingSession.resume(RunFolder(finished), "cpu").trainer.finished
 
 
 def test_a_finished_run_is_made_longer(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    TrainingSession.resume(run, "cpu", epochs=6).train(Listener(), after(2))
+    TrainingSession.resume(RunFolder(run), "cpu", epochs=6).train(Listener(), after(2))
     assert RunFolder(run).config.training.total_steps(12) == 18
-    assert TrainingSession.resume(run, "cpu").train(Listener())  # it keeps its new length
+    assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())  # it keeps its new length
     short, long = figures(finished), figures(run)
     assert long[: len(short)] == short
     assert long[-1]["step"] == 18
@@ -192,12 +193,13 @@ def test_a_finished_run_is_made_longer(finished, tmp_path):
 def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_path):
     run = tmp_path / "run"
     begin(dataset, run).train(Listener(), after(4))
-    whole, longer = begin(dataset, tmp_path / "whole").trainer, TrainingSession.resume(run, "cpu", max_steps=40).trainer
+    whole = begin(dataset, tmp_path / "whole").trainer
+    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=40).trainer
     assert longer.total_steps == 40
     for step in range(12):
         whole.step = longer.step = step
         assert longer.kl_weight == pytest.approx(whole.kl_weight)
-    cut = TrainingSession.resume(run, "cpu", max_steps=5).trainer  # ends before the weight was to be 1
+    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer  # ends before the weight was to be 1
     cut.step = 5
     assert cut.kl_weight == 1
 
@@ -205,13 +207,13 @@ def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_pa
 def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
     run = tmp_path / "run"
     session = begin(dataset, run)
-    tensors, values = session.run.load_state()
-    session.run.save_state(tensors, {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3})
-    assert TrainingSession.resume(run, "cpu").trainer.finished
-    longer = TrainingSession.resume(run, "cpu", max_steps=12).trainer
+    tensors, values = load_state(session.run)
+    save_state(session.run, tensors, {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3})
+    assert TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
+    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=12).trainer
     assert not longer.finished
     assert longer.plateau.rate == 0.3
-    assert not TrainingSession.resume(run, "cpu").trainer.finished
+    assert not TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
 
 
 @pytest.mark.parametrize(

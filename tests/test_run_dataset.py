@@ -52,9 +52,9 @@ def test_another_dataset_is_refused(moved: RunFolder, tmp_path: Path) -> None:
 
 def test_training_goes_on_with_a_moved_dataset_and_remembers_it(moved: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=f"lnfgen train DATASET --resume --out {moved.path}"):
-        TrainingSession.resume(moved.path, "cpu")
-    assert TrainingSession.resume(moved.path, "cpu", tmp_path / "there").train(Listener())
-    assert TrainingSession.resume(moved.path, "cpu").train(Listener())
+        TrainingSession.resume(moved, "cpu")
+    assert TrainingSession.resume(moved, "cpu", tmp_path / "there").train(Listener())
+    assert TrainingSession.resume(moved, "cpu").train(Listener())
 
 
 def test_a_named_dataset_is_made_again_and_taken_if_it_is_the_same(

@@ -8,6 +8,8 @@ import math
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,18 @@ from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, Symbols
+from lnfgen.runs.checkpoint import (
+    MODEL,
+    STATE_PARTS,
+    load_model,
+    load_state,
+    new_model,
+    observation_of,
+    save_model,
+    save_state,
+)
 from lnfgen.runs.facts import run_facts
-from lnfgen.runs.folder import MODEL, STATE_PARTS, RunFolder, new_model, observation_of
+from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.records import METRICS, metrics_csv
 from lnfgen.text import UNKNOWN
 
@@ -56,8 +68,8 @@ def state_of(step: int) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, i
 @pytest.fixture
 def run(dataset, tmp_path) -> RunFolder:
     run = RunFolder.create(tmp_path / "run", config_of(), dataset)
-    run.save_model(new_model(run.config, dataset).state_dict())
-    run.save_state(*state_of(1))
+    save_model(run, new_model(run.config, dataset).state_dict())
+    save_state(run, *state_of(1))
     return run
 
 
@@ -75,8 +87,8 @@ def one_line(error: pytest.ExceptionInfo[LnfgenError]) -> str:
 def test_a_loaded_model_is_the_saved_one(dataset, tmp_path, name):
     run = RunFolder.create(tmp_path / "run", config_of(name), dataset)
     model = new_model(run.config, dataset)
-    run.save_model(model.state_dict())
-    loaded = RunFolder(tmp_path / "run").load_model(torch.device("cpu"))
+    save_model(run, model.state_dict())
+    loaded = load_model(RunFolder(tmp_path / "run"), torch.device("cpu"))
     assert not loaded.training
     assert loaded.state_dict().keys() == model.state_dict().keys()
     assert all(torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items())
@@ -127,7 +139,7 @@ def test_observations_of_encodings():
 
 def loaded_step(run: RunFolder) -> int:
     """The step of a loaded state, which all its parts must agree on."""
-    tensors, values = RunFolder(run.path).load_state()
+    tensors, values = load_state(RunFolder(run.path))
     assert tensors.keys() == set(STATE_PARTS)
     for part in tensors.values():
         assert part["value"].tolist() == [values["step"]] * 3
@@ -136,7 +148,7 @@ def loaded_step(run: RunFolder) -> int:
 
 def test_state_is_replaced_as_a_whole(run):
     assert loaded_step(run) == 1
-    run.save_state(*state_of(2))
+    save_state(run, *state_of(2))
     assert loaded_step(run) == 2
     assert not any(path.name.startswith(".") for path in run.path.iterdir())
 
@@ -161,7 +173,7 @@ def save_killed(run: RunFolder, step: int, renames: int, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", counting)
         try:
-            run.save_state(*state_of(step))
+            save_state(run, *state_of(step))
         except Killed:
             return False
     return True
@@ -178,7 +190,7 @@ def test_a_crash_while_saving_leaves_a_state_to_load_and_to_save_over(run, monke
             assert loaded_step(run) in ((2,) if finished else (1, 2))
             save_killed(run, 3, again, monkeypatch)
             assert loaded_step(run) in (1, 2, 3)
-            run.save_state(*state_of(4))
+            save_state(run, *state_of(4))
             assert loaded_step(run) == 4
         if finished:
             break
@@ -228,8 +240,8 @@ def test_damage_is_one_line_that_names_the_file(run, file, damage):
 
     def read_everything() -> None:
         opened = RunFolder(run.path)
-        opened.load_model(torch.device("cpu"))
-        opened.load_state()
+        load_model(opened, torch.device("cpu"))
+        load_state(opened)
         opened.metrics()
 
     with pytest.raises(LnfgenError) as error:
@@ -243,7 +255,7 @@ def test_a_checkpoint_cut_anywhere(run, cut):
     path = run.path / MODEL
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(RunError, match="damaged") as error:
-        run.load_model(torch.device("cpu"))
+        load_model(run, torch.device("cpu"))
     one_line(error)
 
 
@@ -252,7 +264,7 @@ def test_weights_of_other_sizes(run):
     values["model"]["hidden_size"] = 5
     (run.path / "config.json").write_text(json.dumps(values))
     with pytest.raises(RunError, match="sizes") as error:
-        RunFolder(run.path).load_model(torch.device("cpu"))
+        load_model(RunFolder(run.path), torch.device("cpu"))
     one_line(error)
 
 
@@ -261,7 +273,7 @@ def test_weights_of_something_else(run):
 
     (run.path / MODEL).write_bytes(save({"other": torch.zeros(2)}))
     with pytest.raises(RunError) as error:
-        RunFolder(run.path).load_model(torch.device("cpu"))
+        load_model(RunFolder(run.path), torch.device("cpu"))
     one_line(error)
 
 
@@ -271,22 +283,30 @@ def test_a_misspelt_key_in_a_runs_config(run):
         RunFolder(run.path)
 
 
+def test_a_value_out_of_range_in_a_runs_config_names_the_file(run):
+    values = json.loads((run.path / "config.json").read_text())
+    values["model"]["hidden_size"] = 10**8
+    (run.path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(LnfgenError, match=r"config\.json: model\.hidden_size: found 100000000"):
+        RunFolder(run.path)
+
+
 def test_nothing_to_load_yet(dataset, tmp_path):
     run = RunFolder.create(tmp_path / "run", config_of(), dataset)
     with pytest.raises(RunError, match="--resume") as error:
-        run.load_model(torch.device("cpu"))
+        load_model(run, torch.device("cpu"))
     one_line(error)
     with pytest.raises(RunError, match="resume") as error:
-        run.load_state()
+        load_state(run)
     one_line(error)
 
 
 def test_weights_that_are_not_finite(run):
-    state = run.load_model(torch.device("cpu")).state_dict()
+    state = load_model(run, torch.device("cpu")).state_dict()
     next(value for name, value in state.items() if name.endswith("bias"))[0] = math.nan
-    run.save_model(state)
+    save_model(run, state)
     with pytest.raises(RunError, match="not finite") as error:
-        run.load_model(torch.device("cpu"))
+        load_model(run, torch.device("cpu"))
     assert MODEL in one_line(error)
 
 
@@ -301,7 +321,7 @@ def test_json_that_is_not_what_it_should_be(run, file, content):
     def read_everything() -> None:
         run_facts(run.path)
         opened = RunFolder(run.path)
-        opened.load_state()
+        load_state(opened)
         opened.metrics()
 
     with pytest.raises(LnfgenError, match=re.escape(file)) as error:
@@ -316,3 +336,27 @@ def test_metrics_as_csv(run):
     assert [row["step"] for row in rows] == ["1", "2"]
     assert [float(row["train_elbo"]) for row in rows] == [2.5, 1.5]
     assert [row["valid_elbo"] for row in rows] == ["", "nan"]
+
+
+WITHOUT_TORCH = """
+import sys
+
+from lnfgen.cli import main
+
+missing = [["sample"], ["eval"], ["plot"], ["plot", "--latents"], ["bench"], ["train", "--resume", "--out"]]
+for args in [*([*command, "nowhere"] for command in missing), ["plot", "run", "--out", "run.svg"], ["info", "run"]]:
+    try:
+        main(args)
+    except SystemExit as ended:
+        assert bool(ended.code) == ("nowhere" in args), args
+    assert "torch" not in sys.modules, args
+"""
+
+
+def test_a_missing_run_is_said_and_curves_are_drawn_before_torch_is_loaded(run):
+    line = dict.fromkeys(("kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl"), 1.0)
+    run.write_metrics([{"step": step, **line} for step in (1, 2)])
+    probe = [sys.executable, "-c", WITHOUT_TORCH]
+    done = subprocess.run(probe, cwd=run.path.parent, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nowhere is not a run") == 6

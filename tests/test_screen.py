@@ -54,7 +54,7 @@ def test_paragraphs_of_help_are_not_broken(call: Call, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = console._Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True)
+    screen = console.Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True)
     monkeypatch.setattr(console, "_err", screen)
     figures = {"elbo": 12.34, "reconstruction": 10.01, "kl": 2.33, "kl_weight": 0.5, "steps_per_second": 12345.0}
     with console.live("training", 123_456) as bar:
@@ -141,7 +141,8 @@ def test_streams_that_the_shell_closes(command: str, code: int, error: str, tmp_
 
 
 @pytest.mark.parametrize(
-    "args", [["datasets"], ["runs", "."], ["sample", "run-lines", "--count", "3", "--out", "g.txt"]]
+    "args",
+    [["train", "--help"], ["datasets"], ["runs", "."], ["sample", "run-lines", "--count", "3", "--out", "g.txt"]],
 )
 def test_a_reader_that_goes_away_stops_nothing(
     args: list[str], toy_home: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ from lnfgen.data.storage import write_dataset
 from lnfgen.errors import RunError
 from lnfgen.evaluation import score
 from lnfgen.models import SequenceModel
-from lnfgen.runs.folder import new_model
+from lnfgen.runs.checkpoint import new_model
 from lnfgen.text import UNKNOWN
 from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, annealed_kl_weight, averaged_model

@@ -12,7 +12,8 @@ from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
 from lnfgen.models.latent_flow import LatentFlow
-from lnfgen.runs.folder import RunFolder, new_model
+from lnfgen.runs.checkpoint import new_model, save_model
+from lnfgen.runs.folder import RunFolder
 
 
 def make_home(home: Path) -> None:
@@ -39,7 +40,7 @@ def make_home(home: Path) -> None:
                     parameter.zero_()
                 biases[-1].fill_(-40)
         run = RunFolder.create(home / f"run-{name}", config, dataset)
-        run.save_model(model.state_dict())
+        save_model(run, model.state_dict())
         figures = dict.fromkeys(("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0)
         run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
     (home / "small.json").write_text(json.dumps({"model": dataclasses.asdict(ODD_SIZES)}))

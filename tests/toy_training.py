@@ -12,7 +12,8 @@ import torch
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
-from lnfgen.runs.folder import RunFolder, new_model
+from lnfgen.runs.checkpoint import new_model, save_state
+from lnfgen.runs.folder import RunFolder
 from lnfgen.text import UNKNOWN
 from lnfgen.training.trainer import Trainer
 
@@ -76,7 +77,7 @@ class Session:
 
         def save_last(trainer: Trainer) -> None:
             if run is not None:
-                run.save_state(trainer.state_tensors(), trainer.state_values())
+                save_state(run, trainer.state_tensors(), trainer.state_values())
 
         self.trainer = Trainer(
             new_model(self.config, dataset),

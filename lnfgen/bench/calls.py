@@ -16,6 +16,7 @@ from lnfgen.config import TrainingConfig, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
+from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.trainer import Trainer
 
@@ -35,16 +36,13 @@ def fresh_model(variant: Variant, preset: str, kind: str) -> SequenceModel:
         torch.set_num_threads(threads)
 
 
-def trained_models(runs: Sequence[Path]) -> dict[Variant, SequenceModel]:
+def trained_models(runs: Sequence[RunFolder]) -> dict[Variant, SequenceModel]:
     """The models of runs, on the CPU, each under the name of its run's folder.
 
     Raises:
-        RunError: if a folder is not a run, or has no model.
+        RunError: if a run has no model, or a damaged one.
     """
-    return {
-        Variant(run.path.name, run.config.model.backbone): run.load_model(torch.device("cpu"))
-        for run in map(RunFolder, runs)
-    }
+    return {Variant(run.path.name, run.config.model.backbone): load_model(run, torch.device("cpu")) for run in runs}
 
 
 def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, float]:

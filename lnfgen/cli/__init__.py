@@ -98,7 +98,7 @@ for _name in COMMANDS:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
-    console.reopen_closed_streams()
+    console.prepare_streams()
     # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
     # first, and by default so long that on a busy machine it holds up the very thread that it waits for.
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -43,6 +43,7 @@ def command(
 
     Give runs to see how fast trained models sample: a flow with fresh weights needs fewer sweeps.
     """
+    from lnfgen.cli.sources import resolve_run
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
     from lnfgen.files import require_parent, write_bytes
@@ -54,6 +55,7 @@ def command(
     if plot is not None:
         require_format(plot)
         require_parent(plot)
+    folders = [resolve_run(run) for run in runs or []]
 
     from lnfgen.bench.calls import trained_models
     from lnfgen.bench.measure import measure
@@ -65,7 +67,7 @@ def command(
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
     prepare_machine("cpu", build_config(preset=preset).model.hidden_size)  # as training and sampling do
-    trained = trained_models(runs or [])
+    trained = trained_models(folders)
     with console.live("measuring", 1) as bar:
         figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained)
     if figures["busy"]:

@@ -6,6 +6,7 @@ A stream that nobody reads is as /dev/null: one that the shell has closed (`>&-`
 (`| head -1`). The command goes on, so that all its files are written, and ends with the exit code of its work.
 """
 
+import io
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -33,30 +34,39 @@ from rich.text import Text
 from lnfgen.errors import OutputError
 
 
-class _Console(Console):
-    """A Rich console that goes on when its reader has gone."""
+class _Stream(io.FileIO):
+    """A standard stream that goes on when its reader has gone: all that is still written goes nowhere."""
 
-    def on_broken_pipe(self) -> None:
-        _discard(self.file)  # type: ignore[arg-type]
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:  # it is said once; what is still in a buffer at the end must not fail again
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                return len(content)
+            raise
 
 
-_err = _Console(stderr=True, highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
 _GAP = 2  # spaces between the columns of a table
 
 
-def reopen_closed_streams() -> None:
-    """Open /dev/null in place of each standard stream that the shell has closed. Python has None there."""
+def prepare_streams() -> None:
+    """Open /dev/null in place of each standard stream that the shell has closed, and let readers of the others leave.
+
+    This is done here, once, because Rich and Typer write too, and end the program with 1 when a reader leaves.
+    """
     for name in ("stdin", "stdout", "stderr"):  # in this order they get the numbers 0, 1 and 2
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:  # so Python has it when it is closed
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
-
-
-def _discard(stream: TextIO) -> None:
-    """Let everything that is still written to a stream go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+        elif name != "stdin" and type(stream) is io.TextIOWrapper and not stream.isatty():
+            raw = io.BufferedWriter(_Stream(stream.fileno(), "w", closefd=False))
+            buffering = stream.line_buffering
+            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering))
 
 
 def set_quiet(quiet: bool) -> None:
@@ -67,9 +77,8 @@ def set_quiet(quiet: bool) -> None:
 
 def result(text: str) -> None:
     """A line of a command's result, on stdout, as it stands."""
-    with _reader_may_leave():
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def result_bytes(content: bytes) -> None:
@@ -80,17 +89,8 @@ def result_bytes(content: bytes) -> None:
     """
     if b"\0" in content and sys.stdout.isatty():
         raise OutputError("found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name")
-    with _reader_may_leave():
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-
-
-@contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        _discard(sys.stdout)
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
@@ -107,7 +107,7 @@ def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
 
 def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
     """A table on stdout; without `columns`, a list of names and values."""
-    out = _Console(highlight=False)
+    out = Console(highlight=False)
     if not out.is_terminal:
         out.width = 200  # a pipe has no width: do not wrap what a script reads
     cells = [[str(cell) for cell in row] for row in rows]

@@ -96,7 +96,7 @@ def command(
 
     from lnfgen.cli.sources import resolve_run
 
-    path = resolve_run(run)
+    path = resolve_run(run).path
 
     from lnfgen.evaluation import marginal_nll, score
     from lnfgen.runs.trained import TrainedModel

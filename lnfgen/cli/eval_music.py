@@ -77,7 +77,7 @@ def _of_run(
     from lnfgen.cli.sources import resolve_dataset, resolve_run, resolve_run_dataset
     from lnfgen.runs.dataset import reading_options
 
-    path = resolve_run(run)
+    path = resolve_run(run).path
 
     from lnfgen.runs.trained import TrainedModel
 
@@ -125,7 +125,7 @@ def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
         cells = [row.label]
         for values in (row.reference, row.samples):
             low, middle, high = spread(values)
-            cells += [_number(middle), f"{_number(low)} to {_number(high)}"]
+            cells += [_number(middle), "-" if math.isnan(middle) else f"{_number(low)} to {_number(high)}"]
         yield (*cells, "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %")
 
 

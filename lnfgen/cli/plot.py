@@ -61,7 +61,6 @@ def command(
     from lnfgen.cli.sources import resolve_run
     from lnfgen.files import require_parent, write_bytes
     from lnfgen.plots.canvas import require_format
-    from lnfgen.runs.folder import RunFolder
 
     for option, value in (("--prefix", prefix), ("--features", features), ("--dataset", dataset)):
         if value and not latents:
@@ -71,7 +70,7 @@ def command(
     target = out or Path("latents.png" if latents else "curves.png")
     suffix = require_format(target)
     require_parent(target)
-    folders = [RunFolder(path) for path in runs or [resolve_run(None)]]
+    folders = [resolve_run(path) for path in runs] if runs else [resolve_run(None)]
     if latents:
         picture = _latents(folders[0], dataset, prefix or [], features, seed, suffix)
     else:

@@ -38,32 +38,32 @@ def command(
     can rarely differ from the first of several, by round-off.
     """
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.compute import prepare_machine
     from lnfgen.errors import LnfgenError
     from lnfgen.files import numbered, require_parent, write_bytes
     from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, to_bytes, write
-    from lnfgen.runs.folder import RunFolder
-    from lnfgen.sampling import sample_pieces
 
-    path = resolve_run(run)
-    folder = RunFolder(path)
+    folder = resolve_run(run)
     music = folder.encoding.kind == "music"
     fitting = WRITABLE_MUSIC if music else WRITABLE_TEXT
     target = out or ("sample.mid" if music else "sample.txt")
     suffix = fitting[0] if target == "-" else Path(target).suffix.lower()
     if suffix not in fitting:
         raise LnfgenError(
-            f"--out {target}: found suffix {suffix or 'none'!r}, but {path} makes {folder.encoding.kind}; "
+            f"--out {target}: found suffix {suffix or 'none'!r}, but {folder.path} makes {folder.encoding.kind}; "
             f"expected one of {' '.join(fitting)}"
         )
     if target == "-" and count > 1:
         raise LnfgenError(f"--out - holds one piece, found --count {count}; give a file name")
     if tempo is not None and not music:
-        raise LnfgenError(f"{path} makes text, which has no tempo; leave --tempo out")
+        raise LnfgenError(f"{folder.path} makes text, which has no tempo; leave --tempo out")
     if target != "-":
         require_parent(Path(target))
 
-    model = folder.load_model(prepare_machine(device, folder.config.model.hidden_size))
+    from lnfgen.compute import prepare_machine
+    from lnfgen.runs.checkpoint import load_model
+    from lnfgen.sampling import sample_pieces
+
+    model = load_model(folder, prepare_machine(device, folder.config.model.hidden_size))
     choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}

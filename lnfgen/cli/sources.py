@@ -60,14 +60,15 @@ def tell_of(dataset: "Dataset") -> None:
             console.note(f"  and {len(skipped) - _SHOWN:,} more")
 
 
-def resolve_run(run: Path | None) -> Path:
-    """The run given, or the newest under runs/, said on stderr."""
+def resolve_run(run: Path | None) -> "RunFolder":
+    """Open the run given, or the newest under runs/, said on stderr. Commands do this before they load torch."""
+    from lnfgen.runs.folder import RunFolder
     from lnfgen.runs.naming import newest_run
 
     if run is None:
         run = newest_run()
         console.note(f"run {run}")
-    return run
+    return RunFolder(run)
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> None:

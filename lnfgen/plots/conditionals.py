@@ -17,6 +17,7 @@ from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 from lnfgen.plots.steps import LatentStep
+from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.streams import stream_seed
 
@@ -61,7 +62,7 @@ def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
     Raises:
         LnfgenError: if it has no latent, or a latent of one feature.
     """
-    model = run.load_model(prepare_machine(device, run.config.model.hidden_size))
+    model = load_model(run, prepare_machine(device, run.config.model.hidden_size))
     if not isinstance(model, LatentFlow):
         raise LnfgenError(f"{run.path} is a run of {run.config.name}, which has no latents; leave --latents out")
     if model.latent < 2:

@@ -38,7 +38,8 @@ def dataset_of(
     if source is not None:
         found = source if isinstance(source, Dataset) else resolve(source, progress)
         if found.fingerprint != fingerprint:
-            raise RunError(f"{found.path} is not the dataset {name} of {run.path}: its content is another; {advice}")
+            problem = f"{found.path} is not the dataset {name} of {run.path}: its content is another"
+            raise RunError(f"{problem}; name a copy of it: {advice}")
         return found
     path = Path(run.dataset["path"])
     try:

@@ -16,7 +16,7 @@ FILES = ("config.json", METRICS, "model.safetensors")
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a file of a run, even if other files are missing."""
-    return any((folder / name).exists() for name in FILES)
+    return any((folder / name).is_file() for name in FILES)
 
 
 def run_facts(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
 from lnfgen.formats import Piece
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.sampling import sample_pieces
@@ -34,7 +35,7 @@ class TrainedModel:
     def __init__(self, run: str | Path, device: str = "auto") -> None:
         self.run = RunFolder(Path(run))
         self.encoding = self.run.encoding
-        self.model = self.run.load_model(prepare_machine(device, self.run.config.model.hidden_size))
+        self.model = load_model(self.run, prepare_machine(device, self.run.config.model.hidden_size))
 
     def sample(
         self,
@@ -61,8 +62,8 @@ class TrainedModel:
             seed: the same seed draws the same pieces on the same machine.
 
         Raises:
-            LnfgenError: if the length or temperature is out of range, or bars are asked for beside a length, or of
-                text.
+            LnfgenError: if the count, seed, length or temperature is out of range, or bars are asked for beside a
+                length, or of text.
         """
         pieces = sample_pieces(
             self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed

@@ -15,10 +15,11 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError
 from lnfgen.models import SequenceModel
+from lnfgen.runs.checkpoint import State, load_state, model_with, new_model, save_model, save_state, write_state
 from lnfgen.runs.dataset import dataset_of
-from lnfgen.runs.folder import RunFolder, State, new_model
+from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.lock import training_lock
-from lnfgen.runs.naming import create_numbered, newest_run
+from lnfgen.runs.naming import create_numbered
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 
@@ -38,8 +39,8 @@ class TrainingSession:
             config.training,
             device,
             self._recorder,
-            save_best=lambda weights: self.run.save_model(weights),
-            save_last=lambda trainer: self.run.save_state(*_state(trainer)),
+            save_best=lambda weights: save_model(self.run, weights),
+            save_last=lambda trainer: save_state(self.run, *_state(trainer)),
         )
 
     @classmethod
@@ -55,7 +56,9 @@ class TrainingSession:
         session = cls(config, dataset, new_model(config, dataset), target)
 
         def create(path: Path) -> RunFolder:
-            return RunFolder.create(path, config, dataset, _state(session.trainer))
+            return RunFolder.create(
+                path, config, dataset, lambda folder: write_state(folder / "last", _state(session.trainer))
+            )
 
         session.run = create_numbered(dataset.name, config.name, create) if out is None else create(Path(out))
         return session
@@ -63,7 +66,7 @@ class TrainingSession:
     @classmethod
     def resume(
         cls,
-        run: str | Path | None,
+        folder: RunFolder,
         device: str,
         dataset: str | Path | Dataset | None = None,
         *,
@@ -71,7 +74,7 @@ class TrainingSession:
         epochs: int | None = None,
         building: Progress = no_progress,
     ) -> TrainingSession:
-        """A session that goes on where a run stopped (None: the newest run under `runs/`).
+        """A session that goes on where a run stopped.
 
         `max_steps` or `epochs` give the run another length. Then the KL weight rises at the same updates as before, and
         where it is 1 it stays so; validations are spread over the new length; the learning rate stays as it has
@@ -86,9 +89,8 @@ class TrainingSession:
             LnfgenError: if the device is missing, the run or its dataset is missing, damaged or changed, or the run has
                 more updates already.
         """
-        folder = RunFolder(newest_run(resumable=True) if run is None else Path(run))
         with training_lock(folder.path):  # if another process trains the run, reading it would tidy its files away
-            tensors, values = folder.load_state()
+            tensors, values = load_state(folder)
         advice = f"lnfgen train DATASET --resume --out {folder.path}"
         opened = dataset_of(folder, dataset, advice=advice, progress=building)
         config = folder.config
@@ -97,7 +99,7 @@ class TrainingSession:
             config = dataclasses.replace(config, training=training)
             values = {**values, "stale": 0}
         target = prepare_machine(device, config.model.hidden_size)
-        model = folder.model_with(tensors["weights"], folder.path / "last" / "weights.safetensors")
+        model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
         session = cls(config, opened, model, target)
         session.run = folder
         session.trainer.restore(tensors, values)
@@ -108,7 +110,7 @@ class TrainingSession:
                     f"{folder.path} has {session.trainer.step:,} updates already, more than the "
                     f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
                 )
-            folder.save_state(tensors, values)
+            save_state(folder, tensors, values)
         if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
             folder.update(config, opened)
         return session
