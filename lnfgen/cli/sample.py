@@ -73,7 +73,8 @@ def command(
             name = numbered(Path(target), index, count)
             if not isinstance(piece, str) and not piece.sounding.any():
                 where = f"piece {index + 1}" if target == "-" or suffix == PAGE else name
-                console.warn(f"{where} is silent: no note was drawn; try another --seed, or train longer")
+                advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+                console.warn(f"{where} is silent: no note was drawn; {advice}")
             if suffix == PAGE:
                 page.append(piece)
             elif target == "-":

@@ -163,7 +163,7 @@ def _interruptible() -> Iterator[list[int]]:
         if len(received) > 1:
             _end(number)
         try:
-            console.note("stopping after this update; a second Ctrl-C stops at once")
+            console.note("stopping after this update; a second signal, such as Ctrl-C, stops at once")
         except OSError:  # the terminal is gone, and what is said on the way to the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
