@@ -143,7 +143,7 @@ def test_what_is_missing_is_said(home: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"training": {"learning_rat": 1}}')
     fails(start(tmp_path, "train", "--config", "bad.json"), "learning_rat", "learning_rate")
     fails(start(tmp_path, "train", "--config", "absent.json"), "absent.json")
-    fails(start(home, "train", "rolls", "--out", "run-lines"), "not empty")
+    fails(start(home, "train", "rolls", "--out", "run-lines"), "is a run", "--resume")
     assert list(tmp_path.iterdir()) == [tmp_path / "bad.json"]
 
 
