@@ -191,16 +191,12 @@ def _windows(pieces: Sequence[PianoRoll], num_steps: int) -> _Windows:
 def _cut(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
     """Windows of so many steps, one after the other, each from a bar line on. What is left over is dropped.
 
-    A note that sounds already where a window starts is struck there, as in `PianoRoll.cut`.
+    A note that sounds already where a window starts is struck there (`PianoRoll.stretch`).
     """
     lines = piece.bar_lines()
     start = 0
     while start + num_steps <= piece.num_steps:
-        sounding, onsets = piece.sounding[start : start + num_steps], None
-        if piece.onsets is not None:
-            onsets = piece.onsets[start : start + num_steps].copy()
-            onsets[0] = sounding[0]
-        yield replace(piece, sounding=sounding, onsets=onsets, out_of_range=0)
+        yield piece.stretch(start, start + num_steps)
         following = bisect.bisect_left(lines, start + num_steps)
         start = lines[following] if following < len(lines) else piece.num_steps
 
