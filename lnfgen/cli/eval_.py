@@ -96,12 +96,12 @@ def command(
 
     from lnfgen.cli.sources import resolve_run
 
-    path = resolve_run(run).path
+    folder = resolve_run(run)
 
     from lnfgen.evaluation import marginal_nll, score
     from lnfgen.runs.trained import TrainedModel
 
-    trained = TrainedModel(path, device)
+    trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
     choose_solver(model, solver)
     material, train = _material(trained, dataset, split)
@@ -127,7 +127,7 @@ def command(
         **solver_facts(model),
         **trained.run.config.model.facts(encoding.kind),
         "dataset": material.name,
-        "run": str(path),
+        "run": str(folder.path),
     }
     if json:
         console.result_json(values)
@@ -146,10 +146,9 @@ def _material(
     Of music files, those tracks are read that the run's dataset has. A file has no train split of its own. For the
     marginal, that of the run's dataset stands in, if it is still there.
     """
-    from lnfgen.cli.sources import resolve_dataset, resolve_run_dataset
+    from lnfgen.cli.sources import resolve_run_dataset, resolve_scored_dataset
     from lnfgen.data.benchmarks import SUFFIXES
     from lnfgen.data.material import split_of, whole_file
-    from lnfgen.runs.dataset import reading_options
 
     run, encoding = trained.run, trained.encoding
     advice = f"lnfgen eval {run.path} DATASET"
@@ -161,8 +160,5 @@ def _material(
         except RunError as error:
             console.note(f"no marginal_nll: {error}")
             return material, None
-    if source is None:
-        dataset = resolve_run_dataset(run, None, advice)
-    else:
-        dataset = resolve_dataset(source, reading_options(run))
+    dataset = resolve_scored_dataset(run, source, advice)
     return split_of(dataset, split or "test", encoding), split_of(dataset, "train", encoding).sequences

@@ -74,26 +74,22 @@ def _of_run(
     solver: str,
     device: str,
 ) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
-    from lnfgen.cli.sources import resolve_dataset, resolve_run, resolve_run_dataset
-    from lnfgen.runs.dataset import reading_options
+    from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
 
-    path = resolve_run(run).path
+    folder = resolve_run(run)
 
     from lnfgen.runs.trained import TrainedModel
 
-    trained = TrainedModel(path, device)
+    trained = TrainedModel(folder, device)
     choose_solver(trained.model, solver)
-    if dataset is None:
-        compared = resolve_run_dataset(trained.run, None, f"lnfgen eval --music {path} DATASET")
-    else:
-        compared = resolve_dataset(dataset, reading_options(trained.run))
+    compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.path} DATASET")
     temperature = 1.0 if temperature is None else temperature
     with console.jobs() as progress:
         comparison = trained.compare_music(
             compared, split=split, count=count, temperature=temperature, seed=seed, progress=progress
         )
     facts = {"count": count, "temperature": temperature, "seed": seed, "split": split}
-    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": str(path)}
+    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": str(folder.path)}
     return ("samples", f"{compared.name}, {split}"), comparison, facts
 
 

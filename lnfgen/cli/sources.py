@@ -36,6 +36,15 @@ def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "D
         return dataset_of(run, source, advice=advice, progress=progress)
 
 
+def resolve_scored_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
+    """The dataset to score a run on: its own, or another one, whose files are read as those of its own were."""
+    from lnfgen.runs.dataset import reading_options
+
+    if source is None:
+        return resolve_run_dataset(run, None, advice)
+    return resolve_dataset(source, reading_options(run))
+
+
 def tell_of(dataset: "Dataset") -> None:
     """Tell on stderr how a dataset came out: its sizes, and what a person should know of what was left out."""
     from lnfgen.data.storage import MANIFEST

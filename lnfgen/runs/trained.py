@@ -32,8 +32,8 @@ class TrainedModel:
         RunError: if the folder is not a run, or its model is missing or damaged.
     """
 
-    def __init__(self, run: str | Path, device: str = "auto") -> None:
-        self.run = RunFolder(Path(run))
+    def __init__(self, run: str | Path | RunFolder, device: str = "auto") -> None:
+        self.run = run if isinstance(run, RunFolder) else RunFolder(Path(run))
         self.encoding = self.run.encoding
         self.model = load_model(self.run, prepare_machine(device, self.run.config.model.hidden_size))
 
