@@ -23,7 +23,7 @@ from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 TIMES = ("af", "iaf", "coupling", "none")
 FEATURES = ("af", "scf", "none")
-EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade")}
+EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
 MAX_SIZE = 65_536
@@ -110,6 +110,7 @@ class TrainingConfig:
     ema_decay: float = 0.995  # of the exponential moving average of the weights, which is what is scored and sampled
     kl_warmup_start: float = 0.06  # fraction of the run after which the KL weight begins to rise from 0
     kl_warmup_end: float = 0.35  # fraction of the run after which it is 1
+    transpose: int = 0  # music: each sequence is moved by up to so many semitones, drawn anew in each epoch
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -120,6 +121,7 @@ class TrainingConfig:
             if getattr(self, name) is not None:
                 _within(f"training.{name}", getattr(self, name), 1)
         _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
+        _within("training.transpose", self.transpose, 0, 127)
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)
         _within("training.weight_decay", self.weight_decay, 0, 10)
         _within("training.max_grad_norm", self.max_grad_norm, 1e-6, 1e9)

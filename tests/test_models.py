@@ -98,7 +98,7 @@ def test_baseline_predicts_each_step_from_earlier_ones(observation, emission):
         changed[:, t] = (x[:, t] + 1) % 4 if x.dim() == 2 else x[:, t] ^ 1
         model(changed, full, None)
         assert torch.equal(captured[-1][:, :t], captured[0][:, :t])
-        assert torch.equal(captured[-1][:, t], captured[0][:, t]) == (emission != "nade")
+        assert torch.equal(captured[-1][:, t], captured[0][:, t]) == (emission not in ("nade", "past"))
         assert t == 4 or (captured[-1][:, t + 1 :] != captured[0][:, t + 1 :]).any(-1).all()
 
 
@@ -213,6 +213,8 @@ def test_probabilities_of_all_frames_sum_to_one(onsets):
         (Frames(2, True), "auto", 2),
         (Frames(2, False), "nade", 2),
         (Frames(2, True), "nade", 2),
+        (Frames(2, False), "past", 2),
+        (Frames(2, True), "past", 2),
     ],
 )
 @torch.no_grad()
@@ -224,7 +226,12 @@ def test_baseline_probabilities_of_all_sequences_sum_to_one(toy_observation, toy
     assert (terms.kl == 0).all()
 
 
-OUTPUTS_TO_SUM = [(Symbols(3), "auto", 3), (Frames(2, True), "auto", 1), (Frames(2, True), "nade", 1)]
+OUTPUTS_TO_SUM = [
+    (Symbols(3), "auto", 3),
+    (Frames(2, True), "auto", 1),
+    (Frames(2, True), "nade", 1),
+    (Frames(2, False), "past", 2),
+]
 CELLS = [("af", "af"), ("af", "scf"), ("iaf", "scf"), ("coupling", "none"), ("none", "af"), ("none", "none")]
 
 
@@ -263,7 +270,7 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     [
         (Symbols(4), "nade", "categorical"),
         (Symbols(4), "bernoulli", "categorical"),
-        (Frames(3, True), "categorical", "bernoulli or nade"),
+        (Frames(3, True), "categorical", "bernoulli or nade or past"),
     ],
 )
 def test_an_emission_that_does_not_fit_is_refused_in_one_line(model_name, bad_observation, bad_emission, fitting):

@@ -83,7 +83,9 @@ def test_a_batch_is_the_samples_of_its_generators(model):
         assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
 
 
-@pytest.mark.parametrize(("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade")])
+@pytest.mark.parametrize(
+    ("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade"), (Frames(2, True), "past")]
+)
 @torch.no_grad()
 def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):
     """The loop that draws and the parallel pass that scores are the same distribution."""

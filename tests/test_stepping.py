@@ -96,7 +96,7 @@ def test_steps_of_nade_draw_what_one_call_draws(onsets):
     context, uniform = torch.randn(20, 9, 5, dtype=torch.float64), frames.uniform(20, 9, torch.Generator()).double()
     step = find(head, context[..., 3:], uniform, 0.8)
     steps = [step(t, context[:, t, :3]) for t in range(9)]
-    assert torch.equal(torch.stack(steps, 1), head.sample(context, uniform, 0.8))
+    assert torch.equal(torch.stack(steps, 1), head.sampler(0.8)(context, uniform))
 
 
 def stack(features: str, transform: str, num_features: int, scale: float, dtype=torch.float64) -> FeatureStack:

@@ -33,6 +33,7 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "onsets": (Frames(3, has_onsets=True), "bernoulli"),
     "nade-frames": (Frames(3, has_onsets=False), "nade"),
     "nade-onsets": (Frames(3, has_onsets=True), "nade"),
+    "past-onsets": (Frames(3, has_onsets=True), "past"),
 }
 
 

@@ -32,6 +32,18 @@ def collate(sequences: Sequence[np.ndarray], indices: list[int]) -> Batch:
     return Batch(torch.from_numpy(x), torch.tensor(lengths), indices)
 
 
+def transposed(sequences: Sequence[np.ndarray], semitones: int, seed: int) -> list[np.ndarray]:
+    """Each sequence `[T, P]` moved by a random number of semitones that keeps all its keys inside."""
+    rng = np.random.default_rng(seed)
+    moved: list[np.ndarray] = []
+    for sequence in sequences:
+        used = np.flatnonzero(sequence.any(0))
+        low, high = (used[0], sequence.shape[1] - 1 - used[-1]) if len(used) else (0, 0)
+        move = int(rng.integers(-min(semitones, low), min(semitones, high) + 1))
+        moved.append(np.roll(sequence, move, 1))
+    return moved
+
+
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[list[int]]:
     """The batches of one epoch, as indices: each sequence once, those of similar lengths together, the rest at random.
 

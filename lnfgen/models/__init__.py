@@ -13,6 +13,7 @@ from lnfgen.flows.temporal import (
     TemporalFlow,
 )
 from lnfgen.models.emission import Emission
+from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
@@ -93,7 +94,7 @@ def _half(hidden: int) -> int:
 
 
 def _emission_name(config: ModelConfig, observation: Observation) -> str:
-    """The configured emission, `categorical`, `bernoulli` or `nade`, where `auto` stands for the simplest that fits.
+    """The configured emission, one of `EMISSIONS`, where `auto` stands for the first that fits.
 
     Raises:
         ConfigError: if it does not fit the observation.
@@ -117,6 +118,9 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
     if kind == "nade":
         assert isinstance(observation, Frames)
         return NADEHead(observation, num_context, config.hidden_size, config.dropout)
+    if kind == "past":
+        assert isinstance(observation, Frames)
+        return KeywiseHead(observation, num_context, config.hidden_size, config.dropout)
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 

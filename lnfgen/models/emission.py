@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.models.output import OutputHead
+from lnfgen.nn.stepper import looping
 
 
 class Emission(nn.Module):
     """An output head over z_t, its position, and an exclusive bidirectional network, which sees z_<t and z_>t.
 
     Given z, the steps of x are independent (paper, section 4.3), so all are computed in parallel, apart from the
-    recurrence of an LSTM.
+    recurrence of an LSTM. With a head that reads the past, this is p(x_t | x_<t, z), and sampling goes step by step.
     """
 
     def __init__(
@@ -35,7 +36,11 @@ class Emission(nn.Module):
 
     def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""
-        return self.head.sample(self._context(z, lengths, positions), uniform, temperature)
+        context, draw = self._context(z, lengths, positions), self.head.sampler(temperature)
+        if not self.head.reads_past:
+            return draw(context, uniform)
+        with looping(context):
+            return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
 
     def _context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

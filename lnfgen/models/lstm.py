@@ -78,8 +78,10 @@ class AutoregressiveLSTM(SequenceModel):
             states, state = self.lstm(torch.cat([embedded, positions[:, t]], -1)[:, None], state)
             return states[:, 0]
 
+        draw = self.head.sampler(temperature)
+
         def next_x(t: int, states: Tensor) -> Tensor:
-            return self.head.sample(torch.cat([states, positions[:, t]], -1), uniform[:, t], temperature)
+            return draw(torch.cat([states, positions[:, t]], -1), uniform[:, t])
 
         states_at = stepper(next_states, self, positions)
         x_at = stepper(next_x, self.head, positions, uniform, temperature)

@@ -105,6 +105,10 @@ class Frames:
         """The random numbers that `sample` needs, `[B, T, num_logits]`."""
         return torch.rand(batch, num_steps, self.num_logits, generator=generator)
 
+    def silence(self, uniform: Tensor) -> Tensor:
+        """A silent frame for each of these random numbers `[..., num_logits]`: uint8 `[..., P]`."""
+        return torch.zeros(*uniform.shape[:-1], self.num_pitches, dtype=torch.uint8, device=uniform.device)
+
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8 `[..., P]`."""
         drawn = uniform < torch.sigmoid(logits / max(temperature, MIN_TEMPERATURE))

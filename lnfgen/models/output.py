@@ -18,6 +18,9 @@ UNITS_PER_KEY = 4
 class OutputHead(nn.Module, ABC):
     """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]` or `[B, T, P]`."""
 
+    reads_past = False
+    """Whether the distribution of a step depends on the steps before it as well, so that sampling goes step by step."""
+
     @abstractmethod
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
         """The logits `[..., B, T, num_logits]` that `Observation.log_prob` takes.
@@ -26,8 +29,12 @@ class OutputHead(nn.Module, ABC):
         """
 
     @abstractmethod
-    def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Draw x for context `[..., C]` with random numbers from `Observation.uniform`."""
+    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """The function that draws x from context `[..., C]` and random numbers from `Observation.uniform`.
+
+        Where the head `reads_past`, the function is called for the steps in order, with context `[B, C]`, and keeps
+        what it needs of the steps before. Otherwise one call may be for all steps.
+        """
 
     @property
     def dtype(self) -> torch.dtype:
@@ -45,8 +52,8 @@ class IndependentHead(OutputHead):
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
         return self.mlp(context).to(self.dtype)
 
-    def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        return self.observation.sample(self.mlp(context).to(self.dtype), uniform, temperature)
+    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda context, uniform: self.observation.sample(self.mlp(context).to(self.dtype), uniform, temperature)
 
 
 class NADEHead(OutputHead):
@@ -78,18 +85,10 @@ class NADEHead(OutputHead):
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
         return self.logits(self.made.given(self.features(context)))(x)
 
-    def sample(self, context: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        return self.settled(self.logits(self.made.given(self.features(context))), uniform, temperature)
-
-    def settled(self, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
-        """Solve `x_i = [u_i < p_i(x_<i)]` by sweeps: a frame `[..., P]`. `logits` is what `self.logits` returns."""
-        x = torch.zeros(*uniform.shape[:-1], self.frames.num_pitches, dtype=torch.uint8, device=uniform.device)
-        for _ in range(self.frames.num_pitches):
-            drawn = self.frames.sample(logits(x), uniform, temperature)
-            if torch.equal(drawn, x):
-                break
-            x = drawn
-        return x
+    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda context, uniform: settled(
+            self.frames, self.logits(self.made.given(self.features(context))), uniform, temperature
+        )
 
     def logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """The function from x to logits. `conditionals` is the MADE's function from bits to parameters by key."""
@@ -99,3 +98,17 @@ class NADEHead(OutputHead):
             return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
 
         return logits_of
+
+
+def settled(frames: Frames, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
+    """Draw a frame `[..., P]` whose keys depend on the lower ones: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
+
+    `logits` gives those of all keys from x, where the logits of key i depend on x_<i only.
+    """
+    x = frames.silence(uniform)
+    for _ in range(frames.num_pitches):
+        drawn = frames.sample(logits(x), uniform, temperature)
+        if torch.equal(drawn, x):
+            break
+        x = drawn
+    return x

@@ -32,7 +32,7 @@ ScanState = list[tuple[Tensor]]
 class CausalScan(nn.Module):
     """A stack of gated linear recurrences: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
 
-    It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
+    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own. It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
     """
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
@@ -88,11 +88,12 @@ def _tanh(x: Tensor) -> Tensor:
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
-    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, with h_{-1} = start (default 0): gate f and x `[B, T, H]`, start `[B, H]`.
+    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, h_{-1} = start (default 0): gate f and x `[B, T, ...]`, start `[B, ...]`.
 
     Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
     """
-    return _GatedAverage.apply(gate, x, torch.zeros_like(x[:, 0]) if start is None else start)
+    start = torch.zeros_like(x[:, 0]) if start is None else start
+    return _GatedAverage.apply(gate.flatten(2), x.flatten(2), start.flatten(1)).view_as(x)
 
 
 class _GatedAverage(torch.autograd.Function):

@@ -3,14 +3,14 @@
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from lnfgen.models.output import NADEHead
+from lnfgen.models.output import NADEHead, settled
 from lnfgen.nn.stepper import Step
 from lnfgen.stepping.made import StackedMADE
 from lnfgen.stepping.products import product_with_known
 
 
 def nade_stepper(head: NADEHead, positions: Tensor, uniform: Tensor, temperature: float) -> Step:
-    """`(t, states) -> head.sample(cat([states, positions[:, t]]), uniform[:, t], temperature)`."""
+    """`(t, states) -> head.sampler(temperature)(cat([states, positions[:, t]]), uniform[:, t])`."""
     first = head.features[0]
     assert isinstance(first, nn.Linear)
     features = product_with_known(first.weight, first.bias, positions)
@@ -19,6 +19,6 @@ def nade_stepper(head: NADEHead, positions: Tensor, uniform: Tensor, temperature
     def step(t: int, states: Tensor) -> Tensor:
         parameters = made.given(gelu(features(t, states)))
         logits = head.logits(lambda bits: parameters(bits[None])[0])
-        return head.settled(logits, drawn[t], temperature)
+        return settled(head.frames, logits, drawn[t], temperature)
 
     return step

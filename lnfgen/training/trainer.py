@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
-from lnfgen.data.batches import Batch, collate, shuffled_batches
+from lnfgen.data.batches import Batch, collate, shuffled_batches, transposed
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import RunError
 from lnfgen.evaluation import per_unit, score
@@ -91,7 +91,11 @@ class Trainer:
                 seed = (self.config.seed << 20) + epoch
                 shuffled, batches = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
             indices = batches[position]
-            self._update(collate([self.train_split[i] for i in indices], indices).to(self.device), epoch)
+            sequences = [self.train_split[i] for i in indices]
+            if self.config.transpose:
+                seed = (self.config.seed << 40) + self.step
+                sequences = transposed(sequences, self.config.transpose, seed)
+            self._update(collate(sequences, indices).to(self.device), epoch)
             if self.step % self.interval == 0 or self.step == self.total_steps:
                 self._validate()
         self._finish()

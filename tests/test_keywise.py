@@ -1,0 +1,66 @@
+"""The output head that is tied across the keys and reads the frames before."""
+
+import pytest
+import torch
+from toy_models import randomise
+
+from lnfgen.models import Frames
+from lnfgen.models.keywise import KeywiseHead
+
+STEPS, KEYS, CONTEXT = 6, 12, 5
+
+
+def head(has_onsets: bool = True) -> KeywiseHead:
+    torch.manual_seed(0)
+    return randomise(KeywiseHead(Frames(KEYS, has_onsets), CONTEXT, 32, 0.3)).double().eval()
+
+
+def frames(has_onsets: bool = True) -> torch.Tensor:
+    """A few notes in the middle of the range, so that they can be moved without leaving it."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.zeros(2, STEPS, KEYS, dtype=torch.uint8)
+    values = torch.tensor([0, 1, 3] if has_onsets else [0, 1, 1], dtype=torch.uint8)
+    x[..., 4:8] = values[torch.randint(3, (2, STEPS, 4), generator=generator)]
+    return x
+
+
+@pytest.mark.parametrize("has_onsets", [False, True])
+@torch.no_grad()
+def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
+    """Music a semitone higher has the same logits a key higher, but for what tells keys apart."""
+    tied = head(has_onsets)
+    for own in (tied.key_bias, tied.by_key.weight, tied.by_key.bias):
+        own.zero_()
+    x, context = frames(has_onsets), torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
+    logits = tied(context, x).unflatten(-1, (-1, KEYS))
+    moved = tied(context, x.roll(1, -1)).unflatten(-1, (-1, KEYS))
+    torch.testing.assert_close(moved[..., 1:], logits[..., :-1], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("has_onsets", [False, True])
+@torch.no_grad()
+def test_a_key_depends_on_the_frames_before_and_on_the_keys_below_it(has_onsets):
+    tied, x = head(has_onsets), frames(has_onsets)[:1]
+    context = torch.randn(1, STEPS, CONTEXT, dtype=torch.float64)
+    before = tied(context, x).unflatten(-1, (-1, KEYS))
+    for step, key in ((0, 5), (3, 0), (3, 11), (5, 6)):
+        changed = x.clone()
+        changed[0, step, key] ^= 1
+        differs = (tied(context, changed).unflatten(-1, (-1, KEYS)) != before).any(-2)[0]  # [T, P]
+        assert not differs[:step].any()
+        assert not differs[step, : key + 1].any()
+        assert differs[step, key + 1 :].all()
+        assert differs[step + 1 :].all()
+
+
+@torch.no_grad()
+def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
+    """Each bit of a sampled frame is set where its random number is below its probability, given what was drawn."""
+    tied = head()
+    tied.key_bias.sub_(2.0)  # a chord or so in each frame
+    context = torch.randn(3, STEPS, CONTEXT, dtype=torch.float64)
+    uniform = tied.frames.uniform(3, STEPS, torch.Generator().manual_seed(2)).double()
+    draw = tied.sampler(0.8)
+    x = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
+    assert torch.equal(tied.frames.sample(tied(context, x), uniform, 0.8), x)
+    assert 0 < int((x > 0).sum()) < x.numel()
