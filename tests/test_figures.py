@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lnfgen.music import figures, voices
-from lnfgen.music.copies import longest_copies
+from lnfgen.music.copies import longest_copies, related_pieces
 from lnfgen.music.figures import music_figures, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -155,6 +155,50 @@ def test_a_piece_is_no_copy_of_itself() -> None:
     assert max(alone[:3]) < 4
     assert min(alone[3:]) > 28
     assert min(longest_copies(corpus, corpus)) > 28
+
+
+def with_passage(piece: PianoRoll, at: int, passage: PianoRoll) -> PianoRoll:
+    """The piece with another one's steps from `at` on, struck at their first step."""
+    end = at + passage.num_steps
+    sounding, onsets = piece.sounding.copy(), piece.onsets.copy()  # type: ignore[union-attr]
+    sounding[at:end], onsets[at:end] = passage.sounding, passage.onsets  # type: ignore[index]
+    onsets[end] = sounding[end]
+    return replace(piece, sounding=sounding, onsets=onsets)
+
+
+def test_pieces_that_share_a_passage_in_any_key_are_related() -> None:
+    alone, first, second, third = (random_piece(seed) for seed in range(4))
+    passage = transposed(first, -5).stretch(10, 34)
+    ends = [bool(passage.sounding[step].any()) for step in (0, -1)]
+    assert ends == [True, True]
+    second = with_passage(second, 3, passage)
+    third = with_passage(third, 20, transposed(second, 2).stretch(30, 50))  # of the second one, not of the passage
+    assert related_pieces([alone, first, second, third], 16) == [0, 1, 1, 1]
+    assert related_pieces([third, alone, first], 16) == [0, 1, 2]  # without the second one, nothing relates them
+    assert related_pieces([alone, first, second, third], 28) == [0, 1, 2, 3]
+    assert related_pieces([], 16) == []
+
+
+def test_other_repeated_notes_are_no_other_music() -> None:
+    held = PianoRoll.from_notes([(step, 2, 60 + step % 7) for step in range(0, 32, 2)], steps_per_quarter=2)
+    struck = replace(held, onsets=held.sounding)
+    assert longest_copies([held], [struck]) == [0.5]
+    assert related_pieces([held, struck], 32) == [0, 0]
+
+
+def test_silence_and_long_chords_relate_no_pieces() -> None:
+    """What any two pieces can have: a long rest, one chord that lasts or comes again, two that alternate."""
+    others = [random_piece(seed) for seed in range(2)]
+    for passage in (
+        chords(*[()] * 24),
+        PianoRoll.from_notes([(0, 24, 60), (0, 24, 64)], steps_per_quarter=2),
+        chords(*[(60, 64, 67)] * 24),
+        chords(*[(60, 64, 67), (59, 62, 67)] * 12),
+    ):
+        pieces = [with_passage(piece, 8, passage) for piece in others]
+        assert related_pieces(pieces, 16) == [0, 1]
+    scale = chords(*[(60 + pitch % 12,) for pitch in range(24)])
+    assert related_pieces([with_passage(piece, 8, scale) for piece in others], 16) == [0, 0]
 
 
 def test_transposition_changes_no_figure() -> None:

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnfgen.conventions import SPLITS
 from lnfgen.data import chorales, named
 from lnfgen.data.download import is_fetched
 from lnfgen.data.resolve import resolve
+from lnfgen.data.rolls import Piece
 from lnfgen.data.splits import split_by_hash
 from lnfgen.data.storage import open_dataset
 from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll
 
 
@@ -61,14 +64,38 @@ def test_all_chorales_are_found() -> None:
     assert isinstance(chorales.read_chorale("bach/bwv112.5"), PianoRoll)  # one of several editions
 
 
+def test_related_chorales_are_in_one_split_and_copies_count_once() -> None:
+    """Settings that a hash of their own names would put into train, test and valid."""
+    names = ("bach/bwv245.15", "bach/bwv245.37", "bach/bwv359", "bach/bwv154.3", "bach/bwv269")
+    assert [split_by_hash(name) for name in names] == ["train", "test", "valid", "test", "train"]
+    original = chorales.read_chorale("bach/bwv66.6")
+    other = chorales.read_chorale("bach/bwv253")
+    half = original.transposed(3).stretch(0, 40)
+    rolls = (original, half, other, original.transposed(-2), other.transposed(1))
+    found: list[Piece] = list(zip(names, rolls, strict=True))
+    pieces, copies = chorales.without_settings_that_come_again(found)
+    assert [copy["path"] for copy in copies] == ["bach/bwv154.3", "bach/bwv269"]
+    assert "bach/bwv245.15" in copies[0]["reason"]
+    splits = chorales.split_by_group(pieces, chorales.first_of_group(pieces))
+    assert {split: [name for name, _ in part] for split, part in splits.items()} == {
+        "train": ["bach/bwv245.15", "bach/bwv245.37"],
+        "valid": ["bach/bwv359"],
+        "test": [],
+    }
+
+
 @pytest.mark.slow
 def test_chorales() -> None:
     dataset = resolve()
     assert dataset.name == "chorales"
-    assert dataset.manifest["skipped"] == []
+    assert [skip["path"] for skip in dataset.manifest["skipped"]] == ["bach/bwv18.5-l", "bach/bwv274", "bach/bwv69.6"]
+    rolls = {name: [roll for roll in dataset.pieces(name) if isinstance(roll, PianoRoll)] for name in SPLITS}
+    assert {name: len(rolls[name]) for name in SPLITS} == {"train": 335, "valid": 36, "test": 35}
+    for one, another in (("valid", "train"), ("test", "train"), ("test", "valid")):
+        longest = max(longest_copies(rolls[one], rolls[another])) * chorales.STEPS_PER_QUARTER
+        assert longest < chorales.SHARED_STEPS, (one, another)
     assert dataset.encoding.has_onsets
-    assert len(dataset.split("train")) > 300
-    assert max(dataset.split(name).lengths.max() for name in ("train", "valid", "test")) <= chorales.MAX_CHORALE_STEPS
+    assert max(dataset.split(name).lengths.max() for name in SPLITS) <= chorales.MAX_CHORALE_STEPS
     assert resolve("chorales").path == dataset.path
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lnfgen.conventions import SPLITS
+from lnfgen.data.copies import digest, without_copies
 from lnfgen.data.parallel import Progress, in_parallel, no_progress
 from lnfgen.data.prepared import Prepared
-from lnfgen.data.rolls import encode_rolls
+from lnfgen.data.rolls import Piece, encode_rolls
 from lnfgen.data.splits import split_by_hash
 from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
+from lnfgen.music.copies import related_pieces
 from lnfgen.music.pianoroll import PianoRoll
 
 STEPS_PER_QUARTER = 2
@@ -22,37 +29,85 @@ would be twice as many steps to model."""
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
 MAX_CHORALE_STEPS = 128  # 16 bars of 4/4 in eighths
 
+SHARED_STEPS = 16
+"""Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most
+chorales have, such as cadences, are shorter."""
+
 _VOICES = ("soprano", "alto", "tenor", "bass")
 
 
 def prepare_chorales(progress: Progress = no_progress) -> Prepared:
-    """The dataset, with the split of each chorale fixed by a hash of its name.
+    """The dataset, with the split of each chorale fixed by a hash of its name or of a related chorale's.
 
     Raises:
         DatasetError: if music21 can read none of them.
     """
     names = chorale_names()
     results = in_parallel(read_chorale, names, "reading the chorales", progress)
-    splits: dict[str, list[tuple[str, PianoRoll]]] = {split: [] for split in SPLITS}
-    left_out: list[Record] = []
+    found: list[Piece] = []
+    unreadable: list[Record] = []
     for name, result in zip(names, results, strict=True):
         if isinstance(result, LnfgenError):
-            left_out.append({"path": name, "reason": str(result)})
+            unreadable.append({"path": name, "reason": str(result)})
         else:
-            splits[split_by_hash(name)].append((name, result))
-    if not splits["train"]:
+            found.append((name, result))
+    if not found:
         raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
+    pieces, copies = without_settings_that_come_again(found)
+    firsts = first_of_group(pieces)
+    sizes = [size for size in Counter(firsts).values() if size > 1]
     paths = [chorale_path(name) for name in names]
-    return encode_rolls(
+    prepared = encode_rolls(
         "chorales",
-        splits,
+        split_by_group(pieces, firsts),
         MAX_CHORALE_STEPS,
         STEPS_PER_QUARTER,
         tempo_bpm=TEMPO_BPM,
         sources=[{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths],
-        skipped=left_out,
-        options={"kind": "music", "max_length": MAX_CHORALE_STEPS, "split": "by hash of the corpus name"},
+        skipped=unreadable,
+        options={
+            "kind": "music",
+            "max_length": MAX_CHORALE_STEPS,
+            "split": "by hash of the corpus name, of related chorales that of the first one",
+        },
     )
+    shared = f"share {SHARED_STEPS} steps or more with another one, in some key"
+    remark = f"{sum(sizes)} of the {len(pieces)} chorales {shared}: {len(sizes)} groups, each in one split"
+    return replace(prepared, copies=[*copies, *prepared.copies], remarks=[remark])
+
+
+def without_settings_that_come_again(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Record]]:
+    """The chorales without those that sound as an earlier one does, in any key, and {path, reason} of these."""
+    return without_copies(pieces, _chords_in_any_key, "the same chords at every step, in this or another key,")
+
+
+def first_of_group(pieces: Sequence[Piece]) -> list[str]:
+    """For each chorale, the name of the first one of those that it is related to, itself among them.
+
+    Bach set many tunes more than once, and used settings again, in other keys as well. Where one of these is in train
+    and another one in test, test says how well a model remembers.
+    """
+    return [pieces[first][0] for first in related_pieces([roll for _, roll in pieces], SHARED_STEPS)]
+
+
+def split_by_group(pieces: Sequence[Piece], firsts: Sequence[str]) -> dict[str, list[Piece]]:
+    """The chorales divided by a hash of these names, which are the same for all of a group."""
+    splits: dict[str, list[Piece]] = {split: [] for split in SPLITS}
+    for piece, first in zip(pieces, firsts, strict=True):
+        splits[split_by_hash(first)].append(piece)
+    return splits
+
+
+def _chords_in_any_key(roll: PianoRoll) -> tuple[object, ...]:
+    """What two chorales have in common that sound the same but for the key and for rests at their ends.
+
+    What is struck does not count: the same music to other words has other repeated notes.
+    """
+    steps, keys = (np.flatnonzero(roll.sounding.any(axis=axis)) for axis in (1, 0))
+    if not len(steps):
+        return (0, 0)
+    notes = slice(steps[0], steps[-1] + 1), slice(keys[0], keys[-1] + 1)
+    return *roll.sounding[notes].shape, digest(roll.sounding[notes])
 
 
 def chorale_names() -> list[str]:

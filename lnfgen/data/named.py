@@ -58,11 +58,11 @@ NAMED: dict[str, NamedDataset] = {
             "chorales",
             "music",
             "Bach's four-part chorales in eighths, onsets kept, cut to 16 bars (the default)",
-            "350 chorales",
+            "347 chorales",
             "the music21 package, no download",
             _MUSIC21,
             "music in the public domain; encodings as licensed in music21's corpus",
-            version=2,
+            version=3,
         ),
         NamedDataset(
             "folk-abc",

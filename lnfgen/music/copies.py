@@ -1,4 +1,4 @@
-"""The longest passage of a piece that another piece has note for note, in any key.
+"""Passages that two pieces have note for note, in any key: how long copies are, and which pieces are related.
 
 The idea is that of the originality report: Z. Yin, F. Reuben, S. Stepney and T. Collins, "'A Good Algorithm Does Not
 Steal - It Imitates'", EvoMUSART 2021. Their score is of notes that nearly agree. Here every key must agree at every
@@ -7,11 +7,17 @@ step, and so must what is struck there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from lnfgen.music.pianoroll import PianoRoll
+
+MIN_CHORDS = 4
+"""How many different chords a passage needs to relate two pieces. One held or repeated chord, or two that alternate, is
+in any two pieces of a style, however long it lasts, and so is a closing cadence of three."""
+
+_Shared = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (starts, names) of passages: bool, which of them are shared
 
 
 def longest_copies(
@@ -28,42 +34,99 @@ def longest_copies(
         return []
     rolls = [*pieces, *corpus]
     lengths = np.array([roll.num_steps for roll in rolls])
-    ends = np.repeat(np.cumsum(lengths), lengths)  # of each step, the step after the last one of its roll
-    is_asked = np.arange(len(ends)) < lengths[: len(pieces)].sum()
+    is_asked = np.arange(lengths.sum()) < lengths[: len(pieces)].sum()
     own = range(-len(pieces), 0) if owners is None else owners
     owner = np.repeat([*own, *range(len(corpus))], lengths)
-    chords, moves = _numbered_steps(rolls)
-    sounds = chords > 0
 
-    # Passages of one length that are the same have the same name. Only those that a piece and the corpus share can be
-    # longer ones that they share, so that few are left soon.
-    longest = np.zeros(len(ends), np.int64)  # of each step, how long the shared passage is that starts there
-    starts = np.flatnonzero(sounds)
-    names, length = chords[starts], 1
-    while len(starts):
-        names = np.unique(names, return_inverse=True)[1]
-        shared = _shared(names, is_asked[starts], owner[starts])
-        starts, names = starts[shared], names[shared]
+    def shared(starts: np.ndarray, names: np.ndarray) -> np.ndarray:
+        return _in_piece_and_corpus(names, is_asked[starts], owner[starts])
+
+    longest = np.zeros(len(owner), np.int64)  # of each step, how long the shared passage is that starts there
+    for length, starts, _ in _shared_passages(_numbered_steps(rolls, [roll.struck() for roll in rolls]), rolls, shared):
         longest[starts] = length
-        inside = starts + length < ends[starts]
-        starts, names = starts[inside], names[inside]
-        names = names * (moves.max() + 1) + moves[starts + length]
-        length += 1
-    steps = np.arange(len(ends))
-    last_sounding = np.maximum.accumulate(np.where(sounds, steps, -1))
+    steps = np.arange(len(owner))
+    last_sounding = np.maximum.accumulate(np.where(_sounds(rolls), steps, -1))
     trimmed = last_sounding[np.maximum(steps + longest - 1, 0)] - steps + 1  # without silence at the end
     longest = np.where(longest > 0, trimmed, 0)
     firsts = np.cumsum(lengths[: len(pieces)]) - lengths[: len(pieces)]
     return (np.maximum.reduceat(longest[is_asked], firsts) / pieces[0].steps_per_quarter).tolist()
 
 
-def _shared(names: np.ndarray, is_asked: np.ndarray, owner: np.ndarray) -> np.ndarray:
+def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
+    """For each piece, the index of the first piece that it is related to; its own, where that is the first one.
+
+    Two pieces are related if they share a passage of `num_steps` or more, transposed or not, or if both are related to
+    a third one. The passage starts and ends with steps that sound, and has `MIN_CHORDS` different chords. The same keys
+    sound there; what is struck may differ, because the same music to other words has other repeated notes. All rolls
+    must be on one grid.
+    """
+    if not rolls:
+        return []
+    lengths = [roll.num_steps for roll in rolls]
+    owner = np.repeat(np.arange(len(rolls)), lengths)
+    offsets = np.cumsum([0, *lengths])
+    sounds = _sounds(rolls)
+
+    def shared(starts: np.ndarray, names: np.ndarray) -> np.ndarray:
+        lowest, highest = _range_of_owners(names, owner[starts], int(names.max()) + 1)
+        return lowest[names] != highest[names]
+
+    def has_enough_chords(start: int, length: int) -> bool:
+        first = start - offsets[owner[start]]
+        steps = rolls[owner[start]].sounding[first : first + length]
+        return len({keys.tobytes() for keys in steps if keys.any()}) >= MIN_CHORDS
+
+    group = np.arange(len(rolls))
+    for length, starts, names in _shared_passages(_numbered_steps(rolls), rolls, shared):
+        if length < num_steps:
+            continue
+        ends_sounding = sounds[starts + length - 1]
+        starts, names = starts[ends_sounding], names[ends_sounding]
+        for name in np.unique(names):
+            same = starts[names == name]
+            members = np.unique(group[owner[same]])
+            if len(members) > 1 and has_enough_chords(same[0], length):
+                group[np.isin(group, members)] = members[0]
+    return group.tolist()
+
+
+def _shared_passages(
+    numbered: tuple[np.ndarray, np.ndarray], rolls: Sequence[PianoRoll], shared: _Shared
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """The shared passages of each length, from one step on: (length, starts, names). They start with sounding steps.
+
+    Starts are steps of all rolls, one roll after the other. Passages that are the same in some key have the same name.
+    Only those that are shared can be the first steps of longer ones that are, so that few are left soon.
+
+    Args:
+        numbered: what must be the same, as `_numbered_steps` gives it.
+    """
+    lengths = np.array([roll.num_steps for roll in rolls])
+    ends = np.repeat(np.cumsum(lengths), lengths)  # of each step, the step after the last one of its roll
+    chords, moves = numbered
+    starts = np.flatnonzero(_sounds(rolls))
+    names, length = chords[starts], 1
+    while len(starts):
+        names = np.unique(names, return_inverse=True)[1]
+        kept = shared(starts, names)
+        starts, names = starts[kept], names[kept]
+        yield length, starts, names
+        inside = starts + length < ends[starts]
+        starts, names = starts[inside], names[inside]
+        names = names * (moves.max() + 1) + moves[starts + length]
+        length += 1
+
+
+def _sounds(rolls: Sequence[PianoRoll]) -> np.ndarray:
+    """Which steps of all rolls, one roll after the other, sound: bool."""
+    return np.concatenate([roll.sounding.any(axis=1) for roll in rolls])
+
+
+def _in_piece_and_corpus(names: np.ndarray, is_asked: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Which passages are in a piece and in the corpus: bool, for passages with these names, from 0 on, and owners."""
-    count = int(names.max()) + 1
     in_corpus = ~is_asked
-    lowest, highest = np.full(count, len(owner)), np.full(count, -1)
-    np.minimum.at(lowest, names[in_corpus], owner[in_corpus])
-    np.maximum.at(highest, names[in_corpus], owner[in_corpus])
+    count = int(names.max()) + 1
+    lowest, highest = _range_of_owners(names[in_corpus], owner[in_corpus], count)
     # A passage of a piece is shared if the corpus has it in a roll that is not the piece's own one.
     found = is_asked & (highest[names] >= 0) & ((lowest[names] != owner) | (highest[names] != owner))
     wanted = np.zeros(count, np.bool_)
@@ -71,18 +134,30 @@ def _shared(names: np.ndarray, is_asked: np.ndarray, owner: np.ndarray) -> np.nd
     return found | (in_corpus & wanted[names])
 
 
-def _numbered_steps(rolls: Sequence[PianoRoll]) -> tuple[np.ndarray, np.ndarray]:
+def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each of `count` names the lowest and the highest owner of a passage with it; the highest is -1 if none has."""
+    lowest, highest = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
+    np.minimum.at(lowest, names, owner)
+    np.maximum.at(highest, names, owner)
+    return lowest, highest
+
+
+def _numbered_steps(
+    rolls: Sequence[PianoRoll], struck: Sequence[np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Two numbers for each step of all rolls, one roll after the other, that are the same in every key.
 
-    The first is of the keys counted from the lowest one, and which of them are struck; 0 is silence. The second is of
-    that and of the move of the lowest key since the last step that sounded.
+    The first is of the keys counted from the lowest one, and which of them are struck, if that is given; 0 is silence.
+    The second is of that and of the move of the lowest key since the last step that sounded.
     """
     width = max(roll.num_pitches for roll in rolls)
     numbers: dict[bytes, int] = {bytes(width): 0}
     chords: list[int] = []
     moves: list[np.ndarray] = []
-    for roll in rolls:
-        values = roll.sounding + 2 * roll.struck().astype(np.uint8)
+    for index, roll in enumerate(rolls):
+        values = roll.sounding.astype(np.uint8)
+        if struck is not None:
+            values += 2 * struck[index].astype(np.uint8)
         lowest = roll.sounding.argmax(axis=1)
         padded = np.pad(values, ((0, 0), (0, width)))
         shifted = np.take_along_axis(padded, lowest[:, None] + np.arange(width), axis=1)
