@@ -29,6 +29,10 @@ would be twice as many steps to model."""
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
 MAX_CHORALE_STEPS = 128  # 16 bars of 4/4 in eighths
 
+LOWEST_PITCH, NUM_PITCHES = 36, 49
+"""C2 to C6, which holds all voices (C2 to A5) with some room to transpose them. The other keys of a piano would take
+time and say nothing."""
+
 SHARED_STEPS = 16
 """Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most
 chorales have, such as cadences, are shorter."""
@@ -126,7 +130,7 @@ def chorale_path(name: str) -> Path:
 
 
 def read_chorale(name: str) -> PianoRoll:
-    """The four voices of a chorale on one roll, at written pitch and without repeats.
+    """The four voices of a chorale on one roll of four octaves, at written pitch and without repeats.
 
     Raises:
         UnreadableFileError: if music21 cannot read it.
@@ -139,7 +143,8 @@ def read_chorale(name: str) -> PianoRoll:
         score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
         _keep_voices(score)
         _drop_repeats(score)
-        return roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
+        roll = roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
+        return roll.in_range(LOWEST_PITCH, NUM_PITCHES)
 
 
 def _keep_voices(score: Any) -> None:

@@ -109,8 +109,9 @@ def encode_rolls(
 ) -> Prepared:
     """The dataset of these pieces, cut at bar lines to at most `max_length` steps.
 
-    Tempo (unless given) and time signature of the encoding are the most common ones. A roll on another grid and each
-    stretch without a note are skipped, with a reason under their label.
+    Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
+    of the first roll. A roll on another grid or of another range and each stretch without a note are skipped, with a
+    reason under their label.
 
     Args:
         disjoint: leave out of valid and test each sequence that an earlier split holds. Different pieces can be equal
@@ -119,6 +120,8 @@ def encode_rolls(
     rolls = [roll for split in SPLITS for _, roll in splits[split]]
     encoding = Encoding(
         kind="music",
+        lowest_pitch=rolls[0].lowest_pitch,
+        num_pitches=rolls[0].num_pitches,
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=tempo_bpm or Counter(roll.tempo_bpm for roll in rolls).most_common(1)[0][0],
         time_signature=Counter(roll.time_signature for roll in rolls).most_common(1)[0][0],
