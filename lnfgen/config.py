@@ -104,12 +104,14 @@ class TrainingConfig:
     precision: str = "float32"  # of the networks, in training and its validations: float32, bfloat16
     learning_rate: float = 2e-3
     learning_rate_decay: float = 0.3  # the learning rate is multiplied by this when validation no longer improves
+    cooldown_start: float = 1.0  # fraction of the run after which the learning rate falls linearly to 0; 1: never
     patience: int = 4  # validations without improvement before the rate decays; three times that ends the run
     weight_decay: float = 0.05
     max_grad_norm: float = 5.0  # gradients are clipped to this norm
     ema_decay: float = 0.995  # of the exponential moving average of the weights, which is what is scored and sampled
     kl_warmup_start: float = 0.06  # fraction of the run after which the KL weight begins to rise from 0
     kl_warmup_end: float = 0.35  # fraction of the run after which it is 1
+    free_bits: float = 0.0  # nats of KL a step that cost nothing in training, so that z is used beside a strong output
     transpose: int = 0  # music: each sequence is moved by up to so many semitones, drawn anew in each epoch
     seed: int = 0
 
@@ -121,12 +123,14 @@ class TrainingConfig:
             if getattr(self, name) is not None:
                 _within(f"training.{name}", getattr(self, name), 1)
         _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
+        _within("training.free_bits", self.free_bits, 0, 1000)
         _within("training.transpose", self.transpose, 0, 127)
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)
         _within("training.weight_decay", self.weight_decay, 0, 10)
         _within("training.max_grad_norm", self.max_grad_norm, 1e-6, 1e9)
         _within("training.ema_decay", self.ema_decay, 0, 0.999999)
         _within("training.learning_rate_decay", self.learning_rate_decay, 0.001, 1)
+        _within("training.cooldown_start", self.cooldown_start, 0, 1)
         _within("training.kl_warmup_end", self.kl_warmup_end, 0, 1)
         _within("training.kl_warmup_start", self.kl_warmup_start, 0, self.kl_warmup_end)
 

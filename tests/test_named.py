@@ -51,7 +51,11 @@ def test_a_chorale_has_four_voices_struck_and_held() -> None:
     assert roll.steps_per_quarter == 2
     assert roll.num_steps == 72
     assert Counter(roll.sounding.sum(1).tolist()).most_common(1)[0][0] == 4
-    assert set(np.nonzero(roll.sounding[0])[0] + roll.lowest_pitch) == {73, 64, 57}  # c#5, e4, and a3 in both tenor and bass
+    assert set(np.nonzero(roll.sounding[0])[0] + roll.lowest_pitch) == {
+        73,
+        64,
+        57,
+    }  # c#5, e4, and a3 in both tenor and bass
 
 
 def test_what_cannot_be_read_is_a_line() -> None:

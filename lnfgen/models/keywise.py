@@ -11,16 +11,22 @@ from lnfgen.models.observation import Frames
 from lnfgen.models.output import OutputHead, settled
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
-from lnfgen.nn.scan import CausalScan, ScanState
+from lnfgen.nn.scan import GatedRecurrence
 
 REACH = 24
 """In the frames before it, a key sees the keys up to two octaves above and below it."""
 
+REACH_NEAR = 7
+"""A key sees what the recurrences of the keys up to a fifth above and below it have made of the frames before."""
+
 REACH_BELOW = 36
 """In its own frame, a key sees the keys up to three octaves below it, and how many keys sound below it in all."""
 
-MOST_BELOW = 6
-"""So many keys that sound below a key, or more, are one case."""
+MOST = 6
+"""So many keys that sound below or above a key, or more, are one case."""
+
+PATH = 6
+"""So many numbers say how a key that sounds has come to do so, for the keys above it."""
 
 CONTEXT_PER_KEY = 8
 """So many numbers tell each key what the context says of it in particular."""
@@ -53,13 +59,16 @@ class KeywiseHead(OutputHead):
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
-        past, hidden = max(8, hidden // 6), max(8, hidden // 4)
-        self.around = nn.Linear(bits * (2 * REACH + 1), past)
+        past, hidden = max(8, hidden // 6), max(8, hidden // 3)
+        self.around = nn.Conv1d(bits, past, 2 * REACH + 1, padding=REACH)
         nn.init.normal_(self.around.weight, std=0.5)  # a few of many bits are set, and features must have unit scale
-        self.scan = CausalScan(past, past, 2, dropout / 2)
+        self.first = GatedRecurrence(past, past, entry=True)
+        self.near = nn.Conv1d(past, past, 2 * REACH_NEAR + 1, padding=REACH_NEAR)
+        self.second = GatedRecurrence(past, past)
         self.from_past = nn.Linear(past, hidden)
-        self.from_below = nn.Linear(bits * REACH_BELOW, hidden)
-        self.from_count = nn.Embedding(MOST_BELOW + 1, hidden)
+        self.path = nn.Linear(past, PATH)
+        self.from_below = nn.Conv1d(bits + PATH, hidden, REACH_BELOW)
+        self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
         self.from_beat = nn.Linear(2 * len(BEATS), hidden)
         self.from_context = nn.Linear(num_context, hidden)
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
@@ -71,27 +80,40 @@ class KeywiseHead(OutputHead):
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
     def forward(self, context: Tensor, x: Tensor) -> Tensor:
-        past, _ = self.scan(self.around(self._around(shift(x))))
+        before = shift(x)
+        past, _ = self._past(before)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None]), x)
+        return self._logits(self._given(context, past, beats[:, None]), self._paths(past), self._above(before), x)
 
     def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
         t = 0
         x: Tensor | None = None
-        state: ScanState | None = None
+        states: list[Tensor] | None = None
 
         def step(context: Tensor, uniform: Tensor) -> Tensor:
-            nonlocal t, x, state
-            if x is None:
-                x = self.frames.silence(uniform)
-            past, state = self.scan(self.around(self._around(x))[:, None], state)
-            beats = self._beats(torch.tensor(t, device=context.device))
-            given = self._given(context, past[:, 0], beats)
-            x = settled(self.frames, lambda x: self._logits(given, x), uniform, temperature)
+            nonlocal t, x, states
+            before = self.frames.silence(uniform) if x is None else x
+            features, states = self._past(before[:, None], states)
+            past = features[:, 0]
+            given = self._given(context, past, self._beats(torch.tensor(t, device=context.device)))
+            paths, above = self._paths(past), self._above(before)
+            x = settled(self.frames, lambda x: self._logits(given, paths, above, x), uniform, temperature)
             t += 1
             return x
 
         return step
+
+    def _past(self, x: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
+        first, second = states or (None, None)
+        y, first = self.first(_over_keys(self.around, self._bits(x)), first)
+        near = _over_keys(self.near, y.transpose(-1, -2))
+        y, second = self.second(self.dropout(torch.tanh(y + near)), second)
+        return self.dropout(y), [first, second]
+
+    def _paths(self, past: Tensor) -> Tensor:
+        """`[..., P, past]` -> `[..., PATH, P]`."""
+        return torch.tanh(self.path(past)).transpose(-1, -2)
 
     def _given(self, context: Tensor, past: Tensor, beats: Tensor) -> Tensor:
         """What the hidden units of each key get from all but the keys below it: `[..., P, hidden]`."""
@@ -99,19 +121,21 @@ class KeywiseHead(OutputHead):
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
         return self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
 
-    def _logits(self, given: Tensor, x: Tensor) -> Tensor:
+    def _above(self, before: Tensor) -> Tensor:
+        """How many keys sounded at or above each key in the frame before, times MOST + 1."""
+        sounding = (before & 1).long()
+        return sounding.flip(-1).cumsum(-1).flip(-1).clamp(max=MOST) * (MOST + 1)
+
+    def _logits(self, given: Tensor, paths: Tensor, above: Tensor, x: Tensor) -> Tensor:
         bits = self._bits(x)
-        below = pad(bits, (REACH_BELOW, 0))[..., :-1].unfold(-1, REACH_BELOW, 1)  # [..., bits, P, REACH_BELOW]
         sounding = bits[..., 0, :]
-        count = (sounding.cumsum(-1) - sounding).clamp(max=MOST_BELOW).long()
-        h = gelu(given + (self.from_below(_by_key(below)) + self.from_count(count)))
+        heard = torch.cat([bits, paths * sounding[..., None, :]], -2)
+        below = _over_keys(self.from_below, pad(heard, (REACH_BELOW, -1)))
+        count = (sounding.cumsum(-1) - sounding).long().clamp(max=MOST)
+        h = gelu(given + (below + self.from_counts(above + count)))
         h = gelu(self.mix(self.dropout(h)))
         by_key = self.out(self.dropout(h)) + self.key_bias
         return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
-
-    def _around(self, x: Tensor) -> Tensor:
-        """The bits of the keys around each key: x `[..., P]` -> `[..., P, bits * (2 REACH + 1)]`."""
-        return _by_key(pad(self._bits(x), (REACH, REACH)).unfold(-1, 2 * REACH + 1, 1))
 
     def _bits(self, x: Tensor) -> Tensor:
         return self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
@@ -122,6 +146,6 @@ class KeywiseHead(OutputHead):
         return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
 
 
-def _by_key(windows: Tensor) -> Tensor:
-    """`[..., bits, P, window]` -> `[..., P, bits * window]`."""
-    return windows.transpose(-2, -3).flatten(-2)
+def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
+    return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])

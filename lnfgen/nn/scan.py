@@ -32,7 +32,7 @@ ScanState = list[tuple[Tensor]]
 class CausalScan(nn.Module):
     """A stack of gated linear recurrences: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
 
-    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own. It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
+    It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
     """
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
@@ -54,6 +54,8 @@ class CausalScan(nn.Module):
 
 class GatedRecurrence(nn.Module):
     """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
+
+    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own, with the same weights.
 
     c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection s_t is x_t itself. At
     the `entry` of the stack, where the sizes differ, it is tanh of a linear map of x_t. The gates do not read h, so the

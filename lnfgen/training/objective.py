@@ -47,6 +47,7 @@ def accumulate_gradients(
     *,
     num_passes: int,
     precision: str = "float32",
+    free_bits: float = 0.0,
 ) -> Objective:
     """Add the gradient of the loss to that of the parameters.
 
@@ -61,14 +62,17 @@ def accumulate_gradients(
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
     num_samples = 1 if noise is None else len(noise)
 
-    def summed(term: Callable[[Tensor | None], Tensor], coefficient: float, num_passes: int) -> Tensor:
+    def summed(
+        term: Callable[[Tensor | None], Tensor], coefficient: float, num_passes: int, floor: float = -math.inf
+    ) -> Tensor:
         parts: Sequence[Tensor | None] = [None] if noise is None else noise.tensor_split(num_passes)
         total = torch.zeros(len(steps), device=device)
         for part in parts:
             with autocast(device, precision):
                 value = term(part).sum(0) / num_samples
             if value.requires_grad:
-                (coefficient * value / steps).mean().backward()
+                share = 1.0 if part is None else len(part) / num_samples
+                (coefficient * (value / steps).clamp(min=share * floor)).mean().backward()
             total = total + value.detach()
         return total
 
@@ -76,7 +80,7 @@ def accumulate_gradients(
     reconstruction = summed(
         lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
     )
-    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, kl_passes)
+    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, kl_passes, free_bits)
     if encoded:
         torch.autograd.backward(encoded, [tensor.grad for tensor in shared])
     return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)

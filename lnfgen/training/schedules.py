@@ -23,6 +23,14 @@ def annealed_kl_weight(step: int, total: int, start: float, full: float) -> floa
     return max(MIN_KL_WEIGHT, (progress - start) / (full - start)) if progress > start else MIN_KL_WEIGHT
 
 
+def cooled_share(step: int, total: int, start: float) -> float:
+    """The share of the learning rate at an update: 1 up to the fraction `start` of the run, then linear to 0 at the end.
+
+    Source: the warmup-stable-decay schedule (Hu et al. 2024, arXiv 2404.06395).
+    """
+    return min(1.0, (total - step) / (total * (1 - start))) if start < 1 else 1.0
+
+
 def lengthened(config: TrainingConfig, num_sequences: int, max_steps: int | None, epochs: int | None) -> TrainingConfig:
     """The settings of a run that is given another length, `max_steps` or `epochs` or whichever of both ends first.
 

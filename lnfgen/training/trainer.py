@@ -19,7 +19,7 @@ from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training.objective import accumulate_gradients, passes_for
 from lnfgen.training.saved import moments_like, require_like
-from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model
+from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model, cooled_share
 
 VALIDATIONS = 50
 """The most validations in a run: enough to see a plateau, and few enough to cost little time."""
@@ -121,7 +121,8 @@ class Trainer:
 
     def _update(self, batch: Batch, epoch: int) -> None:
         started, kl_weight = time.perf_counter(), self.kl_weight
-        rate = self.config.learning_rate * self.plateau.rate * min(1.0, (self.step + 1) / WARMUP_STEPS)
+        share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
+        rate = self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
@@ -130,7 +131,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         num_passes = passes_for(num_samples, batch, precision)
         objective = accumulate_gradients(
-            self.model, batch, noise, kl_weight, num_passes=num_passes, precision=precision
+            self.model,
+            batch,
+            noise,
+            kl_weight,
+            num_passes=num_passes,
+            precision=precision,
+            free_bits=self.config.free_bits,
         )
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
