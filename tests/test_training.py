@@ -11,16 +11,23 @@ import torch
 from toy_training import SIZES, TRAINING, Session, after, make_dataset
 
 from lnfgen.config import NAMED_MODELS, Config
-from lnfgen.data.batches import Batch, collate, shuffled_batches
+from lnfgen.data.batches import Batch, collate, shuffled_batches, transposed
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
-from lnfgen.errors import RunError
+from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import score
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import new_model
 from lnfgen.text import UNKNOWN
 from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
-from lnfgen.training.schedules import DECAYS_BEFORE_STOP, MIN_KL_WEIGHT, Plateau, annealed_kl_weight, averaged_model
+from lnfgen.training.schedules import (
+    DECAYS_BEFORE_STOP,
+    MIN_KL_WEIGHT,
+    Plateau,
+    annealed_kl_weight,
+    averaged_model,
+    cooled_share,
+)
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
@@ -35,6 +42,37 @@ def test_kl_weight_rises_from_about_zero_to_one():
     assert annealed_kl_weight(0, 100, 0.0, 0.0) == 1.0
     assert annealed_kl_weight(99, 100, 1.0, 1.0) == MIN_KL_WEIGHT
     assert annealed_kl_weight(100, 100, 0.5, 1.0) == 1.0
+
+
+def test_the_learning_rate_cools_down_to_zero_at_the_end():
+    shares = [cooled_share(step, 100, 0.6) for step in range(101)]
+    assert set(shares[:61]) == {1.0}
+    assert shares[80] == pytest.approx(0.5)
+    assert shares[100] == 0
+    assert all(cooled_share(step, 100, 1.0) == 1 for step in range(101))
+
+
+def test_sequences_move_by_whole_keys_within_the_range():
+    generator = np.random.default_rng(0)
+    sequences = [np.zeros((6, 20), np.uint8) for _ in range(200)]
+    for sequence in sequences[1:]:
+        sequence[:, 3:16] = generator.choice([0, 1, 3], (6, 13))
+    moved = transposed(sequences, 6, seed=1)
+    moves = set()
+    for before, found in zip(sequences, moved, strict=True):
+        move = int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0]) if before.any() else 0
+        expected = np.zeros_like(before)
+        expected[:, max(move, 0) : 20 + min(move, 0)] = before[:, max(-move, 0) : 20 - max(move, 0)]
+        assert np.array_equal(found, expected)
+        assert found.sum() == before.sum()  # no key is lost
+        moves.add(move)
+    assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}  # down to the lowest key and up to the highest one, not six
+    assert all(map(np.array_equal, moved, transposed(sequences, 6, seed=1)))
+
+
+def test_text_is_not_transposed(dataset):
+    with pytest.raises(ConfigError, match=r"training\.transpose: found 2 for text"):
+        Session(dataset, transpose=2)
 
 
 def test_plateau_decays_and_then_stops():
@@ -348,3 +386,18 @@ def test_passes_are_within_the_limit_where_a_piece_is():
     assert passes(10, 15, 10) == 1
     for steps in range(20, 200, 7):
         assert -(-10 // passes(10, 15, steps)) * 15 * steps <= PASS_STEPS["cpu"]
+
+
+def test_bits_that_are_free_cost_nothing_in_training_and_are_still_counted(double):
+    """A KL below the free bits gives the weights of the prior no gradient; one above them gives the usual one."""
+    model, batch, noise = double
+    kl = model(batch.x, batch.lengths, noise).kl.detach().mean(0) / (batch.lengths + 1)
+    usual, expected = objective_and_gradients(model, batch, noise, num_passes=1)
+    few, found = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=float(kl.min()) - 0.1)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    many, _ = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=float(kl.max()) + 0.1)
+    if not model.exact:
+        assert all(not parameter.grad.any() for parameter in model.prior.parameters())
+    for objective in (few, many):
+        assert torch.equal(objective.kl, usual.kl)
+        assert torch.equal(objective.loss, usual.loss)

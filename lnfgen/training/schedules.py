@@ -24,7 +24,7 @@ def annealed_kl_weight(step: int, total: int, start: float, full: float) -> floa
 
 
 def cooled_share(step: int, total: int, start: float) -> float:
-    """The share of the learning rate at an update: 1 up to the fraction `start` of the run, then linear to 0 at the end.
+    """The share of the learning rate at an update: 1 up to the fraction `start` of the run, then linear to 0.
 
     Source: the warmup-stable-decay schedule (Hu et al. 2024, arXiv 2404.06395).
     """

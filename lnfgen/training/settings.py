@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lnfgen.config import PRESETS, Config, build_config, read_config
+from lnfgen.config import NAMED_MODELS, PRESETS, Config, build_config, read_config
+from lnfgen.conventions import Kind
 from lnfgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,19 +30,44 @@ class RunSettings(TypedDict, total=False):
     set: Mapping[str, Any] | None  # values by keys of config.json, as in {"training.learning_rate": 1e-3}
 
 
+NO_SETTINGS: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
+
+OF_MUSIC: dict[str, dict[str, Any]] = {"model": {"backbone": "scan"}, "training": {}}
+"""What suits music of which only the sounding keys are known, as the published sets have it. The outputs stay
+independent, as in the paper."""
+
+OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
+    "model": {"backbone": "scan", "emission": "past"},
+    "training": {"transpose": 6, "batch_size": 8, "cooldown_start": 0.5, "ema_decay": 0.998},
+}
+"""What suits a person's own music and the chorales. All but the backbone goes with the emission `past`: with weights
+tied across the keys, a transposed piece teaches the same weights, and small batches teach more in the same time."""
+
+
+def settings_for(kind: Kind, has_onsets: bool) -> dict[str, dict[str, Any]]:
+    """The settings that suit a kind of data. They go before those of a preset, and all that a person asks for goes
+    before them."""
+    if kind == "text":
+        return NO_SETTINGS
+    return OF_MUSIC_WITH_ONSETS if has_onsets else OF_MUSIC
+
+
 def run_config(
     model: str | None = None,
     preset: str | None = None,
     *,
+    suited: Mapping[str, Mapping[str, Any]] = NO_SETTINGS,
     fresh_seed: Callable[[], int] = lambda: 0,
     **settings: Unpack[RunSettings],
 ) -> Config:
     """The configuration that the arguments ask for.
 
-    Who comes later goes before who comes earlier: the named model at a preset's sizes, the keys of `config`, the
-    options of their own, `set`. The model, the preset and the backbone to start from are chosen by the same order, and
-    are `af-scf` at `small` on `lstm` if nobody names them. If `config` names its preset, as a run's `config.json` does,
-    only what differs from that preset counts: so `preset` gives such a run other sizes.
+    Who comes later goes before who comes earlier: the named model at a preset's sizes, `suited`, the keys of `config`,
+    the options of their own, `set`. The model and the preset to start from are chosen by the same order, and are
+    `af-scf` and `small` if nobody names them. `suited` are the settings that suit the data (see `settings_for`): the
+    backbone, for a model with a latent, and the others where nobody asks for another emission. If `config` names its
+    preset, as a run's `config.json` does, only what differs from that preset counts: so `preset` gives such a run other
+    sizes.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `fresh_seed` is asked if nobody gives a seed.
 
@@ -63,8 +89,12 @@ def run_config(
     if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
         given["seed"] = fresh_seed()
 
-    of_start = {"backbone": "lstm", **filed["model"], **of_model, **_section(changes, "model")}
-    start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, of_start["backbone"])
+    asked = {**NAMED_MODELS.get(model or "af-scf", {}), **filed["model"], **of_model, **_section(changes, "model")}
+    usual = "lstm" if asked.get("baseline") else suited["model"].get("backbone", "lstm")
+    start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked.get("backbone", usual))
+    emission = suited["model"].get("emission", "auto")
+    if asked.get("emission", emission) == emission:
+        start = start.override({"model": {"emission": emission}, "training": dict(suited["training"])})
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
         raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no flow to transform; leave it out")

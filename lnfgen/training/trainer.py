@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lnfgen.config import TrainingConfig
 from lnfgen.data.batches import Batch, collate, shuffled_batches, transposed
 from lnfgen.data.storage import Dataset, Split
-from lnfgen.errors import RunError
+from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
@@ -58,6 +58,8 @@ class Trainer:
         save_best: Callable[[dict[str, Tensor]], None],
         save_last: Callable[["Trainer"], None],
     ) -> None:
+        if config.transpose and dataset.encoding.kind != "music":
+            raise ConfigError(f"training.transpose: found {config.transpose} for text, which has no keys; expected 0")
         self.model = model.to(device)
         self.config = config
         self.device = device
