@@ -21,7 +21,7 @@ from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
-from lnfgen.training.settings import assignments, run_config
+from lnfgen.training.settings import assignments, run_config, settings_for
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -329,3 +329,43 @@ def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, 
     path.write_text(config.to_json())
     assert read_run_config(path) == config
     assert run_config(config=path) == config
+
+
+# What suits the data. --------------------------------------------------------------------------------------------------
+
+
+def test_text_has_the_settings_of_the_preset():
+    assert run_config("af-af", "tiny", suited=settings_for("text", has_onsets=True)) == build_config("af-af", "tiny")
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
+    config = run_config(model, "tiny", suited=settings_for("music", has_onsets=True))
+    assert config.model.backbone == ("lstm" if model == "lstm" else "scan")
+    assert config.model.emission == "past"
+    assert config.training.transpose == 6
+    assert config.training.learning_rate == build_config(model, "tiny", config.model.backbone).training.learning_rate
+
+
+def test_published_sets_are_learned_as_published():
+    config = run_config(suited=settings_for("music", has_onsets=False))
+    assert config == build_config(backbone="scan")
+    assert config.model.emission == "auto"
+
+
+def test_what_suits_the_tied_output_does_not_go_with_another_one():
+    suited = settings_for("music", has_onsets=True)
+    for asked in (
+        {"emission": "nade"},
+        {"set": {"model.emission": "nade"}},
+        {"config": {"model": {"emission": "nade"}}},
+    ):
+        config = run_config(suited=suited, **asked)
+        assert config == build_config(backbone="scan").override({"model": {"emission": "nade"}})
+
+
+def test_what_a_person_asks_for_goes_before_what_suits_the_data():
+    suited = settings_for("music", has_onsets=True)
+    config = run_config(suited=suited, batch_size=3, config={"training": {"transpose": 0}}, backbone="lstm")
+    assert (config.training.batch_size, config.training.transpose, config.model.backbone) == (3, 0, "lstm")
+    assert config.training.learning_rate == build_config().training.learning_rate
