@@ -331,7 +331,7 @@ def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, 
     assert run_config(config=path) == config
 
 
-# What suits the data. --------------------------------------------------------------------------------------------------
+# What suits the data. -------------------------------------------------------------------------------------------------
 
 
 def test_text_has_the_settings_of_the_preset():
