@@ -105,6 +105,30 @@ def score(
     )
 
 
+@torch.inference_mode()
+def nll_of_each(
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    unit: str,
+    *,
+    num_samples: int = 50,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[float]:
+    """The NLL(K) of each sequence on its own, as `score` has it, by its own T + 1. The model goes into eval mode."""
+    model.eval()
+    num_samples = 1 if model.exact else num_samples
+    nll = np.zeros(len(sequences))
+    done = 0
+    for batch, terms in _scored(model, sequences, num_samples, seed, "float32"):
+        log_p = torch.logsumexp(terms.reconstruction - terms.kl, 0) - math.log(num_samples)
+        log_p += model.length.log_prob(batch.lengths)
+        nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
+        done += len(batch.indices)
+        progress(done)
+    return nll.tolist()
+
+
 def marginal_nll(
     model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
 ) -> float:

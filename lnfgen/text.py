@@ -1,7 +1,7 @@
 """Text as sequences of characters: decoding, dividing into lines, chunks or tunes, and the vocabulary."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lnfgen.errors import UnreadableFileError
@@ -52,6 +52,20 @@ def lines(text: str) -> list[str]:
 def chunks(text: str, max_length: int) -> list[str]:
     """The text cut after every `max_length` characters. The chunks joined together are the text."""
     return [text[start : start + max_length] for start in range(0, len(text), max_length)]
+
+
+def with_long_copies(texts: Sequence[str], corpus: Iterable[str], max_length: int) -> list[bool]:
+    """Which texts hold a passage of more than `max_length` characters that some text of the corpus holds too."""
+    windows = [_windows(text, max_length + 1) for text in texts]
+    wanted = set[str]().union(*windows)
+    found = set[str]()
+    for text in corpus:
+        found |= wanted & _windows(text, max_length + 1)
+    return [not found.isdisjoint(own) for own in windows]
+
+
+def _windows(text: str, length: int) -> set[str]:
+    return {text[start : start + length] for start in range(len(text) - length + 1)}
 
 
 def fit_vocabulary(train: Iterable[str]) -> tuple[str, ...]:

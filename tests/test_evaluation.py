@@ -14,7 +14,7 @@ from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import batches_by_length, collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
-from lnfgen.evaluation import per_unit, score
+from lnfgen.evaluation import nll_of_each, per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.sampling import block_rows, sample_pieces
@@ -138,6 +138,21 @@ def test_score_does_not_depend_on_chunks_or_batches(name, monkeypatch):
     for max_steps in (1, 64, 200):
         monkeypatch.setattr(evaluation, "MAX_PASS_STEPS", max_steps)
         assert figures(score(model, sequences, "nats_per_step", num_samples=20)) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["af-scf", "lstm"])
+@pytest.mark.parametrize("kind", sorted(OBSERVATIONS))
+def test_the_nll_of_each_adds_up_to_that_of_all(name, kind):
+    model, unit = toy(name, OBSERVATIONS[kind]), "bits_per_char"
+    sequences = sequences_of(OBSERVATIONS[kind], LENGTHS)
+    told = []
+    each = nll_of_each(model, sequences, unit, num_samples=5, seed=3, progress=told.append)
+    lengths = np.array(LENGTHS) + 1
+    together = score(model, sequences, unit, num_samples=5, seed=3)
+    assert float(np.array(each) @ lengths / lengths.sum()) == pytest.approx(together.nll, rel=1e-12)
+    first = score(model, sequences[:1], unit, num_samples=5, seed=3)
+    assert each[0] == pytest.approx(first.nll, rel=1e-9)
+    assert told[-1] == len(sequences)
 
 
 def test_score_of_an_exact_model_needs_no_samples():

@@ -19,7 +19,7 @@ MODULES = {
 HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "pooch", "requests")
 COMMAND_FLOOR = ("lnfgen.bench", "lnfgen.plots")  # what commands measure and draw; nothing but commands needs it
 MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
-UPSTAIRS = ("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.runs", "lnfgen.training")
+UPSTAIRS = ("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training")
 """Where the data wing and the model wing meet, from the lowest to the highest."""
 
 
@@ -133,8 +133,15 @@ def test_imports_run_down(module):
         ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
         ("lnfgen.compute", ("lnfgen.data", *MODEL_WING, *UPSTAIRS)),
-        ("lnfgen.evaluation", ("lnfgen.compute", "lnfgen.sampling", "lnfgen.runs", "lnfgen.training")),
-        ("lnfgen.sampling", ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.runs", "lnfgen.training")),
+        ("lnfgen.choosing", ("lnfgen.compute", "lnfgen.sampling", "lnfgen.runs", "lnfgen.training")),
+        (
+            "lnfgen.evaluation",
+            ("lnfgen.compute", "lnfgen.sampling", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
+        ),
+        (
+            "lnfgen.sampling",
+            ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
+        ),
         ("lnfgen.runs", ("lnfgen.training",)),
         ("lnfgen.runs.naming", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
         ("lnfgen.runs.facts", ("torch", "lnfgen.models", "lnfgen.runs.folder")),

@@ -1,13 +1,21 @@
 """`lnfgen sample`."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Run, Seed, Solver, Tempo, choose_solver, drawn_seed, solver_facts
+from lnfgen.cli.options import Device, Json, Quiet, Run, Seed, Solver, Tempo, choose_solver, drawn_seed, solver_facts
+
+if TYPE_CHECKING:
+    from lnfgen.choosing import Choice
+    from lnfgen.data.encoding import Encoding
+    from lnfgen.formats import Piece
+    from lnfgen.models import SequenceModel
+    from lnfgen.runs.folder import RunFolder
 
 
 def command(
@@ -19,6 +27,12 @@ def command(
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., or one .html page.")] = 1,
+    best: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Keep so many of --count: the likeliest without a long copy of the train split, best first."
+        ),
+    ] = None,
     length: Annotated[
         int | None,
         typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
@@ -30,6 +44,7 @@ def command(
     seed: Seed = None,
     solver: Solver = "loop",
     device: Device = "auto",
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw pieces from a run and print the files written.
@@ -52,13 +67,20 @@ def command(
             f"--out {target}: found suffix {suffix or 'none'!r}, but {folder.path} makes {folder.encoding.kind}; "
             f"expected one of {' '.join(fitting)}"
         )
-    if target == "-" and count > 1:
-        raise LnfgenError(f"--out - holds one piece, found --count {count}; give a file name")
+    if best is not None and best > count:
+        raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
+    kept = count if best is None else best
+    if target == "-" and kept > 1:
+        found = f"--count {count}" if best is None else f"--best {best}"
+        raise LnfgenError(f"--out - holds one piece, found {found}; give a file name")
+    if target == "-" and json:
+        raise LnfgenError("found --json beside --out -, and both write to stdout; give a file name")
     if tempo is not None and not music:
         raise LnfgenError(f"{folder.path} makes text, which has no tempo; leave --tempo out")
     if target != "-":
         require_parent(Path(target))
 
+    from lnfgen.choosing import Choice
     from lnfgen.compute import prepare_machine
     from lnfgen.runs.checkpoint import load_model
     from lnfgen.sampling import sample_pieces
@@ -67,10 +89,17 @@ def command(
     choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
+    asked["seed"] = drawn_seed(seed)
+    pieces = sample_pieces(model, encoding, **asked)
+    if best is None:
+        choices: Iterable[Choice] = map(Choice, range(count), pieces)
+    else:
+        choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
     page: list[Piece] = []
-    with console.live("sampling", count) as bar:
-        for index, piece in enumerate(sample_pieces(model, encoding, seed=drawn_seed(seed), **asked)):
-            name = numbered(Path(target), index, count)
+    facts: list[dict[str, Any]] = []
+    with console.live("sampling" if best is None else "writing", kept) as bar:
+        for index, choice in enumerate(choices):
+            piece, name = choice.piece, numbered(Path(target), index, kept)
             if not isinstance(piece, str) and not piece.sounding.any():
                 where = f"piece {index + 1}" if target == "-" or suffix == PAGE else name
                 advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
@@ -81,10 +110,48 @@ def command(
                 console.result_bytes(to_bytes(piece, suffix, program=program))
             else:
                 write_bytes(name, to_bytes(piece, suffix, program=program))
-                console.result(str(name))
+                if not json:
+                    console.result(str(name))
+            facts.append({"path": target if suffix == PAGE else str(name), "index": choice.index + 1})
+            if best is not None:
+                facts[-1] |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
             bar.update(index + 1)
     if page:
         write(target, page, program=program)
-        console.result(target)
+        if not json:
+            console.result(target)
+    if json:
+        console.result_json({"pieces": facts})
     for sweeps in solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")
+
+
+def _chosen(
+    folder: "RunFolder",
+    model: "SequenceModel",
+    encoding: "Encoding",
+    pieces: "Iterable[Piece]",
+    count: int,
+    best: int,
+    seed: int,
+) -> "list[Choice]":
+    """Draw all pieces and choose the best. What is not as asked is said: copies not looked for, or too few left."""
+    from lnfgen.choosing import choose_best
+    from lnfgen.cli.sources import resolve_run_dataset
+    from lnfgen.errors import LnfgenError
+
+    drawn: list[Piece] = []
+    with console.live("sampling", count) as bar:
+        for piece in pieces:
+            drawn.append(piece)
+            bar.update(len(drawn))
+    train: Iterable[Piece] | None = None
+    try:
+        train = resolve_run_dataset(folder, None, "").pieces("train")
+    except LnfgenError as error:
+        console.warn(f"copies of the train split were not looked for: {str(error).rpartition(';')[0] or error}")
+    with console.jobs() as progress:
+        choices = choose_best(model, encoding, drawn, best, train, seed=seed, progress=progress)
+    if len(choices) < best:
+        console.warn(f"found {len(choices)} pieces for --best {best}; all others hold long copies of the train split")
+    return choices

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from lnfgen.choosing import choose_best, require_best
 from lnfgen.comparison import MusicComparison, compare_pieces
 from lnfgen.compute import prepare_machine
 from lnfgen.data.parallel import Progress, no_progress
@@ -45,6 +46,7 @@ class TrainedModel:
         bars: int | None = None,
         temperature: float = 1.0,
         seed: int = 0,
+        best: int | None = None,
     ) -> list[Piece]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
 
@@ -60,15 +62,30 @@ class TrainedModel:
             bars: bars of each piece of music, in place of `length`.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
             seed: the same seed draws the same pieces on the same machine.
+            best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
+                if too many hold one. If the dataset of the run is no longer there, a warning says that copies were not
+                looked for. `lnfgen.choosing.choose_best` gives the scores too.
 
         Raises:
-            LnfgenError: if the count, seed, length or temperature is out of range, or bars are asked for beside a
-                length, or of text.
+            LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
+                length, or of text, or each piece holds a long copy.
         """
-        pieces = sample_pieces(
-            self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed
+        if best is not None:
+            require_best(best, count)
+        pieces = list(
+            sample_pieces(
+                self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed
+            )
         )
-        return list(pieces)
+        if best is None:
+            return pieces
+        try:
+            train = dataset_of(self.run, advice="").pieces("train")
+        except LnfgenError as error:
+            warnings.warn(f"copies of the train split were not looked for: {error}", stacklevel=2)
+            train = None
+        choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed)
+        return [choice.piece for choice in choices]
 
     def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = 50, seed: int = 0) -> Score:
         """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its parts.
