@@ -5,6 +5,10 @@ set -euo pipefail
 
 steps=(); [ -n "${QUICK:-}" ] && steps=(--max-steps 5)
 
+# Music at once, by a model in the box.
+lnfgen models
+lnfgen sample --out first.mid --seed 1
+
 # Music: the Bach chorales that music21 carries, the default dataset.
 run=$(lnfgen train --preset tiny "${steps[@]}" --seed 1)
 lnfgen eval "$run" --nll --samples 10

@@ -22,7 +22,7 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.runs.facts import is_run
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import newest_run
+from lnfgen.runs.naming import newest_run, resumable_run
 from lnfgen.training.settings import RunSettings, run_config, settings_for
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def open_session(
                 f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
                 "(--max-steps and --epochs may change its length)"
             )
-        run = RunFolder(newest_run(resumable=True) if out is None else Path(out))
+        run = RunFolder(newest_run(resumable=True) if out is None else resumable_run(out))
 
         from lnfgen.training.session import TrainingSession
 

@@ -132,6 +132,7 @@ def test_imports_run_down(module):
         ("lnfgen.music.midi", ("lnfgen.music.page", "lnfgen.music.plot", "lnfgen.music.rolltext")),
         ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
         ("lnfgen.formats", ("lnfgen.data",)),
+        ("lnfgen.pretrained", ("torch", "numpy", "lnfgen.data", "lnfgen.config", "lnfgen.compute", *UPSTAIRS)),
         ("lnfgen.compute", ("lnfgen.data", *MODEL_WING, *UPSTAIRS)),
         ("lnfgen.choosing", ("lnfgen.compute", "lnfgen.sampling", "lnfgen.runs", "lnfgen.training")),
         (

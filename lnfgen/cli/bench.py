@@ -15,7 +15,8 @@ from lnfgen.cli.options import Json, Quiet
 
 def command(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Trained runs to sample from beside fresh models.")
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Trained runs or models of `lnfgen models` to sample from."),
     ] = None,
     preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
     quick: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
+from lnfgen.cli.options import USUAL_RUN, Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
 from lnfgen.errors import LnfgenError, RunError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def command(
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="Run folder; with --music also a file or folder of music, or a dataset.",
-            show_default="the newest under runs/",
+            help="Run folder, or a model of `lnfgen models`; with --music also a file or folder of music.",
+            show_default=USUAL_RUN,
         ),
     ] = None,
     dataset: Annotated[

@@ -34,17 +34,18 @@ def report(
     """Compare, print the result, and draw it if `plot` is given.
 
     Args:
-        first: a run, the newest one if it is None; or music.
+        first: a run, the usual one if it is None; or music. A path goes before the name of a model in the box.
         second: a dataset to compare the run with; or other music.
     """
     from lnfgen.files import require_parent, write_bytes
     from lnfgen.plots.canvas import require_format
+    from lnfgen.pretrained import boxed_folder
     from lnfgen.runs.facts import is_run
 
     if plot is not None:
         require_format(plot)
         require_parent(plot)
-    if first is None or is_run(first):
+    if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
         names, comparison, facts = _of_run(first, second, split, count or COUNT, temperature, seed, solver, device)
     else:
         names, comparison, facts = _of_music(first, second, split, seed)

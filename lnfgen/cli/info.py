@@ -11,11 +11,15 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, read_pieces
 from lnfgen.errors import LnfgenError
+from lnfgen.pretrained import boxed_folder
 
 
 def command(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="A piece or text, a dataset folder or a run; - is stdin.")
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="A piece or text, a dataset folder, a run or a model of `lnfgen models`; - is stdin."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a run's figures, a row for each validation.")] = False,
@@ -28,13 +32,15 @@ def command(
 
     def tell(path: str) -> None:
         if as_csv:
+            from lnfgen.runs.naming import find_run
             from lnfgen.runs.records import METRICS, metrics_csv
 
-            console.result(metrics_csv(Path(path) / METRICS).rstrip())
+            console.result(metrics_csv(find_run(path) / METRICS).rstrip())
             return
         each: list[dict[str, Any]] = []
-        if path != "-" and Path(path).is_dir():
-            facts = _folder_facts(Path(path))
+        folder = Path(path) if path == "-" or Path(path).exists() else boxed_folder(path) or Path(path)
+        if path != "-" and folder.is_dir():
+            facts = _folder_facts(folder)
         else:
             from lnfgen.data.facts import file_facts, piece_facts
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Quiet, Seed, drawn_seed
+from lnfgen.cli.options import USUAL_RUN, Quiet, Seed, drawn_seed
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN]...", help="Run folders, several to compare.", show_default="the newest under runs/"
+            metavar="[RUN]...",
+            help="Run folders or models of `lnfgen models`, several to compare.",
+            show_default=USUAL_RUN,
         ),
     ] = None,
     out: Annotated[

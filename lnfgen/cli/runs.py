@@ -14,7 +14,11 @@ from lnfgen.cli.options import Json, Quiet
 def command(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="Runs, or folders that hold some.", show_default="runs/"),
+        typer.Argument(
+            metavar="[FOLDER]...",
+            help="Runs, folders that hold some, or models of `lnfgen models`.",
+            show_default="runs/",
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -29,7 +33,7 @@ def command(
         columns = ["run", "dataset", "model, backbone", "valid ELBO", "changed", "state"]
         console.result_table("", map(_cells, rows), columns)
     else:
-        console.note("no runs under runs/ yet; train one: lnfgen train")
+        console.note("no runs under runs/ yet; train one: lnfgen train; the models in the box: lnfgen models")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

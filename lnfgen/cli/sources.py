@@ -70,14 +70,21 @@ def tell_of(dataset: "Dataset") -> None:
 
 
 def resolve_run(run: Path | None) -> "RunFolder":
-    """Open the run given, or the newest under runs/, said on stderr. Commands do this before they load torch."""
-    from lnfgen.runs.folder import RunFolder
-    from lnfgen.runs.naming import newest_run
+    """Open the run given: a folder, or a model in the box by its name.
 
+    Without one it is the newest under runs/, or else a model in the box, said on stderr. Commands do this before they
+    load torch.
+    """
+    from lnfgen.pretrained import is_boxed
+    from lnfgen.runs.folder import RunFolder
+    from lnfgen.runs.naming import find_run, usual_run
+
+    path = usual_run() if run is None else find_run(run)
     if run is None:
-        run = newest_run()
-        console.note(f"run {run}")
-    return RunFolder(run)
+        console.note(f"no runs here; the model in the box: {path.name}" if is_boxed(path) else f"run {path}")
+    elif run.exists() and is_boxed(path):
+        console.note(f"{run} here is no run; the model in the box: {path.name}")
+    return RunFolder(path)
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> None:

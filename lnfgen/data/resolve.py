@@ -14,7 +14,7 @@ from lnfgen.data.gather import gather
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.preprocess import prepare, source_name
-from lnfgen.data.storage import FORMAT_VERSION, Dataset, is_dataset, open_dataset
+from lnfgen.data.storage import FORMAT_VERSION, Dataset, is_dataset, is_manifest_of_run, open_dataset
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
 
@@ -33,7 +33,8 @@ def resolve(
         resolve("folk-abc")   # a named dataset, built into the cache at its first use
         resolve("songs")      # a folder of files, preprocessed into the cache; or a dataset folder, opened
 
-    A path that exists goes before a name. Files are preprocessed again after they change.
+    A path that exists goes before a name, unless it is a run, as a model trained with `--out chorales` is. Files are
+    preprocessed again after they change.
 
     Args:
         progress: is told of a dataset being made.
@@ -47,10 +48,16 @@ def resolve(
     options = options or Options()
     source = named.DEFAULT if source is None else source
     path = Path(source)
-    if is_dataset(path):
+    is_run = is_manifest_of_run(path)
+    if is_run and str(source) not in named.NAMED:
+        raise DatasetError(
+            f"{path} is a run; expected a dataset folder, the name of a dataset, or files to make one of"
+        )
+    if is_dataset(path) and not is_run:
         return open_dataset(path)
+    from_files = path.exists() and not is_run
     made_of: object
-    if path.exists():
+    if from_files:
         name = source_name(path)
         files = [(file.label, file.sha256) for file in gather([path])]
         made_of = (FORMAT_VERSION, _VERSION, files, options)
@@ -69,7 +76,7 @@ def resolve(
             shutil.rmtree(folder, ignore_errors=True)
     try:
         require_free_folder(folder)  # before the work, which can take minutes
-        prepared = prepare([path], options, progress) if path.exists() else named.build(name, progress)
+        prepared = prepare([path], options, progress) if from_files else named.build(name, progress)
         dataset = prepared.write(folder)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile

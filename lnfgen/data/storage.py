@@ -118,6 +118,11 @@ def is_dataset(path: Path) -> bool:
     return (Path(path) / MANIFEST).is_file()
 
 
+def is_manifest_of_run(path: Path) -> bool:
+    """Whether the `dataset.json` in a folder is the copy that a run keeps of that of its dataset."""
+    return is_dataset(path) and (Path(path) / "config.json").is_file()
+
+
 def write_dataset(
     path: Path,
     *,

@@ -32,7 +32,7 @@ _LEFT_BEHIND = re.compile(r"\.(\.next|config\.json|dataset\.json|metrics\.jsonl|
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode.
+    """The run's model in eval mode. It computes in float32, also where its weights are stored in half precision.
 
     Raises:
         RunError: if the model is missing or damaged, has other sizes than `config.json` says, or holds NaN.
@@ -55,7 +55,7 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     try:
         lengths = LengthModel(len(weights["length.lengths"]))
         model = build_model(run.config.model, observation_of(run.encoding), lengths)
-        model.load_state_dict(weights)
+        model.load_state_dict(weights)  # this copies values, so that half precision becomes float32
     except (RuntimeError, KeyError, TypeError) as error:
         if is_out_of_memory(error):
             raise

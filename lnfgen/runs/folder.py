@@ -19,6 +19,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, write_text
+from lnfgen.pretrained import BOXED
 from lnfgen.runs.records import METRICS, read_metrics, read_record
 
 
@@ -34,7 +35,10 @@ class RunFolder:
         self.path = path
         if not (self.path / "config.json").is_file():
             found = "found no config.json in it" if self.path.is_dir() else "there is no such folder"
-            raise RunError(f"{self.path} is not a run: {found}; train one first: lnfgen train")
+            raise RunError(
+                f"{self.path} is not a run: {found}; train one first: lnfgen train; "
+                f"or name a model in the box: {', '.join(BOXED)}"
+            )
         self.config = read_run_config(self.path / "config.json")
         where = self.path / "dataset.json"
         self.dataset = read_record(where)

@@ -1,4 +1,4 @@
-"""Where runs lie: `runs/DATASET-MODEL-NNN` under the present folder."""
+"""Where runs lie: `runs/DATASET-MODEL-NNN` under the present folder, and the models in the box in the package."""
 
 import re
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from lnfgen.errors import OutputError, RunError
+from lnfgen.pretrained import BOX, DEFAULT, boxed_folder, is_boxed
+from lnfgen.runs.facts import is_run
 
 RUNS = Path("runs")
 Run = TypeVar("Run")
@@ -43,3 +45,35 @@ def newest_run(*, resumable: bool = False) -> Path:
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")
     return max(candidates, key=lambda run: ((run / "config.json").stat().st_mtime_ns, run.name))
+
+
+def usual_run() -> Path:
+    """The newest run with a model, or the usual model in the box where there is none."""
+    try:
+        return newest_run()
+    except RunError:
+        return BOX / DEFAULT
+
+
+def find_run(run: str | Path) -> Path:
+    """The folder of the run that a person names: a path, or the name of a model in the box.
+
+    A run at that path goes first. If what is there is no run, such as a dataset with the same name, the model is meant.
+    """
+    path = Path(run)
+    return path if is_run(path) else boxed_folder(run) or path
+
+
+def resumable_run(run: str | Path) -> Path:
+    """The folder of the run that a person wants to go on with.
+
+    Raises:
+        RunError: if it is a model in the box.
+    """
+    path = find_run(run)
+    if is_boxed(path):
+        raise RunError(
+            f"{path.name} is a model in the box, which has no last/ to resume from; "
+            f"train your own: lnfgen train {path.name}"
+        )
+    return path

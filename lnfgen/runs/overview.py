@@ -8,6 +8,7 @@ from typing import Any
 from lnfgen.config import DECAYS_BEFORE_STOP, read_run_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
+from lnfgen.pretrained import boxed_folder
 from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.lock import is_in_training
 from lnfgen.runs.naming import RUNS
@@ -24,13 +25,14 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     wrong, and the figures are None.
 
     Args:
-        folders: runs, and folders that hold some.
+        folders: runs, folders that hold some, and names of models in the box.
 
     Raises:
         RunError: if a given folder is not there, or holds no run.
     """
     found: dict[Path, None] = {}
-    for folder in folders:
+    for given in folders:
+        folder = given if given.exists() else boxed_folder(given) or given
         if not folder.is_dir():
             raise RunError(f"{folder} is no folder; expected a run, or a folder of runs")
         runs = [folder] if is_run(folder) else _runs_in(folder)
@@ -61,9 +63,12 @@ def _facts(run: Path) -> dict[str, Any]:
     config = read_run_config(run / "config.json")
     manifest = read_record(run / "dataset.json")
     facts = run_facts(run)
-    step, stale = _progress(run)
+    saved = _progress(run)
+    # A model without a state was given away, as those in the box are. It cannot go on, and so it is finished.
+    given_away = saved is None and facts["parameters"] is not None
+    step, stale = saved or (facts["steps"] or 0 if given_away else 0, 0)
     total = config.training.total_steps(manifest["splits"]["train"]["sequences"])
-    finished = step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
+    finished = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
     if finished and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
     state = "training" if is_in_training(run) else "finished" if finished else "interrupted"
@@ -71,8 +76,8 @@ def _facts(run: Path) -> dict[str, Any]:
     return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 
 
-def _progress(run: Path) -> tuple[int, int]:
-    """The updates up to the last save, and the validations without improvement; 0 and 0 before the first save."""
+def _progress(run: Path) -> tuple[int, int] | None:
+    """The updates up to the last save, and the validations without improvement; None if there is no save."""
     for name in ("last", ".next"):  # a crash can leave them in `.next`, before that takes the name `last`
         path = run / name / "progress.json"
         if path.is_file():
@@ -81,7 +86,7 @@ def _progress(run: Path) -> tuple[int, int]:
             if type(step) is not int or type(stale) is not int:
                 raise RunError(f"{path} is damaged: found step {step!r} and stale {stale!r}; expected whole numbers")
             return step, stale
-    return 0, 0
+    return None
 
 
 def _changed(run: Path) -> str:

@@ -18,6 +18,7 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.naming import find_run
 from lnfgen.sampling import sample_pieces
 
 
@@ -34,7 +35,7 @@ class TrainedModel:
     """
 
     def __init__(self, run: str | Path | RunFolder, device: str = "auto") -> None:
-        self.run = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+        self.run = run if isinstance(run, RunFolder) else RunFolder(find_run(run))
         self.encoding = self.run.encoding
         self.model = load_model(self.run, prepare_machine(device, self.run.config.model.hidden_size))
 
@@ -156,10 +157,14 @@ class TrainedModel:
 
 
 def load(run: str | Path, device: str = "auto") -> TrainedModel:
-    """Open a run folder, as `lnfgen train` prints it, on a device: auto, cpu, cuda, cuda:N or mps.
+    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen models`).
 
-        >>> model = lnfgen.load("runs/chorales-af-scf-001")
+        >>> model = lnfgen.load("chorales")  # or lnfgen.load("runs/chorales-af-scf-001")
         >>> pieces = model.sample(count=2, seed=1)
+
+    Args:
+        run: a path goes before a name.
+        device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
         RunError: if the folder is not a run, or its model is missing or damaged.

@@ -1,0 +1,220 @@
+"""Make the models in the box: `python examples/pretrained.py chorales`, or `folk-abc`.
+
+A model is trained by its recipe below, into `--run`. A run that is there already is not trained again, and one that was
+interrupted goes on. Then the folder `--out` gets all that the package keeps: the weights in half precision, settings,
+dataset manifest, curves, and the card with figures. These are measured with the stored weights, by `lnfgen eval --nll`
+on valid and test, and by `lnfgen eval --music` or `abc_share.py` on samples. The model in the box is replaced at the
+end, whole.
+"""
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from abc_share import tune_shares
+from safetensors.torch import load_file, save
+
+import lnfgen
+from lnfgen.conventions import SPLITS
+from lnfgen.data.named import NAMED
+from lnfgen.files import write_bytes, write_text
+from lnfgen.pretrained import BOX
+from lnfgen.pretrained.card import Card, card_page
+from lnfgen.runs.facts import is_run, run_facts
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.overview import overview
+from lnfgen.training.settings import run_config
+
+MAX_BYTES = 4_000_000
+_SCORES = ("nll", "elbo", "reconstruction", "kl", "sounding_nll", "marginal_nll", "samples", "sequences", "steps")
+_COPIED = ("config.json", "metrics.jsonl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained, and what its card says in words.
+
+    Attributes:
+        settings: keys of `config.json`, with the preset that they change and the seed.
+    """
+
+    dataset: str
+    settings: dict[str, Any]
+    makes: str
+    use: str
+    intended_use: str
+    limits: tuple[str, ...]
+
+
+RECIPES = {
+    "chorales": Recipe(
+        dataset="chorales",
+        settings={
+            "preset": "tiny",
+            "model": {"baseline": True, "emission": "nade"},
+            "training": {"max_steps": 100, "seed": 1},
+        },
+        makes="chorales in four voices, after Bach's",
+        use="lnfgen sample chorales --out song.mid",
+        intended_use="A first song, before anything is trained: to listen, to look, to try the commands with. "
+        "For music of your own kind, train on your own files.",
+        limits=(
+            "It knows one kind of music: hymn tunes in four voices, in eighths, up to 16 bars, without words.",
+            "Samples have the most common time signature of the set, 4/4, one tempo and no dynamics.",
+            "It makes mistakes that Bach does not make; the figures under Music say how many.",
+            "A sample may repeat a few bars of a chorale; the longest such copy is given under Music.",
+        ),
+    ),
+    "folk-abc": Recipe(
+        dataset="folk-abc",
+        settings={"preset": "tiny", "model": {"baseline": True}, "training": {"max_steps": 100, "seed": 1}},
+        makes="Irish and American dance tunes, as ABC text",
+        use="lnfgen sample folk-abc --out tune.abc && lnfgen convert tune.abc tune.mid",
+        intended_use="Tunes to play, and an example of a text model. "
+        "For texts of your own kind, train on your own files.",
+        limits=(
+            "It writes ABC text up to 640 characters, with titles and names of transcribers that it has made up.",
+            "Not every sample can be read as music; the figures under Tunes say how many can.",
+            "A sample may repeat parts of a tune that it was trained on.",
+        ),
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("--run", type=Path, help="run folder to train into, or that is trained (runs/NAME-boxed)")
+    parser.add_argument("--out", type=Path, help="folder of the boxed model (where lnfgen has it)")
+    parser.add_argument("--samples", type=int, default=50, help="K of the NLL (50)")
+    parser.add_argument("--count", type=int, default=200, help="samples for the figures of music or tunes (200)")
+    given = parser.parse_args()
+    try:
+        run = trained(RECIPES[given.name], given.run or Path("runs") / f"{given.name}-boxed")
+        fill_box(given.name, run, given.out or BOX / given.name, given.samples, given.count)
+    except lnfgen.LnfgenError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def trained(recipe: Recipe, path: Path) -> RunFolder:
+    """The run of a recipe at this path, which is trained as far as it is not yet.
+
+    Raises:
+        LnfgenError: if a run is there that was trained by other settings or on another dataset.
+    """
+    settings: dict[str, Any] = {"progress": _progress}
+    if not is_run(path):
+        lnfgen.train(recipe.dataset, config=recipe.settings, out=path, **settings)
+    run = RunFolder(path)
+    if run.config != (expected := run_config(config=recipe.settings)) or run.dataset["name"] != recipe.dataset:
+        wrong = [key for key in ("preset", "model", "training") if getattr(run.config, key) != getattr(expected, key)]
+        raise lnfgen.LnfgenError(
+            f"{path} is not of the recipe: found another {' and '.join(wrong) or 'dataset'}; name another --run, or "
+            f"change RECIPES in {Path(__file__).name}"
+        )
+    if overview([path])[0]["state"] != "finished":
+        lnfgen.train(out=path, resume=True, **settings)
+    return run
+
+
+def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> None:
+    """Write the boxed folder of a run: measure in a temporary folder, then put each file in its place."""
+    with tempfile.TemporaryDirectory() as temporary:
+        boxed = Path(temporary) / name
+        pack(run, boxed)
+        card = measured(name, boxed, samples, count)
+        write_text(boxed / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        write_text(boxed / "card.md", card_page(card))
+        out.mkdir(parents=True, exist_ok=True)
+        for file in boxed.iterdir():
+            write_bytes(out / file.name, file.read_bytes())
+    print(out)
+
+
+def pack(run: RunFolder, folder: Path) -> None:
+    """Copy what sampling and scoring need of a run. float32 becomes float16; the length model's float64 stays.
+
+    Raises:
+        LnfgenError: if the weights are too many, or too large for half precision.
+    """
+    folder.mkdir()
+    for file in _COPIED:
+        shutil.copy(run.path / file, folder)
+    # The place of the dataset on this machine says nothing on another one, where it is found by its name.
+    manifest = {**run.dataset, "path": run.dataset["name"]}
+    write_text(folder / "dataset.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    weights = load_file(run.path / "model.safetensors")
+    halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in weights.items()}
+    if not all(value.isfinite().all() for value in halved.values()):
+        raise lnfgen.LnfgenError(f"{run.path} holds weights above 65504, which half precision does not have")
+    if len(content := save(halved)) > MAX_BYTES:
+        raise lnfgen.LnfgenError(f"{run.path}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}")
+    write_bytes(folder / "model.safetensors", content)
+
+
+def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
+    """The content of `card.json`: what the model is, and its figures with the stored weights."""
+    recipe, run = RECIPES[name], RunFolder(boxed)
+    named, facts = NAMED[recipe.dataset], run_facts(boxed)
+    scores = {}
+    for split in ("valid", "test"):
+        found = evaluated(boxed, "--nll", "--samples", samples, "--split", split)
+        scores[split] = {key: found[key] for key in _SCORES if found.get(key) is not None}
+    card = {
+        "name": name,
+        **{key: getattr(recipe, key) for key in ("makes", "dataset", "use", "intended_use")},
+        "limits": list(recipe.limits),
+        "kind": run.encoding.kind,
+        **{key: facts[key] for key in ("model", "backbone", "transform", "emission", "preset", "parameters")},
+        "updates": facts["steps"],
+        "bytes": (boxed / "model.safetensors").stat().st_size,
+        "data": {
+            **{key: getattr(named, key) for key in ("description", "size", "source", "citation", "licence")},
+            "splits": {
+                split: {key: run.dataset["splits"][split][key] for key in ("sequences", "steps")} for split in SPLITS
+            },
+        },
+        "unit": run.encoding.unit,
+        "exact": run.config.model.baseline,
+        "scores": scores,
+    }
+    if run.encoding.kind == "music":
+        music = evaluated(boxed, "--music", "--count", count)
+        card["music"] = {key: value for key, value in music.items() if key not in ("model", "dataset", "run")}
+    elif recipe.dataset == "folk-abc":
+        card["tunes"] = tune_shares(lnfgen.load(boxed), count, temperature=1.0, seed=0)
+    card |= {"recipe": recipe.settings, "lnfgen": lnfgen.__version__, "torch": torch.__version__.split("+")[0]}
+    rounded: Card = _rounded(card)
+    return rounded
+
+
+def evaluated(run: Path, *options: object) -> dict[str, Any]:
+    """What `lnfgen eval RUN OPTIONS --json` prints."""
+    command = [sys.executable, "-m", "lnfgen", "eval", run, *options, "--json"]
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
+    if done.returncode:
+        raise SystemExit(done.returncode)  # the command has said what is wrong
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _progress(step: int, total: int, figures: dict[str, float]) -> None:
+    if step % 100 == 0 or step == total:
+        print(f"update {step:,} of {total:,}: ELBO {figures['elbo']:.3f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

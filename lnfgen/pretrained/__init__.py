@@ -1,0 +1,34 @@
+"""The models in the box: trained runs that come with the package, so that it makes music before anything is trained.
+
+Each is a folder here with the files of a run (`lnfgen.runs.folder`) that sampling and scoring need, without `last/`.
+Its weights are in half precision. `card.json` says what the model is and how it scores, and `card.md` is the same to
+read. `python examples/pretrained.py NAME` makes such a folder.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from lnfgen.files import read_object
+
+BOXED = ("chorales", "folk-abc")
+"""The names of the models. Datasets have the same names; each place of a command takes either runs or datasets."""
+
+DEFAULT = "chorales"
+"""The model that commands take where there is no run."""
+
+BOX = Path(__file__).parent
+
+
+def boxed_folder(name: str | Path) -> Path | None:
+    """The folder of the model in the box with this name; None if there is none."""
+    return BOX / name if str(name) in BOXED else None
+
+
+def is_boxed(folder: Path) -> bool:
+    """Whether a folder is that of a model in the box."""
+    return folder.parent == BOX
+
+
+def read_card(name: str) -> dict[str, Any]:
+    """What is known of a model in the box: the content of its `card.json`."""
+    return read_object(BOX / name / "card.json")
