@@ -6,6 +6,7 @@ from toy_models import randomise
 
 from lnfgen.models import Frames
 from lnfgen.models.keywise import KeywiseHead
+from lnfgen.models.observation import NoteDropout
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -64,3 +65,28 @@ def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     x = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
     assert torch.equal(tied.frames.sample(tied(context, x), uniform, 0.8), x)
     assert 0 < int((x > 0).sum()) < x.numel()
+
+
+def test_keys_of_earlier_frames_are_hidden_in_training_alone():
+    """What is predicted stays whole, and so does text."""
+    hide, x = NoteDropout(0.25), frames().repeat(100, 1, 1)
+    hidden = hide.train()(x)
+    assert set((hidden != x)[x == 0].tolist()) == {False}
+    assert float((hidden == 0)[x > 0].double().mean()) == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(hidden[hidden > 0], x[hidden > 0])
+    text = torch.randint(1, 5, (8, 9))
+    assert torch.equal(hide(text), text)
+    assert hide.eval()(x) is x
+
+
+@torch.no_grad()
+def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_below():
+    tied, x = head(), frames()
+    context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
+    silence = torch.zeros_like(x)
+    logits = tied(context, x, silence)
+    assert not torch.equal(logits, tied(context, x))
+    for step in range(STEPS):  # a step of its own, after silence
+        alone = silence.clone()
+        alone[:, step] = x[:, step]
+        torch.testing.assert_close(tied(context, alone, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12)

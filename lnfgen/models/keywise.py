@@ -79,8 +79,8 @@ class KeywiseHead(OutputHead):
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
-    def forward(self, context: Tensor, x: Tensor) -> Tensor:
-        before = shift(x)
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
+        before = shift(x if heard is None else heard)
         past, _ = self._past(before)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
         return self._logits(self._given(context, past, beats[:, None]), self._paths(past), self._above(before), x)

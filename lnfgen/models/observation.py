@@ -136,6 +136,23 @@ class FrameEmbedding(nn.Module):
         return self.linear(self.frames.bits(x, self.linear.weight.dtype))
 
 
+class NoteDropout(nn.Module):
+    """In training, silence each key of each frame with probability p: x `[B, T, P]` -> the same; text stays as it is.
+
+    It goes on the frames that an autoregressive output is told came before, not on those that it is to predict. Without
+    it, a model that has once dropped a voice is in a state that it has never met, and does without that voice for long.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0 or x.dim() < 3:
+            return x
+        return x * (torch.rand(x.shape, device=x.device) >= self.p).to(x.dtype)
+
+
 def _bernoulli(logits: Tensor, bits: Tensor) -> Tensor:
     """The log-probabilities of bits with these logits."""
     return bits * logits - softplus(logits)

@@ -22,8 +22,10 @@ class OutputHead(nn.Module, ABC):
     """Whether the distribution of a step depends on the steps before it as well, so that sampling goes step by step."""
 
     @abstractmethod
-    def forward(self, context: Tensor, x: Tensor) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
         """The logits `[..., B, T, num_logits]` that `Observation.log_prob` takes.
+
+        A head that `reads_past` is told that `heard` came before each step, by default x itself.
 
         They have the precision of the parameters, also under autocast, because log-probabilities are summed.
         """
@@ -49,7 +51,7 @@ class IndependentHead(OutputHead):
         self.observation = observation
         self.mlp = MLP(num_context, [hidden], observation.num_logits, dropout=dropout)
 
-    def forward(self, context: Tensor, x: Tensor) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
         return self.mlp(context).to(self.dtype)
 
     def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -82,7 +84,7 @@ class NADEHead(OutputHead):
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
-    def forward(self, context: Tensor, x: Tensor) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
         return self.logits(self.made.given(self.features(context)))(x)
 
     def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:

@@ -37,7 +37,7 @@ OF_MUSIC: dict[str, dict[str, Any]] = {"model": {"backbone": "scan"}, "training"
 independent, as in the paper."""
 
 OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
-    "model": {"backbone": "scan", "emission": "past"},
+    "model": {"backbone": "scan", "emission": "past", "note_dropout": 0.04},
     "training": {"transpose": 6, "batch_size": 8, "cooldown_start": 0.5, "ema_decay": 0.998},
 }
 """What suits a person's own music and the chorales. All but the backbone goes with the emission `past`: with weights
@@ -94,7 +94,8 @@ def run_config(
     start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked.get("backbone", usual))
     emission = suited["model"].get("emission", "auto")
     if asked.get("emission", emission) == emission:
-        start = start.override({"model": {"emission": emission}, "training": dict(suited["training"])})
+        of_output = {key: value for key, value in suited["model"].items() if key != "backbone"}
+        start = start.override({"model": of_output, "training": dict(suited["training"])})
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
         raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no flow to transform; leave it out")
