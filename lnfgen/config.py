@@ -39,7 +39,7 @@ class ModelConfig:
     features: str = "scf"  # how it runs across the features of a step: af, scf, none
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
-    emission: str = "auto"  # the output: auto, categorical (text), bernoulli or nade (music)
+    emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
     latent_size: int = 50  # features of z_t

@@ -38,10 +38,18 @@ def command(
     transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
         str | None,
-        typer.Option(help="Output: bernoulli (independent keys), nade (each key given the lower ones) or categorical."),
+        typer.Option(
+            help="Output: bernoulli (independent keys), nade (given the lower keys), past (and the frames before) or "
+            "categorical.",
+            show_default="by the data: past where notes have onsets, bernoulli where not",
+        ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Network through time: lstm, or scan, which is parallel over the steps.")
+        str | None,
+        typer.Option(
+            help="Network through time: lstm, or scan, which is parallel over the steps.",
+            show_default="scan for music, lstm for text",
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
