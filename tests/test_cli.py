@@ -137,7 +137,7 @@ def test_wrong_usage_is_exit_code_2(home: Path) -> None:
 
 
 def test_what_is_missing_is_said(home: Path, tmp_path: Path) -> None:
-    fails(start(tmp_path, "eval"), "lnfgen train")
+    fails(start(tmp_path, "train", "--resume"), "lnfgen train")
     fails(start(tmp_path, "sample", "nowhere"), "nowhere", "lnfgen train")
     fails(start(tmp_path, "train", "choralles"), "choralles", "chorales")
     (tmp_path / "bad.json").write_text('{"training": {"learning_rat": 1}}')

@@ -98,6 +98,7 @@ WORK = {
     "runs": ["."],
     "info": ["song.txt"],
     "datasets": [],
+    "models": [],
 }
 
 
