@@ -26,10 +26,13 @@ Piece = PianoRoll | str
 MIDI = (".mid", ".midi")
 SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
 READABLE = (*MIDI, *SCORES, ".npz", ".txt")
-WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png", ".html")
+WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png", ".html", ".wav")
 WRITABLE_TEXT = (".txt", ".abc")
 PAGE = ".html"
 """The suffix whose file holds any number of pieces; a file with another one holds one piece."""
+SOUND = ".wav"
+WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)
+"""The suffixes whose files can tell voices apart."""
 
 _QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
 _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
@@ -129,23 +132,32 @@ def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
 
 
-def to_bytes(piece: Piece | Sequence[Piece], suffix: str, *, program: int = 0, title: str = "Piano-roll") -> bytes:
+def to_bytes(
+    piece: Piece | Sequence[Piece],
+    suffix: str,
+    *,
+    program: int | Sequence[int] = 0,
+    voices: int | None = None,
+    title: str = "Piano-roll",
+) -> bytes:
     """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
-        program: the General MIDI program (instrument) of a `.mid`, 0 to 127.
+        program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice.
+        voices: how many voices to write apart, where the format can; None: as the format does by itself.
         title: what a page calls the piece; several are numbered.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
     suffix = suffix.lower()
+    require_writer(suffix, voices)
     if not isinstance(piece, PianoRoll | str):
         rolls = [one for one in piece if isinstance(one, PianoRoll)]
         if suffix == PAGE and len(rolls) == len(piece):
             from lnfgen.music.page import page_bytes
 
-            return page_bytes(rolls, title, program=program)
+            return page_bytes(rolls, title, program=program, voices=voices)
         if len(piece) != 1:
             raise LnfgenError(f"cannot write {len(piece)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
         piece = piece[0]
@@ -156,15 +168,19 @@ def to_bytes(piece: Piece | Sequence[Piece], suffix: str, *, program: int = 0, t
     if suffix not in WRITABLE_MUSIC:
         raise LnfgenError(f"cannot write a piano-roll as {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
     if suffix == PAGE:
-        return to_bytes([piece], suffix, program=program, title=title)
+        return to_bytes([piece], suffix, program=program, voices=voices, title=title)
     if suffix in MIDI:
         from lnfgen.music.midi import midi_bytes
 
-        return midi_bytes(piece, program=program)
+        return midi_bytes(piece, program=program, voices=voices)
+    if suffix == SOUND:
+        from lnfgen.music.sound import wav_bytes
+
+        return wav_bytes(piece, program=program, voices=voices)
     if suffix == ".musicxml":
         from lnfgen.music.notation import musicxml_bytes
 
-        return musicxml_bytes(piece)
+        return musicxml_bytes(piece, voices=voices)
     if suffix == ".png":
         from lnfgen.music.plot import png_bytes
 
@@ -174,17 +190,42 @@ def to_bytes(piece: Piece | Sequence[Piece], suffix: str, *, program: int = 0, t
     return rolltext.roll_to_text(piece).encode("utf-8")
 
 
-def write(path: str | Path, piece: Piece | Sequence[Piece], *, program: int = 0) -> None:
+def require_writer(suffix: str, voices: int | None = None) -> None:
+    """Check before the work that what writes this suffix is there, and that it can tell voices apart if it must.
+
+    Raises:
+        LnfgenError: if not; the message says how to get it, or which suffixes can.
+    """
+    if voices is not None and suffix not in WITH_VOICES:
+        raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
+    if suffix == SOUND:
+        from lnfgen.music.sound import require_synthesiser
+
+        require_synthesiser()
+
+
+def write(
+    path: str | Path,
+    piece: Piece | Sequence[Piece],
+    *,
+    program: int | Sequence[int] = 0,
+    voices: int | None = None,
+) -> None:
     """Write a piece to `path`, in the format that its suffix says. A file that is there is replaced.
 
-    A `.html` is a page that draws and plays its pieces; it takes a list of any number of them.
+    A `.html` is a page that draws and plays its pieces; it takes a list of any number of them. A `.wav` needs the
+    program FluidSynth; see `lnfgen.music.sound`.
+
+    Args:
+        program, voices: as `to_bytes` takes them.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    files.write_bytes(path, to_bytes(piece, path.suffix, program=program, title=path.stem))
+    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem)
+    files.write_bytes(path, content)
 
 
 def _npz_bytes(roll: PianoRoll) -> bytes:

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from command import fails, start
 
+from lnfgen import formats
+from lnfgen.cli import sample
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
+from lnfgen.music.pianoroll import PianoRoll
 
 SMALL = {
     "model": {
@@ -112,6 +115,30 @@ def test_several_samples_are_one_page(home: Path) -> None:
     links = re.findall(rb"data:audio/midi;base64,([^\"]+)", (home / "p.html").read_bytes())
     assert [base64.b64decode(link) for link in links] == [(home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)]
     fails(start(home, "sample", "run-lines", "--out", "p.html"), ".html", ".txt")
+
+
+def test_samples_in_voices_are_the_same_music(home: Path) -> None:
+    asked = ("sample", "run-rolls", "--seed", "3", "--length", "8", "-q", "--out")
+    assert start(home, *asked, "whole.mid").returncode == 0
+    assert start(home, *asked, "voices.mid", "--program", "73,48,32").returncode == 0
+    (whole,), (voices,) = formats.read(home / "whole.mid"), formats.read(home / "voices.mid")
+    assert whole == voices
+    assert isinstance(voices, PianoRoll)
+    assert {track.program for track in voices.tracks} <= {73, 48, 32}
+    assert start(home, *asked, "x.mid", "--program", "1,2", "--voices", "1").returncode == 2
+    fails(start(home, *asked, "x.npz", "--voices", "2"), ".npz", ".musicxml")
+    fails(start(home, "sample", "run-lines", "--key", "G"), "leave --key out")
+
+
+def test_a_sample_goes_to_a_key(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
+    monkeypatch.setattr("lnfgen.sampling.sample_pieces", lambda *_, **__: iter([scale]))
+    monkeypatch.chdir(home)
+    sample.command(Path("run-rolls"), out="key.mid", key="Bb", seed=1)
+    assert "key.mid: found C major, moved -2 semitones to Bb major\n" in capsys.readouterr().err
+    assert formats.read(home / "key.mid") == [scale.transposed(-2)]
 
 
 def test_sample_pipes_into_info(home: Path) -> None:

@@ -120,6 +120,52 @@ def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
 
+FOUR = PianoRoll.from_notes([(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 64, 72 + start // 4)])
+
+
+def test_voices_are_tracks_with_their_programs_and_the_same_music(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    formats.write(tmp_path / "a.npz", FOUR)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
+    for asked, programs in (
+        ({"program": "73,48,48,32"}, [73, 48, 48, 32]),
+        ({"voices": 4}, [0, 0, 0, 0]),
+        ({"program": "73,48", "voices": 4}, [73, 48, 48, 48]),
+    ):
+        convert.command([a, b], **asked)  # type: ignore[arg-type]
+        (roll,) = formats.read(b)
+        assert roll == FOUR
+        assert isinstance(roll, PianoRoll)
+        assert [track.program for track in roll.tracks] == programs
+        assert [track.name for track in roll.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
+        assert mido.MidiFile(b).type == 1
+    convert.command([a, b], voices=8)
+    assert formats.read(b) == [FOUR]
+    assert 10 not in [track.channel for track in formats.read(b)[0].tracks]  # type: ignore[union-attr]
+    capsys.readouterr()
+    for wrong in ({"program": "1,2,3", "voices": 2}, {"program": "128"}, {"program": "piano"}, {"program": ""}):
+        with pytest.raises(typer.BadParameter):
+            convert.command([a, b], **wrong)  # type: ignore[arg-type]
+    with pytest.raises(LnfgenError, match=r"cannot write voices apart as '\.png'"):
+        convert.command([a, str(tmp_path / "b.png")], voices=4)
+
+
+def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
+    formats.write(tmp_path / "a.npz", scale)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
+    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("d minor", 5, "F major")):
+        convert.command([a, b], key=key)
+        assert formats.read(b) == [scale.transposed(semitones)]
+        assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
+    formats.write(a, PianoRoll.from_notes([], num_steps=4))
+    convert.command([a, b], key="G")
+    assert "no notes and so no key" in capsys.readouterr().err
+    with pytest.raises(typer.BadParameter, match="one of them"):
+        convert.command([a, b], key="G", transpose=1)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "out", "said"),
     [

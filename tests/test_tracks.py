@@ -111,6 +111,18 @@ def test_the_melody_is_named_or_else_the_highest_line_with_enough_notes() -> Non
     assert pitches(hands, "melody") == of(CHORDS), "where all have chords, the highest"
 
 
+def test_the_bass_is_named_or_plays_a_bass_or_is_the_lowest() -> None:
+    low = [(start, length, pitch - 12) for start, length, pitch in LOW]
+    unnamed = midi(track("Flute", 0, 73, TUNE), track("", 1, 38, LOW), track("Tuba", 2, 58, low))
+    assert pitches(unnamed, "bass") == of(LOW), "a program of General MIDI's basses"
+    named = midi(track("Flute", 0, 73, TUNE), track("Bass 1", 1, 48, CHORDS), track("", 2, 33, LOW))
+    assert pitches(named, "bass") == of(CHORDS)
+    thud = [(quarter, 1, 24) for quarter in (0, 31)]
+    neither = midi(track("", 0, 73, TUNE), track("", 1, 0, LOW), track("", 2, 0, thud), track("", 9, 33, BEAT))
+    assert pitches(neither, "bass") == of(LOW), "neither the drums nor two notes far below"
+    assert pitches(neither, "melody,bass") == of(TUNE) | of(LOW)
+
+
 def test_tracks_are_chosen_by_number_and_by_whole_words() -> None:
     content = song()
     assert pitches(content, "4") == pitches(content, "bass") == pitches(content, "Bass_1") == of(LOW)

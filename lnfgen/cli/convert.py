@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import for_each, read_pieces
+from lnfgen.cli.sources import for_each, moved_to, read_pieces
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.music.tracks import said_of
 
@@ -24,7 +24,9 @@ def command(
             metavar="FILE", help="IN and OUT; with --to, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt."
         ),
     ],
-    to: Annotated[str | None, typer.Option(help="Format for every IN: mid, musicxml, npz, txt, png or html.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Format of every OUT: mid, musicxml, npz, txt, png, html, wav.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files of --to.", show_default="that of each IN")
     ] = None,
@@ -32,8 +34,10 @@ def command(
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
     transpose: Annotated[int, typer.Option(help="Semitones up, or down if negative.")] = 0,
+    key: options.InKey = None,
     tempo: options.Tempo = None,
-    program: Annotated[int, typer.Option(min=0, max=127, help="General MIDI program of a .mid; 0 is a piano.")] = 0,
+    program: options.Programs = "0",
+    voices: options.Voices = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
@@ -49,29 +53,38 @@ def command(
 
     from lnfgen import formats
     from lnfgen.files import make_folder, numbered
+    from lnfgen.music.tonality import Key
 
     targets = _targets(files, to, out)
+    wanted = None if key is None else Key.parse(key)
+    if wanted and transpose:
+        raise typer.BadParameter("found --key and --transpose; expected one of them")
+    played = options.played(program, voices)
+    formats.require_writer(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played["voices"])
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
     taken = {Path(file).resolve() for file in files} if to is not None else set()
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, drums, tracks)
         music = [piece for piece in pieces if not isinstance(piece, str)]
-        if (transpose or tempo is not None) and len(music) < len(pieces):
-            raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, which are for music")
+        if (transpose or wanted or tempo is not None) and len(music) < len(pieces):
+            raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, and --key, which are for music")
         for roll in music:
             if len(roll.tracks) > 1:
                 console.note(f"{source}: {said_of([roll.tracks])}")
         if left_out := sum(roll.out_of_range for roll in music):
             console.warn(f"{source}: left out {left_out} notes outside a piano's 88 keys (A0 to C8)")
         if transpose or tempo is not None:
-            pieces = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in music]
+            music = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in music]
+            pieces = [*music]
+        if wanted:
+            pieces = [moved_to(roll, wanted, source) for roll in music]
         target = targets[source]
         if target == "-":
             if len(pieces) > 1:
                 raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
             suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
-            console.result_bytes(formats.to_bytes(pieces[0], suffix, program=program))
+            console.result_bytes(formats.to_bytes(pieces[0], suffix, **played))
             return
         parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
         for index, part in enumerate(parts):
@@ -82,7 +95,7 @@ def command(
                 )
             if out is not None:
                 make_folder(out)
-            formats.write(path, part, program=program)
+            formats.write(path, part, **played)
             if to is not None:
                 taken.add(path.resolve())
             console.result(str(path))

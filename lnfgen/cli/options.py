@@ -42,8 +42,8 @@ Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, 
 Tracks = Annotated[
     str,
     typer.Option(
-        help="Tracks (or a score's parts) to merge: all, melody, numbers as `lnfgen info` lists them, or words of "
-        "their names or instruments; several with commas."
+        help="Tracks (or a score's parts) to merge: all, melody, bass, numbers as `lnfgen info` lists them, or words "
+        "of their names or instruments; several with commas."
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
@@ -60,12 +60,43 @@ def _tempo(bpm: float | None) -> float | None:
 Tempo = Annotated[
     float | None, typer.Option(callback=_tempo, help="Quarter notes a minute, in place of the piece's own.")
 ]
+Programs = Annotated[
+    str, typer.Option(help="MIDI program, 0 is a piano; several with commas are those of voices, from the top.")
+]
+Voices = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=8,
+        help="Voices to write apart: tracks of a .mid, staves of a .musicxml.",
+        show_default="as many as programs; a .musicxml of chorales has 4",
+    ),
+]
+InKey = Annotated[
+    str | None,
+    typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False),
+]
 Solver = Annotated[
     str,
     typer.Option(
         help="How a flow's sequential direction is computed: loop, or sweeps over all steps; the results agree."
     ),
 ]
+
+
+def played(program: str, voices: int | None) -> dict[str, Any]:
+    """The programs and the voices that a writer is asked for; several programs are as many voices."""
+    try:
+        programs = [int(word) for word in program.split(",")]
+    except ValueError:
+        programs = [-1]
+    if not all(0 <= number <= 127 for number in programs):
+        found = f"{program!r}; expected numbers from 0 to 127, with commas"
+        raise typer.BadParameter(found, param_hint="--program")
+    voices = voices or (len(programs) if len(programs) > 1 else None)
+    if len(programs) > (voices or 1):
+        raise typer.BadParameter(f"{len(programs)} programs for {voices} voices", param_hint="--program")
+    return {"program": programs, "voices": voices}
 
 
 def drawn_seed(seed: int | None) -> int:

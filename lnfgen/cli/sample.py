@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Json, Quiet, Run, Seed, Solver, Tempo, choose_solver, drawn_seed, solver_facts
+from lnfgen.cli.options import (
+    Device,
+    InKey,
+    Json,
+    Programs,
+    Quiet,
+    Run,
+    Seed,
+    Solver,
+    Tempo,
+    Voices,
+    choose_solver,
+    drawn_seed,
+    played,
+    solver_facts,
+)
 
 if TYPE_CHECKING:
     from lnfgen.choosing import Choice
@@ -40,7 +55,9 @@ def command(
     bars: Annotated[int | None, typer.Option(min=1, help="Bars of each, instead of --length.")] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
     tempo: Tempo = None,
-    program: Annotated[int, typer.Option(min=0, max=127, help="MIDI instrument, 0 is the piano.")] = 0,
+    key: InKey = None,
+    program: Programs = "0",
+    voices: Voices = None,
     seed: Seed = None,
     solver: Solver = "loop",
     device: Device = "auto",
@@ -52,10 +69,11 @@ def command(
     The same --seed draws the same pieces. From --count 2 on, piece i does not depend on the count; a piece drawn alone
     can rarely differ from the first of several, by round-off.
     """
-    from lnfgen.cli.sources import resolve_run
+    from lnfgen.cli.sources import moved_to, resolve_run
     from lnfgen.errors import LnfgenError
     from lnfgen.files import numbered, require_parent, write_bytes
-    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, to_bytes, write
+    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, require_writer, to_bytes, write
+    from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
     music = folder.encoding.kind == "music"
@@ -77,6 +95,11 @@ def command(
         raise LnfgenError("found --json beside --out -, and both write to stdout; give a file name")
     if tempo is not None and not music:
         raise LnfgenError(f"{folder.path} makes text, which has no tempo; leave --tempo out")
+    if key is not None and not music:
+        raise LnfgenError(f"{folder.path} makes text, which has no key; leave --key out")
+    wanted = None if key is None else Key.parse(key)
+    instruments = played(program, voices)
+    require_writer(suffix, instruments["voices"])
     if target != "-":
         require_parent(Path(target))
 
@@ -104,12 +127,14 @@ def command(
                 where = f"piece {index + 1}" if target == "-" or suffix == PAGE else name
                 advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
                 console.warn(f"{where} is silent: no note was drawn; {advice}")
+            if wanted and not isinstance(piece, str):
+                piece = moved_to(piece, wanted, "stdout" if target == "-" else str(name))
             if suffix == PAGE:
                 page.append(piece)
             elif target == "-":
-                console.result_bytes(to_bytes(piece, suffix, program=program))
+                console.result_bytes(to_bytes(piece, suffix, **instruments))
             else:
-                write_bytes(name, to_bytes(piece, suffix, program=program))
+                write_bytes(name, to_bytes(piece, suffix, **instruments))
                 if not json:
                     console.result(str(name))
             facts.append({"path": target if suffix == PAGE else str(name), "index": choice.index + 1})
@@ -117,7 +142,7 @@ def command(
                 facts[-1] |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
             bar.update(index + 1)
     if page:
-        write(target, page, program=program)
+        write(target, page, **instruments)
         if not json:
             console.result(target)
     if json:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lnfgen.data.options import Options
     from lnfgen.data.storage import Dataset
     from lnfgen.formats import Piece
+    from lnfgen.music.pianoroll import PianoRoll
+    from lnfgen.music.tonality import Key
     from lnfgen.runs.folder import RunFolder
 
 
@@ -113,3 +115,17 @@ def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> 
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
     return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+
+
+def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
+    """The piece transposed the nearest way to a key, with a word on the key that was found and on the move."""
+    from lnfgen.music.tonality import find_key, semitones_to
+
+    found = find_key(roll)
+    if found is None:
+        console.warn(f"{name} has no notes and so no key; it is left as it is")
+        return roll
+    semitones = semitones_to(found, key)
+    now = type(found)((found.tonic + semitones) % 12, found.mode)
+    console.note(f"{name}: found {found}, moved {semitones:+} semitones to {now}")
+    return roll.transposed(semitones)

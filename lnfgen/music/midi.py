@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 import mido
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, is_time_signature
+from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
@@ -77,38 +78,70 @@ def read_midi(
     return rolls
 
 
-def midi_bytes(roll: PianoRoll, *, program: int = 0) -> bytes:
-    """A MIDI file with one track: tempo, time signature and program, then the notes. Silence at both ends is kept.
+def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
+    """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
     Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`.
 
     Args:
-        program: the General MIDI program (instrument), 0 (piano) to 127.
+        program: the General MIDI program (instrument), 0 (piano) to 127, or those of the voices from the highest one
+            down. The last one holds for the voices below too.
+        voices: None is one track with all notes, or where there are several programs a voice for each. A number is a
+            file of format 1 with a track and a channel for each of so many voices, as `separate_voices` finds them.
+
+    Raises:
+        LnfgenError: for programs or voices out of range, or fewer voices than programs.
     """
-    if not 0 <= program <= 127:
-        raise LnfgenError(f"program {program}; expected a General MIDI program from 0 to 127")
+    programs = [program] if isinstance(program, int) else list(program)
+    for number in programs:
+        if not 0 <= number <= 127:
+            raise LnfgenError(f"program {number}; expected a General MIDI program from 0 to 127")
+    if voices is None and len(programs) > 1:
+        voices = len(programs)
+    if not 1 <= len(programs) <= (voices or 1):
+        raise LnfgenError(f"{len(programs)} programs for {voices or 1} voices; expected at most one for each")
     ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
     beats, unit = roll.time_signature
-    track = mido.MidiTrack(
-        [
-            mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm)),
-            mido.MetaMessage("time_signature", numerator=beats, denominator=unit),
-            mido.Message("program_change", program=program),
-        ]
-    )
-    events = [(start, "note_on", pitch) for start, _, pitch in roll.notes()]
-    events += [(start + length, "note_off", pitch) for start, length, pitch in roll.notes()]
-    now = 0
-    # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
-    for step, kind, pitch in sorted(events):
-        velocity = VELOCITY if kind == "note_on" else 0
-        track.append(mido.Message(kind, note=pitch, velocity=velocity, time=(step - now) * ticks_per_step))
-        now = step
-    track.append(mido.MetaMessage("end_of_track", time=(roll.num_steps - now) * ticks_per_step))
-    file = mido.MidiFile(type=0, ticks_per_beat=ticks_per_step * roll.steps_per_quarter, tracks=[track])
+    head = [
+        mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm)),
+        mido.MetaMessage("time_signature", numerator=beats, denominator=unit),
+    ]
+
+    def end(step: int) -> Any:
+        return mido.MetaMessage("end_of_track", time=(roll.num_steps - step) * ticks_per_step)
+
+    if voices is None:
+        events, last = _events(roll.notes(), 0, ticks_per_step)
+        first = mido.Message("program_change", program=programs[0])
+        tracks = [mido.MidiTrack([*head, first, *events, end(last)])]
+    else:
+        tracks = [mido.MidiTrack([*head, end(0)])]
+        programs += programs[-1:] * (voices - len(programs))
+        separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
+        for channel, (notes, name, number) in enumerate(separated):
+            events, last = _events(notes, channel, ticks_per_step)
+            named = mido.MetaMessage("track_name", name=name)
+            first = mido.Message("program_change", channel=channel, program=number)
+            tracks.append(mido.MidiTrack([named, first, *events, end(last)]))
+    division = ticks_per_step * roll.steps_per_quarter
+    file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=division, tracks=tracks)
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+def _events(notes: Sequence[Note], channel: int, ticks_per_step: int) -> tuple[list[Any], int]:
+    """The messages of these notes, and the step of the last one."""
+    events = [(start, "note_on", pitch) for start, _, pitch in notes]
+    events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
+    messages: list[Any] = []
+    now = 0
+    # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
+    for step, kind, pitch in sorted(events):
+        velocity, time = VELOCITY if kind == "note_on" else 0, (step - now) * ticks_per_step
+        messages.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
+        now = step
+    return messages, now
 
 
 def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:

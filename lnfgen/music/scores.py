@@ -142,7 +142,8 @@ def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
     from music21 import harmony
 
     notes: list[tuple[Fraction, Fraction, int]] = []
-    last: dict[tuple[int, Fraction], int] = {}  # (pitch, end) -> where in `notes`
+    # (pitch, end) -> where in `notes`. Two voices can have tied notes of one pitch.
+    last: dict[tuple[int, Fraction], list[int]] = {}
     for element in flat.notes:
         if isinstance(element, harmony.Harmony) and not element.writeAsChord:
             continue
@@ -155,13 +156,14 @@ def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
                 continue
             pitch = sound.pitch.midi
             joins = sound.tie is not None and sound.tie.type in ("stop", "continue")
-            index = last.pop((pitch, start), None) if joins else None
-            if index is None:
+            open_ones = last.get((pitch, start)) if joins else None
+            if open_ones:
+                index = open_ones.pop()
+                notes[index] = (notes[index][0], end, pitch)
+            else:
                 index = len(notes)
                 notes.append((start, end, pitch))
-            else:
-                notes[index] = (notes[index][0], end, pitch)
-            last[(pitch, end)] = index
+            last.setdefault((pitch, end), []).append(index)
     return notes
 
 

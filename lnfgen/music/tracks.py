@@ -12,6 +12,7 @@ from lnfgen.errors import UnreadableFileError
 
 ALL = "all"
 DRUMS = "drums"
+BASS = "bass"
 DRUM_CHANNEL = 10  # of General MIDI, which counts channels from 1
 
 _FAMILIES = (  # of General MIDI 1, eight programs each
@@ -78,7 +79,7 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
 
     Args:
         wanted: one of these, or several with commas between them: a number; a word of a track's name or of its
-            instrument, such as `bass`; `melody`; `all`.
+            instrument, such as `strings`; `melody`; `bass`; `all`.
         drums: whether `all` has the drums too.
         name: what errors call the file.
 
@@ -91,6 +92,8 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
             found = [track for track in tracks if drums or track.instrument != DRUMS]
         elif word == "melody":
             found = _melody([track for track in tracks if track.instrument != DRUMS])
+        elif word == BASS:
+            found = _bass([track for track in tracks if track.instrument != DRUMS])
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
@@ -131,6 +134,19 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
     enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
     lines = [track for track in enough if track.polyphony <= _ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
+
+
+def _bass(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks with the bass: those that are named so; else those of a bass (General MIDI's programs 32 to 39); else
+    the one with the lowest mean pitch, among those that have at least half of the median number of notes. Empty if
+    there are no tracks.
+    """
+    if named := [track for track in tracks if _says(track.name, BASS)]:
+        return named
+    if played := [track for track in tracks if track.instrument == BASS]:
+        return played
+    enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
+    return [min(enough, key=lambda track: track.mean_pitch)] if enough else []
 
 
 def _label(track: Track) -> str:

@@ -25,12 +25,19 @@ from lnfgen.music.pianoroll import PianoRoll
 _SCRIPTS = ("sound.js", "roll.js", "player.js")
 
 
-def page_bytes(rolls: Sequence[PianoRoll], title: str = "Piano-roll", *, program: int = 0) -> bytes:
+def page_bytes(
+    rolls: Sequence[PianoRoll],
+    title: str = "Piano-roll",
+    *,
+    program: int | Sequence[int] = 0,
+    voices: int | None = None,
+) -> bytes:
     """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several.
-        program: the General MIDI program of the MIDI files that can be saved. The page itself plays struck strings.
+        program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
+            strings.
 
     Raises:
         LnfgenError: if there is no roll.
@@ -50,7 +57,7 @@ def page_bytes(rolls: Sequence[PianoRoll], title: str = "Piano-roll", *, program
                 "name": html.escape(name),
                 "file": html.escape(file),
                 "facts": _facts(roll),
-                "midi": base64.b64encode(midi_bytes(roll, program=program)).decode("ascii"),
+                "midi": base64.b64encode(midi_bytes(roll, program=program, voices=voices)).decode("ascii"),
             },
         )
         for roll, name, file in zip(rolls, names, files, strict=True)

@@ -1,0 +1,103 @@
+"""The key of a piece: found from its notes, read from words, and how notes are spelled in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lnfgen.errors import LnfgenError
+from lnfgen.music.pianoroll import PianoRoll
+
+MODES = ("major", "minor")
+_NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, such as G major.
+
+    Attributes:
+        tonic: its pitch class, 0 (C) to 11.
+        mode: `major` or `minor`; empty if only the tonic was asked for.
+    """
+
+    tonic: int
+    mode: str
+
+    @property
+    def sharps(self) -> int:
+        """The sharps of its signature, or minus the flats: -6 to 5. Where both would do, six flats."""
+        return ((self.tonic + (3 if self.mode == "minor" else 0)) * 7 + 6) % 12 - 6
+
+    def __str__(self) -> str:
+        place = self.sharps + (3 if self.mode == "minor" else 0)  # of the tonic on the line of fifths; 0 is C
+        return f"{_name(place)} {self.mode}".rstrip()
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """The key that words name: `G`, `Bb major`, `f# minor`. Without a mode it is the tonic alone.
+
+        Raises:
+            LnfgenError: if they name none.
+        """
+        found = re.fullmatch(r"([a-g])(#|b|♯|♭|-?sharp|-?flat|)(?:-?(m|min|minor|maj|major))?", _squeezed(text))
+        if not found:
+            raise LnfgenError(f"the key {text!r}; expected a tonic and perhaps major or minor, as G, Bb or 'a minor'")
+        letter, sign, mode = found.groups()
+        shift = 1 if sign in ("#", "♯", "sharp", "-sharp") else -1 if sign else 0
+        tonic = (_NATURALS[letter.upper()] + shift) % 12
+        return cls(tonic, {None: "", "m": "minor", "min": "minor", "maj": "major"}.get(mode, mode))
+
+
+def find_key(roll: PianoRoll) -> Key | None:
+    """The key whose profile is most like the pitch classes of the piece, weighed by how long they sound.
+
+    It is music21's default analysis: the algorithm of C. Krumhansl and M. Schmuckler ("Cognitive Foundations of Musical
+    Pitch", 1990) with the profiles of B. Aarden (2003) from folk songs. A piece that sounds nowhere has no key.
+    """
+    from music21 import note, stream
+
+    durations = [0] * 12
+    for column, steps in enumerate(roll.sounding.sum(axis=0).tolist()):
+        durations[(roll.lowest_pitch + column) % 12] += steps
+    if not any(durations):
+        return None
+    # A note for each pitch class is as good as all the notes, and much faster.
+    classes = [note.Note(60 + number, quarterLength=steps) for number, steps in enumerate(durations) if steps]
+    found = stream.Stream(classes).analyze("key")
+    return Key(found.tonic.pitchClass, found.mode)
+
+
+def semitones_to(found: Key, wanted: Key) -> int:
+    """How far a piece in one key must move, the nearest way (-5 to 6), to be in another one.
+
+    No move makes minor of major. Where the modes differ, the piece moves to the relative key, which has the same
+    signature: from C major to `d minor` is to F major.
+    """
+    target = wanted.tonic
+    if wanted.mode and wanted.mode != found.mode:
+        target += 3 if wanted.mode == "minor" else -3
+    return (target - found.tonic + 5) % 12 - 5
+
+
+def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
+    """A MIDI pitch as it is written under a signature: (step, alteration in semitones, octave).
+
+    What is not in the scale is spelled as one of the notes that are at most 3 fifths below C or 8 above it where the
+    signature is empty (E flat to G sharp), and under other signatures as much higher or lower: so leading notes of
+    minor keys are sharp, and sevenths of dominants flat.
+    """
+    place = (pitch * 7 + 3 - sharps) % 12 - 3 + sharps  # on the line of fifths
+    step = _FIFTHS[(place + 1) % 7]
+    alter = (place + 1) // 7
+    return step, alter, (pitch - alter) // 12 - 1
+
+
+def _name(place: int) -> str:
+    alter = (place + 1) // 7
+    return _FIFTHS[(place + 1) % 7] + ("#" * alter if alter > 0 else "b" * -alter)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.lower().split())
