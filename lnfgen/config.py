@@ -49,7 +49,7 @@ class ModelConfig:
     position_size: int = 16  # features of "steps since the start" and "steps to the end", together
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
-    note_dropout: float = 0.0  # of the keys of earlier frames, for an output that reads them (emission past)
+    note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ class ModelConfig:
             )
         if (self.features == "scf" or self.time == "coupling") and self.latent_size < 2:
             raise ConfigError("model.latent_size: found 1, expected at least 2, one on each side of a split")
-        for name in ("dropout", "input_dropout", "note_dropout"):
+        for name in ("dropout", "input_dropout", "note_noise"):
             _within(f"model.{name}", getattr(self, name), 0, 0.95)
 
 

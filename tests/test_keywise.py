@@ -6,7 +6,7 @@ from toy_models import randomise
 
 from lnfgen.models import Frames
 from lnfgen.models.keywise import KeywiseHead
-from lnfgen.models.observation import NoteDropout
+from lnfgen.models.observation import NoteNoise
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -35,7 +35,7 @@ def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
     x, context = frames(has_onsets), torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
     logits = tied(context, x).unflatten(-1, (-1, KEYS))
     moved = tied(context, x.roll(1, -1)).unflatten(-1, (-1, KEYS))
-    torch.testing.assert_close(moved[..., 9:25], logits[..., 8:24], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(moved[..., 13:20], logits[..., 12:19], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
@@ -67,16 +67,21 @@ def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     assert 0 < int((x > 0).sum()) < x.numel()
 
 
-def test_keys_of_earlier_frames_are_hidden_in_training_alone():
-    """What is predicted stays whole, and so does text."""
-    hide, x = NoteDropout(0.25), frames().repeat(100, 1, 1)
-    hidden = hide.train()(x)
-    assert set((hidden != x)[x == 0].tolist()) == {False}
-    assert float((hidden == 0)[x > 0].double().mean()) == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(hidden[hidden > 0], x[hidden > 0])
+def test_noise_hides_keys_and_moves_some_in_training_alone():
+    x = torch.zeros(400, STEPS, KEYS, dtype=torch.uint8)
+    x[..., 10], x[..., 20] = 3, 1  # so far apart that it shows where a moved key comes from
+    noise = NoteNoise(0.25)
+    noisy = noise.train()(x)
+    for key, value in ((10, 3), (20, 1)):
+        around = noisy[..., key - 2 : key + 3]
+        assert set(around.unique().tolist()) == {0, value}
+        shares = (around > 0).double().mean((0, 1)).tolist()
+        assert shares == pytest.approx([0.25 / 16, 0.25 / 16, 0.75, 0.25 / 16, 0.25 / 16], abs=0.03)
+        assert min(shares) > 0
+    assert not noisy[..., :8].any()
     text = torch.randint(1, 5, (8, 9))
-    assert torch.equal(hide(text), text)
-    assert hide.eval()(x) is x
+    assert torch.equal(noise(text), text)
+    assert noise.eval()(x) is x
 
 
 @torch.no_grad()

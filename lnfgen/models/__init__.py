@@ -61,7 +61,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.embedding_size,
             config.dropout,
             config.input_dropout,
-            config.note_dropout,
+            config.note_noise,
         )
     backbone, sizes = BACKBONES[config.backbone], (config.num_layers, config.dropout)
     each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size  # sizes of the emission's network
@@ -85,7 +85,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.position_size,
             2 * each_way,
             head,
-            config.note_dropout,
+            config.note_noise,
         ),
         config.latent_size,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lnfgen.models.observation import NoteDropout
+from lnfgen.models.observation import NoteNoise
 from lnfgen.models.output import OutputHead
 from lnfgen.nn.stepper import looping
 
@@ -24,18 +24,18 @@ class Emission(nn.Module):
         num_positions: int,
         num_states: int,
         head: Callable[[int], OutputHead],
-        note_dropout: float,
+        note_noise: float,
     ) -> None:
         """`network` is bidirectional and exclusive. It maps `latent + num_positions` features to `num_states`."""
         super().__init__()
         self.network = network
         self.head = head(num_states + latent + num_positions)
-        self.note_dropout = NoteDropout(note_dropout)
+        self.note_noise = NoteNoise(note_noise)
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
         """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""
         context = self._context(z, lengths, positions)
-        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_dropout(x))
+        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
     def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""

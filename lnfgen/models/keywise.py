@@ -16,8 +16,8 @@ from lnfgen.nn.scan import GatedRecurrence
 REACH = 24
 """In the frames before it, a key sees the keys up to two octaves above and below it."""
 
-REACH_NEAR = 7
-"""A key sees what the recurrences of the keys up to a fifth above and below it have made of the frames before."""
+REACH_NEAR = 12
+"""A key sees what the recurrences of the keys up to an octave above and below it have made of the frames before."""
 
 REACH_BELOW = 36
 """In its own frame, a key sees the keys up to three octaves below it, and how many keys sound below it in all."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import NoteDropout, Observation
+from lnfgen.models.observation import NoteNoise, Observation
 from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.nn.dropout import Dropout
@@ -34,7 +34,7 @@ class AutoregressiveLSTM(SequenceModel):
         embedding: int,
         dropout: float,
         input_dropout: float,
-        note_dropout: float,
+        note_noise: float,
     ) -> None:
         super().__init__(observation, length)
         self.positions = positions
@@ -43,7 +43,7 @@ class AutoregressiveLSTM(SequenceModel):
         self.lstm = lstm
         self.head = head
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
-        self.note_dropout = NoteDropout(note_dropout)
+        self.note_noise = NoteNoise(note_noise)
 
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
         return None
@@ -59,7 +59,7 @@ class AutoregressiveLSTM(SequenceModel):
     ) -> tuple[Tensor, Tensor | None]:
         num_steps = x.shape[1]
         positions = self.positions(lengths, num_steps)
-        heard = self.note_dropout(x)
+        heard = self.note_noise(x)
         previous = shift(self.input_dropout(self.embed(heard)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         logits = self.head(torch.cat([states, positions], -1), x, heard)

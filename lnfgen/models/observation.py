@@ -136,21 +136,39 @@ class FrameEmbedding(nn.Module):
         return self.linear(self.frames.bits(x, self.linear.weight.dtype))
 
 
-class NoteDropout(nn.Module):
-    """In training, silence each key of each frame with probability p: x `[B, T, P]` -> the same; text stays as it is.
+class NoteNoise(nn.Module):
+    """In training, hide or move sounding keys: x `[B, T, P]` -> the same; text stays as it is.
 
-    It goes on the frames that an autoregressive output is told came before, not on those that it is to predict. Without
-    it, a model that has once dropped a voice is in a state that it has never met, and does without that voice for long.
+    It goes on the frames that an autoregressive output is told came before, not on those that it is to predict. A model
+    that learns from right music alone has never met its own slips: once it has dropped a voice, it does without that
+    voice for long. With this it learns to take the voice up again, and to come back from a wrong key.
     """
 
+    HIDDEN = 0.75
+    """The share of the keys with noise that are hidden; the others move by one or two semitones."""
+
     def __init__(self, p: float) -> None:
+        """`p` is the probability that a sounding key of a frame has noise."""
         super().__init__()
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0 or x.dim() < 3:
             return x
-        return x * (torch.rand(x.shape, device=x.device) >= self.p).to(x.dtype)
+        chance = torch.rand(x.shape, device=x.device) / self.p  # below 1 where there is noise
+        noisy = torch.where(chance >= 1, x, 0)
+        each = (1 - self.HIDDEN) / 4
+        for index, semitones in enumerate((-2, -1, 1, 2)):
+            start = self.HIDDEN + index * each
+            moved = torch.where((chance >= start) & (chance < start + each), x, 0)
+            noisy = torch.maximum(noisy, _moved(moved, semitones))
+        return noisy
+
+
+def _moved(x: Tensor, semitones: int) -> Tensor:
+    """Frames `[..., P]` that many keys higher. What leaves the range is silent."""
+    kept = x[..., : x.shape[-1] - semitones] if semitones > 0 else x[..., -semitones:]
+    return torch.nn.functional.pad(kept, (max(semitones, 0), max(-semitones, 0)))
 
 
 def _bernoulli(logits: Tensor, bits: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ OF_MUSIC: dict[str, dict[str, Any]] = {"model": {"backbone": "scan"}, "training"
 independent, as in the paper."""
 
 OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
-    "model": {"backbone": "scan", "emission": "past", "note_dropout": 0.04},
+    "model": {"backbone": "scan", "emission": "past", "note_noise": 0.08},
     "training": {"transpose": 6, "batch_size": 8, "cooldown_start": 0.5, "ema_decay": 0.998},
 }
 """What suits a person's own music and the chorales. All but the backbone goes with the emission `past`: with weights
