@@ -1,7 +1,8 @@
 """Write piano-rolls as sound (WAV), with FluidSynth as the synthesiser.
 
-FluidSynth is a program of its own, and takes its instruments from a soundfont. No package that pip installs plays as
-well by itself: those that were tried need PortAudio, or a soundfont that no package has, or play sines.
+FluidSynth is a program of its own, and takes its instruments from a soundfont. Of packages that pip installs, three
+were looked at, and none does it alone: tinysoundfont 0.3.7 needs PortAudio to install, the synthesiser of
+symusic 0.6.0 (an experimental part of it) failed, and pretty_midi without FluidSynth plays sines.
 """
 
 from __future__ import annotations
