@@ -58,8 +58,26 @@ RECIPES = {
         dataset="chorales",
         settings={
             "preset": "tiny",
-            "model": {"baseline": True, "emission": "nade"},
-            "training": {"max_steps": 100, "seed": 1},
+            "model": {
+                "backbone": "scan",
+                "emission": "past",
+                "note_noise": 0.08,
+                "hidden_size": 144,
+                "embedding_size": 144,
+            },
+            "training": {
+                "max_steps": 4500,
+                "batch_size": 8,
+                "learning_rate": 5e-3,
+                "cooldown_start": 0.5,
+                "patience": 8,
+                "ema_decay": 0.998,
+                "kl_warmup_start": 0.0,
+                "kl_warmup_end": 0.0,
+                "free_bits": 0.4,
+                "transpose": 6,
+                "seed": 1,
+            },
         },
         makes="chorales in four voices, after Bach's",
         use="lnfgen sample chorales --out song.mid",
@@ -74,7 +92,11 @@ RECIPES = {
     ),
     "folk-abc": Recipe(
         dataset="folk-abc",
-        settings={"preset": "tiny", "model": {"baseline": True}, "training": {"max_steps": 100, "seed": 1}},
+        settings={
+            "preset": "small",
+            "model": {"baseline": True, "hidden_size": 256, "dropout": 0.25},
+            "training": {"max_steps": 1750, "batch_size": 16, "learning_rate": 3e-3, "cooldown_start": 0.78, "seed": 1},
+        },
         makes="Irish and American dance tunes, as ABC text",
         use="lnfgen sample folk-abc --out tune.abc && lnfgen convert tune.abc tune.mid",
         intended_use="Tunes to play, and an example of a text model. "
