@@ -95,3 +95,12 @@ def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_be
         alone = silence.clone()
         alone[:, step] = x[:, step]
         torch.testing.assert_close(tied(context, alone, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12)
+
+
+def test_parallel_motion_is_seen_at_its_interval():
+    """A fifth that moves up by two semitones, beside a key that is held."""
+    before = torch.zeros(KEYS, dtype=torch.uint8)
+    before[[8, 10, 17]] = 1
+    voices = head()._voices(torch.zeros(KEYS, 8, dtype=torch.float64), before)
+    moved = {(key, interval) for key, interval in (voices.parallels == 1).nonzero().tolist() if key == 19}
+    assert moved == {(19, 7 - 1)}  # the pair 8 and 17 would move to 10 and 19, but 10 has not moved there: it is held

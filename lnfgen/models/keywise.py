@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
+from lnfgen.conventions import SOUNDING
 from lnfgen.models.observation import Frames
 from lnfgen.models.output import OutputHead, settled
 from lnfgen.nn.dropout import Dropout
@@ -21,6 +23,9 @@ REACH_NEAR = 12
 
 REACH_BELOW = 36
 """In its own frame, a key sees the keys up to three octaves below it, and how many keys sound below it in all."""
+
+REACH_PARALLEL = 5
+"""Two keys move in parallel if both move by the same interval, of at most so many semitones."""
 
 MOST = 6
 """So many keys that sound below or above a key, or more, are one case."""
@@ -69,6 +74,7 @@ class KeywiseHead(OutputHead):
         self.path = nn.Linear(past, PATH)
         self.from_below = nn.Conv1d(bits + PATH, hidden, REACH_BELOW)
         self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
+        self.from_parallels = nn.Linear(REACH_BELOW, hidden, bias=False)
         self.from_beat = nn.Linear(2 * len(BEATS), hidden)
         self.from_context = nn.Linear(num_context, hidden)
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
@@ -83,7 +89,7 @@ class KeywiseHead(OutputHead):
         before = shift(x if heard is None else heard)
         past, _ = self._past(before)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None]), self._paths(past), self._above(before), x)
+        return self._logits(self._given(context, past, beats[:, None]), self._voices(past, before), x)
 
     def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
         t = 0
@@ -96,8 +102,8 @@ class KeywiseHead(OutputHead):
             features, states = self._past(before[:, None], states)
             past = features[:, 0]
             given = self._given(context, past, self._beats(torch.tensor(t, device=context.device)))
-            paths, above = self._paths(past), self._above(before)
-            x = settled(self.frames, lambda x: self._logits(given, paths, above, x), uniform, temperature)
+            voices = self._voices(past, before)
+            x = settled(self.frames, lambda x: self._logits(given, voices, x), uniform, temperature)
             t += 1
             return x
 
@@ -111,9 +117,16 @@ class KeywiseHead(OutputHead):
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
 
-    def _paths(self, past: Tensor) -> Tensor:
-        """`[..., P, past]` -> `[..., PATH, P]`."""
-        return torch.tanh(self.path(past)).transpose(-1, -2)
+    def _voices(self, past: Tensor, before: Tensor) -> "_Voices":
+        """What the keys below a key may tell it of the frame before, `[..., P]`, and of the frames up to then."""
+        sounding = (before & SOUNDING).to(self.dtype)
+        above = sounding.flip(-1).cumsum(-1).flip(-1).long().clamp(max=MOST)
+        # `pairs[k - 1, i]`: in the frame before, key i and the key k below it sounded together.
+        pairs = _below(sounding).transpose(-1, -2) * sounding[..., None, :]
+        near = pad(pairs, (REACH_PARALLEL, REACH_PARALLEL)).unfold(-1, 2 * REACH_PARALLEL + 1, 1)
+        elsewhere = torch.maximum(near[..., :REACH_PARALLEL].amax(-1), near[..., REACH_PARALLEL + 1 :].amax(-1))
+        parallels = elsewhere.transpose(-1, -2) * (1 - _below(sounding))
+        return _Voices(torch.tanh(self.path(past)).transpose(-1, -2), above, parallels)
 
     def _given(self, context: Tensor, past: Tensor, beats: Tensor) -> Tensor:
         """What the hidden units of each key get from all but the keys below it: `[..., P, hidden]`."""
@@ -121,18 +134,15 @@ class KeywiseHead(OutputHead):
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
         return self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
 
-    def _above(self, before: Tensor) -> Tensor:
-        """How many keys sounded at or above each key in the frame before, times MOST + 1."""
-        sounding = (before & 1).long()
-        return sounding.flip(-1).cumsum(-1).flip(-1).clamp(max=MOST) * (MOST + 1)
-
-    def _logits(self, given: Tensor, paths: Tensor, above: Tensor, x: Tensor) -> Tensor:
+    def _logits(self, given: Tensor, voices: "_Voices", x: Tensor) -> Tensor:
         bits = self._bits(x)
         sounding = bits[..., 0, :]
-        heard = torch.cat([bits, paths * sounding[..., None, :]], -2)
+        heard = torch.cat([bits, voices.paths * sounding[..., None, :]], -2)
         below = _over_keys(self.from_below, pad(heard, (REACH_BELOW, -1)))
         count = (sounding.cumsum(-1) - sounding).long().clamp(max=MOST)
-        h = gelu(given + (below + self.from_counts(above + count)))
+        counts = self.from_counts(voices.above * (MOST + 1) + count)
+        parallels = self.from_parallels(voices.parallels * _below(sounding))
+        h = gelu(given + (below + counts + parallels))
         h = gelu(self.mix(self.dropout(h)))
         by_key = self.out(self.dropout(h)) + self.key_bias
         return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
@@ -144,6 +154,27 @@ class KeywiseHead(OutputHead):
         """The place of step t in each of the periods, as sines and cosines: `[...]` -> `[..., 2 * len(BEATS)]`."""
         angle = 2 * math.pi * (t[..., None] % self.periods) / self.periods
         return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
+
+
+class _Voices(NamedTuple):
+    """What a key is told of the keys below it that sound, before these are known.
+
+    Attributes:
+        paths: of each key, how it would have come to sound, `[..., PATH, P]`.
+        above: how many keys at or above each key sounded in the frame before, `[..., P]`. With the count of those below
+            it that sound now, this says how many voices are still to come.
+        parallels: 1 where, if the key k below a key sounds as well, two keys would have moved there in parallel, at the
+            interval k, `[..., P, REACH_BELOW]`: in one style all thirds do so, and no fifths.
+    """
+
+    paths: Tensor
+    above: Tensor
+    parallels: Tensor
+
+
+def _below(sounding: Tensor) -> Tensor:
+    """Whether the keys below each key sound, from 1 to REACH_BELOW semitones below: `[..., P]` -> `[..., P, REACH]`."""
+    return pad(sounding, (REACH_BELOW, 0))[..., :-1].unfold(-1, REACH_BELOW, 1).flip(-1)
 
 
 def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
