@@ -61,7 +61,7 @@ def test_eval_prints_one_flat_object(home: Path) -> None:
     assert {"nll", "elbo", "reconstruction", "kl", "unit", "marginal_nll", "samples", "split"} <= values.keys()
     assert {"sequences", "steps", "dropped"} <= values.keys()
     assert values["unit"] == "nats_per_step"
-    assert values["emission"] == "bernoulli"
+    assert values["emission"] == "past"
     assert values["nll"] <= values["elbo"]
     assert values["sounding_nll"] <= values["nll"]
     assert (values["samples"], values["split"], values["sequences"], values["steps"]) == (3, "test", 2, 45)
