@@ -2,7 +2,8 @@
 
 python tests/fuzz_readers.py --files 20000 --seed 0 [--reader mid]   # a line for each reader; exit code 1 if one fails
 
-Pytest does not collect this file; `test_fuzz.py` runs a little of it.
+`$LNFGEN_READ_SECONDS` and `$LNFGEN_READ_MB` are the limits, of the processor's time and of memory. Pytest does not
+collect this file; `test_fuzz.py` runs a little of it.
 """
 
 from __future__ import annotations
