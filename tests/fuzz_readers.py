@@ -2,41 +2,37 @@
 
 python tests/fuzz_readers.py --files 20000 --seed 0 [--reader mid]   # a line for each reader; exit code 1 if one fails
 
-Pytest does not collect this file; `test_fuzz.py` runs a little of it.
+`$LNFGEN_READ_SECONDS` and `$LNFGEN_READ_MB` are the limits, of the processor's time and of memory. Pytest does not
+collect this file; `test_fuzz.py` runs a little of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import pickle
 import random
 import re
 import sys
 import tempfile
 import time
-import traceback
 import zipfile
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fuzz_worker import Report, numbers_of, read_all
 
-from lnfgen import children, formats
+from lnfgen import formats
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.options import Options
 from lnfgen.data.preprocess import prepare
 from lnfgen.data.storage import open_dataset
-from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.scores import read_score
 
 MAX_MEMORY = 2e9  # bytes
-SLACK = children._STARTING  # seconds over the limit, in which a child starts on a busy machine
-
-LIMITS = ("seconds to read", "MB of memory", "ends the process")
 EXTREMES = ("0", "-1", "1", "3", "255", "256", "65535", "99999", "99999999", str(2**31), str(2**63), "1e308", "0.0001")
 BINARY = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\1\0\0", b"\0\0\0\x40")
 
@@ -49,8 +45,8 @@ K:D
 |: "D"F2-F2 A2 | [DF]4 z2 |1 (3ABc d2 e2 :|2 {g}f4 A2 |]
 V:2
 D,6- | D,6 |]
-
-X:2
+"""
+ABC_MINOR = """X:2
 M:C|
 L:1/4
 K:Gm
@@ -158,7 +154,7 @@ READERS = {
     "mat": Reader(".mat", mats, read_benchmark),
     "musicxml": Reader(".musicxml", scores),
     "mxl": Reader(".mxl", compressed_scores, archive=True),
-    "abc": Reader(".abc", lambda: [ABC.encode()]),
+    "abc": Reader(".abc", lambda: [ABC.encode(), ABC_MINOR.encode()]),
     "krn": Reader(".krn", lambda: [KRN.encode()]),
 }
 
@@ -203,64 +199,29 @@ def mutant(reader: Reader, valid: list[bytes], rng: random.Random) -> bytes:
     return zipped(members)
 
 
-@dataclass
-class Report:
-    """What became of the files of one reader."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    slowest: float = 0.0
-
-    def read(self, label: str, read: Callable[[], object]) -> bool:
-        """Read one file; False if that breaks a rule."""
-        began = time.monotonic()
-        failure = ""
-        try:
-            outcome = "read" if read() else "nothing"
-            if outcome == "nothing":
-                failure = "an empty result"
-        except LnfgenError as error:
-            message = str(error)
-            outcome = next(
-                (word for word in ("seconds", "MB of memory", "ends the process") if word in message), "refused"
-            )
-            if "\n" in message or not message:
-                failure = f"a message of several lines: {message!r}"
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            outcome, failure = "traceback", traceback.format_exc()
-        took = time.monotonic() - began
-        self.slowest = max(self.slowest, took)
-        self.outcomes[outcome] += 1
-        if took > float(os.environ.get("LNFGEN_READ_SECONDS", children.SECONDS)) + SLACK:
-            failure = failure or f"it takes {took:.0f} seconds"
-        if failure:
-            self.failures.append(f"{label}: {failure}")
-        return not failure
-
-
 def fuzz(name: str, count: int, seed: int, keep: Path | None = None) -> Report:
     """Read `count` damaged files. Those that break a rule are kept in a folder."""
-    report = Report()
-    rng = random.Random(f"{name} {seed}")
     reader = READERS[name]
     valid = reader.valid()
+    label = f"{name} {seed}"
+    if reader.suffix in formats.SCORES:
+        read_score(valid[0], reader.suffix)  # imports music21, once for all forks
+
+    def keep_file(number: int) -> None:
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            content = mutant(reader, valid, numbers_of(label, number))
+            (keep / f"{name}-{seed}-{number}{reader.suffix}").write_bytes(content)
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{reader.suffix}"
-        for number in range(count):
-            content = mutant(reader, valid, rng)
-            path.write_bytes(content)
-            if not report.read(f"{name} {number}", lambda: reader.read(path)) and keep is not None:
-                keep.mkdir(parents=True, exist_ok=True)
-                (keep / f"{name}-{seed}-{number}{reader.suffix}").write_bytes(content)
-    return report
+        return read_all(
+            label, count, lambda rng: path.write_bytes(mutant(reader, valid, rng)), lambda: reader.read(path), keep_file
+        )
 
 
 def fuzz_dataset(count: int, seed: int) -> Report:
     """The same for the files of a dataset folder."""
-    report = Report()
-    rng = random.Random(f"dataset {seed}")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tunes"
         source.mkdir()
@@ -269,12 +230,13 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         dataset = Path(folder) / "dataset"
         prepare([source], Options()).write(dataset)
         whole = {path: path.read_bytes() for path in sorted(dataset.iterdir())}
-        for number in range(count):
-            path = rng.choice(list(whole))
-            path.write_bytes(damaged(whole[path], list(whole.values()), rng))
-            report.read(f"dataset {number}", lambda: open_dataset(dataset).split("train")[0].any())
-            path.write_bytes(whole[path])
-    return report
+
+        def damage(rng: random.Random) -> None:
+            chosen = rng.choice(list(whole))
+            for path, content in whole.items():
+                path.write_bytes(damaged(content, list(whole.values()), rng) if path == chosen else content)
+
+        return read_all(f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any())
 
 
 def peak_memory() -> float:
@@ -299,8 +261,6 @@ def main() -> int:
             report = fuzz_dataset(options.files, options.seed)
         else:
             report = fuzz(name, options.files, options.seed, options.keep)
-        children._shared.close()
-        children._renew()
         peak = peak_memory()
         if peak > MAX_MEMORY:
             report.failures.append(f"{name}: {peak / 1e6:.0f} MB of memory")

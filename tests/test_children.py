@@ -17,7 +17,7 @@ from lnfgen.children import Children, in_child
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 
-HANGS = "X:1\nM:4/4\nL:1/4\nK:C\n|:A|A2 D99999 E|G2\n"  # music21 makes bars of this note for minutes
+HANGS = "X:1\nM:4/4\nL:1/4\nK:C\n" + "CDEF|" * 20_000  # music21 takes minutes, as the square of the bars
 TUNE = "X:1\nM:4/4\nL:1/4\nK:G\nCDEF|\n"
 
 

@@ -1,11 +1,61 @@
-"""A little of `fuzz_readers.py`: damaged files of every kind are a result or one line."""
+"""A little of `fuzz_readers.py`: damaged files of every kind are a result or one line. And what its worker tells."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from fuzz_readers import READERS, fuzz, fuzz_dataset
+from fuzz_worker import numbers_of, read_all
 
-pytestmark = pytest.mark.slow
+from lnfgen.children import in_child, restart_clock
+from lnfgen.errors import UnreadableFileError
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot copy a process")
 
 
+def refuse(message: str) -> None:
+    raise UnreadableFileError(message)
+
+
+def work_on() -> None:
+    restart_clock()
+    while True:
+        pass
+
+
+def fill() -> None:
+    raise MemoryError
+
+
+# what becomes of a file, whether that fits the rules, and how it is read
+FILES: list[tuple[str, bool, Callable[[], object]]] = [
+    ("read", True, lambda: [1]),
+    ("nothing", False, list),
+    ("refused", True, lambda: refuse("damaged")),
+    ("refused", False, lambda: refuse("two\nlines")),
+    ("traceback", False, lambda: [][0]),
+    ("seconds", True, lambda: in_child(work_on, name="x")),
+    ("MB of memory", True, lambda: in_child(fill, name="x")),
+    ("crash", False, lambda: os._exit(3)),
+    ("read", True, lambda: [1]),
+]
+
+
+def test_the_worker_tells_what_becomes_of_each_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNFGEN_READ_SECONDS", "0.05")
+    kind_of = {numbers_of("x", number).random(): kind for number, kind in enumerate(FILES)}
+    given: list[Callable[[], object]] = []
+    kept: list[int] = []
+    report = read_all(
+        "x", len(FILES), lambda rng: given.append(kind_of[rng.random()][2]), lambda: given[-1](), kept.append
+    )
+    assert report.outcomes == Counter(outcome for outcome, _, _ in FILES)
+    assert kept == [number for number, (_, fits, _) in enumerate(FILES) if not fits]
+    assert [failure.split(":")[0] for failure in report.failures] == [f"x {number}" for number in kept]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_damaged_files(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_READ_SECONDS", "5")
@@ -14,5 +64,6 @@ def test_damaged_files(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.outcomes.total() == 40
 
 
+@pytest.mark.slow
 def test_damaged_dataset_folders() -> None:
     assert fuzz_dataset(40, seed=1).failures == []

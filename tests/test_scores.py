@@ -176,6 +176,32 @@ def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
         assert "secret" not in found
 
 
+def kern(metre: str, *events: str) -> bytes:
+    return "\n".join(("**kern", metre, "=1", *events, "==", "*-")).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "steps", "notes"),
+    [
+        (b"X:1\nM:4/4\nL:1/4\nK:C\n|:A|A2 D9999 E|G2\n", ".abc", 40020, 5),
+        (b"X:1\nM:3/4\nL:1/8\nK:C\n" + b"CDEF " * 120 + b"|G6|\n", ".abc", 972, 481),
+        (kern("*M999/2", "4c", "4d"), ".krn", 8, 2),
+        (kern("*M2/4+997/8", "4c", "4d"), ".krn", 8, 2),
+        (score_xml(note_xml("C", 4, 16)).replace(b"<beats>4<", b"<beats>9999<"), ".xml", 16, 1),
+    ],
+    ids=["a long note", "a long bar", "humdrum", "a sum", "MusicXML"],
+)
+def test_a_metre_of_many_beats_takes_no_time(content: bytes, suffix: str, steps: int, notes: int) -> None:
+    """music21 works out an accent for each beat, in a time that grows as their third power."""
+    (roll,) = read_score(content, suffix)
+    assert (roll.num_steps, len(roll.notes())) == (steps, notes)
+
+
+def test_a_note_that_lasts_for_days_is_refused() -> None:
+    with pytest.raises(UnreadableFileError, match=r"^tune lasts \d+ steps; expected at most 1000000$"):
+        read_score(b"X:1\nM:4/4\nL:1/4\nK:C\nA2 D99999999 E|G2\n", ".abc", "tune")
+
+
 def test_a_book_of_tunes_shares_its_head_and_keeps_tunes_of_one_number() -> None:
     book = "M:3/4\nL:1/4\n\n" + "X:1\nK:D\nDEF|\n\n" * 3
     rolls = read_score(book.encode(), ".abc")
