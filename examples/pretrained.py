@@ -61,12 +61,12 @@ RECIPES = {
             "model": {
                 "backbone": "scan",
                 "emission": "past",
-                "note_noise": 0.08,
+                "note_noise": 0.05,
                 "hidden_size": 144,
                 "embedding_size": 144,
             },
             "training": {
-                "max_steps": 5200,
+                "max_steps": 3200,
                 "batch_size": 8,
                 "learning_rate": 5e-3,
                 "cooldown_start": 0.5,
@@ -75,7 +75,7 @@ RECIPES = {
                 "kl_warmup_start": 0.0,
                 "kl_warmup_end": 0.0,
                 "free_bits": 0.4,
-                "transpose": 6,
+                "transpose": 3,
                 "seed": 1,
             },
         },

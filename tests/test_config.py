@@ -343,7 +343,7 @@ def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
     config = run_config(model, "tiny", suited=settings_for("music", has_onsets=True))
     assert config.model.backbone == ("lstm" if model == "lstm" else "scan")
     assert config.model.emission == "past"
-    assert config.training.transpose == 6
+    assert config.training.transpose == 3
     assert config.training.learning_rate == build_config(model, "tiny", config.model.backbone).training.learning_rate
 
 

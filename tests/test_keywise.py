@@ -5,7 +5,7 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models import Frames
-from lnfgen.models.keywise import KeywiseHead
+from lnfgen.models.keywise import CERTAIN, FARTHEST, NO_KEY, NO_MOVE, KeywiseHead, _parallels
 from lnfgen.models.observation import NoteNoise
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
@@ -86,7 +86,7 @@ def test_noise_hides_keys_and_moves_some_in_training_alone():
 
 @torch.no_grad()
 def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_below():
-    tied, x = head(), frames()
+    tied, x = head(has_onsets=False), frames(has_onsets=False)  # onsets are certain or not by the true frames
     context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
     silence = torch.zeros_like(x)
     logits = tied(context, x, silence)
@@ -97,10 +97,38 @@ def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_be
         torch.testing.assert_close(tied(context, alone, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12)
 
 
+@torch.no_grad()
 def test_parallel_motion_is_seen_at_its_interval():
-    """A fifth that moves up by two semitones, beside a key that is held."""
-    before = torch.zeros(KEYS, dtype=torch.uint8)
-    before[[8, 10, 17]] = 1
-    voices = head()._voices(torch.zeros(KEYS, 8, dtype=torch.float64), before)
-    moved = {(key, interval) for key, interval in (voices.parallels == 1).nonzero().tolist() if key == 19}
-    assert moved == {(19, 7 - 1)}  # the pair 8 and 17 would move to 10 and 19, but 10 has not moved there: it is held
+    """A fifth over a held bass moves up by two semitones; then the lower voice of the fifth moves down instead."""
+    tied, before = head(), torch.zeros(KEYS, dtype=torch.uint8)
+    before[[4, 10, 17]] = 1
+    keys = tied._voices(torch.zeros(KEYS, 8, dtype=torch.float64), before, before).keys
+    assert keys.tolist() == [4, 10, 17, NO_KEY, NO_KEY, NO_KEY, NO_KEY]
+    for lower, expected in ((12, [7]), (9, [])):
+        x = torch.zeros(KEYS, dtype=torch.uint8)
+        x[[4, lower]] = 1
+        count = x.cumsum(-1) - x
+        moves = tied._moves(keys, count)
+        assert int(moves[19]) == NO_MOVE + 2
+        assert int(moves[17]) == NO_MOVE
+        found = (_parallels(moves, x)[19].nonzero().flatten() + 1).tolist()
+        assert found == expected
+    silent = torch.full((KEYS,), 3)
+    assert (tied._moves(keys, silent) == NO_MOVE + FARTHEST + 2).all()  # a fourth voice had no key
+
+
+@torch.no_grad()
+def test_a_key_that_was_silent_is_struck_when_it_sounds():
+    """Whatever is heard of the frame before: noise must not teach that a key can be held after silence."""
+    tied, x = head(), frames()
+    context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
+    onset = tied(context, x, torch.zeros_like(x))[..., KEYS:]
+    silent = torch.cat([torch.ones_like(x[:, :1]), x[:, :-1] == 0], 1).bool()
+    assert (onset[silent] == CERTAIN).all()
+    assert (onset[~silent] < CERTAIN).all()
+    draw = tied.sampler(1.0)
+    uniform = tied.frames.uniform(2, STEPS, torch.Generator().manual_seed(3)).double()
+    drawn = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
+    held = drawn == 1
+    assert not held[:, 0].any()
+    assert (drawn[:, :-1][held[:, 1:]] > 0).all()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -25,14 +24,23 @@ REACH_NEAR = 12
 REACH_BELOW = 36
 """In its own frame, a key sees the keys up to three octaves below it, and how many keys sound below it in all."""
 
-REACH_PARALLEL = 5
-"""Two keys move in parallel if both move by the same interval, of at most so many semitones."""
+FARTHEST = 12
+"""A voice moves by so many semitones at most; further is one case up and one case down."""
+
+NO_MOVE = FARTHEST + 1
+"""The number of the case that a voice does not move; those of moves down are before it, those of moves up after it."""
+
+NO_KEY = -1
+"""The key of a voice that is silent."""
 
 MOST = 6
 """So many keys that sound below or above a key, or more, are one case."""
 
 PATH = 6
 """So many numbers say how a key that sounds has come to do so, for the keys above it."""
+
+CERTAIN = 30.0
+"""The logit of an onset where no other value is possible: a key that was silent cannot be held."""
 
 CONTEXT_PER_KEY = 8
 """So many numbers tell each key what the context says of it in particular."""
@@ -75,6 +83,7 @@ class KeywiseHead(OutputHead):
         self.path = nn.Linear(past, PATH)
         self.from_below = nn.Conv1d(bits + PATH, hidden, REACH_BELOW)
         self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
+        self.from_move = nn.Embedding(NO_MOVE + FARTHEST + 3, hidden)
         self.from_parallels = nn.Linear(REACH_BELOW, hidden, bias=False)
         self.from_beat = nn.Linear(2 * len(BEATS), hidden)
         self.from_context = nn.Linear(num_context, hidden)
@@ -87,10 +96,10 @@ class KeywiseHead(OutputHead):
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
-        before = shift(x if heard is None else heard)
-        past, _ = self._past(before)
+        before, heard = shift(x), shift(x if heard is None else heard)
+        past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None]), self._voices(past, before), x)
+        return self._logits(self._given(context, past, beats[:, None]), self._voices(past, heard, before), x)
 
     def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
         t = 0
@@ -103,7 +112,7 @@ class KeywiseHead(OutputHead):
             features, states = self._past(before[:, None], states)
             past = features[:, 0]
             given = self._given(context, past, self._beats(torch.tensor(t, device=context.device)))
-            voices = self._voices(past, before)
+            voices = self._voices(past, before, before)
             x = settled(self.frames, lambda x: self._logits(given, voices, x), uniform, temperature)
             t += 1
             return x
@@ -118,18 +127,14 @@ class KeywiseHead(OutputHead):
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
 
-    def _voices(self, past: Tensor, before: Tensor) -> "_Voices":
-        """What the keys below a key may tell it of the frame before, `[..., P]`, and of the frames up to then."""
-        sounding = before & SOUNDING  # uint8, as are the pairs: of whole numbers a bit each, four times as fast
+    def _voices(self, past: Tensor, heard: Tensor, before: Tensor) -> "_Voices":
+        """What the keys below a key may tell it of the frame heard before, `[..., P]`, and of the frames up to then."""
+        sounding = (heard & SOUNDING) > 0
         above = sounding.flip(-1).cumsum(-1).flip(-1).clamp(max=MOST)
-        # `pairs[i, k - 1]`: in the frame before, key i and the key k below it sounded together.
-        pairs = pad(_below(sounding) & sounding[..., None], (0, 0, REACH_PARALLEL, REACH_PARALLEL))
-        near = [
-            pairs[..., move : pairs.shape[-2] - 2 * REACH_PARALLEL + move, :] for move in range(2 * REACH_PARALLEL + 1)
-        ]
-        del near[REACH_PARALLEL]  # a pair that does not move
-        parallels = reduce(torch.bitwise_or, near) & (1 - _below(sounding))
-        return _Voices(torch.tanh(self.path(past)).transpose(-1, -2), above, parallels)
+        rank = sounding.cumsum(-1)
+        at = [(sounding & (rank == number)).to(torch.uint8) for number in range(1, MOST + 2)]
+        keys = torch.stack([torch.where(key.any(-1).bool(), key.argmax(-1), NO_KEY) for key in at], -1)
+        return _Voices(torch.tanh(self.path(past)).transpose(-1, -2), above, keys, (before & SOUNDING) == 0)
 
     def _given(self, context: Tensor, past: Tensor, beats: Tensor) -> Tensor:
         """What the hidden units of each key get from all but the keys below it: `[..., P, hidden]`."""
@@ -144,11 +149,26 @@ class KeywiseHead(OutputHead):
         below = _over_keys(self.from_below, pad(heard, (REACH_BELOW, -1)))
         count = (sounding.cumsum(-1) - sounding).long().clamp(max=MOST)
         counts = self.from_counts(voices.above * (MOST + 1) + count)
-        parallels = self.from_parallels((voices.parallels & _below(x & SOUNDING)).to(self.dtype))
-        h = gelu(given + (below + counts + parallels))
+        moves = self._moves(voices.keys, count)
+        parallels = _parallels(moves, x & SOUNDING).to(self.dtype)
+        h = gelu(given + (below + counts + self.from_move(moves) + self.from_parallels(parallels)))
         h = gelu(self.mix(self.dropout(h)))
         by_key = self.out(self.dropout(h)) + self.key_bias
+        if self.frames.has_onsets:
+            sounds, onset = by_key.unbind(-1)
+            by_key = torch.stack([sounds, torch.where(voices.silent, CERTAIN, onset)], -1)
         return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
+
+    def _moves(self, keys: Tensor, count: Tensor) -> Tensor:
+        """How far each key is from where its voice was, by its count of keys below, `[..., P]`; 0 to NO_MOVE + ...
+
+        The voice of a key is the one with as many voices below it. `NO_MOVE` stands for no move, and the last number
+        for a voice that was silent.
+        """
+        own = keys.expand(*count.shape[:-1], -1).gather(-1, count)
+        here = torch.arange(self.frames.num_pitches, device=own.device)
+        moves = (here - own).clamp(-FARTHEST - 1, FARTHEST + 1) + NO_MOVE
+        return torch.where(own == NO_KEY, NO_MOVE + FARTHEST + 2, moves)
 
     def _bits(self, x: Tensor) -> Tensor:
         return self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
@@ -166,18 +186,26 @@ class _Voices(NamedTuple):
         paths: of each key, how it would have come to sound, `[..., PATH, P]`.
         above: how many keys at or above each key sounded in the frame before, `[..., P]`. With the count of those below
             it that sound now, this says how many voices are still to come.
-        parallels: 1 where, if the key k below a key sounds as well, two keys would have moved there in parallel, at the
-            interval k, `[..., P, REACH_BELOW]`: in one style all thirds do so, and no fifths.
+        keys: the keys of the frame before, from the lowest voice up, `[..., MOST + 1]`.
+        silent: whether each key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
     """
 
     paths: Tensor
     above: Tensor
-    parallels: Tensor
+    keys: Tensor
+    silent: Tensor
 
 
-def _below(sounding: Tensor) -> Tensor:
-    """Whether the keys below each key sound, from 1 to REACH_BELOW semitones below: `[..., P]` -> `[..., P, REACH]`."""
-    return pad(sounding, (REACH_BELOW, 0))[..., :-1].unfold(-1, REACH_BELOW, 1).flip(-1)
+def _parallels(moves: Tensor, sounding: Tensor) -> Tensor:
+    """Whether a key would move in parallel with one below it: `[..., P]` -> bool `[..., P, REACH_BELOW]`.
+
+    It is true at k - 1 if the key k below sounds and its voice has moved as far as this key's voice would. In one style
+    thirds do so often, and fifths never.
+    """
+    voiced = torch.where(sounding > 0, moves, NO_MOVE).to(torch.int8)  # bytes, because there are many pairs
+    below = pad(voiced, (REACH_BELOW, 0), value=NO_MOVE)[..., :-1].unfold(-1, REACH_BELOW, 1).flip(-1)
+    moves = moves.to(torch.int8)[..., None]
+    return (below == moves) & (below != NO_MOVE) & ((moves - NO_MOVE).abs() <= FARTHEST)
 
 
 def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ OF_MUSIC: dict[str, dict[str, Any]] = {"model": {"backbone": "scan"}, "training"
 independent, as in the paper."""
 
 OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
-    "model": {"backbone": "scan", "emission": "past", "note_noise": 0.08},
+    "model": {"backbone": "scan", "emission": "past", "note_noise": 0.05},
     "training": {
         "batch_size": 8,
         "cooldown_start": 0.5,
@@ -45,7 +45,7 @@ OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
         "kl_warmup_start": 0.0,
         "kl_warmup_end": 0.0,
         "free_bits": 0.4,
-        "transpose": 6,
+        "transpose": 3,
     },
 }
 """What suits a person's own music and the chorales. All but the backbone goes with the emission `past`.
