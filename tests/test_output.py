@@ -104,7 +104,7 @@ def test_frames_are_drawn_as_often_as_they_are_likely(onsets):
     frames, context = Frames(3, onsets), context_of()
     head, draws = head_of(NADEHead, frames), 40_000
     uniform = frames.uniform(1, draws, torch.Generator().manual_seed(0))[0].double()
-    drawn = head.sample(context.expand(draws, -1), uniform, 1.0)
+    drawn = head.sampler(1.0)(context.expand(draws, -1), uniform)
     assert drawn.dtype == torch.uint8
     expected = probabilities(head, frames, context)
     found = (drawn[:, None] == every_frame(frames)).all(-1).double().mean(0)
@@ -123,7 +123,7 @@ def test_sweeps_over_the_keys_are_the_loop_bit_for_bit(onsets, temperature):
     x = torch.zeros(1, 9, 88, dtype=torch.uint8)
     for key in range(88):
         x[..., key] = frames.sample(head(context, x), uniform, temperature)[..., key]
-    assert torch.equal(head.sample(context, uniform, temperature), x)
+    assert torch.equal(head.sampler(temperature)(context, uniform), x)
     assert 0 < int((x > 0).sum()) < x.numel()
 
 
@@ -138,7 +138,7 @@ def test_a_chain_of_keys_takes_as_many_sweeps_as_there_are_keys():
     head.made.second.weight[units, units] = 1
     head.made.last.weight[keys, units] = 1000
     head.made.output_context.bias.copy_(torch.tensor([500.0] + 5 * [-500.0]))
-    assert (head.sample(context_of(2), torch.full((2, 6), 0.5).double(), 1.0) == 1).all()
+    assert (head.sampler(1.0)(context_of(2), torch.full((2, 6), 0.5).double()) == 1).all()
 
 
 @pytest.mark.parametrize("observation", [Symbols(5), Frames(5, False), Frames(5, True)])
