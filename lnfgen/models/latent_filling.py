@@ -57,7 +57,7 @@ class LatentFilling:
         self._known = Known(*(part.to(model.device) for part in known))
         self._num_particles, self._generators = num_particles, generators
         self._temperature = max(temperature, MIN_TEMPERATURE)
-        self._num_steps, self._groups = len(known.mask), len(generators)
+        self._num_steps, self._groups = known.mask.shape[1], len(generators)
         self._moves = self._tried = 0
 
     def run(self, progress: Callable[[int, int], None]) -> Filled:
@@ -78,7 +78,7 @@ class LatentFilling:
             done += 1
             progress(done, total)
         moved = self._moves / self._tried if self._tried else None
-        return Filled(x.cpu(), start.ess.cpu(), moved, start.log_evidence.cpu())
+        return Filled(x.cpu(), start.ess.cpu(), moved)
 
     def _filtered(self, z: Tensor, kept: Tensor | None) -> Filtered:
         """x given z `[G * K, T, D]`, and, without x to keep, z chosen too."""

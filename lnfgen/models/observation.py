@@ -160,10 +160,6 @@ class Known(NamedTuple):
     values: Tensor
     mask: Tensor  # bool, True where the value is known
 
-    def at(self, t: int) -> "Known":
-        """What is known of step t: T is the first axis."""
-        return Known(self.values[t], self.mask[t])
-
 
 class FrameEmbedding(nn.Module):
     """A linear map of the bits of a frame: x `[..., P]` -> `[..., features]`."""

@@ -62,28 +62,26 @@ def filter_particles(
     *,
     alone: bool = False,
     kept: Tensor | None = None,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Filtered:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
 
     After the last step where something is known, one particle goes on alone, because no weight changes any more.
 
     Args:
-        known: what is known of all of them: T is the first axis of its tensors.
+        known: what is known of each of them: the first axes of its tensors are G and T.
         temperature: divides the logits. What is sampled is the model at that temperature, given what is known.
         alone: `steps` has one row for each sequence at the start, because all particles are equal until something is
             drawn. They become K there.
         kept: sequences `[G, T, ...]` to keep as particle 0, which makes the filter a conditional one.
-        progress: called after each step.
+        progress: told how many of how many steps are done.
     """
     groups, device = len(generators), known.mask.device
-    informed = known.mask.view(len(known.mask), -1).any(-1).tolist()
+    by_step = known.mask.transpose(0, 1).flatten(1)
+    informed = by_step.any(-1).tolist()
     last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
-    spread = (
-        known.mask.view(len(known.mask), -1).all(-1).tolist().index(False)
-        if alone and not bool(known.mask.all())
-        else -1
-    )
+    whole = by_step.all(-1).tolist()
+    spread = whole.index(False) if alone and False in whole else -1  # the step where particles begin to differ
     width = 1 if alone else num_particles
     log_weight = torch.zeros(groups, width, dtype=torch.float64, device=device)
     log_evidence = torch.zeros(groups, dtype=torch.float64, device=device)
@@ -103,11 +101,11 @@ def filter_particles(
             move(t, torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = log_weight.expand(-1, num_particles)
         each = [observation.uniform(width, 1, generator)[:, 0] for generator in generators]
-        here = known.at(t)
+        here = Known(*(part[:, t].repeat_interleave(width, 0) for part in known))
         set_to = here if kept is None or t > last else _with_kept(here, observation, kept[:, t], width)
         x, logits = steps.draw(t, torch.cat(each).to(device), set_to)
         drawn.append(x)
-        progress()
+        progress(t + 1, len(informed))
         if not is_informed:
             continue
         logits = logits / max(temperature, MIN_TEMPERATURE)
@@ -148,12 +146,10 @@ def _log_mean(log_weight: Tensor) -> Tensor:
 
 def _with_kept(known: Known, observation: Observation, kept: Tensor, num_particles: int) -> Known:
     """What is known of a step of each row, where all of it is known of particle 0: kept `[G, ...]`."""
-    all_known = observation.known(kept, torch.ones_like(known.mask))
-    values = known.values.expand(len(kept), num_particles, *known.values.shape).clone()
-    values[:, 0] = all_known.values
-    mask = known.mask.expand_as(values).clone()
-    mask[:, 0] = True
-    return Known(values.flatten(0, 1), mask.flatten(0, 1))
+    values, mask = known.values.clone(), known.mask.clone()
+    values[::num_particles] = observation.known(kept, mask[::num_particles]).values
+    mask[::num_particles] = True
+    return Known(values, mask)
 
 
 def _effective_share(log_weight: Tensor) -> Tensor:

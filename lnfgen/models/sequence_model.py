@@ -31,13 +31,11 @@ class Filled(NamedTuple):
         x: `[G, T]` or `[G, T, P]`, on the CPU.
         ess: the mean effective sample size of the particles as a share of their number, `[G]`.
         moved: the share of moves of the latent that were made, of those tried; None without a latent.
-        log_evidence: the particles' estimate of log p(known | T), `[G]`.
     """
 
     x: Tensor
     ess: Tensor
     moved: float | None
-    log_evidence: Tensor
 
 
 Encoded = tuple[Tensor, ...]
@@ -119,10 +117,11 @@ class SequenceModel(nn.Module, ABC):
         temperature: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> "Filled":
-        """Draw a sequence for each generator (on the CPU), given what is known of it: from p(hidden | known, T).
+        """Draw a sequence for each of G generators (on the CPU), given what is known of it: from p(hidden | known, T).
 
-        That holds as the number of particles grows. At a temperature other than 1 it is the model with that temperature
-        that is given what is known. `progress` is told how many of how many rounds are done.
+        `known` has the shape `[G, T]` for symbols and `[G, T, num_logits]` for frames. The distribution is this one
+        in the limit of many particles. At a temperature other than 1 it is the model with that temperature that is
+        given what is known. `progress` is told how many of how many rounds are done.
         """
 
     def _drawn(
