@@ -22,12 +22,11 @@ from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
 from lnfgen.models import SequenceModel
-from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import region, top_line
 from lnfgen.music.rolltext import pitch_name
-from lnfgen.sampling import MAX_LENGTH, MAX_TEMPERATURE
+from lnfgen.sampling import MAX_LENGTH, MAX_TEMPERATURE, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.text import UNKNOWN
 
@@ -43,10 +42,9 @@ MAX_ROWS = 512
 MAX_ROW_STEPS = 100_000
 """Their time steps in all, for which a model with a latent has memory."""
 
-PILOT_PARTICLES = 4
-PILOT_STEPS = 64
-PILOT_GAIN = 6.0
-"""A key is only changed for so many nats more on the first steps, because fewer may be chance."""
+HOME_SAMPLES, HOME_STEPS = 4, 64
+HOME_RANGE = (0.02, 0.98)
+"""Where the model is at home: between these quantiles of the keys of so many samples of so many steps."""
 
 
 @dataclass(frozen=True)
@@ -191,41 +189,38 @@ def fill_pieces(
 
 
 def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 0) -> Given:
-    """The given music in the key and octave where the model is at home; it is moved back when it is decoded.
+    """The given music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
-    The key is the one in which the first steps of what is given are likeliest, as a few particles estimate it, if that
-    is likelier by far than the key it is in. A latent flow has no such estimate; there music is only moved if notes are
-    beyond the model's range.
+    It is moved by the fewest semitones for which most of its steps are where those of some free samples are. A given
+    highest line is compared with the highest lines of the samples, and other music with all their keys.
     """
-    if isinstance(given.piece, str):
+    roll = given.piece
+    if isinstance(roll, str):
         return given
-    moved = [_moved(encoding, given.piece, given.free_cells, shift) for shift in range(-36, 37)]
-    moved = [one for one in moved if one.free.any() and (one.values * ~one.free).any()]
-    if not moved:
+    kept = roll.sounding & ~given.free_cells
+    free_above = given.free_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
+    is_top = not (kept & free_above).any()
+    samples = sample_pieces(model, encoding, count=HOME_SAMPLES, length=HOME_STEPS, seed=seed)
+    usual = [key for sample in samples for key in _keys(sample, is_top)]
+    low, high = np.quantile(usual, HOME_RANGE) if usual else (0, 127)
+    own = _keys(replace(roll, sounding=kept, onsets=None), is_top)
+    last = encoding.lowest_pitch + encoding.num_pitches - 1
+
+    def fit(shift: int) -> tuple[int, int, int]:
+        keys = own + shift
+        has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
+        return has_place, int(((keys >= low) & (keys <= high)).sum()), -abs(shift)
+
+    moved = _moved(encoding, roll, given.free_cells, max(range(-48, 49), key=fit))
+    if not (moved.values * ~moved.free).any():
         raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
-    least = min(one.changes.out_of_range for one in moved)
-    fits = {one.shift: one for one in moved if one.changes.out_of_range == least}
-    nearest = min(fits, key=abs)
-    if not isinstance(model, AutoregressiveLSTM):
-        return fits[nearest]
-    model.eval()
-    octaves = [shift for shift in range(nearest - 24, nearest + 25, 12) if shift in fits]
-    octave = _likeliest(model, fits, octaves, nearest, seed)
-    keys = [shift for shift in range(octave - 6, octave + 6) if shift in fits]
-    return fits[_likeliest(model, fits, keys, octave, seed)]
+    return moved if moved.free.any() else given
 
 
-def _likeliest(model: AutoregressiveLSTM, fits: dict[int, Given], shifts: list[int], usual: int, seed: int) -> int:
-    first = int(np.flatnonzero((fits[usual].values * ~fits[usual].free).any(axis=1))[0])  # where something is given
-    end = min(first + PILOT_STEPS, len(fits[usual].values))
-    parts = [known_bits(model, fits[shift]) for shift in shifts]
-    known = Known(*(torch.stack([part[:end] for part in one]) for one in zip(*parts, strict=True)))
-    generators = [torch.Generator().manual_seed(stream_seed(seed, shift % 128)) for shift in shifts]
-    with torch.inference_mode():
-        found = model.log_evidence(known, len(fits[usual].values), PILOT_PARTICLES, generators).tolist()
-    evidence = dict(zip(shifts, found, strict=True))
-    best = max(evidence, key=lambda shift: evidence[shift])
-    return best if evidence[best] > evidence[usual] + PILOT_GAIN else usual
+def _keys(piece: Piece, is_top: bool) -> np.ndarray:
+    """The MIDI pitches that sound, one number for each step, or the highest one of each step alone."""
+    assert isinstance(piece, PianoRoll)
+    return np.nonzero((top_line(piece) if is_top else piece).sounding)[1] + piece.lowest_pitch
 
 
 def known_bits(model: SequenceModel, given: Given) -> Known:

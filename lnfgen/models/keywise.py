@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
+from lnfgen.conventions import SOUNDING
 from lnfgen.models.observation import Frames, Known
-from lnfgen.models.output import Drawn, OutputHead, Sampler, settled
+from lnfgen.models.output import Drawn, Logits, OutputHead, Sampler, settled, settled_by_row
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
 from lnfgen.nn.scan import GatedRecurrence
@@ -151,7 +152,16 @@ class _KeywiseSampler(Sampler):
         past = features[:, 0]
         given = head._given(context, past, head._beats(torch.tensor(self._t, device=context.device)))
         paths, above = head._paths(past), head._above(before)
-        drawn = settled(head.frames, lambda x: head._logits(given, paths, above, x), uniform, self._temperature, known)
+        if known is None:
+            drawn = settled(head.frames, lambda x: head._logits(given, paths, above, x), uniform, self._temperature)
+        else:  # many rows, most of whose keys go on as they were
+
+            def logits_of(rows: Tensor) -> Logits:
+                some = given[rows], paths[rows], above[rows]
+                return lambda x: head._logits(*some, x)
+
+            guess = before & SOUNDING
+            drawn = settled_by_row(head.frames, logits_of, guess, uniform, self._temperature, known)
         self._x = drawn.x
         self._t += 1
         return drawn

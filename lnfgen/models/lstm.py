@@ -8,7 +8,7 @@ from torch import Tensor
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteDropout, Observation
 from lnfgen.models.output import Drawn, OutputHead
-from lnfgen.models.particles import Filtered, filter_particles
+from lnfgen.models.particles import filter_particles
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, LSTMState
@@ -104,33 +104,12 @@ class AutoregressiveLSTM(SequenceModel):
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Filled:
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
-        num_steps = known.mask.shape[1]
-        found = self._filtered(known, num_steps, num_particles, generators, temperature, progress)
-        return Filled(found.x.cpu(), found.ess.cpu(), None)
-
-    def log_evidence(
-        self, known: Known, num_steps: int, num_particles: int, generators: Sequence[torch.Generator]
-    ) -> Tensor:
-        """Estimates of log p(known | T = num_steps), `[G]`, from what is known of the first steps, `[G, up to T, ...]`.
-
-        The estimate of the probability itself is unbiased.
-        """
-        return self._filtered(known, num_steps, num_particles, generators, 1.0).log_evidence.cpu()
-
-    def _filtered(
-        self,
-        known: Known,
-        num_steps: int,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        temperature: float,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Filtered:
         known = Known(*(part.to(self.device) for part in known))
-        steps = _LSTMSteps(self, num_steps, len(generators), temperature)
-        return filter_particles(
+        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
+        found = filter_particles(
             steps, self.observation, known, num_particles, generators, temperature, alone=True, progress=progress
         )
+        return Filled(found.x.cpu(), found.ess.cpu(), None)
 
 
 class _LSTMSteps:

@@ -129,17 +129,14 @@ class NADEHead(OutputHead):
         return logits_of
 
 
-def settled(
-    frames: Frames,
-    logits: Callable[[Tensor], Tensor],
-    uniform: Tensor,
-    temperature: float,
-    known: Known | None = None,
-) -> Drawn:
+Logits = Callable[[Tensor], Tensor]
+"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given the lower ones."""
+
+
+def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float, known: Known | None = None) -> Drawn:
     """Draw a frame `[..., P]` whose keys depend on the lower ones: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
 
-    `logits` gives those of all keys from x, where the logits of key i depend on x_<i only. Bits that are known are set,
-    whatever their random numbers are.
+    Bits that are known are set, whatever their random numbers are.
     """
     x = frames.silence(uniform)
     for _ in range(frames.num_pitches):
@@ -149,3 +146,24 @@ def settled(
             return Drawn(x, found)
         x = drawn
     return Drawn(x, logits(x))
+
+
+def settled_by_row(
+    frames: Frames, logits_of: Callable[[Tensor], Logits], x: Tensor, uniform: Tensor, temperature: float, known: Known
+) -> Drawn:
+    """The same for many rows `[N, P]` from a first guess x: each sweep is over the rows that the last one changed.
+
+    `logits_of` gives the function for some rows `[M]` alone. The solution does not depend on the guess.
+    """
+    rows = torch.arange(len(x), device=x.device)
+    x, final = x.clone(), uniform.new_empty(len(x), frames.num_logits)
+    for _ in range(frames.num_pitches + 1):
+        before = x[rows]
+        found = logits_of(rows)(before)
+        known_here = Known(known.values[rows], known.mask[rows])
+        drawn = frames.sample(found, uniform[rows], temperature, known_here)
+        x[rows], final[rows] = drawn, found.to(final.dtype)
+        rows = rows[(drawn != before).any(-1)]
+        if not len(rows):
+            break
+    return Drawn(x, final)

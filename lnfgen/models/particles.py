@@ -12,7 +12,6 @@ Sources: Gordon, Salmond & Smith (1993); systematic resampling, Carpenter, Cliff
 filter, Andrieu, Doucet & Holenstein (2010), "Particle Markov chain Monte Carlo methods".
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -43,13 +42,11 @@ class Filtered(NamedTuple):
         x: the sequences drawn, `[G, T]` or `[G, T, P]`.
         rows: of the rows at the start, the one that each of them comes from, `[G]`.
         ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, `[G]`.
-        log_evidence: the estimate of log p(known), `[G]`.
     """
 
     x: Tensor
     rows: Tensor
     ess: Tensor
-    log_evidence: Tensor
 
 
 def filter_particles(
@@ -84,7 +81,6 @@ def filter_particles(
     spread = whole.index(False) if alone and False in whole else -1  # the step where particles begin to differ
     width = 1 if alone else num_particles
     log_weight = torch.zeros(groups, width, dtype=torch.float64, device=device)
-    log_evidence = torch.zeros(groups, dtype=torch.float64, device=device)
     shares, drawn = [], []
     moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
 
@@ -115,12 +111,10 @@ def filter_particles(
         if width > 1:
             shares.append(share)
         if t == last:
-            log_evidence += _log_mean(log_weight)
             weights = torch.softmax(log_weight, 1).cpu()
             move(t + 1, torch.stack([_one(row, one) for row, one in zip(weights, generators, strict=True)]))
         elif bool((share < RESAMPLE_BELOW).any()):
             poor = share < RESAMPLE_BELOW
-            log_evidence += torch.where(poor, _log_mean(log_weight), torch.zeros_like(log_evidence))
             rows = torch.arange(width).repeat(groups, 1)
             for g in poor.nonzero()[:, 0].tolist():
                 rows[g] = _resampled(log_weight[g], generators[g], kept is not None)
@@ -133,15 +127,11 @@ def filter_particles(
         path.append(drawn[t][rows])
     rows = moves[0][rows] if 0 in moves else rows
     share = torch.stack(shares).mean(0) if shares else torch.ones(groups, dtype=torch.float64)
-    return Filtered(torch.stack(path[::-1], 1), rows, share, log_evidence)
+    return Filtered(torch.stack(path[::-1], 1), rows, share)
 
 
 def _one(weights: Tensor, generator: torch.Generator) -> Tensor:
     return torch.multinomial(weights, 1, generator=generator)
-
-
-def _log_mean(log_weight: Tensor) -> Tensor:
-    return torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
 
 
 def _with_kept(known: Known, observation: Observation, kept: Tensor, num_particles: int) -> Known:
