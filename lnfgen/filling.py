@@ -46,6 +46,9 @@ HOME_SAMPLES, HOME_STEPS = 4, 64
 HOME_RANGE = (0.02, 0.98)
 """Where the model is at home: between these quantiles of the keys of so many samples of so many steps."""
 
+HOME_SHARE = 0.85
+"""So many of a piece's keys there are enough."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -159,7 +162,7 @@ def fill_pieces(
     """Draw `count` pieces whose given part is the same, each from its own random stream, and yield them in order.
 
     Raises:
-        LnfgenError: if a number is out of range.
+        LnfgenError: if a number is out of range, or nothing is free among the model's keys.
     """
     if count < 1 or particles < 1:
         raise LnfgenError(f"{count} pieces by {particles} particles; expected at least 1 of both")
@@ -169,6 +172,9 @@ def fill_pieces(
         raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
     if len(given.values) > MAX_LENGTH:
         raise LnfgenError(f"a piece of {len(given.values):,} steps; expected at most {MAX_LENGTH:,}")
+    if not given.free.any():
+        low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
+        raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
     model.eval()
     known = known_bits(model, given)
     size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // len(given.values)) // particles)
@@ -191,7 +197,7 @@ def fill_pieces(
 def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 0) -> Given:
     """The given music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
-    It is moved by the fewest semitones for which most of its steps are where those of some free samples are. A given
+    It is moved by the fewest semitones that put most of its keys where those of some free samples are. A given
     highest line is compared with the highest lines of the samples, and other music with all their keys.
     """
     roll = given.piece
@@ -204,17 +210,17 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 
     usual = [key for sample in samples for key in _keys(sample, is_top)]
     low, high = np.quantile(usual, HOME_RANGE) if usual else (0, 127)
     own = _keys(replace(roll, sounding=kept, onsets=None), is_top)
-    last = encoding.lowest_pitch + encoding.num_pitches - 1
+    last, enough = encoding.lowest_pitch + encoding.num_pitches - 1, round(HOME_SHARE * len(own))
 
     def fit(shift: int) -> tuple[int, int, int]:
         keys = own + shift
         has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
-        return has_place, int(((keys >= low) & (keys <= high)).sum()), -abs(shift)
+        return has_place, min(int(((keys >= low) & (keys <= high)).sum()), enough), -abs(shift)
 
     moved = _moved(encoding, roll, given.free_cells, max(range(-48, 49), key=fit))
     if not (moved.values * ~moved.free).any():
         raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
-    return moved if moved.free.any() else given
+    return moved
 
 
 def _keys(piece: Piece, is_top: bool) -> np.ndarray:
@@ -247,7 +253,7 @@ def known_bits(model: SequenceModel, given: Given) -> Known:
 def _on_grid(encoding: Encoding, piece: Piece) -> PianoRoll:
     if isinstance(piece, str) or encoding.kind != "music":
         found = "a text" if isinstance(piece, str) else "music"
-        raise LnfgenError(f"found {found}; expected {encoding.kind}, as the model makes")
+        raise LnfgenError(f"found {found}; expected {encoding.kind}, as the model makes; choose another model")
     if not piece.sounding.any():
         raise LnfgenError("found a piece without notes; expected at least one to keep")
     return piece.on_grid(encoding.steps_per_quarter).in_range(0, 128)
@@ -256,11 +262,7 @@ def _on_grid(encoding: Encoding, piece: Piece) -> PianoRoll:
 def _given_music(encoding: Encoding, roll: PianoRoll, free: np.ndarray) -> Given:
     if not (roll.sounding & ~free).any():
         raise LnfgenError("no note of the piece is kept; to draw all of a piece there is `lnfgen sample`")
-    given = _moved(encoding, roll, free, 0)
-    if not given.free.any():
-        low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
-        raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
-    return given
+    return _moved(encoding, roll, free, 0)
 
 
 def _moved(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: int) -> Given:
@@ -283,12 +285,14 @@ def _moved(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: int) ->
 
 def _given_text(encoding: Encoding, text: str, free: Sequence[str], gap: str | None) -> Given:
     if encoding.kind != "text":
-        raise LnfgenError("found a text; expected music, as the model makes")
+        raise LnfgenError("found a text; expected music, as the model makes; choose a model of text")
     marks = np.zeros(len(text), dtype=np.bool_)
     for word in free:
         marks[_characters(word, len(text))] = True
     if gap is not None or not free:
         mark = GAP if gap is None else gap
+        if len(mark) != 1:
+            raise LnfgenError(f"found {mark!r} to mark gaps; expected one character")
         if gap is None and mark in encoding.vocabulary and mark in text:
             raise LnfgenError(
                 f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character, or name them, "
