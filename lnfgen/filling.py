@@ -4,8 +4,9 @@ A piece is laid on the model's grid and range, as a `Given`: the values, and whi
 draws what is free from p(hidden | known, T), by particles: see `lnfgen.models.particles`. What is given is the same in
 every result.
 
-A note that is given must also end where it ended. So a key that is free after it may be silent or struck there, but not
-held; and where the data has no onsets, it is silent there, and before a given note too.
+A note that is given must also begin and end where it did. So a free key may be silent or struck just after it, but not
+held, and it sounds just before a step where it is given as held. Where the data has no onsets, it is silent just before
+and after a given note.
 """
 
 from __future__ import annotations
@@ -234,20 +235,25 @@ def known_bits(model: SequenceModel, given: Given) -> Known:
     x = torch.from_numpy(given.values)
     if given.values.ndim == 1:
         return model.observation.known(x, torch.from_numpy(~given.free))
-    known = ~given.free
-    sounding, onset = (given.values & SOUNDING) != 0, (given.values & ONSET) != 0
-    has_onsets = model.observation.num_logits > given.values.shape[1]
-    ends = np.zeros_like(known)  # free cells where a note that is given must have ended
-    ends[1:] = (known & sounding)[:-1] & ~(sounding & ~onset)[1:] & given.free[1:]
-    if has_onsets:
-        # Free bits of the values are 0, but a known onset is that of a key that sounds: it is struck.
+    known, free = ~given.free, given.free
+    sounding, held = (given.values & SOUNDING) != 0, given.values == SOUNDING
+    if model.observation.num_logits > given.values.shape[1]:
+        ends = _after(known & sounding) & ~held & free  # a note that is given has ended: the key is not held
+        begins = _before(known & held) & free  # a key that is given as held sounds before that too
         x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, given.values).astype(np.uint8))
-        return model.observation.known(x, torch.from_numpy(np.concatenate([known, known | ends], 1)))
-    held = np.zeros_like(known)
-    held[1:] = (known & sounding)[:-1] & ~sounding[1:] & given.free[1:]
-    begins = np.zeros_like(known)  # and where it must not have begun yet
-    begins[:-1] = (known & sounding)[1:] & ~sounding[:-1] & given.free[:-1]
-    return model.observation.known(x, torch.from_numpy(known | held | begins))
+        return model.observation.known(x, torch.from_numpy(np.concatenate([known | begins, known | ends], 1)))
+    silent = free & ~sounding & (_after(known & sounding) | _before(known & sounding))
+    return model.observation.known(x, torch.from_numpy(known | silent))
+
+
+def _after(cells: np.ndarray) -> np.ndarray:
+    """The cells a step after these."""
+    return np.concatenate([np.zeros_like(cells[:1]), cells[:-1]])
+
+
+def _before(cells: np.ndarray) -> np.ndarray:
+    """The cells a step before these."""
+    return np.concatenate([cells[1:], np.zeros_like(cells[:1])])
 
 
 def _on_grid(encoding: Encoding, piece: Piece) -> PianoRoll:

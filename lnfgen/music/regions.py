@@ -84,7 +84,7 @@ def _voice(roll: PianoRoll, number: int) -> np.ndarray:
     """The keys strictly between the neighbours of this voice, where at least so many voices sound."""
     from_above = roll.sounding[:, ::-1].cumsum(axis=1)[:, ::-1]  # keys that sound at or above each key
     over = from_above - roll.sounding  # those strictly above it
-    cells = (over == number - 1) & ~(roll.sounding & (from_above != number))
+    cells = (over == number - 1) | ((over == number) & ~roll.sounding)
     return cells & (roll.sounding.sum(axis=1) >= number)[:, None]
 
 
