@@ -43,7 +43,7 @@ MAX_ROWS = 512
 MAX_ROW_STEPS = 100_000
 """Their time steps in all, for which a model with a latent has memory."""
 
-HOME_SAMPLES, HOME_STEPS = 4, 64
+HOME_SAMPLES, HOME_STEPS = 3, 64
 HOME_RANGE = (0.02, 0.98)
 """Where the model is at home: between these quantiles of the keys of so many samples of so many steps."""
 
@@ -207,9 +207,13 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 
     kept = roll.sounding & ~given.free_cells
     free_above = given.free_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
     is_top = not (kept & free_above).any()
-    samples = sample_pieces(model, encoding, count=HOME_SAMPLES, length=HOME_STEPS, seed=seed)
-    usual = [key for sample in samples for key in _keys(sample, is_top)]
-    low, high = np.quantile(usual, HOME_RANGE) if usual else (0, 127)
+    # One by one, because several are drawn in a whole block.
+    samples = [
+        next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(seed, index)))
+        for index in range(HOME_SAMPLES)
+    ]
+    usual = np.concatenate([_keys(sample, is_top) for sample in samples])
+    low, high = np.quantile(usual, HOME_RANGE) if len(usual) else (0, 127)
     own = _keys(replace(roll, sounding=kept, onsets=None), is_top)
     last, enough = encoding.lowest_pitch + encoding.num_pitches - 1, round(HOME_SHARE * len(own))
 
