@@ -14,7 +14,10 @@ from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
 
-COMMANDS = ("preprocess", "train", "eval", "sample", "convert", "plot", "bench", "runs", "info", "datasets", "models")
+COMMANDS = (
+    *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue"),
+    *("convert", "plot", "bench", "runs", "info", "datasets", "models"),
+)
 SPIN_COUNT = "700"
 """Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
 
@@ -84,7 +87,7 @@ def _root(
     """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
 
     With no further argument, train learns the Bach chorales, and eval and sample take the newest run under runs/, or
-    else a model that comes with lnfgen.
+    else a model that comes with lnfgen. fill, harmonize and continue keep a part of a piece of yours and draw the rest.
 
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
     SIGTERM or the end of the terminal ended it.
@@ -93,7 +96,7 @@ def _root(
 
 for _name in COMMANDS:
     # Module names that would hide a builtin or a standard module carry a trailing underscore.
-    _module = importlib.import_module(f"lnfgen.cli.{_name}_" if _name == "eval" else f"lnfgen.cli.{_name}")
+    _module = importlib.import_module(f"lnfgen.cli.{_name}" + ("_" if _name in ("eval", "continue") else ""))
     app.command(_name, help=_help(_module.command))(_module.command)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,39 +68,25 @@ def command(
     The same --seed draws the same pieces. From --count 2 on, piece i does not depend on the count; a piece drawn alone
     can rarely differ from the first of several, by round-off.
     """
+    from lnfgen.cli.outputs import piece_writer
     from lnfgen.cli.sources import moved_to, resolve_run
     from lnfgen.errors import LnfgenError
-    from lnfgen.files import numbered, require_parent, write_bytes
-    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, require_writer, to_bytes, write
     from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
     music = folder.encoding.kind == "music"
-    fitting = WRITABLE_MUSIC if music else WRITABLE_TEXT
-    target = out or ("sample.mid" if music else "sample.txt")
-    suffix = fitting[0] if target == "-" else Path(target).suffix.lower()
-    if suffix not in fitting:
-        raise LnfgenError(
-            f"--out {target}: found suffix {suffix or 'none'!r}, but {folder.path} makes {folder.encoding.kind}; "
-            f"expected one of {' '.join(fitting)}"
-        )
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
     kept = count if best is None else best
-    if target == "-" and kept > 1:
-        found = f"--count {count}" if best is None else f"--best {best}"
-        raise LnfgenError(f"--out - holds one piece, found {found}; give a file name")
-    if target == "-" and json:
-        raise LnfgenError("found --json beside --out -, and both write to stdout; give a file name")
+    said = f"--count {count}" if best is None else f"--best {best}"
+    writer = piece_writer(
+        folder, out or ("sample.mid" if music else "sample.txt"), kept, played(program, voices), json, said
+    )
     if tempo is not None and not music:
         raise LnfgenError(f"{folder.path} makes text, which has no tempo; leave --tempo out")
     if key is not None and not music:
         raise LnfgenError(f"{folder.path} makes text, which has no key; leave --key out")
     wanted = None if key is None else Key.parse(key)
-    instruments = played(program, voices)
-    require_writer(suffix, instruments["voices"])
-    if target != "-":
-        require_parent(Path(target))
 
     from lnfgen.choosing import Choice
     from lnfgen.compute import prepare_machine
@@ -118,35 +103,20 @@ def command(
         choices: Iterable[Choice] = map(Choice, range(count), pieces)
     else:
         choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
-    page: list[Piece] = []
-    facts: list[dict[str, Any]] = []
     with console.live("sampling" if best is None else "writing", kept) as bar:
         for index, choice in enumerate(choices):
-            piece, name = choice.piece, numbered(Path(target), index, kept)
-            if not isinstance(piece, str) and not piece.sounding.any():
-                where = f"piece {index + 1}" if target == "-" or suffix == PAGE else name
-                advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
-                console.warn(f"{where} is silent: no note was drawn; {advice}")
-            if wanted and not isinstance(piece, str):
-                piece = moved_to(piece, wanted, "stdout" if target == "-" else str(name))
-            if suffix == PAGE:
-                page.append(piece)
-            elif target == "-":
-                console.result_bytes(to_bytes(piece, suffix, **instruments))
-            else:
-                write_bytes(name, to_bytes(piece, suffix, **instruments))
-                if not json:
-                    console.result(str(name))
-            facts.append({"path": target if suffix == PAGE else str(name), "index": choice.index + 1})
+            piece = choice.piece
+            facts: dict[str, Any] = {"index": choice.index + 1}
             if best is not None:
-                facts[-1] |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
+                facts |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
+            if not isinstance(piece, str) and not piece.sounding.any():
+                advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+                console.warn(f"{writer.name_of(index)} is silent: no note was drawn; {advice}")
+            if wanted and not isinstance(piece, str):
+                piece = moved_to(piece, wanted, writer.name_of(index))
+            writer.write(piece, facts)
             bar.update(index + 1)
-    if page:
-        write(target, page, **instruments)
-        if not json:
-            console.result(target)
-    if json:
-        console.result_json({"pieces": facts})
+    writer.close()
     for sweeps in solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")
 

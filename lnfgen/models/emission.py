@@ -34,16 +34,16 @@ class Emission(nn.Module):
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
         """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""
-        context = self._context(z, lengths, positions)
+        context = self.context(z, lengths, positions)
         return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
     def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""
-        context, draw = self._context(z, lengths, positions), self.head.sampler(temperature)
+        context, draw = self.context(z, lengths, positions), self.head.sampler(temperature)
         if not self.head.reads_past:
             return draw(context, uniform)
         with looping(context):
             return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
 
-    def _context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
+    def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

@@ -1,7 +1,6 @@
 """An output head with the same weights for every key, which also reads the frames before."""
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from lnfgen.conventions import SOUNDING
-from lnfgen.models.observation import Frames
-from lnfgen.models.output import OutputHead, settled
+from lnfgen.models.observation import Frames, Known
+from lnfgen.models.output import Drawn, Logits, OutputHead, Sampler, settled, settled_by_row
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
 from lnfgen.nn.scan import GatedRecurrence
@@ -101,23 +100,8 @@ class KeywiseHead(OutputHead):
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
         return self._logits(self._given(context, past, beats[:, None]), self._voices(past, heard, before), x)
 
-    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
-        t = 0
-        x: Tensor | None = None
-        states: list[Tensor] | None = None
-
-        def step(context: Tensor, uniform: Tensor) -> Tensor:
-            nonlocal t, x, states
-            before = self.frames.silence(uniform) if x is None else x
-            features, states = self._past(before[:, None], states)
-            past = features[:, 0]
-            given = self._given(context, past, self._beats(torch.tensor(t, device=context.device)))
-            voices = self._voices(past, before, before)
-            x = settled(self.frames, lambda x: self._logits(given, voices, x), uniform, temperature)
-            t += 1
-            return x
-
-        return step
+    def sampler(self, temperature: float) -> Sampler:
+        return _KeywiseSampler(self, temperature)
 
     def _past(self, x: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
@@ -206,6 +190,42 @@ def _parallels(moves: Tensor, sounding: Tensor) -> Tensor:
     below = pad(voiced, (REACH_BELOW, 0), value=NO_MOVE)[..., :-1].unfold(-1, REACH_BELOW, 1).flip(-1)
     moves = moves.to(torch.int8)[..., None]
     return (below == moves) & (below != NO_MOVE) & ((moves - NO_MOVE).abs() <= FARTHEST)
+
+
+class _KeywiseSampler(Sampler):
+    """It keeps the last frame, the states of the recurrences over time, and the number of the step."""
+
+    def __init__(self, head: KeywiseHead, temperature: float) -> None:
+        super().__init__(self._draw)
+        self._head, self._temperature = head, temperature
+        self._t = 0
+        self._x: Tensor | None = None
+        self._states: list[Tensor] | None = None
+
+    def keep(self, rows: Tensor) -> None:
+        if self._x is not None and self._states is not None:
+            self._x, self._states = self._x[rows], [state[rows] for state in self._states]
+
+    def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
+        head = self._head
+        before = head.frames.silence(uniform) if self._x is None else self._x
+        features, self._states = head._past(before[:, None], self._states)
+        past = features[:, 0]
+        given = head._given(context, past, head._beats(torch.tensor(self._t, device=context.device)))
+        voices = head._voices(past, before, before)
+        if known is None:
+            drawn = settled(head.frames, lambda x: head._logits(given, voices, x), uniform, self._temperature)
+        else:  # many rows, most of whose keys go on as they were
+
+            def logits_of(rows: Tensor) -> Logits:
+                some = given[rows], _Voices(*(part[rows] for part in voices))
+                return lambda x: head._logits(*some, x)
+
+            guess = before & SOUNDING
+            drawn = settled_by_row(head.frames, logits_of, guess, uniform, self._temperature, known)
+        self._x = drawn.x
+        self._t += 1
+        return drawn
 
 
 def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing flow."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -9,10 +9,11 @@ from torch import Tensor
 from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.emission import Emission
+from lnfgen.models.latent_filling import LatentFilling
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Observation
+from lnfgen.models.observation import Known, Observation
 from lnfgen.models.posterior import Gaussian, Posterior
-from lnfgen.models.sequence_model import Encoded, SequenceModel
+from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 
@@ -92,6 +93,17 @@ class LatentFlow(SequenceModel):
         positions = self.positions(steps, max(lengths))
         z, _ = self.prior(temperature * eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
+
+    def fill_batch(
+        self,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        temperature: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Filled:
+        """By particles that carry z, then by moves of z and of the hidden part in turn: see `models.latent_filling`."""
+        return LatentFilling(self, known, num_particles, generators, temperature).run(progress)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,14 +1,15 @@
 """The autoregressive baseline: an LSTM over x, without a latent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import NoteNoise, Observation
-from lnfgen.models.output import OutputHead
-from lnfgen.models.sequence_model import Encoded, SequenceModel
+from lnfgen.models.observation import Known, NoteNoise, Observation
+from lnfgen.models.output import Drawn, OutputHead
+from lnfgen.models.particles import filter_particles
+from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift, sum_real
@@ -93,3 +94,43 @@ class AutoregressiveLSTM(SequenceModel):
             for t in range(max(lengths)):
                 steps.append(x_at(t, states_at(t, steps[-1] if steps else None)))
         return self._unpadded(torch.stack(steps, 1), lengths)
+
+    def fill_batch(
+        self,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        temperature: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Filled:
+        """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
+        known = Known(*(part.to(self.device) for part in known))
+        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
+        found = filter_particles(
+            steps, self.observation, known, num_particles, generators, temperature, alone=True, progress=progress
+        )
+        return Filled(found.x.cpu(), found.ess.cpu(), None)
+
+
+class _LSTMSteps:
+    """The steps of the baseline for a batch whose rows may be chosen anew at each step."""
+
+    def __init__(self, model: AutoregressiveLSTM, num_steps: int, rows: int, temperature: float) -> None:
+        self._model = model
+        self._sampler = model.head.sampler(temperature)
+        self._positions = model.positions(torch.tensor([num_steps], device=model.device), num_steps)[0]
+        self._embedded = self._positions.new_zeros(rows, model.embedding)
+        self._state: LSTMState | None = None
+
+    def draw(self, t: int, uniform: Tensor, known: Known) -> Drawn:
+        model, position = self._model, self._positions[t].expand(len(self._embedded), -1)
+        states, self._state = model.lstm(torch.cat([self._embedded, position], -1)[:, None], self._state)
+        drawn = self._sampler.draw(torch.cat([states[:, 0], position], -1), uniform, known)
+        self._embedded = model.embed(drawn.x)
+        return drawn
+
+    def keep(self, rows: Tensor) -> None:
+        self._sampler.keep(rows)
+        self._embedded = self._embedded[rows]
+        if self._state is not None:
+            self._state = [(hidden[:, rows], cell[:, rows]) for hidden, cell in self._state]

@@ -6,6 +6,7 @@ an integer of two bits, sounding and onset (see `lnfgen.conventions`).
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +36,13 @@ class Symbols:
         """A map from x `[B, T]` to features `[B, T, features]` of unit scale."""
         return nn.Embedding(self.num_symbols, features)
 
-    def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
-        """log p(x | logits) of each step: logits `[..., T, V]`, x `[B, T]` -> `[..., T]`."""
+    def log_prob(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
+        """log p(x | logits) of each step: logits `[..., T, V]`, x `[B, T]` -> `[..., T]`.
+
+        Where the mask `counted` `[..., T]` is False, it is 0.
+        """
         x = x.long().expand(logits.shape[:-1])
-        return torch.log_softmax(logits, -1).gather(-1, x[..., None])[..., 0]
+        return _where(counted, torch.log_softmax(logits, -1).gather(-1, x[..., None])[..., 0])
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> None:
         """None, because symbols have no onsets."""
@@ -48,12 +52,20 @@ class Symbols:
         """The random numbers that `sample` needs, `[B, T, 1]`."""
         return torch.rand(batch, num_steps, 1, generator=generator)
 
-    def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`."""
+    def known(self, x: Tensor, mask: Tensor) -> "Known":
+        """What is known of x `[T]` where the mask `[T]` is True."""
+        return Known(x, mask)
+
+    def sample(self, logits: Tensor, uniform: Tensor, temperature: float, known: "Known | None" = None) -> Tensor:
+        """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
+
+        What is known stays as it is.
+        """
         cumulative = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), -1).cumsum(-1)
         # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0 is
         # drawn.
-        return torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
+        drawn = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
+        return drawn if known is None else torch.where(known.mask, known.values.to(drawn.dtype), drawn)
 
 
 @dataclass(frozen=True)
@@ -85,21 +97,32 @@ class Frames:
         """The initial scale of weights on `bits` that gives features of about unit scale."""
         return FRAME_SCALE / math.sqrt(2 if self.has_onsets else 1)
 
-    def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
-        """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`."""
-        sounding = self._sounding(logits, x)
+    def log_prob(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
+        """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`.
+
+        Only the bits where the mask `counted` `[..., T, num_logits]` is True count, by default all.
+        """
+        on_sounding, on_onset = (None, None) if counted is None else counted.tensor_split([self.num_pitches], -1)
+        sounding = self._sounding(logits, x, on_sounding)
         if not self.has_onsets:
             return sounding
         onset_logits = logits[..., self.num_pitches :]
-        onset = _bernoulli(onset_logits, (x >> ONSET_SHIFT).to(logits.dtype))
+        onset = _where(on_onset, _bernoulli(onset_logits, (x >> ONSET_SHIFT).to(logits.dtype)))
         return sounding + torch.where((x & SOUNDING).bool(), onset, torch.zeros_like(onset)).sum(-1)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
         """The part of `log_prob` for which keys sound, to compare with data without onsets. There it is None."""
         return self._sounding(logits, x) if self.has_onsets else None
 
-    def _sounding(self, logits: Tensor, x: Tensor) -> Tensor:
-        return _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype)).sum(-1)
+    def _sounding(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
+        return _where(counted, _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype))).sum(-1)
+
+    def known(self, x: Tensor, mask: Tensor) -> "Known":
+        """What is known of x `[T, P]` where the mask of bits `[T, num_logits]` is True.
+
+        An onset that is known of a key that may be silent says that the key is struck, or not, if it sounds.
+        """
+        return Known(self.bits(x, torch.bool), mask)
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         """The random numbers that `sample` needs, `[B, T, num_logits]`."""
@@ -109,9 +132,14 @@ class Frames:
         """A silent frame for each of these random numbers `[..., num_logits]`: uint8 `[..., P]`."""
         return torch.zeros(*uniform.shape[:-1], self.num_pitches, dtype=torch.uint8, device=uniform.device)
 
-    def sample(self, logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8 `[..., P]`."""
+    def sample(self, logits: Tensor, uniform: Tensor, temperature: float, known: "Known | None" = None) -> Tensor:
+        """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8 `[..., P]`.
+
+        Bits that are known stay as they are.
+        """
         drawn = uniform < torch.sigmoid(logits / max(temperature, MIN_TEMPERATURE))
+        if known is not None:
+            drawn = torch.where(known.mask, known.values, drawn)
         sounding = drawn[..., : self.num_pitches]
         if not self.has_onsets:
             return sounding.to(torch.uint8)
@@ -120,6 +148,17 @@ class Frames:
 
 
 Observation = Symbols | Frames
+
+
+class Known(NamedTuple):
+    """What is known of a sequence before the rest of it is drawn; `known` of an observation makes it.
+
+    Both have the shape of the choices that are drawn: for symbols `[..., T]`, and for frames, whose bits are drawn one
+    by one, `[..., T, num_logits]`.
+    """
+
+    values: Tensor
+    mask: Tensor  # bool, True where the value is known
 
 
 class FrameEmbedding(nn.Module):
@@ -169,6 +208,11 @@ def _moved(x: Tensor, semitones: int) -> Tensor:
     """Frames `[..., P]` that many keys higher. What leaves the range is silent."""
     kept = x[..., : x.shape[-1] - semitones] if semitones > 0 else x[..., -semitones:]
     return torch.nn.functional.pad(kept, (max(semitones, 0), max(-semitones, 0)))
+
+
+def _where(mask: Tensor | None, values: Tensor) -> Tensor:
+    """The values where the mask is True, and 0 elsewhere; without a mask, all values."""
+    return values if mask is None else torch.where(mask, values, torch.zeros_like(values))
 
 
 def _bernoulli(logits: Tensor, bits: Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lnfgen.models.observation import Frames, Observation
+from lnfgen.models.observation import Frames, Known, Observation
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
@@ -31,16 +32,36 @@ class OutputHead(nn.Module, ABC):
         """
 
     @abstractmethod
-    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
-        """The function that draws x from context `[..., C]` and random numbers from `Observation.uniform`.
+    def sampler(self, temperature: float) -> "Sampler":
+        """What draws x from context `[..., C]` and random numbers from `Observation.uniform`.
 
-        Where the head `reads_past`, the function is called for the steps in order, with context `[B, C]`, and keeps
-        what it needs of the steps before. Otherwise one call may be for all steps.
+        Where the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps what it needs
+        of the steps before. Otherwise one call may be for all steps.
         """
 
     @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
+
+
+class Drawn(NamedTuple):
+    """What was drawn, x `[...]` or `[..., P]`, and its logits `[..., num_logits]`, those for x as it is."""
+
+    x: Tensor
+    logits: Tensor
+
+
+class Sampler:
+    """Draws x from an output head: `x = sampler(context, uniform)`."""
+
+    def __init__(self, draw: Callable[[Tensor, Tensor, Known | None], Drawn]) -> None:
+        self.draw = draw
+
+    def __call__(self, context: Tensor, uniform: Tensor) -> Tensor:
+        return self.draw(context, uniform, None).x
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows `[B]` of what is known of the steps before: row i becomes what row `rows[i]` was."""
 
 
 class IndependentHead(OutputHead):
@@ -54,8 +75,12 @@ class IndependentHead(OutputHead):
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
         return self.mlp(context).to(self.dtype)
 
-    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda context, uniform: self.observation.sample(self.mlp(context).to(self.dtype), uniform, temperature)
+    def sampler(self, temperature: float) -> Sampler:
+        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
+            logits = self.mlp(context).to(self.dtype)
+            return Drawn(self.observation.sample(logits, uniform, temperature, known), logits)
+
+        return Sampler(draw)
 
 
 class NADEHead(OutputHead):
@@ -87,10 +112,12 @@ class NADEHead(OutputHead):
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
         return self.logits(self.made.given(self.features(context)))(x)
 
-    def sampler(self, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda context, uniform: settled(
-            self.frames, self.logits(self.made.given(self.features(context))), uniform, temperature
-        )
+    def sampler(self, temperature: float) -> Sampler:
+        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
+            logits = self.logits(self.made.given(self.features(context)))
+            return settled(self.frames, logits, uniform, temperature, known)
+
+        return Sampler(draw)
 
     def logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """The function from x to logits. `conditionals` is the MADE's function from bits to parameters by key."""
@@ -102,15 +129,41 @@ class NADEHead(OutputHead):
         return logits_of
 
 
-def settled(frames: Frames, logits: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float) -> Tensor:
+Logits = Callable[[Tensor], Tensor]
+"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given the lower ones."""
+
+
+def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float, known: Known | None = None) -> Drawn:
     """Draw a frame `[..., P]` whose keys depend on the lower ones: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
 
-    `logits` gives those of all keys from x, where the logits of key i depend on x_<i only.
+    Bits that are known are set, whatever their random numbers are.
     """
     x = frames.silence(uniform)
     for _ in range(frames.num_pitches):
-        drawn = frames.sample(logits(x), uniform, temperature)
+        found = logits(x)
+        drawn = frames.sample(found, uniform, temperature, known)
         if torch.equal(drawn, x):
-            break
+            return Drawn(x, found)
         x = drawn
-    return x
+    return Drawn(x, logits(x))
+
+
+def settled_by_row(
+    frames: Frames, logits_of: Callable[[Tensor], Logits], x: Tensor, uniform: Tensor, temperature: float, known: Known
+) -> Drawn:
+    """The same for many rows `[N, P]` from a first guess x: each sweep is over the rows that the last one changed.
+
+    `logits_of` gives the function for some rows `[M]` alone. The solution does not depend on the guess.
+    """
+    rows = torch.arange(len(x), device=x.device)
+    x, final = x.clone(), uniform.new_empty(len(x), frames.num_logits)
+    for _ in range(frames.num_pitches + 1):
+        before = x[rows]
+        found = logits_of(rows)(before)
+        known_here = Known(known.values[rows], known.mask[rows])
+        drawn = frames.sample(found, uniform[rows], temperature, known_here)
+        x[rows], final[rows] = drawn, found.to(final.dtype)
+        rows = rows[(drawn != before).any(-1)]
+        if not len(rows):
+            break
+    return Drawn(x, final)

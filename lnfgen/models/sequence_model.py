@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Observation
+from lnfgen.models.observation import Known, Observation
 
 
 class Terms(NamedTuple):
@@ -22,6 +22,20 @@ class Terms(NamedTuple):
     reconstruction: Tensor  # log p(x | z)
     sounding: Tensor | None  # the part of `reconstruction` for which keys sound; None without onsets
     kl: Tensor  # log q(z | x) - log p(z)
+
+
+class Filled(NamedTuple):
+    """G sequences that agree with what was known of them.
+
+    Attributes:
+        x: `[G, T]` or `[G, T, P]`, on the CPU.
+        ess: the mean effective sample size of the particles as a share of their number, `[G]`.
+        moved: the share of moves of the latent that were made, of those tried; None without a latent.
+    """
+
+    x: Tensor
+    ess: Tensor
+    moved: float | None
 
 
 Encoded = tuple[Tensor, ...]
@@ -92,6 +106,22 @@ class SequenceModel(nn.Module, ABC):
 
         Matrix products of many rows round differently from those of one row, so probabilities differ from those of
         `sample` in the last bits. Rarely this changes a step, and with it all steps that depend on it.
+        """
+
+    @abstractmethod
+    def fill_batch(
+        self,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        temperature: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> "Filled":
+        """Draw a sequence for each of G generators (on the CPU), given what is known of it: from p(hidden | known, T).
+
+        `known` has the shape `[G, T]` for symbols and `[G, T, num_logits]` for frames. The distribution is this one
+        in the limit of many particles. At a temperature other than 1 it is the model with that temperature that is
+        given what is known. `progress` is told how many of how many rounds are done.
         """
 
     def _drawn(

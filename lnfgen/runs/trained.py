@@ -13,6 +13,16 @@ from lnfgen.data.pieces import open_music
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
+from lnfgen.filling import (
+    PARTICLES,
+    Given,
+    added_steps,
+    at_home,
+    fill_pieces,
+    given_intro,
+    given_melody,
+    given_part,
+)
 from lnfgen.formats import Piece
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
@@ -87,6 +97,86 @@ class TrainedModel:
             train = None
         choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed)
         return [choice.piece for choice in choices]
+
+    def fill(
+        self,
+        piece: Piece,
+        free: str | Iterable[str] = (),
+        *,
+        gap: str | None = None,
+        count: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        particles: int = PARTICLES,
+    ) -> list[Piece]:
+        """Keep a part of a piece exactly, and draw the rest.
+
+            >>> model.fill(lnfgen.read("song.mid")[0], "bars:5-8", count=3)
+            >>> lnfgen.load("folk-abc").fill(text, "10-20")
+
+        A piece is first brought onto the model's grid, and moved by semitones if it is too high or too low for the
+        model; the results are moved back. What it loses there is a warning.
+
+        Args:
+            free: what to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
+                others, see `lnfgen.music.regions.region`. Of a text: numbers of characters; by default its gaps.
+            gap: the character that marks a missing one in a text, `_` by default.
+            count: how many pieces.
+            temperature: below 1 safer, above 1 wilder.
+            seed: decides the pieces.
+            particles: ways that are followed for each piece; more fit what is given better, for more time.
+
+        Raises:
+            LnfgenError: if nothing is free or nothing is kept, the piece is empty or of the other kind, or a number is
+                out of range.
+        """
+        words = [free] if isinstance(free, str) else list(free)
+        return self._fill(given_part(self.encoding, piece, words, gap), count, temperature, seed, particles)
+
+    def harmonize(
+        self,
+        melody: PianoRoll,
+        *,
+        count: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        particles: int = PARTICLES,
+    ) -> list[Piece]:
+        """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`."""
+        return self._fill(given_melody(self.encoding, melody), count, temperature, seed, particles)
+
+    def extend(
+        self,
+        intro: Piece,
+        *,
+        length: int | None = None,
+        bars: int | None = None,
+        count: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        particles: int = PARTICLES,
+    ) -> list[Piece]:
+        """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars; otherwise as `fill`.
+
+        By default the length is drawn, as pieces of the training data of at least that length go on.
+        """
+        added = added_steps(self.model, self.encoding, intro, length, bars, seed)
+        return self._fill(given_intro(self.encoding, intro, added), count, temperature, seed, particles)
+
+    def _fill(self, given: Given, count: int, temperature: float, seed: int, particles: int) -> list[Piece]:
+        given = at_home(self.model, self.encoding, given, seed)
+        if given.changes:
+            warnings.warn(str(given.changes), stacklevel=3)
+        fillings = fill_pieces(
+            self.model,
+            self.encoding,
+            given,
+            count=count,
+            temperature=temperature,
+            seed=seed,
+            particles=particles,
+        )
+        return [filling.piece for filling in fillings]
 
     def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = 50, seed: int = 0) -> Score:
         """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its parts.

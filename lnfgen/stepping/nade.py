@@ -19,6 +19,6 @@ def nade_stepper(head: NADEHead, positions: Tensor, uniform: Tensor, temperature
     def step(t: int, states: Tensor) -> Tensor:
         parameters = made.given(gelu(features(t, states)))
         logits = head.logits(lambda bits: parameters(bits[None])[0])
-        return settled(head.frames, logits, drawn[t], temperature)
+        return settled(head.frames, logits, drawn[t], temperature).x
 
     return step

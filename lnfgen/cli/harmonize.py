@@ -1,0 +1,52 @@
+"""`lnfgen harmonize`."""
+
+from typing import TYPE_CHECKING
+
+from lnfgen.cli import given
+from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+
+if TYPE_CHECKING:
+    from lnfgen.filling import Given
+    from lnfgen.formats import Piece
+    from lnfgen.runs.trained import TrainedModel
+
+
+def command(
+    melody: given.Source,
+    out: given.Out,
+    model: given.Model = None,
+    count: given.Count = 1,
+    temperature: given.Temperature = 1.0,
+    particles: given.Particles = given.PARTICLES,
+    seed: Seed = None,
+    tracks: Tracks = "melody",
+    program: Programs = "0",
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Keep a melody exactly, draw what sounds below it, and print the files written.
+
+    The melody is the highest line of its track; with --tracks all, that of the whole piece.
+    """
+
+    def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
+        from lnfgen.filling import given_melody
+
+        return given_melody(trained.encoding, found)
+
+    given.draw_given(
+        melody,
+        out,
+        model,
+        find,
+        count=count,
+        temperature=temperature,
+        particles=particles,
+        seed=seed,
+        tracks=tracks,
+        program=program,
+        device=device,
+        json=json,
+        verb="harmonizing",
+    )

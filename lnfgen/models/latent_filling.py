@@ -1,0 +1,148 @@
+"""Filling in what is hidden of a sequence by a latent flow: particles that carry z, and then a Markov chain.
+
+The target is p(z, x_hidden | x_known). It starts from K draws of z from the prior, of which one is chosen by the weight
+p(x_known | z), as the particles of `models.particles` estimate it. Where much is known, hardly any draw of the prior
+fits it, so the chain goes on with moves that leave the target as it is:
+
+- z given x, a window of steps at a time: candidates come from the posterior q(z | x) of the window's steps, and one of
+  them, or z as it is, is chosen by the weight p(x, z) / q(z | x). This is iterated sampling importance resampling
+  (Andrieu, Doucet & Holenstein, 2010; Andrieu, Lee & Vihola, 2018), inside Gibbs sampling. The posterior's steps are
+  independent given x, so a window can be drawn by itself.
+- x_hidden given z: independent outputs are drawn exactly; others by a conditional particle filter.
+
+Alternating the posterior and the emission of a model with a latent, corrected by acceptance: Mattei & Frellsen (2018,
+arXiv 1802.04826), "Metropolis-within-Gibbs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lnfgen.models.observation import MIN_TEMPERATURE, Known
+from lnfgen.models.output import Drawn, Sampler
+from lnfgen.models.particles import Filtered, filter_particles
+from lnfgen.models.posterior import Gaussian
+from lnfgen.models.sequence_model import Filled
+from lnfgen.nn.masking import sum_real
+
+if TYPE_CHECKING:
+    from lnfgen.models.latent_flow import LatentFlow
+
+SWEEPS = 6
+"""So many times each step of z, and then x, is drawn anew."""
+
+WINDOW = 8
+"""Steps of z that are drawn anew together."""
+
+CANDIDATES = 8
+"""Values of z to choose from in a move, with z as it is. Each costs a call of prior and emission."""
+
+
+class LatentFilling:
+    """One call of `LatentFlow.fill_batch`."""
+
+    def __init__(
+        self,
+        model: LatentFlow,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        temperature: float,
+    ) -> None:
+        self._model = model
+        self._known = Known(*(part.to(model.device) for part in known))
+        self._num_particles, self._generators = num_particles, generators
+        self._temperature = max(temperature, MIN_TEMPERATURE)
+        self._num_steps, self._groups = known.mask.shape[1], len(generators)
+        self._moves = self._tried = 0
+
+    def run(self, progress: Callable[[int, int], None]) -> Filled:
+        windows = range(-(WINDOW // 2), self._num_steps, WINDOW)
+        total, done = 1 + SWEEPS * (len(windows) + 1), 1
+        eps = self._normal(self._num_particles).flatten(0, 1) * self._temperature
+        z, _ = self._model.prior(eps, self._positions(len(eps)), self._lengths(len(eps)))
+        start = self._filtered(z, None)
+        z, x = z[start.rows], start.x
+        progress(done, total)
+        for sweep in range(SWEEPS):
+            for window in windows:
+                shifted = window + (sweep % 2) * (WINDOW // 2)  # so that borders of windows move too
+                z = self._move_latent(z, x, max(shifted, 0), min(shifted + WINDOW, self._num_steps))
+                done += 1
+                progress(done, total)
+            x = self._filtered(z.repeat_interleave(self._num_particles, 0), x).x
+            done += 1
+            progress(done, total)
+        moved = self._moves / self._tried if self._tried else None
+        return Filled(x.cpu(), start.ess.cpu(), moved)
+
+    def _filtered(self, z: Tensor, kept: Tensor | None) -> Filtered:
+        """x given z `[G * K, T, D]`, and, without x to keep, z chosen too."""
+        model, rows = self._model, len(z)
+        context = model.emission.context(z, self._lengths(rows), self._positions(rows))
+        steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
+        arguments = (self._known, self._num_particles, self._generators, self._temperature)
+        return filter_particles(steps, model.observation, *arguments, kept=kept)
+
+    def _move_latent(self, z: Tensor, x: Tensor, start: int, end: int) -> Tensor:
+        """Draw the steps of z `[G, T, D]` from `start` up to `end` anew, given x `[G, T, ...]`."""
+        if end <= start:
+            return z
+        posterior = self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
+        noise = self._normal(CANDIDATES - 1).transpose(0, 1)  # [candidates, G, T, D]
+        candidates = z.repeat(CANDIDATES, 1, 1, 1)  # the first is z as it is
+        candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
+        log_q = _log_density(posterior, candidates)[..., start:end].sum(-1)
+        log_weight = (self._log_joint(candidates, x) - log_q).double().t().cpu()  # [G, candidates]
+        weights = torch.softmax(log_weight, 1)
+        chosen = torch.cat(
+            [torch.multinomial(row, 1, generator=one) for row, one in zip(weights, self._generators, strict=True)]
+        )
+        self._moves += int((chosen != 0).sum())
+        self._tried += len(chosen)
+        return candidates[chosen.to(z.device), torch.arange(len(chosen), device=z.device)]
+
+    def _log_joint(self, z: Tensor, x: Tensor) -> Tensor:
+        """log p(x, z) `[C, G]` at the temperature, up to a constant: z `[C, G, T, D]`, x `[G, T, ...]`."""
+        model, folded = self._model, z.flatten(0, 1)
+        lengths, positions = self._lengths(len(folded)), self._positions(len(folded))
+        eps, ladj = model.prior.inverse(folded, positions, lengths)
+        log_prior = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
+        logits = model.emission(folded, lengths, positions, x) / self._temperature
+        return log_prior.unflatten(0, z.shape[:2]) + sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
+
+    def _normal(self, count: int) -> Tensor:
+        """Normal noise `[G, count, T, D]`, each sequence's from its own generator."""
+        shape = (count, self._num_steps, self._model.latent)
+        return torch.stack([torch.randn(shape, generator=one) for one in self._generators]).to(self._model.device)
+
+    def _lengths(self, rows: int) -> Tensor:
+        return torch.full((rows,), self._num_steps, device=self._model.device)
+
+    def _positions(self, rows: int) -> Tensor:
+        return self._model.positions(self._lengths(1), self._num_steps).expand(rows, -1, -1)
+
+
+class _EmissionSteps:
+    """The steps of the emission given z, whose rows may be chosen anew at each step."""
+
+    def __init__(self, context: Tensor, sampler: Sampler) -> None:
+        self._context, self._sampler = context, sampler
+        self._rows = torch.arange(len(context), device=context.device)
+
+    def draw(self, t: int, uniform: Tensor, known: Known) -> Drawn:
+        return self._sampler.draw(self._context[self._rows, t], uniform, known)
+
+    def keep(self, rows: Tensor) -> None:
+        self._rows = self._rows[rows]
+        self._sampler.keep(rows)
+
+
+def _log_density(gaussian: Gaussian, z: Tensor) -> Tensor:
+    """The log-density of each step, up to a constant: z `[C, G, T, D]` -> `[C, G, T]`."""
+    scaled = (z - gaussian.mean) * torch.exp(-0.5 * gaussian.log_variance)
+    return -(0.5 * scaled**2 + 0.5 * gaussian.log_variance).sum(-1)

@@ -1,0 +1,157 @@
+"""Sequential Monte Carlo: draw a sequence step by step so that it agrees with what is known of it.
+
+A bootstrap filter of K particles for each sequence. At each step the known part is set, the rest is drawn by the model,
+and the particle's weight is multiplied by the probability of the known part given what was drawn before it. Where the
+effective sample size falls under half of K, particles are resampled, those with great weights more often. In the end
+one particle is drawn by its weight. As K grows, the distribution of the result tends to p(hidden | known).
+
+With a sequence to keep, it is a conditional filter: particle 0 is that sequence and always survives. Then the result is
+a move of a Markov chain that leaves p(hidden | known) as it is, with any K.
+
+Sources: Gordon, Salmond & Smith (1993); systematic resampling, Carpenter, Clifford & Fearnhead (1999); the conditional
+filter, Andrieu, Doucet & Holenstein (2010), "Particle Markov chain Monte Carlo methods".
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from lnfgen.models.observation import MIN_TEMPERATURE, Known, Observation
+from lnfgen.models.output import Drawn
+
+RESAMPLE_BELOW = 0.5
+"""Particles are resampled where the effective sample size is under this share of their number."""
+
+
+class Steps(Protocol):
+    """A model's way to draw a batch of sequences step by step, first step first."""
+
+    def draw(self, t: int, uniform: Tensor, known: Known) -> Drawn:
+        """Draw step t of each of the N sequences, from uniform `[N, ...]`; what is known of them is set."""
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these sequences `[N]`: row i continues what row `rows[i]` was."""
+
+
+class Filtered(NamedTuple):
+    """The result for G sequences.
+
+    Attributes:
+        x: the sequences drawn, `[G, T]` or `[G, T, P]`.
+        rows: of the rows at the start, the one that each of them comes from, `[G]`.
+        ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, `[G]`.
+    """
+
+    x: Tensor
+    rows: Tensor
+    ess: Tensor
+
+
+def filter_particles(
+    steps: Steps,
+    observation: Observation,
+    known: Known,
+    num_particles: int,
+    generators: Sequence[torch.Generator],
+    temperature: float,
+    *,
+    alone: bool = False,
+    kept: Tensor | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Filtered:
+    """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
+
+    After the last step where something is known, one particle goes on alone, because no weight changes any more.
+
+    Args:
+        known: what is known of each of them: the first axes of its tensors are G and T.
+        temperature: divides the logits. What is sampled is the model at that temperature, given what is known.
+        alone: `steps` has one row for each sequence at the start, because all particles are equal until something is
+            drawn. They become K there.
+        kept: sequences `[G, T, ...]` to keep as particle 0, which makes the filter a conditional one.
+        progress: told how many of how many steps are done.
+    """
+    groups, device = len(generators), known.mask.device
+    by_step = known.mask.transpose(0, 1).flatten(1)
+    informed = by_step.any(-1).tolist()
+    last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
+    whole = by_step.all(-1).tolist()
+    spread = whole.index(False) if alone and False in whole else -1  # the step where particles begin to differ
+    width = 1 if alone else num_particles
+    log_weight = torch.zeros(groups, width, dtype=torch.float64, device=device)
+    shares, drawn = [], []
+    moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
+
+    def move(t: int, rows: Tensor) -> None:
+        nonlocal width
+        moves[t] = (rows + width * torch.arange(groups)[:, None]).flatten().to(device)
+        width = rows.shape[1]
+        steps.keep(moves[t])
+
+    if last < 0 and width > 1:
+        move(0, torch.zeros(groups, 1, dtype=torch.long))
+    for t, is_informed in enumerate(informed):
+        if t == spread and t <= last:
+            move(t, torch.zeros(groups, num_particles, dtype=torch.long))
+            log_weight = log_weight.expand(-1, num_particles)
+        each = [observation.uniform(width, 1, generator)[:, 0] for generator in generators]
+        here = Known(*(part[:, t].repeat_interleave(width, 0) for part in known))
+        set_to = here if kept is None or t > last else _with_kept(here, observation, kept[:, t], width)
+        x, logits = steps.draw(t, torch.cat(each).to(device), set_to)
+        drawn.append(x)
+        progress(t + 1, len(informed))
+        if not is_informed:
+            continue
+        logits = logits / max(temperature, MIN_TEMPERATURE)
+        log_prob = observation.log_prob(logits[:, None], x[:, None], here.mask)[:, 0]
+        log_weight = log_weight + log_prob.double().view(groups, width)
+        share = _effective_share(log_weight)
+        if width > 1:
+            shares.append(share)
+        if t == last:
+            weights = torch.softmax(log_weight, 1).cpu()
+            move(t + 1, torch.stack([_one(row, one) for row, one in zip(weights, generators, strict=True)]))
+        elif bool((share < RESAMPLE_BELOW).any()):
+            poor = share < RESAMPLE_BELOW
+            rows = torch.arange(width).repeat(groups, 1)
+            for g in poor.nonzero()[:, 0].tolist():
+                rows[g] = _resampled(log_weight[g], generators[g], kept is not None)
+            log_weight = torch.where(poor[:, None], torch.zeros_like(log_weight), log_weight)
+            move(t + 1, rows)
+    path: list[Tensor] = []
+    rows = torch.arange(groups, device=device)
+    for t in reversed(range(len(drawn))):
+        rows = moves[t + 1][rows] if t + 1 in moves else rows
+        path.append(drawn[t][rows])
+    rows = moves[0][rows] if 0 in moves else rows
+    share = torch.stack(shares).mean(0) if shares else torch.ones(groups, dtype=torch.float64)
+    return Filtered(torch.stack(path[::-1], 1), rows, share)
+
+
+def _one(weights: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.multinomial(weights, 1, generator=generator)
+
+
+def _with_kept(known: Known, observation: Observation, kept: Tensor, num_particles: int) -> Known:
+    """What is known of a step of each row, where all of it is known of particle 0: kept `[G, ...]`."""
+    values, mask = known.values.clone(), known.mask.clone()
+    values[::num_particles] = observation.known(kept, mask[::num_particles]).values
+    mask[::num_particles] = True
+    return Known(values, mask)
+
+
+def _effective_share(log_weight: Tensor) -> Tensor:
+    """`1 / sum(w^2)` as a share of K, for weights that sum to 1: `[G, K]` -> `[G]`."""
+    return 1 / (torch.softmax(log_weight, 1) ** 2).sum(1) / log_weight.shape[1]
+
+
+def _resampled(log_weight: Tensor, generator: torch.Generator, keeps_first: bool) -> Tensor:
+    """The particles to go on with, `[K]`, from log weights `[K]`."""
+    weights, count = torch.softmax(log_weight, 0).cpu(), len(log_weight)
+    if keeps_first:
+        others = torch.multinomial(weights, count - 1, replacement=True, generator=generator)
+        return torch.cat([torch.zeros(1, dtype=torch.long), others])
+    points = (torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)) / count
+    return torch.searchsorted(weights.cumsum(0), points).clamp(max=count - 1)

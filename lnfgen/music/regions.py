@@ -1,0 +1,133 @@
+"""Parts of a piano-roll that a person names in a word, such as `bars:5-8` or `below-melody`, as masks of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lnfgen.errors import LnfgenError
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.rolltext import pitch_number
+
+EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass"
+
+
+def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
+    """The cells bool [T, P] that any of these words means.
+
+    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on; `steps:` likewise. The last one counts too.
+    - `keys:C3-C5`, `keys:F#2`: keys by name.
+    - `below-melody`: all keys under the highest one that sounds. `above-bass`: all keys over the lowest one. Where
+      nothing sounds, the one before counts, and at the start the first one.
+    - `voice:2`: the second voice from above, with all keys between its neighbours, where so many voices sound.
+    - `bars:5-8,below-melody`: with a comma, the cells that both mean.
+
+    Raises:
+        LnfgenError: if a word is unknown, or means nothing in this piece.
+    """
+    cells = np.zeros_like(roll.sounding)
+    for word in words:
+        meant = np.ones_like(cells)
+        for part in map(str.strip, word.split(",")):
+            found = _one(roll, part)
+            if not found.any():
+                raise LnfgenError(f"{part} means nothing in a piece of {_size(roll)}")
+            meant &= found
+        if not meant.any():
+            raise LnfgenError(f"{word} means nothing in a piece of {_size(roll)}: its parts have no cell in common")
+        cells |= meant
+    return cells
+
+
+def top_line(roll: PianoRoll) -> PianoRoll:
+    """The highest key of each step alone."""
+    return _only(roll, _edge_keys(roll, top=True))
+
+
+def _only(roll: PianoRoll, keys: np.ndarray) -> PianoRoll:
+    from dataclasses import replace
+
+    cells = (np.arange(roll.num_pitches) == keys[:, None]) & roll.sounding
+    return replace(roll, sounding=cells, onsets=None if roll.onsets is None else roll.onsets & cells, tracks=())
+
+
+def _one(roll: PianoRoll, word: str) -> np.ndarray:
+    kind, _, value = word.partition(":")
+    value = value.strip()
+    if word in ("below-melody", "above-bass"):
+        top = word == "below-melody"
+        line = _carried(_edge_keys(roll, top))[:, None]
+        columns = np.arange(roll.num_pitches)
+        return columns < line if top else columns > line
+    if kind == "voice":
+        return _voice(roll, _number(word, value))
+    if kind == "keys":
+        first, last = _range(word, value, _pitch)
+        low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
+        columns = np.arange(roll.num_pitches) + roll.lowest_pitch
+        return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
+    if kind in ("bars", "steps"):
+        first, last = _range(word, value, int)
+        starts = roll.bar_lines() if kind == "bars" else list(range(roll.num_steps))
+        if first < 1:
+            raise LnfgenError(f"{word}: {kind} are counted from 1 on")
+        borders = [*starts, roll.num_steps]
+        begin = borders[min(first - 1, len(starts))]
+        end = borders[len(starts) if last is None else min(last, len(starts))]
+        steps = np.arange(roll.num_steps)[:, None]
+        return np.broadcast_to((begin <= steps) & (steps < end), roll.sounding.shape)
+    raise LnfgenError(f"found {word!r}; expected {EXPECTED}")
+
+
+def _voice(roll: PianoRoll, number: int) -> np.ndarray:
+    """The keys strictly between the neighbours of this voice, where at least so many voices sound."""
+    from_above = roll.sounding[:, ::-1].cumsum(axis=1)[:, ::-1]  # keys that sound at or above each key
+    over = from_above - roll.sounding  # those strictly above it
+    cells = (over == number - 1) | ((over == number) & ~roll.sounding)
+    return cells & (roll.sounding.sum(axis=1) >= number)[:, None]
+
+
+def _edge_keys(roll: PianoRoll, top: bool) -> np.ndarray:
+    """The highest or lowest column that sounds at each step, -1 where none does."""
+    keys = roll.num_pitches - 1 - roll.sounding[:, ::-1].argmax(axis=1) if top else roll.sounding.argmax(axis=1)
+    return np.where(roll.sounding.any(axis=1), keys, -1)
+
+
+def _carried(keys: np.ndarray) -> np.ndarray:
+    """The same with the key before in place of each -1, and the first key at the start."""
+    sounding = np.flatnonzero(keys >= 0)
+    if not len(sounding):
+        return keys
+    latest = np.maximum(np.searchsorted(sounding, np.arange(len(keys)), side="right") - 1, 0)
+    return keys[sounding[latest]]
+
+
+def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int | None]:
+    """The first and the last of `5-8`; both of `5`; no last of `5-`."""
+    # A pitch such as C-1 has a dash too, which follows a letter or an accidental.
+    dash = next((i for i, sign in enumerate(value) if sign == "-" and i and value[i - 1].isdigit()), None)
+    try:
+        first = read(value if dash is None else value[:dash])
+        if dash is None:
+            return first, first
+        last = read(value[dash + 1 :]) if value[dash + 1 :] else None
+    except ValueError as error:
+        raise LnfgenError(f"found {word!r}; expected {EXPECTED}") from error
+    if last is not None and last < first:
+        raise LnfgenError(f"{word} ends before it begins; expected the smaller one first")
+    return first, last
+
+
+def _pitch(name: str) -> int:
+    return pitch_number(name.strip())
+
+
+def _number(word: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
+    return int(value)
+
+
+def _size(roll: PianoRoll) -> str:
+    return f"{len(roll.bar_lines())} bars, {roll.num_steps} steps and {int(roll.sounding.sum(axis=1).max())} voices"
