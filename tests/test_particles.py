@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from toy_models import OUTPUTS, every_sequence, random_x, toy
+from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
 from lnfgen.models import Frames, Observation, SequenceModel
 from lnfgen.models.observation import Known
@@ -96,3 +96,25 @@ def test_a_latent_flow_does_too() -> None:
 @pytest.mark.parametrize("name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"])
 def test_every_latent_flow_does_too(name: str, output: str) -> None:
     check(name, output, draws=2000, particles=32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["symbols", "nade-frames"])
+def test_moves_of_the_latent_lead_to_it_too(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From two particles the chain gets there, with a prior and a posterior that are nearly N(0, 1)."""
+    observation, emission = OUTPUTS[output]
+    model = toy("af-scf", observation, emission=emission)
+    randomise(model.prior, 0.1)
+    head = model.posterior.head
+    head.weight.data.zero_()
+    head.bias.data.copy_(torch.tensor(4 * [0.0] + 4 * [3.0]))
+    whole, known = partly_known(observation)
+    x = every_sequence(observation, STEPS).to(whole.dtype)
+    x = x[agrees(observation, x, known)]
+    expected = expected_of(model, x)
+    each = Known(*(part.expand(1500, *part.shape) for part in known))
+    monkeypatch.setattr("lnfgen.models.latent_filling.SWEEPS", 12)
+    with torch.no_grad():
+        found = model.fill_batch(each, 2, generators(1500), 1.0)
+    assert found.moved > 0.1
+    assert distance(found.x.to(whole.dtype), x, expected) < 0.05

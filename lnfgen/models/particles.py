@@ -105,7 +105,7 @@ def filter_particles(
         if not is_informed:
             continue
         logits = logits / max(temperature, MIN_TEMPERATURE)
-        log_prob = observation.log_prob(logits[:, None], x[:, None], here.mask)[:, 0]
+        log_prob = observation.log_prob(logits, x, here.mask)
         log_weight = log_weight + log_prob.double().view(groups, width)
         share = _effective_share(log_weight)
         if width > 1:
