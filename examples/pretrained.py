@@ -66,7 +66,7 @@ RECIPES = {
                 "embedding_size": 144,
             },
             "training": {
-                "max_steps": 3200,
+                "max_steps": 2800,
                 "batch_size": 8,
                 "learning_rate": 5e-3,
                 "cooldown_start": 0.5,
