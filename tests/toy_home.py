@@ -8,16 +8,19 @@ import numpy as np
 import torch
 from toy_models import ODD_SIZES
 
+from lnfgen import formats
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import write_dataset
 from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder
 
 
 def make_home(home: Path) -> None:
-    """Fill a folder with an untrained run of music, one of text, their datasets, small.json of their sizes, and a text.
+    """Fill a folder with an untrained run of music, one of text, their datasets, small.json of their sizes, a
+    text and a melody.
 
     The run of music samples nothing but silence.
     """
@@ -45,3 +48,4 @@ def make_home(home: Path) -> None:
         run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
     (home / "small.json").write_text(json.dumps({"model": dataclasses.asdict(ODD_SIZES)}))
     (home / "song.txt").write_text("a b ab\nba ab\n")
+    formats.write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))
