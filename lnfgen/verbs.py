@@ -188,11 +188,11 @@ def open_session(
         return TrainingSession.resume(run, device, dataset, **length, building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
-    run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
+    asked = run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else resolve(dataset, building, built)
-    suited = settings_for(opened.encoding.kind, opened.encoding.has_onsets)
+    suited = settings_for(opened.encoding.kind, opened.encoding.has_onsets, asked.preset)
     config = run_config(model, preset, suited=suited, fresh_seed=fresh_seed, **settings)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.

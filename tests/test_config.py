@@ -21,7 +21,7 @@ from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
-from lnfgen.training.settings import assignments, run_config, settings_for
+from lnfgen.training.settings import TINY_UPDATES, assignments, run_config, settings_for
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -345,6 +345,13 @@ def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
     assert config.model.emission == "past"
     assert config.training.transpose == 3
     assert config.training.learning_rate == build_config(model, "tiny", config.model.backbone).training.learning_rate
+
+
+def test_a_first_song_takes_fewer_updates_unless_another_length_is_asked_for():
+    suited = settings_for("music", has_onsets=True, preset="tiny")
+    assert run_config(preset="tiny", suited=suited).training.max_steps == TINY_UPDATES
+    assert run_config(preset="tiny", suited=suited, max_steps=5).training.max_steps == 5
+    assert run_config(preset="tiny", suited=suited, epochs=2).training.max_steps is None
 
 
 def test_published_sets_are_learned_as_published():
