@@ -14,7 +14,7 @@ from lnfgen.plots.speed import sampling_curves, time_against_length
 
 SAMPLED = [("music", 60, 1), ("text", 16, 1), ("text", 60, 1), ("text", 288, 1), ("text", 288, 16), ("text", 1024, 1)]
 
-prepare_machine("cpu", hidden_size=500)
+prepare_machine("cpu", work_size=500)
 plan = Plan(
     sampling=[case for case in SAMPLING if (case["kind"], case["length"], case["batch"]) in SAMPLED],
     training=[{**case, "samples": 1} for case in TRAINING if case["precision"] == "float32"],

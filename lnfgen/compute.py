@@ -15,14 +15,14 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h)."""
 
 
-SMALL_HIDDEN_SIZE = 128
-"""Models up to this `hidden_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
+SMALL_WORK_SIZE = 128
+"""Models up to this `work_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
 busy program they take several times as long, as each waits for the other."""
 
 _default_threads = torch.get_num_threads()
 
 
-def prepare_machine(device: str, hidden_size: int) -> torch.device:
+def prepare_machine(device: str, work_size: int) -> torch.device:
     """Make the process ready to compute with a model of this size, and return the device that `device` names.
 
     The number of threads follows from the size alone, not from the load of the machine, because other numbers of
@@ -34,7 +34,7 @@ def prepare_machine(device: str, hidden_size: int) -> torch.device:
     found = resolve_device(device)
     keep_freed_memory()
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1 if hidden_size <= SMALL_HIDDEN_SIZE else _default_threads)
+        torch.set_num_threads(1 if work_size <= SMALL_WORK_SIZE else _default_threads)
     return found
 
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from lnfgen.compute import prepare_machine, resolve_device
+from lnfgen.compute import SMALL_WORK_SIZE, prepare_machine, resolve_device
+from lnfgen.config import build_config
 from lnfgen.errors import LnfgenError
 
 PROGRAM = """
@@ -38,7 +39,7 @@ def test_pages_of_freed_tensors_are_not_asked_for_again():
 
 def test_devices():
     assert resolve_device("cpu").type == "cpu"
-    assert prepare_machine("cpu", hidden_size=500).type == "cpu"
+    assert prepare_machine("cpu", work_size=500).type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
     for name in ("gpu", "cuda:99", ""):
         with pytest.raises(LnfgenError, match="expected auto") as error:
@@ -48,10 +49,10 @@ def test_devices():
 
 THREADS = """
 import torch
-from lnfgen.compute import SMALL_HIDDEN_SIZE, prepare_machine
+from lnfgen.compute import SMALL_WORK_SIZE, prepare_machine
 default = torch.get_num_threads()
 found = []
-for size in (SMALL_HIDDEN_SIZE, SMALL_HIDDEN_SIZE + 1, 1):
+for size in (SMALL_WORK_SIZE, SMALL_WORK_SIZE + 1, 1):
     prepare_machine("cpu", size)
     found.append(torch.get_num_threads())
 print(found == [1, default, 1], found)
@@ -65,3 +66,10 @@ def test_the_number_of_threads_follows_from_the_size_alone_unless_it_is_given():
     given = {**free, "OMP_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True, env=given)
     assert len(set(done.stdout.split("[")[1].strip("]\n").split(", "))) == 1, done.stdout
+
+
+def test_the_output_that_works_on_every_key_has_more_work_than_others_of_its_size() -> None:
+    tiny = build_config(preset="tiny")
+    assert tiny.model.work_size <= SMALL_WORK_SIZE
+    assert tiny.override({"model": {"emission": "nade"}}).model.work_size <= SMALL_WORK_SIZE
+    assert tiny.override({"model": {"emission": "past"}}).model.work_size > SMALL_WORK_SIZE

@@ -67,7 +67,7 @@ def command(
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
-    prepare_machine("cpu", build_config(preset=preset).model.hidden_size)  # as training and sampling do
+    prepare_machine("cpu", build_config(preset=preset).model.work_size)  # as training and sampling do
     trained = trained_models(folders)
     with console.live("measuring", 1) as bar:
         figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained)

@@ -93,7 +93,7 @@ def command(
     from lnfgen.runs.checkpoint import load_model
     from lnfgen.sampling import sample_pieces
 
-    model = load_model(folder, prepare_machine(device, folder.config.model.hidden_size))
+    model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
     choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}

@@ -62,7 +62,7 @@ def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
     Raises:
         LnfgenError: if it has no latent, or a latent of one feature.
     """
-    model = load_model(run, prepare_machine(device, run.config.model.hidden_size))
+    model = load_model(run, prepare_machine(device, run.config.model.work_size))
     if not isinstance(model, LatentFlow):
         raise LnfgenError(f"{run.path} is a run of {run.config.name}, which has no latents; leave --latents out")
     if model.latent < 2:

@@ -47,7 +47,7 @@ class TrainedModel:
     def __init__(self, run: str | Path | RunFolder, device: str = "auto") -> None:
         self.run = run if isinstance(run, RunFolder) else RunFolder(find_run(run))
         self.encoding = self.run.encoding
-        self.model = load_model(self.run, prepare_machine(device, self.run.config.model.hidden_size))
+        self.model = load_model(self.run, prepare_machine(device, self.run.config.model.work_size))
 
     def sample(
         self,

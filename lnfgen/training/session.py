@@ -52,7 +52,7 @@ class TrainingSession:
         Raises:
             LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
-        target = prepare_machine(device, config.model.hidden_size)
+        target = prepare_machine(device, config.model.work_size)
         session = cls(config, dataset, new_model(config, dataset), target)
 
         def create(path: Path) -> RunFolder:
@@ -98,7 +98,7 @@ class TrainingSession:
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
             config = dataclasses.replace(config, training=training)
             values = {**values, "stale": 0}
-        target = prepare_machine(device, config.model.hidden_size)
+        target = prepare_machine(device, config.model.work_size)
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
         session = cls(config, opened, model, target)
         session.run = folder
