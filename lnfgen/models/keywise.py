@@ -52,9 +52,10 @@ class KeywiseHead(OutputHead):
     """`p(x_t | x_<t, context_t) = prod_i p(key i | keys below i, x_<t, context_t)`, with weights tied across the keys.
 
     A key is described by what sounds around it, at intervals relative to it: in the frames before, through gated
-    recurrences that run over time for each key, and below it in its own frame. So what is learned of a voice that moves
-    by a step, or of a third in a chord, holds for every key. Only the context, a bias for each key and the ends of the
-    range tell keys apart.
+    recurrences that run over time for each key, and below it in its own frame. It is also told how far the voice of its
+    rank would move to it, which lower voices would move in parallel with that, and how many voices are still to come.
+    So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the context,
+    a bias for each key and the ends of the range tell keys apart.
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs; NADE for the order within a frame, as in `NADEHead`. The recurrences are those of
@@ -68,7 +69,7 @@ class KeywiseHead(OutputHead):
     periods: Tensor
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
-        """`hidden` is that of the model's backbone; a key has a sixth and a fourth of it."""
+        """`hidden` is that of the model's backbone; a key has a sixth of it for the past and a third for its output."""
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
@@ -144,10 +145,10 @@ class KeywiseHead(OutputHead):
         return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
 
     def _moves(self, keys: Tensor, count: Tensor) -> Tensor:
-        """How far each key is from where its voice was, by its count of keys below, `[..., P]`; 0 to NO_MOVE + ...
+        """How far each key is from where its voice was: the voice with as many voices below it, `[..., P]`.
 
-        The voice of a key is the one with as many voices below it. `NO_MOVE` stands for no move, and the last number
-        for a voice that was silent.
+        The result is the case of `from_move`: `NO_MOVE` plus the semitones up, and the last one for a voice that was
+        silent.
         """
         own = keys.expand(*count.shape[:-1], -1).gather(-1, count)
         here = torch.arange(self.frames.num_pitches, device=own.device)
