@@ -27,7 +27,7 @@ from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import region, top_line
 from lnfgen.music.rolltext import pitch_name
-from lnfgen.sampling import MAX_LENGTH, MAX_TEMPERATURE, sample_pieces
+from lnfgen.sampling import MAX_LENGTH, require_draws, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.text import UNKNOWN
 
@@ -167,10 +167,7 @@ def fill_pieces(
     """
     if count < 1 or particles < 1:
         raise LnfgenError(f"{count} pieces by {particles} particles; expected at least 1 of both")
-    if not 0 <= seed < 2**63:
-        raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
-    if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
-        raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
+    require_draws(seed, temperature)
     if len(given.values) > MAX_LENGTH:
         raise LnfgenError(f"a piece of {len(given.values):,} steps; expected at most {MAX_LENGTH:,}")
     if not given.free.any():

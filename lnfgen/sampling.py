@@ -58,10 +58,7 @@ def sample_pieces(
     """
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
-    if not 0 <= seed < 2**63:
-        raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
-    if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
-        raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
+    require_draws(seed, temperature)
     if bars is not None:
         length = _steps_of_bars(bars, length, encoding)
     if length is not None and not 1 <= length <= MAX_LENGTH:
@@ -78,6 +75,18 @@ def sample_pieces(
                 drawn = model.sample_batch(lengths[part], generators[part], temperature)
             for x in drawn[: count - first - start]:
                 yield encoding.decode(x.numpy())
+
+
+def require_draws(seed: int, temperature: float) -> None:
+    """Refuse what nothing can be drawn with.
+
+    Raises:
+        LnfgenError: if the seed or the temperature is out of range.
+    """
+    if not 0 <= seed < 2**63:
+        raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
+    if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
+        raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
 
 
 def _steps_of_bars(bars: int, length: int | None, encoding: Encoding) -> int:

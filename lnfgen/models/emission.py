@@ -46,4 +46,5 @@ class Emission(nn.Module):
             return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
+        """What the head is told of each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)
