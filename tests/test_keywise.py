@@ -5,7 +5,7 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models import Frames
-from lnfgen.models.keywise import CERTAIN, FARTHEST, NO_KEY, NO_MOVE, KeywiseHead, _parallels
+from lnfgen.models.keywise import CERTAIN, FARTHEST, NO_KEY, NO_MOVE, SIZES, KeywiseHead, _parallels
 from lnfgen.models.observation import NoteNoise
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
@@ -40,7 +40,7 @@ def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
 
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
-def test_a_key_depends_on_the_frames_before_and_on_the_keys_below_it(has_onsets):
+def test_a_key_depends_on_the_frames_before_and_on_the_keys_above_it(has_onsets):
     tied, x = head(has_onsets), frames(has_onsets)[:1]
     context = torch.randn(1, STEPS, CONTEXT, dtype=torch.float64)
     before = tied(context, x).unflatten(-1, (-1, KEYS))
@@ -49,8 +49,8 @@ def test_a_key_depends_on_the_frames_before_and_on_the_keys_below_it(has_onsets)
         changed[0, step, key] ^= 1
         differs = (tied(context, changed).unflatten(-1, (-1, KEYS)) != before).any(-2)[0]  # [T, P]
         assert not differs[:step].any()
-        assert not differs[step, : key + 1].any()
-        assert differs[step, key + 1 :].all()
+        assert not differs[step, key:].any()
+        assert differs[step, :key].all()
         assert differs[step + 1 :, max(key - 24, 0) : key + 25].all()
 
 
@@ -85,7 +85,7 @@ def test_noise_hides_keys_and_moves_some_in_training_alone():
 
 
 @torch.no_grad()
-def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_below():
+def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_above():
     tied, x = head(has_onsets=False), frames(has_onsets=False)  # onsets are certain or not by the true frames
     context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
     silence = torch.zeros_like(x)
@@ -98,21 +98,22 @@ def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_be
 
 
 @torch.no_grad()
-def test_parallel_motion_is_seen_at_its_interval():
-    """A fifth over a held bass moves up by two semitones; then the lower voice of the fifth moves down instead."""
+def test_parallel_motion_is_seen_at_its_interval_and_size():
+    """A fifth under a held top voice moves down by two semitones; then its upper voice moves up instead."""
     tied, before = head(), torch.zeros(KEYS, dtype=torch.uint8)
-    before[[4, 10, 17]] = 1
+    before[[12, 19, 25]] = 1
     keys = tied._voices(torch.zeros(KEYS, 8, dtype=torch.float64), before, before).keys
-    assert keys.tolist() == [4, 10, 17, NO_KEY, NO_KEY, NO_KEY, NO_KEY]
-    for lower, expected in ((12, [7]), (9, [])):
+    assert keys.tolist() == [25, 19, 12, NO_KEY, NO_KEY, NO_KEY, NO_KEY]
+    for upper, expected in ((17, [7]), (20, [])):
         x = torch.zeros(KEYS, dtype=torch.uint8)
-        x[[4, lower]] = 1
-        count = x.cumsum(-1) - x
+        x[[25, upper]] = 1
+        count = x.flip(-1).cumsum(-1).flip(-1) - x
         moves = tied._moves(keys, count)
-        assert int(moves[19]) == NO_MOVE + 2
-        assert int(moves[17]) == NO_MOVE
-        found = (_parallels(moves, x)[19].nonzero().flatten() + 1).tolist()
-        assert found == expected
+        assert int(moves[10]) == NO_MOVE - 2
+        assert int(moves[12]) == NO_MOVE
+        by_size = _parallels(moves, x)[10].unflatten(-1, (len(SIZES), -1))
+        assert (by_size[0].nonzero().flatten() + 1).tolist() == expected  # two semitones are a step
+        assert not by_size[1:].any()
     silent = torch.full((KEYS,), 3)
     assert (tied._moves(keys, silent) == NO_MOVE + FARTHEST + 2).all()  # a fourth voice had no key
 

@@ -20,8 +20,8 @@ REACH = 24
 REACH_NEAR = 12
 """A key sees what the recurrences of the keys up to an octave above and below it have made of the frames before."""
 
-REACH_BELOW = 36
-"""In its own frame, a key sees the keys up to three octaves below it, and how many keys sound below it in all."""
+REACH_ABOVE = 36
+"""In its own frame, a key sees the keys up to three octaves above it, and how many keys sound above it in all."""
 
 FARTHEST = 12
 """A voice moves by so many semitones at most; further is one case up and one case down."""
@@ -35,8 +35,14 @@ NO_KEY = -1
 MOST = 6
 """So many keys that sound below or above a key, or more, are one case."""
 
+SIZES = (2, 5, FARTHEST)
+"""Parallel moves are told apart by size: steps, up to a fourth, and further."""
+
 PATH = 6
-"""So many numbers say how a key that sounds has come to do so, for the keys above it."""
+"""So many numbers say how a key that sounds has come to do so, for the keys below it."""
+
+NUM_MIXES = 2
+"""So many residual layers combine what a key is told, as whether a move is in parallel and how many voices there are."""
 
 CERTAIN = 30.0
 """The logit of an onset where no other value is possible: a key that was silent cannot be held."""
@@ -49,11 +55,11 @@ BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 
 
 class KeywiseHead(OutputHead):
-    """`p(x_t | x_<t, context_t) = prod_i p(key i | keys below i, x_<t, context_t)`, with weights tied across the keys.
+    """`p(x_t | x_<t, context_t) = prod_i p(key i | keys above i, x_<t, context_t)`, with weights tied across the keys.
 
     A key is described by what sounds around it, at intervals relative to it: in the frames before, through gated
-    recurrences that run over time for each key, and below it in its own frame. It is also told how far the voice of its
-    rank would move to it, which lower voices would move in parallel with that, and how many voices are still to come.
+    recurrences that run over time for each key, and above it in its own frame. It is also told how far the voice of its
+    rank would move to it, which higher voices would move in parallel with that, and how many voices are still to come.
     So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the context,
     a bias for each key and the ends of the range tell keys apart.
 
@@ -69,11 +75,11 @@ class KeywiseHead(OutputHead):
     periods: Tensor
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
-        """`hidden` is that of the model's backbone; a key has a sixth of it for the past and a third for its output."""
+        """`hidden` is that of the model's backbone; a key has a quarter of it for the past and half of it for its output."""
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
-        past, hidden = max(8, hidden // 6), max(8, hidden // 3)
+        past, hidden = max(8, hidden // 4), max(8, hidden // 2)
         self.around = nn.Conv1d(bits, past, 2 * REACH + 1, padding=REACH)
         nn.init.normal_(self.around.weight, std=0.5)  # a few of many bits are set, and features must have unit scale
         self.first = GatedRecurrence(past, past, entry=True)
@@ -81,15 +87,17 @@ class KeywiseHead(OutputHead):
         self.second = GatedRecurrence(past, past)
         self.from_past = nn.Linear(past, hidden)
         self.path = nn.Linear(past, PATH)
-        self.from_below = nn.Conv1d(bits + PATH, hidden, REACH_BELOW)
+        self.from_above = nn.Conv1d(bits + PATH, hidden, REACH_ABOVE)
         self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
         self.from_move = nn.Embedding(NO_MOVE + FARTHEST + 3, hidden)
-        self.from_parallels = nn.Linear(REACH_BELOW, hidden, bias=False)
+        self.from_parallels = nn.Linear(REACH_ABOVE * len(SIZES), hidden, bias=False)
+        self.of_parallels = nn.Linear(REACH_ABOVE * len(SIZES), bits, bias=False)
+        nn.init.zeros_(self.of_parallels.weight)
         self.from_beat = nn.Linear(2 * len(BEATS), hidden)
         self.from_context = nn.Linear(num_context, hidden)
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
-        self.mix = nn.Linear(hidden, hidden)
+        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
         self.out = nn.Linear(hidden, bits)
         self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
         self.dropout = Dropout(dropout / 2)
@@ -113,16 +121,16 @@ class KeywiseHead(OutputHead):
         return self.dropout(y), [first, second]
 
     def _voices(self, past: Tensor, heard: Tensor, before: Tensor) -> "_Voices":
-        """What the keys below a key may tell it of the frame heard before, `[..., P]`, and of the frames up to then."""
+        """What the keys above a key may tell it of the frame heard before, `[..., P]`, and of the frames up to then."""
         sounding = (heard & SOUNDING) > 0
-        above = sounding.flip(-1).cumsum(-1).flip(-1).clamp(max=MOST)
-        rank = sounding.cumsum(-1)
+        below = sounding.cumsum(-1).clamp(max=MOST)
+        rank = _count_from_the_top(sounding)
         at = [(sounding & (rank == number)).to(torch.uint8) for number in range(1, MOST + 2)]
         keys = torch.stack([torch.where(key.any(-1).bool(), key.argmax(-1), NO_KEY) for key in at], -1)
-        return _Voices(torch.tanh(self.path(past)).transpose(-1, -2), above, keys, (before & SOUNDING) == 0)
+        return _Voices(torch.tanh(self.path(past)).transpose(-1, -2), below, keys, (before & SOUNDING) == 0)
 
     def _given(self, context: Tensor, past: Tensor, beats: Tensor) -> Tensor:
-        """What the hidden units of each key get from all but the keys below it: `[..., P, hidden]`."""
+        """What the hidden units of each key get from all but the keys above it: `[..., P, hidden]`."""
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
         return self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
@@ -131,21 +139,22 @@ class KeywiseHead(OutputHead):
         bits = self._bits(x)
         sounding = bits[..., 0, :]
         heard = torch.cat([bits, voices.paths * sounding[..., None, :]], -2)
-        below = _over_keys(self.from_below, pad(heard, (REACH_BELOW, -1)))
-        count = (sounding.cumsum(-1) - sounding).long().clamp(max=MOST)
-        counts = self.from_counts(voices.above * (MOST + 1) + count)
+        above = _over_keys(self.from_above, pad(heard, (-1, REACH_ABOVE)))
+        count = (_count_from_the_top(sounding) - sounding).long().clamp(max=MOST)
+        counts = self.from_counts(voices.below * (MOST + 1) + count)
         moves = self._moves(voices.keys, count)
         parallels = _parallels(moves, x & SOUNDING).to(self.dtype)
-        h = gelu(given + (below + counts + self.from_move(moves) + self.from_parallels(parallels)))
-        h = gelu(self.mix(self.dropout(h)))
-        by_key = self.out(self.dropout(h)) + self.key_bias
+        h = gelu(given + (above + counts + self.from_move(moves) + self.from_parallels(parallels)))
+        for mix in self.mix:
+            h = h + gelu(mix(self.dropout(h)))
+        by_key = self.out(self.dropout(h)) + self.key_bias + self.of_parallels(parallels)
         if self.frames.has_onsets:
             sounds, onset = by_key.unbind(-1)
             by_key = torch.stack([sounds, torch.where(voices.silent, CERTAIN, onset)], -1)
         return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
 
     def _moves(self, keys: Tensor, count: Tensor) -> Tensor:
-        """How far each key is from where its voice was: the voice with as many voices below it, `[..., P]`.
+        """How far each key is from where its voice was: the voice with as many voices above it, `[..., P]`.
 
         The result is the case of `from_move`: `NO_MOVE` plus the semitones up, and the last one for a voice that was
         silent.
@@ -165,32 +174,40 @@ class KeywiseHead(OutputHead):
 
 
 class _Voices(NamedTuple):
-    """What a key is told of the keys below it that sound, before these are known.
+    """What a key is told of the keys above it that sound, before these are known.
 
     Attributes:
         paths: of each key, how it would have come to sound, `[..., PATH, P]`.
-        above: how many keys at or above each key sounded in the frame before, `[..., P]`. With the count of those below
+        below: how many keys at or below each key sounded in the frame before, `[..., P]`. With the count of those above
             it that sound now, this says how many voices are still to come.
-        keys: the keys of the frame before, from the lowest voice up, `[..., MOST + 1]`.
+        keys: the keys of the frame before, from the highest voice down, `[..., MOST + 1]`.
         silent: whether each key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
     """
 
     paths: Tensor
-    above: Tensor
+    below: Tensor
     keys: Tensor
     silent: Tensor
 
 
 def _parallels(moves: Tensor, sounding: Tensor) -> Tensor:
-    """Whether a key would move in parallel with one below it: `[..., P]` -> bool `[..., P, REACH_BELOW]`.
+    """Whether a key would move in parallel with one above it: `[..., P]` -> bool `[..., P, REACH_ABOVE * SIZES]`.
 
-    It is true at k - 1 if the key k below sounds and its voice has moved as far as this key's voice would. In one style
-    thirds do so often, and fifths never.
+    For each size of the move, it is true at k - 1 if the key k above sounds and its voice has moved as far as this
+    key's voice would. In one style thirds do so often, and fifths never.
     """
     voiced = torch.where(sounding > 0, moves, NO_MOVE).to(torch.int8)  # bytes, because there are many pairs
-    below = pad(voiced, (REACH_BELOW, 0), value=NO_MOVE)[..., :-1].unfold(-1, REACH_BELOW, 1).flip(-1)
+    above = pad(voiced, (0, REACH_ABOVE), value=NO_MOVE)[..., 1:].unfold(-1, REACH_ABOVE, 1)
     moves = moves.to(torch.int8)[..., None]
-    return (below == moves) & (below != NO_MOVE) & ((moves - NO_MOVE).abs() <= FARTHEST)
+    size = (moves - NO_MOVE).abs()
+    parallel = (above == moves) & (above != NO_MOVE)
+    bounds = zip((0, *SIZES), SIZES, strict=False)
+    return torch.cat([parallel & (low < size) & (size <= high) for low, high in bounds], -1)
+
+
+def _count_from_the_top(sounding: Tensor) -> Tensor:
+    """How many keys at or above each key sound: `[..., P]` -> `[..., P]`."""
+    return sounding.flip(-1).cumsum(-1).flip(-1)
 
 
 class _KeywiseSampler(Sampler):

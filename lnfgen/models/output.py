@@ -130,11 +130,11 @@ class NADEHead(OutputHead):
 
 
 Logits = Callable[[Tensor], Tensor]
-"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given the lower ones."""
+"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given those before it in the head's order."""
 
 
 def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float, known: Known | None = None) -> Drawn:
-    """Draw a frame `[..., P]` whose keys depend on the lower ones: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
+    """Draw a frame `[..., P]` whose keys depend on those before them: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
 
     Bits that are known are set, whatever their random numbers are.
     """
