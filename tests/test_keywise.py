@@ -5,8 +5,9 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models import Frames
-from lnfgen.models.keywise import CERTAIN, FARTHEST, NO_KEY, NO_MOVE, SIZES, KeywiseHead, _parallels
+from lnfgen.models.keywise import CERTAIN, NO_KEY, NO_MOVE, NUM_MOVES, SIZES, KeywiseHead, _parallels, _parallels_below
 from lnfgen.models.observation import NoteNoise
+from lnfgen.nn.masking import shift
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -27,31 +28,60 @@ def frames(has_onsets: bool = True) -> torch.Tensor:
 
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
-def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
-    """Music a semitone higher has the same logits a key higher, but for the ends and what tells keys apart."""
-    tied = head(has_onsets)
-    for own in (tied.key_bias, tied.by_key.weight, tied.by_key.bias):
-        own.zero_()
-    x, context = frames(has_onsets), torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
-    logits = tied(context, x).unflatten(-1, (-1, KEYS))
-    moved = tied(context, x.roll(1, -1)).unflatten(-1, (-1, KEYS))
-    torch.testing.assert_close(moved[..., 13:20], logits[..., 12:19], rtol=1e-12, atol=1e-12)
+def test_the_frames_of_a_step_have_probabilities_that_sum_to_1(has_onsets):
+    keys = 4
+    tied = randomise(KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3)).double().eval()
+    states = [0, 1, 3] if has_onsets else [0, 1]
+    every = torch.cartesian_prod(*[torch.tensor(states, dtype=torch.uint8)] * keys)
+    for before in every[[0, 5, -1]]:
+        x = torch.stack([before.expand_as(every), every], 1)
+        context = torch.randn(1, 2, CONTEXT, dtype=torch.float64).expand(len(x), -1, -1)
+        total = tied.frames.log_prob(tied(context, x), x)[:, 1].exp().sum()
+        assert float(total) == pytest.approx(1.0, abs=1e-10)
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
-def test_a_key_depends_on_the_frames_before_and_on_the_keys_above_it(has_onsets):
-    tied, x = head(has_onsets), frames(has_onsets)[:1]
+def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
+    """Music a semitone higher has the same scores a key higher, but for the ends and what tells keys apart."""
+    tied = head(has_onsets)
+    for own in (tied.key_bias, tied.top.key_bias, tied.bottom.key_bias, tied.by_key.weight, tied.by_key.bias):
+        own.zero_()
+    x, context = frames(has_onsets), torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
+
+    def scores(x: torch.Tensor) -> list[torch.Tensor]:
+        before, key = shift(x), torch.arange(KEYS)
+        beats = tied._beats(torch.arange(STEPS))[:, None]
+        given = tied._given(context, tied._past(before)[0], beats, before, before)
+        top = torch.where(x > 0, key, -1).amax(-1, keepdim=True)
+        bottom = torch.where(x > 0, key, KEYS).amin(-1, keepdim=True)
+        return [given.top[..., 1:], tied._bottom(given, top), *tied._between(given, x, bottom).unbind(-1)]
+
+    sounds = (x > 0).any(-1)  # in silence there is no highest key to be relative to
+    for here, higher in zip(scores(x), scores(x.roll(1, -1)), strict=True):
+        torch.testing.assert_close(higher[sounds][:, 13:20], here[sounds][:, 12:19], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("has_onsets", [False, True])
+@torch.no_grad()
+def test_a_frame_is_drawn_from_the_outside(has_onsets):
+    """The highest key depends on no other of its frame, the lowest one on it, and others on both and those above."""
+    tied, x = head(has_onsets), torch.zeros(1, STEPS, KEYS, dtype=torch.uint8)
+    x[..., [10, 16, 20, 24]] = 1
     context = torch.randn(1, STEPS, CONTEXT, dtype=torch.float64)
-    before = tied(context, x).unflatten(-1, (-1, KEYS))
-    for step, key in ((0, 15), (3, 0), (3, 31), (5, 16)):
+    before = tied(context, x)[..., :KEYS]
+    low, high, inner = set(range(11)), set(range(24, KEYS)), set(range(11, 24))
+    for key, expected in ((24, low | inner), (10, inner), (20, set(range(11, 20))), (18, set(range(11, 18)))):
         changed = x.clone()
-        changed[0, step, key] ^= 1
-        differs = (tied(context, changed).unflatten(-1, (-1, KEYS)) != before).any(-2)[0]  # [T, P]
-        assert not differs[:step].any()
-        assert not differs[step, key:].any()
-        assert differs[step, :key].all()
-        assert differs[step + 1 :, max(key - 24, 0) : key + 25].all()
+        changed[0, 3, key] ^= 1
+        changed[0, 3, 22] = 1 if key == 24 else 0
+        differs = (tied(context, changed)[..., :KEYS] != before)[0]
+        assert not differs[:3].any()
+        assert differs[4:, max(key - 24, 0) : key + 25].any(-1).all()
+        found = set(differs[3].nonzero().flatten().tolist())
+        assert not found & (high - {24} if key == 24 else high)
+        assert found - {key} <= expected | {22, 23}
+        assert expected - {key, 22, 23} <= found
 
 
 @torch.no_grad()
@@ -102,20 +132,27 @@ def test_parallel_motion_is_seen_at_its_interval_and_size():
     """A fifth under a held top voice moves down by two semitones; then its upper voice moves up instead."""
     tied, before = head(), torch.zeros(KEYS, dtype=torch.uint8)
     before[[12, 19, 25]] = 1
-    keys = tied._voices(torch.zeros(KEYS, 8, dtype=torch.float64), before, before).keys
+    beats, context = tied._beats(torch.tensor(0)), torch.zeros(CONTEXT, dtype=torch.float64)
+    given = tied._given(context, torch.zeros(KEYS, 8, dtype=torch.float64), beats, before, before)
+    keys, lowest = given.keys, int(given.lowest)
+    assert lowest == 12
     assert keys.tolist() == [25, 19, 12, NO_KEY, NO_KEY, NO_KEY, NO_KEY]
     for upper, expected in ((17, [7]), (20, [])):
         x = torch.zeros(KEYS, dtype=torch.uint8)
         x[[25, upper]] = 1
         count = x.flip(-1).cumsum(-1).flip(-1) - x
-        moves = tied._moves(keys, count)
+        moves = tied._moves(keys[count.long()])
         assert int(moves[10]) == NO_MOVE - 2
         assert int(moves[12]) == NO_MOVE
         by_size = _parallels(moves, x)[10].unflatten(-1, (len(SIZES), -1))
         assert (by_size[0].nonzero().flatten() + 1).tolist() == expected  # two semitones are a step
         assert not by_size[1:].any()
     silent = torch.full((KEYS,), 3)
-    assert (tied._moves(keys, silent) == NO_MOVE + FARTHEST + 2).all()  # a fourth voice had no key
+    assert (tied._moves(keys[silent]) == NUM_MOVES - 1).all()  # a fourth voice had no key
+    interval = torch.arange(KEYS) - 10  # the lowest voice moves down by two, and so would that at 17
+    below = _parallels_below(torch.full((KEYS,), NO_MOVE - 2), torch.tensor([NO_MOVE - 2]), interval)[17]
+    assert (below.unflatten(-1, (len(SIZES), -1))[0].nonzero().flatten() + 1).tolist() == [7]
+    assert int(below.sum()) == 1
 
 
 @torch.no_grad()
@@ -126,7 +163,7 @@ def test_a_key_that_was_silent_is_struck_when_it_sounds():
     onset = tied(context, x, torch.zeros_like(x))[..., KEYS:]
     silent = torch.cat([torch.ones_like(x[:, :1]), x[:, :-1] == 0], 1).bool()
     assert (onset[silent] == CERTAIN).all()
-    assert (onset[~silent] < CERTAIN).all()
+    assert (onset[~silent] != CERTAIN).all()
     draw = tied.sampler(1.0)
     uniform = tied.frames.uniform(2, STEPS, torch.Generator().manual_seed(3)).double()
     drawn = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)

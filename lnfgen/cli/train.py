@@ -39,8 +39,8 @@ def command(
     emission: Annotated[
         str | None,
         typer.Option(
-            help="Output: bernoulli (independent keys), nade (given the lower keys), past (given the higher keys and the frames before) or "
-            "categorical.",
+            help="Output: bernoulli (independent keys), nade (given the lower keys), past (given other keys and the "
+            "frames before) or categorical.",
             show_default="by the data: past where notes have onsets, bernoulli where not",
         ),
     ] = None,

@@ -32,8 +32,17 @@ NO_MOVE = FARTHEST + 1
 NO_KEY = -1
 """The key of a voice that is silent."""
 
+FORBIDDEN = -1e4
+"""The score of a key that cannot be chosen; it is finite, so that differences of two of them are numbers."""
+
 MOST = 6
 """So many keys that sound below or above a key, or more, are one case."""
+
+NUM_MOVES = NO_MOVE + FARTHEST + 3
+"""The cases of a move; the last one is that of a voice that was silent."""
+
+REACH_OUTER = 48
+"""The highest and the lowest key are told apart by intervals of up to four octaves."""
 
 SIZES = (2, 5, FARTHEST)
 """Parallel moves are told apart by size: steps, up to a fourth, and further."""
@@ -42,7 +51,7 @@ PATH = 6
 """So many numbers say how a key that sounds has come to do so, for the keys below it."""
 
 NUM_MIXES = 2
-"""So many residual layers combine what a key is told, as whether a move is in parallel and how many voices there are."""
+"""So many residual layers combine what a key is told, as that a move is in parallel and that one voice is to come."""
 
 CERTAIN = 30.0
 """The logit of an onset where no other value is possible: a key that was silent cannot be held."""
@@ -55,13 +64,19 @@ BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 
 
 class KeywiseHead(OutputHead):
-    """`p(x_t | x_<t, context_t) = prod_i p(key i | keys above i, x_<t, context_t)`, with weights tied across the keys.
+    """`p(x_t | x_<t, context_t)`, the outer voices of a frame first, with weights tied across the keys.
+
+    The highest key that sounds is drawn first, then the lowest one given that, then the keys between them from the top
+    down: `p(top) p(bottom | top) prod_i p(key i | keys above i, bottom)`, all given x_<t and context_t. So melody and
+    bass are each one choice among the keys, and none of them is lost because many keys in a row were decided against.
+    A choice among keys is written as logits of single keys: given that no key above sounds, key i does with probability
+    `p(top = i) / p(top <= i)`.
 
     A key is described by what sounds around it, at intervals relative to it: in the frames before, through gated
-    recurrences that run over time for each key, and above it in its own frame. It is also told how far the voice of its
-    rank would move to it, which higher voices would move in parallel with that, and how many voices are still to come.
-    So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the context,
-    a bias for each key and the ends of the range tell keys apart.
+    recurrences that run over time for each key, and in its own frame as far as that is drawn. It is also told how far
+    the voice of its rank would move to it, which voices would move in parallel with that, and how many voices are still
+    to come. So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the
+    context, a bias for each key and the ends of the range tell keys apart.
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs; NADE for the order within a frame, as in `NADEHead`. The recurrences are those of
@@ -75,7 +90,7 @@ class KeywiseHead(OutputHead):
     periods: Tensor
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
-        """`hidden` is that of the model's backbone; a key has a quarter of it for the past and half of it for its output."""
+        """`hidden` is that of the model's backbone; a key has a quarter of it for the past and half for its output."""
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
@@ -87,18 +102,24 @@ class KeywiseHead(OutputHead):
         self.second = GatedRecurrence(past, past)
         self.from_past = nn.Linear(past, hidden)
         self.path = nn.Linear(past, PATH)
-        self.from_above = nn.Conv1d(bits + PATH, hidden, REACH_ABOVE)
-        self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
-        self.from_move = nn.Embedding(NO_MOVE + FARTHEST + 3, hidden)
-        self.from_parallels = nn.Linear(REACH_ABOVE * len(SIZES), hidden, bias=False)
-        self.of_parallels = nn.Linear(REACH_ABOVE * len(SIZES), bits, bias=False)
-        nn.init.zeros_(self.of_parallels.weight)
         self.from_beat = nn.Linear(2 * len(BEATS), hidden)
         self.from_context = nn.Linear(num_context, hidden)
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
+        self.top = _OuterVoice(num_keys, hidden)
+        self.silence = nn.Linear(hidden, 1)
+        self.bottom = _OuterVoice(num_keys, hidden)
+        self.from_top = nn.Embedding((REACH_OUTER + 1) * (len(SIZES) + 1), hidden)
+        self.from_path_of_top = nn.Linear(PATH, hidden)
+        self.from_bottom = nn.Embedding(2 * REACH_OUTER + 1, hidden)
+        self.from_above = nn.Conv1d(bits + PATH, hidden, REACH_ABOVE)
+        self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
+        self.from_move = nn.Embedding(NUM_MOVES, hidden)
+        self.from_parallels = nn.Linear((REACH_ABOVE + REACH_OUTER) * len(SIZES), hidden, bias=False)
         self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
         self.out = nn.Linear(hidden, bits)
+        self.of_parallels = nn.Linear((REACH_ABOVE + REACH_OUTER) * len(SIZES), bits, bias=False)
+        nn.init.zeros_(self.of_parallels.weight)
         self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
@@ -107,7 +128,7 @@ class KeywiseHead(OutputHead):
         before, heard = shift(x), shift(x if heard is None else heard)
         past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None]), self._voices(past, heard, before), x)
+        return self._logits(self._given(context, past, beats[:, None], heard, before), x)
 
     def sampler(self, temperature: float) -> Sampler:
         return _KeywiseSampler(self, temperature)
@@ -120,49 +141,87 @@ class KeywiseHead(OutputHead):
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
 
-    def _voices(self, past: Tensor, heard: Tensor, before: Tensor) -> "_Voices":
-        """What the keys above a key may tell it of the frame heard before, `[..., P]`, and of the frames up to then."""
-        sounding = (heard & SOUNDING) > 0
-        below = sounding.cumsum(-1).clamp(max=MOST)
-        rank = _count_from_the_top(sounding)
-        at = [(sounding & (rank == number)).to(torch.uint8) for number in range(1, MOST + 2)]
-        keys = torch.stack([torch.where(key.any(-1).bool(), key.argmax(-1), NO_KEY) for key in at], -1)
-        return _Voices(torch.tanh(self.path(past)).transpose(-1, -2), below, keys, (before & SOUNDING) == 0)
-
-    def _given(self, context: Tensor, past: Tensor, beats: Tensor) -> Tensor:
-        """What the hidden units of each key get from all but the keys above it: `[..., P, hidden]`."""
+    def _given(self, context: Tensor, past: Tensor, beats: Tensor, heard: Tensor, before: Tensor) -> "_Given":
+        """What is known of a frame before it is drawn; `heard` `[..., P]` is what it is told of the one before."""
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
-        return self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
+        units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
+        sounding = (heard & SOUNDING) > 0
+        rank = _count_from_the_top(sounding)
+        keys = torch.stack([_first_key(sounding & (rank == number)) for number in range(1, MOST + 2)], -1)
+        lowest = _first_key(sounding)
+        h = self.top(units + self.top.from_move(self._moves(keys[..., :1])), self.dropout)
+        silence = self.silence(h.amax(-2))
+        return _Given(
+            units=units,
+            paths=torch.tanh(self.path(past)).transpose(-1, -2),
+            below=sounding.cumsum(-1).clamp(max=MOST),
+            keys=keys,
+            lowest=lowest,
+            silent=(before & SOUNDING) == 0,
+            top=torch.cat([silence, self.top.scores(h)], -1),
+        )
 
-    def _logits(self, given: Tensor, voices: "_Voices", x: Tensor) -> Tensor:
+    def _logits(self, given: "_Given", x: Tensor) -> Tensor:
+        sounding = (x & SOUNDING) > 0
+        here = torch.arange(self.frames.num_pitches, device=x.device)
+        top = torch.where(sounding, here, NO_KEY).amax(-1, keepdim=True)
+        bottom = torch.where(sounding, here, self.frames.num_pitches).amin(-1, keepdim=True)
+        highest = _one_by_one(given.top)[..., 1:]
+        lowest = _one_by_one(self._bottom(given, top).flip(-1)).flip(-1)
+        between = self._between(given, x, bottom)
+        sounds = torch.where(here >= top, highest, torch.where(here <= bottom, lowest, between[..., 0]))
+        if not self.frames.has_onsets:
+            return sounds.to(self.dtype)
+        onset = torch.where(given.silent, CERTAIN, between[..., 1])
+        return torch.cat([sounds, onset], -1).to(self.dtype)
+
+    def _bottom(self, given: "_Given", top: Tensor) -> Tensor:
+        """The scores of each key as the lowest one, given the highest one `[..., 1]`: `[..., P]`."""
+        here = torch.arange(self.frames.num_pitches, device=top.device)
+        moves, move_of_top = self._moves(given.lowest[..., None]), top - given.keys[..., :1] + NO_MOVE
+        parallel = (moves == move_of_top) & (moves != NO_MOVE) & (given.keys[..., :1] != NO_KEY)
+        size = torch.bucketize((moves - NO_MOVE).abs(), torch.tensor(SIZES, device=top.device)).clamp(
+            max=len(SIZES) - 1
+        )
+        case = torch.where(parallel, 1 + size, 0)
+        interval = (top - here).clamp(0, REACH_OUTER)
+        path = given.paths.gather(-1, top.clamp(min=0)[..., None, :].expand(*top.shape[:-1], PATH, 1))
+        units = given.units + self.bottom.from_move(moves) + self.from_top(interval * (len(SIZES) + 1) + case)
+        h = self.bottom(units + self.from_path_of_top(path.transpose(-1, -2)), self.dropout)
+        return torch.where(here <= top, self.bottom.scores(h), FORBIDDEN)
+
+    def _between(self, given: "_Given", x: Tensor, bottom: Tensor) -> Tensor:
+        """The logits of each bit of the keys, given those above and the lowest one `[..., 1]`: `[..., P, bits]`."""
         bits = self._bits(x)
         sounding = bits[..., 0, :]
-        heard = torch.cat([bits, voices.paths * sounding[..., None, :]], -2)
+        heard = torch.cat([bits, given.paths * sounding[..., None, :]], -2)
         above = _over_keys(self.from_above, pad(heard, (-1, REACH_ABOVE)))
         count = (_count_from_the_top(sounding) - sounding).long().clamp(max=MOST)
-        counts = self.from_counts(voices.below * (MOST + 1) + count)
-        moves = self._moves(voices.keys, count)
-        parallels = _parallels(moves, x & SOUNDING).to(self.dtype)
-        h = gelu(given + (above + counts + self.from_move(moves) + self.from_parallels(parallels)))
+        counts = self.from_counts(given.below * (MOST + 1) + count)
+        moves = self._moves(given.keys.expand(*count.shape[:-1], -1).gather(-1, count))
+        interval = torch.arange(self.frames.num_pitches, device=x.device) - bottom
+        move_of_bottom = torch.where(
+            given.lowest[..., None] == NO_KEY, NO_MOVE, bottom - given.lowest[..., None] + NO_MOVE
+        )
+        parallels = torch.cat([_parallels(moves, x & SOUNDING), _parallels_below(moves, move_of_bottom, interval)], -1)
+        parallels = parallels.to(self.dtype)
+        of_bottom = self.from_bottom(interval.clamp(-REACH_OUTER, REACH_OUTER) + REACH_OUTER)
+        h = given.units + (above + counts + self.from_move(moves) + of_bottom + self.from_parallels(parallels))
+        h = gelu(h)
         for mix in self.mix:
             h = h + gelu(mix(self.dropout(h)))
-        by_key = self.out(self.dropout(h)) + self.key_bias + self.of_parallels(parallels)
-        if self.frames.has_onsets:
-            sounds, onset = by_key.unbind(-1)
-            by_key = torch.stack([sounds, torch.where(voices.silent, CERTAIN, onset)], -1)
-        return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
+        return self.out(self.dropout(h)) + self.key_bias + self.of_parallels(parallels)
 
-    def _moves(self, keys: Tensor, count: Tensor) -> Tensor:
-        """How far each key is from where its voice was: the voice with as many voices above it, `[..., P]`.
+    def _moves(self, own: Tensor) -> Tensor:
+        """How far each key is from where its voice was, `[..., P]` or for all keys `[..., 1]` -> `[..., P]`.
 
-        The result is the case of `from_move`: `NO_MOVE` plus the semitones up, and the last one for a voice that was
+        The result is a case of `from_move`: `NO_MOVE` plus the semitones up, and the last one for a voice that was
         silent.
         """
-        own = keys.expand(*count.shape[:-1], -1).gather(-1, count)
         here = torch.arange(self.frames.num_pitches, device=own.device)
         moves = (here - own).clamp(-FARTHEST - 1, FARTHEST + 1) + NO_MOVE
-        return torch.where(own == NO_KEY, NO_MOVE + FARTHEST + 2, moves)
+        return torch.where(own == NO_KEY, NUM_MOVES - 1, moves)
 
     def _bits(self, x: Tensor) -> Tensor:
         return self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
@@ -173,25 +232,69 @@ class KeywiseHead(OutputHead):
         return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
 
 
-class _Voices(NamedTuple):
-    """What a key is told of the keys above it that sound, before these are known.
+class _OuterVoice(nn.Module):
+    """Scores of the keys for the highest or the lowest voice of a frame."""
+
+    def __init__(self, num_keys: int, hidden: int) -> None:
+        super().__init__()
+        self.from_move = nn.Embedding(NUM_MOVES, hidden)
+        self.mix = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, 1)
+        self.key_bias = nn.Parameter(torch.zeros(num_keys))
+
+    def forward(self, units: Tensor, dropout: nn.Module) -> Tensor:
+        h = gelu(units)
+        return dropout(h + gelu(self.mix(dropout(h))))
+
+    def scores(self, h: Tensor) -> Tensor:
+        return self.out(h)[..., 0] + self.key_bias
+
+
+class _Given(NamedTuple):
+    """What a frame's keys are told before any of it is drawn.
 
     Attributes:
+        units: what the hidden units of each key get, `[..., P, hidden]`.
         paths: of each key, how it would have come to sound, `[..., PATH, P]`.
         below: how many keys at or below each key sounded in the frame before, `[..., P]`. With the count of those above
             it that sound now, this says how many voices are still to come.
         keys: the keys of the frame before, from the highest voice down, `[..., MOST + 1]`.
+        lowest: the lowest key of the frame before, `[...]`.
         silent: whether each key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
+        top: the scores of silence and of each key as the highest one, `[..., 1 + P]`.
     """
 
+    units: Tensor
     paths: Tensor
     below: Tensor
     keys: Tensor
+    lowest: Tensor
     silent: Tensor
+    top: Tensor
+
+
+def _one_by_one(scores: Tensor) -> Tensor:
+    """A choice by softmax as logits of single choices, the last one first: scores `[..., N]` -> `[..., N]`.
+
+    The logit of i is that of `p(i) / p(one of 0 to i)`: given that none of those after it is chosen. That of the first
+    one is left at 0, because it is certain.
+    """
+    rest = torch.logcumsumexp(scores, -1)[..., :-1]
+    return pad(scores[..., 1:] - rest, (1, 0))
+
+
+def _first_key(sounding: Tensor) -> Tensor:
+    """The lowest key that sounds, bool `[..., P]` -> `[...]`."""
+    return torch.where(sounding.any(-1), sounding.to(torch.uint8).argmax(-1), NO_KEY)
+
+
+def _count_from_the_top(sounding: Tensor) -> Tensor:
+    """How many keys at or above each key sound: `[..., P]` -> `[..., P]`."""
+    return sounding.flip(-1).cumsum(-1).flip(-1)
 
 
 def _parallels(moves: Tensor, sounding: Tensor) -> Tensor:
-    """Whether a key would move in parallel with one above it: `[..., P]` -> bool `[..., P, REACH_ABOVE * SIZES]`.
+    """Whether a key would move in parallel with one above it: `[..., P]` -> bool `[..., P, SIZES * REACH_ABOVE]`.
 
     For each size of the move, it is true at k - 1 if the key k above sounds and its voice has moved as far as this
     key's voice would. In one style thirds do so often, and fifths never.
@@ -199,15 +302,19 @@ def _parallels(moves: Tensor, sounding: Tensor) -> Tensor:
     voiced = torch.where(sounding > 0, moves, NO_MOVE).to(torch.int8)  # bytes, because there are many pairs
     above = pad(voiced, (0, REACH_ABOVE), value=NO_MOVE)[..., 1:].unfold(-1, REACH_ABOVE, 1)
     moves = moves.to(torch.int8)[..., None]
+    return _by_size(above == moves, moves)
+
+
+def _parallels_below(moves: Tensor, move_of_bottom: Tensor, interval: Tensor) -> Tensor:
+    """The same with the lowest key, which is `interval` `[..., P]` below: bool `[..., P, SIZES * REACH_OUTER]`."""
+    at = interval[..., None] == torch.arange(1, REACH_OUTER + 1, device=interval.device)
+    return _by_size(at & (moves == move_of_bottom)[..., None], moves[..., None])
+
+
+def _by_size(parallel: Tensor, moves: Tensor) -> Tensor:
     size = (moves - NO_MOVE).abs()
-    parallel = (above == moves) & (above != NO_MOVE)
     bounds = zip((0, *SIZES), SIZES, strict=False)
     return torch.cat([parallel & (low < size) & (size <= high) for low, high in bounds], -1)
-
-
-def _count_from_the_top(sounding: Tensor) -> Tensor:
-    """How many keys at or above each key sound: `[..., P]` -> `[..., P]`."""
-    return sounding.flip(-1).cumsum(-1).flip(-1)
 
 
 class _KeywiseSampler(Sampler):
@@ -228,16 +335,15 @@ class _KeywiseSampler(Sampler):
         head = self._head
         before = head.frames.silence(uniform) if self._x is None else self._x
         features, self._states = head._past(before[:, None], self._states)
-        past = features[:, 0]
-        given = head._given(context, past, head._beats(torch.tensor(self._t, device=context.device)))
-        voices = head._voices(past, before, before)
+        beats = head._beats(torch.tensor(self._t, device=context.device))
+        given = head._given(context, features[:, 0], beats, before, before)
         if known is None:
-            drawn = settled(head.frames, lambda x: head._logits(given, voices, x), uniform, self._temperature)
+            drawn = settled(head.frames, lambda x: head._logits(given, x), uniform, self._temperature)
         else:  # many rows, most of whose keys go on as they were
 
             def logits_of(rows: Tensor) -> Logits:
-                some = given[rows], _Voices(*(part[rows] for part in voices))
-                return lambda x: head._logits(*some, x)
+                some = _Given(*(part[rows] for part in given))
+                return lambda x: head._logits(some, x)
 
             guess = before & SOUNDING
             drawn = settled_by_row(head.frames, logits_of, guess, uniform, self._temperature, known)

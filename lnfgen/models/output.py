@@ -129,8 +129,11 @@ class NADEHead(OutputHead):
         return logits_of
 
 
+MOST_SWEEPS = 3
+"""So many sweeps for each key settle a frame: a head may find the highest, the lowest and the other keys in turn."""
+
 Logits = Callable[[Tensor], Tensor]
-"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given those before it in the head's order."""
+"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given those drawn before it."""
 
 
 def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float, known: Known | None = None) -> Drawn:
@@ -139,7 +142,7 @@ def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float,
     Bits that are known are set, whatever their random numbers are.
     """
     x = frames.silence(uniform)
-    for _ in range(frames.num_pitches):
+    for _ in range(MOST_SWEEPS * frames.num_pitches):
         found = logits(x)
         drawn = frames.sample(found, uniform, temperature, known)
         if torch.equal(drawn, x):
@@ -157,7 +160,7 @@ def settled_by_row(
     """
     rows = torch.arange(len(x), device=x.device)
     x, final = x.clone(), uniform.new_empty(len(x), frames.num_logits)
-    for _ in range(frames.num_pitches + 1):
+    for _ in range(MOST_SWEEPS * frames.num_pitches):
         before = x[rows]
         found = logits_of(rows)(before)
         known_here = Known(known.values[rows], known.mask[rows])
