@@ -5,8 +5,17 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models import Frames
-from lnfgen.models.keywise import CERTAIN, NO_KEY, NO_MOVE, NUM_MOVES, SIZES, KeywiseHead, _parallels, _parallels_below
+from lnfgen.models.keywise import CERTAIN, KeywiseHead
 from lnfgen.models.observation import NoteNoise
+from lnfgen.models.voice_leading import (
+    NO_KEY,
+    NO_MOVE,
+    NUM_MOVES,
+    SIZES,
+    parallels_above,
+    parallels_with,
+    voice_moves,
+)
 from lnfgen.nn.masking import shift
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
@@ -141,16 +150,17 @@ def test_parallel_motion_is_seen_at_its_interval_and_size():
         x = torch.zeros(KEYS, dtype=torch.uint8)
         x[[25, upper]] = 1
         count = x.flip(-1).cumsum(-1).flip(-1) - x
-        moves = tied._moves(keys[count.long()])
+        moves = voice_moves(keys[count.long()], KEYS)
         assert int(moves[10]) == NO_MOVE - 2
         assert int(moves[12]) == NO_MOVE
-        by_size = _parallels(moves, x)[10].unflatten(-1, (len(SIZES), -1))
+        by_size = parallels_above(moves, x > 0, 36)[10].unflatten(-1, (len(SIZES), -1))
         assert (by_size[0].nonzero().flatten() + 1).tolist() == expected  # two semitones are a step
         assert not by_size[1:].any()
     silent = torch.full((KEYS,), 3)
-    assert (tied._moves(keys[silent]) == NUM_MOVES - 1).all()  # a fourth voice had no key
+    assert (voice_moves(keys[silent], KEYS) == NUM_MOVES - 1).all()  # a fourth voice had no key
     interval = torch.arange(KEYS) - 10  # the lowest voice moves down by two, and so would that at 17
-    below = _parallels_below(torch.full((KEYS,), NO_MOVE - 2), torch.tensor([NO_MOVE - 2]), interval)[17]
+    down = torch.full((KEYS,), NO_MOVE - 2)
+    below = parallels_with(down[:1], down, interval, 48)[17]
     assert (below.unflatten(-1, (len(SIZES), -1))[0].nonzero().flatten() + 1).tolist() == [7]
     assert int(below.sum()) == 1
 

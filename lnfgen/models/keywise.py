@@ -10,6 +10,19 @@ from torch.nn.functional import gelu, pad
 from lnfgen.conventions import SOUNDING
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, Logits, OutputHead, Sampler, settled, settled_by_row
+from lnfgen.models.voice_leading import (
+    MOST,
+    NO_KEY,
+    NUM_MOVES,
+    SIZES,
+    count_from_the_top,
+    lowest_key,
+    move_to,
+    parallel_case,
+    parallels_above,
+    parallels_with,
+    voice_moves,
+)
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
 from lnfgen.nn.scan import GatedRecurrence
@@ -23,29 +36,11 @@ REACH_NEAR = 12
 REACH_ABOVE = 36
 """In its own frame, a key sees the keys up to three octaves above it, and how many keys sound above it in all."""
 
-FARTHEST = 12
-"""A voice moves by so many semitones at most; further is one case up and one case down."""
-
-NO_MOVE = FARTHEST + 1
-"""The number of the case that a voice does not move; those of moves down are before it, those of moves up after it."""
-
-NO_KEY = -1
-"""The key of a voice that is silent."""
-
 FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that differences of two of them are numbers."""
 
-MOST = 6
-"""So many keys that sound below or above a key, or more, are one case."""
-
-NUM_MOVES = NO_MOVE + FARTHEST + 3
-"""The cases of a move; the last one is that of a voice that was silent."""
-
 REACH_OUTER = 48
 """The highest and the lowest key are told apart by intervals of up to four octaves."""
-
-SIZES = (2, 5, FARTHEST)
-"""Parallel moves are told apart by size: steps, up to a fourth, and further."""
 
 PATH = 6
 """So many numbers say how a key that sounds has come to do so, for the keys below it."""
@@ -147,10 +142,10 @@ class KeywiseHead(OutputHead):
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         sounding = (heard & SOUNDING) > 0
-        rank = _count_from_the_top(sounding)
-        keys = torch.stack([_first_key(sounding & (rank == number)) for number in range(1, MOST + 2)], -1)
-        lowest = _first_key(sounding)
-        h = self.top(units + self.top.from_move(self._moves(keys[..., :1])), self.dropout)
+        rank = count_from_the_top(sounding)
+        keys = torch.stack([lowest_key(sounding & (rank == number)) for number in range(1, MOST + 2)], -1)
+        lowest = lowest_key(sounding)
+        h = self.top(units + self.top.from_move(voice_moves(keys[..., :1], self.frames.num_pitches)), self.dropout)
         silence = self.silence(h.amax(-2))
         return _Given(
             units=units,
@@ -178,18 +173,16 @@ class KeywiseHead(OutputHead):
 
     def _bottom(self, given: "_Given", top: Tensor) -> Tensor:
         """The scores of each key as the lowest one, given the highest one `[..., 1]`: `[..., P]`."""
-        here = torch.arange(self.frames.num_pitches, device=top.device)
-        moves, move_of_top = self._moves(given.lowest[..., None]), top - given.keys[..., :1] + NO_MOVE
-        parallel = (moves == move_of_top) & (moves != NO_MOVE) & (given.keys[..., :1] != NO_KEY)
-        size = torch.bucketize((moves - NO_MOVE).abs(), torch.tensor(SIZES, device=top.device)).clamp(
-            max=len(SIZES) - 1
-        )
-        case = torch.where(parallel, 1 + size, 0)
+        num_keys = self.frames.num_pitches
+        here = torch.arange(num_keys, device=top.device)
+        moves = voice_moves(given.lowest[..., None], num_keys)
+        case = parallel_case(moves, move_to(top, given.keys[..., :1]))
         interval = (top - here).clamp(0, REACH_OUTER)
         path = given.paths.gather(-1, top.clamp(min=0)[..., None, :].expand(*top.shape[:-1], PATH, 1))
-        units = given.units + self.bottom.from_move(moves) + self.from_top(interval * (len(SIZES) + 1) + case)
-        h = self.bottom(units + self.from_path_of_top(path.transpose(-1, -2)), self.dropout)
-        return torch.where(here <= top, self.bottom.scores(h), FORBIDDEN)
+        units = given.units + self.bottom.from_move(moves) + self.from_path_of_top(path.transpose(-1, -2))
+        units = units + self.from_top(interval * (len(SIZES) + 1) + case)
+        scores = self.bottom.scores(self.bottom(units, self.dropout))
+        return torch.where(here <= top, scores, FORBIDDEN)
 
     def _between(self, given: "_Given", x: Tensor, bottom: Tensor) -> Tensor:
         """The logits of each bit of the keys, given those above and the lowest one `[..., 1]`: `[..., P, bits]`."""
@@ -197,31 +190,22 @@ class KeywiseHead(OutputHead):
         sounding = bits[..., 0, :]
         heard = torch.cat([bits, given.paths * sounding[..., None, :]], -2)
         above = _over_keys(self.from_above, pad(heard, (-1, REACH_ABOVE)))
-        count = (_count_from_the_top(sounding) - sounding).long().clamp(max=MOST)
+        count = (count_from_the_top(sounding) - sounding).long().clamp(max=MOST)
         counts = self.from_counts(given.below * (MOST + 1) + count)
-        moves = self._moves(given.keys.expand(*count.shape[:-1], -1).gather(-1, count))
+        own = given.keys.expand(*count.shape[:-1], -1).gather(-1, count)
+        moves = voice_moves(own, self.frames.num_pitches)
         interval = torch.arange(self.frames.num_pitches, device=x.device) - bottom
-        move_of_bottom = torch.where(
-            given.lowest[..., None] == NO_KEY, NO_MOVE, bottom - given.lowest[..., None] + NO_MOVE
+        of_bottom = move_to(bottom, given.lowest[..., None])
+        both = (
+            parallels_above(moves, (x & SOUNDING) > 0, REACH_ABOVE),
+            parallels_with(of_bottom, moves, interval, REACH_OUTER),
         )
-        parallels = torch.cat([_parallels(moves, x & SOUNDING), _parallels_below(moves, move_of_bottom, interval)], -1)
-        parallels = parallels.to(self.dtype)
-        of_bottom = self.from_bottom(interval.clamp(-REACH_OUTER, REACH_OUTER) + REACH_OUTER)
-        h = given.units + (above + counts + self.from_move(moves) + of_bottom + self.from_parallels(parallels))
-        h = gelu(h)
+        parallels = torch.cat(both, -1).to(self.dtype)
+        near = self.from_bottom(interval.clamp(-REACH_OUTER, REACH_OUTER) + REACH_OUTER)
+        h = gelu(given.units + (above + counts + self.from_move(moves) + near + self.from_parallels(parallels)))
         for mix in self.mix:
             h = h + gelu(mix(self.dropout(h)))
         return self.out(self.dropout(h)) + self.key_bias + self.of_parallels(parallels)
-
-    def _moves(self, own: Tensor) -> Tensor:
-        """How far each key is from where its voice was, `[..., P]` or for all keys `[..., 1]` -> `[..., P]`.
-
-        The result is a case of `from_move`: `NO_MOVE` plus the semitones up, and the last one for a voice that was
-        silent.
-        """
-        here = torch.arange(self.frames.num_pitches, device=own.device)
-        moves = (here - own).clamp(-FARTHEST - 1, FARTHEST + 1) + NO_MOVE
-        return torch.where(own == NO_KEY, NUM_MOVES - 1, moves)
 
     def _bits(self, x: Tensor) -> Tensor:
         return self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
@@ -281,40 +265,6 @@ def _one_by_one(scores: Tensor) -> Tensor:
     """
     rest = torch.logcumsumexp(scores, -1)[..., :-1]
     return pad(scores[..., 1:] - rest, (1, 0))
-
-
-def _first_key(sounding: Tensor) -> Tensor:
-    """The lowest key that sounds, bool `[..., P]` -> `[...]`."""
-    return torch.where(sounding.any(-1), sounding.to(torch.uint8).argmax(-1), NO_KEY)
-
-
-def _count_from_the_top(sounding: Tensor) -> Tensor:
-    """How many keys at or above each key sound: `[..., P]` -> `[..., P]`."""
-    return sounding.flip(-1).cumsum(-1).flip(-1)
-
-
-def _parallels(moves: Tensor, sounding: Tensor) -> Tensor:
-    """Whether a key would move in parallel with one above it: `[..., P]` -> bool `[..., P, SIZES * REACH_ABOVE]`.
-
-    For each size of the move, it is true at k - 1 if the key k above sounds and its voice has moved as far as this
-    key's voice would. In one style thirds do so often, and fifths never.
-    """
-    voiced = torch.where(sounding > 0, moves, NO_MOVE).to(torch.int8)  # bytes, because there are many pairs
-    above = pad(voiced, (0, REACH_ABOVE), value=NO_MOVE)[..., 1:].unfold(-1, REACH_ABOVE, 1)
-    moves = moves.to(torch.int8)[..., None]
-    return _by_size(above == moves, moves)
-
-
-def _parallels_below(moves: Tensor, move_of_bottom: Tensor, interval: Tensor) -> Tensor:
-    """The same with the lowest key, which is `interval` `[..., P]` below: bool `[..., P, SIZES * REACH_OUTER]`."""
-    at = interval[..., None] == torch.arange(1, REACH_OUTER + 1, device=interval.device)
-    return _by_size(at & (moves == move_of_bottom)[..., None], moves[..., None])
-
-
-def _by_size(parallel: Tensor, moves: Tensor) -> Tensor:
-    size = (moves - NO_MOVE).abs()
-    bounds = zip((0, *SIZES), SIZES, strict=False)
-    return torch.cat([parallel & (low < size) & (size <= high) for low, high in bounds], -1)
 
 
 class _KeywiseSampler(Sampler):
