@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lnfgen import __version__
+from lnfgen import __version__, launch
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
 
@@ -38,6 +38,8 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             line = _line(error)
+            if not launch.claim():  # another process of the same job tells of the failure
+                raise typer.Exit(getattr(error, "exit_code", 1)) from None
             if line is None:
                 raise  # a defect of lnfgen, which shows its traceback
             if ctx.params.get("traceback"):
