@@ -16,7 +16,7 @@ processes=${SLURM_GPUS_ON_NODE:-${SLURM_CPUS_PER_TASK:-1}}
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 
 train=(train "$dataset" --preset paper --seed 1 --out "$run")
-[ -f "$run/config.json" ] && train=(train --resume --out "$run")
+if [ -f "$run/config.json" ]; then train=(train --resume --out "$run"); fi
 
 srun torchrun --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node "$processes" --max-restarts 3 \
   --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:29500" \

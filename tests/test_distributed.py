@@ -156,8 +156,8 @@ def test_a_score_is_that_of_one_process(dataset):
 def trained(dataset: Dataset, path: Path, stop: int | None = None) -> dict[str, Any]:
     """A run to its end, or to an update and then to its end."""
     distributed.join()
-    sizes = changed(SIZES, dropout=0.3)
-    config = Config(model=sizes, training=changed(TRAINING, batch_size=5, max_steps=8, seed=distributed.place()[0]))
+    sizes = changed(SIZES, num_layers=1, num_flow_layers=1)  # with dropout
+    config = Config(model=sizes, training=changed(TRAINING, batch_size=5, max_steps=6, seed=distributed.place()[0]))
     session = TrainingSession.begin(config, dataset, "cpu", path)
     if stop is not None:
         # One process alone is asked to stop, and all do.
@@ -178,9 +178,9 @@ def files(run: Path) -> set[str]:
 def test_a_run_is_written_once_and_stops_and_goes_on_to_the_same_weights(dataset, tmp_path):
     whole = in_ranks(2, trained, dataset, tmp_path / "whole")
     assert whole[0] == whole[1]
-    cut = in_ranks(2, trained, dataset, tmp_path / "cut", 3)
+    cut = in_ranks(2, trained, dataset, tmp_path / "cut", 2)
     assert cut[0]["weights"] == cut[1]["weights"] == whole[0]["weights"]
-    assert cut[0]["steps"] == whole[0]["steps"][3:]
+    assert cut[0]["steps"] == whole[0]["steps"][2:]
     config = Config(model=SIZES, training=changed(TRAINING, batch_size=5, max_steps=2))
     alone = TrainingSession.begin(config, dataset, "cpu", tmp_path / "alone")
     alone.train(Listener())
@@ -189,6 +189,10 @@ def test_a_run_is_written_once_and_stops_and_goes_on_to_the_same_weights(dataset
     first, second = (without_clock([json.loads(line) for line in run]) for run in lines)
     assert first == second
     assert RunFolder(tmp_path / "whole").config.training.seed == 0  # that of the first process
+    # One process goes on with it.
+    session = TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu", max_steps=7)
+    assert session.train(Listener())
+    assert session.trainer.step == 7
 
 
 # The command. ---------------------------------------------------------------------------------------------------------
@@ -261,8 +265,9 @@ def test_a_process_that_ends_is_one_message(toy_folder, how, words):
 def test_a_mistake_that_all_make_is_said_once(toy_folder):
     assert in_ranks(2, command, toy_folder, [*TRAIN, "--set", "training.patience=0"]) == [1, 1]
     assert said(toy_folder).count("error: ") == 1
-    assert in_ranks(2, command, toy_folder, ["train", "nothing", "--out", "run"]) == [1, 1]
-    assert said(toy_folder).count("error: ") == 1
+    for args in (["train", "nothing", "--out", "run"], ["sample", "chorales"], ["eval", "chorales", "--music"]):
+        assert in_ranks(2, command, toy_folder, args) == [1, 1]
+        assert said(toy_folder).count("error: ") == 1
 
 
 BREAKS_ONCE = """

@@ -18,6 +18,9 @@ COMMANDS = (
     *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue"),
     *("convert", "plot", "bench", "runs", "info", "datasets", "models"),
 )
+TOGETHER = ("train", "eval")
+"""Commands that several processes of torchrun can run together. All others would do the same in each process."""
+
 SPIN_COUNT = "700"
 """Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
 
@@ -81,6 +84,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -94,6 +98,11 @@ def _root(
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
     SIGTERM or the end of the terminal ended it.
     """
+    if launch.launched() and context.invoked_subcommand not in TOGETHER:
+        raise LnfgenError(
+            f"found {context.invoked_subcommand} under torchrun; expected one of {', '.join(TOGETHER)}, which several "
+            "processes share; start it without torchrun"
+        )
 
 
 for _name in COMMANDS:

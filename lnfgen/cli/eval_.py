@@ -10,7 +10,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.cli.options import USUAL_RUN, Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
 from lnfgen.errors import LnfgenError, RunError
-from lnfgen.launch import is_main
+from lnfgen.launch import is_main, launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +75,8 @@ def command(
     if music:
         if nll:
             raise LnfgenError("found --nll beside --music; expected one of them; run eval twice")
+        if launched():
+            raise LnfgenError("found --music under torchrun; several processes share scores alone; start it without")
 
         from lnfgen.cli.eval_music import report
 
