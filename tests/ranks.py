@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SECONDS = 120
+SECONDS = 300
 """Processes that take longer hang, and fail the test."""
 
 

@@ -20,12 +20,14 @@ from lnfgen.cli import main
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate
 from lnfgen.data.storage import Dataset
+from lnfgen.errors import ConfigError
 from lnfgen.evaluation import score
 from lnfgen.runs.checkpoint import new_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training import distributed
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.session import TrainingSession
+from lnfgen.verbs import open_session
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
 
@@ -80,9 +82,13 @@ def flat(values: Any) -> torch.Tensor:
     return torch.cat([torch.tensor(value, dtype=torch.float64).flatten() for value in values])
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_processes_have_the_gradient_and_the_figures_of_one_with_the_whole_batch(dataset, count):
-    names = sorted(NAMED_MODELS)
+ALL = sorted(NAMED_MODELS)
+
+
+@pytest.mark.parametrize(
+    ("count", "names"), [(2, ["af-scf", "lstm"]), *(pytest.param(n, ALL, marks=pytest.mark.slow) for n in (2, 4))]
+)
+def test_processes_have_the_gradient_and_the_figures_of_one_with_the_whole_batch(dataset, count, names):
     whole = updates(dataset, names, 1)
     for num_passes in (1, 3) if count > 2 else (3,):
         for found in in_ranks(count, updates, dataset, names, num_passes):
@@ -268,6 +274,12 @@ def test_a_mistake_that_all_make_is_said_once(toy_folder):
     for args in (["train", "nothing", "--out", "run"], ["sample", "chorales"], ["eval", "chorales", "--music"]):
         assert in_ranks(2, command, toy_folder, args) == [1, 1]
         assert said(toy_folder).count("error: ") == 1
+
+
+def test_a_run_that_may_be_started_again_needs_a_name(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "1")
+    with pytest.raises(ConfigError, match="--max-restarts without --out"):
+        open_session(None, None, None, out=None, resume=False, device="cpu")
 
 
 BREAKS_ONCE = """
