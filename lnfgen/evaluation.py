@@ -58,12 +58,17 @@ def score(
     seed: int = 0,
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
+    places: Sequence[int] | None = None,
+    total: Callable[[np.ndarray], np.ndarray] = lambda sums: sums,
 ) -> Score:
     """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
 
     ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
     are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
     left as it was.
+
+    Several processes can score a split together: each takes the sequences at its `places`, and `total` adds up over
+    all processes the sums of which the figures are made.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -73,26 +78,31 @@ def score(
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples
-    totals = np.zeros(5)  # reconstruction, kl, log p(T), log p(x | T), the same of what sounds
-    done, has_sounding = 0, False
+    chosen = range(len(sequences)) if places is None else places
+    totals = np.zeros(6)  # reconstruction, kl, log p(T), log p(x | T), the same of what sounds, how many have such
+    done = 0
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, precision):
+        for batch, terms in _scored(model, sequences, num_samples, seed, precision, chosen):
             log_weight = terms.reconstruction - terms.kl
             sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
-            has_sounding = terms.sounding is not None
             totals += [
                 float(terms.reconstruction.mean(0).sum()),
                 float(terms.kl.mean(0).sum()),
                 float(model.length.log_prob(batch.lengths).sum()),
                 float((torch.logsumexp(log_weight, 0) - math.log(num_samples)).sum()),
                 float((torch.logsumexp(sounding, 0) - math.log(num_samples)).sum()),
+                0 if terms.sounding is None else len(batch.indices),
             ]
             done += len(batch.indices)
             progress(done)
     finally:
         model.train(was_training)
     steps = sum(len(sequence) for sequence in sequences)
-    reconstruction, kl, length, log_p, log_p_sounding = (totals * per_unit(unit) / (steps + len(sequences))).tolist()
+    totals = total(totals)
+    has_sounding = bool(totals[5])
+    reconstruction, kl, length, log_p, log_p_sounding = (
+        totals[:5] * per_unit(unit) / (steps + len(sequences))
+    ).tolist()
     return Score(
         elbo=kl - reconstruction - length,
         reconstruction=-reconstruction,
@@ -120,7 +130,7 @@ def nll_of_each(
     num_samples = 1 if model.exact else num_samples
     nll = np.zeros(len(sequences))
     done = 0
-    for batch, terms in _scored(model, sequences, num_samples, seed, "float32"):
+    for batch, terms in _scored(model, sequences, num_samples, seed, "float32", range(len(sequences))):
         log_p = torch.logsumexp(terms.reconstruction - terms.kl, 0) - math.log(num_samples)
         log_p += model.length.log_prob(batch.lengths)
         nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
@@ -140,10 +150,18 @@ def marginal_nll(
 
 
 def _scored(
-    model: SequenceModel, sequences: Sequence[np.ndarray], num_samples: int, seed: int, precision: str
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    num_samples: int,
+    seed: int,
+    precision: str,
+    places: Sequence[int],
 ) -> Iterator[tuple[Batch, Terms]]:
-    """Batches with their `Terms`, in float64 on the CPU; K in chunks, so that no piece is ever cut."""
-    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
+    """Batches of the sequences at some places, with their `Terms`, in float64 on the CPU; K in chunks, so that no piece
+    is ever cut."""
+    chosen = [sequences[place] for place in places]
+    for padded in batches_by_length(chosen, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
+        batch = padded._replace(indices=[places[index] for index in padded.indices])
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
         on_device = batch.to(model.device)

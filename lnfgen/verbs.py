@@ -18,6 +18,7 @@ from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
 from lnfgen.files import require_free_folder
+from lnfgen.launch import launched, may_restart, restarted
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.runs.facts import is_run
@@ -149,8 +150,9 @@ def train(
     session.train(_Watcher(session.trainer.total_steps, progress))
 
     from lnfgen.runs.trained import load
+    from lnfgen.training.distributed import after_main
 
-    return load(session.run.path, device)
+    return after_main(lambda: load(session.run.path, device))
 
 
 def open_session(
@@ -173,6 +175,15 @@ def open_session(
         built: is called with a dataset that has just been made for a new run.
         fresh_seed: gives a new run its seed if nothing else does.
     """
+    if launched():
+        from lnfgen.training import distributed
+
+        distributed.join()
+    if may_restart() and out is None:
+        raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
+    if restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
+        dataset, model, preset, resume = None, None, None, True
+        settings = {}
     if resume:
         length = {"max_steps": settings.pop("max_steps", None), "epochs": settings.pop("epochs", None)}
         others = {"model": model, "preset": preset, **settings}
@@ -191,7 +202,7 @@ def open_session(
     asked = run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
-    opened = dataset if isinstance(dataset, Dataset) else resolve(dataset, building, built)
+    opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
     suited = settings_for(opened.encoding.kind, opened.encoding.has_onsets, asked.preset)
     config = run_config(model, preset, suited=suited, fresh_seed=fresh_seed, **settings)
 
@@ -199,6 +210,16 @@ def open_session(
     from lnfgen.training.session import TrainingSession
 
     return TrainingSession.begin(config, opened, device, out)
+
+
+def _resolved(source: Source | None, building: Progress, built: Callable[[Dataset], object]) -> Dataset:
+    """The dataset that a source means. Of several processes the first one makes it, if it has to be made."""
+    if not launched():
+        return resolve(source, building, built)
+
+    from lnfgen.training.distributed import after_main
+
+    return after_main(lambda: resolve(source, building, built))
 
 
 def compare_music(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lnfgen import __version__
+from lnfgen import __version__, launch
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
 
@@ -18,6 +18,9 @@ COMMANDS = (
     *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue"),
     *("convert", "plot", "bench", "runs", "info", "datasets", "models"),
 )
+TOGETHER = ("train", "eval")
+"""Commands that several processes of torchrun can run together. All others would do the same in each process."""
+
 SPIN_COUNT = "700"
 """Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
 
@@ -38,6 +41,8 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             line = _line(error)
+            if not launch.claim():  # another process of the same job tells of the failure
+                raise typer.Exit(getattr(error, "exit_code", 1)) from None
             if line is None:
                 raise  # a defect of lnfgen, which shows its traceback
             if ctx.params.get("traceback"):
@@ -79,6 +84,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -92,6 +98,11 @@ def _root(
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
     SIGTERM or the end of the terminal ended it.
     """
+    if launch.launched() and context.invoked_subcommand not in TOGETHER:
+        raise LnfgenError(
+            f"found {context.invoked_subcommand} under torchrun; expected one of {', '.join(TOGETHER)}, which several "
+            "processes share; start it without torchrun"
+        )
 
 
 for _name in COMMANDS:

@@ -10,6 +10,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.cli.options import USUAL_RUN, Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
 from lnfgen.errors import LnfgenError, RunError
+from lnfgen.launch import is_main, launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +75,8 @@ def command(
     if music:
         if nll:
             raise LnfgenError("found --nll beside --music; expected one of them; run eval twice")
+        if launched():
+            raise LnfgenError("found --music under torchrun; several processes share scores alone; start it without")
 
         from lnfgen.cli.eval_music import report
 
@@ -100,17 +103,31 @@ def command(
 
     from lnfgen.evaluation import marginal_nll, score
     from lnfgen.runs.trained import TrainedModel
+    from lnfgen.training import distributed
 
+    distributed.join()
     trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
     choose_solver(model, solver)
-    material, train = _material(trained, dataset, split)
+    material, train = distributed.after_main(lambda: _material(trained, dataset, split))
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
     if material.changes:
         console.warn(f"{material.name}: {material.changes}")
     with console.live(f"scoring {material.split}", len(material.sequences)) as bar:
-        figures = score(model, material.sequences, encoding.unit, num_samples=samples, seed=seed, progress=bar.update)
+        figures = score(
+            model,
+            material.sequences,
+            encoding.unit,
+            num_samples=samples,
+            seed=seed,
+            progress=bar.update,
+            places=distributed.own_places(material.sequences),
+            total=distributed.summed_array,
+        )
+    distributed.leave()
+    if not is_main():
+        return
     values: dict[str, Any] = {
         **({"nll": figures.nll} if nll else {}),
         "elbo": figures.elbo,

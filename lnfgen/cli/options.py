@@ -8,13 +8,14 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
+from lnfgen.launch import is_main
 
 if TYPE_CHECKING:
     from lnfgen.models import SequenceModel
 
 
 def _set_quiet(quiet: bool) -> bool:
-    console.set_quiet(quiet)
+    console.set_quiet(quiet or not is_main())  # of several processes one tells how it goes
     return quiet
 
 

@@ -14,6 +14,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, drawn_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
+from lnfgen.launch import is_main, launched
 from lnfgen.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def command(
 
 
 def _train(session: "TrainingSession") -> None:
+    from lnfgen.training import distributed
+
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     console.note(
@@ -120,8 +123,10 @@ def _train(session: "TrainingSession") -> None:
         finished = session.train(_Display(bar), lambda: bool(received))
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
-        _end(received[0])
-    console.result(str(run.path))
+        _end(received[0] if received else signal.SIGTERM)  # none, where it came to another process
+    if is_main():
+        console.result(str(run.path))
+    distributed.leave()
 
 
 class _Display:
@@ -168,6 +173,8 @@ def _interruptible() -> Iterator[list[int]]:
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
+        if len(received) > 1 and launched():
+            return  # torchrun passes on the Ctrl-C that has come here by itself, and ends what takes over 30 seconds
         if len(received) > 1:
             _end(number)
         try:

@@ -10,6 +10,7 @@ from torch import Tensor
 from lnfgen.data.batches import Batch
 from lnfgen.models import SequenceModel
 from lnfgen.nn.precision import autocast
+from lnfgen.training.distributed import Replica
 
 PASS_STEPS = {"cpu": 3_500}
 """Padded time steps in one pass, samples counted: one sample of the paper's text batches (15 of 120 steps). It needs
@@ -48,6 +49,8 @@ def accumulate_gradients(
     num_passes: int,
     precision: str = "float32",
     free_bits: float = 0.0,
+    replica: Replica | None = None,
+    share: float = 1.0,
 ) -> Objective:
     """Add the gradient of the loss to that of the parameters.
 
@@ -55,10 +58,15 @@ def accumulate_gradients(
     batch is the mean of these. It is a sum over samples and over two terms, so it is taken in passes, each of one term
     of some of the samples: `num_passes` of the reconstruction, and no more of the KL. The graph of a pass is freed
     before the next one. The gradient is the same to round-off whatever `num_passes` is.
+
+    Where several processes train, the batch is the part of this one, `share` its share of the sequences, and the
+    gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole.
     """
     steps, device = batch.lengths + 1, batch.x.device
+    parts_of = model if replica is None else replica
+    scale = share if replica is None else share * replica.size  # of which the mean over the processes is taken
     with autocast(device, precision):
-        encoded = model.encode(batch.x, batch.lengths)
+        encoded = parts_of.encode(batch.x, batch.lengths)
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
     num_samples = 1 if noise is None else len(noise)
 
@@ -72,15 +80,18 @@ def accumulate_gradients(
                 value = term(part).sum(0) / num_samples
             if value.requires_grad:
                 share = 1.0 if part is None else len(part) / num_samples
-                (coefficient * (value / steps).clamp(min=share * floor)).mean().backward()
+                (scale * coefficient * (value / steps).clamp(min=share * floor)).mean().backward()
             total = total + value.detach()
         return total
 
-    kl_passes = math.ceil(num_passes / LOOPED_KL_STEPS) if model.loops_to_score else num_passes
+    kl_passes = math.ceil(num_passes / LOOPED_KL_STEPS) if parts_of.loops_to_score else num_passes
     reconstruction = summed(
-        lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
+        lambda part: parts_of.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
     )
-    kl = summed(lambda part: model.kl(batch.lengths, shared, part), kl_weight, kl_passes, free_bits)
-    if encoded:
-        torch.autograd.backward(encoded, [tensor.grad for tensor in shared])
-    return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
+    kl = summed(lambda part: parts_of.kl(batch.lengths, shared, part), kl_weight, kl_passes, free_bits)
+    gradients = [tensor.grad for tensor in shared]
+    if replica is not None:
+        replica.finish(encoded, gradients)
+    elif encoded:
+        torch.autograd.backward(encoded, gradients)
+    return Objective(-share * ((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
+from lnfgen.training import distributed
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 
@@ -30,6 +32,7 @@ class TrainingSession:
     run: RunFolder
 
     def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
+        distributed.require_same(dataset.fingerprint)
         self.dataset = dataset
         self.device = device
         self._recorder = _Recorder(self)
@@ -39,8 +42,8 @@ class TrainingSession:
             config.training,
             device,
             self._recorder,
-            save_best=lambda weights: save_model(self.run, weights),
-            save_last=lambda trainer: save_state(self.run, *_state(trainer)),
+            save_best=distributed.on_main(lambda weights: save_model(self.run, weights)),
+            save_last=distributed.on_main(lambda trainer: save_state(self.run, *_state(trainer))),
         )
 
     @classmethod
@@ -52,6 +55,7 @@ class TrainingSession:
         Raises:
             LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
+        config = distributed.from_main(lambda: config)  # the seed, where each process has drawn one
         target = prepare_machine(device, config.model.work_size)
         session = cls(config, dataset, new_model(config, dataset), target)
 
@@ -60,7 +64,9 @@ class TrainingSession:
                 path, config, dataset, lambda folder: write_state(folder / "last", _state(session.trainer))
             )
 
-        session.run = create_numbered(dataset.name, config.name, create) if out is None else create(Path(out))
+        session.run = distributed.from_main(
+            lambda: create_numbered(dataset.name, config.name, create) if out is None else create(Path(out))
+        )
         return session
 
     @classmethod
@@ -89,10 +95,14 @@ class TrainingSession:
             LnfgenError: if the device is missing, the run or its dataset is missing, damaged or changed, or the run has
                 more updates already.
         """
-        with training_lock(folder.path):  # if another process trains the run, reading it would tidy its files away
-            tensors, values = load_state(folder)
+
+        def read() -> State:
+            with training_lock(folder.path):  # if another process trains the run, reading it would tidy its files away
+                return load_state(folder)
+
+        tensors, values = distributed.from_main(read)
         advice = f"lnfgen train DATASET --resume --out {folder.path}"
-        opened = dataset_of(folder, dataset, advice=advice, progress=building)
+        opened = distributed.after_main(lambda: dataset_of(folder, dataset, advice=advice, progress=building))
         config = folder.config
         if other_length := (max_steps is not None or epochs is not None):
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
@@ -110,9 +120,9 @@ class TrainingSession:
                     f"{folder.path} has {session.trainer.step:,} updates already, more than the "
                     f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
                 )
-            save_state(folder, tensors, values)
+            distributed.on_main(save_state)(folder, tensors, values)
         if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
-            folder.update(config, opened)
+            distributed.on_main(folder.update)(config, opened)
         return session
 
     def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -129,8 +139,8 @@ class TrainingSession:
                 f"{self.run.path} is finished after {self.trainer.step:,} updates; to train it further: "
                 f"lnfgen train --resume --out {self.run.path} --max-steps N"
             )
-        with training_lock(self.run.path):
-            return self.trainer.run(interrupted)
+        with training_lock(self.run.path) if distributed.is_main() else nullcontext():
+            return self.trainer.run(lambda: distributed.any_process(interrupted()))
 
 
 class _Recorder:
@@ -147,7 +157,7 @@ class _Recorder:
 
     def validated(self, metrics: dict[str, Any]) -> None:
         self.lines.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
-        self.session.run.write_metrics(self.lines)
+        distributed.on_main(self.session.run.write_metrics)(self.lines)
         self.watcher.validated(metrics)
 
     def note(self, message: str) -> None:

@@ -17,6 +17,7 @@ from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
+from lnfgen.training import distributed
 from lnfgen.training.objective import accumulate_gradients, passes_for
 from lnfgen.training.saved import moments_like, require_like
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model, cooled_share
@@ -78,6 +79,7 @@ class Trainer:
             _decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused
         )
         self.average = averaged_model(model, config.ema_decay)
+        self.replica = distributed.replica_of(model)
         self.plateau = Plateau(config.patience, config.learning_rate_decay)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
@@ -97,7 +99,7 @@ class Trainer:
             if self.config.transpose:
                 seed = (self.config.seed << 40) + self.step
                 sequences = transposed(sequences, self.config.transpose, seed)
-            self._update(collate(sequences, indices).to(self.device), epoch)
+            self._update(collate(sequences, indices), epoch)
             if self.step % self.interval == 0 or self.step == self.total_steps:
                 self._validate()
         self._finish()
@@ -129,23 +131,35 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         num_samples, precision = self.config.num_samples, self.config.precision
+        part = distributed.own_part(batch)
+        own = part.batch.to(self.device)
         noise = self.model.draw_noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
+        if noise is not None:
+            noise = noise[:, part.rows, : own.x.shape[1]]
+        distributed.reseed(self.config.seed, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        num_passes = passes_for(num_samples, batch, precision)
+        num_passes = passes_for(num_samples, own, precision)
         objective = accumulate_gradients(
             self.model,
-            batch,
+            own,
             noise,
             kl_weight,
             num_passes=num_passes,
             precision=precision,
             free_bits=self.config.free_bits,
+            replica=self.replica,
+            share=part.share,
         )
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
-        figures = [objective.loss, norm, objective.reconstruction.sum(), objective.kl.sum()]
-        loss, norm_value, reconstruction, kl = torch.stack(figures).tolist()
+        figures = [
+            objective.loss,
+            objective.reconstruction[: part.sequences].sum(),
+            objective.kl[: part.sequences].sum(),
+        ]
+        sums = distributed.summed(torch.stack(figures))
+        loss, reconstruction, kl, norm_value = torch.cat([sums, norm[None]]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
             self._skip(loss)
             return
@@ -188,7 +202,17 @@ class Trainer:
         """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
         model = cast(SequenceModel, self.average.module)
         seed, precision = self.config.seed, self.config.precision
-        found = score(model, list(split), self.unit, num_samples=1, seed=seed, precision=precision)
+        sequences = list(split)
+        found = score(
+            model,
+            sequences,
+            self.unit,
+            num_samples=1,
+            seed=seed,
+            precision=precision,
+            places=distributed.own_places(sequences),
+            total=distributed.summed_array,
+        )
         return {"valid_elbo": found.elbo, "valid_reconstruction": found.reconstruction, "valid_kl": found.kl}
 
     def _finish(self) -> None:
