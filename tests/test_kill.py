@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+import os
 import random
 import signal
 import sys
@@ -21,7 +22,8 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.training.session import TrainingSession
 
 UPDATES = 36  # a validation, and so a save, at each third
-CONFIG = Config(model=SIZES, training=dataclasses.replace(TRAINING, max_steps=UPDATES))
+SMALLER = dataclasses.replace(SIZES, num_flow_layers=1, num_layers=1, hidden_size=6)
+CONFIG = Config(model=SMALLER, training=dataclasses.replace(TRAINING, max_steps=UPDATES))
 
 
 def train(path: Path, data: Path, moments: Path) -> None:
@@ -50,7 +52,8 @@ def values_of(run: Path) -> dict[str, Any]:
 def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
     """Kill runs so many times in all, at random moments; in words: how often a save or a start was hit."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "lnfgen.training.session", "test_kill"])
+    # torch loads `_dynamo` late, when the first optimizer is made.
+    context.set_forkserver_preload(["torch._dynamo", "lnfgen.training.session", "test_kill"])
     rng = random.Random(seed)
     moments = folder / "moments"
 
@@ -92,5 +95,6 @@ def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork server")
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_runs_end_as_the_uninterrupted_one(dataset, tmp_path, kills):
+def test_killed_runs_end_as_the_uninterrupted_one(dataset, tmp_path, monkeypatch, kills):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that the fork server loads all, once
     print(kill_many(dataset, tmp_path, kills, seed=kills))

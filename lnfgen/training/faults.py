@@ -70,9 +70,9 @@ def explained(run: Path, device: torch.device, batch_size: int) -> Iterator[None
             raise
         raise RunError(
             f"out of memory on {device} with batches of {batch_size}; if other programs hold it, end them and go on: "
-            f"{resume}; else start a new run with a smaller --batch-size, which halves a pass where it is halved, "
-            "--set training.precision=bfloat16, a smaller --preset, or shorter pieces (preprocess --max-length); more "
-            "samples are taken in more passes and need no more memory"
+            f"{resume}; else start a new run with a smaller --batch-size (half of it needs about half the memory), "
+            "--set training.precision=bfloat16, a smaller --preset, or shorter pieces (preprocess --max-length); fewer "
+            "samples hardly help, because they are taken in passes"
         ) from error
 
 
