@@ -229,13 +229,16 @@ def test_a_full_disk_at_any_point_of_a_save_loses_nothing(run, name, monkeypatch
         assert load_state(run)[1]["step"] == (9 if (name, call) == ("replace", len(calls) - 1) else 8)
 
 
-def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(run, finished, monkeypatch):
+@pytest.mark.parametrize(("name", "call"), [("fsync", 2), ("replace", 9)])
+def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(run, finished, monkeypatch, name, call):
+    """While it writes a file, or gives the new state its name, when the one before has lost it already."""
     session = TrainingSession.resume(run, "cpu")
     with monkeypatch.context() as patch:
-        fail_at(2, "fsync", errno.ENOSPC, patch)
+        fail_at(call, name, errno.ENOSPC, patch)
         with pytest.raises(OutputError, match=f"No space left.*lnfgen train --resume --out {run.path}") as error:
             session.train(Listener())
         one_line(error)
+    assert (run.path / "last").exists() == (name == "fsync")
     resumed(run.path)
     assert_same(run.path, finished)
     assert not [path for path in run.path.iterdir() if path.name.startswith(".")]

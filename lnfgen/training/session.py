@@ -185,6 +185,9 @@ def _state(trainer: Trainer) -> State:
 
 
 def _identity(run: RunFolder) -> tuple[int, int]:
-    """What tells one `last/` from the next: each save writes a new folder."""
-    last = (run.path / "last").stat()
+    """What tells one `last/` from the next: each save writes a new folder. A save that failed may leave none."""
+    try:
+        last = (run.path / "last").stat()
+    except FileNotFoundError:
+        return 0, 0
     return last.st_ino, last.st_mtime_ns
