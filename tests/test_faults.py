@@ -190,7 +190,7 @@ def test_a_changed_dataset_is_refused_by_its_fields(run, dataset, tmp_path):
 
     splits = {"train": list(dataset.split("train"))[:-1], "valid": list(dataset.split("valid"))}
     other = write_dataset(tmp_path / "other", name="toy", encoding=dataset.encoding, splits=splits, dropped={})
-    with pytest.raises(RunError, match=r"is not the dataset toy .* other splits\.train;") as error:
+    with pytest.raises(RunError, match=r"is not the dataset toy .* another \(splits\.train\);") as error:
         TrainingSession.resume(run, "cpu", other)
     one_line(error)
 

@@ -67,4 +67,4 @@ def _differences(run: RunFolder, found: Dataset) -> str:
     was, now = run.dataset.get("splits"), found.manifest.get("splits", {})
     was = was if isinstance(was, dict) else {}
     fields += [f"splits.{split}" for split in {**was, **now} if was.get(split) != now.get(split)]
-    return f"other {', '.join(fields)}" if fields else "its content is another"
+    return "its content is another" + (f" ({', '.join(fields)})" if fields else "")
