@@ -171,6 +171,13 @@ class Config:
         values = {"format_version": CONFIG_FORMAT, "name": self.name, **dataclasses.asdict(self)}
         return json.dumps(values, indent=2) + "\n"
 
+    def flat(self) -> dict[str, Any]:
+        """All settings by their keys, as in `training.learning_rate`."""
+        values = dataclasses.asdict(self)
+        sections = [section for section, value in values.items() if isinstance(value, dict)]
+        inside = {f"{section}.{key}": value for section in sections for key, value in values[section].items()}
+        return {key: value for key, value in values.items() if key not in sections} | inside
+
     def override(self, values: dict[str, Any], where: str = "config") -> "Config":
         """This configuration with the given keys replaced. A `name` among them must be that of the resulting model.
 
@@ -245,7 +252,12 @@ def read_run_config(path: Path) -> Config:
     Raises:
         ConfigError: if the file is not a JSON object of a known format, or its settings are not possible.
     """
-    return Config().override(in_present_format(_read(path), str(path)), str(path))
+    return config_from(_read(path), str(path))
+
+
+def config_from(values: dict[str, Any], where: str) -> Config:
+    """The configuration in the content of a `config.json`, of the present format or an older one; errors as above."""
+    return Config().override(in_present_format(values, where), where)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -31,13 +31,19 @@ MAX_FOLDED_SAMPLES = 16
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of some sequences. `elbo` is `reconstruction + kl` and the cost of the lengths."""
+    """The figures of some sequences. `elbo` is `reconstruction + kl` and the cost of the lengths.
+
+    `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
+    With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
+    `past` read keys and frames that came before, with their onsets. With these it is a sum of conditional costs, given
+    the earlier onsets too, and not comparable with the NLL of a model that never sees onsets.
+    """
 
     elbo: float
     reconstruction: float
     kl: float
     nll: float
-    sounding_nll: float | None  # where there are onsets: the NLL of the keys that sound, without the onsets
+    sounding_nll: float | None
     samples: int
     sequences: int
     steps: int

@@ -1,16 +1,21 @@
 """Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind."""
 
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import OutputError
+
+STALE_SECONDS = 24 * 3600.0
+"""A temporary folder that has not changed for so long is one that a killed process has left."""
 
 
 def sha256_of(path: Path) -> str:
@@ -51,7 +56,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is then unchanged.
     """
     path = Path(path)
-    with _output_errors(path):
+    with output_errors(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -76,7 +81,7 @@ def make_folder(path: Path) -> None:
     Raises:
         OutputError: if `path` is a file, or cannot be made.
     """
-    with _output_errors(path):
+    with output_errors(path):
         Path(path).mkdir(parents=True, exist_ok=True)
 
 
@@ -91,7 +96,7 @@ def require_free_folder(path: Path) -> None:
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another")
     if path.is_dir() and any(path.iterdir()):
         raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another")
-    _require_writable(next(parent for parent in path.absolute().parents if parent.exists()), path)
+    require_writable(next(parent for parent in path.absolute().parents if parent.exists()), path)
 
 
 def require_parent(path: Path) -> None:
@@ -105,12 +110,17 @@ def require_parent(path: Path) -> None:
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
     if Path(path).is_dir():
         raise OutputError(f"cannot write {path}: it is a folder; expected a file name")
-    _require_writable(parent, path)
+    require_writable(parent, path)
 
 
-def _require_writable(folder: Path, path: Path) -> None:
+def require_writable(folder: Path, path: Path) -> None:
+    """Check that something can be written in an existing folder.
+
+    Raises:
+        OutputError: if not; it says that `path` cannot be written.
+    """
     # Only an attempt can tell. The permission bits say little about the root user or a network drive.
-    with _output_errors(path):
+    with output_errors(path):
         os.rmdir(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=folder))
 
 
@@ -134,11 +144,12 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     require_free_folder(path)
-    with _output_errors(path):
+    _sweep(path)
+    with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
-        with _output_errors(path):
+        with output_errors(path):
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             os.replace(temporary, path)  # this also replaces an empty folder
@@ -146,6 +157,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Delete what killed processes left beside `path` when they were making it.
+
+    What is young may be another process's that is still at work.
+    """
+    for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        with suppress(OSError):
+            if time.time() - item.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(item)
 
 
 def set_usual_permissions(path: Path) -> None:
@@ -157,7 +179,7 @@ def set_usual_permissions(path: Path) -> None:
 
 
 @contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
     """Turn an error of the operating system into an `OutputError` about `path`."""
     try:
         yield

@@ -1,7 +1,8 @@
 """Runs of older formats: still scored and resumed as the version that wrote them did. Newer formats are refused.
 
 `data/run-format-1` holds a text dataset, two runs on it (one of them interrupted) and the figures that the version of
-lnfgen that wrote them gave for them.
+lnfgen that wrote them gave for them. `data/run-format-2` holds an interrupted run on that dataset, from before states
+had checksums.
 """
 
 import dataclasses
@@ -16,10 +17,14 @@ from command import fails, start
 import lnfgen
 from lnfgen.config import Config, ModelConfig, TrainingConfig, read_config, read_run_config
 from lnfgen.config_formats import CONFIG_FORMAT, RENAMED
-from lnfgen.errors import ConfigError
+from lnfgen.errors import ConfigError, LnfgenError
+from lnfgen.runs.checkpoint import load_state
+from lnfgen.runs.folder import RunFolder
 
 OLD = Path(__file__).parent / "data" / "run-format-1"
+FORMAT_2 = OLD.with_name("run-format-2")
 FIGURES = json.loads((OLD / "expected.json").read_text())
+FIGURES_2 = json.loads((FORMAT_2 / "expected.json").read_text())
 
 
 @pytest.fixture
@@ -27,6 +32,7 @@ def old(tmp_path: Path) -> Path:
     """The old runs and their dataset, as if they had moved here."""
     folder = tmp_path / "old"
     shutil.copytree(OLD, folder)
+    shutil.copytree(FORMAT_2 / "af-scf", folder / "format-2")
     for manifest in folder.glob("*/dataset.json"):
         values = json.loads(manifest.read_text(encoding="utf-8"))
         if "path" in values:  # a run's, not the dataset's own
@@ -57,6 +63,24 @@ def test_a_run_of_format_1_is_resumed_as_it_would_have_been(old):
     after = json.loads((old / "af-scf" / "last" / "progress.json").read_text())["step"]
     assert before < after == 24
     agree(figures_of(old / "af-scf"), FIGURES["af-scf resumed to its end"], 1e-5)  # rounding grows over the updates
+
+
+def test_a_run_of_format_2_scores_and_is_resumed_as_it_would_have_been(old):
+    agree(figures_of(old / "format-2"), FIGURES_2["af-scf"], 1e-6)
+    done = start(old, "train", "--resume", "--out", "format-2")
+    assert done.returncode == 0, done.stderr.decode()
+    agree(figures_of(old / "format-2"), FIGURES_2["af-scf resumed to its end"], 1e-5)
+
+
+@pytest.mark.parametrize("file", ["last/progress.json", "dataset.json"])
+def test_newer_states_and_datasets_are_refused_with_advice(old, file):
+    """Not taken for damage, which would have an older state take their place."""
+    path = old / "format-2" / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 99}))
+    shutil.copytree(old / "format-2" / "last", old / "format-2" / "previous")
+    with pytest.raises(LnfgenError, match=r"99.*upgrade lnfgen") as error:
+        load_state(RunFolder(old / "format-2"))
+    assert "\n" not in str(error.value)
 
 
 LATER = {"model": {"note_noise"}, "training": {"cooldown_start", "free_bits", "transpose"}}

@@ -203,7 +203,7 @@ def test_what_a_killed_save_left_is_swept_and_nothing_else(run):
     kept = [".song.mid.abcdefgh.tmp", ".model.safetensors.tmp", "notes.txt", ".git"]
     for name in stale + kept:
         (run.path / name).write_text("x")
-    for name in ("..next.abcdefgh.tmp", ".next", ".previous"):
+    for name in ("..next.abcdefgh.tmp", ".next", ".previous"):  # older versions left the last one
         shutil.copytree(run.path / "last", run.path / name)
     before = {path.name for path in run.path.iterdir()}
     assert loaded_step(run) == 1

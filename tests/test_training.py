@@ -15,6 +15,7 @@ from lnfgen.data.storage import write_dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import score
 from lnfgen.text import UNKNOWN
+from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES
 from lnfgen.training.schedules import (
     DECAYS_BEFORE_STOP,
     MIN_KL_WEIGHT,
@@ -23,7 +24,6 @@ from lnfgen.training.schedules import (
     averaged_model,
     cooled_share,
 )
-from lnfgen.training.trainer import MAX_SKIPPED_UPDATES
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
 
@@ -210,6 +210,8 @@ def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
     assert "skipped" in session.listener.notes[0]
     assert session.trainer.step == 12
     assert session.trainer.state_values()["average_updates"] == 9
+    assert session.listener.validations[-1]["skipped_updates"] == 3
+    assert session.trainer.plateau.rate == 1
     assert all(torch.isfinite(value).all() for value in session.trainer.state_tensors()["weights"].values())
     assert all(math.isfinite(value) for value in session.listener.validations[-1].values())
 
@@ -232,6 +234,7 @@ def test_nothing_but_nan_ends_in_one_clear_line(dataset):
     assert "\n" not in str(error.value)
     assert session.trainer.skipped == MAX_SKIPPED_UPDATES
     assert session.trainer.step == 5 + MAX_SKIPPED_UPDATES
+    assert session.trainer.plateau.rate == LOWERED ** ((MAX_SKIPPED_UPDATES - 1) // LOWER_AFTER)
 
 
 def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):

@@ -154,9 +154,10 @@ class _Display:
         if "valid_elbo" in metrics:
             parts = f"{metrics['valid_reconstruction']:.3f} + {metrics['valid_kl']:.3f}"
             valid = f"{metrics['valid_elbo']:10.3f} = {parts}"
+        skipped = f"  {metrics['skipped_updates']} skipped" if metrics["skipped_updates"] else ""
         console.note(
             f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
-            f" {valid}{'  best' if metrics.get('best') else ''}"
+            f" {valid}{'  best' if metrics.get('best') else ''}{skipped}"
         )
 
     def note(self, message: str) -> None:

@@ -38,15 +38,15 @@ def dataset_of(
     if source is not None:
         found = source if isinstance(source, Dataset) else resolve(source, progress)
         if found.fingerprint != fingerprint:
-            problem = f"{found.path} is not the dataset {name} of {run.path}: its content is another"
+            problem = f"{found.path} is not the dataset {name} of {run.path}: {_differences(run, found)}"
             raise RunError(f"{problem}; name a copy of it: {advice}")
         return found
     path = Path(run.dataset["path"])
     try:
         found = open_dataset(path)
-        problem = f"{path} has changed since {run.path} was trained on it"
         if found.fingerprint == fingerprint:
             return found
+        problem = f"{path} has changed since {run.path} was trained on it: {_differences(run, found)}"
     except DatasetError as error:
         problem = f"the dataset {name} of {run.path} cannot be opened: {str(error).split(';')[0]}"
     if name in named.NAMED:
@@ -58,3 +58,13 @@ def dataset_of(
         except DatasetError as error:
             problem += f", and {error}"
     raise RunError(f"{problem}; name a copy of it: {advice}")
+
+
+def _differences(run: RunFolder, found: Dataset) -> str:
+    """Which fields of `dataset.json` are others than those of the run's dataset, of those that its content decides."""
+    own, other = run.encoding.to_json(), found.encoding.to_json()
+    fields = [f"encoding.{key}" for key in sorted({**own, **other}) if own.get(key) != other.get(key)]
+    was, now = run.dataset.get("splits"), found.manifest.get("splits", {})
+    was = was if isinstance(was, dict) else {}
+    fields += [f"splits.{split}" for split in {**was, **now} if was.get(split) != now.get(split)]
+    return "its content is another" + (f" ({', '.join(fields)})" if fields else "")

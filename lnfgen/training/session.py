@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from lnfgen.compute import prepare_machine
 from lnfgen.config import Config
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.storage import Dataset
-from lnfgen.errors import ConfigError
+from lnfgen.errors import ConfigError, RunError
+from lnfgen.files import require_writable
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import State, load_state, model_with, new_model, save_model, save_state, write_state
 from lnfgen.runs.dataset import dataset_of
@@ -22,6 +23,7 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
+from lnfgen.training.faults import explained
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 
@@ -30,11 +32,13 @@ class TrainingSession:
     """A run with its dataset and trainer. `train` trains it to its end and writes all that a run folder keeps."""
 
     run: RunFolder
+    _read: tuple[int, int]  # which `last/` it goes on from
 
     def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
         distributed.require_same(dataset.fingerprint)
         self.dataset = dataset
         self.device = device
+        self._notes: list[str] = []  # what happened before there was a watcher
         self._recorder = _Recorder(self)
         self.trainer = Trainer(
             model,
@@ -61,12 +65,13 @@ class TrainingSession:
 
         def create(path: Path) -> RunFolder:
             return RunFolder.create(
-                path, config, dataset, lambda folder: write_state(folder / "last", _state(session.trainer))
+                path, config, dataset, lambda folder: write_state(folder / "last", config, _state(session.trainer))
             )
 
         session.run = distributed.from_main(
             lambda: create_numbered(dataset.name, config.name, create) if out is None else create(Path(out))
         )
+        session._read = _identity(session.run)
         return session
 
     @classmethod
@@ -95,12 +100,14 @@ class TrainingSession:
             LnfgenError: if the device is missing, the run or its dataset is missing, damaged or changed, or the run has
                 more updates already.
         """
+        notes: list[str] = []
 
-        def read() -> State:
+        def read() -> tuple[State, tuple[int, int]]:
             with training_lock(folder.path):  # if another process trains the run, reading it would tidy its files away
-                return load_state(folder)
+                require_writable(folder.path, folder.path / "last")
+                return load_state(folder, notes.append), _identity(folder)
 
-        tensors, values = distributed.from_main(read)
+        (tensors, values), identity = distributed.from_main(read)
         advice = f"lnfgen train DATASET --resume --out {folder.path}"
         opened = distributed.after_main(lambda: dataset_of(folder, dataset, advice=advice, progress=building))
         config = folder.config
@@ -111,18 +118,19 @@ class TrainingSession:
         target = prepare_machine(device, config.model.work_size)
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
         session = cls(config, opened, model, target)
-        session.run = folder
+        session.run, session._read, session._notes = folder, identity, notes
         session.trainer.restore(tensors, values)
         session._recorder.lines = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
-        if other_length:
-            if session.trainer.step > session.trainer.total_steps:
-                raise ConfigError(
-                    f"{folder.path} has {session.trainer.step:,} updates already, more than the "
-                    f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
-                )
-            distributed.on_main(save_state)(folder, tensors, values)
-        if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
-            distributed.on_main(folder.update)(config, opened)
+        if other_length and session.trainer.step > session.trainer.total_steps:
+            raise ConfigError(
+                f"{folder.path} has {session.trainer.step:,} updates already, more than the "
+                f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
+            )
+        with session._locked():
+            if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
+                distributed.on_main(folder.update)(config, opened)
+            if other_length:
+                distributed.on_main(save_state)(folder, tensors, values)
         return session
 
     def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -131,16 +139,38 @@ class TrainingSession:
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
         Raises:
-            RunError: if another process trains the same run.
+            RunError: if another process trains the same run, or has done so since this one read it; if updates are
+                not finite, many in a row; or if memory is too small. `last/` is then a whole state.
+            OutputError: if the run cannot be written, as on a full disk. `last/` is then a whole state.
         """
         self._recorder.watcher = watcher
+        while self._notes:
+            watcher.note(self._notes.pop(0))
         if self.trainer.finished:
             watcher.note(
                 f"{self.run.path} is finished after {self.trainer.step:,} updates; to train it further: "
                 f"lnfgen train --resume --out {self.run.path} --max-steps N"
             )
-        with training_lock(self.run.path) if distributed.is_main() else nullcontext():
+        batch_size = self.run.config.training.batch_size
+        with self._locked(), explained(self.run.path, self.device, batch_size):
             return self.trainer.run(lambda: distributed.any_process(interrupted()))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the run, whose `last/` must be the one that this session goes on from.
+
+        Of several processes that train together, the first one holds it.
+        """
+        if not distributed.is_main():
+            yield
+            return
+        with training_lock(self.run.path):
+            if _identity(self.run) != self._read:
+                raise RunError(f"another process has trained {self.run.path} meanwhile; start this command again")
+            try:
+                yield
+            finally:
+                self._read = _identity(self.run)
 
 
 class _Recorder:
@@ -166,3 +196,12 @@ class _Recorder:
 
 def _state(trainer: Trainer) -> State:
     return trainer.state_tensors(), trainer.state_values()
+
+
+def _identity(run: RunFolder) -> tuple[int, int]:
+    """What tells one `last/` from the next: each save writes a new folder. A save that failed may leave none."""
+    try:
+        last = (run.path / "last").stat()
+    except FileNotFoundError:
+        return 0, 0
+    return last.st_ino, last.st_mtime_ns

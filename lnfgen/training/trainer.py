@@ -18,7 +18,8 @@ from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
-from lnfgen.training.objective import accumulate_gradients, passes_for
+from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
+from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
 from lnfgen.training.saved import moments_like, require_like
 from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model, cooled_share
 
@@ -27,9 +28,6 @@ VALIDATIONS = 50
 
 MIN_INTERVAL = 50
 """The fewest updates between validations where an epoch is shorter."""
-
-MAX_SKIPPED_UPDATES = 20
-"""Training gives up after so many updates in a row whose loss or gradient is not finite."""
 
 
 class Reporter(Protocol):
@@ -84,6 +82,7 @@ class Trainer:
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
         self.skipped = 0  # updates in a row that were left out
+        self.skipped_in_all = 0
         self.sums = _Sums()
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -139,17 +138,21 @@ class Trainer:
         distributed.reseed(self.config.seed, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         num_passes = passes_for(num_samples, own, precision)
-        objective = accumulate_gradients(
-            self.model,
-            own,
-            noise,
-            kl_weight,
-            num_passes=num_passes,
-            precision=precision,
-            free_bits=self.config.free_bits,
-            replica=self.replica,
-            share=part.share,
-        )
+
+        def gradients() -> Objective:
+            return accumulate_gradients(
+                self.model,
+                own,
+                noise,
+                kl_weight,
+                num_passes=num_passes,
+                precision=precision,
+                free_bits=self.config.free_bits,
+                replica=self.replica,
+                share=part.share,
+            )
+
+        objective = gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
@@ -161,7 +164,7 @@ class Trainer:
         sums = distributed.summed(torch.stack(figures))
         loss, reconstruction, kl, norm_value = torch.cat([sums, norm[None]]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
-            self._skip(loss)
+            self._skip(loss, gradients)
             return
         self.skipped = 0
         self.optimizer.step()
@@ -170,14 +173,23 @@ class Trainer:
         self.sums.add(batch, reconstruction, kl, length, time.perf_counter() - started)
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
-    def _skip(self, loss: float) -> None:
+    def _skip(self, loss: float, gradients: Callable[[], object]) -> None:
+        """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
         self.skipped += 1
-        self.reporter.note(f"step {self.step}: loss {loss} or its gradient is not finite; update skipped")
+        self.skipped_in_all += 1
+        said = f"step {self.step}: loss {loss} or its gradient is not finite"
         if self.skipped >= MAX_SKIPPED_UPDATES:
             raise RunError(
-                f"{self.skipped} updates in a row had a loss that is not finite; "
-                f"expected a smaller learning rate: --set training.learning_rate={self.config.learning_rate / 4:.2g}"
+                f"{said}, for the {self.skipped}th time in a row; it begins in "
+                f"{first_not_finite(self.model, gradients, self.device)}; last/ keeps the state before; expected a "
+                f"smaller learning rate: --set training.learning_rate={self.config.learning_rate / 4:.2g}"
             )
+        if self.skipped == 1:  # not each time, because looking for it takes another pass
+            said += f"; it begins in {first_not_finite(self.model, gradients, self.device)}"
+        if self.skipped % LOWER_AFTER == 0:
+            self.plateau.rate *= LOWERED
+            said += f"; the learning rate is {LOWERED:g} of what it was"
+        self.reporter.note(f"{said}; update skipped")
 
     def _validate(self) -> None:
         metrics: dict[str, Any] = {
@@ -185,6 +197,7 @@ class Trainer:
             "epoch": round(self.step / self.steps_per_epoch, 3),
             "kl_weight": self.kl_weight,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "skipped_updates": self.skipped_in_all,
             **{f"train_{name}": value for name, value in self.sums.means(self.unit).items()},
         }
         self.sums = _Sums()
@@ -196,7 +209,8 @@ class Trainer:
         if choosing:
             self.save_best(self.average.module.state_dict())
         self.reporter.validated(metrics)
-        self.save_last(self)
+        if not self.skipped:  # otherwise the state from before the trouble is kept
+            self.save_last(self)
 
     def _valid_scores(self, split: Split) -> dict[str, float]:
         """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
@@ -246,6 +260,7 @@ class Trainer:
             "step": self.step,
             "device": self.device.type,
             "skipped": self.skipped,
+            "skipped_in_all": self.skipped_in_all,
             "average_updates": int(self.average.n_averaged) - 1,
             "best": None if math.isinf(self.plateau.best) else self.plateau.best,
             "stale": self.plateau.stale,
@@ -259,8 +274,11 @@ class Trainer:
         Raises:
             RunError: if they are not of this model, or incomplete.
         """
+        values = {"skipped_in_all": values.get("skipped", 0), **values}  # older states do not count them
         try:
             require_like(self.state_values(), values)
+            require_like(dict(self.model.state_dict()), tensors["weights"])
+            require_like(dict(self.average.module.named_parameters()), tensors["average"])
             self.model.load_state_dict(tensors["weights"])
             parameters = dict(self.model.named_parameters())
             buffers = {name: value for name, value in tensors["weights"].items() if name not in parameters}
@@ -273,6 +291,7 @@ class Trainer:
                 stays = moment == "step" and not self.fused
                 self.optimizer.state[parameters[name]][moment] = value if stays else value.to(self.device)
             self.step, self.skipped = values["step"], values["skipped"]
+            self.skipped_in_all = values["skipped_in_all"]
             torch.set_rng_state(tensors["random"]["dropout"])
             if values["device"] == self.device.type:
                 self.noise_generator.set_state(tensors["random"]["noise"])

@@ -1,0 +1,376 @@
+"""What goes wrong in a long run: it is one line, and nothing is lost."""
+
+import errno
+import itertools
+import json
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from test_resume import begin, figures
+from toy_training import Listener, Session, after
+
+from lnfgen.config import NAMED_MODELS
+from lnfgen.data.batches import collate
+from lnfgen.errors import ConfigError, LnfgenError, OutputError, RunError
+from lnfgen.files import STALE_SECONDS, new_folder
+from lnfgen.runs.checkpoint import MODEL, STATE_PARTS, load_model, load_state, save_state
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.tensors import read_tensors, serialise
+from lnfgen.training import trainer as trainer_module
+from lnfgen.training.faults import first_not_finite
+from lnfgen.training.objective import accumulate_gradients
+from lnfgen.training.session import TrainingSession
+
+
+@pytest.fixture(scope="module")
+def interrupted(dataset, tmp_path_factory) -> Path:
+    """A run of 12 updates with a validation at each third, stopped after seven: so `last/` and `previous/` differ."""
+    path = tmp_path_factory.mktemp("interrupted") / "run"
+    assert not begin(dataset, path).train(Listener(), after(7))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(interrupted, path)
+    assert TrainingSession.resume(RunFolder(path), "cpu").train(Listener())
+    return path
+
+
+@pytest.fixture
+def run(interrupted, tmp_path) -> RunFolder:
+    shutil.copytree(interrupted, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def resumed(path: Path) -> Listener:
+    listener = Listener()
+    assert TrainingSession.resume(RunFolder(path), "cpu").train(listener)
+    return listener
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """The same figures, best model and last state."""
+    assert figures(one) == figures(other)
+    for file in (MODEL, *(f"last/{part}.safetensors" for part in STATE_PARTS)):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
+def one_line(error: pytest.ExceptionInfo[LnfgenError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# Damage. --------------------------------------------------------------------------------------------------------------
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", [*(f"{part}.safetensors" for part in STATE_PARTS), "progress.json"])
+def test_a_damaged_state_gives_way_to_the_one_before(run, finished, file):
+    """One bit in the middle of a tensor, which no other check finds; a digit of the progress."""
+    path = run.path / "last" / file
+    if file == "progress.json":
+        text = path.read_text()
+        assert '"step": 7' in text
+        path.write_text(text.replace('"step": 7', '"step": 8'))
+    else:
+        flip(path, -2)
+    notes: list[str] = []
+    _, values = load_state(run, notes.append)
+    assert values["step"] == 6
+    assert len(notes) == 1
+    assert file in notes[0]
+    assert "checksum" in notes[0]
+    assert "update 6" in notes[0]
+    assert not (run.path / "previous").exists()  # it is `last/` now, so that the next save keeps it
+    if file == "progress.json":
+        resumed(run.path)
+        assert_same(run.path, finished)
+
+
+def test_a_lost_state_gives_way_to_the_one_before_and_the_watcher_is_told(run, finished):
+    shutil.rmtree(run.path / "last")
+    assert "going on from the state before it, of update 6" in resumed(run.path).notes[0]
+    assert_same(run.path, finished)
+
+
+def test_two_damaged_states_are_one_line(run):
+    for folder in ("last", "previous"):
+        flip(run.path / folder / "weights.safetensors", -2)
+    with pytest.raises(RunError, match=r"last/weights\.safetensors is damaged") as error:
+        load_state(run)
+    one_line(error)
+
+
+def test_a_damaged_model_is_found(run):
+    flip(run.path / MODEL, -2)
+    with pytest.raises(RunError, match="checksum") as error:
+        load_model(run, torch.device("cpu"))
+    one_line(error)
+
+
+def test_every_bit_of_a_file_is_under_its_checksum(tmp_path):
+    path, tensors = tmp_path / "t", {"a": torch.arange(3.0), "b": torch.zeros(2, dtype=torch.uint8)}
+    content = serialise(tensors)
+    path.write_bytes(content)
+    assert all(torch.equal(read_tensors(path)[name], value) for name, value in tensors.items())
+    unnoticed = 0
+    for place, bit in itertools.product(range(len(content)), (1, 64)):
+        path.write_bytes(content)
+        damaged = bytearray(content)
+        damaged[place] ^= bit
+        path.write_bytes(damaged)
+        try:
+            found = read_tensors(path)
+        except RunError:
+            continue
+        unnoticed += 1  # in the name of the checksum, so that the file looks like one of an older version
+        assert all(torch.equal(found[name], value) for name, value in tensors.items())
+    assert unnoticed <= 2 * len("__metadata__sha256")
+
+
+def test_numbers_of_another_type_are_no_model(run):
+    tensors = {name: value.long() for name, value in read_tensors(run.path / MODEL).items()}
+    (run.path / MODEL).write_bytes(serialise(tensors))
+    with pytest.raises(RunError, match="does not fit") as error:
+        load_model(run, torch.device("cpu"))
+    one_line(error)
+
+
+def test_a_state_that_is_not_finite_does_not_replace_the_last_one(run):
+    tensors, values = load_state(run)
+    name = next(iter(tensors["average"]))
+    tensors["average"][name] = tensors["average"][name] * math.nan
+    with pytest.raises(RunError, match=f"{name} is not finite"):
+        save_state(run, tensors, {**values, "step": 9})
+    assert load_state(run)[1]["step"] == 7
+
+
+# What may not change. -------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_configuration_is_refused_by_its_keys(run):
+    path = run.path / "config.json"
+    settings = json.loads(path.read_text())
+    settings["training"]["learning_rate"] *= 2
+    settings["model"]["dropout"] = 0.0
+    path.write_text(json.dumps(settings))
+    with pytest.raises(ConfigError, match="has changed since the run was trained") as error:
+        TrainingSession.resume(RunFolder(run.path), "cpu")
+    message = one_line(error)
+    for words in ("config.json", "training.learning_rate is 0.01 and was 0.005", "model.dropout is 0.0 and was 0.2"):
+        assert words in message
+
+
+def test_a_run_killed_between_its_new_length_and_its_new_state_is_resumed(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("lnfgen.training.session.save_state", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            TrainingSession.resume(run, "cpu", max_steps=20)
+    assert TrainingSession.resume(RunFolder(run.path), "cpu").trainer.total_steps == 20
+    assert TrainingSession.resume(RunFolder(run.path), "cpu", max_steps=9).trainer.total_steps == 9
+
+
+def test_a_changed_dataset_is_refused_by_its_fields(run, dataset, tmp_path):
+    from lnfgen.data.storage import write_dataset
+
+    splits = {"train": list(dataset.split("train"))[:-1], "valid": list(dataset.split("valid"))}
+    other = write_dataset(tmp_path / "other", name="toy", encoding=dataset.encoding, splits=splits, dropped={})
+    with pytest.raises(RunError, match=r"is not the dataset toy .* another \(splits\.train\);") as error:
+        TrainingSession.resume(run, "cpu", other)
+    one_line(error)
+
+
+# Disks. ---------------------------------------------------------------------------------------------------------------
+
+
+def fail_at(call: int, name: str, code: int, patch: pytest.MonkeyPatch) -> None:
+    """Let the function `name` of `os` fail at that call, counted from 0, and at all later ones, as on a full disk."""
+    real, calls = getattr(os, name), itertools.count()
+
+    def failing(*args, **kwargs):
+        if next(calls) >= call:
+            raise OSError(code, os.strerror(code))
+        return real(*args, **kwargs)
+
+    patch.setattr(os, name, failing)
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_full_disk_at_any_point_of_a_save_loses_nothing(run, name, monkeypatch):
+    tensors, values = load_state(run)
+    with monkeypatch.context() as patch:
+        calls: list[str] = []
+        real = getattr(os, name)
+        patch.setattr(os, name, lambda *args: [calls.append(name), real(*args)][1])
+        save_state(run, tensors, {**values, "step": 8})
+    assert len(calls) >= 5
+    for call in range(len(calls)):
+        with monkeypatch.context() as patch:
+            fail_at(call, name, errno.ENOSPC, patch)
+            with pytest.raises(OutputError, match="No space left on device") as error:
+                save_state(run, tensors, {**values, "step": 9})
+        one_line(error)
+        # Where the last rename fails, the new state is whole, and takes its name at the next start.
+        assert load_state(run)[1]["step"] == (9 if (name, call) == ("replace", len(calls) - 1) else 8)
+
+
+@pytest.mark.parametrize(("name", "call"), [("fsync", 2), ("replace", 9)])
+def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(run, finished, monkeypatch, name, call):
+    """While it writes a file, or gives the new state its name, when the one before has lost it already."""
+    session = TrainingSession.resume(run, "cpu")
+    with monkeypatch.context() as patch:
+        fail_at(call, name, errno.ENOSPC, patch)
+        with pytest.raises(OutputError, match=f"No space left.*lnfgen train --resume --out {run.path}") as error:
+            session.train(Listener())
+        one_line(error)
+    assert (run.path / "last").exists() == (name == "fsync")
+    resumed(run.path)
+    assert_same(run.path, finished)
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_read_only_run_is_said_before_it_is_trained(run, monkeypatch):
+    def refuse(*args: object, **kwargs: object) -> str:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(OutputError, match="Read-only file system") as error:
+        TrainingSession.resume(run, "cpu")
+    one_line(error)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mount") is None or os.name == "nt", reason="needs mount")
+def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("may not mount")
+    try:
+        shutil.copytree(run.path, disk / "run")
+        filler = disk / "filler"
+        with pytest.raises(OSError), open(filler, "wb", buffering=0) as file:  # noqa: PT011, PT012
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(OutputError, match="No space left on device"):
+            TrainingSession.resume(RunFolder(disk / "run"), "cpu").train(Listener())
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(OutputError, match="Read-only file system"):
+            TrainingSession.resume(RunFolder(disk / "run"), "cpu")
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        filler.unlink()
+        resumed(disk / "run")
+        assert_same(disk / "run", finished)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+def test_what_a_killed_process_left_of_a_folder_is_swept_once_it_is_old(tmp_path):
+    old, young, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "file").write_text("x")
+    for folder in (old, other):
+        os.utime(folder, (0, time.time() - STALE_SECONDS - 10))
+    with new_folder(tmp_path / "run"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name, other.name}
+
+
+# Two processes. -------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_does_not_go_on_from_a_state_that_another_has_left_behind(run, finished):
+    first, second = (TrainingSession.resume(RunFolder(run.path), "cpu") for _ in range(2))
+    assert first.train(Listener())
+    with pytest.raises(RunError, match="another process has trained") as error:
+        second.train(Listener())
+    one_line(error)
+    assert_same(run.path, finished)
+    assert first.train(Listener())  # its own saves do not trouble it
+
+
+# Memory. --------------------------------------------------------------------------------------------------------------
+
+
+def test_too_little_memory_is_one_line_with_what_helps(run, finished, monkeypatch):
+    def objective(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 TiB.\nGPU 0 has 79 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "accumulate_gradients", objective)
+        with pytest.raises(RunError, match="out of memory") as error:
+            TrainingSession.resume(run, "cpu").train(Listener())
+    message = one_line(error)
+    for words in ("--batch-size", "bfloat16", "--preset", "passes", f"lnfgen train --resume --out {run.path}"):
+        assert words in message
+    resumed(run.path)
+    assert_same(run.path, finished)
+
+
+# Figures that are not finite. -----------------------------------------------------------------------------------------
+
+
+def pass_of(session: Session) -> Callable[[], object]:
+    trainer = session.trainer
+    trainer.model.train()
+    batch = collate([trainer.train_split[i] for i in range(4)], list(range(4)))
+    noise = trainer.model.draw_noise(1, *batch.x.shape, trainer.noise_generator)
+    return lambda: accumulate_gradients(trainer.model, batch, noise, 1.0, num_passes=1)
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+def test_the_first_layer_hit_is_named(dataset, name):
+    session = Session(dataset, name)
+    model, cpu, compute = session.trainer.model, torch.device("cpu"), pass_of(session)
+    state = torch.get_rng_state()
+    assert "loss" in first_not_finite(model, compute, cpu)  # nothing is wrong, so no layer is blamed
+    layers = [(path, module) for path, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    path, layer = layers[len(layers) // 2]
+    hook = layer.register_forward_hook(lambda module, inputs, output: output / 0)
+    assert first_not_finite(model, compute, cpu) == f"the output of {path} ({type(layer).__name__})"
+    hook.remove()
+    parameter = dict(model.named_parameters())[f"{path}.weight"]
+    hook = parameter.register_hook(lambda gradient: gradient * math.inf)
+    assert first_not_finite(model, compute, cpu) == f"the gradient of {path}.weight"
+    hook.remove()
+    with torch.no_grad():
+        parameter[0] = math.nan
+    assert first_not_finite(model, compute, cpu) == f"the weight {path}.weight"
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_run_that_stops_on_nan_names_the_layer_and_keeps_the_state_before(run):
+    session = TrainingSession.resume(run, "cpu", max_steps=100)
+    path, layer = next(each for each in session.trainer.model.named_modules() if isinstance(each[1], torch.nn.Linear))
+    broken = lambda module, inputs, output: output / 0 if session.trainer.step >= 10 and module.training else output  # noqa: E731
+    layer.register_forward_hook(broken)
+    listener = Listener()
+    with pytest.raises(RunError, match="20th time in a row") as error:
+        session.train(listener)
+    message = one_line(error)
+    for words in (f"the output of {path} (Linear)", "last/ keeps the state before", "training.learning_rate"):
+        assert words in message
+    assert f"begins in the output of {path}" in listener.notes[0]
+    assert sum("learning rate is 0.5" in note for note in listener.notes) == 3
+    assert figures(run.path)[-1]["skipped_updates"] > 10
+    tensors, values = load_state(RunFolder(run.path))
+    assert values["step"] <= 10
+    assert (values["skipped"], values["skipped_in_all"], values["rate"]) == (0, 0, 1.0)
+    assert all(value.isfinite().all() for value in tensors["weights"].values())
