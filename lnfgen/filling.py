@@ -136,7 +136,7 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 
         return given
     kept = roll.sounding & ~given.free_cells
     free_above = given.free_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
-    is_top = not (kept & free_above).any()
+    is_top = bool(given.free_cells.any()) and not (kept & free_above).any()
     # One by one, because several are drawn in a whole block.
     samples = [
         next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(seed, index)))

@@ -58,6 +58,20 @@ def given_part(encoding: Encoding, piece: Piece, free: Sequence[str], gap: str |
     return _given_music(encoding, roll, region(roll, free))
 
 
+def given_whole(encoding: Encoding, piece: Piece) -> Given:
+    """A piece of which nothing is free, on the grid and the keys of the model.
+
+    Raises:
+        LnfgenError: if the piece is of the other kind or empty.
+    """
+    if isinstance(piece, str):
+        if not piece:
+            raise LnfgenError("found an empty text; expected at least a character")
+        return _text(encoding, piece, np.zeros(len(piece), dtype=np.bool_))
+    roll = on_grid(encoding, piece)
+    return laid_on_keys(encoding, roll, np.zeros_like(roll.sounding), 0)
+
+
 def given_melody(encoding: Encoding, piece: Piece) -> Given:
     """The highest line of a piece of music, all below which is to be drawn."""
     if isinstance(piece, str):
@@ -121,8 +135,7 @@ def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: i
 
 
 def _given_text(encoding: Encoding, text: str, free: Sequence[str], gap: str | None) -> Given:
-    if encoding.kind != "text":
-        raise LnfgenError("found a text; expected music, as the model makes; choose a model of text")
+    _require_text(encoding)
     marks = np.zeros(len(text), dtype=np.bool_)
     for word in free:
         marks[_characters(word, len(text))] = True
@@ -140,11 +153,21 @@ def _given_text(encoding: Encoding, text: str, free: Sequence[str], gap: str | N
             raise LnfgenError(f"found no gap in the text; mark each missing character with {mark!r}, or name them")
     if marks.all():
         raise LnfgenError("no character of the text is kept; to draw all of a text there is `lnfgen sample`")
+    return _text(encoding, text, marks)
+
+
+def _require_text(encoding: Encoding) -> None:
+    if encoding.kind != "text":
+        raise LnfgenError("found a text; expected music, as the model makes; choose a model of text")
+
+
+def _text(encoding: Encoding, text: str, free: np.ndarray) -> Given:
+    _require_text(encoding)
     values = encoding.encode(text)
-    unknown = int(((values == 0) & ~marks).sum()) - sum(
-        character == UNKNOWN and not free for character, free in zip(text, marks.tolist(), strict=True)
+    unknown = int(((values == 0) & ~free).sum()) - sum(
+        character == UNKNOWN and not hidden for character, hidden in zip(text, free.tolist(), strict=True)
     )
-    return Given(values, marks, text, marks, Changes(unknown=unknown))
+    return Given(values, free, text, free, Changes(unknown=unknown))
 
 
 def _characters(word: str, length: int) -> slice:

@@ -38,17 +38,17 @@ def dataset_of(
     if source is not None:
         found = source if isinstance(source, Dataset) else resolve(source, progress)
         if found.fingerprint != fingerprint:
-            problem = f"{found.path} is not the dataset {name} of {run.path}: its content is another"
+            problem = f"{found.path} is not the dataset {name} of {run.name}: its content is another"
             raise RunError(f"{problem}; name a copy of it: {advice}")
         return found
     path = Path(run.dataset["path"])
     try:
         found = open_dataset(path)
-        problem = f"{path} has changed since {run.path} was trained on it"
+        problem = f"{path} has changed since {run.name} was trained on it"
         if found.fingerprint == fingerprint:
             return found
     except DatasetError as error:
-        problem = f"the dataset {name} of {run.path} cannot be opened: {str(error).split(';')[0]}"
+        problem = f"the dataset {name} of {run.name} cannot be opened: {str(error).split(';')[0]}"
     if name in named.NAMED:
         try:
             found = resolve(name, progress)
