@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Keep what the latent says of a piece, draw all else anew, and print the files written.
 
-    So one hears what the latent knows of it. `vary --amount 0` is another thing, the piece itself. The model must have
-    a latent, so it is none of --model lstm. With --temperature 0 it is the likeliest piece given the latent.
+    So one hears what the latent knows of a piece; `vary --amount 0` gives the piece itself. The model must have a
+    latent, and an lstm has none. With --temperature 0 it is the likeliest piece given the latent.
     """
 
     def draw(trained: "TrainedModel", pieces: "list[Given]", seed: int) -> "Iterator[Variation]":
