@@ -195,7 +195,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return call_in(tmp_path, monkeypatch, capsys)
 
 
-def test_commands_of_music(here: Call) -> None:
+def test_commands_of_music(here: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 8)  # less to draw
     song = PianoRoll.from_notes([(0, 4, 67), (4, 4, 69), (0, 8, 48), (9, 7, 65)], steps_per_quarter=4)
     lnfgen.write("song.mid", song)
     done = here("vary", "song.mid", "--out", "new.mid", "--count", "2", "--seed", "1")
