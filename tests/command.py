@@ -15,7 +15,10 @@ import pytest
 Call = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs `lnfgen ARGS`, and tells how it ended."""
 
-WARM = ("train", "eval", "sample", "fill", "harmonize", "continue", "plot", "bench")
+WARM = (
+    *("train", "eval", "sample", "plot", "bench"),
+    *("fill", "harmonize", "continue", "vary", "interpolate", "reconstruct"),
+)
 """The commands that load torch, which takes longer than most tests."""
 
 SECONDS = 170

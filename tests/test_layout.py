@@ -20,7 +20,7 @@ HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensor
 COMMAND_FLOOR = ("lnfgen.bench", "lnfgen.plots")  # what commands measure and draw; nothing but commands needs it
 MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
 UPSTAIRS = (
-    *("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.filling", "lnfgen.choosing"),
+    *("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.filling", "lnfgen.variation", "lnfgen.choosing"),
     *("lnfgen.runs", "lnfgen.training"),
 )
 """Where the data wing and the model wing meet, from the lowest to the highest."""
@@ -93,6 +93,7 @@ def test_imports_run_down(module):
             "lnfgen.music",
             "lnfgen.text",
             "lnfgen.formats",
+            "lnfgen.given",
             "lnfgen.data",
             "lnfgen.errors",
             "lnfgen.files",
@@ -162,6 +163,13 @@ def test_imports_run_down(module):
             "lnfgen.filling",
             ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
         ),
+        (
+            "lnfgen.variation",
+            ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
+        ),
+        ("lnfgen.given", ("lnfgen.filling", "lnfgen.variation")),
+        ("lnfgen.filling", ("lnfgen.variation",)),
+        ("lnfgen.models.sequence_model", ("lnfgen.models.noise", "lnfgen.models.latent_flow", "lnfgen.models.lstm")),
         ("lnfgen.models.particles", ("lnfgen.models.sequence_model", "lnfgen.models.latent_flow")),
         ("lnfgen.runs", ("lnfgen.training",)),
         ("lnfgen.runs.naming", ("torch", "lnfgen.models", "lnfgen.runs.folder")),

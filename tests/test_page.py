@@ -112,6 +112,13 @@ def test_a_title_cannot_break_out() -> None:
     page_bytes(ROLLS[:1], "a name that is not UTF-8: \udcff").decode("utf-8")
 
 
+def test_pieces_may_have_names_of_their_own() -> None:
+    roll = PianoRoll.from_notes([(0, 4, 60)])
+    page = Page(page_bytes([roll, roll], "Song", names=["Melody", "Harmony <1>"]))
+    assert [text for tag, text in page.texts if tag == "h2"] == ["Melody", "Harmony <1>"]
+    assert [text for tag, text in page.texts if tag == "h1"] == ["Song"]
+
+
 def test_the_page_needs_nothing_from_elsewhere_and_allows_only_its_own_script_and_style() -> None:
     content = page_bytes(ROLLS).decode("utf-8")
     assert set(re.findall(r"\bhttps?://[^\"' ]+", content)) == {"http://www.w3.org/2000/svg"}

@@ -144,7 +144,7 @@ def command(
         **solver_facts(model),
         **trained.run.config.model.facts(encoding.kind),
         "dataset": material.name,
-        "run": str(folder.path),
+        "run": folder.name,
     }
     if json:
         console.result_json(values)
@@ -168,7 +168,7 @@ def _material(
     from lnfgen.data.material import split_of, whole_file
 
     run, encoding = trained.run, trained.encoding
-    advice = f"lnfgen eval {run.path} DATASET"
+    advice = f"lnfgen eval {run.name} DATASET"
     if split is None and source is not None and Path(source).is_file() and Path(source).suffix.lower() not in SUFFIXES:
         options = run.dataset.get("preprocessing", {}).get("options", {})
         material = whole_file(Path(source), encoding, options)

@@ -83,14 +83,14 @@ def _of_run(
 
     trained = TrainedModel(folder, device)
     choose_solver(trained.model, solver)
-    compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.path} DATASET")
+    compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.name} DATASET")
     temperature = 1.0 if temperature is None else temperature
     with console.jobs() as progress:
         comparison = trained.compare_music(
             compared, split=split, count=count, temperature=temperature, seed=seed, progress=progress
         )
     facts = {"count": count, "temperature": temperature, "seed": seed, "split": split}
-    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": str(folder.path)}
+    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": folder.name}
     return ("samples", f"{compared.name}, {split}"), comparison, facts
 
 

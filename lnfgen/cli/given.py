@@ -1,7 +1,8 @@
-"""What `fill`, `harmonize` and `continue` share: a piece goes in, and pieces that keep a part of it come out."""
+"""What the commands share that a piece of a person goes into, and pieces made of it come out of."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,11 @@ from lnfgen.cli.sources import read_pieces, resolve_run
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
-    from lnfgen.filling import Given
     from lnfgen.formats import Piece
+    from lnfgen.given import Given
     from lnfgen.runs.folder import RunFolder
     from lnfgen.runs.trained import TrainedModel
+    from lnfgen.variation import Variation
 
 Source = Annotated[str, typer.Argument(help="A piece of music, or a text for a model of text; - is stdin.")]
 Out = Annotated[str, typer.Option(help="File to write, - for stdout; the suffix chooses the format.")]
@@ -57,17 +59,12 @@ def draw_given(
     writer = piece_writer(folder, out, count, played(program, None), json)
     piece = _read(folder, source, tracks)
 
-    from lnfgen.filling import at_home, fill_pieces
+    from lnfgen.filling import fill_pieces
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(folder, device)
     seed = drawn_seed(seed)
-    given = find(trained, piece, seed)
-    given = at_home(trained.model, trained.encoding, given, seed)
-    if given.changes:
-        console.warn(f"{source}: {given.changes}")
-    if given.shift:
-        console.note(f"{source}: moved {given.shift:+} semitones to where the model is at home, and back")
+    given = _at_home(trained, find(trained, piece, seed), source, seed)
     asked: dict[str, Any] = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
     with console.live(verb, 1) as bar:
         drawn = fill_pieces(
@@ -80,8 +77,70 @@ def draw_given(
         for filling in drawn:
             moved = {} if filling.moved is None else {"moved": filling.moved}
             writer.write(filling.piece, {"effective_particles": filling.ess * particles, **moved})
-    known = {"run": str(folder.path), "seed": seed, "particles": particles, "transposed": given.shift}
+    known = {"run": folder.name, "seed": seed, "particles": particles, "transposed": given.shift}
     writer.close(**known, free=float(given.free.mean()))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that `vary`, `interpolate` and `reconstruct` share; `said` is how a person asked for the count."""
+
+    out: str
+    model: Path | None
+    count: int
+    seed: int | None
+    tracks: str
+    program: str
+    device: str
+    json: bool
+    said: str | None = None
+
+
+def write_variations(
+    sources: Sequence[str],
+    asked: Asked,
+    draw: "Callable[[TrainedModel, list[Given], int], Iterator[Variation]]",
+    verb: str,
+    facts: dict[str, Any],
+) -> None:
+    """Read the pieces, lay them on the model's grid and keys, and write what `draw` makes of them."""
+    folder = resolve_run(asked.model)
+    writer = piece_writer(folder, asked.out, asked.count, played(asked.program, None), asked.json, asked.said)
+    if sources.count("-") > 1:
+        raise LnfgenError("found - twice, and stdin holds one piece; give a file name")
+    pieces = [_read(folder, source, asked.tracks) for source in sources]
+
+    from lnfgen.given import given_whole
+    from lnfgen.runs.trained import TrainedModel
+
+    trained = TrainedModel(folder, asked.device)
+    seed = drawn_seed(asked.seed)
+    laid = [
+        _at_home(trained, given_whole(trained.encoding, piece), source, seed)
+        for piece, source in zip(pieces, sources, strict=True)
+    ]
+    with console.live(verb, asked.count) as bar:
+        for index, variation in enumerate(draw(trained, laid, seed)):
+            writer.write(variation.piece, {"shared": _one_or_all(variation.shared)})
+            bar.update(index + 1)
+    writer.close(run=folder.name, seed=seed, transposed=_one_or_all([given.shift for given in laid]), **facts)
+
+
+def _one_or_all(values: Sequence[float]) -> float | list[float]:
+    """For JSON: a number where one piece is given, and a list for several."""
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _at_home(trained: "TrainedModel", given: "Given", source: str, seed: int) -> "Given":
+    """What is given, where the model is at home, with a word on what was changed."""
+    from lnfgen.filling import at_home
+
+    given = at_home(trained.model, trained.encoding, given, seed)
+    if given.changes:
+        console.warn(f"{source}: {given.changes}")
+    if given.shift:
+        console.note(f"{source}: moved {given.shift:+} semitones to where the model is at home, and back")
+    return given
 
 
 def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":

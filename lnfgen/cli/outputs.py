@@ -83,7 +83,7 @@ def piece_writer(
     suffix = fitting[0] if target == "-" else Path(target).suffix.lower()
     if suffix not in fitting:
         raise LnfgenError(
-            f"--out {target}: found suffix {suffix or 'none'!r}, but {folder.path} makes {folder.encoding.kind}; "
+            f"--out {target}: found suffix {suffix or 'none'!r}, but {folder.name} makes {folder.encoding.kind}; "
             f"expected one of {' '.join(fitting)}"
         )
     if target == "-" and count > 1:

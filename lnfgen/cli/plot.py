@@ -97,7 +97,7 @@ def _compared(runs: list[RunFolder], suffix: str) -> bytes:
 
     units = {run.encoding.unit: run for run in runs}
     if len(units) > 1:
-        found = ", ".join(f"{run.path} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
+        found = ", ".join(f"{run.name} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
         raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
     names = [run.path.resolve().name for run in runs]
     if len(set(names)) < len(names):
@@ -119,7 +119,7 @@ def _latents(
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)
     seed = drawn_seed(seed)
-    dataset = resolve_run_dataset(run, source, f"lnfgen plot {run.path} --latents --dataset DATASET")
+    dataset = resolve_run_dataset(run, source, f"lnfgen plot {run.name} --latents --dataset DATASET")
     steps = choose_steps(dataset, prefixes, seed)
     with console.live("sampling the prior", len(steps)) as bar:
         seen = look(model, steps, features=pair, seed=seed, progress=bar.update)

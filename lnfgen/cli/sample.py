@@ -83,9 +83,9 @@ def command(
         folder, out or ("sample.mid" if music else "sample.txt"), kept, played(program, voices), json, said
     )
     if tempo is not None and not music:
-        raise LnfgenError(f"{folder.path} makes text, which has no tempo; leave --tempo out")
+        raise LnfgenError(f"{folder.name} makes text, which has no tempo; leave --tempo out")
     if key is not None and not music:
-        raise LnfgenError(f"{folder.path} makes text, which has no key; leave --key out")
+        raise LnfgenError(f"{folder.name} makes text, which has no key; leave --key out")
     wanted = None if key is None else Key.parse(key)
 
     from lnfgen.choosing import Choice

@@ -81,6 +81,16 @@ class LatentFlow(SequenceModel):
         log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
         return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
+    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[Tensor | None, Tensor]:
+        assert noise is not None
+        encoded = self.encode(x, lengths)
+        terms = self.terms(x, lengths, encoded, noise.to(self.device))
+        weights = torch.softmax((terms.reconstruction - terms.kl)[:, 0].double().cpu(), 0)
+        chosen = int(torch.searchsorted(weights.cumsum(0), choice).clamp(max=len(weights) - 1))
+        z, positions, _ = _folded(lengths, encoded, noise[chosen : chosen + 1].to(self.device))
+        eps, _ = self.prior.inverse(z, positions, lengths)
+        return eps, self.emission(z, lengths, positions, x)[0]
+
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
     ) -> list[Tensor]:
@@ -89,9 +99,13 @@ class LatentFlow(SequenceModel):
 
         eps = self._drawn(normal, lengths, generators)
         uniform = self._drawn(self.observation.uniform, lengths, generators)
+        return self.generate(lengths, temperature * eps, uniform, temperature)
+
+    def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
+        assert eps is not None
         steps = torch.tensor(lengths, device=self.device)
         positions = self.positions(steps, max(lengths))
-        z, _ = self.prior(temperature * eps, positions, steps)
+        z, _ = self.prior(eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def fill_batch(

@@ -58,20 +58,28 @@ class AutoregressiveLSTM(SequenceModel):
     def reconstruction(
         self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        num_steps = x.shape[1]
-        positions = self.positions(lengths, num_steps)
-        heard = self.note_noise(x)
-        previous = shift(self.input_dropout(self.embed(heard)))
-        states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
-        logits = self.head(torch.cat([states, positions], -1), x, heard)
+        logits = self._logits(x, lengths)
         sounding = self.observation.sounding_log_prob(logits, x)
         log_prob = sum_real(self.observation.log_prob(logits, x), lengths)[None]
         return log_prob, None if sounding is None else sum_real(sounding, lengths)[None]
 
+    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[None, Tensor]:
+        return None, self._logits(x, lengths)
+
+    def _logits(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The logits `[B, T, num_logits]` of each step, given those before it."""
+        positions = self.positions(lengths, x.shape[1])
+        heard = self.note_noise(x)
+        previous = shift(self.input_dropout(self.embed(heard)))
+        states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
+        return self.head(torch.cat([states, positions], -1), x, heard)
+
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
     ) -> list[Tensor]:
-        uniform = self._drawn(self.observation.uniform, lengths, generators)
+        return self.generate(lengths, None, self._drawn(self.observation.uniform, lengths, generators), temperature)
+
+    def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
         positions = self.positions(torch.tensor(lengths, device=self.device), max(lengths))
         state: LSTMState | None = None
 

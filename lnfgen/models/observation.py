@@ -59,12 +59,17 @@ class Symbols:
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float, known: "Known | None" = None) -> Tensor:
         """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
 
-        What is known stays as it is.
+        With uniform `[..., V]` it is the winner of a race with the times -log(uniform) / p: see `models.noise`. What is
+        known stays as it is.
         """
-        cumulative = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), -1).cumsum(-1)
-        # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0 is
-        # drawn.
-        drawn = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
+        logits = logits / max(temperature, MIN_TEMPERATURE)
+        if uniform.shape[-1] > 1:
+            drawn = (logits - torch.log(-torch.log(uniform))).argmax(-1)
+        else:
+            cumulative = torch.softmax(logits, -1).cumsum(-1)
+            # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0
+            # is drawn.
+            drawn = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
         return drawn if known is None else torch.where(known.mask, known.values.to(drawn.dtype), drawn)
 
 
@@ -137,7 +142,8 @@ class Frames:
 
         Bits that are known stay as they are.
         """
-        drawn = uniform < torch.sigmoid(logits / max(temperature, MIN_TEMPERATURE))
+        precise = logits.to(torch.promote_types(logits.dtype, uniform.dtype))
+        drawn = uniform < torch.sigmoid(precise / max(temperature, MIN_TEMPERATURE))
         if known is not None:
             drawn = torch.where(known.mask, known.values, drawn)
         sounding = drawn[..., : self.num_pitches]

@@ -109,6 +109,24 @@ class SequenceModel(nn.Module, ABC):
         """
 
     @abstractmethod
+    def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
+        """The sequences that some random numbers give, on the CPU; `sample_batch` draws these numbers.
+
+        Args:
+            eps: what the prior makes z of, `[B, T, D]`; None without a latent.
+            uniform: `[B, T, ...]`, as `Observation.sample` takes it.
+            temperature: divides the logits of the output.
+        """
+
+    @abstractmethod
+    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[Tensor | None, Tensor]:
+        """What may have given one sequence x `[1, T]` or `[1, T, P]`: eps `[1, T, D]`, and the logits of each step.
+
+        eps comes from one of the K draws of z that `noise` `[K, 1, T, D]` gives, by its importance weight and the
+        uniform number `choice` `[1]`. It is None without a latent. The logits `[1, T, num_logits]` are those at x.
+        """
+
+    @abstractmethod
     def fill_batch(
         self,
         known: Known,

@@ -64,9 +64,9 @@ def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
     """
     model = load_model(run, prepare_machine(device, run.config.model.work_size))
     if not isinstance(model, LatentFlow):
-        raise LnfgenError(f"{run.path} is a run of {run.config.name}, which has no latents; leave --latents out")
+        raise LnfgenError(f"{run.name} is a run of {run.config.name}, which has no latents; leave --latents out")
     if model.latent < 2:
-        raise LnfgenError(f"{run.path} has a latent of 1 feature; expected at least 2 to draw")
+        raise LnfgenError(f"{run.name} has a latent of 1 feature; expected at least 2 to draw")
     return model
 
 

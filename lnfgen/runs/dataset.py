@@ -38,7 +38,7 @@ def dataset_of(
     if source is not None:
         found = source if isinstance(source, Dataset) else resolve(source, progress)
         if found.fingerprint != fingerprint:
-            problem = f"{found.path} is not the dataset {name} of {run.path}: {_differences(run, found)}"
+            problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
             raise RunError(f"{problem}; name a copy of it: {advice}")
         return found
     path = Path(run.dataset["path"])
@@ -46,9 +46,9 @@ def dataset_of(
         found = open_dataset(path)
         if found.fingerprint == fingerprint:
             return found
-        problem = f"{path} has changed since {run.path} was trained on it: {_differences(run, found)}"
+        problem = f"{path} has changed since {run.name} was trained on it: {_differences(run, found)}"
     except DatasetError as error:
-        problem = f"the dataset {name} of {run.path} cannot be opened: {str(error).split(';')[0]}"
+        problem = f"the dataset {name} of {run.name} cannot be opened: {str(error).split(';')[0]}"
     if name in named.NAMED:
         try:
             found = resolve(name, progress)

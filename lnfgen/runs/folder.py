@@ -20,7 +20,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import FORMAT_VERSION, Dataset
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, write_text
-from lnfgen.pretrained import BOXED
+from lnfgen.pretrained import BOXED, is_boxed
 from lnfgen.runs.records import METRICS, read_metrics, read_record
 
 
@@ -56,6 +56,11 @@ class RunFolder:
             self.encoding = Encoding.from_json(self.dataset.get("encoding"))
         except DatasetError as error:
             raise RunError(f"{where} is damaged: it has {str(error).split(';')[0]}; train again") from error
+
+    @property
+    def name(self) -> str:
+        """What a person calls the run, and commands take: its path, or the name of a model in the box."""
+        return self.path.name if is_boxed(self.path) else str(self.path)
 
     @classmethod
     def create(

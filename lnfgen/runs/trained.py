@@ -13,23 +13,16 @@ from lnfgen.data.pieces import open_music
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
-from lnfgen.filling import (
-    PARTICLES,
-    Given,
-    added_steps,
-    at_home,
-    fill_pieces,
-    given_intro,
-    given_melody,
-    given_part,
-)
+from lnfgen.filling import PARTICLES, added_steps, at_home, fill_pieces
 from lnfgen.formats import Piece
+from lnfgen.given import Given, given_intro, given_melody, given_part, given_whole
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find_run
 from lnfgen.sampling import sample_pieces
+from lnfgen.variation import AMOUNT, interpolate_pieces, reconstruct_piece, vary_piece
 
 
 class TrainedModel:
@@ -163,6 +156,61 @@ class TrainedModel:
         added = added_steps(self.model, self.encoding, intro, length, bars, seed)
         return self._fill(given_intro(self.encoding, intro, added), count, temperature, seed, particles)
 
+    def vary(self, piece: Piece, *, amount: float = AMOUNT, count: int = 1, seed: int = 0) -> list[Piece]:
+        """Draw pieces that are like a given one.
+
+            >>> model.vary(lnfgen.read("song.mid")[0], amount=0.05, count=3)
+
+        The random numbers that would have made the model write the piece are changed: see `lnfgen.variation`. This
+        works with any model. With a model that reads what it wrote before, a change has consequences, so the later in
+        the piece, the less is as it was. The piece is brought onto the model's grid and keys as by `fill`.
+
+        Args:
+            amount: 0 is the piece itself, 1 a sample that has nothing of it.
+            count: how many pieces.
+            seed: decides the pieces.
+
+        Raises:
+            LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
+        """
+        given = self._laid(piece, seed)
+        varied = vary_piece(self.model, self.encoding, given, amount=amount, count=count, seed=seed)
+        return [variation.piece for variation in varied]
+
+    def interpolate(self, first: Piece, second: Piece, *, steps: int = 8, seed: int = 0) -> list[Piece]:
+        """Draw the pieces on the way from one to another, which are the first and the last of `steps`; see `vary`.
+
+            >>> lnfgen.write("way.html", model.interpolate(*lnfgen.read("a.mid"), *lnfgen.read("b.mid")))
+
+        Pieces of different lengths have lengths between on the way. If they are moved to where the model is at home by
+        different intervals, so is the way back.
+        """
+        ends = self._laid(first, seed), self._laid(second, seed)
+        way = interpolate_pieces(self.model, self.encoding, *ends, steps=steps, seed=seed)
+        return [variation.piece for variation in way]
+
+    def reconstruct(self, piece: Piece, *, count: int = 1, temperature: float = 1.0, seed: int = 0) -> list[Piece]:
+        """Keep what the latent says of a piece, and draw all else anew.
+
+        Args:
+            count: how many pieces, each with its own z given the piece.
+            temperature: divides the logits of the output; 0 is the likeliest piece given z.
+            seed: decides the pieces.
+
+        Raises:
+            LnfgenError: if the model has no latent, the piece is empty or of the other kind, or a number is out of
+                range.
+        """
+        given = self._laid(piece, seed)
+        drawn = reconstruct_piece(self.model, self.encoding, given, count=count, temperature=temperature, seed=seed)
+        return [variation.piece for variation in drawn]
+
+    def _laid(self, piece: Piece, seed: int) -> Given:
+        given = at_home(self.model, self.encoding, given_whole(self.encoding, piece), seed)
+        if given.changes:
+            warnings.warn(str(given.changes), stacklevel=3)
+        return given
+
     def _fill(self, given: Given, count: int, temperature: float, seed: int, particles: int) -> list[Piece]:
         given = at_home(self.model, self.encoding, given, seed)
         if given.changes:
@@ -232,7 +280,7 @@ class TrainedModel:
             RunError: if the dataset of the run is no longer there, or its content has changed.
         """
         if self.encoding.kind != "music":
-            raise LnfgenError(f"{self.run.path} makes text; expected a run that makes music")
+            raise LnfgenError(f"{self.run.name} makes text; expected a run that makes music")
         reference = open_music(
             dataset or dataset_of(self.run, advice="the argument `dataset`"), split, self.encoding.steps_per_quarter
         )

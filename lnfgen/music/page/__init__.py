@@ -29,6 +29,7 @@ def page_bytes(
     rolls: Sequence[PianoRoll],
     title: str = "Piano-roll",
     *,
+    names: Sequence[str] | None = None,
     program: int | Sequence[int] = 0,
     voices: int | None = None,
 ) -> bytes:
@@ -36,6 +37,7 @@ def page_bytes(
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several.
+        names: names of the pieces, in place of numbers.
         program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
             strings.
 
@@ -46,7 +48,8 @@ def page_bytes(
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
     title = title.encode("utf-8", "replace").decode("utf-8")  # a file's name need not be UTF-8
     several = len(rolls) > 1
-    names = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
+    numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
+    names = numbers if names is None else names
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
     pieces = [

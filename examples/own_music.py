@@ -1,0 +1,69 @@
+"""Work with your own music: `python examples/own_music.py` makes the pictures of README and a page that plays them.
+
+A melody is harmonised three times, a gap in one of them is filled anew, it is continued and varied, and two of them are
+the ends of a way. The model in the box makes all of it; another run is its argument. It takes a minute of one core.
+
+The melody is "Ah! vous dirai-je, maman", French, of the 18th century.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import lnfgen
+from lnfgen.files import write_bytes
+from lnfgen.music.page import page_bytes
+from lnfgen.music.pianoroll import PianoRoll
+
+TUNE = "GGDDEED- CCBBAAG- DDCCBBA- DDCCBBA- GGDDEED- CCBBAAG-"
+"""A note for each quarter; - holds the one before. In G major, from the G above middle C up to E."""
+
+PITCHES = {"G": 67, "A": 69, "B": 71, "C": 72, "D": 74, "E": 76}
+GAP = "bars:5-6"
+
+
+def melody(steps_per_quarter: int) -> PianoRoll:
+    notes: list[tuple[int, int, int]] = []
+    for quarter, letter in enumerate(TUNE.replace(" ", "")):
+        if letter == "-":
+            start, length, pitch = notes.pop()
+            notes.append((start, length + steps_per_quarter, pitch))
+        else:
+            notes.append((quarter * steps_per_quarter, steps_per_quarter, PITCHES[letter]))
+    return PianoRoll.from_notes(notes, steps_per_quarter=steps_per_quarter, tempo_bpm=96)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", nargs="?", default="chorales", help="a run folder, or a model of `lnfgen models`")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "own-music", help="a folder")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    model, seed = lnfgen.load(asked.run), asked.seed
+
+    tune = melody(model.encoding.steps_per_quarter)
+    pieces = {"Melody": tune}
+    harmonies = model.harmonize(tune, count=3, seed=seed)
+    for number, harmony in enumerate(harmonies, 1):
+        pieces[f"Harmony {number}"] = harmony
+    pieces["Harmony 1, bars 5 and 6 drawn anew"] = model.fill(harmonies[0], GAP, seed=seed)[0]
+    pictures = {"melody": 0, "harmony-1": 1, "harmony-2": 2, "harmony-3": 3, "filled": 4}
+    for name, index in pictures.items():
+        lnfgen.write(asked.out / f"{name}.png", list(pieces.values())[index])
+
+    pieces["Harmony 1, four bars more"] = model.extend(harmonies[0], bars=4, seed=seed)[0]
+    for amount in (0.02, 0.1):
+        pieces[f"Harmony 1, varied by {amount}"] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
+    way = model.interpolate(harmonies[0], harmonies[1], steps=4, seed=seed)
+    for number, piece in enumerate(way[1:-1], 1):
+        pieces[f"Between harmonies 1 and 2, {number} of 2"] = piece
+
+    page = page_bytes(list(pieces.values()), "Ah! vous dirai-je, maman", names=list(pieces), voices=4)
+    write_bytes(asked.out / "page.html", page)
+    for made in [*(f"{name}.png" for name in pictures), "page.html"]:
+        sys.stdout.write(f"{asked.out / made}\n")
+
+
+if __name__ == "__main__":
+    main()

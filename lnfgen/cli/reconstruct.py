@@ -1,0 +1,43 @@
+"""`lnfgen reconstruct`."""
+
+from typing import TYPE_CHECKING
+
+from lnfgen.cli import given
+from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lnfgen.given import Given
+    from lnfgen.runs.trained import TrainedModel
+    from lnfgen.variation import Variation
+
+
+def command(
+    piece: given.Source,
+    out: given.Out,
+    model: given.Model = None,
+    count: given.Count = 1,
+    temperature: given.Temperature = 1.0,
+    seed: Seed = None,
+    tracks: Tracks = "all",
+    program: Programs = "0",
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Keep what the latent says of a piece, draw all else anew, and print the files written.
+
+    So one hears what the latent knows of a piece; `vary --amount 0` gives the piece itself. The model must have a
+    latent, and an lstm has none. With --temperature 0 it is the likeliest piece given the latent.
+    """
+
+    def draw(trained: "TrainedModel", pieces: "list[Given]", seed: int) -> "Iterator[Variation]":
+        from lnfgen.variation import reconstruct_piece
+
+        return reconstruct_piece(
+            trained.model, trained.encoding, pieces[0], count=count, temperature=temperature, seed=seed
+        )
+
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.write_variations([piece], asked, draw, "reconstructing", {"temperature": temperature})

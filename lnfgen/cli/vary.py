@@ -1,0 +1,45 @@
+"""`lnfgen vary`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lnfgen.cli import given
+from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lnfgen.given import Given
+    from lnfgen.runs.trained import TrainedModel
+    from lnfgen.variation import Variation
+
+
+def command(
+    piece: given.Source,
+    out: given.Out,
+    amount: Annotated[
+        float, typer.Option(help="How far from the piece: 0 is the piece itself, 1 a sample that has nothing of it.")
+    ] = 0.1,
+    model: given.Model = None,
+    count: given.Count = 1,
+    seed: Seed = None,
+    tracks: Tracks = "all",
+    program: Programs = "0",
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw pieces that are like a given one, as near as --amount says, and print the files written.
+
+    The random numbers that would have made the model write the piece are changed a little. This works with any model.
+    Where a model reads what it wrote before, a change has consequences, so the later, the less is as it was.
+    """
+
+    def draw(trained: "TrainedModel", pieces: "list[Given]", seed: int) -> "Iterator[Variation]":
+        from lnfgen.variation import vary_piece
+
+        return vary_piece(trained.model, trained.encoding, pieces[0], amount=amount, count=count, seed=seed)
+
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.write_variations([piece], asked, draw, "varying", {"amount": amount})
