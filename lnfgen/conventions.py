@@ -23,6 +23,9 @@ UNITS: Final[dict[Kind, Unit]] = {"music": NATS_PER_STEP, "text": BITS_PER_CHAR}
 UNIT_WORDS: Final[dict[Unit, str]] = {NATS_PER_STEP: "nats per time step", BITS_PER_CHAR: "bits per character"}
 """The units as people read them."""
 
+MAX_LENGTH: Final = 100_000
+"""The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
+
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
 SOUNDING: Final = 1
 """The bit that says that the key sounds: `x & SOUNDING`."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import torch
 
+from lnfgen.conventions import MAX_LENGTH
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
@@ -26,9 +27,6 @@ BLOCK_ROWS = 16
 
 MAX_BLOCK_STEPS = 20_000
 """The most padded time steps in one block, as in a pass of scoring."""
-
-MAX_LENGTH = 100_000
-"""The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
 
 MAX_TEMPERATURE = 100.0
 """Above it every key and every character is as likely as any other."""
@@ -59,8 +57,9 @@ def sample_pieces(
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
     require_draws(seed, temperature)
+    require_one_length(length, bars, encoding)
     if bars is not None:
-        length = _steps_of_bars(bars, length, encoding)
+        length = math.ceil(bars * bar_length(encoding.time_signature, encoding.steps_per_quarter))
     if length is not None and not 1 <= length <= MAX_LENGTH:
         raise LnfgenError(f"a length of {length:,} steps; expected 1 to {MAX_LENGTH:,}")
     model.eval()
@@ -89,12 +88,18 @@ def require_draws(seed: int, temperature: float) -> None:
         raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
 
 
-def _steps_of_bars(bars: int, length: int | None, encoding: Encoding) -> int:
+def require_one_length(length: int | None, bars: int | None, encoding: Encoding) -> None:
+    """Refuse bars beside a length, or of text.
+
+    Raises:
+        LnfgenError: if both are given, or the encoding is of text and bars are given.
+    """
+    if bars is None:
+        return
     if length is not None:
         raise LnfgenError(f"found a length of {length} steps and of {bars} bars; expected one of them; leave one out")
     if encoding.kind != "music":
         raise LnfgenError(f"found a length of {bars} bars for text, which has none; give the number of characters")
-    return math.ceil(bars * bar_length(encoding.time_signature, encoding.steps_per_quarter))
 
 
 def block_rows(rows: int, longest: int) -> int:

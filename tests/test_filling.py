@@ -13,16 +13,8 @@ from toy_models import toy
 import lnfgen
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.filling import (
-    Changes,
-    Given,
-    added_steps,
-    at_home,
-    fill_pieces,
-    given_intro,
-    given_melody,
-    given_part,
-)
+from lnfgen.filling import added_steps, at_home, fill_pieces
+from lnfgen.given import Changes, Given, given_intro, given_melody, given_part
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import region, top_line

@@ -93,6 +93,7 @@ def test_imports_run_down(module):
             "lnfgen.music",
             "lnfgen.text",
             "lnfgen.formats",
+            "lnfgen.given",
             "lnfgen.data",
             "lnfgen.errors",
             "lnfgen.files",

@@ -8,8 +8,8 @@ from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 
 if TYPE_CHECKING:
-    from lnfgen.filling import Given
     from lnfgen.formats import Piece
+    from lnfgen.given import Given
     from lnfgen.runs.trained import TrainedModel
 
 
@@ -37,7 +37,8 @@ def command(
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
 
     def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
-        from lnfgen.filling import added_steps, given_intro
+        from lnfgen.filling import added_steps
+        from lnfgen.given import given_intro
 
         added = added_steps(trained.model, trained.encoding, found, length, bars, seed)
         return given_intro(trained.encoding, found, added)

@@ -8,8 +8,8 @@ from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 
 if TYPE_CHECKING:
-    from lnfgen.filling import Given
     from lnfgen.formats import Piece
+    from lnfgen.given import Given
     from lnfgen.runs.trained import TrainedModel
 
 
@@ -45,7 +45,7 @@ def command(
     """
 
     def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
-        from lnfgen.filling import given_part
+        from lnfgen.given import given_part
 
         return given_part(trained.encoding, found, free or [], gap)
 

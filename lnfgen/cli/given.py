@@ -14,8 +14,8 @@ from lnfgen.cli.sources import read_pieces, resolve_run
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
-    from lnfgen.filling import Given
     from lnfgen.formats import Piece
+    from lnfgen.given import Given
     from lnfgen.runs.folder import RunFolder
     from lnfgen.runs.trained import TrainedModel
 

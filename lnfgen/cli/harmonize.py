@@ -6,8 +6,8 @@ from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 
 if TYPE_CHECKING:
-    from lnfgen.filling import Given
     from lnfgen.formats import Piece
+    from lnfgen.given import Given
     from lnfgen.runs.trained import TrainedModel
 
 
@@ -31,7 +31,7 @@ def command(
     """
 
     def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
-        from lnfgen.filling import given_melody
+        from lnfgen.given import given_melody
 
         return given_melody(trained.encoding, found)
 

@@ -13,17 +13,9 @@ from lnfgen.data.pieces import open_music
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
-from lnfgen.filling import (
-    PARTICLES,
-    Given,
-    added_steps,
-    at_home,
-    fill_pieces,
-    given_intro,
-    given_melody,
-    given_part,
-)
+from lnfgen.filling import PARTICLES, added_steps, at_home, fill_pieces
 from lnfgen.formats import Piece
+from lnfgen.given import Given, given_intro, given_melody, given_part
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import dataset_of
