@@ -17,7 +17,7 @@ For a piece and a kind of gap, in nats, given the length:
 - The marginal's NLL: of independent keys or characters, as frequent as in the train split.
 
 What is drawn is compared with what was hidden: by the F-measure of the hidden cells that sound (by frames, as Bay,
-Ehmann & Downie, 2009, "Evaluation of multiple-F0 estimation and tracking systems"), or by the share of right characters.
+Ehmann & Downie, 2009, "Evaluation of multiple-F0 estimation and tracking systems"), or the share of right characters.
 """
 
 from __future__ import annotations

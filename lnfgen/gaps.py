@@ -16,7 +16,7 @@ LOWER_VOICES = "lower_voices"
 GAPS = {
     "music": {
         LOWER_VOICES: "all below the top line",
-        "middle": "the middle half of the bars",
+        "middle": "the middle half of the bars, or of the steps where there are under four bars",
         "second_half": "the second half of the steps",
         "random_cells": "a random half of the cells, one key at one step each",
     },
@@ -48,8 +48,9 @@ def _lower_voices(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> N
 
 def _middle(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:
     lines = [*_roll(piece).bar_lines(), len(free)]
-    bars = len(lines) - 1
-    free[lines[bars // 4] : lines[bars - bars // 4] if bars > 1 else 0] = True
+    borders = lines if len(lines) > 4 else list(range(len(free) + 1))
+    quarter = (len(borders) - 1) // 4
+    free[borders[quarter] : borders[-1 - quarter]] = True
 
 
 def _second_half(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:

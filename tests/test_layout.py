@@ -20,7 +20,7 @@ HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensor
 COMMAND_FLOOR = ("lnfgen.bench", "lnfgen.plots")  # what commands measure and draw; nothing but commands needs it
 MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
 UPSTAIRS = (
-    *("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.filling", "lnfgen.choosing"),
+    *("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.filling", "lnfgen.choosing", "lnfgen.filling_scores"),
     *("lnfgen.runs", "lnfgen.training"),
 )
 """Where the data wing and the model wing meet, from the lowest to the highest."""
