@@ -89,8 +89,9 @@ def fitting_toy(name: str, output: str) -> SequenceModel:
     """
     observation, emission = OUTPUTS[output]
     model = toy(name, observation, emission=emission, latent_size=2)
-    randomise(model.prior, 0.1 if name == "af-only" else 0.2)  # its steps have a mean each, the posterior one for all
-    randomise(model.emission, 0.9 if output == "symbols" and "scan" not in name else 0.5, seed=1)
+    randomise(model.prior, 0.1 if name == "af-only" else 0.2)  # there each step has a mean of its own
+    scale = 0.4 if name == "af-af" else 0.9 if output == "symbols" and name != "af-scf/scan" else 0.5
+    randomise(model.emission, scale, seed=1)
     z = prior_draws(model)
     randomise(model.posterior.head, 0.1)
     log_variance = z.var((0, 1)).log() - INITIAL_LOG_VARIANCE
