@@ -50,6 +50,9 @@ from lnfgen.streams import stream_seed
 REPEATS = 4
 """Estimates of p(seen) for each piece: enough to see how much they differ."""
 
+MAX_DEVIATION = 2.0
+"""In nats a piece. Where estimates differ by more, one of them decides their mean, which is then far too low."""
+
 
 @dataclass(frozen=True)
 class FillingScore:
@@ -62,7 +65,8 @@ class FillingScore:
         alone_nll: of the hidden part alone; None for other gaps than the lower voices.
         prior_nll, marginal_nll: by the prior without inference, and by the marginal.
         total_nats: the sum behind `nll`, in nats.
-        seen_deviation: the standard deviation of the log of one estimate of p(seen), in nats a piece.
+        seen_deviation: the standard deviation of the log of one estimate of p(seen), in nats a piece; that of p(hidden)
+            if it is greater.
         agreement: of what is drawn with what was hidden, from 0 to 1, in `measure`.
         measure: `f_measure` of sounding cells, or `accuracy` of characters.
         ess: the mean effective sample size of the particles that drew it, as a share of their number.
@@ -85,12 +89,22 @@ class FillingScore:
     music: MusicComparison | None
 
     @property
+    def reliable(self) -> bool:
+        """Whether `nll` and `alone_nll` can be relied on. Else they come from too few particles."""
+        return self.seen_deviation <= MAX_DEVIATION
+
+    @property
     def gain(self) -> float | None:
         """By what share `nll` is below `alone_nll`."""
         return None if self.alone_nll is None else 1 - self.nll / self.alone_nll
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "gain": self.gain, "music": self.music and self.music.to_json()}
+        return {
+            **vars(self),
+            "gain": self.gain,
+            "reliable": self.reliable,
+            "music": self.music and self.music.to_json(),
+        }
 
 
 @dataclass(frozen=True)
@@ -196,7 +210,8 @@ class _Scorer:
         alone_nll = None
         if has_alone:
             swapped = [self._model.observation.known(one.x, ~one.known.mask) for one in hidden]
-            alone_nll = -unit * self._estimated(hidden, swapped, "the hidden part alone")[0].sum()
+            log_hidden, other = self._estimated(hidden, swapped, "the hidden part alone")
+            alone_nll, deviation = -unit * log_hidden.sum(), max(deviation, other)
         drawn, ess, moved = self._filled(hidden)
         nats = float((log_seen - log_all).sum())
         score = FillingScore(

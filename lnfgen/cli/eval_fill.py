@@ -72,17 +72,18 @@ def report(
 def _cells(score: FillingScore) -> tuple[str, ...]:
     alone = "-" if score.alone_nll is None else f"{score.alone_nll:.3f} ({-100 * (score.gain or 0):+.0f} %)"
     figures = (f"{value:.3f}" for value in (score.prior_nll, score.marginal_nll))
-    return (f"{score.nll:.3f}", alone, *figures, f"{100 * score.agreement:.0f} %", str(score.pieces))
+    doubt = "" if score.reliable else "?"
+    right = f"{100 * score.agreement:.0f} %"
+    return (f"{score.nll:.3f}{doubt}", alone if alone == "-" else alone + doubt, *figures, right, str(score.pieces))
 
 
 def _remarks(scores: dict[str, FillingScore]) -> Iterator[tuple[str, str]]:
     text = any(score.measure == "accuracy" for score in scores.values())
     yield "right", "characters that are right" if text else "F-measure of the hidden cells that sound"
     spread = ", ".join(f"{gap.replace('_', ' ')} {score.seen_deviation:.1f}" for gap, score in scores.items())
-    yield (
-        "noise",
-        f"standard deviation of log p(seen) of a piece, nats: {spread}; over 1 or 2, ask for more --particles",
-    )
+    yield "noise", f"standard deviation of log p(seen) of a piece, nats: {spread}"
+    if not all(score.reliable for score in scores.values()):
+        yield "?", "cannot be relied on: the particles are too few to estimate p(seen); ask for more by --particles"
 
 
 def _figures(scores: dict[str, FillingScore]) -> Iterator[tuple[str, ...]]:
