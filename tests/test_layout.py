@@ -21,6 +21,7 @@ COMMAND_FLOOR = ("lnfgen.bench", "lnfgen.plots")  # what commands measure and dr
 MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
 UPSTAIRS = (
     *("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.filling", "lnfgen.variation", "lnfgen.choosing"),
+    *("lnfgen.filling_scores",),
     *("lnfgen.runs", "lnfgen.training"),
 )
 """Where the data wing and the model wing meet, from the lowest to the highest."""

@@ -44,8 +44,19 @@ def command(
     music: Annotated[
         bool, typer.Option("--music", help="Figures of sampled music beside those of the split, not a score.")
     ] = False,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="How well gaps in the pieces of the split are filled, not a score.")
+    ] = False,
     count: Annotated[
-        int | None, typer.Option(min=1, help="With --music: pieces to sample.", show_default="200")
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --music: pieces to sample; with --fill: of the split, the first ones.",
+            show_default="200, all",
+        ),
+    ] = None,
+    particles: Annotated[
+        int | None, typer.Option(min=2, help="With --fill: for each estimate and each piece.", show_default="32")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(min=0.0, help="With --music: of the samples.", show_default="1")
@@ -71,13 +82,42 @@ def command(
     AUC says how well a classifier tells the two apart by the figures: 0.5 is not at all, 1 is always.
 
     With --music A B, the same of any two sets of music. Both sides are cut into passages of 32 quarters or less.
-    """
-    if music:
-        if nll:
-            raise LnfgenError("found --nll beside --music; expected one of them; run eval twice")
-        if launched():
-            raise LnfgenError("found --music under torchrun; several processes share scores alone; start it without")
 
+    With --fill, parts of each piece are hidden: the lower voices, the middle bars, the second half, random cells; of a
+    text a gap, the second half. The NLL of what is hidden given the rest, NLL(all) - NLL(seen), is a mean over the
+    hidden steps or characters. NLL(seen) comes from particles, and is too high where these are few.
+
+    "Of it alone" is minus log p of the lower voices with the melody summed out. "By the prior" is filling without
+    inference: what is seen is set, but z and all that is drawn do not depend on what is seen later.
+    """
+    given = [name for name, chosen in (("--nll", nll), ("--music", music), ("--fill", fill)) if chosen]
+    if len(given) > 1:
+        raise LnfgenError(f"found {given[0]} beside {given[1]}; expected one of them; run eval twice")
+    if launched() and (music or fill):
+        raise LnfgenError(f"found {given[0]} under torchrun; several processes share scores alone; start it without")
+    if particles is not None and not fill:
+        raise LnfgenError("found --particles, which goes with --fill alone; add --fill or leave it out")
+    if fill:
+        for name, value in (("--temperature", temperature), ("--plot", plot)):
+            if value is not None:
+                raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
+
+        from lnfgen.cli.eval_fill import report as report_filling
+
+        report_filling(
+            run,
+            dataset,
+            split=split or "test",
+            count=count,
+            samples=samples,
+            particles=particles or 32,
+            seed=seed,
+            solver=solver,
+            device=device,
+            json=json,
+        )
+        return
+    if music:
         from lnfgen.cli.eval_music import report
 
         report(

@@ -36,16 +36,20 @@ class Marginal:
                 counts += np.bincount(x, minlength=encoding.num_symbols)
             self.log_probs = np.log(counts / counts.sum())
 
-    def log_prob(self, x: np.ndarray) -> float:
-        """log p(x | T) in nats, the sum over all steps."""
+    def log_prob(self, x: np.ndarray, counted: np.ndarray | None = None) -> float:
+        """log p(x | T) in nats, the sum over all steps, or over the choices where `counted` is True.
+
+        Choices are symbols, `[T]`, or bits: whether each key sounds, and then, with onsets, whether each is struck if
+        it sounds, `[T, P]` or `[T, 2 P]`.
+        """
         if not self.music:
-            return float(self.log_probs[x].sum())
-        sounding = (x & SOUNDING).sum(0)
-        total = _log_bernoulli(sounding, len(x), self.sounding)
+            return float(self.log_probs[x if counted is None else x[counted]].sum())
+        sounding = (x & SOUNDING) != 0
+        terms = _log_bernoulli(sounding, self.sounding)
         if self.has_onsets:
-            total += _log_bernoulli((x >> ONSET_SHIFT).sum(0), sounding, self.onset)
-        return total
+            terms = np.concatenate([terms, sounding * _log_bernoulli(x >> ONSET_SHIFT != 0, self.onset)], 1)
+        return float((terms if counted is None else terms[counted]).sum())
 
 
-def _log_bernoulli(hits: np.ndarray, trials: np.ndarray | int, probability: np.ndarray) -> float:
-    return float((hits * np.log(probability) + (trials - hits) * np.log1p(-probability)).sum())
+def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    return np.where(bits, np.log(probability), np.log1p(-probability))

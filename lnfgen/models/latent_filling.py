@@ -43,7 +43,7 @@ CANDIDATES = 8
 
 
 class LatentFilling:
-    """One call of `LatentFlow.fill_batch`."""
+    """One call of `LatentFlow.fill_batch`, or of its `log_known`."""
 
     def __init__(
         self,
@@ -80,13 +80,37 @@ class LatentFilling:
         moved = self._moves / self._tried if self._tried else None
         return Filled(x.cpu(), start.ess.cpu(), moved)
 
-    def _filtered(self, z: Tensor, kept: Tensor | None) -> Filtered:
-        """x given z `[G * K, T, D]`, and, without x to keep, z chosen too."""
+    def log_known(self, x: Tensor) -> Tensor:
+        """The log of an unbiased estimate of p(x_known | T), for whole sequences x `[G, T, ...]`: `[G]`.
+
+        Half of the K draws of z come from the prior, and half from q(z | x); each weighs p(z) by the mean density of
+        both (the balance heuristic: Veach & Guibas, 1995). Any x gives an unbiased estimate. The true one is used,
+        because values of z from q(z | x) fit what is known, and hardly any of the prior do where much is known.
+        """
+        x = x.to(self._model.device)
+        from_prior = self._num_particles // 2
+        noise = self._normal(self._num_particles)
+        first, _ = self._model.prior(
+            noise[:, :from_prior].flatten(0, 1),
+            self._positions(self._groups * from_prior),
+            self._lengths(self._groups * from_prior),
+        )
+        posterior = self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
+        second = posterior.sample(noise[:, from_prior:].transpose(0, 1)).transpose(0, 1)
+        z = torch.cat([first.unflatten(0, (self._groups, from_prior)), second], 1)
+        log_prior = self._log_prior(z.flatten(0, 1)).unflatten(0, z.shape[:2]).double()
+        log_q = _log_density(posterior, z.transpose(0, 1)).sum(-1).t().double()
+        share = torch.tensor(from_prior / self._num_particles, dtype=torch.float64, device=z.device)
+        log_mean = torch.logaddexp(log_prior + torch.log(share), log_q + torch.log1p(-share))
+        return self._filtered(z.flatten(0, 1), None, log_prior - log_mean).log_known.cpu()
+
+    def _filtered(self, z: Tensor, kept: Tensor | None, log_weight: Tensor | None = None) -> Filtered:
+        """x given z `[G * K, T, D]`, and, without x to keep, z chosen too, from particles of these weights `[G, K]`."""
         model, rows = self._model, len(z)
         context = model.emission.context(z, self._lengths(rows), self._positions(rows))
         steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
         arguments = (self._known, self._num_particles, self._generators, self._temperature)
-        return filter_particles(steps, model.observation, *arguments, kept=kept)
+        return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight)
 
     def _move_latent(self, z: Tensor, x: Tensor, start: int, end: int) -> Tensor:
         """Draw the steps of z `[G, T, D]` from `start` up to `end` anew, given x `[G, T, ...]`."""
@@ -110,10 +134,15 @@ class LatentFilling:
         """log p(x, z) `[C, G]` at the temperature, up to a constant: z `[C, G, T, D]`, x `[G, T, ...]`."""
         model, folded = self._model, z.flatten(0, 1)
         lengths, positions = self._lengths(len(folded)), self._positions(len(folded))
-        eps, ladj = model.prior.inverse(folded, positions, lengths)
-        log_prior = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
+        log_prior = self._log_prior(folded)
         logits = model.emission(folded, lengths, positions, x) / self._temperature
         return log_prior.unflatten(0, z.shape[:2]) + sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
+
+    def _log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) `[N]` at the temperature, up to the constant of `_log_density`: z `[N, T, D]`."""
+        lengths = self._lengths(len(z))
+        eps, ladj = self._model.prior.inverse(z, self._positions(len(z)), lengths)
+        return sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
 
     def _normal(self, count: int) -> Tensor:
         """Normal noise `[G, count, T, D]`, each sequence's from its own generator."""
@@ -143,6 +172,6 @@ class _EmissionSteps:
 
 
 def _log_density(gaussian: Gaussian, z: Tensor) -> Tensor:
-    """The log-density of each step, up to a constant: z `[C, G, T, D]` -> `[C, G, T]`."""
+    """The log-density of each step, up to D log(2 pi) / 2: z `[C, G, T, D]` -> `[C, G, T]`."""
     scaled = (z - gaussian.mean) * torch.exp(-0.5 * gaussian.log_variance)
     return -(0.5 * scaled**2 + 0.5 * gaussian.log_variance).sum(-1)

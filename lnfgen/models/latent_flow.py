@@ -72,13 +72,18 @@ class LatentFlow(SequenceModel):
         return sum_real(log_q - log_p, lengths)
 
     def reconstruction(
-        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        encoded: Encoded,
+        noise: Tensor | None,
+        counted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         logits = self.emission(z, lengths_k, positions, x)
         sounding = self.observation.sounding_log_prob(logits, x)
-        log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
+        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)
         return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
     def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -118,6 +123,9 @@ class LatentFlow(SequenceModel):
     ) -> Filled:
         """By particles that carry z, then by moves of z and of the hidden part in turn: see `models.latent_filling`."""
         return LatentFilling(self, known, num_particles, generators, temperature).run(progress)
+
+    def log_known(self, x: Tensor, known: Known, num_particles: int, generators: Sequence[torch.Generator]) -> Tensor:
+        return LatentFilling(self, known, num_particles, generators, 1.0).log_known(x)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import Drawn, OutputHead
-from lnfgen.models.particles import filter_particles
+from lnfgen.models.particles import Filtered, filter_particles
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, LSTMState
@@ -56,11 +56,16 @@ class AutoregressiveLSTM(SequenceModel):
         return torch.zeros(1, len(lengths), device=self.device)
 
     def reconstruction(
-        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        encoded: Encoded,
+        noise: Tensor | None,
+        counted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         logits = self._logits(x, lengths)
         sounding = self.observation.sounding_log_prob(logits, x)
-        log_prob = sum_real(self.observation.log_prob(logits, x), lengths)[None]
+        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)[None]
         return log_prob, None if sounding is None else sum_real(sounding, lengths)[None]
 
     def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[None, Tensor]:
@@ -112,12 +117,25 @@ class AutoregressiveLSTM(SequenceModel):
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Filled:
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
+        found = self._filtered(known, num_particles, generators, temperature, progress)
+        return Filled(found.x.cpu(), found.ess.cpu(), None)
+
+    def log_known(self, x: Tensor, known: Known, num_particles: int, generators: Sequence[torch.Generator]) -> Tensor:
+        return self._filtered(known, num_particles, generators, 1.0, lambda done, total: None).log_known.cpu()
+
+    def _filtered(
+        self,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        temperature: float,
+        progress: Callable[[int, int], None],
+    ) -> Filtered:
         known = Known(*(part.to(self.device) for part in known))
         steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
-        found = filter_particles(
+        return filter_particles(
             steps, self.observation, known, num_particles, generators, temperature, alone=True, progress=progress
         )
-        return Filled(found.x.cpu(), found.ess.cpu(), None)
 
 
 class _LSTMSteps:

@@ -5,13 +5,18 @@ and the particle's weight is multiplied by the probability of the known part giv
 effective sample size falls under half of K, particles are resampled, those with great weights more often. In the end
 one particle is drawn by its weight. As K grows, the distribution of the result tends to p(hidden | known).
 
+The mean weights, multiplied over the resampling steps, estimate p(known). The estimate is unbiased with any K, so its
+log is too low on average, by about half of its variance where that is small (Jensen), and both shrink as 1 / K.
+
 With a sequence to keep, it is a conditional filter: particle 0 is that sequence and always survives. Then the result is
 a move of a Markov chain that leaves p(hidden | known) as it is, with any K.
 
-Sources: Gordon, Salmond & Smith (1993); systematic resampling, Carpenter, Clifford & Fearnhead (1999); the conditional
-filter, Andrieu, Doucet & Holenstein (2010), "Particle Markov chain Monte Carlo methods".
+Sources: Gordon, Salmond & Smith (1993); systematic resampling, Carpenter, Clifford & Fearnhead (1999); the estimate of
+p(known), Del Moral (2004), "Feynman-Kac formulae", proposition 7.4.1; the conditional filter, Andrieu, Doucet &
+Holenstein (2010), "Particle Markov chain Monte Carlo methods".
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -42,11 +47,14 @@ class Filtered(NamedTuple):
         x: the sequences drawn, `[G, T]` or `[G, T, P]`.
         rows: of the rows at the start, the one that each of them comes from, `[G]`.
         ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, `[G]`.
+        log_known: the log of the estimate of p(known), at the temperature, float64 `[G]`. Nothing is to be read from
+            that of a conditional filter.
     """
 
     x: Tensor
     rows: Tensor
     ess: Tensor
+    log_known: Tensor
 
 
 def filter_particles(
@@ -59,6 +67,7 @@ def filter_particles(
     *,
     alone: bool = False,
     kept: Tensor | None = None,
+    log_weight: Tensor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Filtered:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
@@ -71,6 +80,8 @@ def filter_particles(
         alone: `steps` has one row for each sequence at the start, because all particles are equal until something is
             drawn. They become K there.
         kept: sequences `[G, T, ...]` to keep as particle 0, which makes the filter a conditional one.
+        log_weight: the log weights `[G, K]` of the particles at the start, where they do not come from the model itself
+            but from a proposal. By default all are 0.
         progress: told how many of how many steps are done.
     """
     groups, device = len(generators), known.mask.device
@@ -80,7 +91,9 @@ def filter_particles(
     whole = by_step.all(-1).tolist()
     spread = whole.index(False) if alone and False in whole else -1  # the step where particles begin to differ
     width = 1 if alone else num_particles
-    log_weight = torch.zeros(groups, width, dtype=torch.float64, device=device)
+    if log_weight is None:
+        log_weight = torch.zeros(groups, width, dtype=torch.float64, device=device)
+    log_known = torch.zeros(groups, dtype=torch.float64, device=device)
     shares, drawn = [], []
     moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
 
@@ -111,6 +124,7 @@ def filter_particles(
         if width > 1:
             shares.append(share)
         if t == last:
+            log_known = log_known + _log_mean(log_weight)
             weights = torch.softmax(log_weight, 1).cpu()
             move(t + 1, torch.stack([_one(row, one) for row, one in zip(weights, generators, strict=True)]))
         elif bool((share < RESAMPLE_BELOW).any()):
@@ -118,6 +132,7 @@ def filter_particles(
             rows = torch.arange(width).repeat(groups, 1)
             for g in poor.nonzero()[:, 0].tolist():
                 rows[g] = _resampled(log_weight[g], generators[g], kept is not None)
+            log_known = torch.where(poor, log_known + _log_mean(log_weight), log_known)
             log_weight = torch.where(poor[:, None], torch.zeros_like(log_weight), log_weight)
             move(t + 1, rows)
     path: list[Tensor] = []
@@ -127,7 +142,7 @@ def filter_particles(
         path.append(drawn[t][rows])
     rows = moves[0][rows] if 0 in moves else rows
     share = torch.stack(shares).mean(0) if shares else torch.ones(groups, dtype=torch.float64)
-    return Filtered(torch.stack(path[::-1], 1), rows, share)
+    return Filtered(torch.stack(path[::-1], 1), rows, share, log_known)
 
 
 def _one(weights: Tensor, generator: torch.Generator) -> Tensor:
@@ -140,6 +155,11 @@ def _with_kept(known: Known, observation: Observation, kept: Tensor, num_particl
     values[::num_particles] = observation.known(kept, mask[::num_particles]).values
     mask[::num_particles] = True
     return Known(values, mask)
+
+
+def _log_mean(log_weight: Tensor) -> Tensor:
+    """The log of the mean weight: `[G, K]` -> `[G]`."""
+    return torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
 
 
 def _effective_share(log_weight: Tensor) -> Tensor:

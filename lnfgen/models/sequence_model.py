@@ -82,9 +82,18 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def reconstruction(
-        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        encoded: Encoded,
+        noise: Tensor | None,
+        counted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """log p(x | z), `[K, B]`, and its part `Terms.sounding`."""
+        """log p(x | z), `[K, B]`, and its part `Terms.sounding`.
+
+        Of log p(x | z), only the choices where `counted` is True are summed, by default all: `[B, T]` for symbols,
+        `[B, T, num_logits]` for frames.
+        """
 
     @abstractmethod
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
@@ -140,6 +149,14 @@ class SequenceModel(nn.Module, ABC):
         `known` has the shape `[G, T]` for symbols and `[G, T, num_logits]` for frames. The distribution is this one
         in the limit of many particles. At a temperature other than 1 it is the model with that temperature that is
         given what is known. `progress` is told how many of how many rounds are done.
+        """
+
+    @abstractmethod
+    def log_known(self, x: Tensor, known: Known, num_particles: int, generators: Sequence[torch.Generator]) -> Tensor:
+        """The log of an unbiased estimate of p(known | T) of G sequences, in nats, float64 `[G]` on the CPU.
+
+        The log is too low on average, the less so the more particles there are: see `lnfgen.models.particles`. The
+        whole sequences x `[G, T, ...]` make the estimate better where z is not known. They do not bias it.
         """
 
     def _drawn(

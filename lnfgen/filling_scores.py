@@ -1,0 +1,329 @@
+"""How good filling is: how likely a model finds the hidden part of true pieces given the rest, and what it draws there.
+
+For a piece and a kind of gap, in nats, given the length:
+
+- `NLL(hidden | seen) = NLL(all) - NLL(seen)`. NLL(all) is importance-sampled by the posterior, as in `evaluation`, and
+  NLL(seen) is minus the log of the mean of `REPEATS` estimates of p(seen), by particles (`SequenceModel.log_known`).
+  Both are too high on average, so the difference may err to either side, and to the lower one where p(seen) is hard
+  to estimate. `seen_deviation` tells: the standard deviation of the log of one estimate. About half of its square is
+  how much too high NLL(seen) would be by one estimate, where that is small. It shrinks with more particles.
+- `NLL(hidden)`, for the lower voices: of the hidden part alone, with the seen part summed out, by the same kind of
+  estimate. This is the unconditional share of these voices. What NLL(hidden | seen) is less than that is what the
+  melody tells of them.
+- The prior's NLL: of filling without inference. z is drawn from the prior; steps and keys are drawn in the model's own
+  order, and what is seen is set there; but nothing is weighed by how well it fits what is seen. So it is
+  `-log E_z prod p(hidden choice | z, choices before)`, over the hidden choices alone, importance-sampled with the same
+  z as NLL(all). Of NLL(all) it is the part of the hidden choices by the chain rule, in whatever order the model has.
+- The marginal's NLL: of independent keys or characters, as frequent as in the train split.
+
+What is drawn is compared with what was hidden: by the F-measure of the hidden cells that sound (by frames, as Bay,
+Ehmann & Downie, 2009, "Evaluation of multiple-F0 estimation and tracking systems"), or the share of right characters.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnfgen.comparison import MusicComparison, compare_pieces
+from lnfgen.conventions import SOUNDING
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.marginal import Marginal
+from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.errors import LnfgenError
+from lnfgen.evaluation import MAX_PASS_STEPS, per_unit
+from lnfgen.filling import MAX_ROW_STEPS, MAX_ROWS, PARTICLES, known_bits
+from lnfgen.formats import Piece
+from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
+from lnfgen.models import SequenceModel
+from lnfgen.models.observation import Known
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.streams import stream_seed
+
+REPEATS = 4
+"""Estimates of p(seen) for each piece: enough to see how much they differ."""
+
+MAX_DEVIATION = 2.0
+"""In nats a piece. Where estimates differ by more, one of them decides their mean, which is then far too low."""
+
+
+@dataclass(frozen=True)
+class FillingScore:
+    """The figures of one kind of gap. NLLs are means over all hidden steps, in nats (music), or characters, in bits.
+
+    Attributes:
+        pieces: how many have such a gap.
+        hidden_steps: steps or characters of which anything is hidden.
+        nll: of the hidden part given the seen one.
+        alone_nll: of the hidden part alone; None for other gaps than the lower voices.
+        prior_nll, marginal_nll: by the prior without inference, and by the marginal.
+        total_nats: the sum behind `nll`, in nats.
+        seen_deviation: the standard deviation of the log of one estimate of p(seen), in nats a piece; that of p(hidden)
+            if it is greater.
+        agreement: of what is drawn with what was hidden, from 0 to 1, in `measure`.
+        measure: `f_measure` of sounding cells, or `accuracy` of characters.
+        ess: the mean effective sample size of the particles that drew it, as a share of their number.
+        moved: the share of the moves of the latent that were made; None for a model without a latent.
+        music: the figures of the filled pieces beside those of the true ones; None for text.
+    """
+
+    pieces: int
+    hidden_steps: int
+    nll: float
+    alone_nll: float | None
+    prior_nll: float
+    marginal_nll: float
+    total_nats: float
+    seen_deviation: float
+    agreement: float
+    measure: str
+    ess: float
+    moved: float | None
+    music: MusicComparison | None
+
+    @property
+    def reliable(self) -> bool:
+        """Whether `nll` and `alone_nll` can be relied on. Else they come from too few particles."""
+        return self.seen_deviation <= MAX_DEVIATION
+
+    @property
+    def gain(self) -> float | None:
+        """By what share `nll` is below `alone_nll`."""
+        return None if self.alone_nll is None else 1 - self.nll / self.alone_nll
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "gain": self.gain,
+            "reliable": self.reliable,
+            "music": self.music and self.music.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    """A piece with a gap: its sequence x as a tensor, and what is known of it, by its choices."""
+
+    index: int
+    piece: Piece
+    x: Tensor
+    known: Known
+
+
+@torch.inference_mode()
+def score_filling(
+    model: SequenceModel,
+    encoding: Encoding,
+    pieces: Sequence[Piece],
+    train: Sequence[Piece],
+    *,
+    num_samples: int = 50,
+    particles: int = PARTICLES,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> dict[str, FillingScore]:
+    """Hide parts of pieces, score what is hidden given the rest, and fill each gap once, for each kind of gap.
+
+        >>> scores = score_filling(model.model, model.encoding, pieces, train)
+        >>> print(scores["lower_voices"].nll, scores["lower_voices"].gain)
+
+    Args:
+        train: the pieces that the marginal is fitted on, and in which copies are searched for.
+        num_samples: samples K of the latent for NLL(all) and the prior's NLL.
+        particles: for each estimate of p(seen), and for each filling; at least 2.
+        seed: decides the random gaps and all that is drawn.
+        progress: told what is being done, how many pieces are done, and of how many.
+
+    Returns:
+        The figures of each kind of gap (`lnfgen.gaps`) that any piece has, by its name.
+
+    Raises:
+        LnfgenError: if there are no pieces, or a number is out of range.
+    """
+    if num_samples < 1 or particles < 2 or not 0 <= seed < 2**63:
+        raise LnfgenError(
+            f"{num_samples} samples, {particles} particles and seed {seed}; expected at least 1 and 2, and a seed "
+            "from 0 to 2^63 - 1"
+        )
+    if not pieces:
+        raise LnfgenError("found no pieces to fill; expected at least one")
+    model.eval()
+    sequences = encoding.adapt(pieces)[0]
+    signatures = [getattr(piece, "time_signature", None) for piece in pieces]
+    pieces = [encoding.decode(*each) for each in zip(sequences, signatures, strict=True)]  # on the model's keys
+    marginal = Marginal(encoding, encoding.adapt(train)[0])
+    scores: dict[str, FillingScore] = {}
+    for number, gap in enumerate(GAPS[encoding.kind]):
+        hidden = []
+        for index, (piece, values) in enumerate(zip(pieces, sequences, strict=True)):
+            given = with_gap(piece, values, gap, np.random.default_rng((seed, number, index)))
+            known = None if given is None else known_bits(model, given)
+            if known is not None and not known.mask.all():
+                hidden.append(_Hidden(index, piece, torch.from_numpy(values), known))
+        if hidden:
+            scorer = _Scorer(model, encoding, gap, num_samples, particles, stream_seed(seed, number), progress)
+            score, drawn = scorer.score(hidden, marginal)
+            music = None
+            if encoding.kind == "music":
+                music = compare_pieces(*map(_rolls, (drawn, [one.piece for one in hidden], train)))
+            scores[gap] = replace(score, music=music)
+    return scores
+
+
+def _rolls(pieces: Sequence[Piece]) -> list[PianoRoll]:
+    return [piece for piece in pieces if isinstance(piece, PianoRoll)]
+
+
+class _Scorer:
+    """`score_filling` of one kind of gap."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        encoding: Encoding,
+        gap: str,
+        num_samples: int,
+        particles: int,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self._model, self._encoding, self._gap = model, encoding, gap
+        self._num_samples = 1 if model.exact else num_samples
+        self._particles, self._seed = particles, seed
+        self._progress, self._done, self._total = progress, 0, 0
+
+    def score(self, hidden: list[_Hidden], marginal: Marginal) -> tuple[FillingScore, list[Piece]]:
+        """The figures but those of the music, and the filled pieces."""
+        has_alone = self._gap == LOWER_VOICES
+        self._total = len(hidden) * (3 + has_alone)  # rounds: all of a piece, what is seen, what is hidden, filling
+        steps = sum(int((~one.known.mask).view(len(one.x), -1).any(1).sum()) for one in hidden)
+        unit = per_unit(self._encoding.unit) / steps
+        log_all, log_prior = self._scored(hidden)
+        log_seen, deviation = self._estimated(hidden, [one.known for one in hidden], "the seen part")
+        alone_nll = None
+        if has_alone:
+            swapped = [self._model.observation.known(one.x, ~one.known.mask) for one in hidden]
+            log_hidden, other = self._estimated(hidden, swapped, "the hidden part alone")
+            alone_nll, deviation = -unit * log_hidden.sum(), max(deviation, other)
+        drawn, ess, moved = self._filled(hidden)
+        nats = float((log_seen - log_all).sum())
+        score = FillingScore(
+            pieces=len(hidden),
+            hidden_steps=steps,
+            nll=unit * nats,
+            alone_nll=alone_nll,
+            prior_nll=-unit * log_prior.sum(),
+            marginal_nll=-unit * sum(marginal.log_prob(one.x.numpy(), ~one.known.mask.numpy()) for one in hidden),
+            total_nats=nats,
+            seen_deviation=deviation,
+            agreement=_agreement(hidden, drawn),
+            measure="f_measure" if self._encoding.kind == "music" else "accuracy",
+            ess=ess,
+            moved=moved,
+            music=None,
+        )
+        signatures = [getattr(one.piece, "time_signature", None) for one in hidden]
+        return score, [self._encoding.decode(*pair) for pair in zip(drawn, signatures, strict=True)]
+
+    def _scored(self, hidden: list[_Hidden]) -> tuple[np.ndarray, np.ndarray]:
+        """log p(x | T) of each piece, and the part of its hidden choices by the chain rule."""
+        model, device = self._model, self._model.device
+        result = np.zeros((2, len(hidden)))
+        for block in _blocks(hidden, MAX_PASS_STEPS):
+            x = torch.stack([hidden[i].x for i in block]).to(device)
+            counted = ~torch.stack([hidden[i].known.mask for i in block]).to(device)
+            num_steps = x.shape[1]
+            lengths = torch.full((len(block),), num_steps, device=device)
+            encoded = model.encode(x, lengths)
+            generators = self._generators(hidden, block, "all")
+            log_weights: list[list[Tensor]] = [[], []]
+            chunk = max(1, MAX_PASS_STEPS // (len(block) * num_steps))
+            for start in range(0, self._num_samples, chunk):
+                count = min(chunk, self._num_samples - start)
+                draws = [model.draw_noise(count, 1, num_steps, generator) for generator in generators]
+                noise = None if draws[0] is None else torch.cat(draws, 1).to(device)  # type: ignore[arg-type]
+                kl = model.kl(lengths, encoded, noise)
+                for kind, choices in enumerate((None, counted)):
+                    log_prob, _ = model.reconstruction(x, lengths, encoded, noise, choices)
+                    log_weights[kind].append((log_prob - kl).double())
+            for kind, parts in enumerate(log_weights):
+                log_mean = torch.logsumexp(torch.cat(parts), 0) - math.log(self._num_samples)
+                result[kind, block] = log_mean.cpu().numpy()
+            self._tell(len(block))
+        return result[0], result[1]
+
+    def _estimated(self, hidden: list[_Hidden], known: list[Known], what: str) -> tuple[np.ndarray, float]:
+        """The log of the mean of `REPEATS` estimates of p(known) of each piece, and the deviation of one of them."""
+        logs = np.zeros((REPEATS, len(hidden)))
+        for block in _blocks(hidden, self._row_steps(REPEATS), self._rows(REPEATS)):
+            x = torch.stack([hidden[i].x for i in block]).repeat(REPEATS, *[1] * hidden[0].x.dim())
+            each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
+            each = Known(*(part.repeat(REPEATS, *[1] * (part.dim() - 1)) for part in each))
+            generators = [one for number in range(REPEATS) for one in self._generators(hidden, block, what, number)]
+            found = self._model.log_known(x, each, self._particles, generators)
+            logs[:, block] = found.numpy().reshape(REPEATS, len(block))
+            self._tell(len(block))
+        deviation = math.sqrt(float(logs.var(0, ddof=1).mean()))
+        return np.logaddexp.reduce(logs, 0) - math.log(REPEATS), deviation
+
+    def _filled(self, hidden: list[_Hidden]) -> tuple[list[np.ndarray], float, float | None]:
+        """The sequences drawn, and the means of the effective sample size and of the share of moves."""
+        drawn: list[np.ndarray] = [np.zeros(0)] * len(hidden)
+        ess, moved = 0.0, 0.0
+        for block in _blocks(hidden, self._row_steps(1), self._rows(1)):
+            known = Known(*(torch.stack(parts) for parts in zip(*(hidden[i].known for i in block), strict=True)))
+            found = self._model.fill_batch(known, self._particles, self._generators(hidden, block, "filling"), 1.0)
+            for i, x in zip(block, found.x.numpy(), strict=True):
+                drawn[i] = x
+            ess += float(found.ess.sum())
+            moved += len(block) * (found.moved or 0.0)
+            self._tell(len(block))
+        return drawn, ess / len(hidden), None if self._model.exact else moved / len(hidden)
+
+    def _tell(self, count: int) -> None:
+        self._done += count
+        self._progress(self._gap.replace("_", " "), self._done, self._total)
+
+    def _rows(self, repeats: int) -> int:
+        return max(1, MAX_ROWS // (self._particles * repeats))
+
+    def _row_steps(self, repeats: int) -> int:
+        return MAX_ROW_STEPS // (self._particles * repeats)
+
+    def _generators(self, hidden: list[_Hidden], block: list[int], what: str, number: int = 0) -> list[torch.Generator]:
+        """One for each piece, which depends on the piece and on what is drawn alone."""
+        purpose = zlib.crc32(f"{what} {number}".encode())
+        seed = stream_seed(self._seed, purpose)
+        return [torch.Generator().manual_seed(stream_seed(seed, hidden[i].index)) for i in block]
+
+
+def _blocks(hidden: list[_Hidden], max_steps: int, max_rows: int | None = None) -> Iterator[list[int]]:
+    """Indices of pieces of one length, so many that their steps are at most `max_steps`, but at least one."""
+    by_length: dict[int, list[int]] = {}
+    for i, one in enumerate(hidden):
+        by_length.setdefault(len(one.x), []).append(i)
+    for num_steps, same in sorted(by_length.items()):
+        size = min(max(1, max_steps // num_steps), max_rows or len(same))
+        yield from (same[start : start + size] for start in range(0, len(same), size))
+
+
+def _agreement(hidden: list[_Hidden], drawn: list[np.ndarray]) -> float:
+    """The F-measure of the hidden cells that sound, or the share of the hidden characters that are right."""
+    right = found = expected = 0
+    for one, x in zip(hidden, drawn, strict=True):
+        true, free = one.x.numpy(), ~one.known.mask.numpy()
+        if true.ndim == 1:
+            right += int((x == true)[free].sum())
+            found, expected = found + int(free.sum()), expected + int(free.sum())
+            continue
+        sounds, sounded = ((values & SOUNDING != 0) & free[:, : true.shape[1]] for values in (x, true))
+        right += int((sounds & sounded).sum())
+        found, expected = found + int(sounds.sum()), expected + int(sounded.sum())
+    return 2 * right / (found + expected) if found + expected else 1.0
