@@ -18,9 +18,9 @@ from lnfgen.text import UNKNOWN
 from lnfgen.training.schedules import (
     DECAYS_BEFORE_STOP,
     MIN_KL_WEIGHT,
+    AveragedModel,
     Plateau,
     annealed_kl_weight,
-    averaged_model,
     cooled_share,
 )
 from lnfgen.training.trainer import MAX_SKIPPED_UPDATES
@@ -89,14 +89,14 @@ def test_plateau_decays_and_then_stops():
 def test_weight_average_tends_to_the_weights_and_forgets_its_start():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    averaged = averaged_model(model, decay=0.9)
+    averaged = AveragedModel(model, decay=0.9)
     expected = {name: value.detach().double() for name, value in model.named_parameters()}
     for count in range(1, 300):
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.copy_(torch.randn(parameter.shape) if count < 100 else torch.ones(()))
             model[1].running_mean += 1
-        averaged.update_parameters(model)
+        averaged.update(model)
         decay = min(0.9, count / (count + 9))  # the first update has a weight of nine tenths
         for name, value in model.named_parameters():
             expected[name] = decay * expected[name] + (1 - decay) * value.detach().double()

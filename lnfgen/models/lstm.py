@@ -15,6 +15,7 @@ from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift, sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import looping, stepper
+from lnfgen.waiting import sent
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -72,7 +73,7 @@ class AutoregressiveLSTM(SequenceModel):
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
     ) -> list[Tensor]:
         uniform = self._drawn(self.observation.uniform, lengths, generators)
-        positions = self.positions(torch.tensor(lengths, device=self.device), max(lengths))
+        positions = self.positions(sent(torch.tensor(lengths), self.device), max(lengths))
         state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:
