@@ -119,8 +119,11 @@ class Waits(TorchDispatchMode):
         if isinstance(source, OnDevice) and not target_here:
             self._wait("a copy to the host")
         elif target_here and not isinstance(source, OnDevice):
-            if not (unhurried and any(source is pinned for pinned in self._pinned)):
-                self._wait("a copy from the host")
+            self._sent(source, unhurried)
+
+    def _sent(self, source: Tensor, unhurried: bool) -> None:
+        if not (unhurried and any(source is pinned for pinned in self._pinned)):
+            self._wait("a copy from the host")
 
     def _computed(self, func: Any, args: Any, here: list[OnDevice], host: list[Tensor]) -> None:
         if func in READS:

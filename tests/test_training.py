@@ -95,7 +95,6 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.copy_(torch.randn(parameter.shape) if count < 100 else torch.ones(()))
-            model[1].running_mean += 1
         averaged.update(model)
         decay = min(0.9, count / (count + 9))  # the first update has a weight of nine tenths
         for name, value in model.named_parameters():
@@ -103,7 +102,6 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
         for name, value in averaged.module.named_parameters():
             torch.testing.assert_close(value.detach().double(), expected[name], rtol=1e-6, atol=1e-6)
     assert all(torch.allclose(value, torch.ones(())) for value in averaged.module.parameters())
-    assert torch.equal(averaged.module[1].running_mean, model[1].running_mean)
     assert averaged.module.state_dict().keys() == model.state_dict().keys()
 
 

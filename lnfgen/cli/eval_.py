@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import USUAL_RUN, Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
+from lnfgen.cli.options import (
+    USUAL_RUN,
+    Device,
+    Json,
+    Precision,
+    Quiet,
+    Solver,
+    checked_seed,
+    choose_solver,
+    solver_facts,
+)
 from lnfgen.errors import LnfgenError, RunError
 
 if TYPE_CHECKING:
@@ -52,6 +62,7 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
     seed: Annotated[int, typer.Option(callback=checked_seed, help="Random seed of all that is drawn.")] = 0,
     solver: Solver = "loop",
+    precision: Precision = None,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
@@ -71,9 +82,13 @@ def command(
 
     With --music A B, the same of any two sets of music. Both sides are cut into passages of 32 quarters or less.
     """
+    if precision not in (None, "float32", "bfloat16"):
+        raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
     if music:
         if nll:
             raise LnfgenError("found --nll beside --music; expected one of them; run eval twice")
+        if precision is not None:
+            raise LnfgenError("found --precision beside --music, where nothing is scored; leave it out")
 
         from lnfgen.cli.eval_music import report
 
@@ -110,7 +125,15 @@ def command(
     if material.changes:
         console.warn(f"{material.name}: {material.changes}")
     with console.live(f"scoring {material.split}", len(material.sequences)) as bar:
-        figures = score(model, material.sequences, encoding.unit, num_samples=samples, seed=seed, progress=bar.update)
+        figures = score(
+            model,
+            material.sequences,
+            encoding.unit,
+            num_samples=samples,
+            seed=seed,
+            precision=precision or "float32",
+            progress=bar.update,
+        )
     values: dict[str, Any] = {
         **({"nll": figures.nll} if nll else {}),
         "elbo": figures.elbo,

@@ -82,9 +82,7 @@ class AveragedModel:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the present weights into the average, and copy the buffers."""
+        """Take the present weights into the average. Buffers are constants, so they stay as they are."""
         self.updates += 1
         weight = 1 - min(self.decay, self.updates / (self.updates + 9))
         torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), weight)
-        if buffers := list(self.module.buffers()):
-            torch._foreach_copy_(buffers, list(model.buffers()))

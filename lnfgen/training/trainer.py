@@ -279,9 +279,7 @@ class _Sums:
     def __init__(self, values: dict[str, float] | None = None) -> None:
         self.values = values or dict.fromkeys(("reconstruction", "kl", "length", "steps", "sequences", "seconds"), 0.0)
 
-    def add(
-        self, sequences: int, steps: int, reconstruction: float, kl: float, length: float, seconds: float
-    ) -> None:
+    def add(self, sequences: int, steps: int, reconstruction: float, kl: float, length: float, seconds: float) -> None:
         added = (reconstruction, kl, length, float(steps + sequences), sequences, seconds)
         for name, value in zip(self.values, added, strict=True):
             self.values[name] += value
