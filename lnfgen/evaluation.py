@@ -21,6 +21,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
+from lnfgen.waiting import sent
 
 MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
@@ -170,7 +171,7 @@ def _scored(
         batch = padded._replace(indices=[places[index] for index in padded.indices])
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
-        on_device = batch.to(model.device)
+        on_device = batch.pinned(model.device).to(model.device)
         chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths)
@@ -178,18 +179,17 @@ def _scored(
         for start in range(0, num_samples, chunk):
             count = min(chunk, num_samples - start)
             noise = _noise(model, batch, count, generators)
-            noise = None if noise is None else noise.to(model.device)
+            noise = None if noise is None else sent(noise, model.device)
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         yield batch, _joined(parts)
 
 
 def _joined(parts: list[Terms]) -> Terms:
-    def join(name: str) -> Tensor:
-        return torch.cat([getattr(part, name) for part in parts]).cpu().double()
-
-    sounding = None if parts[0].sounding is None else join("sounding")
-    return Terms(join("reconstruction"), sounding, join("kl"))
+    names = [name for name in Terms._fields if getattr(parts[0], name) is not None]
+    # One copy for all, because the host waits for each.
+    joined = torch.stack([torch.cat([getattr(part, name) for part in parts]) for name in names]).cpu().double()
+    return Terms(**{"sounding": None, **dict(zip(names, joined, strict=True))})
 
 
 def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:

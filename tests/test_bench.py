@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from lnfgen.bench import machine, measure, timing
 from lnfgen.bench.calls import matrix_elements, operations, update_call
+from lnfgen.bench.passes import measure_passes
 from lnfgen.bench.plan import (
     BASELINE,
     EQUAL,
@@ -305,6 +306,23 @@ def test_without_time_every_case_is_named_as_left_out() -> None:
     assert left_out == [EQUAL] * len(VARIANTS) + [RAGGED] * len(VARIANTS)
 
 
+def test_passes_of_an_update_are_measured_from_one_sample_each_to_all_at_once() -> None:
+    rows = measure_passes(
+        "tiny", torch.device("cpu"), samples=4, batch=2, length=3, variants=[Variant("af-scf", "scan")]
+    )
+    assert [(row["passes"], row["pass_steps"]) for row in rows] == [(4, 6), (2, 12), (1, 24)]
+    assert all(row["seconds"] > 0 and row["megabytes"] is None for row in rows)
+
+
+@pytest.mark.cuda
+def test_a_gpu_is_measured_with_its_memory() -> None:
+    plan = dataclasses.replace(SHORT, sampling=SHORT.sampling[:1])
+    result = measure.measure(plan, device=torch.device("cuda"))
+    assert result["device"] == torch.cuda.get_device_name()
+    assert len(result["sampling"]) == len(VARIANTS)
+    assert all(row["megabytes"] > 0 for row in result["sampling"] + result["training"])
+
+
 def test_quick_is_a_part_of_the_whole() -> None:
     quick, whole = quick_plan(), Plan()
     assert quick.preset == whole.preset
@@ -319,7 +337,7 @@ def test_quick_is_a_part_of_the_whole() -> None:
 
 @pytest.fixture
 def measured(figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "measure", lambda plan, progress, trained: figures)
+    monkeypatch.setattr(measure, "measure", lambda *_: figures)
 
 
 @pytest.mark.usefixtures("measured")

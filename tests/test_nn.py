@@ -140,6 +140,17 @@ def test_backbones_run_in_reduced_precision(backbone):
     assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
 
 
+def test_a_scan_keeps_its_state_in_full_precision_under_autocast():
+    torch.manual_seed(0)
+    network, x = CausalScan(4, 6, 2, 0.0), torch.randn(2, 400, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, states = network(x)
+        again, _ = network(x[:, 200:], network(x[:, :200])[1])
+    assert output.dtype == torch.float32
+    assert all(state.dtype == torch.float32 for (state,) in states)
+    torch.testing.assert_close(again, output[:, 200:], rtol=1e-4, atol=1e-5)  # bfloat16 would differ by 1e-2
+
+
 def test_scan_is_bounded_and_finite_in_a_long_piece():
     torch.manual_seed(0)
     network = CausalScan(4, 4, 2, 0.0)  # as many inputs as hidden features

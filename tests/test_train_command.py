@@ -175,3 +175,25 @@ def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     assert json.loads(out) == {"nll": None, "elbo": 1.0}
     assert "nll" in err
+
+
+def test_precision_of_train_and_eval(lnfgen_here: Run) -> None:
+    """A run in bfloat16 scores nearly as one in float32, in either precision; its settings remember it."""
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        done = lnfgen_here(*TRAIN, precision, "--precision", precision, "--max-steps", "30", "--quiet")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(Path(precision, "config.json").read_text())["training"]["precision"] == precision
+        for scored in ("float32", "bfloat16"):
+            options = ("--split", "valid", "--nll", "--samples", "4", "--json", "--precision", scored)
+            found[precision, scored] = json.loads(lnfgen_here("eval", precision, *options).stdout)["nll"]
+    exact = found["float32", "float32"]
+    assert all(value == pytest.approx(exact, rel=0.02) for value in found.values())
+    assert len(set(found.values())) == 4
+
+
+@pytest.mark.parametrize("command", [(*TRAIN, "a"), ("eval", "chorales"), ("eval", "chorales", "--music")])
+def test_an_unknown_precision_is_refused(lnfgen_here: Run, command: tuple[str, ...]) -> None:
+    done = lnfgen_here(*command, "--precision", "float16")
+    assert done.returncode == 1
+    assert b"float32" in done.stderr

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from lnfgen.bench.devices import CPU, timed_on
 from lnfgen.bench.plan import OBSERVATIONS, Variant, batch_lengths
 from lnfgen.bench.rows import Row
-from lnfgen.bench.timing import Call, timed
+from lnfgen.bench.timing import Call
 from lnfgen.config import TrainingConfig, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
@@ -36,13 +37,13 @@ def fresh_model(variant: Variant, preset: str, kind: str) -> SequenceModel:
         torch.set_num_threads(threads)
 
 
-def trained_models(runs: Sequence[RunFolder]) -> dict[Variant, SequenceModel]:
-    """The models of runs, on the CPU, each under the name of its run's folder.
+def trained_models(runs: Sequence[RunFolder], device: torch.device = CPU) -> dict[Variant, SequenceModel]:
+    """The models of runs, each under the name of its run's folder.
 
     Raises:
         RunError: if a run has no model, or a damaged one.
     """
-    return {Variant(run.path.name, run.config.model.backbone): load_model(run, torch.device("cpu")) for run in runs}
+    return {Variant(run.path.name, run.config.model.backbone): load_model(run, device) for run in runs}
 
 
 def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, float]:
@@ -84,7 +85,7 @@ def sample_call(model: SequenceModel, batch: int, length: int) -> Call:
     @torch.inference_mode()
     def call() -> float:
         model.eval()
-        return timed(lambda: model.sample_batch([length] * batch, generators, 1.0))
+        return timed_on(model.device, lambda: model.sample_batch([length] * batch, generators, 1.0))
 
     return call
 
@@ -97,6 +98,7 @@ def update_call(model: SequenceModel, lengths: Sequence[int], samples: int, prec
         samples: of z for each sequence.
         precision: of the networks.
     """
+    device = model.device
     config = TrainingConfig(
         max_steps=10**6,
         batch_size=len(lengths),
@@ -109,13 +111,13 @@ def update_call(model: SequenceModel, lengths: Sequence[int], samples: int, prec
         model,
         random_dataset(model, lengths),
         config,
-        torch.device("cpu"),
+        device,
         _Silent(),
         save_best=lambda state: None,
         save_last=lambda trainer: None,
     )
     asked_to_stop = itertools.cycle([False, True])  # the trainer asks before each update
-    return lambda: timed(lambda: trainer.run(asked_to_stop.__next__))
+    return lambda: timed_on(device, lambda: trainer.run(asked_to_stop.__next__))
 
 
 class _Silent:

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from lnfgen.bench.timing import Call, take_turns, timed
+from lnfgen.bench.devices import CPU, timed_on
+from lnfgen.bench.timing import Call, take_turns
 
 BUSY = 0.5
 """Load for each core above which other programs change the measured times too much."""
@@ -22,12 +23,13 @@ LSTM_STEP = (150, 500, 2000)
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def machine_facts() -> dict[str, Any]:
+def machine_facts(device: torch.device = CPU) -> dict[str, Any]:
     """What a reader must know of the machine to compare times, and how busy it is with other programs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return {
         "processor": _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "cores": cores,
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -44,17 +46,17 @@ def _processor() -> str:
     return found[1] if found else platform.processor() or platform.machine()
 
 
-def product_call(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> Call:
+def product_call(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Call:
     """A matrix product of random numbers, as a call to time. It takes `2 * prod(shape)` operations."""
     rows, inner, columns = shape
-    left, right = torch.rand(rows, inner).to(dtype), torch.rand(inner, columns).to(dtype)
-    return lambda: timed(lambda: left @ right)
+    left, right = torch.rand(rows, inner).to(device, dtype), torch.rand(inner, columns).to(device, dtype)
+    return lambda: timed_on(device, lambda: left @ right)
 
 
-def product_rates(rounds: int) -> dict[str, dict[str, float]]:
+def product_rates(rounds: int, device: torch.device = CPU) -> dict[str, dict[str, float]]:
     """GFLOP/s of products, by precision and shape: the median of the rounds."""
     calls = {
-        (name, shape): product_call(shape, dtype)
+        (name, shape): product_call(shape, dtype, device)
         for name, dtype in _PRECISIONS.items()
         for shape in (SQUARE, LSTM_STEP)
     }

@@ -1,6 +1,6 @@
 """Measures a plan within its budget of time: every model, beside the LSTM baseline and the machine's own products.
 
-Models have random weights at a preset's sizes and run on the CPU. What is compared is timed in turn, so that other
+Models have random weights at a preset's sizes. What is compared is timed in turn, so that other
 programs on the machine slow all of it alike, and a ratio is the median of each round's own ratio. Fresh flows are near
 the identity, where sweeps settle soonest, so trained models may be measured beside them.
 """
@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from lnfgen import __version__
 from lnfgen.bench.calls import call_of, fresh_model, operations
+from lnfgen.bench.devices import CPU, Memory
 from lnfgen.bench.machine import SQUARE, machine_facts, product_call, product_rates
 from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, VARIANTS, Plan, Variant, batch_lengths
 from lnfgen.bench.rows import Row
@@ -33,6 +36,7 @@ def measure(
     plan: Plan,
     progress: MeasureProgress = lambda done, total, what: None,
     trained: Mapping[Variant, SequenceModel] | None = None,
+    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """Measure a plan, and give one JSON object.
 
@@ -43,11 +47,14 @@ def measure(
     product's rate. A row of training says whether the batch's `lengths` are equal or ragged.
 
     Args:
-        trained: models to sample from beside the fresh ones for the same kind of data.
+        trained: models to sample from beside the fresh ones for the same kind of data, on the device.
+        device: what the models compute on. On a GPU, rows also have `megabytes`, the most memory that tensors took
+            while all the models of a case were there.
     """
     began = time.perf_counter()
-    facts = {"lnfgen": __version__, **machine_facts(), "preset": plan.preset, "products": product_rates(plan.rounds)}
-    measurement = _Measurement(plan.rounds, began + plan.budget)
+    facts = {"lnfgen": __version__, **machine_facts(device), "preset": plan.preset}
+    facts["products"] = product_rates(plan.rounds, device)
+    measurement = _Measurement(plan.rounds, began + plan.budget, device)
     trained = trained or {}
     groups: list[tuple[str, Row, list[Variant]]] = []
     for kind, observation in OBSERVATIONS.items():
@@ -62,7 +69,7 @@ def measure(
         if case["kind"] != built:
             built = case["kind"]
             progress(done, total, f"building {len(VARIANTS)} models of {built}")
-            models |= {variant: fresh_model(variant, plan.preset, built) for variant in VARIANTS}
+            models |= {variant: fresh_model(variant, plan.preset, built).to(device) for variant in VARIANTS}
         progress(done, total, f"{task} {built}, T {case['length']}, B {case['batch']}")
         compared = {variant: models[variant] for variant in (BASELINE, *variants)}
         measurement.add(task, case, compared, variants, share=1 / (len(groups) - place))
@@ -74,8 +81,8 @@ def measure(
 class _Measurement:
     """The rows of a measurement, and how long calls took so far."""
 
-    def __init__(self, rounds: int, deadline: float) -> None:
-        self.rounds, self.deadline = rounds, deadline
+    def __init__(self, rounds: int, deadline: float, device: torch.device) -> None:
+        self.rounds, self.deadline, self.device = rounds, deadline, device
         self.known: dict[tuple[Any, ...], tuple[int, float]] = {}  # the last length that was measured, and its seconds
         self.rows: dict[str, list[Row]] = {"sampling": [], "training": [], "left_out": []}
 
@@ -89,11 +96,12 @@ class _Measurement:
         steps = sum(batch_lengths(case.get("lengths", EQUAL), case["batch"], case["length"]))
         seconds: dict[Variant, list[float]] = {}
         left_out: dict[Variant, float] = {}
+        memory = Memory(self.device)
         if time.perf_counter() < self.deadline:
             foretold = {variant: self._foretell(variant, model, case) for variant, model in models.items()}
             calls = {variant: call_of(model, case, case["length"]) for variant, model in models.items()}
             seconds, left_out = take_turns(
-                {**calls, PRODUCT: product_call(SQUARE)},
+                {**calls, PRODUCT: product_call(SQUARE, device=self.device)},
                 {**foretold, PRODUCT: 0.0},
                 self.rounds,
                 self.deadline,
@@ -106,7 +114,8 @@ class _Measurement:
             row = {**variant._asdict(), **case}
             if variant in seconds:
                 needed = operations(models[variant], steps, case.get("samples", 1))[task]
-                self.rows[task].append({**row, **_figures(seconds, variant, steps, needed)})
+                most = {} if memory.megabytes is None else {"megabytes": memory.megabytes}
+                self.rows[task].append({**row, **_figures(seconds, variant, steps, needed), **most})
             else:
                 self.rows["left_out"].append({"task": task, **row, "seconds": left_out.get(variant)})
 

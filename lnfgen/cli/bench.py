@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnfgen.bench.rows import Row, grouped, variant_name
 from lnfgen.cli import console
-from lnfgen.cli.options import Json, Quiet
+from lnfgen.cli.options import Device, Json, Quiet
+
+if TYPE_CHECKING:
+    import torch
 
 
 def command(
@@ -32,6 +35,10 @@ def command(
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw time against length: .png, .svg or .pdf.")] = None,
+    passes: Annotated[
+        bool, typer.Option("--passes", help="Instead, find how many steps a pass of training should have.")
+    ] = False,
+    device: Device = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -67,10 +74,13 @@ def command(
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
-    prepare_machine("cpu", build_config(preset=preset).model.work_size)  # as training and sampling do
-    trained = trained_models(folders)
+    target = prepare_machine(device, build_config(preset=preset).model.work_size)  # as training and sampling do
+    if passes:
+        _show_passes(preset, target, as_json)
+        return
+    trained = trained_models(folders, target)
     with console.live("measuring", 1) as bar:
-        figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained)
+        figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained, target)
     if figures["busy"]:
         console.warn(
             f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
@@ -91,6 +101,29 @@ def command(
         console.note(f"wrote {plot}")
 
 
+def _show_passes(preset: str, device: torch.device, as_json: bool) -> None:
+    from lnfgen.bench.passes import measure_passes
+
+    rows = measure_passes(preset, device)
+    if as_json:
+        console.result_json({"device": str(device), "passes": rows})
+        return
+    table = [
+        (
+            variant_name(row),
+            row["pass_steps"],
+            _seconds(row["seconds"]),
+            f"{row['steps_per_second']:,.0f}",
+            "" if row["megabytes"] is None else f"{row['megabytes']:,.0f}",
+        )
+        for row in rows
+    ]
+    columns = ["model", "steps of a pass", "s/update", "steps/s", "MB"]
+    console.result_table(
+        f"gradients of an update on text by the size of its passes, preset {preset}, on {device}", table, columns
+    )
+
+
 def _about(figures: Row) -> str:
     return (
         f"preset {figures['preset']}, lnfgen {figures['lnfgen']}, torch {figures['torch']}, "
@@ -99,7 +132,19 @@ def _about(figures: Row) -> str:
 
 
 def _show(figures: Row) -> None:
-    facts = ("processor", "cores", "threads", "load", "system", "python", "torch", "lnfgen", "preset", "seconds")
+    facts = (
+        "device",
+        "processor",
+        "cores",
+        "threads",
+        "load",
+        "system",
+        "python",
+        "torch",
+        "lnfgen",
+        "preset",
+        "seconds",
+    )
     console.result_table("", [(name, figures[name]) for name in facts])
     rates = figures["products"]
     shapes = list(next(iter(rates.values())))

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import USUAL_RUN, Device, Json, Quiet, Solver, checked_seed, choose_solver, solver_facts
+from lnfgen.cli.options import (
+    USUAL_RUN,
+    Device,
+    Json,
+    Precision,
+    Quiet,
+    Solver,
+    checked_seed,
+    choose_solver,
+    solver_facts,
+)
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.launch import is_main, launched
 
@@ -64,6 +74,7 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
     seed: Annotated[int, typer.Option(callback=checked_seed, help="Random seed of all that is drawn.")] = 0,
     solver: Solver = "loop",
+    precision: Precision = None,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
@@ -95,6 +106,10 @@ def command(
         raise LnfgenError(f"found {given[0]} beside {given[1]}; expected one of them; run eval twice")
     if launched() and (music or fill):
         raise LnfgenError(f"found {given[0]} under torchrun; several processes share scores alone; start it without")
+    if precision not in (None, "float32", "bfloat16"):
+        raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
+    if precision is not None and (music or fill):
+        raise LnfgenError(f"found --precision beside {given[0]}, which computes in float32; leave it out")
     if particles is not None and not fill:
         raise LnfgenError("found --particles, which goes with --fill alone; add --fill or leave it out")
     if fill:
@@ -161,6 +176,7 @@ def command(
             encoding.unit,
             num_samples=samples,
             seed=seed,
+            precision=precision or "float32",
             progress=bar.update,
             places=distributed.own_places(material.sequences),
             total=distributed.summed_array,

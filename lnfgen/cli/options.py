@@ -77,6 +77,13 @@ InKey = Annotated[
     str | None,
     typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the networks: float32 or bfloat16. Densities and sums are in float32 either way.",
+        show_default="float32",
+    ),
+]
 Solver = Annotated[
     str,
     typer.Option(

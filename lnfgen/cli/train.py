@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Seed, drawn_seed
+from lnfgen.cli.options import Device, Precision, Quiet, Seed, drawn_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.launch import is_main, launched
@@ -56,6 +56,7 @@ def command(
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences of an update.")] = None,
+    precision: Precision = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATASET-MODEL-NNN")] = None,
     settings: Annotated[
         list[str] | None,
@@ -94,6 +95,7 @@ def command(
             epochs=epochs,
             max_steps=max_steps,
             batch_size=batch_size,
+            precision=precision,
             seed=seed,
             out=out,
             resume=resume,

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnfgen.waiting import pinned
+
 BUCKET_BATCHES = 32
 """The sequences of so many batches are sorted by length together. Then only a few percent of a batch is padding, and
 the batches of each epoch still differ."""
@@ -19,8 +21,13 @@ class Batch(NamedTuple):
     lengths: Tensor  # [B], the steps of each sequence
     indices: list[int]  # the place of each sequence in the split
 
+    def pinned(self, device: torch.device) -> "Batch":
+        """The same in memory from which a copy to the device need not be waited for."""
+        return Batch(pinned(self.x, device), pinned(self.lengths, device), self.indices)
+
     def to(self, device: torch.device) -> "Batch":
-        return Batch(self.x.to(device), self.lengths.to(device), self.indices)
+        x, lengths = (part.to(device, non_blocking=True) for part in (self.x, self.lengths))
+        return Batch(x, lengths, self.indices)
 
 
 def collate(sequences: Sequence[np.ndarray], indices: list[int]) -> Batch:

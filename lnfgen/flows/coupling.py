@@ -42,22 +42,26 @@ class CouplingFlow(TemporalFlow):
     so that any two features are soon on different sides of a split.
     """
 
+    orders: Tensor  # [4, D], the orders in which layers see the features; not saved, because D determines them
+    originals: Tensor  # [4, D], the permutations that undo them
+
     def __init__(self, layers: list[CouplingLayer], num_features: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         features = torch.arange(num_features)
         pairs = torch.cat([features[::2], features[1::2]])
-        self.orders = [features, features.flip(-1), pairs, pairs.flip(-1)]
+        orders = torch.stack([features, features.flip(-1), pairs, pairs.flip(-1)])
+        self.register_buffer("orders", orders, persistent=False)
+        self.register_buffer("originals", orders.argsort(), persistent=False)
 
-    def _order(self, index: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _order(self, index: int) -> tuple[Tensor, Tensor]:
         """The order in which a layer sees the features, and the permutation that undoes it."""
-        order = self.orders[index % len(self.orders)].to(device)
-        return order, order.argsort()
+        return self.orders[index % 4], self.originals[index % 4]
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
         for index in reversed(range(len(self.layers))):
-            order, original = self._order(index, eps.device)
+            order, original = self._order(index)
             eps, ladj = self.layers[index](eps[..., order], positions, lengths)
             eps, total = eps[..., original], total + ladj
         return eps, total
@@ -65,7 +69,7 @@ class CouplingFlow(TemporalFlow):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(z.shape[:-1])
         for index, layer in enumerate(self.layers):
-            order, original = self._order(index, z.device)
+            order, original = self._order(index)
             z, ladj = layer.inverse(z[..., order], positions, lengths)  # type: ignore[operator]
             z, total = z[..., original], total + ladj
         return z, total

@@ -285,7 +285,7 @@ class _KeywiseSampler(Sampler):
         head = self._head
         before = head.frames.silence(uniform) if self._x is None else self._x
         features, self._states = head._past(before[:, None], self._states)
-        beats = head._beats(torch.tensor(self._t, device=context.device))
+        beats = head._beats(torch.full((), self._t, device=context.device))
         given = head._given(context, features[:, 0], beats, before, before)
         if known is None:
             drawn = settled(head.frames, lambda x: head._logits(given, x), uniform, self._temperature)

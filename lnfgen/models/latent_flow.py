@@ -16,6 +16,7 @@ from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
+from lnfgen.waiting import sent
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -108,7 +109,7 @@ class LatentFlow(SequenceModel):
 
     def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
         assert eps is not None
-        steps = torch.tensor(lengths, device=self.device)
+        steps = sent(torch.tensor(lengths), self.device)
         positions = self.positions(steps, max(lengths))
         z, _ = self.prior(eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)

@@ -15,6 +15,7 @@ from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift, sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import looping, stepper
+from lnfgen.waiting import sent
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -85,7 +86,7 @@ class AutoregressiveLSTM(SequenceModel):
         return self.generate(lengths, None, self._drawn(self.observation.uniform, lengths, generators), temperature)
 
     def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
-        positions = self.positions(torch.tensor(lengths, device=self.device), max(lengths))
+        positions = self.positions(sent(torch.tensor(lengths), self.device), max(lengths))
         state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:

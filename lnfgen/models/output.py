@@ -11,6 +11,7 @@ from lnfgen.models.observation import Frames, Known, Observation
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
+from lnfgen.waiting import asks
 
 UNITS_PER_KEY = 4
 """The NADE head has this many hidden units for each key."""
@@ -142,10 +143,10 @@ def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float,
     Bits that are known are set, whatever their random numbers are.
     """
     x = frames.silence(uniform)
-    for _ in range(MOST_SWEEPS * frames.num_pitches):
+    for count in range(1, MOST_SWEEPS * frames.num_pitches + 1):
         found = logits(x)
         drawn = frames.sample(found, uniform, temperature, known)
-        if torch.equal(drawn, x):
+        if asks(count, x.device) and torch.equal(drawn, x):
             return Drawn(x, found)
         x = drawn
     return Drawn(x, logits(x))

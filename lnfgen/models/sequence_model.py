@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
+from lnfgen.waiting import sent
 
 
 class Terms(NamedTuple):
@@ -167,7 +168,7 @@ class SequenceModel(nn.Module, ABC):
     ) -> Tensor:
         """The results of `draw(1, length, generator)` for each sequence, padded with 0: `[B, T, ...]`."""
         drawn = [draw(1, *each)[0] for each in zip(lengths, generators, strict=True)]
-        return pad_sequence(drawn, batch_first=True).to(self.device)
+        return sent(pad_sequence(drawn, batch_first=True), self.device)
 
     @staticmethod
     def _unpadded(x: Tensor, lengths: Sequence[int]) -> list[Tensor]:

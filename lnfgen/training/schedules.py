@@ -1,10 +1,10 @@
 """What changes in the course of a run: the KL weight, the learning rate, the averaged weights."""
 
+import copy
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
 from lnfgen.config import DECAYS_BEFORE_STOP, TrainingConfig
 
@@ -68,15 +68,21 @@ class Plateau:
         return self.stale >= DECAYS_BEFORE_STOP * self.patience
 
 
-def averaged_model(model: nn.Module, decay: float) -> AveragedModel:
+class AveragedModel:
     """A copy of the model that holds an exponential moving average of its weights, for scoring and sampling.
 
-    The n-th update has the decay n / (n + 9), at most `decay`, so that the fresh weights are soon forgotten.
+    The n-th update has the decay n / (n + 9), at most `decay`, so that the fresh weights are soon forgotten. torch's
+    class of this name keeps n in a tensor, and waits for the device to read it.
     """
 
-    def average(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-        torch._foreach_lerp_(averages, weights, 1 - min(decay, int(count) / (int(count) + 9)))
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(model).requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
 
-    averaged = AveragedModel(model, multi_avg_fn=average)  # type: ignore[arg-type]
-    averaged.n_averaged.fill_(1)  # at 0 torch would copy the weights at the first update
-    return averaged
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take the present weights into the average. Buffers are constants, so they stay as they are."""
+        self.updates += 1
+        weight = 1 - min(self.decay, self.updates / (self.updates + 9))
+        torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), weight)

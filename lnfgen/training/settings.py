@@ -26,6 +26,7 @@ class RunSettings(TypedDict, total=False):
     epochs: int | None
     max_steps: int | None
     batch_size: int | None
+    precision: str | None
     seed: int | None
     set: Mapping[str, Any] | None  # values by keys of config.json, as in {"training.learning_rate": 1e-3}
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Protocol, cast
 
@@ -19,9 +19,10 @@ from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
+from lnfgen.training.loader import prefetched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
 from lnfgen.training.saved import moments_like, require_like
-from lnfgen.training.schedules import WARMUP_STEPS, Plateau, annealed_kl_weight, averaged_model, cooled_share
+from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
 VALIDATIONS = 50
 """The most validations in a run: enough to see a plateau, and few enough to cost little time."""
@@ -72,11 +73,11 @@ class Trainer:
         self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
 
         self.parameters = list(model.parameters())
-        self.fused = device.type in ("cpu", "cuda")  # a fused optimizer reads weights and moments only once
+        self.fused = device.type != "mps"  # a fused optimizer reads weights and moments only once
         self.optimizer = torch.optim.AdamW(
             _decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused
         )
-        self.average = averaged_model(model, config.ema_decay)
+        self.average = AveragedModel(model, config.ema_decay)
         self.replica = distributed.replica_of(model)
         self.plateau = Plateau(config.patience, config.learning_rate_decay)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
@@ -87,22 +88,27 @@ class Trainer:
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, or until validation no longer improves. False if `interrupted()` ended it."""
-        shuffled, batches = -1, [[0]]
-        while not self.finished and not interrupted():
-            epoch, position = divmod(self.step, self.steps_per_epoch)
-            if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
-                seed = (self.config.seed << 20) + epoch
-                shuffled, batches = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
-            indices = batches[position]
-            sequences = [self.train_split[i] for i in indices]
-            if self.config.transpose:
-                seed = (self.config.seed << 40) + self.step
-                sequences = transposed(sequences, self.config.transpose, seed)
-            self._update(collate(sequences, indices), epoch)
-            if self.step % self.interval == 0 or self.step == self.total_steps:
-                self._validate()
+        with prefetched(self._batches(), self.device) as batches:
+            while not self.finished and not interrupted():
+                self._update(next(batches), self.step // self.steps_per_epoch)
+                if self.step % self.interval == 0 or self.step == self.total_steps:
+                    self._validate()
         self._finish()
         return self.finished
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches of the updates that are left to make."""
+        shuffled, order = -1, [[0]]
+        for step in range(self.step, self.total_steps):
+            epoch, position = divmod(step, self.steps_per_epoch)
+            if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
+                seed = (self.config.seed << 20) + epoch
+                shuffled, order = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
+            indices = order[position]
+            sequences = [self.train_split[i] for i in indices]
+            if self.config.transpose:
+                sequences = transposed(sequences, self.config.transpose, (self.config.seed << 40) + step)
+            yield collate(sequences, indices)
 
     @property
     def finished(self) -> bool:
@@ -168,9 +174,10 @@ class Trainer:
             return
         self.skipped = 0
         self.optimizer.step()
-        self.average.update_parameters(self.model)
+        self.average.update(self.model)
         length = sum(self.length_log_probs[index] for index in batch.indices)
-        self.sums.add(batch, reconstruction, kl, length, time.perf_counter() - started)
+        steps = int(self.train_split.lengths[batch.indices].sum())  # the host knows it without asking the device
+        self.sums.add(len(batch.indices), steps, reconstruction, kl, length, time.perf_counter() - started)
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float, gradients: Callable[[], object]) -> None:
@@ -261,7 +268,7 @@ class Trainer:
             "device": self.device.type,
             "skipped": self.skipped,
             "skipped_in_all": self.skipped_in_all,
-            "average_updates": int(self.average.n_averaged) - 1,
+            "average_updates": self.average.updates,
             "best": None if math.isinf(self.plateau.best) else self.plateau.best,
             "stale": self.plateau.stale,
             "rate": self.plateau.rate,
@@ -283,7 +290,7 @@ class Trainer:
             parameters = dict(self.model.named_parameters())
             buffers = {name: value for name, value in tensors["weights"].items() if name not in parameters}
             self.average.module.load_state_dict(buffers | tensors["average"])
-            self.average.n_averaged.fill_(values["average_updates"] + 1)
+            self.average.updates = values["average_updates"]
             require_like(moments_like(parameters, tensors["optimizer"]), tensors["optimizer"])
             for key, value in tensors["optimizer"].items():
                 name, _, moment = key.rpartition("/")
@@ -315,10 +322,8 @@ class _Sums:
     def __init__(self, values: dict[str, float] | None = None) -> None:
         self.values = values or dict.fromkeys(("reconstruction", "kl", "length", "steps", "sequences", "seconds"), 0.0)
 
-    def add(self, batch: Batch, reconstruction: float, kl: float, length: float, seconds: float) -> None:
-        sequences = len(batch.indices)
-        steps = float(batch.lengths.sum()) + sequences
-        added = (reconstruction, kl, length, steps, sequences, seconds)
+    def add(self, sequences: int, steps: int, reconstruction: float, kl: float, length: float, seconds: float) -> None:
+        added = (reconstruction, kl, length, float(steps + sequences), sequences, seconds)
         for name, value in zip(self.values, added, strict=True):
             self.values[name] += value
 

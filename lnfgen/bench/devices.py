@@ -1,0 +1,43 @@
+"""Timing on a device, which goes on computing when a call has returned, and the memory that it takes."""
+
+from collections.abc import Callable
+
+import torch
+
+from lnfgen.bench.timing import timed
+
+CPU = torch.device("cpu")
+
+
+def timed_on(device: torch.device, work: Callable[[], object]) -> float:
+    """The seconds that `work` takes, with all that it leaves a GPU to do."""
+
+    def whole() -> None:
+        work()
+        _finish(device)
+
+    _finish(device)
+    return timed(whole)
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+class Memory:
+    """The most memory of a GPU that tensors have taken since this was made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    @property
+    def megabytes(self) -> float | None:
+        """It is None where torch does not count it, as on a CPU."""
+        if self._device.type != "cuda":
+            return None
+        return round(torch.cuda.max_memory_allocated(self._device) / 1e6, 1)
