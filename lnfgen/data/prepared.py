@@ -1,4 +1,4 @@
-"""A dataset in memory, complete and ready to be written."""
+"""A dataset that is ready to be written. Its sequences are in memory, or come from the disk as they are written."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data.copies import shared_with_train
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.sequences import InMemory, Sequences, SharedWithTrain
 from lnfgen.data.storage import Dataset, Record, write_dataset
 
 
@@ -28,7 +28,7 @@ class Prepared:
 
     name: str
     encoding: Encoding
-    splits: Mapping[str, Sequence[np.ndarray]]
+    splits: Mapping[str, Sequence[np.ndarray]] | Sequences
     sources: Sequence[Record]
     options: Mapping[str, Any]
     skipped: Sequence[Record] = ()
@@ -45,17 +45,22 @@ class Prepared:
             remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
         if self.copies:
             remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
-        if shared := shared_with_train(self.splits):
-            remarks.append(shared)
-        remarks += [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits[name]]
+        sequences = SharedWithTrain(InMemory(self.splits) if isinstance(self.splits, Mapping) else self.splits)
+
+        def preprocessing() -> dict[str, Any]:
+            shared = [str(sequences)] if str(sequences) else []
+            empty = [name for name in SPLITS if name != "train" and not len(sequences.lengths[name])]
+            said = [*remarks, *shared, *(f"the split {name} is empty" for name in empty)]
+            return {"options": self.options, "out_of_range": self.out_of_range, "remarks": said}
+
         return write_dataset(
             path,
             name=self.name,
             encoding=self.encoding,
-            splits=self.splits,
+            splits=sequences,
             dropped=self.dropped,
             sources=self.sources,
             skipped=[*self.skipped, *self.copies],
             time_signatures=self.time_signatures,
-            preprocessing={"options": self.options, "out_of_range": self.out_of_range, "remarks": remarks},
+            preprocessing=preprocessing,
         )
