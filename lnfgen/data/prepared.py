@@ -13,6 +13,7 @@ from lnfgen.conventions import SPLITS
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.sequences import InMemory, Sequences, SharedWithTrain
 from lnfgen.data.storage import Dataset, Record, write_dataset
+from lnfgen.data.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Prepared:
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
         copies: the files, pieces and stretches that were left out because the dataset holds the same already.
         remarks: what else a person should know of how it was made.
+        place: what holds the files that the sequences come from; a temporary one lasts as long as this object.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Prepared:
     copies: Sequence[Record] = ()
     remarks: Sequence[str] = ()
     time_signatures: Mapping[str, Sequence[tuple[int, int]]] | None = None
+    place: Workplace | None = None
 
     def write(self, path: Path) -> Dataset:
         """Write the dataset folder and open it; the errors are those of `write_dataset`."""
