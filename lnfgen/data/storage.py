@@ -36,7 +36,7 @@ _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "s
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Sequence[np.ndarray]):
     """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
@@ -64,7 +64,9 @@ class Split:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
 
     @property

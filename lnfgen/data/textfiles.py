@@ -34,7 +34,7 @@ def blocks_of(path: Path) -> Iterator[np.ndarray]:
         UnreadableFileError: if the file is missing, is empty, or is no UTF-8, in which case some blocks came before.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    taken = 0
+    taken, first = 0, True
     try:
         with open(path, "rb") as file:
             while True:
@@ -42,12 +42,14 @@ def blocks_of(path: Path) -> Iterator[np.ndarray]:
                 rest = len(decoder.getstate()[0])  # bytes of a character that the last block ended in
                 try:
                     if content and content.isascii() and not rest:
+                        first = False
                         yield np.frombuffer(content, np.uint8)
                     else:
                         text = decoder.decode(content, final=not content)
                         points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-                        skip = taken == 0 and len(points) > 0 and points[0] == _BYTE_ORDER_MARK
-                        yield points[1:] if skip else points
+                        mark = first and len(points) > 0 and points[0] == _BYTE_ORDER_MARK
+                        first = first and not len(points)
+                        yield points[1:] if mark else points
                 except UnicodeDecodeError as error:
                     offset = taken - rest + error.start
                     raise not_utf8(str(path), error.object[error.start], offset) from None

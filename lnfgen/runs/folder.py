@@ -16,7 +16,7 @@ from typing import Any
 
 from lnfgen.config import Config, read_run_config
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset
+from lnfgen.data.storage import FORMAT_VERSION, Dataset
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, write_text
 from lnfgen.pretrained import BOXED
@@ -42,6 +42,10 @@ class RunFolder:
         self.config = read_run_config(self.path / "config.json")
         where = self.path / "dataset.json"
         self.dataset = read_record(where)
+        version = self.dataset.get("format_version", FORMAT_VERSION)
+        if type(version) is not int or version > FORMAT_VERSION:
+            found = f"{where} has the dataset format {version!r:.40}"
+            raise RunError(f"{found}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen")
         for key in ("name", "path", "fingerprint"):
             if not isinstance(self.dataset.get(key), str):
                 raise RunError(f"{where} is damaged: its {key!r} is no string; restore it, or train again")

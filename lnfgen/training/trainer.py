@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, cast
 
@@ -86,7 +86,8 @@ class Trainer:
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, or until validation no longer improves. False if `interrupted()` ended it."""
-        shuffled, batches = -1, [[0]]
+        shuffled = -1
+        batches: Sequence[list[int]] = []
         while not self.finished and not interrupted():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
@@ -109,10 +110,12 @@ class Trainer:
         return self.step >= self.total_steps or self.plateau.exhausted
 
     @cached_property
-    def length_log_probs(self) -> list[float]:
-        """log p(T) of each training sequence, which training does not change. A resumed run restores it before this."""
-        distinct, inverse = np.unique(self.train_split.lengths, return_inverse=True)
-        return self.model.length.log_prob(torch.from_numpy(distinct))[torch.from_numpy(inverse)].tolist()
+    def length_log_probs(self) -> dict[int, float]:
+        """log p(T) of each T in train, which training does not change. A resumed run restores it before this."""
+        distinct = np.unique(self.train_split.lengths)
+        return dict(
+            zip(distinct.tolist(), self.model.length.log_prob(torch.from_numpy(distinct)).tolist(), strict=True)
+        )
 
     @property
     def kl_weight(self) -> float:
@@ -152,7 +155,7 @@ class Trainer:
         self.skipped = 0
         self.optimizer.step()
         self.average.update_parameters(self.model)
-        length = sum(self.length_log_probs[index] for index in batch.indices)
+        length = sum(self.length_log_probs[int(self.train_split.lengths[index])] for index in batch.indices)
         self.sums.add(batch, reconstruction, kl, length, time.perf_counter() - started)
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
@@ -188,7 +191,7 @@ class Trainer:
         """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
         model = cast(SequenceModel, self.average.module)
         seed, precision = self.config.seed, self.config.precision
-        found = score(model, list(split), self.unit, num_samples=1, seed=seed, precision=precision)
+        found = score(model, split, self.unit, num_samples=1, seed=seed, precision=precision)
         return {"valid_elbo": found.elbo, "valid_reconstruction": found.reconstruction, "valid_kl": found.kl}
 
     def _finish(self) -> None:
