@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_a_text(tmp_path: Path, monkeypatch: pytest.Mo
         prepare([path], Options()).write(tmp_path / str(count))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # What is known of each line grows: its place, its split, its hash. 4 MB of text more, and 16 of the dataset, do not.
+    # What is known of each line grows: its place, its split, its hash. 4 MB of text and 16 MB of values do not.
     assert peaks[1] - peaks[0] < 100 * 16_000
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -44,7 +44,7 @@ def each_in_parallel(
     description: str,
     progress: Progress = no_progress,
     jobs: int | None = None,
-) -> Iterator[_Result | LnfgenError]:
+) -> Generator[_Result | LnfgenError, None, None]:
     """The result of `function` for each task, in the order of the tasks. Few of them wait in memory at a time.
 
     A task that raises an `LnfgenError` has that as its result. So has a task that takes too long, takes too much memory

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -52,11 +53,13 @@ class Readings:
         missing = [(part, group) for part, group in zip(self._parts, groups, strict=True) if not part.is_file()]
         paths = [file.path for _, group in missing for file in group]
         known = len(files) - len(paths)
-        results = each_in_parallel(
-            read, paths, "reading", lambda what, done, _: progress(what, known + done, len(files)), jobs
-        )
-        for part, group in missing:
-            write_bytes(part, _to_bytes(list(islice(results, len(group)))))
+
+        def tell(what: str, done: int, _: int) -> None:
+            progress(what, known + done, len(files))
+
+        with closing(each_in_parallel(read, paths, "reading", tell, jobs)) as results:  # ends its processes at an error
+            for part, group in missing:
+                write_bytes(part, _to_bytes(list(islice(results, len(group)))))
 
     def __iter__(self) -> Iterator[list[PianoRoll] | str]:
         """For each file its rolls, or why it cannot be read."""
