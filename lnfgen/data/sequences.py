@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -90,15 +91,15 @@ class SharedWithTrain:
 
     def blocks(self) -> Iterator[tuple[str, np.ndarray]]:
         done = dict.fromkeys(self.lengths, 0)
+        offsets = {name: np.concatenate([[0], np.cumsum(lengths)]) for name, lengths in self.lengths.items()}
         for name, values in self._sequences.blocks():
-            first = done[name]
-            ends = np.cumsum(self.lengths[name][first : first + len(values)])  # no sequence is empty
-            ends = ends[: np.searchsorted(ends, len(values), "right")] * values[:1].nbytes
+            first, own = done[name], offsets[name]
+            last = int(np.searchsorted(own, own[first] + len(values)))
+            places = ((own[first : last + 1] - own[first]) * values[:1].nbytes).tolist()
             content = values.tobytes()
-            starts = [0, *ends[:-1].tolist()]
-            own = [hash(content[start:end]) for start, end in zip(starts, ends.tolist(), strict=True)]
-            self._hashes[name][first : first + len(own)] = own
-            done[name] = first + len(own)
+            hashes = [hash(content[start:end]) for start, end in pairwise(places)]
+            self._hashes[name][first:last] = hashes
+            done[name] = last
             yield name, values
 
     def __str__(self) -> str:

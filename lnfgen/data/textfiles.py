@@ -169,11 +169,12 @@ class TextSequences:
             file.require_unchanged()
             chosen = (file.owner >= codes.start) & (file.owner < codes.stop)
             where, owner = file.where[chosen], file.owner[chosen]
+            last = where[:, 1].copy()  # a search in a column would copy it each time
             base = done = 0
             held = np.empty(0, np.uint8)  # the beginning of a sequence that the last block ended in
             for block in blocks_of(file.path):
                 points = np.concatenate([held, block]) if len(held) else block
-                stop = int(np.searchsorted(where[:, 1], base + len(points), "right"))
+                stop = int(np.searchsorted(last, base + len(points), "right"))
                 changes = np.zeros(len(points) + 1, np.int8)  # 1 + the code of a split where a sequence of it begins
                 begins, ends = (where[done:stop] - base).T
                 changes[ends] -= owner[done:stop] + 1
