@@ -51,9 +51,9 @@ class Prepared:
         sequences = SharedWithTrain(InMemory(self.splits) if isinstance(self.splits, Mapping) else self.splits)
 
         def preprocessing() -> dict[str, Any]:
-            shared = [str(sequences)] if str(sequences) else []
+            shared = str(sequences)
             empty = [name for name in SPLITS if name != "train" and not len(sequences.lengths[name])]
-            said = [*remarks, *shared, *(f"the split {name} is empty" for name in empty)]
+            said = [*remarks, *filter(None, [shared]), *(f"the split {name} is empty" for name in empty)]
             return {"options": self.options, "out_of_range": self.out_of_range, "remarks": said}
 
         return write_dataset(

@@ -104,7 +104,12 @@ class SharedWithTrain:
 
     def __str__(self) -> str:
         """How many they are, in words; empty if there are none. It is known after all blocks have been passed on."""
-        train = np.unique(self._hashes["train"])
-        counts = {name: int(np.isin(own, train).sum()) for name, own in self._hashes.items() if name != "train"}
-        shared = [f"{n:,} of the {len(self.lengths[name]):,} sequences of {name}" for name, n in counts.items() if n]
+        train = np.sort(self._hashes["train"])  # np.unique and np.isin take ten times as long
+        counts = {
+            name: int((train.take(np.searchsorted(train, own), mode="clip") == own).sum())
+            for name, own in self._hashes.items()
+            if name != "train" and len(own)
+        }
+        counts = {name: count for name, count in counts.items() if count}
+        shared = [f"{n:,} of the {len(self.lengths[name]):,} sequences of {name}" for name, n in counts.items()]
         return f"{' and '.join(shared)} are in train as well" if shared else ""

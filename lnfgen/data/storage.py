@@ -266,7 +266,7 @@ def _open_split(
         if found != entry["sha256"]:
             raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
         tensors = map_tensors(shard)
-        values, offsets = tensors["values"], np.array(tensors["offsets"], dtype=np.int64)
+        values, offsets = tensors["values"], np.asarray(tensors["offsets"], dtype=np.int64)
     except OSError as error:
         raise _damaged(shard, error.strerror or str(error)) from None
     except (KeyError, TypeError, ValueError) as error:

@@ -112,7 +112,7 @@ class Trainer:
     @cached_property
     def length_log_probs(self) -> dict[int, float]:
         """log p(T) of each T in train, which training does not change. A resumed run restores it before this."""
-        distinct = np.unique(self.train_split.lengths)
+        distinct = np.flatnonzero(np.bincount(self.train_split.lengths))
         return dict(
             zip(distinct.tolist(), self.model.length.log_prob(torch.from_numpy(distinct)).tolist(), strict=True)
         )
