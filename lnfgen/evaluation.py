@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP
-from lnfgen.data.batches import Batch, batches_by_length
+from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
 from lnfgen.errors import LnfgenError
@@ -85,11 +85,10 @@ def score(
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples
-    chosen = range(len(sequences)) if places is None else places
     totals = np.zeros(6)  # reconstruction, kl, log p(T), log p(x | T), the same of what sounds, how many have such
     done = 0
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, precision, chosen):
+        for batch, terms in _scored(model, sequences, num_samples, seed, precision, places):
             log_weight = terms.reconstruction - terms.kl
             sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
             totals += [
@@ -104,7 +103,7 @@ def score(
             progress(done)
     finally:
         model.train(was_training)
-    steps = sum(len(sequence) for sequence in sequences)
+    steps = int(lengths_of(sequences).sum())
     totals = total(totals)
     has_sounding = bool(totals[5])
     reconstruction, kl, length, log_p, log_p_sounding = (
@@ -137,7 +136,7 @@ def nll_of_each(
     num_samples = 1 if model.exact else num_samples
     nll = np.zeros(len(sequences))
     done = 0
-    for batch, terms in _scored(model, sequences, num_samples, seed, "float32", range(len(sequences))):
+    for batch, terms in _scored(model, sequences, num_samples, seed, "float32"):
         log_p = torch.logsumexp(terms.reconstruction - terms.kl, 0) - math.log(num_samples)
         log_p += model.length.log_prob(batch.lengths)
         nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
@@ -162,13 +161,11 @@ def _scored(
     num_samples: int,
     seed: int,
     precision: str,
-    places: Sequence[int],
+    places: Sequence[int] | None = None,
 ) -> Iterator[tuple[Batch, Terms]]:
     """Batches of the sequences at some places, with their `Terms`, in float64 on the CPU; K in chunks, so that no piece
     is ever cut."""
-    chosen = [sequences[place] for place in places]
-    for padded in batches_by_length(chosen, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
-        batch = padded._replace(indices=[places[index] for index in padded.indices])
+    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
         on_device = batch.pinned(model.device).to(model.device)

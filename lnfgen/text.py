@@ -23,10 +23,13 @@ def decode_utf8(content: bytes, name: str) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableFileError(
-            f"{name} is not UTF-8 text: byte 0x{content[error.start]:02x} at offset {error.start}; save it as UTF-8"
-        ) from None
+        raise not_utf8(name, content[error.start], error.start) from None
     return text.removeprefix("\ufeff")
+
+
+def not_utf8(name: str, byte: int, offset: int) -> UnreadableFileError:
+    """The error for a file whose first byte that is no UTF-8 is there."""
+    return UnreadableFileError(f"{name} is not UTF-8 text: byte 0x{byte:02x} at offset {offset}; save it as UTF-8")
 
 
 def read_text(path: Path) -> str:

@@ -16,6 +16,7 @@ from lnfgen.data.pieces import open_both
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset
+from lnfgen.data.workplace import Workplace
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.launch import launched, may_restart, restarted
@@ -51,6 +52,7 @@ def preprocess(
     strict: bool = False,
     tracks: str = ALL,
     download: bool = False,
+    jobs: int | None = None,
     progress: Progress = no_progress,
 ) -> Dataset:
     """Make a dataset folder from music, texts, benchmark files or a named dataset, and open it.
@@ -64,6 +66,8 @@ def preprocess(
         kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
             `lnfgen.data.options.Options`.
         download: fetch the files of a named dataset if they are not here yet.
+        jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
+            result is the same.
         progress: called with what is being done, how many files are done, and of how many.
 
     Raises:
@@ -71,11 +75,16 @@ def preprocess(
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
-    return make_dataset(given, out, options, download, progress)
+    return make_dataset(given, out, options, download, progress, jobs)
 
 
 def make_dataset(
-    sources: Sequence[Source], out: Source | None, options: Options, download: bool, progress: Progress
+    sources: Sequence[Source],
+    out: Source | None,
+    options: Options,
+    download: bool,
+    progress: Progress,
+    jobs: int | None = None,
 ) -> Dataset:
     """What `preprocess` does, for Python and for the command."""
     if not sources:
@@ -90,7 +99,8 @@ def make_dataset(
     require_free_folder(target)
     if name is not None:
         return named.build(name, progress, download=download).write(target)
-    return prepare(paths, options, progress).write(target)
+    with Workplace(target) as place:
+        return prepare(paths, options, progress, place=place, jobs=jobs).write(target)
 
 
 def dataset_name(sources: Sequence[Source]) -> str | None:

@@ -50,18 +50,18 @@ def toy(name: str, observation: Symbols | Frames, scale: float = 0.4) -> Sequenc
 
 def test_an_epoch_has_every_sequence_once_in_an_order_of_its_seed():
     lengths = np.random.default_rng(0).integers(1, 300, 1003)
-    batches = shuffled_batches(lengths, 16, seed=5)
+    batches = list(shuffled_batches(lengths, 16, seed=5))
     assert sorted(itertools.chain(*batches)) == list(range(1003))
     assert len(batches) == math.ceil(1003 / 16)
     assert all(1 <= len(batch) <= 16 for batch in batches)
-    assert batches == shuffled_batches(lengths, 16, seed=5)
-    assert batches != shuffled_batches(lengths, 16, seed=6)
+    assert batches == list(shuffled_batches(lengths, 16, seed=5))
+    assert batches != list(shuffled_batches(lengths, 16, seed=6))
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
     assert padded < 1.1 * lengths.sum()
 
 
 def test_an_epoch_of_one_sequence():
-    assert shuffled_batches(np.array([7]), 16, seed=0) == [[0]]
+    assert list(shuffled_batches(np.array([7]), 16, seed=0)) == [[0]]
 
 
 def test_collate_pads_with_zeros():

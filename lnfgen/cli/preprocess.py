@@ -38,6 +38,12 @@ def command(
     tracks: Tracks = "all",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unreadable file.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Download the files of a named dataset.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that read music; the result is the same.", show_default="processors, to 16"
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,7 +53,8 @@ def command(
     pieces are split at random, or each in time if they are fewer than the splits, and copies are left out.
 
     A file that takes over 20 seconds or 1,500 MB of memory to read is left out, with that reason; the environment
-    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
+    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more. If reading music is interrupted or killed, the same
+    command goes on from there.
     """
     from lnfgen.data import named
     from lnfgen.data.options import Options
@@ -60,7 +67,7 @@ def command(
     if name is not None and download and not named.is_downloaded(named.find(name)):
         console.note(f"downloading {name} from {named.mirror()}")
     with console.jobs() as progress:
-        dataset = make_dataset(source, out, options, download, progress)
+        dataset = make_dataset(source, out, options, download, progress, jobs)
     if as_json:
         console.result_json(_flat(dataset))
     else:

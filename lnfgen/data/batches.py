@@ -1,7 +1,7 @@
 """Sequences padded into batches of tensors. No other module of `lnfgen.data` imports torch."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -51,7 +51,30 @@ def transposed(sequences: Sequence[np.ndarray], semitones: int, seed: int) -> li
     return moved
 
 
-def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[list[int]]:
+class EpochBatches(Sequence[list[int]]):
+    """The batches of an epoch, each as indices. They are two arrays: lists of a large corpus would fill the memory."""
+
+    def __init__(self, order: np.ndarray, batch_size: int, batches: np.ndarray) -> None:
+        """The batches with the numbers `batches`, of those that `order` divides into."""
+        self.order, self.batch_size, self.batches = order, batch_size, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    @overload
+    def __getitem__(self, index: int) -> list[int]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "EpochBatches": ...
+
+    def __getitem__(self, index: int | slice) -> "list[int] | EpochBatches":
+        if isinstance(index, slice):
+            return EpochBatches(self.order, self.batch_size, self.batches[index])
+        start = int(self.batches[index]) * self.batch_size
+        return self.order[start : start + self.batch_size].tolist()
+
+
+def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> EpochBatches:
     """The batches of one epoch, as indices: each sequence once, those of similar lengths together, the rest at random.
 
     The result depends on the lengths, the batch size and `seed` only.
@@ -59,23 +82,30 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[li
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     bucket = batch_size * BUCKET_BATCHES
-    batches: list[list[int]] = []
     for start in range(0, len(order), bucket):
         inside = order[start : start + bucket]
-        inside = inside[np.argsort(lengths[inside], kind="stable")]
-        batches += [inside[i : i + batch_size].tolist() for i in range(0, len(inside), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+        order[start : start + bucket] = inside[np.argsort(lengths[inside], kind="stable")]
+    return EpochBatches(order, batch_size, rng.permutation(-(-len(order) // batch_size)))
 
 
-def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences in batches, the shortest first.
+def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
+    """The steps of each sequence, int64 `[N]`. A split has them without looking at each sequence."""
+    lengths = getattr(sequences, "lengths", None)
+    return np.array([len(sequence) for sequence in sequences]) if lengths is None else lengths
+
+
+def batches_by_length(
+    sequences: Sequence[np.ndarray], max_steps: int, places: Sequence[int] | None = None
+) -> Iterator[Batch]:
+    """All sequences, or those at some places, in batches, the shortest first.
 
     A batch has at most `max_steps` steps, padding counted. A longer sequence has a batch of its own: none is ever cut.
     """
-    order = np.argsort([len(sequence) for sequence in sequences], kind="stable").tolist()
+    lengths = lengths_of(sequences)
+    chosen = np.arange(len(lengths)) if places is None else np.array(places, dtype=np.int64)
     group: list[int] = []
-    for index in order:
-        if group and (len(group) + 1) * len(sequences[index]) > max_steps:
+    for index in chosen[np.argsort(lengths[chosen], kind="stable")].tolist():
+        if group and (len(group) + 1) * int(lengths[index]) > max_steps:
             yield collate([sequences[i] for i in group], group)
             group = []
         group.append(index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -40,11 +40,3 @@ def without_copies(
 def digest(*arrays: np.ndarray) -> bytes:
     """A short stand-in for the content of arrays of one type and number of columns."""
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).digest()
-
-
-def shared_with_train(splits: Mapping[str, Sequence[np.ndarray]]) -> str | None:
-    """How many sequences of valid and test are in train as well, in words; None if there are none."""
-    train = set(map(digest, splits["train"]))
-    counts = {name: sum(digest(values) in train for values in splits[name]) for name in splits if name != "train"}
-    shared = [f"{count:,} of the {len(splits[name]):,} sequences of {name}" for name, count in counts.items() if count]
-    return f"{' and '.join(shared)} are in train as well" if shared else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import numpy as np
 
 from lnfgen import formats, text
 from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.options import Options
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.tracks import ALL, said_of
+from lnfgen.music.tracks import said_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Material:
 
     name: str
     split: str
-    sequences: list[np.ndarray]
+    sequences: Sequence[np.ndarray]
     dropped: int
     changes: Changes
     tracks: str = ""
@@ -45,9 +46,8 @@ def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
     """
     chosen = dataset.split(split)
     if dataset.encoding == encoding:
-        sequences, changes = list(chosen), Changes()
-    else:
-        sequences, changes = encoding.adapt(dataset.pieces(split))
+        return Material(dataset.name, split, chosen, chosen.dropped, Changes())
+    sequences, changes = encoding.adapt(dataset.pieces(split))
     return Material(dataset.name, split, sequences, chosen.dropped, changes)
 
 
@@ -61,19 +61,19 @@ def whole_file(path: Path, encoding: Encoding, options: Mapping[str, Any]) -> Ma
         UnreadableFileError: if the file is missing or damaged, or holds no text.
         LnfgenError: if it holds the other kind.
     """
-    suffix = path.suffix.lower()
+    suffix, own = path.suffix.lower(), Options.recorded(options)
     pieces: list[formats.Piece]
     if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in formats.READABLE):
         content = text.read_text(path)
-        if options.get("chunks"):
-            pieces = [*text.chunks(content, options["max_length"])]
+        if own.chunks:
+            pieces = [*text.chunks(content, own.max_length or text.MAX_LINE)]
         else:
             pieces = [*(text.abc_tunes(content) if suffix == ".abc" else text.lines(content))]
         if not pieces:
             raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
     else:
-        drums, tracks = bool(options.get("drums")), str(options.get("tracks", ALL))
-        pieces = formats.read(path, steps_per_quarter=encoding.steps_per_quarter, drums=drums, tracks=tracks)
+        grid = encoding.steps_per_quarter
+        pieces = formats.read(path, steps_per_quarter=grid, drums=own.drums, tracks=own.tracks)
     sequences, changes = encoding.adapt(pieces)
     several = [piece.tracks for piece in pieces if not isinstance(piece, str) and len(piece.tracks) > 1]
     return Material(path.name, "all", sequences, 0, changes, said_of(several) if several else "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lnfgen.conventions import Kind
 from lnfgen.errors import LnfgenError
@@ -39,3 +41,13 @@ class Options:
             raise LnfgenError(f"a maximal length of {self.max_length}; expected at least 1")
         if not 1 <= self.steps_per_quarter <= 960:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
+
+    @classmethod
+    def recorded(cls, options: Mapping[str, Any]) -> Options:
+        """Those of the options in the manifest of a dataset by which more files are read for its models."""
+        return cls(
+            max_length=options.get("max_length"),
+            chunks=bool(options.get("chunks")),
+            drums=bool(options.get("drums")),
+            tracks=str(options.get("tracks", ALL)),
+        )

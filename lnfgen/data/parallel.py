@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from lnfgen.children import Children
@@ -14,6 +17,8 @@ Progress = Callable[[str, int, int], None]
 """A function that is told what is being done, how much of it is done, and how much there is in all."""
 
 MIN_PARALLEL = 16  # tasks; for fewer, starting the processes takes longer than they save
+
+_WAITING = 8  # tasks for each process that are begun or done before the first of them is taken
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -29,7 +34,18 @@ def in_parallel(
     description: str,
     progress: Progress = no_progress,
 ) -> list[_Result | LnfgenError]:
-    """The result of `function` for each task, in the order of the tasks.
+    """The result of `function` for each task, as `each_in_parallel` has them."""
+    return list(each_in_parallel(function, tasks, description, progress))
+
+
+def each_in_parallel(
+    function: Callable[[_Task], _Result],
+    tasks: Sequence[_Task],
+    description: str,
+    progress: Progress = no_progress,
+    jobs: int | None = None,
+) -> Generator[_Result | LnfgenError, None, None]:
+    """The result of `function` for each task, in the order of the tasks. Few of them wait in memory at a time.
 
     A task that raises an `LnfgenError` has that as its result. So has a task that takes too long, takes too much memory
     or ends its process (see `lnfgen.children`).
@@ -37,29 +53,34 @@ def in_parallel(
     Args:
         function: it must be defined at the top of a module, so that other processes find it.
         tasks: `str` of a task is its name in errors.
+        jobs: how many processes work; None: as many as there are processors, but no more than 16.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(cores, 16, len(tasks) // (MIN_PARALLEL // 2))
-    results: list[_Result | LnfgenError] = []
+    workers = min(jobs or min(cores, 16), len(tasks) // (MIN_PARALLEL // 2))
 
-    def take(compute: Callable[[], _Result]) -> None:
+    def result_of(compute: Callable[[], _Result]) -> _Result | LnfgenError:
         try:
-            results.append(compute())
+            return compute()
         except LnfgenError as error:
-            results.append(error)
-        progress(description, len(results), len(tasks))
+            return error
 
     if len(tasks) < MIN_PARALLEL or workers < 2:
-        for task in tasks:
-            take(lambda task=task: function(task))  # type: ignore[misc]
-        return results
+        for done, task in enumerate(tasks, start=1):
+            result = result_of(partial(function, task))
+            progress(description, done, len(tasks))
+            yield result
+        return
     threads = ThreadPoolExecutor(workers)
     children = Children()
     try:
-        futures = [threads.submit(children.call, function, task, name=str(task)) for task in tasks]
-        for future in futures:
-            take(future.result)
+        futures: deque[Future[_Result]] = deque()
+        waiting = iter(tasks)
+        for done in range(1, len(tasks) + 1):
+            for task in islice(waiting, workers * _WAITING - len(futures)):
+                futures.append(threads.submit(children.call, function, task, name=str(task)))
+            result = result_of(futures.popleft().result)
+            progress(description, done, len(tasks))
+            yield result
     finally:
         children.close()  # before the threads, which wait for them
         threads.shutdown(cancel_futures=True)
-    return results

@@ -1,4 +1,4 @@
-"""A dataset in memory, complete and ready to be written."""
+"""A dataset that is ready to be written. Its sequences are in memory, or come from the disk as they are written."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data.copies import shared_with_train
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.sequences import InMemory, Sequences, SharedWithTrain
 from lnfgen.data.storage import Dataset, Record, write_dataset
+from lnfgen.data.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,12 @@ class Prepared:
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
         copies: the files, pieces and stretches that were left out because the dataset holds the same already.
         remarks: what else a person should know of how it was made.
+        place: what holds the files that the sequences come from; a temporary one lasts as long as this object.
     """
 
     name: str
     encoding: Encoding
-    splits: Mapping[str, Sequence[np.ndarray]]
+    splits: Mapping[str, Sequence[np.ndarray]] | Sequences
     sources: Sequence[Record]
     options: Mapping[str, Any]
     skipped: Sequence[Record] = ()
@@ -37,6 +39,7 @@ class Prepared:
     copies: Sequence[Record] = ()
     remarks: Sequence[str] = ()
     time_signatures: Mapping[str, Sequence[tuple[int, int]]] | None = None
+    place: Workplace | None = None
 
     def write(self, path: Path) -> Dataset:
         """Write the dataset folder and open it; the errors are those of `write_dataset`."""
@@ -45,17 +48,22 @@ class Prepared:
             remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
         if self.copies:
             remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
-        if shared := shared_with_train(self.splits):
-            remarks.append(shared)
-        remarks += [f"the split {name} is empty" for name in SPLITS if name != "train" and not self.splits[name]]
+        sequences = SharedWithTrain(InMemory(self.splits) if isinstance(self.splits, Mapping) else self.splits)
+
+        def preprocessing() -> dict[str, Any]:
+            shared = str(sequences)
+            empty = [name for name in SPLITS if name != "train" and not len(sequences.lengths[name])]
+            said = [*remarks, *filter(None, [shared]), *(f"the split {name} is empty" for name in empty)]
+            return {"options": self.options, "out_of_range": self.out_of_range, "remarks": said}
+
         return write_dataset(
             path,
             name=self.name,
             encoding=self.encoding,
-            splits=self.splits,
+            splits=sequences,
             dropped=self.dropped,
             sources=self.sources,
             skipped=[*self.skipped, *self.copies],
             time_signatures=self.time_signatures,
-            preprocessing={"options": self.options, "out_of_range": self.out_of_range, "remarks": remarks},
+            preprocessing=preprocessing,
         )

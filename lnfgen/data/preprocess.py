@@ -1,4 +1,4 @@
-"""From files to a dataset in memory: find the files, tell their kind, and read them as that kind."""
+"""From files to a dataset that can be written: find the files, tell their kind, and read them as that kind."""
 
 from __future__ import annotations
 
@@ -17,24 +17,35 @@ from lnfgen.data.rolls import prepare_benchmark, prepare_music
 from lnfgen.data.splits import splits_by_name
 from lnfgen.data.storage import Record
 from lnfgen.data.texts import prepare_text
+from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, UnreadableFileError
 
 
 def prepare(
-    sources: Sequence[Path], options: Options, progress: Progress = no_progress, *, name: str | None = None
+    sources: Sequence[Path],
+    options: Options,
+    progress: Progress = no_progress,
+    *,
+    name: str | None = None,
+    files: Sequence[SourceFile] | None = None,
+    place: Workplace | None = None,
+    jobs: int | None = None,
 ) -> Prepared:
-    """Read files and folders into memory, as a dataset that is ready to be written.
+    """Read files and folders, as a dataset that is ready to be written.
 
         prepare([Path("songs")], Options(max_length=128)).write(Path("songs-dataset"))
 
     Args:
         name: of the dataset; None: that of the first source.
+        files: what `gather` has found in the sources, if it has been asked already.
+        place: keeps what has been read of music, for another try after a kill; None: a temporary folder.
+        jobs: how many processes read files of music; None: as many as there are processors, but no more than 16.
 
     Raises:
         DatasetError: if nothing can be read, music and text are mixed, or no text is left to train on.
         UnreadableFileError: under `options.strict`, for the first file that cannot be read.
     """
-    files = gather(sources, options.kind)
+    files = gather(sources, options.kind) if files is None else files
     name = name or source_name(sources[0])
     if files[0].suffix in benchmarks.SUFFIXES and options.kind != "text":
         prepared = prepare_benchmark(files, name)
@@ -51,8 +62,10 @@ def prepare(
         labelled = [(file.label, file) for file in files]
         distinct, copies = without_copies(labelled, lambda file: file.sha256, "the same bytes")
         files = [file for _, file in distinct]
-    music = kind == "music"
-    prepared = prepare_music(files, name, options, progress) if music else prepare_text(files, name, options)
+    if kind == "music":
+        prepared = prepare_music(files, name, options, progress, place=place or Workplace(), jobs=jobs)
+    else:
+        prepared = prepare_text(files, name, options)
     if options.strict and prepared.skipped:
         path, reason = prepared.skipped[0]["path"], prepared.skipped[0]["reason"]
         raise UnreadableFileError(reason if path in reason else f"{path}: {reason}")

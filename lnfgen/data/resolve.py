@@ -15,6 +15,7 @@ from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.storage import FORMAT_VERSION, Dataset, is_dataset, is_manifest_of_run, open_dataset
+from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
 
@@ -55,12 +56,11 @@ def resolve(
         )
     if is_dataset(path) and not is_run:
         return open_dataset(path)
-    from_files = path.exists() and not is_run
+    files = gather([path], options.kind) if path.exists() and not is_run else []
     made_of: object
-    if from_files:
+    if files:
         name = source_name(path)
-        files = [(file.label, file.sha256) for file in gather([path])]
-        made_of = (FORMAT_VERSION, _VERSION, files, options)
+        made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)
     else:
         known = named.find(str(source))
         name = known.name
@@ -76,8 +76,11 @@ def resolve(
             shutil.rmtree(folder, ignore_errors=True)
     try:
         require_free_folder(folder)  # before the work, which can take minutes
-        prepared = prepare([path], options, progress) if from_files else named.build(name, progress)
-        dataset = prepared.write(folder)
+        if files:
+            with Workplace(folder) as place:
+                dataset = prepare([path], options, progress, files=files, place=place).write(folder)
+        else:
+            dataset = named.build(name, progress).write(folder)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)

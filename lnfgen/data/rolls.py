@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from lnfgen.data.copies import digest, without_copies
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, in_parallel
+from lnfgen.data.parallel import Progress
 from lnfgen.data.prepared import Prepared
+from lnfgen.data.readings import Readings
+from lnfgen.data.sequences import Spool
 from lnfgen.data.splits import num_splits, split_at_random, split_in_order
-from lnfgen.data.storage import Record
+from lnfgen.data.storage import Record, no_steps
+from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.tracks import ALL, said_of
+from lnfgen.music.tracks import ALL, Track, said_of
 
 MAX_PIECE_STEPS = 256
 
@@ -32,42 +35,70 @@ Piece = tuple[str, PianoRoll]
 """A roll and its label, which says what file it is from."""
 
 
-def prepare_music(files: Sequence[SourceFile], name: str, options: Options, progress: Progress) -> Prepared:
+def prepare_music(
+    files: Sequence[SourceFile],
+    name: str,
+    options: Options,
+    progress: Progress,
+    *,
+    place: Workplace,
+    jobs: int | None = None,
+) -> Prepared:
     """The dataset of these MIDI files, scores and piano-rolls.
 
     Where the files do not say their splits, whole pieces are split at random. If there are fewer pieces than splits,
     each piece is split in time. In either case no split holds a sequence of another one.
 
+    What is read and what is encoded are kept in `place`, not in memory, until the dataset is written.
+
     Raises:
         DatasetError: if no file can be read.
     """
-    found, unreadable = _read_all(files, options, progress)
+    how = (options.steps_per_quarter, options.drums, options.tracks)
+    read = partial(read_rolls, steps_per_quarter=how[0], drums=how[1], tracks=how[2])
+    readings = Readings(files, read, how, place.folder(), progress, jobs)
+    found: list[SourceFile] = []
+    unreadable: list[Record] = []
+    pieces: list[tuple[str, _Stored]] = []
+    for index, (file, result) in enumerate(zip(files, readings, strict=True)):
+        if isinstance(result, str):
+            unreadable.append({"path": file.label, "reason": result})
+        else:
+            found.append(file)
+            stored = [_Stored((index, i), file.split, _notes_of(roll), roll.tracks) for i, roll in enumerate(result)]
+            pieces += file.labelled(stored)
     if not found:
         raise DatasetError(f"none of the {len(files)} files of {name} is readable music: {unreadable[0]['reason']}")
-    given = files[0].split is not None
-    pieces = [piece for _, rolls in found for piece in rolls]
     copies: list[Record] = []
-    several = [roll.tracks for _, roll in pieces if len(roll.tracks) > 1]
+    several = [piece.tracks for _, piece in pieces if len(piece.tracks) > 1]
     remarks = [f"{len(several)} of {len(pieces)} pieces have several tracks: {said_of(several)}"] if several else []
+    given = files[0].split is not None
+    if not given:
+        pieces, copies = without_copies(pieces, lambda piece: piece.notes, "the same notes")
+
+    def rolls(chosen: Sequence[tuple[str, _Stored]]) -> Iterator[Piece]:
+        labels = [label for label, _ in chosen]
+        return zip(labels, readings.rolls([piece.place for _, piece in chosen]), strict=True)
+
+    splits: Mapping[str, Iterable[Piece]]
     if given:
-        splits = {split: [piece for file, rolls in found if file.split == split for piece in rolls] for split in SPLITS}
+        splits = {split: rolls([item for item in pieces if item[1].split == split]) for split in SPLITS}
+    elif len(pieces) >= num_splits(options.split):
+        splits = {s: rolls(part) for s, part in split_at_random(pieces, options.split, options.seed).items()}
     else:
-        pieces, copies = without_copies(pieces, _notes_of, "the same notes")
-        if len(pieces) >= num_splits(options.split):
-            splits = split_at_random(pieces, options.split, options.seed)
-        else:
-            splits = _split_in_time(pieces, options.split)
-            remarks += [f"there are fewer pieces ({len(pieces)}) than splits, so each was split in time, at bar lines"]
+        splits = _split_in_time(list(rolls(pieces)), options.split)
+        remarks += [f"there are fewer pieces ({len(pieces)}) than splits, so each was split in time, at bar lines"]
     max_length = options.max_length or MAX_PIECE_STEPS
     prepared = encode_rolls(
         name,
         splits,
         max_length,
         options.steps_per_quarter,
-        sources=source_records(file for file, _ in found),
+        sources=source_records(found),
         skipped=unreadable,
         options={"kind": "music", "max_length": max_length},
         disjoint=not given,
+        place=place,
     )
     return replace(prepared, copies=[*copies, *prepared.copies], remarks=remarks)
 
@@ -97,7 +128,7 @@ def prepare_benchmark(files: Sequence[SourceFile], name: str) -> Prepared:
 
 def encode_rolls(
     name: str,
-    splits: Mapping[str, Sequence[Piece]],
+    splits: Mapping[str, Iterable[Piece]],
     max_length: int,
     steps_per_quarter: int,
     *,
@@ -106,6 +137,7 @@ def encode_rolls(
     skipped: Sequence[Record],
     options: Mapping[str, Any],
     disjoint: bool = False,
+    place: Workplace | None = None,
 ) -> Prepared:
     """The dataset of these pieces, cut at bar lines to at most `max_length` steps.
 
@@ -116,23 +148,28 @@ def encode_rolls(
     Args:
         disjoint: leave out of valid and test each sequence that an earlier split holds. Different pieces can be equal
             in one of their stretches.
+        place: where the sequences wait until they are written; None: in memory.
     """
-    rolls = [roll for split in SPLITS for _, roll in splits[split]]
-    encoding = Encoding(
-        kind="music",
-        lowest_pitch=rolls[0].lowest_pitch,
-        num_pitches=rolls[0].num_pitches,
-        steps_per_quarter=steps_per_quarter,
-        tempo_bpm=tempo_bpm or Counter(roll.tempo_bpm for roll in rolls).most_common(1)[0][0],
-        time_signature=Counter(roll.time_signature for roll in rolls).most_common(1)[0][0],
-    )
-    encoded: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
+    encoding: Encoding | None = None
+    in_memory: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
+    spool: Spool | None = None
+    tempos: Counter[float] = Counter()
+    metres: Counter[tuple[int, int]] = Counter()
+    out_of_range = 0
     time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     unused: list[Record] = []
     copies: list[Record] = []
+    earlier: set[bytes] = set()  # digests of the sequences of earlier splits
     for split in SPLITS:
-        earlier = {digest(values) for part in encoded.values() for values in part} if disjoint else set()
+        own: set[bytes] = set()
         for label, roll in splits[split]:
+            if encoding is None:
+                encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
+                spool = None if place is None else Spool(place.folder(), SPLITS, no_steps(encoding))
+            tempos[roll.tempo_bpm] += 1
+            metres[roll.time_signature] += 1
+            out_of_range += roll.out_of_range
+            kept: list[np.ndarray] = []
             for piece in roll.cut(max_length):
                 try:
                     values = encoding.encode(piece)
@@ -142,38 +179,42 @@ def encode_rolls(
                 if not piece.sounding.any():
                     part = "holds no notes in range" if piece.num_steps == roll.num_steps else "has a silent stretch"
                     unused.append({"path": label, "reason": f"{part} ({piece.num_steps} steps)"})
-                elif digest(values) in earlier:
+                elif disjoint and (content := digest(values)) in earlier:
                     copies.append({"path": label, "reason": f"an earlier split holds {piece.num_steps} steps of it"})
                 else:
-                    encoded[split].append(values)
+                    kept.append(values)
                     time_signatures[split].append(piece.time_signature)
+                    if disjoint:
+                        own.add(content)
+            if spool is None:
+                in_memory[split] += kept
+            else:
+                spool.extend(split, kept)
+        earlier |= own
+    assert encoding is not None, "no pieces"
+    usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
     return Prepared(
         name,
-        encoding,
-        encoded,
+        replace(encoding, tempo_bpm=usual_tempo, time_signature=metres.most_common(1)[0][0]),
+        in_memory if spool is None else spool,
         sources=sources,
         skipped=[*skipped, *unused],
         options=options,
-        out_of_range=sum(roll.out_of_range for roll in rolls),
+        out_of_range=out_of_range,
         copies=copies,
         time_signatures=time_signatures,
+        place=place,
     )
 
 
-def _read_all(
-    files: Sequence[SourceFile], options: Options, progress: Progress
-) -> tuple[list[tuple[SourceFile, list[Piece]]], list[Record]]:
-    """The pieces of each file that can be read, and why the others cannot."""
-    read = partial(read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
-    results = in_parallel(read, [file.path for file in files], "reading", progress)
-    found: list[tuple[SourceFile, list[Piece]]] = []
-    unreadable: list[Record] = []
-    for file, result in zip(files, results, strict=True):
-        if isinstance(result, LnfgenError):
-            unreadable.append({"path": file.label, "reason": str(result)})
-        else:
-            found.append((file, file.labelled(result)))
-    return found, unreadable
+@dataclass(frozen=True)
+class _Stored:
+    """What is kept in memory of a piece that has been read."""
+
+    place: tuple[int, int]  # the number of its file, and its number in the file
+    split: str | None
+    notes: tuple[object, ...]
+    tracks: tuple[Track, ...]
 
 
 def read_rolls(path: Path, steps_per_quarter: int, drums: bool = False, tracks: str = ALL) -> list[PianoRoll]:

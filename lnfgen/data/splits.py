@@ -59,9 +59,16 @@ def num_splits(shares: Sequence[float]) -> int:
 
 def split_at_random(items: Sequence[_Item], shares: Sequence[float], seed: int) -> dict[str, list[_Item]]:
     """The items divided among the splits; within each they are in the order that they had."""
-    order = np.random.default_rng(seed).permutation(len(items))
-    parts = np.split(order, np.cumsum(split_counts(len(items), shares))[:-1])
-    return {name: [items[index] for index in sorted(part.tolist())] for name, part in zip(SPLITS, parts, strict=True)}
+    owner = random_owners(len(items), shares, seed)
+    return {name: [items[i] for i in np.flatnonzero(owner == code).tolist()] for code, name in enumerate(SPLITS)}
+
+
+def random_owners(count: int, shares: Sequence[float], seed: int) -> np.ndarray:
+    """int8 [count]: for each item the number of its split in `SPLITS`."""
+    order = np.random.default_rng(seed).permutation(count)
+    owner = np.empty(count, np.int8)
+    owner[order] = np.repeat(np.arange(len(SPLITS), dtype=np.int8), split_counts(count, shares))
+    return owner
 
 
 def split_in_order(count: int, shares: Sequence[float]) -> dict[str, slice]:

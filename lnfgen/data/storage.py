@@ -1,15 +1,15 @@
 """The dataset folder: `dataset.json`, which describes it, and a safetensors file (a shard) for each split.
 
-A shard has two tensors: `values` (uint8 [steps, P] for music, int32 [steps] for text), the sequences one after the
-other, and `offsets` (int64 [N + 1]), where each sequence starts and the last one ends. The folder is written as a
-whole. When it is opened, each file is checked against the SHA-256 in `dataset.json`.
+The folder is written as a whole, and the sequences as a stream (`shards.py`). When it is opened, each shard is checked
+against the SHA-256 in `dataset.json`; a large one only once, until it changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.sequences import InMemory, Sequences
+from lnfgen.data.shards import ShardWriter, hash_of_shard, map_tensors, remember_hash
 from lnfgen.errors import DatasetError
-from lnfgen.files import new_folder, sha256_of, write_bytes
+from lnfgen.files import new_folder, write_bytes
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 
 FORMAT_VERSION = 1
@@ -31,12 +33,10 @@ TimeSignature = tuple[int, int]
 
 _MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
-# The types of tensors by their names in safetensors.
-_DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Sequence[np.ndarray]):
     """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
@@ -64,7 +64,9 @@ class Split:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
 
     @property
@@ -128,11 +130,11 @@ def write_dataset(
     *,
     name: str,
     encoding: Encoding,
-    splits: Mapping[str, Sequence[np.ndarray]],
+    splits: Mapping[str, Sequence[np.ndarray]] | Sequences,
     dropped: Mapping[str, int] | None = None,
     sources: Sequence[Record] = (),
     skipped: Sequence[Record] = (),
-    preprocessing: Mapping[str, Any] | None = None,
+    preprocessing: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
     time_signatures: Mapping[str, Sequence[TimeSignature]] | None = None,
 ) -> Dataset:
     """Write a dataset folder and open it. If something fails, nothing is left at `path`.
@@ -142,37 +144,38 @@ def write_dataset(
         splits: the encoded sequences of each split, in order. Each but train may be empty.
         dropped: how many sequences of each split were left out because they were too long.
         sources, skipped: the files that were read, and the files or pieces that were left out.
-        preprocessing: how it was made, as plain JSON values.
+        preprocessing: how it was made, as plain JSON values; or what gives them after all sequences have been written.
         time_signatures: that of each sequence of each split; None: all have that of the encoding.
 
     Raises:
         DatasetError: if train or a sequence is empty.
         OutputError: if `path` holds something or cannot be written.
     """
-    from safetensors.numpy import save
-
-    if not splits.get("train"):
+    sequences = InMemory(splits) if isinstance(splits, Mapping) else splits
+    lengths = sequences.lengths
+    if not len(lengths.get("train", ())):
         raise DatasetError(
             f"{name} leaves no sequence to train on; give more or longer pieces, or preprocess with another --split"
         )
-    for split, sequences in splits.items():
-        if not all(map(len, sequences)):
+    for split, own in lengths.items():
+        if not own.all():
             raise DatasetError(f"{name} has an empty sequence in {split}; expected at least one step in each")
     with new_folder(Path(path)) as folder:
+        with ExitStack() as stack:
+            shards = {
+                split: stack.enter_context(ShardWriter(folder / f"{split}.safetensors", own, no_steps(encoding)))
+                for split, own in lengths.items()
+            }
+            for split, values in sequences.blocks():
+                shards[split].write(values)
         entries: dict[str, Any] = {}
-        for split, sequences in splits.items():
-            shard = f"{split}.safetensors"
-            none = _no_steps(encoding)
-            values = np.concatenate([none, *sequences], dtype=none.dtype, casting="equiv")
-            offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
-            content = save({"values": values, "offsets": offsets})
-            write_bytes(folder / shard, content)
+        for split, shard in shards.items():
             entry = entries[split] = {
-                "sequences": len(sequences),
-                "steps": len(values),
+                "sequences": len(lengths[split]),
+                "steps": shard.num_steps,
                 "dropped": int((dropped or {}).get(split, 0)),
-                "shard": shard,
-                "sha256": hashlib.sha256(content).hexdigest(),
+                "shard": f"{split}.safetensors",
+                "sha256": shard.sha256,
             }
             if time_signatures:
                 entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in time_signatures[split])
@@ -184,22 +187,30 @@ def write_dataset(
             "splits": entries,
             "sources": list(sources),
             "skipped": list(skipped),
-            "preprocessing": preprocessing or {},
+            "preprocessing": (preprocessing() if callable(preprocessing) else preprocessing) or {},
         }
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.
         write_bytes(folder / MANIFEST, text.encode("utf-8", errors="replace"))
-    return open_dataset(path)
+    written = {entry["shard"]: entry["sha256"] for entry in entries.values()}
+    for name, sha256 in written.items():
+        remember_hash(Path(path) / name, sha256)
+    return _open(Path(path), lambda shard: written[shard.name])
 
 
 def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check all of it against its `dataset.json`.
 
+    A shard that is large and has not changed since it was checked is not checked again: see `hash_of_shard`.
+
     Raises:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
             written.
     """
-    path = Path(path)
+    return _open(Path(path), hash_of_shard)
+
+
+def _open(path: Path, hash_of: Callable[[Path], str]) -> Dataset:
     manifest = _read_manifest(path)
     try:
         encoding = Encoding.from_json(manifest["encoding"])
@@ -207,7 +218,7 @@ def open_dataset(path: Path) -> Dataset:
         raise DatasetError(f"{path / MANIFEST} has {error}") from None
     if manifest["kind"] != encoding.kind:
         raise _damaged(path / MANIFEST, "its kind is not its encoding's")
-    splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
+    splits = {name: _open_split(path, name, entry, encoding, hash_of) for name, entry in manifest["splits"].items()}
     digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
     for name in sorted(splits):
         digest.update(f"{name} {manifest['splits'][name]['sha256']}\n".encode())
@@ -224,9 +235,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(file, f"it is no JSON ({error})") from None
     _check_types(file, manifest, {"format_version": int}, "the file")
-    if manifest["format_version"] > FORMAT_VERSION:
-        version = f"format {manifest['format_version']}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
-        raise DatasetError(f"{path} is a dataset of {version}")
+    if (found := manifest["format_version"]) != FORMAT_VERSION:
+        if found < 1:
+            raise _damaged(file, f"its format_version is {found}, not a number from 1 to {FORMAT_VERSION}")
+        raise DatasetError(
+            f"{path} is a dataset of format {found}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
+        )
     _check_types(file, manifest, _MANIFEST_TYPES, "the file")
     for name, entry in manifest["splits"].items():
         _check_types(file, entry, _SPLIT_TYPES, f"the split {name}")
@@ -243,19 +257,21 @@ def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -
             raise _damaged(file, f"the key {key!r} of {what} is {found.get(key, 'missing')!r:.40}, not {kind.__name__}")
 
 
-def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
+def _open_split(
+    path: Path, name: str, entry: dict[str, Any], encoding: Encoding, hash_of: Callable[[Path], str]
+) -> Split:
     shard = path / entry["shard"]
     try:
-        found = sha256_of(shard)
+        found = hash_of(shard)
         if found != entry["sha256"]:
             raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-        tensors = _map_tensors(shard)
-        values, offsets = tensors["values"], np.array(tensors["offsets"], dtype=np.int64)
+        tensors = map_tensors(shard)
+        values, offsets = tensors["values"], np.asarray(tensors["offsets"], dtype=np.int64)
     except OSError as error:
         raise _damaged(shard, error.strerror or str(error)) from None
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(shard, f"it is no shard ({error})") from None
-    none = _no_steps(encoding)
+    none = no_steps(encoding)
     if values.dtype != none.dtype or values.shape[1:] != none.shape[1:]:
         raise _damaged(shard, f"its values are {values.dtype} {list(values.shape)}, which is no {encoding.kind}")
     if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
@@ -279,27 +295,11 @@ def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[Time
     return [known[word] for word in words]
 
 
-def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file, mapped into memory and read-only; the library would copy them instead.
-
-    8 bytes give the length of the header (little-endian), the header says in JSON where each tensor is, and the bytes
-    of the tensors follow (https://huggingface.co/docs/safetensors).
-    """
-    content: np.ndarray = np.memmap(shard, np.uint8, mode="r")
-    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
-    tensors = {}
-    for name, entry in json.loads(content[8:start].tobytes()).items():
-        begin, end = entry["data_offsets"]
-        data = content[start + begin : start + end].view(_DTYPES[entry["dtype"]])
-        tensors[name] = np.asarray(data.reshape(entry["shape"]))  # a plain array: slicing a np.memmap is slow
-    return tensors
-
-
-def _no_steps(encoding: Encoding) -> np.ndarray:
+def no_steps(encoding: Encoding) -> np.ndarray:
     """The values of a shard without sequences, which have the type and shape of all others."""
     if encoding.kind == "music":
-        return np.empty((0, encoding.num_pitches), _DTYPES["U8"])
-    return np.empty(0, _DTYPES["I32"])
+        return np.empty((0, encoding.num_pitches), "<u1")
+    return np.empty(0, "<i4")
 
 
 def _damaged(file: Path, what: str) -> DatasetError:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
 
 from lnfgen import text
 from lnfgen.conventions import SPLITS
@@ -13,9 +16,12 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
 from lnfgen.data.prepared import Prepared
-from lnfgen.data.splits import num_splits, split_at_random, split_in_order
+from lnfgen.data.splits import num_splits, random_owners, split_at_random, split_counts, split_in_order
 from lnfgen.data.storage import Record
+from lnfgen.data.textfiles import TextFile, TextSequences, count_characters, find_lines, state_of
 from lnfgen.errors import DatasetError, UnreadableFileError
+
+_Content = TypeVar("_Content")
 
 MAX_TUNE = 640  # characters of an ABC tune that is taken as text
 
@@ -27,32 +33,71 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
     not say their splits, tunes and lines are split at random. Tunes that differ in their number alone count once. Lines
     do not: how often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
 
+    Tunes are read into memory. Of lines and chunks their places are (17 bytes each), and `write` reads the files again.
+
     Raises:
         DatasetError: if no file can be read, or nothing is left to train on.
     """
-    contents, unreadable = _read_all(files)
-    if not contents:
-        raise DatasetError(f"none of the {len(files)} files of {name} is readable text: {unreadable[0]['reason']}")
-    tunes = not options.chunks and all(file.suffix == ".abc" for file, _ in contents)
-    max_length = options.max_length or (MAX_TUNE if tunes else text.MAX_LINE)
+    if not options.chunks and all(file.suffix == ".abc" for file in files):
+        return _prepare_tunes(files, name, options)
+    max_length = options.max_length or text.MAX_LINE
+    states = {file.path: state_of(file.path) for file in files}
+    measure: Callable[[Path], np.ndarray] = find_lines
+    if options.chunks:
 
-    def cut(content: str) -> list[str]:
-        if options.chunks:
-            return text.chunks(content, max_length)
-        return text.abc_tunes(content) if tunes else text.lines(content)
+        def measure(path: Path) -> np.ndarray:
+            return np.array([[0, count_characters(path)]])
 
+    found, unreadable = _read_all(files, name, measure)
+    if options.chunks:
+        where, owners = _chunks_in_order(found, max_length, options.split)
+    else:
+        where = [lines for _, lines in found]
+        total = sum(map(len, where))
+        random = random_owners(total, options.split, options.seed)
+        owners = np.split(random, np.cumsum([*map(len, where)])[:-1])
+    if files[0].split is not None:
+        owners = [
+            np.full(len(lines), SPLITS.index(file.split), np.int8)
+            for (file, _), lines in zip(found, where, strict=True)
+        ]
+    dropped = dict.fromkeys(SPLITS, 0)
+    for lines, owner in zip(where, owners, strict=True):
+        long = lines[:, 1] - lines[:, 0] > max_length
+        for code, split in enumerate(SPLITS):
+            dropped[split] += int((long & (owner == code)).sum())
+        owner[long] = -1
+    if not any((owner == 0).any() for owner in owners):
+        raise _nothing_left(name, dropped["train"])
+    sequences = TextSequences(
+        [
+            TextFile(file.path, lines, owner, states[file.path])
+            for (file, _), lines, owner in zip(found, where, owners, strict=True)
+        ]
+    )
+    return Prepared(
+        name,
+        sequences.encoding,
+        sequences,
+        source_records(file for file, _ in found),
+        {"kind": "text", "max_length": max_length},
+        unreadable,
+        dropped,
+    )
+
+
+def _prepare_tunes(files: Sequence[SourceFile], name: str, options: Options) -> Prepared:
+    contents, unreadable = _read_all(files, name, text.read_text)
+    max_length = options.max_length or MAX_TUNE
     copies: list[Record] = []
     if files[0].split is not None:
         splits = {
-            split: [item for file, content in contents if file.split == split for item in cut(content)]
+            split: [tune for file, content in contents if file.split == split for tune in text.abc_tunes(content)]
             for split in SPLITS
         }
-    elif options.chunks:
-        splits = _chunks_in_order([content for _, content in contents], cut, options.split)
     else:
-        items = [item for file, content in contents for item in file.labelled(cut(content))]
-        if tunes:
-            items, copies = without_copies(items, lambda tune: tune.partition("\n")[2], "the same tune")
+        items = [item for file, content in contents for item in file.labelled(text.abc_tunes(content))]
+        items, copies = without_copies(items, lambda tune: tune.partition("\n")[2], "the same tune")
         splits = split_at_random([item for _, item in items], options.split, options.seed)
     prepared = encode_texts(
         name,
@@ -82,37 +127,55 @@ def encode_texts(
     kept = {split: [item for item in splits[split] if 0 < len(item) <= max_length] for split in SPLITS}
     dropped = {split: len(splits[split]) - len(kept[split]) for split in SPLITS}
     if not kept["train"]:
-        raise DatasetError(
-            f"{name} leaves no sequence to train on ({dropped['train']} dropped for their length); "
-            "give more text, or preprocess it with another --split or a larger --max-length"
-        )
+        raise _nothing_left(name, dropped["train"])
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
     encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}
     return Prepared(name, encoding, encoded, sources, options, skipped, dropped)
 
 
-def _read_all(files: Sequence[SourceFile]) -> tuple[list[tuple[SourceFile, str]], list[Record]]:
-    """The content of each file that can be read, and why the others cannot."""
-    contents: list[tuple[SourceFile, str]] = []
+def _nothing_left(name: str, dropped: int) -> DatasetError:
+    return DatasetError(
+        f"{name} leaves no sequence to train on ({dropped} dropped for their length); "
+        "give more text, or preprocess it with another --split or a larger --max-length"
+    )
+
+
+def _read_all(
+    files: Sequence[SourceFile], name: str, read: Callable[[Path], _Content]
+) -> tuple[list[tuple[SourceFile, _Content]], list[Record]]:
+    """What `read` gives for each file that can be read, at least one, and why the others cannot."""
+    contents: list[tuple[SourceFile, _Content]] = []
     unreadable: list[Record] = []
     for file in files:
         try:
-            contents.append((file, text.read_text(file.path)))
+            contents.append((file, read(file.path)))
         except UnreadableFileError as error:
             unreadable.append({"path": file.label, "reason": str(error)})
+    if not contents:
+        raise DatasetError(f"none of the {len(files)} files of {name} is readable text: {unreadable[0]['reason']}")
     return contents, unreadable
 
 
 def _chunks_in_order(
-    contents: Sequence[str], cut: Callable[[str], list[str]], shares: Sequence[float]
-) -> dict[str, list[str]]:
-    """The chunks divided among the splits as three stretches of the texts.
+    found: Sequence[tuple[SourceFile, np.ndarray]], max_length: int, shares: Sequence[float]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The chunks of each file, and their owners: the splits are three stretches of the texts.
 
     A chunk continues the one before it. Divided at random, test would hold the continuations of training chunks. Where
     there are fewer chunks than splits, each text is divided before it is cut into chunks.
     """
-    chunks = [chunk for content in contents for chunk in cut(content)]
-    if len(chunks) >= num_splits(shares):
-        return {split: chunks[part] for split, part in split_in_order(len(chunks), shares).items()}
-    parts = [(content, split_in_order(len(content), shares)) for content in contents]
-    return {split: [chunk for content, part in parts for chunk in cut(content[part[split]])] for split in SPLITS}
+    sizes = [int(whole[0, 1]) for _, whole in found]
+    where = [_chunks(0, size, max_length) for size in sizes]
+    ends = np.cumsum([*map(len, where)])
+    if ends[-1] >= num_splits(shares) or found[0][0].split is not None:
+        owner = np.repeat(np.arange(len(SPLITS), dtype=np.int8), split_counts(int(ends[-1]), shares))
+        return where, np.split(owner, ends[:-1])
+    parts = [[_chunks(part.start, part.stop, max_length) for part in split_in_order(s, shares).values()] for s in sizes]
+    owners = [np.repeat(np.arange(len(SPLITS), dtype=np.int8), [*map(len, chunks)]) for chunks in parts]
+    return [np.concatenate(chunks) for chunks in parts], owners
+
+
+def _chunks(start: int, stop: int, max_length: int) -> np.ndarray:
+    """[N, 2]: where each chunk of a stretch of text begins and ends."""
+    starts = np.arange(start, stop, max_length)
+    return np.stack([starts, np.minimum(starts + max_length, stop)], axis=1)

@@ -39,7 +39,9 @@ class LengthModel(nn.Module):
     @classmethod
     def fit(cls, lengths: Tensor) -> "LengthModel":
         """Fit to the lengths `[N]` of the training split, each at least 1."""
-        distinct, counts = torch.unique(lengths, return_counts=True)
+        counts = torch.bincount(lengths)  # a sort would need several copies of a large corpus's lengths
+        distinct = counts.nonzero().flatten()
+        counts = counts[distinct]
         model = cls(len(distinct))
         model.lengths.copy_(distinct)
         model.counts.copy_(counts)

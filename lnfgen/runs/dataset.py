@@ -8,14 +8,13 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
-from lnfgen.music.tracks import ALL
 from lnfgen.runs.folder import RunFolder
 
 
 def reading_options(run: RunFolder) -> Options:
     """How to read other music for a run: with the tracks that its own dataset has."""
-    own = run.dataset.get("preprocessing", {}).get("options", {})
-    return Options(drums=bool(own.get("drums")), tracks=str(own.get("tracks", ALL)))
+    own = Options.recorded(run.dataset.get("preprocessing", {}).get("options", {}))
+    return Options(drums=own.drums, tracks=own.tracks)
 
 
 def dataset_of(

@@ -43,6 +43,10 @@ class RunFolder:
         self.config = read_run_config(self.path / "config.json")
         where = self.path / "dataset.json"
         self.dataset = read_record(where)
+        version = self.dataset.get("format_version", FORMAT_VERSION)
+        if type(version) is not int or version > FORMAT_VERSION:
+            found = f"{where} has the dataset format {version!r:.40}"
+            raise RunError(f"{found}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen")
         for key in ("name", "path", "fingerprint"):
             if not isinstance(self.dataset.get(key), str):
                 raise RunError(f"{where} is damaged: its {key!r} is no string; restore it, or train again")

@@ -29,7 +29,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from lnfgen import launch
-from lnfgen.data.batches import Batch
+from lnfgen.data.batches import Batch, lengths_of
 from lnfgen.errors import LnfgenError, RunError, is_out_of_memory
 from lnfgen.models import SequenceModel
 from lnfgen.models.sequence_model import Encoded
@@ -205,12 +205,15 @@ def even_cuts(lengths: Sequence[int], parts: int) -> list[slice]:
     return found + [slice(0, 0)] * (parts - len(found))
 
 
-def own_places(sequences: Sequence[np.ndarray]) -> list[int]:
-    """The places of the sequences that this process scores: of all in the order of their lengths, every N-th."""
+def own_places(sequences: Sequence[np.ndarray]) -> list[int] | None:
+    """The places of the sequences that this process scores: of all in the order of their lengths, every N-th.
+
+    None where it is alone and scores all.
+    """
     rank, size = place()
     if size == 1:
-        return list(range(len(sequences)))
-    return np.argsort([len(sequence) for sequence in sequences], kind="stable")[rank::size].tolist()
+        return None
+    return np.argsort(lengths_of(sequences), kind="stable")[rank::size].tolist()
 
 
 def reseed(seed: int, step: int) -> None:

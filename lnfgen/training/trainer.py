@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol, cast
 
@@ -98,7 +98,8 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of the updates that are left to make."""
-        shuffled, order = -1, [[0]]
+        shuffled = -1
+        order: Sequence[list[int]] = []
         for step in range(self.step, self.total_steps):
             epoch, position = divmod(step, self.steps_per_epoch)
             if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
@@ -116,10 +117,12 @@ class Trainer:
         return self.step >= self.total_steps or self.plateau.exhausted
 
     @cached_property
-    def length_log_probs(self) -> list[float]:
-        """log p(T) of each training sequence, which training does not change. A resumed run restores it before this."""
-        distinct, inverse = np.unique(self.train_split.lengths, return_inverse=True)
-        return self.model.length.log_prob(torch.from_numpy(distinct))[torch.from_numpy(inverse)].tolist()
+    def length_log_probs(self) -> dict[int, float]:
+        """log p(T) of each T in train, which training does not change. A resumed run restores it before this."""
+        distinct = np.flatnonzero(np.bincount(self.train_split.lengths))
+        return dict(
+            zip(distinct.tolist(), self.model.length.log_prob(torch.from_numpy(distinct)).tolist(), strict=True)
+        )
 
     @property
     def kl_weight(self) -> float:
@@ -175,9 +178,9 @@ class Trainer:
         self.skipped = 0
         self.optimizer.step()
         self.average.update(self.model)
-        length = sum(self.length_log_probs[index] for index in batch.indices)
-        steps = int(self.train_split.lengths[batch.indices].sum())  # the host knows it without asking the device
-        self.sums.add(len(batch.indices), steps, reconstruction, kl, length, time.perf_counter() - started)
+        lengths = self.train_split.lengths[batch.indices]  # the host knows them without asking the device
+        length = sum(self.length_log_probs[num_steps] for num_steps in lengths.tolist())
+        self.sums.add(len(batch.indices), int(lengths.sum()), reconstruction, kl, length, time.perf_counter() - started)
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float, gradients: Callable[[], object]) -> None:
@@ -223,15 +226,14 @@ class Trainer:
         """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
         model = cast(SequenceModel, self.average.module)
         seed, precision = self.config.seed, self.config.precision
-        sequences = list(split)
         found = score(
             model,
-            sequences,
+            split,
             self.unit,
             num_samples=1,
             seed=seed,
             precision=precision,
-            places=distributed.own_places(sequences),
+            places=distributed.own_places(split),
             total=distributed.summed_array,
         )
         return {"valid_elbo": found.elbo, "valid_reconstruction": found.reconstruction, "valid_kl": found.kl}
