@@ -223,7 +223,7 @@ class _OuterVoice(nn.Module):
         super().__init__()
         self.from_move = nn.Embedding(NUM_MOVES, hidden)
         self.mix = nn.Linear(hidden, hidden)
-        self.out = nn.Linear(hidden, 1)
+        self.out = nn.Linear(hidden, 1, bias=False)
         self.key_bias = nn.Parameter(torch.zeros(num_keys))
 
     def forward(self, units: Tensor, dropout: nn.Module) -> Tensor:
