@@ -32,6 +32,9 @@ from lnfgen.streams import stream_seed
 PARTICLES = 32
 """For each piece. With more, harmonies follow what is known better, for more time."""
 
+MELODY_PARTICLES = 8
+"""The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
+
 MAX_ROWS = 512
 """Particles of all pieces that are drawn together."""
 

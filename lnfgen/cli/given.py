@@ -36,6 +36,7 @@ Particles = Annotated[
     typer.Option(min=1, max=100_000, help="Ways that are followed for each piece; more fit better, for more time."),
 ]
 PARTICLES = 32
+MELODY_PARTICLES = 8
 
 
 def draw_given(

@@ -17,7 +17,7 @@ def command(
     model: given.Model = None,
     count: given.Count = 1,
     temperature: given.Temperature = 1.0,
-    particles: given.Particles = given.PARTICLES,
+    particles: given.Particles = given.MELODY_PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "melody",
     program: Programs = "0",

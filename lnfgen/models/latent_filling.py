@@ -32,13 +32,13 @@ from lnfgen.nn.masking import sum_real
 if TYPE_CHECKING:
     from lnfgen.models.latent_flow import LatentFlow
 
-SWEEPS = 6
+SWEEPS = 2
 """So many times each step of z, and then x, is drawn anew."""
 
-WINDOW = 8
+WINDOW = 16
 """Steps of z that are drawn anew together."""
 
-CANDIDATES = 8
+CANDIDATES = 4
 """Values of z to choose from in a move, with z as it is. Each costs a call of prior and emission."""
 
 

@@ -13,7 +13,7 @@ from lnfgen.data.pieces import open_music
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
-from lnfgen.filling import PARTICLES, added_steps, at_home, fill_pieces
+from lnfgen.filling import MELODY_PARTICLES, PARTICLES, added_steps, at_home, fill_pieces
 from lnfgen.formats import Piece
 from lnfgen.given import Given, given_intro, given_melody, given_part, given_whole
 from lnfgen.music.pianoroll import PianoRoll
@@ -133,7 +133,7 @@ class TrainedModel:
         count: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
-        particles: int = PARTICLES,
+        particles: int = MELODY_PARTICLES,
     ) -> list[Piece]:
         """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`."""
         return self._fill(given_melody(self.encoding, melody), count, temperature, seed, particles)
