@@ -125,15 +125,23 @@ def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str)
     check(toy("lstm", observation, emission=emission), draws=2000, particles=32)
 
 
+@pytest.fixture
+def long_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a latent, draws tend to what is likely as the chain gets longer; the usual length is a bargain with time."""
+    monkeypatch.setattr("lnfgen.models.latent_filling.SWEEPS", 8)
+
+
 FAST = [("af-af", "nade-frames"), ("af-scf", "onsets"), ("iaf-scf", "frames"), ("af-scf/scan", "symbols")]
 
 
+@pytest.mark.usefixtures("long_chain")
 @pytest.mark.parametrize(("name", "output"), FAST)
 def test_a_latent_flow_does_too(name: str, output: str) -> None:
     check(fitting_toy(name, output), draws=1000, particles=8)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("long_chain")
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
 @pytest.mark.parametrize("name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"])
 def test_every_latent_flow_does_too(name: str, output: str) -> None:
