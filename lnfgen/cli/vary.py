@@ -20,7 +20,7 @@ def command(
     out: given.Out,
     amount: Annotated[
         float, typer.Option(help="How far from the piece: 0 is the piece itself, 1 a sample that has nothing of it.")
-    ] = 0.1,
+    ] = 0.02,
     model: given.Model = None,
     count: given.Count = 1,
     seed: Seed = None,
