@@ -57,7 +57,7 @@ later; free bits keep some of z in use.
 """
 
 
-TINY_UPDATES = 550
+TINY_UPDATES = 400
 """The length of a run at `tiny` on music with onsets, where an update takes longer: a first song must not."""
 
 
