@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from lnfgen.files import make_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from lnfgen.locks import try_lock
 
 
 class Workplace:
@@ -30,7 +25,7 @@ class Workplace:
     def __init__(self, target: Path | None = None) -> None:
         self._target = target
         self._folder: Path | None = None
-        self._lock = -1
+        self._lock = ExitStack()
 
     def folder(self) -> Path:
         """The folder.
@@ -48,15 +43,8 @@ class Workplace:
         return self._folder
 
     def _take(self, folder: Path) -> bool:
-        if fcntl is None:
-            return True
-        self._lock = os.open(folder, os.O_RDONLY)
-        with suppress(OSError):  # the file system may have no locks
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-        return folder.is_dir()  # else the process that had it has just removed it
+        free = self._lock.enter_context(try_lock(folder))
+        return free and folder.is_dir()  # else the process that had it has just removed it
 
     def __enter__(self) -> Workplace:
         return self
@@ -64,8 +52,7 @@ class Workplace:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is None or issubclass(kind, Exception):
             self.remove()
-        if self._lock >= 0:
-            os.close(self._lock)
+        self._lock.close()
 
     def remove(self) -> None:
         """Remove the folder and what it holds."""

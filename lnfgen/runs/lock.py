@@ -1,20 +1,14 @@
 """Which runs are being trained at this moment: the process that trains a run holds a lock on its folder.
 
-The system takes the lock away when the process ends, however it ends, so that no file has to be cleaned up. On Windows,
-and on file systems without locks, no run is known to be in training.
+On Windows, and on file systems without locks, no run is known to be in training.
 """
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lnfgen.errors import RunError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from lnfgen.locks import try_lock
 
 
 @contextmanager
@@ -24,7 +18,7 @@ def training_lock(run: Path) -> Iterator[None]:
     Raises:
         RunError: if another process holds it.
     """
-    with _try_lock(run) as free:
+    with try_lock(run) as free:
         if not free:
             raise RunError(f"{run} is being trained by another process; wait until that ends, or stop it")
         yield
@@ -32,24 +26,5 @@ def training_lock(run: Path) -> Iterator[None]:
 
 def is_in_training(run: Path) -> bool:
     """Whether a process trains this run now."""
-    with _try_lock(run) as free:
+    with try_lock(run) as free:
         return not free
-
-
-@contextmanager
-def _try_lock(run: Path) -> Iterator[bool]:
-    """Take the lock if nobody has it; false if somebody has."""
-    if fcntl is None:
-        yield True
-        return
-    descriptor = os.open(run, os.O_RDONLY)
-    try:
-        free = True
-        with suppress(OSError):  # the file system may have no locks
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                free = False
-        yield free
-    finally:
-        os.close(descriptor)
