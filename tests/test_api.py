@@ -151,6 +151,7 @@ def test_mistakes_are_errors_of_the_package(home: Path, tmp_path: Path) -> None:
 README = Path(__file__).parents[1] / "README.md"
 
 
+@pytest.mark.slow  # .ci/run runs it by name
 def test_the_python_of_the_readme_runs_as_printed(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

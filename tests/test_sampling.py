@@ -90,8 +90,8 @@ def test_a_batch_is_the_samples_of_its_generators(model):
 def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):
     """The loop that draws and the parallel pass that scores are the same distribution."""
     model = toy("lstm", toy_observation, emission=toy_emission)
-    generator = torch.Generator().manual_seed(0)
-    draws = torch.stack([model.sample(2, generator, 1.0) for _ in range(1500)])
+    generators = [torch.Generator().manual_seed(seed) for seed in range(1500)]
+    draws = torch.stack(model.sample_batch([2] * 1500, generators, 1.0))
     x = every_sequence(toy_observation, 2)
     expected = model(x, torch.full((len(x),), 2), None).reconstruction[0].exp()
     found = (draws[:, None] == x).flatten(2).all(-1).double().mean(0)

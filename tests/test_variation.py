@@ -37,7 +37,7 @@ def test_the_numbers_of_a_sequence_give_it_back(model: SequenceModel, observatio
 
 @pytest.mark.contract
 @torch.no_grad()
-@pytest.mark.parametrize("amount", [0.4, 1.0])
+@pytest.mark.parametrize("amount", [0.4, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_what_is_near_a_sample_is_a_sample(observation: Observation, emission: str, amount: float) -> None:
     """Summed over every sequence of an exact model: noise given x ~ p, moved by any amount, gives x' ~ p."""
     model = toy("lstm", observation, emission=emission)
