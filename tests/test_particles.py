@@ -91,7 +91,7 @@ def fitting_toy(name: str, output: str) -> SequenceModel:
     model = toy(name, observation, emission=emission, latent_size=2)
     randomise(model.prior, 0.1 if name == "af-only" else 0.2)  # there each step has a mean of its own
     scale = 0.4 if name == "af-af" else 0.9 if output == "symbols" and name != "af-scf/scan" else 0.5
-    randomise(model.emission, scale, seed=1)
+    randomise(model.emission, 0.2 if emission == "past" else scale, seed=1)  # layers of `past` add up
     z = prior_draws(model)
     randomise(model.posterior.head, 0.1)
     log_variance = z.var((0, 1)).log() - INITIAL_LOG_VARIANCE
