@@ -23,6 +23,7 @@ from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 TIMES = ("af", "iaf", "coupling", "none")
 FEATURES = ("af", "scf", "none")
+PRECISIONS = ("float32", "bfloat16")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
@@ -128,7 +129,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.max_steps is None and self.epochs is None:
             raise ConfigError("training: found neither max_steps nor epochs; expected one of them, or both")
-        _one_of("training.precision", self.precision, ("float32", "bfloat16"))
+        _one_of("training.precision", self.precision, PRECISIONS)
         for name in ("max_steps", "epochs", "batch_size", "num_samples", "patience"):
             if getattr(self, name) is not None:
                 _within(f"training.{name}", getattr(self, name), 1)

@@ -150,7 +150,7 @@ def marginal_nll(
 ) -> float:
     """The NLL of independent symbols or keys, as frequent as in `train`, with the model's p(T), as a floor."""
     marginal = Marginal(encoding, train)
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    lengths = torch.tensor(lengths_of(sequences))
     log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
     return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lnfgen.bench.rows import Row
-from lnfgen.config import NAMED_MODELS
+from lnfgen.config import NAMED_MODELS, PRECISIONS
 from lnfgen.models import Frames, Observation, Symbols
 from lnfgen.nn.backbones import BACKBONES
 
@@ -43,7 +43,7 @@ SAMPLING: list[Row] = [
 TRAINING: list[Row] = [
     {"kind": kind, "length": length, "batch": batch, "lengths": lengths, "samples": samples, "precision": precision}
     for kind, length, batch, samples in (("music", 60, 5, 1), ("text", 120, 15, 10))
-    for precision in ("float32", "bfloat16")
+    for precision in PRECISIONS
     for lengths in (EQUAL, RAGGED)
 ]
 """Cases of training updates: `length` is that of the longest sequence, and each has so many samples of z."""

@@ -19,6 +19,7 @@ from lnfgen.cli.options import (
     choose_solver,
     solver_facts,
 )
+from lnfgen.config import PRECISIONS
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.launch import is_main, launched
 
@@ -106,7 +107,7 @@ def command(
         raise LnfgenError(f"found {given[0]} beside {given[1]}; expected one of them; run eval twice")
     if launched() and (music or fill):
         raise LnfgenError(f"found {given[0]} under torchrun; several processes share scores alone; start it without")
-    if precision not in (None, "float32", "bfloat16"):
+    if precision not in (None, *PRECISIONS):
         raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
     if precision is not None and (music or fill):
         raise LnfgenError(f"found --precision beside {given[0]}, which computes in float32; leave it out")
