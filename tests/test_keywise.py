@@ -11,12 +11,13 @@ from lnfgen.models.voice_leading import (
     NO_KEY,
     NO_MOVE,
     NUM_MOVES,
+    NUM_VOICES,
     SIZES,
-    parallels_above,
-    parallels_with,
-    voice_moves,
+    WIDEST,
+    move_case,
+    pair_case,
+    voice_keys,
 )
-from lnfgen.nn.masking import shift
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -52,23 +53,22 @@ def test_the_frames_of_a_step_have_probabilities_that_sum_to_1(has_onsets):
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
 def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
-    """Music a semitone higher has the same scores a key higher, but for the ends and what tells keys apart."""
+    """Music a semitone higher is told the same of a key higher, but for the ends and what tells keys apart."""
     tied = head(has_onsets)
-    for own in (tied.key_bias, tied.top.key_bias, tied.bottom.key_bias, tied.by_key.weight, tied.by_key.bias):
+    for own in (tied.by_key.weight, tied.by_key.bias):
         own.zero_()
+    told: list[torch.Tensor] = []
+    for choice in (tied.top, tied.bottom, tied.inner):
+        choice.register_forward_hook(lambda module, inputs, output: told.append(output))
     x, context = frames(has_onsets), torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
-
-    def scores(x: torch.Tensor) -> list[torch.Tensor]:
-        before, key = shift(x), torch.arange(KEYS)
-        beats = tied._beats(torch.arange(STEPS))[:, None]
-        given = tied._given(context, tied._past(before)[0], beats, before, before)
-        top = torch.where(x > 0, key, -1).amax(-1, keepdim=True)
-        bottom = torch.where(x > 0, key, KEYS).amin(-1, keepdim=True)
-        return [given.top[..., 1:], tied._bottom(given, top), *tied._between(given, x, bottom).unbind(-1)]
-
+    tied(context, x)
+    here = told.copy()
+    told.clear()
+    tied(context, x.roll(1, -1))
     sounds = (x > 0).any(-1)  # in silence there is no highest key to be relative to
-    for here, higher in zip(scores(x), scores(x.roll(1, -1)), strict=True):
-        torch.testing.assert_close(higher[sounds][:, 13:20], here[sounds][:, 12:19], rtol=1e-12, atol=1e-12)
+    assert len(here) == len(told) >= 4
+    for below, above in zip(here, told, strict=True):
+        torch.testing.assert_close(above[sounds][:, 13:20], below[sounds][:, 12:19], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
@@ -97,7 +97,6 @@ def test_a_frame_is_drawn_from_the_outside(has_onsets):
 def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     """Each bit of a sampled frame is set where its random number is below its probability, given what was drawn."""
     tied = head()
-    tied.key_bias.sub_(2.0)  # a chord or so in each frame
     context = torch.randn(3, STEPS, CONTEXT, dtype=torch.float64)
     uniform = tied.frames.uniform(3, STEPS, torch.Generator().manual_seed(2)).double()
     draw = tied.sampler(0.8)
@@ -136,33 +135,36 @@ def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_the_keys_ab
         torch.testing.assert_close(tied(context, alone, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12)
 
 
-@torch.no_grad()
 def test_parallel_motion_is_seen_at_its_interval_and_size():
-    """A fifth under a held top voice moves down by two semitones; then its upper voice moves up instead."""
-    tied, before = head(), torch.zeros(KEYS, dtype=torch.uint8)
-    before[[12, 19, 25]] = 1
-    beats, context = tied._beats(torch.tensor(0)), torch.zeros(CONTEXT, dtype=torch.float64)
-    given = tied._given(context, torch.zeros(KEYS, 8, dtype=torch.float64), beats, before, before)
-    keys, lowest = given.keys, int(given.lowest)
-    assert lowest == 12
-    assert keys.tolist() == [25, 19, 12, NO_KEY, NO_KEY, NO_KEY, NO_KEY]
-    for upper, expected in ((17, [7]), (20, [])):
-        x = torch.zeros(KEYS, dtype=torch.uint8)
-        x[[25, upper]] = 1
-        count = x.flip(-1).cumsum(-1).flip(-1) - x
-        moves = voice_moves(keys[count.long()], KEYS)
-        assert int(moves[10]) == NO_MOVE - 2
-        assert int(moves[12]) == NO_MOVE
-        by_size = parallels_above(moves, x > 0, 36)[10].unflatten(-1, (len(SIZES), -1))
-        assert (by_size[0].nonzero().flatten() + 1).tolist() == expected  # two semitones are a step
-        assert not by_size[1:].any()
-    silent = torch.full((KEYS,), 3)
-    assert (voice_moves(keys[silent], KEYS) == NUM_MOVES - 1).all()  # a fourth voice had no key
-    interval = torch.arange(KEYS) - 10  # the lowest voice moves down by two, and so would that at 17
-    down = torch.full((KEYS,), NO_MOVE - 2)
-    below = parallels_with(down[:1], down, interval, 48)[17]
-    assert (below.unflatten(-1, (len(SIZES), -1))[0].nonzero().flatten() + 1).tolist() == [7]
-    assert int(below.sum()) == 1
+    """The lower key of a fifth moves down by two semitones, and its upper one as far, or up by one."""
+    before = torch.zeros(KEYS, dtype=torch.bool)
+    before[[12, 19, 25]] = True
+    keys = voice_keys(before)
+    assert keys.tolist() == [25, 19, 12, *[NO_KEY] * (NUM_VOICES - 3)]
+    moves = move_case(torch.arange(KEYS), keys[2])
+    assert moves[[10, 12, 13]].tolist() == [NO_MOVE - 2, NO_MOVE, NO_MOVE + 1]
+    assert moves[[26, 31]].unique().tolist() == [2 * NO_MOVE]  # further than an octave is one case
+    assert (move_case(torch.arange(KEYS), keys[3]) == NUM_MOVES - 1).all()  # a fourth voice had no key
+    cases = 1 + len(SIZES)
+    for upper, parallel in ((17, 1), (20, 0)):  # two semitones are a step, the first of the sizes
+        case = pair_case(torch.tensor(upper) - torch.arange(KEYS), moves, move_case(torch.tensor(upper), keys[1]))
+        assert divmod(int(case[10]), cases) == (WIDEST + upper - 10, parallel)
+        assert int(case[12]) % cases == 0
+    held = pair_case(torch.tensor(7), torch.tensor(NO_MOVE), torch.tensor(NO_MOVE))
+    assert int(held) % cases == 0
+    new = torch.tensor(NUM_MOVES - 1)  # two voices that were silent do not move in parallel
+    assert int(pair_case(torch.tensor(7), new, new)) % cases == 0
+
+
+@torch.no_grad()
+def test_more_voices_than_are_told_apart_have_probabilities_too():
+    """All frames of eight keys, of which up to eight sound."""
+    tied = randomise(KeywiseHead(Frames(8, has_onsets=False), CONTEXT, 32, 0.3)).double().eval()
+    every = torch.cartesian_prod(*[torch.tensor([0, 1], dtype=torch.uint8)] * 8)[:, None]
+    context = torch.randn(1, 1, CONTEXT, dtype=torch.float64).expand(len(every), -1, -1)
+    probability = tied.frames.log_prob(tied(context, every), every)[:, 0].exp()
+    assert float(probability.sum()) == pytest.approx(1.0, abs=1e-10)
+    assert (probability > 0).all()
 
 
 @torch.no_grad()

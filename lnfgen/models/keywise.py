@@ -1,27 +1,26 @@
-"""An output head with the same weights for every key, which also reads the frames before."""
+"""An output head that draws frames voice by voice, with the same weights for every key, and reads the frames before."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, pad
+from torch.nn.functional import gelu
 
-from lnfgen.conventions import SOUNDING
+from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.models.observation import Frames, Known
-from lnfgen.models.output import Drawn, Logits, OutputHead, Sampler, settled, settled_by_row
+from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
-    MOST,
     NO_KEY,
     NUM_MOVES,
-    SIZES,
-    count_from_the_top,
+    NUM_PAIRS,
+    NUM_VOICES,
+    highest_key,
     lowest_key,
-    move_to,
-    parallel_case,
-    parallels_above,
-    parallels_with,
-    voice_moves,
+    move_case,
+    pair_case,
+    voice_keys,
 )
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
@@ -33,17 +32,8 @@ REACH = 24
 REACH_NEAR = 12
 """A key sees what the recurrences of the keys up to an octave above and below it have made of the frames before."""
 
-REACH_ABOVE = 36
-"""In its own frame, a key sees the keys up to three octaves above it, and how many keys sound above it in all."""
-
 FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that differences of two of them are numbers."""
-
-REACH_OUTER = 48
-"""The highest and the lowest key are told apart by intervals of up to four octaves."""
-
-PATH = 6
-"""So many numbers say how a key that sounds has come to do so, for the keys below it."""
 
 NUM_MIXES = 2
 """So many residual layers combine what a key is told, as that a move is in parallel and that one voice is to come."""
@@ -54,31 +44,37 @@ CERTAIN = 30.0
 CONTEXT_PER_KEY = 8
 """So many numbers tell each key what the context says of it in particular."""
 
+PATH = 6
+"""So many numbers tell the other voices of the one at a key how it has come there."""
+
 BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 """Periods in steps. A step is told its place in each, because beats and bars last so many steps."""
 
 
 class KeywiseHead(OutputHead):
-    """`p(x_t | x_<t, context_t)`, the outer voices of a frame first, with weights tied across the keys.
+    """`p(x_t | x_<t, context_t)`, voice by voice: each is one choice among the keys, with weights tied across the keys.
 
-    The highest key that sounds is drawn first, then the lowest one given that, then the keys between them from the top
-    down: `p(top) p(bottom | top) prod_i p(key i | keys above i, bottom)`, all given x_<t and context_t. So melody and
-    bass are each one choice among the keys, and none of them is lost because many keys in a row were decided against.
-    A choice among keys is written as logits of single keys: given that no key above sounds, key i does with probability
-    `p(top = i) / p(top <= i)`.
+    The highest key is drawn first, or silence; then the lowest one; then the keys between them from the top down, each
+    time the next one or none: `p(top) p(bottom | top) prod_m p(voice m | voices above it, bottom)`, all given x_<t and
+    context_t. Whether a key is struck is drawn with it, but for the lowest one, where it comes last. So no voice is
+    lost because many keys in a row were decided against, as happens where each key is decided by itself.
+
+    A choice among keys is written as logits of single keys: given that no key above it is chosen, key i is with
+    probability `p(i) / p(i or one below or none)`. So to score a frame, and to draw it given some of its keys, is the
+    same as for outputs that decide key by key.
 
     A key is described by what sounds around it, at intervals relative to it: in the frames before, through gated
-    recurrences that run over time for each key, and in its own frame as far as that is drawn. It is also told how far
-    the voice of its rank would move to it, which voices would move in parallel with that, and how many voices are still
-    to come. So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the
+    recurrences that run over time for each key, and in its own frame by the voices drawn so far. It is also told how
+    far its voice would move to it, which voices would move in parallel with that, and how many voices are still to
+    come. So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the
     context, a bias for each key and the ends of the range tell keys apart.
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
-    across the keys, there LSTMs; NADE for the order within a frame, as in `NADEHead`. The recurrences are those of
-    `CausalScan`, so scoring is parallel over steps and keys. Sampling goes step by step: each frame is solved by sweeps
-    over the keys, as with `NADEHead`.
+    across the keys, there LSTMs, which decide key by key. The recurrences are those of `CausalScan`, so scoring is
+    parallel over steps and keys. Sampling goes step by step, and voice by voice within it.
 
-    Limit: it costs `num_pitches` times a small network at each step, so a small range of pitches is worth having.
+    Limits: it costs `num_pitches` times a small network at each step, so a small range of pitches is worth having. Of
+    more than `NUM_VOICES` keys, those below are independent of each other, given those above them.
     """
 
     reads_past = True
@@ -101,21 +97,16 @@ class KeywiseHead(OutputHead):
         self.from_context = nn.Linear(num_context, hidden)
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
-        self.top = _OuterVoice(num_keys, hidden)
+        self.from_voice = nn.Embedding((NUM_VOICES + 1) * NUM_MOVES * 2, hidden)
+        self.from_path = nn.Linear(PATH, hidden)
+        self.from_counts = nn.Embedding((NUM_VOICES + 1) * NUM_VOICES, hidden)
+        self.top = _Choice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
-        self.bottom = _OuterVoice(num_keys, hidden)
-        self.from_top = nn.Embedding((REACH_OUTER + 1) * (len(SIZES) + 1), hidden)
-        self.from_path_of_top = nn.Linear(PATH, hidden)
-        self.from_bottom = nn.Embedding(2 * REACH_OUTER + 1, hidden)
-        self.from_above = nn.Conv1d(bits + PATH, hidden, REACH_ABOVE)
-        self.from_counts = nn.Embedding((MOST + 1) ** 2, hidden)
-        self.from_move = nn.Embedding(NUM_MOVES, hidden)
-        self.from_parallels = nn.Linear((REACH_ABOVE + REACH_OUTER) * len(SIZES), hidden, bias=False)
-        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
-        self.out = nn.Linear(hidden, bits)
-        self.of_parallels = nn.Linear((REACH_ABOVE + REACH_OUTER) * len(SIZES), bits, bias=False)
-        nn.init.zeros_(self.of_parallels.weight)
-        self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
+        self.bottom = _Choice(num_keys, hidden, 1)
+        self.bottom_to_top = _Pairs(num_keys, hidden, 1)
+        self.inner = _Choice(num_keys, hidden, bits)
+        self.inner_to_others = _Pairs(num_keys, hidden, bits)
+        self.no_more = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
@@ -123,7 +114,7 @@ class KeywiseHead(OutputHead):
         before, heard = shift(x), shift(x if heard is None else heard)
         past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None], heard, before), x)
+        return self._logits(self._given(context, past, beats[:, None], heard, before), lambda logits: x)
 
     def sampler(self, temperature: float) -> Sampler:
         return _KeywiseSampler(self, temperature)
@@ -131,7 +122,8 @@ class KeywiseHead(OutputHead):
     def _past(self, x: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
         first, second = states or (None, None)
-        y, first = self.first(_over_keys(self.around, self._bits(x)), first)
+        bits = self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
+        y, first = self.first(_over_keys(self.around, bits), first)
         near = _over_keys(self.near, y.transpose(-1, -2))
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
@@ -140,75 +132,91 @@ class KeywiseHead(OutputHead):
         """What is known of a frame before it is drawn; `heard` `[..., P]` is what it is told of the one before."""
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
-        units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         sounding = (heard & SOUNDING) > 0
-        rank = count_from_the_top(sounding)
-        keys = torch.stack([lowest_key(sounding & (rank == number)) for number in range(1, MOST + 2)], -1)
-        lowest = lowest_key(sounding)
-        h = self.top(units + self.top.from_move(voice_moves(keys[..., :1], self.frames.num_pitches)), self.dropout)
-        silence = self.silence(h.amax(-2))
         return _Given(
-            units=units,
-            paths=torch.tanh(self.path(past)).transpose(-1, -2),
-            below=sounding.cumsum(-1).clamp(max=MOST),
-            keys=keys,
-            lowest=lowest,
+            units=self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key)),
+            paths=torch.tanh(self.path(past)),
+            below=sounding.cumsum(-1).clamp(max=NUM_VOICES),
+            keys=voice_keys(sounding),
+            lowest=lowest_key(sounding),
             silent=(before & SOUNDING) == 0,
-            top=torch.cat([silence, self.top.scores(h)], -1),
         )
 
-    def _logits(self, given: "_Given", x: Tensor) -> Tensor:
-        sounding = (x & SOUNDING) > 0
-        here = torch.arange(self.frames.num_pitches, device=x.device)
-        top = torch.where(sounding, here, NO_KEY).amax(-1, keepdim=True)
-        bottom = torch.where(sounding, here, self.frames.num_pitches).amin(-1, keepdim=True)
-        highest = _one_by_one(given.top)[..., 1:]
-        lowest = _one_by_one(self._bottom(given, top).flip(-1)).flip(-1)
-        between = self._between(given, x, bottom)
-        sounds = torch.where(here >= top, highest, torch.where(here <= bottom, lowest, between[..., 0]))
+    def _logits(self, given: "_Given", decide: Callable[[Tensor], Tensor]) -> Tensor:
+        """The logits `[..., num_logits]` of the frame `[..., P]` that `decide` makes of them.
+
+        `decide` returns the true frame, or sets each bit by its logit and a random number. It is asked after each
+        voice, and only that voice is taken from its answer: the logits of what comes later are not right until then.
+        """
+        here = torch.arange(self.frames.num_pitches, device=given.below.device)
+
+        def decided() -> Tensor:
+            return decide(self._joined(given, sounds, onset))
+
+        sounds, onset = self._top(given)
+        x = decided()
+        top = _Voice(highest_key((x & SOUNDING) > 0), given.keys[..., 0])
+        sounds = torch.where(here < top.key[..., None], self._bottom(given, top, x), sounds)
+        bottom = _Voice(lowest_key((decided() & SOUNDING) > 0), given.lowest)
+        told = given.units + self._of_voice(given, bottom, NUM_VOICES, None)
+        last, drawn = top, [bottom, top]
+        for number in range(1, NUM_VOICES):
+            if here.device.type == "cpu" and not bool((last.key > bottom.key).any()):
+                break  # all frames are whole; another device would take longer to answer than to go on
+            told = told + self._of_voice(given, last, number - 1, x)
+            below = here < last.key[..., None]
+            between = below & (here > bottom.key[..., None])
+            next_sounds, next_onset = self._inner(given, told, number, drawn, between)
+            sounds, onset = torch.where(between, next_sounds, sounds), torch.where(below, next_onset, onset)
+            x = decided()
+            key = highest_key(between & ((x & SOUNDING) > 0))
+            last = _Voice(torch.where(key == NO_KEY, bottom.key, key), given.keys[..., number])
+            drawn.append(last)
+        return self._joined(given, sounds, onset)
+
+    def _top(self, given: "_Given") -> tuple[Tensor, Tensor]:
+        """The logits of the keys as the highest one, and of their onsets, `[..., P]` each."""
+        h = self.top(given.units, given.keys[..., 0], self.dropout)
+        scores, onset = self.top.scores(h)
+        return _one_by_one(self.silence(h.amax(-2)), scores), onset
+
+    def _bottom(self, given: "_Given", top: "_Voice", x: Tensor) -> Tensor:
+        """The logits `[..., P]` of the keys as the lowest one, from the lowest up, given the highest one."""
+        units, direct = self.bottom_to_top(given.lowest, [top])
+        units = units + given.units + self._of_voice(given, top, 0, x)
+        scores, _ = self.bottom.scores(self.bottom(units, given.lowest, self.dropout), direct)
+        here = torch.arange(scores.shape[-1], device=scores.device)
+        scores = torch.where(here <= top.key[..., None], scores, FORBIDDEN)
+        none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
+        return _one_by_one(none, scores.flip(-1)).flip(-1)
+
+    def _inner(
+        self, given: "_Given", told: Tensor, number: int, drawn: Sequence["_Voice"], allowed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
+        before = given.keys[..., number]
+        units, direct = self.inner_to_others(before, drawn)
+        units = units + told + self.from_counts(given.below * NUM_VOICES + number)
+        h = self.inner(units, before, self.dropout)
+        scores, onset = self.inner.scores(h, direct)
+        scores = torch.where(allowed, scores, FORBIDDEN)
+        if number == NUM_VOICES - 1:  # all keys that are left
+            return scores, onset
+        return _one_by_one(self.no_more(h.amax(-2)), scores), onset
+
+    def _joined(self, given: "_Given", sounds: Tensor, onset: Tensor) -> Tensor:
+        """The logits of all bits, from those that keys sound and those of their onsets: `[..., num_logits]`."""
         if not self.frames.has_onsets:
             return sounds.to(self.dtype)
-        onset = torch.where(given.silent, CERTAIN, between[..., 1])
-        return torch.cat([sounds, onset], -1).to(self.dtype)
+        return torch.cat([sounds, torch.where(given.silent, CERTAIN, onset)], -1).to(self.dtype)
 
-    def _bottom(self, given: "_Given", top: Tensor) -> Tensor:
-        """The scores of each key as the lowest one, given the highest one `[..., 1]`: `[..., P]`."""
-        num_keys = self.frames.num_pitches
-        here = torch.arange(num_keys, device=top.device)
-        moves = voice_moves(given.lowest[..., None], num_keys)
-        case = parallel_case(moves, move_to(top, given.keys[..., :1]))
-        interval = (top - here).clamp(0, REACH_OUTER)
-        path = given.paths.gather(-1, top.clamp(min=0)[..., None, :].expand(*top.shape[:-1], PATH, 1))
-        units = given.units + self.bottom.from_move(moves) + self.from_path_of_top(path.transpose(-1, -2))
-        units = units + self.from_top(interval * (len(SIZES) + 1) + case)
-        scores = self.bottom.scores(self.bottom(units, self.dropout))
-        return torch.where(here <= top, scores, FORBIDDEN)
-
-    def _between(self, given: "_Given", x: Tensor, bottom: Tensor) -> Tensor:
-        """The logits of each bit of the keys, given those above and the lowest one `[..., 1]`: `[..., P, bits]`."""
-        bits = self._bits(x)
-        sounding = bits[..., 0, :]
-        heard = torch.cat([bits, given.paths * sounding[..., None, :]], -2)
-        above = _over_keys(self.from_above, pad(heard, (-1, REACH_ABOVE)))
-        count = (count_from_the_top(sounding) - sounding).long().clamp(max=MOST)
-        counts = self.from_counts(given.below * (MOST + 1) + count)
-        own = given.keys.expand(*count.shape[:-1], -1).gather(-1, count)
-        moves = voice_moves(own, self.frames.num_pitches)
-        interval = torch.arange(self.frames.num_pitches, device=x.device) - bottom
-        of_bottom = move_to(bottom, given.lowest[..., None])
-        both = (
-            parallels_above(moves, (x & SOUNDING) > 0, REACH_ABOVE),
-            parallels_with(of_bottom, moves, interval, REACH_OUTER),
-        )
-        parallels = torch.cat(both, -1).to(self.dtype)
-        near = self.from_bottom(interval.clamp(-REACH_OUTER, REACH_OUTER) + REACH_OUTER)
-        h = gelu(given.units + (above + counts + self.from_move(moves) + near + self.from_parallels(parallels)))
-        for mix in self.mix:
-            h = h + gelu(mix(self.dropout(h)))
-        return self.out(self.dropout(h)) + self.key_bias + self.of_parallels(parallels)
-
-    def _bits(self, x: Tensor) -> Tensor:
-        return self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
+    def _of_voice(self, given: "_Given", voice: "_Voice", number: int, x: Tensor | None) -> Tensor:
+        """What all keys are told of a voice: how far it moves, how it has come there, and if it is struck in x."""
+        at = voice.key[..., None].clamp(min=0)
+        struck = torch.zeros_like(at) if x is None else (x.gather(-1, at) >= ONSET).long()
+        move = move_case(voice.key, voice.before)[..., None]
+        path = given.paths.gather(-2, at[..., None].expand(*given.paths.shape[:-2], 1, PATH))
+        return self.from_voice((number * NUM_MOVES + move) * 2 + struck) + self.from_path(path)
 
     def _beats(self, t: Tensor) -> Tensor:
         """The place of step t in each of the periods, as sines and cosines: `[...]` -> `[..., 2 * len(BEATS)]`."""
@@ -216,22 +224,57 @@ class KeywiseHead(OutputHead):
         return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
 
 
-class _OuterVoice(nn.Module):
-    """Scores of the keys for the highest or the lowest voice of a frame."""
+class _Voice(NamedTuple):
+    """A voice of a frame: its key, and where it was in the frame before, `[...]` each; `NO_KEY` where it is silent."""
 
-    def __init__(self, num_keys: int, hidden: int) -> None:
+    key: Tensor
+    before: Tensor
+
+
+class _Choice(nn.Module):
+    """The choice of a key for a voice."""
+
+    def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
         super().__init__()
         self.from_move = nn.Embedding(NUM_MOVES, hidden)
-        self.mix = nn.Linear(hidden, hidden)
-        self.out = nn.Linear(hidden, 1, bias=False)
-        self.key_bias = nn.Parameter(torch.zeros(num_keys))
+        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
+        self.out = nn.Linear(hidden, bits, bias=False)
+        self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
 
-    def forward(self, units: Tensor, dropout: nn.Module) -> Tensor:
-        h = gelu(units)
-        return dropout(h + gelu(self.mix(dropout(h))))
+    def forward(self, units: Tensor, before: Tensor, dropout: nn.Module) -> Tensor:
+        """The hidden units of each key `[..., P, hidden]`, for a voice that was at the key `before` `[...]`."""
+        here = torch.arange(len(self.key_bias), device=before.device)
+        h = gelu(units + self.from_move(move_case(here, before[..., None])))
+        for mix in self.mix:
+            h = h + gelu(mix(dropout(h)))
+        return dropout(h)
 
-    def scores(self, h: Tensor) -> Tensor:
-        return self.out(h)[..., 0] + self.key_bias
+    def scores(self, h: Tensor, direct: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """The scores of the keys, and the logits of their onsets if there are any, `[..., P]` each."""
+        found = self.out(h) + self.key_bias + direct
+        return found[..., 0], found[..., -1]
+
+
+class _Pairs(nn.Module):
+    """What each key is told of the voices that are drawn: how far they are, and if its voice moves in parallel."""
+
+    def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
+        super().__init__()
+        self.num_keys = num_keys
+        self.units = nn.Embedding(NUM_PAIRS, hidden)
+        self.direct = nn.Embedding(NUM_PAIRS, bits)
+        nn.init.normal_(self.units.weight, std=0.5)
+        nn.init.zeros_(self.direct.weight)
+
+    def forward(self, before: Tensor, voices: Sequence[_Voice]) -> tuple[Tensor, Tensor]:
+        """For a voice that was at the key `before` `[...]`: units `[..., P, hidden]`, and logits `[..., P, bits]`."""
+        here = torch.arange(self.num_keys, device=before.device)
+        moves = move_case(here, before[..., None])
+        cases = [pair_case(key[..., None] - here, moves, move_case(key, was)[..., None]) for key, was in voices]
+        units, direct = self.units(cases[0]), self.direct(cases[0])
+        for case in cases[1:]:
+            units, direct = units + self.units(case), direct + self.direct(case)
+        return units, direct
 
 
 class _Given(NamedTuple):
@@ -239,13 +282,12 @@ class _Given(NamedTuple):
 
     Attributes:
         units: what the hidden units of each key get, `[..., P, hidden]`.
-        paths: of each key, how it would have come to sound, `[..., PATH, P]`.
-        below: how many keys at or below each key sounded in the frame before, `[..., P]`. With the count of those above
-            it that sound now, this says how many voices are still to come.
-        keys: the keys of the frame before, from the highest voice down, `[..., MOST + 1]`.
+        paths: of each key, how it would have come to sound, `[..., P, PATH]`.
+        below: how many keys at or below each key sounded in the frame before, `[..., P]`. With the number of the voice,
+            this says how many voices are still to come.
+        keys: the keys of the frame before, from the highest voice down, `[..., NUM_VOICES]`.
         lowest: the lowest key of the frame before, `[...]`.
         silent: whether each key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
-        top: the scores of silence and of each key as the highest one, `[..., 1 + P]`.
     """
 
     units: Tensor
@@ -254,17 +296,15 @@ class _Given(NamedTuple):
     keys: Tensor
     lowest: Tensor
     silent: Tensor
-    top: Tensor
 
 
-def _one_by_one(scores: Tensor) -> Tensor:
-    """A choice by softmax as logits of single choices, the last one first: scores `[..., N]` -> `[..., N]`.
+def _one_by_one(none: Tensor, scores: Tensor) -> Tensor:
+    """A choice by softmax as logits of single keys from the top down: scores of none `[..., 1]` and of keys `[..., P]`.
 
-    The logit of i is that of `p(i) / p(one of 0 to i)`: given that none of those after it is chosen. That of the first
-    one is left at 0, because it is certain.
+    The logit of key i is that of `p(i) / p(i or one below or none)`: given that none above it is chosen.
     """
-    rest = torch.logcumsumexp(scores, -1)[..., :-1]
-    return pad(scores[..., 1:] - rest, (1, 0))
+    rest = torch.logcumsumexp(torch.cat([none, scores], -1), -1)[..., :-1]
+    return scores - rest
 
 
 class _KeywiseSampler(Sampler):
@@ -287,19 +327,14 @@ class _KeywiseSampler(Sampler):
         features, self._states = head._past(before[:, None], self._states)
         beats = head._beats(torch.full((), self._t, device=context.device))
         given = head._given(context, features[:, 0], beats, before, before)
-        if known is None:
-            drawn = settled(head.frames, lambda x: head._logits(given, x), uniform, self._temperature)
-        else:  # many rows, most of whose keys go on as they were
 
-            def logits_of(rows: Tensor) -> Logits:
-                some = _Given(*(part[rows] for part in given))
-                return lambda x: head._logits(some, x)
+        def decide(logits: Tensor) -> Tensor:
+            return head.frames.sample(logits, uniform, self._temperature, known)
 
-            guess = before & SOUNDING
-            drawn = settled_by_row(head.frames, logits_of, guess, uniform, self._temperature, known)
-        self._x = drawn.x
+        logits = head._logits(given, decide)
+        self._x = decide(logits)
         self._t += 1
-        return drawn
+        return Drawn(self._x, logits)
 
 
 def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:

@@ -130,9 +130,6 @@ class NADEHead(OutputHead):
         return logits_of
 
 
-MOST_SWEEPS = 3
-"""So many sweeps for each key settle a frame: a head may find the highest, the lowest and the other keys in turn."""
-
 Logits = Callable[[Tensor], Tensor]
 """From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given those drawn before it."""
 
@@ -143,31 +140,10 @@ def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float,
     Bits that are known are set, whatever their random numbers are.
     """
     x = frames.silence(uniform)
-    for count in range(1, MOST_SWEEPS * frames.num_pitches + 1):
+    for count in range(1, frames.num_pitches + 1):
         found = logits(x)
         drawn = frames.sample(found, uniform, temperature, known)
         if asks(count, x.device) and torch.equal(drawn, x):
             return Drawn(x, found)
         x = drawn
     return Drawn(x, logits(x))
-
-
-def settled_by_row(
-    frames: Frames, logits_of: Callable[[Tensor], Logits], x: Tensor, uniform: Tensor, temperature: float, known: Known
-) -> Drawn:
-    """The same for many rows `[N, P]` from a first guess x: each sweep is over the rows that the last one changed.
-
-    `logits_of` gives the function for some rows `[M]` alone. The solution does not depend on the guess.
-    """
-    rows = torch.arange(len(x), device=x.device)
-    x, final = x.clone(), uniform.new_empty(len(x), frames.num_logits)
-    for _ in range(MOST_SWEEPS * frames.num_pitches):
-        before = x[rows]
-        found = logits_of(rows)(before)
-        known_here = Known(known.values[rows], known.mask[rows])
-        drawn = frames.sample(found, uniform[rows], temperature, known_here)
-        x[rows], final[rows] = drawn, found.to(final.dtype)
-        rows = rows[(drawn != before).any(-1)]
-        if not len(rows):
-            break
-    return Drawn(x, final)
