@@ -2,24 +2,27 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import embedding, gelu, pad
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
     NO_KEY,
+    NUM_INTERVALS,
+    NUM_MOTIONS,
     NUM_MOVES,
-    NUM_PAIRS,
     NUM_VOICES,
+    WIDEST,
     highest_key,
     lowest_key,
+    motion,
     move_case,
-    pair_case,
     voice_keys,
 )
 from lnfgen.nn.dropout import Dropout
@@ -34,6 +37,8 @@ REACH_NEAR = 12
 
 FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that differences of two of them are numbers."""
+
+OCTAVE = 12
 
 NUM_MIXES = 2
 """So many residual layers combine what a key is told, as that a move is in parallel and that one voice is to come."""
@@ -256,24 +261,32 @@ class _Choice(nn.Module):
 
 
 class _Pairs(nn.Module):
-    """What each key is told of the voices that are drawn: how far they are, and if its voice moves in parallel."""
+    """What each key is told of the voices drawn so far: the interval to each of them, and how it would move with it.
+
+    Motion counts by the interval's size within an octave, because a fifth and a twelfth have the same rules. It adds to
+    the logits as well: there are motions to any interval that hardly ever occur, whatever else speaks for the key.
+    """
 
     def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
         super().__init__()
-        self.num_keys = num_keys
-        self.units = nn.Embedding(NUM_PAIRS, hidden)
-        self.direct = nn.Embedding(NUM_PAIRS, bits)
-        nn.init.normal_(self.units.weight, std=0.5)
-        nn.init.zeros_(self.direct.weight)
+        self.num_keys, self.sizes = num_keys, [hidden, bits]
+        self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
+        self.motion = nn.Parameter(torch.zeros(OCTAVE, NUM_MOTIONS, hidden + bits))
 
     def forward(self, before: Tensor, voices: Sequence[_Voice]) -> tuple[Tensor, Tensor]:
         """For a voice that was at the key `before` `[...]`: units `[..., P, hidden]`, and logits `[..., P, bits]`."""
         here = torch.arange(self.num_keys, device=before.device)
         moves = move_case(here, before[..., None])
-        cases = [pair_case(key[..., None] - here, moves, move_case(key, was)[..., None]) for key, was in voices]
-        units, direct = self.units(cases[0]), self.direct(cases[0])
-        for case in cases[1:]:
-            units, direct = units + self.units(case), direct + self.direct(case)
+        classes = (torch.arange(NUM_INTERVALS, device=before.device) - WIDEST) % OCTAVE
+        intervals = pad(self.interval, (0, self.sizes[1]))
+        table = (intervals[:, None] + self.motion[classes]).flatten(0, 1)
+
+        def told(voice: _Voice) -> Tensor:
+            interval = (voice.key[..., None] - here).clamp(-WIDEST, WIDEST) + WIDEST
+            together = motion(moves, move_case(voice.key, voice.before)[..., None])
+            return embedding(interval * NUM_MOTIONS + together, table)
+
+        units, direct = reduce(torch.add, map(told, voices)).split(self.sizes, -1)
         return units, direct
 
 

@@ -22,14 +22,16 @@ NO_MOVE = FARTHEST + 1
 NUM_MOVES = NO_MOVE + FARTHEST + 3
 """The cases of a move; the last one is that of a voice that was silent."""
 
-SIZES = (2, 5, FARTHEST)
-"""Parallel moves are told apart by size: steps, up to a fourth, and further."""
-
 WIDEST = 48
 """Two voices are told apart by intervals of up to four octaves."""
 
-NUM_PAIRS = (2 * WIDEST + 1) * (len(SIZES) + 1)
-"""The cases of a pair of voices: the interval from one to the other, and whether and how far they move in parallel."""
+NUM_INTERVALS = 2 * WIDEST + 1
+
+PARALLEL_SIZES = (2, 5, FARTHEST)
+"""Parallel motion is told apart by size: steps, up to a fourth, and further."""
+
+NUM_MOTIONS = 3 + len(PARALLEL_SIZES)
+"""Two voices move in oblique motion (one of them stays, or both), contrary, similar, or parallel of each size."""
 
 
 def highest_key(sounding: Tensor) -> Tensor:
@@ -53,9 +55,17 @@ def move_case(key: Tensor, before: Tensor) -> Tensor:
     return torch.where(before == NO_KEY, NUM_MOVES - 1, (key - before).clamp(-NO_MOVE, NO_MOVE) + NO_MOVE)
 
 
-def pair_case(interval: Tensor, move: Tensor, other_move: Tensor) -> Tensor:
-    """The number of the case of a pair of voices, given the semitones up to the other one and the moves of both."""
-    size = (move - NO_MOVE).abs()
-    number = (size > 0).long() + sum((size > bound).long() for bound in SIZES[:-1])
-    parallel = torch.where((move == other_move) & (size <= SIZES[-1]), number, 0)
-    return (interval.clamp(-WIDEST, WIDEST) + WIDEST) * (len(SIZES) + 1) + parallel
+def motion(move: Tensor, other: Tensor) -> Tensor:
+    """How two voices move together, from the cases of their moves: the number of the motion, from 0 to NUM_MOTIONS - 1.
+
+    Voices that were silent do not move.
+    """
+    one, two = _semitones(move), _semitones(other)
+    size = sum((one.abs() > bound).long() for bound in PARALLEL_SIZES[:-1])
+    parallel = (one == two) & (one.abs() <= FARTHEST)
+    together = torch.where(one * two < 0, 1, torch.where(parallel, 3 + size, 2))
+    return torch.where(one * two == 0, 0, together)
+
+
+def _semitones(move: Tensor) -> Tensor:
+    return torch.where(move == NUM_MOVES - 1, 0, move - NO_MOVE)
