@@ -100,7 +100,7 @@ def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     uniform = tied.frames.uniform(3, STEPS, torch.Generator().manual_seed(2)).double()
     draw = tied.sampler(0.8)
     x = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
-    assert torch.equal(tied.frames.sample(tied(context, x), uniform, 0.8), x)
+    assert torch.equal(tied.frames.sample(tied(context, x, temperature=0.8), uniform), x)
     assert 0 < int((x > 0).sum()) < x.numel()
 
 
@@ -167,6 +167,22 @@ def test_two_voices_move_in_oblique_contrary_similar_or_parallel_motion(semitone
     assert int(motion(one, two)) == int(motion(two, one)) == expected < NUM_MOTIONS
     silent = torch.tensor(NUM_MOVES - 1)
     assert int(motion(one, silent)) == int(motion(silent, silent)) == 0
+
+
+@torch.no_grad()
+def test_temperature_0_gives_the_likeliest_key_of_each_voice_whatever_the_random_numbers():
+    tied, context = head(has_onsets=False), torch.randn(5, 1, CONTEXT, dtype=torch.float64)
+    tied.silence.bias.sub_(100.0)
+    silence = torch.zeros(5, 1, KEYS, dtype=torch.uint8)
+    sounds = torch.sigmoid(tied(context, silence)[:, 0])
+    chosen = sounds * torch.cat([(1 - sounds).flip(-1).cumprod(-1).flip(-1)[:, 1:], torch.ones(5, 1)], -1)
+    drawn = {
+        tuple(tied.sampler(0.0)(context[:, 0], uniform[:, 0]).flatten().tolist())
+        for uniform in tied.frames.uniform(5, 3, torch.Generator().manual_seed(4)).double().split(1, 1)
+    }
+    assert len(drawn) == 1
+    x = torch.tensor(drawn.pop()).view(5, KEYS)
+    assert [int(row.nonzero().amax()) for row in x] == chosen.argmax(-1).tolist()
 
 
 @torch.no_grad()

@@ -122,7 +122,7 @@ def test_sweeps_over_the_keys_are_the_loop_bit_for_bit(onsets, temperature):
     uniform = frames.uniform(1, 9, torch.Generator().manual_seed(0))
     x = torch.zeros(1, 9, 88, dtype=torch.uint8)
     for key in range(88):
-        x[..., key] = frames.sample(head(context, x), uniform, temperature)[..., key]
+        x[..., key] = frames.sample(head(context, x, temperature=temperature), uniform)[..., key]
     assert torch.equal(head.sampler(temperature)(context, uniform), x)
     assert 0 < int((x > 0).sum()) < x.numel()
 

@@ -10,6 +10,7 @@ from toy_models import every_sequence, noise_like, toy
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models.observation import tempered
 
 pytestmark = pytest.mark.contract
 
@@ -18,19 +19,19 @@ def test_symbols_are_drawn_as_often_as_they_are_likely():
     symbols, logits = Symbols(4), torch.tensor([0.3, -1.0, 2.0, -30.0])
     uniform = symbols.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
     for temperature in (1.0, 2.0, 0.5):
-        drawn = symbols.sample(logits.expand(20_000, -1), uniform, temperature)
+        drawn = symbols.sample(tempered(logits, temperature).expand(20_000, -1), uniform)
         expected = torch.softmax(logits / temperature, -1)
         found = torch.bincount(drawn, minlength=4) / 20_000
         assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9).all()
-    assert (symbols.sample(logits.expand(20_000, -1), uniform, 0.0) == 2).all()
+    assert (symbols.sample(tempered(logits, 0.0).expand(20_000, -1), uniform) == 2).all()
 
 
 @pytest.mark.parametrize("draw", [0.0, 1 - 2**-24])
 def test_symbols_without_probability_are_never_drawn(draw):
     logits = torch.tensor([[-1e9, 0.3, 0.1, -1e9], [-1e9, -1e9, 5.0, -1e9]])
-    drawn = Symbols(4).sample(logits, torch.full((2, 1), draw), 1.0)
+    drawn = Symbols(4).sample(logits, torch.full((2, 1), draw))
     assert set(drawn.tolist()) <= {1, 2}
-    assert (Symbols(4).sample(logits, torch.full((2, 1), draw), 0.0) == torch.tensor([1, 2])).all()
+    assert (Symbols(4).sample(tempered(logits, 0.0), torch.full((2, 1), draw)) == torch.tensor([1, 2])).all()
 
 
 @pytest.mark.parametrize("onsets", [False, True])
@@ -38,13 +39,13 @@ def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
     frames = Frames(2, onsets)
     logits = torch.tensor([0.3, -1.0, 0.7, -0.2][: frames.num_logits])
     uniform = frames.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
-    drawn = frames.sample(logits.expand(20_000, -1), uniform, 1.0)
+    drawn = frames.sample(logits.expand(20_000, -1), uniform)
     assert drawn.dtype == torch.uint8
     for frame in every_sequence(frames, 1)[:, 0]:
         expected = float(frames.log_prob(logits[None, None], frame[None, None]).exp())
         found = float((drawn == frame).all(-1).double().mean())
         assert abs(found - expected) <= 4 * math.sqrt(expected * (1 - expected) / 20_000)
-    mode = frames.sample(logits.expand(100, -1), uniform[:100], 0.0)
+    mode = frames.sample(tempered(logits, 0.0).expand(100, -1), uniform[:100])
     assert (mode == torch.tensor([3 if onsets else 1, 0])).all()
 
 

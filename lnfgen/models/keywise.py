@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu, pad
 
 from lnfgen.conventions import ONSET, SOUNDING
-from lnfgen.models.observation import Frames, Known
+from lnfgen.models.observation import Frames, Known, tempered
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
     NO_KEY,
@@ -115,11 +115,11 @@ class KeywiseHead(OutputHead):
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         before, heard = shift(x), shift(x if heard is None else heard)
         past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None], heard, before), lambda logits: x)
+        return self._logits(self._given(context, past, beats[:, None], heard, before), lambda logits: x, temperature)
 
     def sampler(self, temperature: float) -> Sampler:
         return _KeywiseSampler(self, temperature)
@@ -147,7 +147,7 @@ class KeywiseHead(OutputHead):
             silent=(before & SOUNDING) == 0,
         )
 
-    def _logits(self, given: "_Given", decide: Callable[[Tensor], Tensor]) -> Tensor:
+    def _logits(self, given: "_Given", decide: Callable[[Tensor], Tensor], temperature: float) -> Tensor:
         """The logits `[..., num_logits]` of the frame `[..., P]` that `decide` makes of them.
 
         `decide` returns the true frame, or sets each bit by its logit and a random number. It is asked after each
@@ -155,37 +155,37 @@ class KeywiseHead(OutputHead):
         """
         here = torch.arange(self.frames.num_pitches, device=given.below.device)
 
-        def decided() -> Tensor:
-            return decide(self._joined(given, sounds, onset))
+        def joined() -> Tensor:
+            return self._joined(given, sounds, tempered(onset, temperature))
 
-        sounds, onset = self._top(given)
-        x = decided()
+        sounds, onset = self._top(given, temperature)
+        x = decide(joined())
         top = _Voice(highest_key((x & SOUNDING) > 0), given.keys[..., 0])
-        sounds = torch.where(here < top.key[..., None], self._bottom(given, top, x), sounds)
-        bottom = _Voice(lowest_key((decided() & SOUNDING) > 0), given.lowest)
+        sounds = torch.where(here < top.key[..., None], self._bottom(given, top, x, temperature), sounds)
+        bottom = _Voice(lowest_key((decide(joined()) & SOUNDING) > 0), given.lowest)
         told = given.units + self._of_voice(given, bottom, NUM_VOICES, None)
         last, drawn = top, [bottom, top]
         for number in range(1, NUM_VOICES):
             if here.device.type == "cpu" and not bool((last.key > bottom.key).any()):
                 break  # all frames are whole; another device would take longer to answer than to go on
             told = told + self._of_voice(given, last, number - 1, x)
-            below = here < last.key[..., None]
+            below = (here < last.key[..., None]) & (here >= bottom.key[..., None])
             between = below & (here > bottom.key[..., None])
-            next_sounds, next_onset = self._inner(given, told, number, drawn, between)
+            next_sounds, next_onset = self._inner(given, told, number, drawn, between, temperature)
             sounds, onset = torch.where(between, next_sounds, sounds), torch.where(below, next_onset, onset)
-            x = decided()
+            x = decide(joined())
             key = highest_key(between & ((x & SOUNDING) > 0))
             last = _Voice(torch.where(key == NO_KEY, bottom.key, key), given.keys[..., number])
             drawn.append(last)
-        return self._joined(given, sounds, onset)
+        return joined()
 
-    def _top(self, given: "_Given") -> tuple[Tensor, Tensor]:
+    def _top(self, given: "_Given", temperature: float) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the highest one, and of their onsets, `[..., P]` each."""
         h = self.top(given.units, given.keys[..., 0], self.dropout)
         scores, onset = self.top.scores(h)
-        return _one_by_one(self.silence(h.amax(-2)), scores), onset
+        return _one_by_one(self.silence(h.amax(-2)), scores, temperature), onset
 
-    def _bottom(self, given: "_Given", top: "_Voice", x: Tensor) -> Tensor:
+    def _bottom(self, given: "_Given", top: "_Voice", x: Tensor, temperature: float) -> Tensor:
         """The logits `[..., P]` of the keys as the lowest one, from the lowest up, given the highest one."""
         units, direct = self.bottom_to_top(given.lowest, [top])
         units = units + given.units + self._of_voice(given, top, 0, x)
@@ -193,10 +193,16 @@ class KeywiseHead(OutputHead):
         here = torch.arange(scores.shape[-1], device=scores.device)
         scores = torch.where(here <= top.key[..., None], scores, FORBIDDEN)
         none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
-        return _one_by_one(none, scores.flip(-1)).flip(-1)
+        return _one_by_one(none, scores.flip(-1), temperature).flip(-1)
 
     def _inner(
-        self, given: "_Given", told: Tensor, number: int, drawn: Sequence["_Voice"], allowed: Tensor
+        self,
+        given: "_Given",
+        told: Tensor,
+        number: int,
+        drawn: Sequence["_Voice"],
+        allowed: Tensor,
+        temperature: float,
     ) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
         before = given.keys[..., number]
@@ -206,8 +212,8 @@ class KeywiseHead(OutputHead):
         scores, onset = self.inner.scores(h, direct)
         scores = torch.where(allowed, scores, FORBIDDEN)
         if number == NUM_VOICES - 1:  # all keys that are left
-            return scores, onset
-        return _one_by_one(self.no_more(h.amax(-2)), scores), onset
+            return tempered(scores, temperature), onset
+        return _one_by_one(self.no_more(h.amax(-2)), scores, temperature), onset
 
     def _joined(self, given: "_Given", sounds: Tensor, onset: Tensor) -> Tensor:
         """The logits of all bits, from those that keys sound and those of their onsets: `[..., num_logits]`."""
@@ -311,13 +317,14 @@ class _Given(NamedTuple):
     silent: Tensor
 
 
-def _one_by_one(none: Tensor, scores: Tensor) -> Tensor:
+def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
     """A choice by softmax as logits of single keys from the top down: scores of none `[..., 1]` and of keys `[..., P]`.
 
-    The logit of key i is that of `p(i) / p(i or one below or none)`: given that none above it is chosen.
+    It is tempered as one choice, so that temperature 0 gives the likeliest key. The logit of key i is that of
+    `p(i) / p(i or one below or none)`: given that none above it is chosen.
     """
-    rest = torch.logcumsumexp(torch.cat([none, scores], -1), -1)[..., :-1]
-    return scores - rest
+    every = tempered(torch.cat([none, scores], -1), temperature)
+    return every[..., 1:] - torch.logcumsumexp(every, -1)[..., :-1]
 
 
 class _KeywiseSampler(Sampler):
@@ -342,9 +349,9 @@ class _KeywiseSampler(Sampler):
         given = head._given(context, features[:, 0], beats, before, before)
 
         def decide(logits: Tensor) -> Tensor:
-            return head.frames.sample(logits, uniform, self._temperature, known)
+            return head.frames.sample(logits, uniform, known)
 
-        logits = head._logits(given, decide)
+        logits = head._logits(given, decide, self._temperature)
         self._x = decide(logits)
         self._t += 1
         return Drawn(self._x, logits)

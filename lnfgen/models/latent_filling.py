@@ -109,7 +109,7 @@ class LatentFilling:
         model, rows = self._model, len(z)
         context = model.emission.context(z, self._lengths(rows), self._positions(rows))
         steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
-        arguments = (self._known, self._num_particles, self._generators, self._temperature)
+        arguments = (self._known, self._num_particles, self._generators)
         return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight)
 
     def _move_latent(self, z: Tensor, x: Tensor, start: int, end: int) -> Tensor:
@@ -135,7 +135,7 @@ class LatentFilling:
         model, folded = self._model, z.flatten(0, 1)
         lengths, positions = self._lengths(len(folded)), self._positions(len(folded))
         log_prior = self._log_prior(folded)
-        logits = model.emission(folded, lengths, positions, x) / self._temperature
+        logits = model.emission(folded, lengths, positions, x, self._temperature)
         return log_prior.unflatten(0, z.shape[:2]) + sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
 
     def _log_prior(self, z: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ class AutoregressiveLSTM(SequenceModel):
         known = Known(*(part.to(self.device) for part in known))
         steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
         return filter_particles(
-            steps, self.observation, known, num_particles, generators, temperature, alone=True, progress=progress
+            steps, self.observation, known, num_particles, generators, alone=True, progress=progress
         )
 
 

@@ -22,6 +22,11 @@ MIN_TEMPERATURE = 1e-6
 """It replaces temperature 0, which means the likeliest value, so that logits can be divided by it."""
 
 
+def tempered(scores: Tensor, temperature: float) -> Tensor:
+    """The scores of a choice at a temperature: those below 1 make likely values likelier, and 0 gives the likeliest."""
+    return scores if temperature == 1 else scores / max(temperature, MIN_TEMPERATURE)
+
+
 @dataclass(frozen=True)
 class Symbols:
     """Each step is one of `num_symbols` symbols, with a categorical distribution."""
@@ -56,13 +61,12 @@ class Symbols:
         """What is known of x `[T]` where the mask `[T]` is True."""
         return Known(x, mask)
 
-    def sample(self, logits: Tensor, uniform: Tensor, temperature: float, known: "Known | None" = None) -> Tensor:
+    def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
 
         With uniform `[..., V]` it is the winner of a race with the times -log(uniform) / p: see `models.noise`. What is
         known stays as it is.
         """
-        logits = logits / max(temperature, MIN_TEMPERATURE)
         if uniform.shape[-1] > 1:
             drawn = (logits - torch.log(-torch.log(uniform))).argmax(-1)
         else:
@@ -137,13 +141,13 @@ class Frames:
         """A silent frame for each of these random numbers `[..., num_logits]`: uint8 `[..., P]`."""
         return torch.zeros(*uniform.shape[:-1], self.num_pitches, dtype=torch.uint8, device=uniform.device)
 
-    def sample(self, logits: Tensor, uniform: Tensor, temperature: float, known: "Known | None" = None) -> Tensor:
+    def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8 `[..., P]`.
 
         Bits that are known stay as they are.
         """
         precise = logits.to(torch.promote_types(logits.dtype, uniform.dtype))
-        drawn = uniform < torch.sigmoid(precise / max(temperature, MIN_TEMPERATURE))
+        drawn = uniform < torch.sigmoid(precise)
         if known is not None:
             drawn = torch.where(known.mask, known.values, drawn)
         sounding = drawn[..., : self.num_pitches]

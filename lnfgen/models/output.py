@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lnfgen.models.observation import Frames, Known, Observation
+from lnfgen.models.observation import Frames, Known, Observation, tempered
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
@@ -24,8 +24,8 @@ class OutputHead(nn.Module, ABC):
     """Whether the distribution of a step depends on the steps before it as well, so that sampling goes step by step."""
 
     @abstractmethod
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
-        """The logits `[..., B, T, num_logits]` that `Observation.log_prob` takes.
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """The logits `[..., B, T, num_logits]` at the temperature, which `Observation.log_prob` takes.
 
         A head that `reads_past` is told that `heard` came before each step, by default x itself.
 
@@ -46,7 +46,7 @@ class OutputHead(nn.Module, ABC):
 
 
 class Drawn(NamedTuple):
-    """What was drawn, x `[...]` or `[..., P]`, and its logits `[..., num_logits]`, those for x as it is."""
+    """What was drawn, x `[...]` or `[..., P]`, and its logits `[..., num_logits]`, at x and the temperature."""
 
     x: Tensor
     logits: Tensor
@@ -73,13 +73,13 @@ class IndependentHead(OutputHead):
         self.observation = observation
         self.mlp = MLP(num_context, [hidden], observation.num_logits, dropout=dropout)
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
-        return self.mlp(context).to(self.dtype)
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return tempered(self.mlp(context).to(self.dtype), temperature)
 
     def sampler(self, temperature: float) -> Sampler:
         def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = self.mlp(context).to(self.dtype)
-            return Drawn(self.observation.sample(logits, uniform, temperature, known), logits)
+            logits = tempered(self.mlp(context).to(self.dtype), temperature)
+            return Drawn(self.observation.sample(logits, uniform, known), logits)
 
         return Sampler(draw)
 
@@ -110,22 +110,23 @@ class NADEHead(OutputHead):
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None) -> Tensor:
-        return self.logits(self.made.given(self.features(context)))(x)
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return self.logits(self.made.given(self.features(context)), temperature)(x)
 
     def sampler(self, temperature: float) -> Sampler:
         def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = self.logits(self.made.given(self.features(context)))
-            return settled(self.frames, logits, uniform, temperature, known)
+            logits = self.logits(self.made.given(self.features(context)), temperature)
+            return settled(self.frames, logits, uniform, known)
 
         return Sampler(draw)
 
-    def logits(self, conditionals: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def logits(self, conditionals: Callable[[Tensor], Tensor], temperature: float) -> Callable[[Tensor], Tensor]:
         """The function from x to logits. `conditionals` is the MADE's function from bits to parameters by key."""
 
         def logits_of(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
-            return by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
+            logits = by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
+            return tempered(logits, temperature)
 
         return logits_of
 
@@ -134,7 +135,7 @@ Logits = Callable[[Tensor], Tensor]
 """From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given those drawn before it."""
 
 
-def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float, known: Known | None = None) -> Drawn:
+def settled(frames: Frames, logits: Logits, uniform: Tensor, known: Known | None = None) -> Drawn:
     """Draw a frame `[..., P]` whose keys depend on those before them: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
 
     Bits that are known are set, whatever their random numbers are.
@@ -142,7 +143,7 @@ def settled(frames: Frames, logits: Logits, uniform: Tensor, temperature: float,
     x = frames.silence(uniform)
     for count in range(1, frames.num_pitches + 1):
         found = logits(x)
-        drawn = frames.sample(found, uniform, temperature, known)
+        drawn = frames.sample(found, uniform, known)
         if asks(count, x.device) and torch.equal(drawn, x):
             return Drawn(x, found)
         x = drawn

@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from lnfgen.models.observation import MIN_TEMPERATURE, Known, Observation
+from lnfgen.models.observation import Known, Observation
 from lnfgen.models.output import Drawn
 
 RESAMPLE_BELOW = 0.5
@@ -63,7 +63,6 @@ def filter_particles(
     known: Known,
     num_particles: int,
     generators: Sequence[torch.Generator],
-    temperature: float,
     *,
     alone: bool = False,
     kept: Tensor | None = None,
@@ -76,7 +75,6 @@ def filter_particles(
 
     Args:
         known: what is known of each of them: the first axes of its tensors are G and T.
-        temperature: divides the logits. What is sampled is the model at that temperature, given what is known.
         alone: `steps` has one row for each sequence at the start, because all particles are equal until something is
             drawn. They become K there.
         kept: sequences `[G, T, ...]` to keep as particle 0, which makes the filter a conditional one.
@@ -117,7 +115,6 @@ def filter_particles(
         progress(t + 1, len(informed))
         if not is_informed:
             continue
-        logits = logits / max(temperature, MIN_TEMPERATURE)
         log_prob = observation.log_prob(logits, x, here.mask)
         log_weight = log_weight + log_prob.double().view(groups, width)
         share = _effective_share(log_weight)

@@ -18,7 +18,7 @@ def nade_stepper(head: NADEHead, positions: Tensor, uniform: Tensor, temperature
 
     def step(t: int, states: Tensor) -> Tensor:
         parameters = made.given(gelu(features(t, states)))
-        logits = head.logits(lambda bits: parameters(bits[None])[0])
-        return settled(head.frames, logits, drawn[t], temperature).x
+        logits = head.logits(lambda bits: parameters(bits[None])[0], temperature)
+        return settled(head.frames, logits, drawn[t]).x
 
     return step
