@@ -39,7 +39,7 @@ WINDOW = 16
 """Steps of z that are drawn anew together."""
 
 CANDIDATES = 4
-"""Values of z to choose from in a move, with z as it is. Each costs a call of prior and emission."""
+"""Values of z to choose from in a move, with z as it is. Each of the others costs a call of prior and emission."""
 
 
 class LatentFilling:
@@ -69,9 +69,12 @@ class LatentFilling:
         z, x = z[start.rows], start.x
         progress(done, total)
         for sweep in range(SWEEPS):
+            log_joint = self._log_joint(z[None], x)
             for window in windows:
                 shifted = window + (sweep % 2) * (WINDOW // 2)  # so that borders of windows move too
-                z = self._move_latent(z, x, max(shifted, 0), min(shifted + WINDOW, self._num_steps))
+                z, log_joint = self._move_latent(
+                    z, x, log_joint, max(shifted, 0), min(shifted + WINDOW, self._num_steps)
+                )
                 done += 1
                 progress(done, total)
             x = self._filtered(z.repeat_interleave(self._num_particles, 0), x).x
@@ -112,23 +115,28 @@ class LatentFilling:
         arguments = (self._known, self._num_particles, self._generators)
         return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight)
 
-    def _move_latent(self, z: Tensor, x: Tensor, start: int, end: int) -> Tensor:
-        """Draw the steps of z `[G, T, D]` from `start` up to `end` anew, given x `[G, T, ...]`."""
+    def _move_latent(self, z: Tensor, x: Tensor, log_joint: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
+        """Draw the steps of z `[G, T, D]` from `start` up to `end` anew, given x `[G, T, ...]`.
+
+        Takes and returns log p(x, z) `[1, G]` as well, so that it is not computed again for z as it is.
+        """
         if end <= start:
-            return z
+            return z, log_joint
         posterior = self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
         noise = self._normal(CANDIDATES - 1).transpose(0, 1)  # [candidates, G, T, D]
         candidates = z.repeat(CANDIDATES, 1, 1, 1)  # the first is z as it is
         candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
         log_q = _log_density(posterior, candidates)[..., start:end].sum(-1)
-        log_weight = (self._log_joint(candidates, x) - log_q).double().t().cpu()  # [G, candidates]
+        log_joint = torch.cat([log_joint, self._log_joint(candidates[1:], x)])
+        log_weight = (log_joint - log_q).double().t().cpu()  # [G, candidates]
         weights = torch.softmax(log_weight, 1)
         chosen = torch.cat(
             [torch.multinomial(row, 1, generator=one) for row, one in zip(weights, self._generators, strict=True)]
         )
         self._moves += int((chosen != 0).sum())
         self._tried += len(chosen)
-        return candidates[chosen.to(z.device), torch.arange(len(chosen), device=z.device)]
+        one_of_each = chosen.to(z.device), torch.arange(len(chosen), device=z.device)
+        return candidates[one_of_each], log_joint[one_of_each][None]
 
     def _log_joint(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x, z) `[C, G]` at the temperature, up to a constant: z `[C, G, T, D]`, x `[G, T, ...]`."""
