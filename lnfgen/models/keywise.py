@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu, pad
+from torch.nn.functional import embedding, gelu
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.models.observation import Frames, Known, tempered
@@ -39,6 +39,10 @@ FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that differences of two of them are numbers."""
 
 OCTAVE = 12
+"""Semitones."""
+
+RULES_RATE = 10.0
+"""What the weights of rules are multiplied by; with Adam, these weights move as fast as all others."""
 
 NUM_MIXES = 2
 """So many residual layers combine what a key is told, as that a move is in parallel and that one voice is to come."""
@@ -105,12 +109,13 @@ class KeywiseHead(OutputHead):
         self.from_voice = nn.Embedding((NUM_VOICES + 1) * NUM_MOVES * 2, hidden)
         self.from_path = nn.Linear(PATH, hidden)
         self.from_counts = nn.Embedding((NUM_VOICES + 1) * NUM_VOICES, hidden)
+        self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
         self.top = _Choice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = _Choice(num_keys, hidden, 1)
-        self.bottom_to_top = _Pairs(num_keys, hidden, 1)
+        self.bottom_to_top = _Pairs(num_keys, 1, hidden, 1)
         self.inner = _Choice(num_keys, hidden, bits)
-        self.inner_to_others = _Pairs(num_keys, hidden, bits)
+        self.inner_to_others = _Pairs(num_keys, NUM_VOICES, hidden, bits)
         self.no_more = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
@@ -137,14 +142,17 @@ class KeywiseHead(OutputHead):
         """What is known of a frame before it is drawn; `heard` `[..., P]` is what it is told of the one before."""
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
-        sounding = (heard & SOUNDING) > 0
+        sounding = (before & SOUNDING) > 0
+        num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
+        of_step = of_step + self.from_num_before(num_before)[..., None, :]
         return _Given(
             units=self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key)),
+            num_before=num_before,
             paths=torch.tanh(self.path(past)),
-            below=sounding.cumsum(-1).clamp(max=NUM_VOICES),
+            below=((heard & SOUNDING) > 0).cumsum(-1).clamp(max=NUM_VOICES),
             keys=voice_keys(sounding),
             lowest=lowest_key(sounding),
-            silent=(before & SOUNDING) == 0,
+            silent=~sounding,
         )
 
     def _logits(self, given: "_Given", decide: Callable[[Tensor], Tensor], temperature: float) -> Tensor:
@@ -187,7 +195,7 @@ class KeywiseHead(OutputHead):
 
     def _bottom(self, given: "_Given", top: "_Voice", x: Tensor, temperature: float) -> Tensor:
         """The logits `[..., P]` of the keys as the lowest one, from the lowest up, given the highest one."""
-        units, direct = self.bottom_to_top(given.lowest, [top])
+        units, direct = self.bottom_to_top(0, given.lowest, given.num_before, [top])
         units = units + given.units + self._of_voice(given, top, 0, x)
         scores, _ = self.bottom.scores(self.bottom(units, given.lowest, self.dropout), direct)
         here = torch.arange(scores.shape[-1], device=scores.device)
@@ -206,7 +214,7 @@ class KeywiseHead(OutputHead):
     ) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
         before = given.keys[..., number]
-        units, direct = self.inner_to_others(before, drawn)
+        units, direct = self.inner_to_others(number, before, given.num_before, drawn)
         units = units + told + self.from_counts(given.below * NUM_VOICES + number)
         h = self.inner(units, before, self.dropout)
         scores, onset = self.inner.scores(h, direct)
@@ -269,31 +277,39 @@ class _Choice(nn.Module):
 class _Pairs(nn.Module):
     """What each key is told of the voices drawn so far: the interval to each of them, and how it would move with it.
 
-    Motion counts by the interval's size within an octave, because a fifth and a twelfth have the same rules. It adds to
-    the logits as well: there are motions to any interval that hardly ever occur, whatever else speaks for the key.
+    For motion, intervals count by their size within an octave, because a fifth and a twelfth have the same rules.
+    Motion also adds to the logits, because some motions hardly ever occur, whatever else speaks for a key: a rule for
+    each voice, and each number of keys in the frame before, because voices are found by that. Such motions are rare to
+    learn from, so rules change `RULES_RATE` times as fast as other weights.
     """
 
-    def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
+    def __init__(self, num_keys: int, num_voices: int, hidden: int, bits: int) -> None:
         super().__init__()
         self.num_keys, self.sizes = num_keys, [hidden, bits]
         self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
-        self.motion = nn.Parameter(torch.zeros(OCTAVE, NUM_MOTIONS, hidden + bits))
+        self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
+        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS, bits))
 
-    def forward(self, before: Tensor, voices: Sequence[_Voice]) -> tuple[Tensor, Tensor]:
-        """For a voice that was at the key `before` `[...]`: units `[..., P, hidden]`, and logits `[..., P, bits]`."""
+    def forward(
+        self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[_Voice]
+    ) -> tuple[Tensor, Tensor]:
+        """For the voice of a number, which was at the key `before` `[...]`: units `[..., P, hidden]`, and logits."""
         here = torch.arange(self.num_keys, device=before.device)
         moves = move_case(here, before[..., None])
-        classes = (torch.arange(NUM_INTERVALS, device=before.device) - WIDEST) % OCTAVE
-        intervals = pad(self.interval, (0, self.sizes[1]))
-        table = (intervals[:, None] + self.motion[classes]).flatten(0, 1)
+        intervals = torch.arange(-WIDEST, WIDEST + 1, device=before.device)
+        classes = intervals.abs() % OCTAVE + OCTAVE * (intervals < 0)
+        units = self.interval[:, None] + self.motion[classes]
+        rules = RULES_RATE * self.rules[number][:, classes]
+        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules], -1).flatten(0, 2)
+        first = num_before[..., None] * NUM_INTERVALS
 
         def told(voice: _Voice) -> Tensor:
             interval = (voice.key[..., None] - here).clamp(-WIDEST, WIDEST) + WIDEST
             together = motion(moves, move_case(voice.key, voice.before)[..., None])
-            return embedding(interval * NUM_MOTIONS + together, table)
+            return embedding((first + interval) * NUM_MOTIONS + together, table)
 
-        units, direct = reduce(torch.add, map(told, voices)).split(self.sizes, -1)
-        return units, direct
+        units, logits = reduce(torch.add, map(told, voices)).split(self.sizes, -1)
+        return units, logits
 
 
 class _Given(NamedTuple):
@@ -301,6 +317,7 @@ class _Given(NamedTuple):
 
     Attributes:
         units: what the hidden units of each key get, `[..., P, hidden]`.
+        num_before: how many keys sounded in the frame before, at most NUM_VOICES, `[...]`.
         paths: of each key, how it would have come to sound, `[..., P, PATH]`.
         below: how many keys at or below each key sounded in the frame before, `[..., P]`. With the number of the voice,
             this says how many voices are still to come.
@@ -310,6 +327,7 @@ class _Given(NamedTuple):
     """
 
     units: Tensor
+    num_before: Tensor
     paths: Tensor
     below: Tensor
     keys: Tensor
