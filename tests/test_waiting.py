@@ -30,6 +30,7 @@ FEW = [
     "lstm,lstm,categorical,nlsq",
     "af-scf,lstm,bernoulli,nlsq",
     "coupling,scan,nade,nlsq",
+    "af-scf,scan,past,nlsq",
     "af-scf,scan,categorical,mixture",
 ]
 
@@ -41,8 +42,6 @@ def allowed(case: str, steps: int) -> int:
     waits = 1
     if emission == "nade":  # a frame's sweeps over its keys; with this model all frames at once, or each alone
         waits += keys // ASK_EVERY * (steps if name == "lstm" else 1)
-    if emission == "past":
-        waits += steps  # the number of the step is sent to the device
     if name == "af-af":  # at each step the sweeps over the features of all layers together
         waits += steps * (features * layers // ASK_EVERY)
     if transform == "mixture":  # Newton steps in each layer
