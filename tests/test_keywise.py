@@ -5,7 +5,7 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models import Frames
-from lnfgen.models.keywise import CERTAIN, RULES_RATE, KeywiseHead
+from lnfgen.models.keywise import CERTAIN, KeywiseHead
 from lnfgen.models.observation import NoteNoise
 from lnfgen.models.voice_leading import (
     NO_KEY,
@@ -13,6 +13,7 @@ from lnfgen.models.voice_leading import (
     NUM_MOTIONS,
     NUM_MOVES,
     NUM_VOICES,
+    RULES_RATE,
     motion,
     move_case,
     voice_keys,

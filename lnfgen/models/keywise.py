@@ -2,26 +2,23 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.models.observation import Frames, Known, tempered
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
     NO_KEY,
-    NUM_INTERVALS,
-    NUM_MOTIONS,
     NUM_MOVES,
     NUM_VOICES,
-    WIDEST,
+    Voice,
+    VoiceChoice,
+    VoicePairs,
     highest_key,
     lowest_key,
-    motion,
     move_case,
     voice_keys,
 )
@@ -37,15 +34,6 @@ REACH_NEAR = 12
 
 FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that differences of two of them are numbers."""
-
-OCTAVE = 12
-"""Semitones."""
-
-RULES_RATE = 10.0
-"""What the weights of rules are multiplied by; with Adam, these weights move as fast as all others."""
-
-NUM_MIXES = 2
-"""So many residual layers combine what a key is told, as that a move is in parallel and that one voice is to come."""
 
 CERTAIN = 30.0
 """The logit of an onset where no other value is possible: a key that was silent cannot be held."""
@@ -110,12 +98,12 @@ class KeywiseHead(OutputHead):
         self.from_path = nn.Linear(PATH, hidden)
         self.from_counts = nn.Embedding((NUM_VOICES + 1) * NUM_VOICES, hidden)
         self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
-        self.top = _Choice(num_keys, hidden, bits)
+        self.top = VoiceChoice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
-        self.bottom = _Choice(num_keys, hidden, 1)
-        self.bottom_to_top = _Pairs(num_keys, 1, hidden, 1)
-        self.inner = _Choice(num_keys, hidden, bits)
-        self.inner_to_others = _Pairs(num_keys, NUM_VOICES, hidden, bits)
+        self.bottom = VoiceChoice(num_keys, hidden, 1)
+        self.bottom_to_top = VoicePairs(num_keys, 1, hidden, 1)
+        self.inner = VoiceChoice(num_keys, hidden, bits)
+        self.inner_to_others = VoicePairs(num_keys, NUM_VOICES, hidden, bits)
         self.no_more = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
@@ -139,7 +127,11 @@ class KeywiseHead(OutputHead):
         return self.dropout(y), [first, second]
 
     def _given(self, context: Tensor, past: Tensor, beats: Tensor, heard: Tensor, before: Tensor) -> "_Given":
-        """What is known of a frame before it is drawn; `heard` `[..., P]` is what it is told of the one before."""
+        """What is known of a frame before it is drawn, from the one before, `[..., P]`, and from what is heard of it.
+
+        Voices are followed from the frame as it was: where noise hides a key, voices would be numbered wrongly, and
+        nothing could be learned of how they move together.
+        """
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
         sounding = (before & SOUNDING) > 0
@@ -168,9 +160,9 @@ class KeywiseHead(OutputHead):
 
         sounds, onset = self._top(given, temperature)
         x = decide(joined())
-        top = _Voice(highest_key((x & SOUNDING) > 0), given.keys[..., 0])
+        top = Voice(highest_key((x & SOUNDING) > 0), given.keys[..., 0])
         sounds = torch.where(here < top.key[..., None], self._bottom(given, top, x, temperature), sounds)
-        bottom = _Voice(lowest_key((decide(joined()) & SOUNDING) > 0), given.lowest)
+        bottom = Voice(lowest_key((decide(joined()) & SOUNDING) > 0), given.lowest)
         told = given.units + self._of_voice(given, bottom, NUM_VOICES, None)
         last, drawn = top, [bottom, top]
         for number in range(1, NUM_VOICES):
@@ -183,7 +175,7 @@ class KeywiseHead(OutputHead):
             sounds, onset = torch.where(between, next_sounds, sounds), torch.where(below, next_onset, onset)
             x = decide(joined())
             key = highest_key(between & ((x & SOUNDING) > 0))
-            last = _Voice(torch.where(key == NO_KEY, bottom.key, key), given.keys[..., number])
+            last = Voice(torch.where(key == NO_KEY, bottom.key, key), given.keys[..., number])
             drawn.append(last)
         return joined()
 
@@ -193,7 +185,7 @@ class KeywiseHead(OutputHead):
         scores, onset = self.top.scores(h)
         return _one_by_one(self.silence(h.amax(-2)), scores, temperature), onset
 
-    def _bottom(self, given: "_Given", top: "_Voice", x: Tensor, temperature: float) -> Tensor:
+    def _bottom(self, given: "_Given", top: Voice, x: Tensor, temperature: float) -> Tensor:
         """The logits `[..., P]` of the keys as the lowest one, from the lowest up, given the highest one."""
         units, direct = self.bottom_to_top(0, given.lowest, given.num_before, [top])
         units = units + given.units + self._of_voice(given, top, 0, x)
@@ -208,7 +200,7 @@ class KeywiseHead(OutputHead):
         given: "_Given",
         told: Tensor,
         number: int,
-        drawn: Sequence["_Voice"],
+        drawn: Sequence[Voice],
         allowed: Tensor,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
@@ -229,7 +221,7 @@ class KeywiseHead(OutputHead):
             return sounds.to(self.dtype)
         return torch.cat([sounds, torch.where(given.silent, CERTAIN, onset)], -1).to(self.dtype)
 
-    def _of_voice(self, given: "_Given", voice: "_Voice", number: int, x: Tensor | None) -> Tensor:
+    def _of_voice(self, given: "_Given", voice: Voice, number: int, x: Tensor | None) -> Tensor:
         """What all keys are told of a voice: how far it moves, how it has come there, and if it is struck in x."""
         at = voice.key[..., None].clamp(min=0)
         struck = torch.zeros_like(at) if x is None else (x.gather(-1, at) >= ONSET).long()
@@ -241,75 +233,6 @@ class KeywiseHead(OutputHead):
         """The place of step t in each of the periods, as sines and cosines: `[...]` -> `[..., 2 * len(BEATS)]`."""
         angle = 2 * math.pi * (t[..., None] % self.periods) / self.periods
         return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
-
-
-class _Voice(NamedTuple):
-    """A voice of a frame: its key, and where it was in the frame before, `[...]` each; `NO_KEY` where it is silent."""
-
-    key: Tensor
-    before: Tensor
-
-
-class _Choice(nn.Module):
-    """The choice of a key for a voice."""
-
-    def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
-        super().__init__()
-        self.from_move = nn.Embedding(NUM_MOVES, hidden)
-        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
-        self.out = nn.Linear(hidden, bits, bias=False)
-        self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
-
-    def forward(self, units: Tensor, before: Tensor, dropout: nn.Module) -> Tensor:
-        """The hidden units of each key `[..., P, hidden]`, for a voice that was at the key `before` `[...]`."""
-        here = torch.arange(len(self.key_bias), device=before.device)
-        h = gelu(units + self.from_move(move_case(here, before[..., None])))
-        for mix in self.mix:
-            h = h + gelu(mix(dropout(h)))
-        return dropout(h)
-
-    def scores(self, h: Tensor, direct: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """The scores of the keys, and the logits of their onsets if there are any, `[..., P]` each."""
-        found = self.out(h) + self.key_bias + direct
-        return found[..., 0], found[..., -1]
-
-
-class _Pairs(nn.Module):
-    """What each key is told of the voices drawn so far: the interval to each of them, and how it would move with it.
-
-    For motion, intervals count by their size within an octave, because a fifth and a twelfth have the same rules.
-    Motion also adds to the logits, because some motions hardly ever occur, whatever else speaks for a key: a rule for
-    each voice, and each number of keys in the frame before, because voices are found by that. Such motions are rare to
-    learn from, so rules change `RULES_RATE` times as fast as other weights.
-    """
-
-    def __init__(self, num_keys: int, num_voices: int, hidden: int, bits: int) -> None:
-        super().__init__()
-        self.num_keys, self.sizes = num_keys, [hidden, bits]
-        self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
-        self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
-        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS, bits))
-
-    def forward(
-        self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[_Voice]
-    ) -> tuple[Tensor, Tensor]:
-        """For the voice of a number, which was at the key `before` `[...]`: units `[..., P, hidden]`, and logits."""
-        here = torch.arange(self.num_keys, device=before.device)
-        moves = move_case(here, before[..., None])
-        intervals = torch.arange(-WIDEST, WIDEST + 1, device=before.device)
-        classes = intervals.abs() % OCTAVE + OCTAVE * (intervals < 0)
-        units = self.interval[:, None] + self.motion[classes]
-        rules = RULES_RATE * self.rules[number][:, classes]
-        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules], -1).flatten(0, 2)
-        first = num_before[..., None] * NUM_INTERVALS
-
-        def told(voice: _Voice) -> Tensor:
-            interval = (voice.key[..., None] - here).clamp(-WIDEST, WIDEST) + WIDEST
-            together = motion(moves, move_case(voice.key, voice.before)[..., None])
-            return embedding((first + interval) * NUM_MOTIONS + together, table)
-
-        units, logits = reduce(torch.add, map(told, voices)).split(self.sizes, -1)
-        return units, logits
 
 
 class _Given(NamedTuple):
