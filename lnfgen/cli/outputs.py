@@ -41,8 +41,8 @@ class PieceWriter:
         return str(numbered(Path(self.target), index, self.count))
 
     def write(self, piece: "Piece", facts: dict[str, Any]) -> None:
-        from lnfgen.files import numbered, write_bytes
-        from lnfgen.formats import PAGE, to_bytes
+        from lnfgen.files import numbered
+        from lnfgen.formats import PAGE, to_bytes, write
 
         name = numbered(Path(self.target), len(self.facts), self.count)
         if self.suffix == PAGE:
@@ -50,7 +50,7 @@ class PieceWriter:
         elif self.target == "-":
             console.result_bytes(to_bytes(piece, self.suffix, **self.instruments))
         else:
-            write_bytes(name, to_bytes(piece, self.suffix, **self.instruments))
+            write(name, piece, **self.instruments)
             if not self.json:
                 console.result(str(name))
         self.facts.append({"path": self.target if self.suffix == PAGE else str(name), **facts})

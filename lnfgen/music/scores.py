@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
-from lnfgen.music.metres import without_accents
-from lnfgen.music.midi import MAX_STEPS, longest_tempo
+from lnfgen.music.metres import rests_as_long_as_written, without_accents
+from lnfgen.music.midi import MAX_STEPS, longest_tempo, num_changes
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
@@ -48,7 +48,8 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     rolls: list[PianoRoll] = []
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), without_accents():
+    mended = without_accents(), rests_as_long_as_written()
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended[0], mended[1]:
         for part in _tunes(text) if kind == "abc" else [text]:
             restart_clock()
             parser = converter.Converter()
@@ -126,6 +127,8 @@ def roll_of_score(
         roll,
         tracks=tuple(replace(track, kept=track.number in chosen) for track in every),
         rounded=sum((offset * steps_per_quarter).denominator != 1 for offset in times),
+        tempo_changes=num_changes(tempos, end),
+        metre_changes=num_changes(signatures, end),
     )
 
 
