@@ -60,7 +60,8 @@ def command(
         _show_list("piece", each if len(each) > 1 else [], left_out=("kind", "number", "tracks", *shared))
         _show_list("track", listed, left_out=("number", "channel"))
 
-    for_each(paths, tell)
+    if for_each(paths, tell):
+        raise typer.Exit(1)
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
