@@ -32,7 +32,7 @@ MAX_FOLDED_SAMPLES = 16
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of some sequences. `elbo` is `reconstruction + kl` and the cost of the lengths.
+    """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
     `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
     With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
@@ -43,6 +43,7 @@ class Score:
     elbo: float
     reconstruction: float
     kl: float
+    length: float
     nll: float
     sounding_nll: float | None
     samples: int
@@ -113,6 +114,7 @@ def score(
         elbo=kl - reconstruction - length,
         reconstruction=-reconstruction,
         kl=kl,
+        length=-length,
         nll=-log_p - length,
         sounding_nll=-log_p_sounding - length if has_sounding else None,
         samples=num_samples,

@@ -57,7 +57,14 @@ def test_paragraphs_of_help_are_not_broken(call: Call, monkeypatch: pytest.Monke
 def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = console.Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True)
     monkeypatch.setattr(console, "_err", screen)
-    figures = {"elbo": 12.34, "reconstruction": 10.01, "kl": 2.33, "kl_weight": 0.5, "steps_per_second": 12345.0}
+    figures = {
+        "elbo": 12.34,
+        "reconstruction": 10.01,
+        "kl": 2.28,
+        "length": 0.05,
+        "kl_weight": 0.5,
+        "steps_per_second": 12345.0,
+    }
     with console.live("training", 123_456) as bar:
         for step in (60_000, 60_500, 61_000):
             _Display(bar).step({"step": step, "epoch": 12, **figures})

@@ -190,6 +190,7 @@ def command(
         "elbo": figures.elbo,
         "reconstruction": figures.reconstruction,
         "kl": figures.kl,
+        "length": figures.length,
         "unit": encoding.unit,
         "marginal_nll": None if train is None else marginal_nll(model, encoding, train, material.sequences),
         **({"sounding_nll": figures.sounding_nll} if nll and figures.sounding_nll is not None else {}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -76,7 +76,7 @@ def run_config(
     preset: str | None = None,
     *,
     suited: Mapping[str, Mapping[str, Any]] = NO_SETTINGS,
-    fresh_seed: Callable[[], int] = lambda: 0,
+    usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> Config:
     """The configuration that the arguments ask for.
@@ -88,7 +88,7 @@ def run_config(
     preset, as a run's `config.json` does, only what differs from that preset counts: so `preset` gives such a run other
     sizes.
 
-    `epochs` or `max_steps`, given alone, is the whole length of the run. `fresh_seed` is asked if nobody gives a seed.
+    `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` counts if nobody gives a seed.
 
     Raises:
         ConfigError: if a name, a key or a value is unknown or impossible, or the settings do not fit together.
@@ -106,7 +106,7 @@ def run_config(
     if "epochs" in given or "max_steps" in given:
         given = {"epochs": None, "max_steps": None, **given}
     if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
-        given["seed"] = fresh_seed()
+        given["seed"] = usual_seed
 
     asked = {**NAMED_MODELS.get(model or "af-scf", {}), **filed["model"], **of_model, **_section(changes, "model")}
     usual = "lstm" if asked.get("baseline") else suited["model"].get("backbone", "lstm")

@@ -236,7 +236,7 @@ class Trainer:
             places=distributed.own_places(split),
             total=distributed.summed_array,
         )
-        return {"valid_elbo": found.elbo, "valid_reconstruction": found.reconstruction, "valid_kl": found.kl}
+        return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
     def _finish(self) -> None:
         if self.valid_split is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
@@ -331,11 +331,14 @@ class _Sums:
 
     def means(self, unit: str) -> dict[str, float]:
         scale = per_unit(unit) / max(self.values["steps"], 1.0)
-        reconstruction, kl = -self.values["reconstruction"] * scale, self.values["kl"] * scale
+        reconstruction, kl, length = (
+            sign * self.values[name] * scale for name, sign in (("reconstruction", -1), ("kl", 1), ("length", -1))
+        )
         return {
-            "elbo": reconstruction + kl - self.values["length"] * scale,
+            "elbo": reconstruction + kl + length,
             "reconstruction": reconstruction,
             "kl": kl,
+            "length": length,
             "steps_per_second": self.values["steps"] / max(self.values["seconds"], 1e-9),
         }
 
