@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
@@ -62,7 +62,7 @@ def score(
     sequences: Sequence[np.ndarray],
     unit: str,
     *,
-    num_samples: int = 50,
+    num_samples: int = NLL_SAMPLES,
     seed: int = 0,
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
@@ -129,7 +129,7 @@ def nll_of_each(
     sequences: Sequence[np.ndarray],
     unit: str,
     *,
-    num_samples: int = 50,
+    num_samples: int = NLL_SAMPLES,
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[float]:

@@ -38,9 +38,6 @@ from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.sampling import MAX_BLOCK_STEPS, require_draws
 from lnfgen.streams import stream_seed
 
-AMOUNT = 0.02
-"""Of a variation. The model in the box, which reads what it wrote before, keeps half of a piece's notes with it."""
-
 SAMPLES = 16
 """Draws of z given the piece, of which one is chosen."""
 

@@ -20,6 +20,7 @@ from lnfgen.cli.options import (
     solver_facts,
 )
 from lnfgen.config import PRECISIONS
+from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES, PARTICLES
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.launch import is_main, launched
 
@@ -48,7 +49,7 @@ def command(
         ),
     ] = None,
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
+    samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = NLL_SAMPLES,
     split: Annotated[
         str | None, typer.Option(help="train, valid or test.", show_default="test, or all of a file")
     ] = None,
@@ -63,11 +64,12 @@ def command(
         typer.Option(
             min=1,
             help="With --music: pieces to sample; with --fill: of the split, the first ones.",
-            show_default="200, all",
+            show_default=f"{MUSIC_COUNT}, all",
         ),
     ] = None,
     particles: Annotated[
-        int | None, typer.Option(min=2, help="With --fill: for each estimate and each piece.", show_default="32")
+        int | None,
+        typer.Option(min=2, help="With --fill: for each estimate and each piece.", show_default=str(PARTICLES)),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(min=0.0, help="With --music: of the samples.", show_default="1")
@@ -126,7 +128,7 @@ def command(
             split=split or "test",
             count=count,
             samples=samples,
-            particles=particles or 32,
+            particles=particles or PARTICLES,
             seed=seed,
             solver=solver,
             device=device,
@@ -140,7 +142,7 @@ def command(
             run,
             dataset,
             split=split or "test",
-            count=count,
+            count=count or MUSIC_COUNT,
             temperature=temperature,
             seed=seed,
             solver=solver,

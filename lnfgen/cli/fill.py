@@ -6,6 +6,7 @@ import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.conventions import PARTICLES
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -31,7 +32,7 @@ def command(
     ] = None,
     count: given.Count = 1,
     temperature: given.Temperature = 1.0,
-    particles: given.Particles = given.PARTICLES,
+    particles: given.Particles = PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "all",
     program: Programs = "0",
@@ -63,4 +64,5 @@ def command(
         device=device,
         json=json,
         verb="filling",
+        free=free or [],
     )

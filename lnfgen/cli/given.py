@@ -35,8 +35,6 @@ Particles = Annotated[
     int,
     typer.Option(min=1, max=100_000, help="Ways that are followed for each piece; more fit better, for more time."),
 ]
-PARTICLES = 32
-MELODY_PARTICLES = 8
 
 
 def draw_given(
@@ -54,18 +52,27 @@ def draw_given(
     device: str,
     json: bool,
     verb: str,
+    free: Sequence[str] = (),
 ) -> None:
-    """Read the piece, let `find` say what is given of it, draw the rest, and write what comes out."""
+    """Read the piece, let `find` say what is given of it, draw the rest, and write what comes out.
+
+    `free` are the words for what is to be drawn, where a person has given some.
+    """
     folder = resolve_run(model)
     writer = piece_writer(folder, out, count, played(program, None), json)
     piece = _read(folder, source, tracks)
 
     from lnfgen.filling import fill_pieces
+    from lnfgen.music.regions import beyond
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(folder, device)
     seed = drawn_seed(seed)
     given = _at_home(trained, find(trained, piece, seed), source, seed)
+    if not isinstance(piece, str):
+        lowest = trained.encoding.lowest_pitch - given.shift
+        if cut := beyond(free, lowest, lowest + trained.encoding.num_pitches - 1):
+            console.warn(f"{source}: {cut}; nothing is drawn there")
     asked: dict[str, Any] = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
     with console.live(verb, 1) as bar:
         drawn = fill_pieces(
