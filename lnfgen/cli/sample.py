@@ -23,6 +23,7 @@ from lnfgen.cli.options import (
     played,
     solver_facts,
 )
+from lnfgen.launch import is_main
 
 if TYPE_CHECKING:
     from lnfgen.choosing import Choice
@@ -92,13 +93,19 @@ def command(
     from lnfgen.compute import prepare_machine
     from lnfgen.runs.checkpoint import load_model
     from lnfgen.sampling import sample_pieces
+    from lnfgen.training import distributed
 
+    distributed.join()
     model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
     choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
-    asked["seed"] = drawn_seed(seed)
-    pieces = sample_pieces(model, encoding, **asked)
+    asked["seed"] = distributed.from_main(lambda: drawn_seed(seed))
+    pieces = sample_pieces(model, encoding, **asked, place=distributed.place(), gathered=distributed.gathered)
+    if not is_main():
+        list(pieces)  # this process draws its share, and the first one gets it
+        distributed.leave()
+        return
     if best is None:
         choices: Iterable[Choice] = map(Choice, range(count), pieces)
     else:
@@ -116,6 +123,7 @@ def command(
                 piece = moved_to(piece, wanted, writer.name_of(index))
             writer.write(piece, facts)
             bar.update(index + 1)
+    distributed.leave()
     writer.close()
     for sweeps in solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")
