@@ -44,18 +44,5 @@ def command(
         added = added_steps(trained.model, trained.encoding, found, length, bars, seed)
         return given_intro(trained.encoding, found, added)
 
-    given.draw_given(
-        intro,
-        out,
-        model,
-        find,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        verb="going on",
-    )
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.draw_given(intro, asked, find, "going on", temperature=temperature, particles=particles)

@@ -50,19 +50,5 @@ def command(
 
         return given_part(trained.encoding, found, free or [], gap)
 
-    given.draw_given(
-        piece,
-        out,
-        model,
-        find,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        verb="filling",
-        free=free or [],
-    )
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.draw_given(piece, asked, find, "filling", temperature=temperature, particles=particles, free=free or [])

@@ -36,18 +36,5 @@ def command(
 
         return given_melody(trained.encoding, found)
 
-    given.draw_given(
-        melody,
-        out,
-        model,
-        find,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        verb="harmonizing",
-    )
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.draw_given(melody, asked, find, "harmonizing", temperature=temperature, particles=particles)
