@@ -104,6 +104,38 @@ def command(
     "Of it alone" is minus log p of the lower voices with the melody summed out. "By the prior" is filling without
     inference: what is seen is set, but z and all that is drawn do not depend on what is seen later.
     """
+    music_alone = {"--temperature": temperature, "--plot": plot}
+    _require_fitting(nll, music, fill, precision, count, particles, music_alone)
+    shared: dict[str, Any] = {"split": split or "test", "seed": seed, "solver": solver, "device": device, "json": json}
+    if fill:
+        from lnfgen.cli.eval_fill import report as report_filling
+
+        particles = particles or PARTICLES
+        report_filling(run, dataset, count=count, samples=samples, particles=particles, **shared)
+        return
+    if music:
+        from lnfgen.cli.eval_music import report as report_music
+
+        count = count or MUSIC_COUNT
+        report_music(run, dataset, count=count, temperature=temperature, plot=plot, **shared)
+        return
+    _report_score(run, dataset, nll, samples, split, seed, solver, precision, device, json)
+
+
+def _require_fitting(
+    nll: bool,
+    music: bool,
+    fill: bool,
+    precision: str | None,
+    count: int | None,
+    particles: int | None,
+    music_alone: dict[str, Any],
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        LnfgenError: if there are such.
+    """
     given = [name for name, chosen in (("--nll", nll), ("--music", music), ("--fill", fill)) if chosen]
     if len(given) > 1:
         raise LnfgenError(f"found {given[0]} beside {given[1]}; expected one of them; run eval twice")
@@ -115,46 +147,26 @@ def command(
         raise LnfgenError(f"found --precision beside {given[0]}, which computes in float32; leave it out")
     if particles is not None and not fill:
         raise LnfgenError("found --particles, which goes with --fill alone; add --fill or leave it out")
-    if fill:
-        for name, value in (("--temperature", temperature), ("--plot", plot)):
-            if value is not None:
-                raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
-
-        from lnfgen.cli.eval_fill import report as report_filling
-
-        report_filling(
-            run,
-            dataset,
-            split=split or "test",
-            count=count,
-            samples=samples,
-            particles=particles or PARTICLES,
-            seed=seed,
-            solver=solver,
-            device=device,
-            json=json,
-        )
-        return
-    if music:
-        from lnfgen.cli.eval_music import report
-
-        report(
-            run,
-            dataset,
-            split=split or "test",
-            count=count or MUSIC_COUNT,
-            temperature=temperature,
-            seed=seed,
-            solver=solver,
-            device=device,
-            plot=plot,
-            json=json,
-        )
-        return
-    for name, value in (("--count", count), ("--temperature", temperature), ("--plot", plot)):
-        if value is not None:
+    if count is not None and not music and not fill:
+        raise LnfgenError("found --count, which goes with --music or --fill alone; add one of them or leave it out")
+    for name, value in music_alone.items():
+        if value is not None and not music:
             raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
 
+
+def _report_score(
+    run: Path | None,
+    dataset: str | None,
+    nll: bool,
+    samples: int,
+    split: str | None,
+    seed: int,
+    solver: str,
+    precision: str | None,
+    device: str,
+    json: bool,
+) -> None:
+    """Score and print the figures; of several processes, the first prints them."""
     from lnfgen.cli.sources import resolve_run
 
     folder = resolve_run(run)

@@ -83,10 +83,9 @@ def command(
     writer = piece_writer(
         folder, out or ("sample.mid" if music else "sample.txt"), kept, played(program, voices), json, said
     )
-    if tempo is not None and not music:
-        raise LnfgenError(f"{folder.name} makes text, which has no tempo; leave --tempo out")
-    if key is not None and not music:
-        raise LnfgenError(f"{folder.name} makes text, which has no key; leave --key out")
+    for name, value in (("tempo", tempo), ("key", key)):
+        if value is not None and not music:
+            raise LnfgenError(f"{folder.name} makes text, which has no {name}; leave --{name} out")
     wanted = None if key is None else Key.parse(key)
 
     from lnfgen.choosing import Choice
@@ -112,15 +111,15 @@ def command(
         choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
     with console.live("sampling" if best is None else "writing", kept) as bar:
         for index, choice in enumerate(choices):
-            piece = choice.piece
+            name, piece = writer.name_of(index), choice.piece
             facts: dict[str, Any] = {"index": choice.index + 1}
             if best is not None:
                 facts |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
-            if not isinstance(piece, str) and not piece.sounding.any():
-                advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
-                console.warn(f"{writer.name_of(index)} is silent: no note was drawn; {advice}")
-            if wanted and not isinstance(piece, str):
-                piece = moved_to(piece, wanted, writer.name_of(index))
+            if not isinstance(piece, str):
+                if not piece.sounding.any():
+                    advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+                    console.warn(f"{name} is silent: no note was drawn; {advice}")
+                piece = moved_to(piece, wanted, name) if wanted else piece
             writer.write(piece, facts)
             bar.update(index + 1)
     distributed.leave()
