@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -131,36 +131,40 @@ class Trainer:
             return 1.0
         return annealed_kl_weight(self.step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
 
-    def _update(self, batch: Batch, epoch: int) -> None:
-        started, kl_weight = time.perf_counter(), self.kl_weight
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the coming update."""
         share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
-        rate = self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        num_samples, precision = self.config.num_samples, self.config.precision
-        part = distributed.own_part(batch)
-        own = part.batch.to(self.device)
-        noise = self.model.draw_noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
+        return self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
+
+    def _gradients(self, batch: Batch, part: distributed.Part) -> Callable[[], Objective]:
+        """A call that adds the gradients of a batch, of which this process has a part. Each call has the same noise."""
+        config, own = self.config, part.batch.to(self.device)
+        noise = self.model.draw_noise(config.num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
         if noise is not None:
             noise = noise[:, part.rows, : own.x.shape[1]]
+        return partial(
+            accumulate_gradients,
+            self.model,
+            own,
+            noise,
+            self.kl_weight,
+            num_passes=passes_for(config.num_samples, own, config.precision),
+            precision=config.precision,
+            free_bits=config.free_bits,
+            replica=self.replica,
+            share=part.share,
+        )
+
+    def _update(self, batch: Batch, epoch: int) -> None:
+        started, kl_weight = time.perf_counter(), self.kl_weight
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.model.train()
+        part = distributed.own_part(batch)
+        gradients = self._gradients(batch, part)
         distributed.reseed(self.config.seed, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        num_passes = passes_for(num_samples, own, precision)
-
-        def gradients() -> Objective:
-            return accumulate_gradients(
-                self.model,
-                own,
-                noise,
-                kl_weight,
-                num_passes=num_passes,
-                precision=precision,
-                free_bits=self.config.free_bits,
-                replica=self.replica,
-                share=part.share,
-            )
-
         objective = gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
