@@ -75,8 +75,8 @@ def score(
     are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
     left as it was.
 
-    Several processes can score a split together: each takes the sequences at its `places`, and `total` adds up over
-    all processes the sums of which the figures are made.
+    Several processes can score a split together: each scores the sequences at its `places`, and `total` adds up the
+    sums of all processes.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -133,7 +133,7 @@ def nll_of_each(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
-    """The NLL(K) of each sequence on its own, as `score` has it, by its own T + 1. The model goes into eval mode."""
+    """The NLL(K) of each sequence, as `score` computes it, divided by its own T + 1. The model goes into eval mode."""
     model.eval()
     num_samples = 1 if model.exact else num_samples
     nll = np.zeros(len(sequences))

@@ -81,7 +81,7 @@ def read_bytes(
     drums: bool = False,
     tracks: str = ALL,
 ) -> list[Piece]:
-    """The pieces in some bytes that have no suffix, such as those of stdin. How they start says their format.
+    """The pieces in some bytes that have no suffix, such as those of stdin. The first bytes tell the format.
 
     This may be MIDI, `.npz`, `.mxl`, MusicXML or text. A text is a piano-roll if its first line says so. ABC and
     humdrum cannot be told from prose, and stay text.

@@ -5,13 +5,13 @@ given a piece are drawn, moved, and made a piece again. This works for every mod
 bit or symbol of the output are moved as well as those of the latent.
 
 - Vary: `noise' = sqrt(1 - a^2) noise + a fresh`. With amount a = 0 it is the piece, with 1 a sample, and if the piece
-  is a sample of the model, so is each result. What an output reads of the steps before carries a change on: with a
-  model that reads them, the further from the beginning, the less is as it was.
+  is a sample of the model, so is each result. A model that reads the steps before reacts to each change, so the later
+  in the piece, the less is as it was.
 - Interpolate: the numbers of each step go along the arc from those of one piece to those of the other, on the sphere
-  (slerp, Shoemake 1985), latent and output each by itself. A step at a time, because pieces differ more in some places
-  than in others, and where they agree the path must stay. Both pieces get the same random numbers, so what they have in
-  common has nearly the same noise. The length goes from one to the other evenly, in whole bars if both are such; where
-  one of them is over, its noise goes on with fresh numbers.
+  (slerp, Shoemake 1985), latent and output each by itself. Each step has an arc of its own, because pieces differ more
+  in some places than in others, and nothing should change where they agree. The noise of both pieces is drawn with the
+  same random numbers, so where they are alike it is nearly the same. The length changes evenly from one to the other,
+  in whole bars if both pieces have whole bars; after the end of the shorter one, its noise is fresh random numbers.
 - Reconstruct: keep z, and draw the output anew.
 """
 
@@ -147,7 +147,7 @@ def share_of(original: Piece, piece: Piece) -> float:
 
 
 def _streams(model: SequenceModel, given: Given, count: int, seed: int) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """The sequence, and a generator for each piece; each is made by itself, so that it does not depend on the count."""
+    """The given sequence with a generator, once for each piece. A piece does not depend on how many are drawn."""
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
     require_draws(seed, 1.0)

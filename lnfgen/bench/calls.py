@@ -51,7 +51,7 @@ def trained_models(runs: Sequence[RunFolder], device: torch.device = CPU) -> dic
 
 
 def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, float]:
-    """Operations of the matrix products that `sampling` sequences or `training` by them needs.
+    """Operations of the matrix products that `sampling` sequences, or `training` on them, needs.
 
     Every matrix of weights, except an embedding's table, meets each step once, which is `2 * steps * numel` operations.
     Those of the prior and the emission meet each step once for each sample of z. An update counts as three scores: the

@@ -159,7 +159,7 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
         # Of the columns beside the first, the widest one, down to 4 characters; then of all.
         widest = max(range(len(least)), key=lambda index: (index > 0 and least[index] > 4, least[index]))
         least[widest] -= 1
-    # The rows come before the header, which wraps once while they do each.
+    # The rows get their width before the header does: a header that wraps adds a line once, a row adds one each time.
     columns = _columns(rows)
     for goal in ([max(map(len, column[1:]), default=0) for column in columns], [max(map(len, c)) for c in columns]):
         for index in sorted(range(len(least)), key=lambda index: goal[index] - least[index]):

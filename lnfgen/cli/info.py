@@ -65,9 +65,9 @@ def command(
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    """What is the same in all of several pieces, and so is told once, among the facts of their file, if it fits these.
+    """The facts that all of several pieces share, and that do not contradict the facts of their file.
 
-    The table of pieces would else be too wide for a screen.
+    They are told once, among the facts of the file, as the table of pieces would else be too wide for a screen.
     """
     first = pieces[0] if len(pieces) > 1 else {}
     same = {key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)}

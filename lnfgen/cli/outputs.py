@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PieceWriter:
-    """Takes pieces one after another and writes them; the paths are printed as they are written, but not with --json.
+    """Writes pieces one after another, and prints the path of each, but not with --json.
 
     Attributes:
         target: the file that a person named, or - for stdout.

@@ -21,7 +21,7 @@ _SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.js
 
 
 def resolve_dataset(source: str | None, options: "Options | None" = None) -> "Dataset":
-    """Open a dataset folder, a named dataset or files, which are made into a dataset first, with a word on it."""
+    """Open a dataset folder or a named dataset, or make one of files; how it came out is told on stderr."""
     from lnfgen.data.resolve import resolve
 
     with console.jobs() as progress:

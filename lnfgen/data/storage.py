@@ -121,7 +121,7 @@ def is_dataset(path: Path) -> bool:
 
 
 def is_manifest_of_run(path: Path) -> bool:
-    """Whether the `dataset.json` in a folder is the copy that a run keeps of that of its dataset."""
+    """Whether a folder is a run: its `dataset.json` is then a copy of the manifest of the run's dataset."""
     return is_dataset(path) and (Path(path) / "config.json").is_file()
 
 
@@ -282,7 +282,7 @@ def _open_split(
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:
-    """That of each sequence, which `dataset.json` has as one string, "4/4 3/4"; none where it has none, as of text."""
+    """The time signature of each sequence, from one string such as "4/4 3/4" in `dataset.json`; none for text."""
     if "time_signatures" not in entry:
         return []
     try:

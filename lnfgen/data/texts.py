@@ -33,7 +33,7 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
     not say their splits, tunes and lines are split at random. Tunes that differ in their number alone count once. Lines
     do not: how often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
 
-    Tunes are read into memory. Of lines and chunks their places are (17 bytes each), and `write` reads the files again.
+    Tunes are read into memory. Of a line or chunk only its place is kept (17 bytes); `write` reads the files again.
 
     Raises:
         DatasetError: if no file can be read, or nothing is left to train on.

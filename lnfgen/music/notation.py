@@ -1,8 +1,8 @@
 """Write piano-rolls as MusicXML scores, with music21 as the writer.
 
-Music of four voices becomes a choir's score, of which each voice is separate; any other piece is a piano's. A choir has
-two staves, as in a hymnal: soprano and alto, whose stems go up and down, above tenor and bass. A singer sees all voices
-at once, an organist can play from it, and it takes half the paper of a staff for each voice.
+Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
+choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. So a singer sees
+all voices at once, an organist can play from it, and it needs half as much paper as with a staff for each voice.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Trainer:
 
     @cached_property
     def length_log_probs(self) -> dict[int, float]:
-        """log p(T) of each T in train, which training does not change. A resumed run restores it before this."""
+        """log p(T) of each T in train. Training does not change it; a resumed run has restored p(T) by then."""
         distinct = np.flatnonzero(np.bincount(self.train_split.lengths))
         return dict(
             zip(distinct.tolist(), self.model.length.log_prob(torch.from_numpy(distinct)).tolist(), strict=True)
