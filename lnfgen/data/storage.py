@@ -168,17 +168,18 @@ def write_dataset(
             }
             for split, values in sequences.blocks():
                 shards[split].write(values)
-        entries: dict[str, Any] = {}
-        for split, shard in shards.items():
-            entry = entries[split] = {
+        entries: dict[str, Any] = {
+            split: {
                 "sequences": len(lengths[split]),
                 "steps": shard.num_steps,
                 "dropped": int((dropped or {}).get(split, 0)),
                 "shard": f"{split}.safetensors",
                 "sha256": shard.sha256,
             }
-            if time_signatures:
-                entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in time_signatures[split])
+            for split, shard in shards.items()
+        }
+        for split, signatures in (time_signatures or {}).items():
+            entries[split]["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in signatures)
         manifest = {
             "format_version": FORMAT_VERSION,
             "name": name,
