@@ -137,19 +137,8 @@ def _about(figures: Row) -> str:
 
 
 def _show(figures: Row) -> None:
-    facts = (
-        "device",
-        "processor",
-        "cores",
-        "threads",
-        "load",
-        "system",
-        "python",
-        "torch",
-        "lnfgen",
-        "preset",
-        "seconds",
-    )
+    machine = ("device", "processor", "cores", "threads", "load", "system")
+    facts = (*machine, "python", "torch", "lnfgen", "preset", "seconds")
     console.result_table("", [(name, figures[name]) for name in facts])
     rates = figures["products"]
     shapes = list(next(iter(rates.values())))

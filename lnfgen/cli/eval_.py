@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnfgen.cli import console
-from lnfgen.cli.options import (
-    USUAL_RUN,
-    Device,
-    Json,
-    Precision,
-    Quiet,
-    Solver,
-    checked_seed,
-    choose_solver,
-    solver_facts,
-)
+from lnfgen.cli import console, options
 from lnfgen.config import PRECISIONS
 from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES, PARTICLES
 from lnfgen.errors import LnfgenError, RunError
@@ -38,7 +27,7 @@ def command(
         Path | None,
         typer.Argument(
             help="Run folder, or a model of `lnfgen models`; with --music also a file or folder of music.",
-            show_default=USUAL_RUN,
+            show_default=options.USUAL_RUN,
         ),
     ] = None,
     dataset: Annotated[
@@ -75,12 +64,12 @@ def command(
         float | None, typer.Option(min=0.0, help="With --music: of the samples.", show_default="1")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
-    seed: Annotated[int, typer.Option(callback=checked_seed, help="Random seed of all that is drawn.")] = 0,
-    solver: Solver = "loop",
-    precision: Precision = None,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: Annotated[int, typer.Option(callback=options.checked_seed, help="Random seed of all that is drawn.")] = 0,
+    solver: options.Solver = "loop",
+    precision: options.Precision = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a run on a split or on a file of yours: NLL, ELBO and its parts, log p(T) included, over T + 1.
 
@@ -178,7 +167,7 @@ def _report_score(
     distributed.join()
     trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
-    choose_solver(model, solver)
+    options.choose_solver(model, solver)
     material, train = distributed.after_main(lambda: _material(trained, dataset, split))
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
@@ -213,7 +202,7 @@ def _report_score(
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": material.dropped,
-        **solver_facts(model),
+        **options.solver_facts(model),
         **trained.run.config.model.facts(encoding.kind),
         "dataset": material.name,
         "run": folder.name,

@@ -6,23 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnfgen.cli import console
-from lnfgen.cli.options import (
-    Device,
-    InKey,
-    Json,
-    Programs,
-    Quiet,
-    Run,
-    Seed,
-    Solver,
-    Tempo,
-    Voices,
-    choose_solver,
-    drawn_seed,
-    played,
-    solver_facts,
-)
+from lnfgen.cli import console, options
 from lnfgen.launch import is_main
 
 if TYPE_CHECKING:
@@ -34,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Run = None,
+    run: options.Run = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -54,15 +38,15 @@ def command(
     ] = None,
     bars: Annotated[int | None, typer.Option(min=1, help="Bars of each, instead of --length.")] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
-    tempo: Tempo = None,
-    key: InKey = None,
-    program: Programs = "0",
-    voices: Voices = None,
-    seed: Seed = None,
-    solver: Solver = "loop",
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    tempo: options.Tempo = None,
+    key: options.InKey = None,
+    program: options.Programs = "0",
+    voices: options.Voices = None,
+    seed: options.Seed = None,
+    solver: options.Solver = "loop",
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Draw pieces from a run and print the files written.
 
@@ -81,7 +65,7 @@ def command(
     kept = count if best is None else best
     said = f"--count {count}" if best is None else f"--best {best}"
     writer = piece_writer(
-        folder, out or ("sample.mid" if music else "sample.txt"), kept, played(program, voices), json, said
+        folder, out or ("sample.mid" if music else "sample.txt"), kept, options.played(program, voices), json, said
     )
     for name, value in (("tempo", tempo), ("key", key)):
         if value is not None and not music:
@@ -96,10 +80,10 @@ def command(
 
     distributed.join()
     model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
-    choose_solver(model, solver)
+    options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
-    asked["seed"] = distributed.from_main(lambda: drawn_seed(seed))
+    asked["seed"] = distributed.from_main(lambda: options.drawn_seed(seed))
     pieces = sample_pieces(model, encoding, **asked, place=distributed.place(), gathered=distributed.gathered)
     if not is_main():
         list(pieces)  # this process draws its share, and the first one gets it
@@ -124,7 +108,7 @@ def command(
             bar.update(index + 1)
     distributed.leave()
     writer.close()
-    for sweeps in solver_facts(model).values():
+    for sweeps in options.solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")
 
 
