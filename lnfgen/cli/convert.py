@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,7 +55,6 @@ def command(
     IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
     from lnfgen import formats
-    from lnfgen.files import make_folder, numbered
     from lnfgen.music.tonality import Key
 
     targets = _targets(files, to, out)
@@ -65,50 +64,55 @@ def command(
     played = options.played(program, voices)
     formats.require_writer(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played["voices"])
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
-    taken = {Path(file).resolve() for file in files} if to is not None else set()
+    taken = {Path(file).resolve() for file in files} if to is not None else None
     page: list[PianoRoll] = []
     names: list[str] = []
 
-    def read(source: str) -> list[Piece]:
-        return _changed(read_pieces(source, steps_per_quarter, drums, tracks), source, transpose, wanted, tempo)
-
     def convert(source: str) -> None:
-        pieces, target = read(source), targets[source]
-        if target == "-":
-            if len(pieces) > 1:
-                raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
-            suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
-            console.result_bytes(formats.to_bytes(pieces[0], suffix, **played))
+        pieces = read_pieces(source, steps_per_quarter, drums, tracks)
+        pieces = _changed(pieces, source, transpose, wanted, tempo)
+        if to is not None or len(targets) == 1:
+            _write(pieces, source, targets[source], played, taken)
             return
-        parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
-        for index, part in enumerate(parts):
-            path = numbered(Path(target), index, len(parts))
-            if path.resolve() in taken:
-                raise OutputError(
-                    f"{source} would replace {path}, which was given or just written; choose another --out"
-                )
-            if out is not None:
-                make_folder(out)
-            formats.write(path, part, **played)
-            if to is not None:
-                taken.add(path.resolve())
-            console.result(str(path))
-
-    def put_on_page(source: str) -> None:
-        rolls = [piece for piece in read(source) if not isinstance(piece, str)]
+        rolls = [piece for piece in pieces if not isinstance(piece, str)]
         if not rolls:
             raise LnfgenError(f"{source} is a text; a page holds music alone")
         page.extend(rolls)
         stem = Path(source).stem
         names.extend([stem] if len(rolls) == 1 else [f"{stem} {index + 1}" for index in range(len(rolls))])
 
-    on_one_page = to is None and len(targets) > 1
-    failed = for_each(list(targets), put_on_page if on_one_page else convert)
+    failed = for_each(list(targets), convert)
     if page:
         formats.write(files[-1], page, names=names, **played)
         console.result(files[-1])
     if failed:
         raise typer.Exit(1)
+
+
+def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
+    """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
+    from lnfgen import formats
+    from lnfgen.files import make_folder, numbered
+
+    if target == "-":
+        if len(pieces) > 1:
+            raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
+        suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
+        console.result_bytes(formats.to_bytes(pieces[0], suffix, **played))
+        return
+    parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
+    for index, part in enumerate(parts):
+        path = numbered(Path(target), index, len(parts))
+        if taken is not None:
+            if path.resolve() in taken:
+                raise OutputError(
+                    f"{source} would replace {path}, which was given or just written; choose another --out"
+                )
+            make_folder(path.parent)
+        formats.write(path, part, **played)
+        if taken is not None:
+            taken.add(path.resolve())
+        console.result(str(path))
 
 
 def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | None, tempo: float | None) -> list[Piece]:
