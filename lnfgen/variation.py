@@ -137,7 +137,7 @@ def interpolate_pieces(
 
 
 def share_of(original: Piece, piece: Piece) -> float:
-    """The share of the notes of one that begin in the other too, or of its characters that are there in their place."""
+    """The share of the original's notes that begin in the piece too, or of its characters that stand where they did."""
     if isinstance(original, str):
         assert isinstance(piece, str)
         return sum(a == b for a, b in zip(original, piece, strict=False)) / len(original)
@@ -177,7 +177,7 @@ def _variation(encoding: Encoding, given: Given, x: Tensor) -> Variation:
 
 
 def _decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece; characters that the model does not know stay as they were where it draws an unknown one again."""
+    """The piece. An unknown character of the given text stays where the model draws the unknown symbol there."""
     if len(x) == len(given.values):
         return decoded(encoding, replace(given, free=x != given.values), x)
     return encoding.decode(x) if encoding.kind == "text" else decoded(encoding, given, x)

@@ -59,8 +59,8 @@ class Symbols:
     def sample(self, logits: Tensor, uniform: Tensor, temperature: float, known: "Known | None" = None) -> Tensor:
         """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
 
-        With uniform `[..., V]` it is the winner of a race with the times -log(uniform) / p: see `models.noise`. What is
-        known stays as it is.
+        With uniform `[..., V]` it is the symbol with the smallest -log(uniform) / p: see `models.noise`. What is known
+        stays as it is.
         """
         logits = logits / max(temperature, MIN_TEMPERATURE)
         if uniform.shape[-1] > 1:
