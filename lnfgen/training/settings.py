@@ -58,7 +58,7 @@ to; free bits keep some of z in use.
 
 
 TINY_UPDATES = 400
-"""The length of a run at `tiny` on music with onsets, where an update takes longer: a first song must not."""
+"""The length of a run at `tiny` on music with onsets: fewer updates, as each takes longer there."""
 
 
 def settings_for(kind: Kind, has_onsets: bool, preset: str = "small") -> dict[str, dict[str, Any]]:
