@@ -40,7 +40,7 @@ _answers: IO[bytes] | None = None  # where a child writes what its calls give; N
 
 
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
-    """What `function(*args)` gives, from a child process that is kept for the next call; in a child, from itself.
+    """The result of `function(*args)`, from a child process that is kept for the next call; a child calls it itself.
 
     Args:
         function: at the top of a module, where the child finds it.
@@ -62,7 +62,7 @@ def restart_clock() -> None:
 
 
 class Children:
-    """Child processes for calls from several threads, at one time each in a child of its own. They end with the block.
+    """Child processes for calls from several threads, each call in a child of its own. They end with the block.
 
     with Children() as children:
         children.call(read_midi, content, name="song.mid")
@@ -186,7 +186,7 @@ class _Child:
         return result
 
     def _death(self, clock: _Clock) -> str:
-        """What a file has done that ended the child."""
+        """Why the child has ended, in words that follow the name of the file."""
         status = self.process.wait()
         damaged = "to read; it is damaged, or large; allow more with"
         if clock.has_killed:

@@ -133,17 +133,17 @@ def compare_pieces(
 
     num_voices = usual_voices(sides[1].rolls)
     chosen = music_figures(num_voices)
-    values: list[list[list[float]]] = []
-    for side in sides:
-        values.append([])
-        for roll in side.rolls:
-            values[-1].append([figure.value(roll) for figure in chosen.values()])
-            progress("measuring", sum(map(len, values)), sum(len(side.rolls) for side in sides))
+    rolls = [roll for side in sides for roll in side.rolls]
+    rows = []
+    for roll in rolls:
+        rows.append([figure.value(roll) for figure in chosen.values()])
+        progress("measuring", len(rows), len(rolls))
+    values = rows[: len(sides[0].rolls)], rows[len(sides[0].rolls) :]
     if corpus is None:
         copies = longest_copies(sides[0].rolls, reference), longest_copies(sides[1].rolls, reference, sides[1].owners)
     else:
         copies = longest_copies(sides[0].rolls, searched), longest_copies(sides[1].rolls, searched)
-    first, second = (np.column_stack([rows, copy]) for rows, copy in zip(values, copies, strict=True))
+    first, second = (np.column_stack(side) for side in zip(values, copies, strict=True))
 
     labels = {name: figure.label for name, figure in chosen.items()}
     labels[LONGEST_COPY] = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"

@@ -1,6 +1,7 @@
-"""What the data wing and the model wing must agree on, each thing said once.
+"""What the data wing and the model wing must agree on, and default numbers of commands and Python, each said once.
 
 Both wings import this module and it imports neither, so that a dataset, a model and a score cannot disagree about it.
+It loads no torch, so that a command can show a default in its --help.
 """
 
 from typing import Final, Literal
@@ -35,3 +36,23 @@ ONSET_SHIFT: Final = 1
 
 ONSET: Final = 1 << ONSET_SHIFT
 """The bit that says that the key is struck at this step; it is set only where `SOUNDING` is."""
+
+# Default numbers that a command and a Python function share.
+
+NLL_SAMPLES: Final = 50
+"""Samples K of the latent for each sequence that is scored."""
+
+MUSIC_COUNT: Final = 200
+"""Pieces that are drawn to be compared with other music."""
+
+PARTICLES: Final = 32
+"""For each piece that is filled. With more, harmonies follow what is known better, for more time."""
+
+MELODY_PARTICLES: Final = 8
+"""The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
+
+AMOUNT: Final = 0.02
+"""Of a variation. The model in the box, which reads what it wrote before, keeps half of a piece's notes with it."""
+
+WAY_STEPS: Final = 8
+"""Pieces on the way from one to another, these two included."""

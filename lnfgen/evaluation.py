@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
@@ -32,7 +32,7 @@ MAX_FOLDED_SAMPLES = 16
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of some sequences. `elbo` is `reconstruction + kl` and the cost of the lengths.
+    """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
     `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
     With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
@@ -43,6 +43,7 @@ class Score:
     elbo: float
     reconstruction: float
     kl: float
+    length: float
     nll: float
     sounding_nll: float | None
     samples: int
@@ -61,7 +62,7 @@ def score(
     sequences: Sequence[np.ndarray],
     unit: str,
     *,
-    num_samples: int = 50,
+    num_samples: int = NLL_SAMPLES,
     seed: int = 0,
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
@@ -74,8 +75,8 @@ def score(
     are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
     left as it was.
 
-    Several processes can score a split together: each takes the sequences at its `places`, and `total` adds up over
-    all processes the sums of which the figures are made.
+    Several processes can score a split together: each scores the sequences at its `places`, and `total` adds up the
+    sums of all processes.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -113,6 +114,7 @@ def score(
         elbo=kl - reconstruction - length,
         reconstruction=-reconstruction,
         kl=kl,
+        length=-length,
         nll=-log_p - length,
         sounding_nll=-log_p_sounding - length if has_sounding else None,
         samples=num_samples,
@@ -127,11 +129,11 @@ def nll_of_each(
     sequences: Sequence[np.ndarray],
     unit: str,
     *,
-    num_samples: int = 50,
+    num_samples: int = NLL_SAMPLES,
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
-    """The NLL(K) of each sequence on its own, as `score` has it, by its own T + 1. The model goes into eval mode."""
+    """The NLL(K) of each sequence, as `score` computes it, divided by its own T + 1. The model goes into eval mode."""
     model.eval()
     num_samples = 1 if model.exact else num_samples
     nll = np.zeros(len(sequences))

@@ -162,7 +162,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _sweep(path: Path) -> None:
     """Delete what killed processes left beside `path` when they were making it.
 
-    What is young may be another process's that is still at work.
+    A young folder may belong to a process that is still at work, so it stays.
     """
     for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         with suppress(OSError):

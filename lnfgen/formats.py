@@ -81,7 +81,7 @@ def read_bytes(
     drums: bool = False,
     tracks: str = ALL,
 ) -> list[Piece]:
-    """The pieces in some bytes that have no suffix, such as those of stdin. How they start says their format.
+    """The pieces in some bytes that have no suffix, such as those of stdin. The first bytes tell the format.
 
     This may be MIDI, `.npz`, `.mxl`, MusicXML or text. A text is a piano-roll if its first line says so. ABC and
     humdrum cannot be told from prose, and stay text.
@@ -138,14 +138,16 @@ def to_bytes(
     *,
     program: int | Sequence[int] = 0,
     voices: int | None = None,
-    title: str = "Piano-roll",
+    title: str = "",
+    names: Sequence[str] | None = None,
 ) -> bytes:
     """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
         program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice.
         voices: how many voices to write apart, where the format can; None: as the format does by itself.
-        title: what a page calls the piece; several are numbered.
+        title: what a page or a score calls the piece; several on a page are numbered.
+        names: what a page calls its pieces, in place of numbers.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
@@ -157,7 +159,7 @@ def to_bytes(
         if suffix == PAGE and len(rolls) == len(piece):
             from lnfgen.music.page import page_bytes
 
-            return page_bytes(rolls, title, program=program, voices=voices)
+            return page_bytes(rolls, title, names=names, program=program, voices=voices)
         if len(piece) != 1:
             raise LnfgenError(f"cannot write {len(piece)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
         piece = piece[0]
@@ -168,7 +170,7 @@ def to_bytes(
     if suffix not in WRITABLE_MUSIC:
         raise LnfgenError(f"cannot write a piano-roll as {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
     if suffix == PAGE:
-        return to_bytes([piece], suffix, program=program, voices=voices, title=title)
+        return to_bytes([piece], suffix, program=program, voices=voices, title=title, names=names)
     if suffix in MIDI:
         from lnfgen.music.midi import midi_bytes
 
@@ -180,7 +182,7 @@ def to_bytes(
     if suffix == ".musicxml":
         from lnfgen.music.notation import musicxml_bytes
 
-        return musicxml_bytes(piece, voices=voices)
+        return musicxml_bytes(piece, voices=voices, title=title)
     if suffix == ".png":
         from lnfgen.music.plot import png_bytes
 
@@ -210,6 +212,7 @@ def write(
     *,
     program: int | Sequence[int] = 0,
     voices: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Write a piece to `path`, in the format that its suffix says. A file that is there is replaced.
 
@@ -217,14 +220,14 @@ def write(
     program FluidSynth; see `lnfgen.music.sound`.
 
     Args:
-        program, voices: as `to_bytes` takes them.
+        program, voices, names: as `to_bytes` takes them. The title is the name of the file.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem)
+    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names)
     files.write_bytes(path, content)
 
 

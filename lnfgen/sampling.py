@@ -7,10 +7,14 @@ round-off, which can rarely change a step and all after it.
 
 Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
 length are at most `MAX_BLOCK_STEPS`, or one row is left.
+
+Several processes can draw together, a block each at a time. The pieces are the same however many draw them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 
@@ -41,6 +45,8 @@ def sample_pieces(
     bars: int | None = None,
     temperature: float = 1.0,
     seed: int = 0,
+    place: tuple[int, int] = (0, 1),
+    gathered: Callable[[list[Piece]], list[list[Piece]]] = lambda pieces: [pieces],
 ) -> Iterator[Piece]:
     """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
 
@@ -49,6 +55,9 @@ def sample_pieces(
         bars: bars of each piece of music, in the time signature of the encoding.
         temperature: scales the noise and divides the emission's logits; 0 gives the likeliest piece.
         seed: decides a piece, together with its place among the pieces.
+        place: the number of this process, and how many draw together.
+        gathered: takes what this process has drawn. In the one that yields the pieces, it gives what each has drawn; in
+            the others nothing.
 
     Raises:
         LnfgenError: if the count, seed, length or temperature is out of range, or bars are asked for beside a
@@ -63,6 +72,23 @@ def sample_pieces(
     if length is not None and not 1 <= length <= MAX_LENGTH:
         raise LnfgenError(f"a length of {length:,} steps; expected 1 to {MAX_LENGTH:,}")
     model.eval()
+    blocks = _blocks(model, count, length, seed)
+    rank, size = place
+    while here := list(islice(blocks, size)):
+        drawn = _drawn(model, encoding, here[rank], temperature) if rank < len(here) else []
+        for pieces in gathered(drawn):
+            yield from pieces
+
+
+class _Block(NamedTuple):
+    """Rows that are drawn together, of which the first `shown` are pieces that were asked for."""
+
+    lengths: list[int]
+    generators: list[torch.Generator]
+    shown: int
+
+
+def _blocks(model: SequenceModel, count: int, length: int | None, seed: int) -> Iterator[_Block]:
     rows = 1 if count == 1 else BLOCK_ROWS
     for first in range(0, count, rows):
         generators = [torch.Generator().manual_seed(stream_seed(seed, first + row)) for row in range(rows)]
@@ -70,10 +96,13 @@ def sample_pieces(
         size = block_rows(rows, max(lengths))
         for start in range(0, min(rows, count - first), size):
             part = slice(start, start + size)
-            with torch.inference_mode():
-                drawn = model.sample_batch(lengths[part], generators[part], temperature)
-            for x in drawn[: count - first - start]:
-                yield encoding.decode(x.numpy())
+            yield _Block(lengths[part], generators[part], min(size, count - first - start))
+
+
+def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
+    with torch.inference_mode():
+        drawn = model.sample_batch(block.lengths, block.generators, temperature)
+    return [encoding.decode(x.numpy()) for x in drawn[: block.shown]]
 
 
 def require_draws(seed: int, temperature: float) -> None:

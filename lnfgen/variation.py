@@ -5,13 +5,13 @@ given a piece are drawn, moved, and made a piece again. This works for every mod
 bit or symbol of the output are moved as well as those of the latent.
 
 - Vary: `noise' = sqrt(1 - a^2) noise + a fresh`. With amount a = 0 it is the piece, with 1 a sample, and if the piece
-  is a sample of the model, so is each result. What an output reads of the steps before carries a change on: with a
-  model that reads them, the further from the beginning, the less is as it was.
+  is a sample of the model, so is each result. A model that reads the steps before reacts to each change, so the later
+  in the piece, the less is as it was.
 - Interpolate: the numbers of each step go along the arc from those of one piece to those of the other, on the sphere
-  (slerp, Shoemake 1985), latent and output each by itself. A step at a time, because pieces differ more in some places
-  than in others, and where they agree the path must stay. Both pieces get the same random numbers, so what they have in
-  common has nearly the same noise. The length goes from one to the other evenly, in whole bars if both are such; where
-  one of them is over, its noise goes on with fresh numbers.
+  (slerp, Shoemake 1985), latent and output each by itself. Each step has an arc of its own, because pieces differ more
+  in some places than in others, and nothing should change where they agree. The noise of both pieces is drawn with the
+  same random numbers, so where they are alike it is nearly the same. The length changes evenly from one to the other,
+  in whole bars if both pieces have whole bars; after the end of the shorter one, its noise is fresh random numbers.
 - Reconstruct: keep z, and draw the output anew.
 """
 
@@ -37,9 +37,6 @@ from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.sampling import MAX_BLOCK_STEPS, require_draws
 from lnfgen.streams import stream_seed
-
-AMOUNT = 0.02
-"""Of a variation. The model in the box, which reads what it wrote before, keeps half of a piece's notes with it."""
 
 SAMPLES = 16
 """Draws of z given the piece, of which one is chosen."""
@@ -140,7 +137,7 @@ def interpolate_pieces(
 
 
 def share_of(original: Piece, piece: Piece) -> float:
-    """The share of the notes of one that begin in the other too, or of its characters that are there in their place."""
+    """The share of the original's notes that begin in the piece too, or of its characters that stand where they did."""
     if isinstance(original, str):
         assert isinstance(piece, str)
         return sum(a == b for a, b in zip(original, piece, strict=False)) / len(original)
@@ -150,7 +147,7 @@ def share_of(original: Piece, piece: Piece) -> float:
 
 
 def _streams(model: SequenceModel, given: Given, count: int, seed: int) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """The sequence, and a generator for each piece; each is made by itself, so that it does not depend on the count."""
+    """The given sequence with a generator, once for each piece. A piece does not depend on how many are drawn."""
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
     require_draws(seed, 1.0)
@@ -180,7 +177,7 @@ def _variation(encoding: Encoding, given: Given, x: Tensor) -> Variation:
 
 
 def _decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece; characters that the model does not know stay as they were where it draws an unknown one again."""
+    """The piece. An unknown character of the given text stays where the model draws the unknown symbol there."""
     if len(x) == len(given.values):
         return decoded(encoding, replace(given, free=x != given.values), x)
     return encoding.decode(x) if encoding.kind == "text" else decoded(encoding, given, x)

@@ -175,7 +175,7 @@ def open_session(
     device: str,
     building: Progress = no_progress,
     built: Callable[[Dataset], object] = lambda dataset: None,
-    fresh_seed: Callable[[], int] = lambda: 0,
+    usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
     """The session that `train` asks for, for Python and for the command.
@@ -183,7 +183,7 @@ def open_session(
     Args:
         building: is told of a dataset being made.
         built: is called with a dataset that has just been made for a new run.
-        fresh_seed: gives a new run its seed if nothing else does.
+        usual_seed: that of a new run if nothing else gives one.
     """
     if launched():
         from lnfgen.training import distributed
@@ -214,7 +214,7 @@ def open_session(
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
     suited = settings_for(opened.encoding.kind, opened.encoding.has_onsets, asked.preset)
-    config = run_config(model, preset, suited=suited, fresh_seed=fresh_seed, **settings)
+    config = run_config(model, preset, suited=suited, usual_seed=usual_seed, **settings)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession

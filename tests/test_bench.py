@@ -10,18 +10,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from lnfgen.bench import machine, measure, timing
-from lnfgen.bench.calls import matrix_elements, operations, update_call
+from lnfgen.bench.calls import fresh_model, matrix_elements, operations, update_call
 from lnfgen.bench.passes import measure_passes
 from lnfgen.bench.plan import (
     BASELINE,
     EQUAL,
     OBSERVATIONS,
     RAGGED,
+    STRUCK,
     TRAINING,
     VARIANTS,
     Plan,
     Variant,
     batch_lengths,
+    kind_of,
     quick_plan,
 )
 from lnfgen.bench.rows import Row
@@ -47,6 +49,15 @@ def model_of(name: str, backbone: str, kind: str = "text") -> SequenceModel:
     torch.manual_seed(0)
     config = build_config(name, "tiny").override({"model": {**SMALL, "backbone": backbone}})
     return build_model(config.model, OBSERVATIONS[kind], LengthModel())
+
+
+def test_what_is_measured_is_what_train_would_begin() -> None:
+    variant = Variant("af-scf", "scan")
+    models = {kind: fresh_model(variant, "tiny", kind) for kind in OBSERVATIONS}
+    outputs = {kind: {type(module).__name__ for module in model.modules()} for kind, model in models.items()}
+    assert [kind for kind in OBSERVATIONS if "KeywiseHead" in outputs[kind]] == [STRUCK]
+    assert [kind_of(model.observation) for model in models.values()] == list(OBSERVATIONS)
+    assert update_call(models[STRUCK], [3, 2], 1, "float32")() > 0
 
 
 # What is counted. -----------------------------------------------------------------------------------------------------

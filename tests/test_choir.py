@@ -111,3 +111,27 @@ def test_bars_are_full_and_symbols_show_the_beats() -> None:
     assert split(half, dotted, (6, 8)) == [(half, 1), (dotted, half)], "the second beat of 6/8 is seen"
     assert split(Fraction(1), Fraction(3), (4, 4)) == [(1, 3)], "a dotted half from the second beat"
     assert split(Fraction(0), Fraction(5, 4), (4, 4)) == [(0, 1), (1, Fraction(1, 4))]
+
+
+@pytest.mark.parametrize("metre", [(5, 4), (7, 8), (13, 8), (3, 1), (33, 8)])
+def test_a_bar_of_rest_is_one_rest_and_read_back_right(metre: tuple[int, int]) -> None:
+    bar = 16 * metre[0] // metre[1]
+    roll = PianoRoll.from_notes([(0, 4, 60), (3 * bar, 2, 62)], num_steps=3 * bar + 2, time_signature=metre)
+    content = musicxml_bytes(roll)
+    resting = content.decode().split("<measure ")[2:4]
+    assert [measure.count("<rest") for measure in resting] == [2, 2], "one for each hand"
+    assert all(measure.count('<rest measure="yes"') == 2 for measure in resting)
+    assert read_score(content, ".musicxml") == [roll]
+
+
+def test_a_whole_rest_beside_an_empty_staff_keeps_its_length() -> None:
+    roll = PianoRoll.from_notes([(0, 8, 60), (48, 4, 60)], num_steps=72, time_signature=(6, 4))
+    assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
+
+
+def test_a_score_has_the_title_that_it_is_given_and_no_other() -> None:
+    roll = PianoRoll.from_notes(FOUR)
+    assert b"music21" not in musicxml_bytes(roll).lower().replace(b"<software>music21", b"")
+    assert b"title" not in musicxml_bytes(roll)
+    assert b"creator" not in musicxml_bytes(roll)
+    assert b"<movement-title>My song</movement-title>" in musicxml_bytes(roll, title="My \udcff\x07song")

@@ -14,7 +14,7 @@ from lnfgen.models import LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 from lnfgen.plots import conditionals
-from lnfgen.plots.conditionals import look
+from lnfgen.plots.conditionals import views_of
 from lnfgen.plots.steps import (
     LatentStep,
 )
@@ -128,7 +128,7 @@ def test_candidates_posteriors_are_those_of_the_changed_piece():
 def test_a_view_is_a_density_in_a_window_that_holds_it(name, latent, features):
     model = toy(name, latent_size=latent)
     step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
-    seen = look(model, [step], features=features)
+    seen = views_of(model, [step], features=features)
     assert seen.triangular == (name != "coupling")
     (view,) = seen.views
     left, right, bottom, top = seen.extent
@@ -137,12 +137,12 @@ def test_a_view_is_a_density_in_a_window_that_holds_it(name, latent, features):
     assert 0.9 < view.density.sum() * cell < 1.02
     assert (view.means > [left, bottom]).all()
     assert (view.means < [right, top]).all()
-    again = look(model, [step], features=features)
+    again = views_of(model, [step], features=features)
     assert np.array_equal(again.views[0].density, view.density)
 
 
 def test_turning_the_features_turns_the_picture():
     model = toy("af-scf", latent_size=2)
     step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
-    one, other = (look(model, [step], features=pair).views[0] for pair in ((0, 1), (1, 0)))
+    one, other = (views_of(model, [step], features=pair).views[0] for pair in ((0, 1), (1, 0)))
     np.testing.assert_allclose(one.density, other.density.T, atol=1e-9)

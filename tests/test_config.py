@@ -297,12 +297,9 @@ def test_assigned_values_are_json_or_else_strings():
 @pytest.mark.parametrize(
     "settings", [{"seed": 5}, {"config": {"training": {"seed": 5}}}, {"set": {"training.seed": 5}}]
 )
-def test_a_seed_is_drawn_only_if_nobody_gives_one(settings):
-    def never() -> int:
-        raise AssertionError
-
-    assert run_config(fresh_seed=never, **settings).training.seed == 5
-    assert run_config(fresh_seed=lambda: 7, config={"training": {"batch_size": 2}}).training.seed == 7
+def test_the_usual_seed_counts_only_if_nobody_gives_one(settings):
+    assert run_config(usual_seed=7, **settings).training.seed == 5
+    assert run_config(usual_seed=7, config={"training": {"batch_size": 2}}).training.seed == 7
 
 
 def test_an_unknown_preset_is_refused_in_a_runs_config_too():

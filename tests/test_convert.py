@@ -120,6 +120,48 @@ def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
 
+def test_convert_says_which_changes_of_tempo_and_metre_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marks = [
+        mido.MetaMessage("set_tempo", tempo=500_000),
+        mido.MetaMessage("time_signature", numerator=3, denominator=4),
+        mido.Message("note_on", note=60),
+        mido.MetaMessage("set_tempo", tempo=600_000, time=4),
+        mido.MetaMessage("set_tempo", tempo=600_000, time=4),  # no change
+        mido.MetaMessage("set_tempo", tempo=500_000, time=4),
+        mido.MetaMessage("time_signature", numerator=4, denominator=4),
+        mido.Message("note_off", note=60, time=4),
+        mido.MetaMessage("set_tempo", tempo=900_000),  # at the end, where nothing sounds
+    ]
+    mido.MidiFile(ticks_per_beat=4, tracks=[mido.MidiTrack(marks)]).save(tmp_path / "a.mid")
+    a, b = str(tmp_path / "a.mid"), str(tmp_path / "b.mid")
+    convert.command([a, b])
+    said = capsys.readouterr().err
+    assert said.endswith("a.mid: a piano-roll has one tempo and time signature; left out changes: "
+                         "2 of tempo, 1 of time signature\n")  # fmt: skip
+    convert.command([a, b], tempo=90.0)
+    assert "left out changes: 1 of time signature\n" in capsys.readouterr().err
+    convert.command([b, a])
+    assert capsys.readouterr().err == ""
+
+
+def test_many_files_become_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.mid", "b.npz"):
+        formats.write(tmp_path / name, ROLL)
+    (tmp_path / "book.abc").write_text(TUNES)
+    (tmp_path / "diary.txt").write_text("Dear diary")
+    files = [str(tmp_path / name) for name in ("a.mid", "b.npz", "diary.txt", "book.abc")]
+    page = tmp_path / "all.html"
+    with pytest.raises(typer.Exit) as ended:
+        convert.command([*files, str(page)])
+    printed, said = capsys.readouterr()
+    assert (ended.value.exit_code, printed) == (1, f"{page}\n")
+    assert said == f"error: {files[2]} is a text; a page holds music alone\n"
+    html = page.read_text()
+    assert [f">{name}</h2>" in html for name in ("a", "b", "book 1", "book 2", "diary")] == [*[True] * 4, False]
+
+
 FOUR = PianoRoll.from_notes([(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 64, 72 + start // 4)])
 
 
@@ -216,7 +258,9 @@ def test_info_of_a_piece(lnfgen: Run, tmp_path: Path) -> None:
         "onsets": True,
         "steps_per_quarter": 4,
         "tempo_bpm": 120.0,
+        "tempo_changes": 0,
         "time_signature": "3/4",
+        "metre_changes": 0,
         "out_of_range": 0,
     }
     (tmp_path / "a.mid").write_bytes(content)

@@ -22,8 +22,9 @@ from lnfgen.data.batches import Batch, collate
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError
 from lnfgen.evaluation import score
-from lnfgen.runs.checkpoint import new_model
+from lnfgen.runs.checkpoint import load_model, new_model, save_model
 from lnfgen.runs.folder import RunFolder
+from lnfgen.sampling import sample_pieces
 from lnfgen.training import distributed
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.session import TrainingSession
@@ -201,6 +202,28 @@ def test_a_run_is_written_once_and_stops_and_goes_on_to_the_same_weights(dataset
     assert session.trainer.step == 7
 
 
+# Samples. -------------------------------------------------------------------------------------------------------------
+
+
+def samples(path: Path, counts: list[int]) -> list[list[Any]]:
+    distributed.join()
+    model, encoding = load_model(RunFolder(path), torch.device("cpu")), RunFolder(path).encoding
+    shared: dict[str, Any] = {"place": distributed.place(), "gathered": distributed.gathered}
+    return [list(sample_pieces(model, encoding, count=count, length=6, seed=3, **shared)) for count in counts]
+
+
+def test_samples_are_the_same_however_many_processes_draw_them(dataset, tmp_path):
+    """Three blocks, of which the first process has two; a part of one block; and one sample, for one process alone."""
+    config = Config(model=SIZES, training=changed(TRAINING, max_steps=2))
+    run = RunFolder.create(tmp_path / "run", config, dataset)
+    save_model(run, new_model(config, dataset).state_dict())
+    counts = [34, 2, 1]
+    (alone,) = in_ranks(1, samples, run.path, counts)
+    assert [len(pieces) for pieces in alone] == counts
+    assert len(set(alone[0])) > 17, "pieces differ"
+    assert in_ranks(2, samples, run.path, counts) == [alone, [[], [], []]]
+
+
 # The command. ---------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +275,11 @@ def test_the_command_says_all_once(toy_folder):
     assert "9 updates of 4 sequences" in (toy_folder / "err0").read_text()
     assert said(toy_folder).count("seed ") == 1
     assert not (toy_folder / "err1").read_text()
+    asked = ["sample", "run", "--count", "20", "--length", "5", "--out", "song.txt"]
+    assert in_ranks(2, command, toy_folder, asked) == [0, 0]
+    names = [f"song-{number:02d}.txt" for number in range(1, 21)]
+    assert [(toy_folder / f"out{rank}").read_text().split() for rank in (0, 1)] == [names, []]
+    assert said(toy_folder).count("seed ") == 1
     assert in_ranks(2, command, toy_folder, ["eval", "run", "--split", "valid", "--json"]) == [0, 0]
     assert json.loads((toy_folder / "out0").read_text())["sequences"] == 4
     assert not (toy_folder / "out1").read_text()
@@ -271,7 +299,7 @@ def test_a_process_that_ends_is_one_message(toy_folder, how, words):
 def test_a_mistake_that_all_make_is_said_once(toy_folder):
     assert in_ranks(2, command, toy_folder, [*TRAIN, "--set", "training.patience=0"]) == [1, 1]
     assert said(toy_folder).count("error: ") == 1
-    for args in (["train", "nothing", "--out", "run"], ["sample", "chorales"], ["eval", "chorales", "--music"]):
+    for args in (["train", "nothing", "--out", "run"], ["convert", "a.mid", "b.mid"], ["eval", "chorales", "--music"]):
         assert in_ranks(2, command, toy_folder, args) == [1, 1]
         assert said(toy_folder).count("error: ") == 1
 

@@ -124,6 +124,7 @@ def test_score_is_the_direct_computation(name, kind):
     assert found.nll == pytest.approx(-log_p / count, rel=1e-10)
     assert found.kl == pytest.approx(kl / count, rel=1e-10, abs=1e-12)
     assert found.reconstruction == pytest.approx(-reconstruction / count, rel=1e-10)
+    assert found.elbo == pytest.approx(found.reconstruction + found.kl + found.length, rel=1e-10)
     assert (found.sequences, found.steps) == (len(LENGTHS), sum(LENGTHS))
     assert (found.sounding_nll is not None) == (kind == "onsets")
     if kind == "onsets":

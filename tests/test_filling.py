@@ -251,3 +251,11 @@ def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:
     fails(here("fill", "none.mid", "--out", "x.mid", "--free", "bars:1"), "none.mid is not there")
     fails(here("harmonize", "song.mid", "--out", "-", "--count", "2"), "--count 2")
     fails(here("continue", "song.mid", "--out", "x.mid", "--bars", "2", "--length", "2"), "leave one out")
+
+
+def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
+    lnfgen.write("song.mid", PianoRoll.from_notes([(0, 4, 67), (4, 4, 69)]))
+    few = ("song.mid", "--out", "x.mid", "--particles", "2", "--free")
+    done = here("fill", *few, "steps:1-2,keys:C1-C5", "--free", "keys:C2-C3")
+    assert b"song.mid: keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there" in done.stderr
+    assert b"beyond" not in here("fill", *few, "keys:C2-C6,steps:1-2").stderr

@@ -18,7 +18,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
 from lnfgen.flows.temporal import TemporalFlow
-from lnfgen.plots import conditionals
+from lnfgen.plots import conditionals, curves
 from lnfgen.plots.canvas import require_format
 from lnfgen.plots.conditionals import View, Views
 from lnfgen.plots.curves import Course, compared_curves, training_curves
@@ -132,6 +132,15 @@ def test_curves_are_a_png_and_a_baseline_has_fewer_panels():
     without = [{key: value for key, value in line(s).items() if "valid" not in key and key != "best"} for s in (1, 2)]
     size_of(training_curves(without, "nats_per_step", "no valid split", "m"))
     size_of(training_curves([line(10, kl_weight=0.1, valid_kl=math.nan)] * 2, "nats_per_step", "early", "m"))
+
+
+def test_the_parts_that_are_drawn_and_the_length_add_up_to_the_elbo(monkeypatch):
+    axes = []
+    draw = curves._draw_curve
+    monkeypatch.setattr(curves, "_draw_curve", lambda axis, *args: axes.append(axis) or draw(axis, *args))
+    training_curves(LINES, "nats_per_step", "run", "m")
+    length = LINES[-1]["valid_elbo"] - LINES[-1]["valid_reconstruction"] - LINES[-1]["valid_kl"]
+    assert axes[0].get_ylabel().startswith(f"ELBO (length: {length:.3g})")
 
 
 def test_curves_need_two_sound_lines():

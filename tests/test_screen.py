@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 import typer
 from command import Call, fails
 
-from lnfgen.cli import COMMANDS, app, console, main
+from lnfgen.cli import COMMANDS, app, console, main, runs
 from lnfgen.cli.train import _Display
 from lnfgen.errors import LnfgenError
 from lnfgen.runs.trained import TrainedModel
@@ -56,7 +57,14 @@ def test_paragraphs_of_help_are_not_broken(call: Call, monkeypatch: pytest.Monke
 def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = console.Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True)
     monkeypatch.setattr(console, "_err", screen)
-    figures = {"elbo": 12.34, "reconstruction": 10.01, "kl": 2.33, "kl_weight": 0.5, "steps_per_second": 12345.0}
+    figures = {
+        "elbo": 12.34,
+        "reconstruction": 10.01,
+        "kl": 2.28,
+        "length": 0.05,
+        "kl_weight": 0.5,
+        "steps_per_second": 12345.0,
+    }
     with console.live("training", 123_456) as bar:
         for step in (60_000, 60_500, 61_000):
             _Display(bar).step({"step": step, "epoch": 12, **figures})
@@ -71,12 +79,39 @@ def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest
 
 def test_a_table_wraps_between_words_where_it_can(capsys: pytest.CaptureFixture[str]) -> None:
     row = ["runs/chorales-af-scf-001", "chorales", "interrupted at update 1,200 of 40,000", "2026-11-26 05:40"]
-    for width, broken in ((120, False), (60, False), (30, True)):
+    for width, name, state in ((120, 24, 37), (61, 24, 11), (50, 24, 7), (43, 24, 4), (30, 12, 4)):
         widths = console._widths([["run", "dataset", "state", "changed"], row], width)
-        assert (widths == [None] * 4) == broken
-        assert broken or sum(filter(None, widths)) + 3 * console._GAP <= width
+        assert (widths[0], widths[2]) == (name, state), "names break last"
+        assert console._line(widths) <= width
     console.result_table("", [row])
     assert "  ".join(row) in capsys.readouterr().out  # a pipe is never too narrow
+
+
+def test_names_of_runs_stay_whole_on_a_narrow_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {
+        "run": "runs/nottingham-midi-af-scf-001",
+        "dataset": "nottingham-midi",
+        "model": "af-scf",
+        "backbone": "scan",
+        "best_valid_elbo": 3.2,
+        "unit": "nats_per_step",
+        "changed": "2026-11-26T05:40:00+00:00",
+        "state": "interrupted",
+        "step": 1200,
+        "total_steps": 40_000,
+    }
+    monkeypatch.setattr("lnfgen.runs.overview.overview", lambda folders: [row])
+    for width, left_out in ((140, ""), (80, "05:40"), (70, "scan"), (50, "nottingham-midi ")):
+        screen = partial(console.Console, force_terminal=True, width=width, color_system=None)
+        with monkeypatch.context() as patch:
+            patch.setattr(console, "Console", screen)
+            runs.command()
+        shown = capsys.readouterr().out
+        assert row["run"] in shown
+        assert max(map(len, shown.splitlines())) <= width
+        assert not left_out or left_out not in shown
 
 
 def test_a_table_wraps_its_header_rather_than_each_of_its_rows() -> None:

@@ -132,7 +132,23 @@ def test_a_sweep_is_a_shell_loop(lnfgen_here: Run) -> None:
 def test_a_seed_that_a_file_does_not_give_is_drawn_and_said(lnfgen_here: Run) -> None:
     done = lnfgen_here("train", "toy", "--config", "small.json", "--max-steps", "1", "--out", "run")
     seed = json.loads(Path("run/config.json").read_text())["training"]["seed"]
-    assert f"seed {seed}\n" in done.stderr.decode()
+    assert f"seed {seed}, into run\n" in done.stderr.decode()
+
+
+def test_a_refusal_is_all_that_is_said(lnfgen_here: Run) -> None:
+    """No seed that nobody needs; and settings that are right by themselves can be wrong for the data."""
+    for wrong in ("training.transpose=2", "model.emission=nade", "training.batch_size=0"):
+        done = lnfgen_here("train", "toy", "--config", "small.json", "--set", wrong)
+        fails(done, wrong.split("=")[0])
+        assert done.stderr.decode().count("\n") == 1
+
+
+def test_the_folder_of_a_run_is_its_settings(lnfgen_here: Run) -> None:
+    assert lnfgen_here(*TRAIN, "run", "--max-steps", "1").returncode == 0
+    assert lnfgen_here("train", "toy", "--config", "run", "--out", "again").returncode == 0
+    first, second = (Path(f"{run}/config.json").read_bytes() for run in ("run", "again"))
+    assert first == second
+    fails(lnfgen_here("train", "toy", "--config", "toy"), "toy is a folder without a config.json", "expected")
 
 
 def test_too_little_memory_is_one_line(lnfgen_here: Run, monkeypatch) -> None:

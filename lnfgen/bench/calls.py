@@ -13,12 +13,13 @@ from lnfgen.bench.devices import CPU, timed_on
 from lnfgen.bench.plan import OBSERVATIONS, Variant, batch_lengths
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import Call
-from lnfgen.config import TrainingConfig, build_config
+from lnfgen.config import TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
-from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
+from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
+from lnfgen.training.settings import run_config, settings_for
 from lnfgen.training.trainer import Trainer
 
 DENSITY = 0.05
@@ -26,13 +27,16 @@ DENSITY = 0.05
 
 
 def fresh_model(variant: Variant, preset: str, kind: str) -> SequenceModel:
-    """A model with random weights, at a preset's sizes, for a kind of data."""
-    config = build_config(variant.model, preset, variant.backbone)
+    """A model with random weights, as `lnfgen train` would begin it at a preset on a kind of data."""
+    observation = OBSERVATIONS[kind]
+    has_onsets = isinstance(observation, Frames) and observation.has_onsets
+    suited = settings_for("text" if isinstance(observation, Symbols) else "music", has_onsets, preset)
+    config = run_config(variant.model, preset, suited=suited, backbone=variant.backbone)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # orthogonal weights are many small factorisations, which several threads slow down
     try:
         torch.manual_seed(0)
-        return build_model(config.model, OBSERVATIONS[kind], LengthModel())
+        return build_model(config.model, observation, LengthModel())
     finally:
         torch.set_num_threads(threads)
 
@@ -47,7 +51,7 @@ def trained_models(runs: Sequence[RunFolder], device: torch.device = CPU) -> dic
 
 
 def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, float]:
-    """Operations of the matrix products that `sampling` sequences or `training` by them needs.
+    """Operations of the matrix products that `sampling` sequences, or `training` on them, needs.
 
     Every matrix of weights, except an embedding's table, meets each step once, which is `2 * steps * numel` operations.
     Those of the prior and the emission meet each step once for each sample of z. An update counts as three scores: the
@@ -140,5 +144,7 @@ def random_dataset(model: SequenceModel, lengths: Sequence[int]) -> Dataset:
         encoding = Encoding(kind="text")
     else:
         values = (rng.random((offsets[-1], observation.num_pitches)) < DENSITY).astype(np.uint8)
-        encoding = Encoding(kind="music", has_onsets=observation.has_onsets)
+        encoding = Encoding(
+            kind="music", has_onsets=observation.has_onsets, lowest_pitch=36, num_pitches=observation.num_pitches
+        )
     return Dataset(Path(), "random", encoding, {}, "", {"train": Split("train", values, offsets)})

@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def timed_on(device: torch.device, work: Callable[[], object]) -> float:
-    """The seconds that `work` takes, with all that it leaves a GPU to do."""
+    """The seconds that `work` takes, until the GPU has done all that it was given."""
 
     def whole() -> None:
         work()

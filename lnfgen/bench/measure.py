@@ -17,7 +17,7 @@ from lnfgen import __version__
 from lnfgen.bench.calls import call_of, fresh_model, operations
 from lnfgen.bench.devices import CPU, Memory
 from lnfgen.bench.machine import SQUARE, machine_facts, product_call, product_rates
-from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, VARIANTS, Plan, Variant, batch_lengths
+from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, VARIANTS, Plan, Variant, batch_lengths, kind_of
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
 from lnfgen.models import SequenceModel
@@ -57,8 +57,8 @@ def measure(
     measurement = _Measurement(plan.rounds, began + plan.budget, device)
     trained = trained or {}
     groups: list[tuple[str, Row, list[Variant]]] = []
-    for kind, observation in OBSERVATIONS.items():
-        mine = [variant for variant, model in trained.items() if isinstance(model.observation, type(observation))]
+    for kind in OBSERVATIONS:
+        mine = [variant for variant, model in trained.items() if kind_of(model.observation) == kind]
         groups += [("sampling", case, [*VARIANTS, *mine]) for case in plan.sampling if case["kind"] == kind]
         # In training each model is alone with the baseline: with its optimizer a model takes three times its own
         # memory, and all of them might not fit together.

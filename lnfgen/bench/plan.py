@@ -27,23 +27,42 @@ VARIANTS = [BASELINE] + [
 ]
 """Every named model on every backbone that it can have."""
 
-OBSERVATIONS: dict[str, Observation] = {"music": Frames(88, has_onsets=False), "text": Symbols(50)}
-"""The kinds of data, in the order in which they are measured."""
+STRUCK = "music with onsets"
+"""A person's own music and the chorales, whose usual output is `past`."""
+
+OBSERVATIONS: dict[str, Observation] = {
+    "music": Frames(88, has_onsets=False),
+    "text": Symbols(50),
+    STRUCK: Frames(49, has_onsets=True),
+}
+"""The kinds of data, in the order in which they are measured; keys as in the four published sets and in `chorales`."""
+
+
+def kind_of(observation: Observation) -> str:
+    """The kind of data, of `OBSERVATIONS`, that a model of these observations is measured with."""
+    if isinstance(observation, Symbols):
+        return "text"
+    return STRUCK if observation.has_onsets else "music"
+
 
 EQUAL, RAGGED = "equal", "ragged"
 """The lengths of a batch: all the same, or from half the longest to the longest, as in batches of real data."""
 
 SAMPLING: list[Row] = [
     {"kind": kind, "length": length, "batch": batch}
-    for kind, length in (("music", 60), ("text", 16), ("text", 60), ("text", 288), ("text", 1024))
+    for kind, length in (("music", 60), ("text", 16), ("text", 60), ("text", 288), ("text", 1024), (STRUCK, 60))
     for batch in (1, 16)
 ]
 """Cases of sampling: so many sequences are drawn at once, each of that length."""
 
 TRAINING: list[Row] = [
     {"kind": kind, "length": length, "batch": batch, "lengths": lengths, "samples": samples, "precision": precision}
-    for kind, length, batch, samples in (("music", 60, 5, 1), ("text", 120, 15, 10))
-    for precision in PRECISIONS
+    for kind, length, batch, samples, precisions in (
+        ("music", 60, 5, 1, PRECISIONS),
+        ("text", 120, 15, 10, PRECISIONS),
+        (STRUCK, 60, 8, 1, PRECISIONS[:1]),
+    )
+    for precision in precisions
     for lengths in (EQUAL, RAGGED)
 ]
 """Cases of training updates: `length` is that of the longest sequence, and each has so many samples of z."""

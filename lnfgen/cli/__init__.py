@@ -18,7 +18,7 @@ COMMANDS = (
     *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary", "interpolate"),
     *("reconstruct", "convert", "plot", "bench", "runs", "info", "datasets", "models"),
 )
-TOGETHER = ("train", "eval")
+TOGETHER = ("train", "eval", "sample")
 """Commands that several processes of torchrun can run together. All others would do the same in each process."""
 
 SPIN_COUNT = "700"

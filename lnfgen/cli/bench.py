@@ -23,7 +23,10 @@ def command(
     ] = None,
     preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Music alone, two lengths, no ragged batches: ends within a minute.")
+        bool,
+        typer.Option(
+            "--quick", help="Music without onsets alone, two lengths, no ragged batches: ends within a minute."
+        ),
     ] = False,
     budget: Annotated[
         float | None,
@@ -43,6 +46,8 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
+
+    Models are those that train would begin: their output on music with onsets is another one than on music without.
 
     Each model is timed in turn with the LSTM baseline, whose speed is 1, and with a large matrix product. A model's
     operations are those of the matrix products that it needs, without padding and repetitions.
@@ -132,19 +137,8 @@ def _about(figures: Row) -> str:
 
 
 def _show(figures: Row) -> None:
-    facts = (
-        "device",
-        "processor",
-        "cores",
-        "threads",
-        "load",
-        "system",
-        "python",
-        "torch",
-        "lnfgen",
-        "preset",
-        "seconds",
-    )
+    machine = ("device", "processor", "cores", "threads", "load", "system")
+    facts = (*machine, "python", "torch", "lnfgen", "preset", "seconds")
     console.result_table("", [(name, figures[name]) for name in facts])
     rates = figures["products"]
     shapes = list(next(iter(rates.values())))

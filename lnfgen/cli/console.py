@@ -105,13 +105,24 @@ def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
     result(json.dumps(value | dict.fromkeys(lost), indent=indent, ensure_ascii=False, allow_nan=False))
 
 
-def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
-    """A table on stdout; without `columns`, a list of names and values."""
+def result_table(
+    title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = (), optional: Sequence[str] = ()
+) -> None:
+    """A table on stdout; without `columns`, a list of names and values.
+
+    Args:
+        optional: columns to leave out where the screen is too narrow for all, the least important one first.
+    """
     out = Console(highlight=False)
     if not out.is_terminal:
         out.width = 200  # a pipe has no width: do not wrap what a script reads
     cells = [[str(cell) for cell in row] for row in rows]
-    headers = columns or [""] * max(map(len, cells), default=0)
+    headers = list(columns) or [""] * max(map(len, cells), default=0)
+    for name in optional:
+        if _line(_least_widths([headers, *cells])) <= out.width:
+            break
+        place = headers.index(name)
+        headers, *cells = [[*row[:place], *row[place + 1 :]] for row in (headers, *cells)]
     widths = _widths([headers, *cells], out.width)
     table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns))
     table.padding, table.pad_edge = (0, _GAP, 0, 0), False
@@ -123,24 +134,38 @@ def result_table(title: str, rows: Iterable[Sequence[object]], columns: Sequence
     out.print(table)
 
 
-def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int | None]:
-    """Widths of columns, so that cells wrap between words. If the line is too short for that, None: Rich chooses.
+def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[row[index] for row in rows if index < len(row)] for index in range(len(rows[0]))]
 
-    Words of over 12 characters may break, but not those of the first column, which are names.
+
+def _least_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """How narrow columns can be where no word breaks, but those of over 12 characters outside of the first column.
+
+    The words of the first column are names.
     """
-    columns = [[row[index] for row in rows if index < len(row)] for index in range(len(rows[0]))]
-    whole = [max(map(len, column)) for column in columns]
-    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
-    least = [*words[:1], *(min(12, word) for word in words[1:])]
-    spare = width - sum(least) - _GAP * (len(least) - 1)
-    if spare < 0:
-        return [None] * len(least)
-    # The rows come before the header, which wraps once while they do each.
-    for goal in ([max(map(len, column[1:]), default=0) for column in columns], whole):
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in _columns(rows)]
+    return [*words[:1], *(min(12, word) for word in words[1:])]
+
+
+def _line(widths: Sequence[int]) -> int:
+    """How long a line of columns of these widths is."""
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Widths of columns, so that cells wrap between words. If the line is too short for that, names break last."""
+    least = _least_widths(rows)
+    while (spare := width - _line(least)) < 0 and max(least) > 1:
+        # Of the columns beside the first, the widest one, down to 4 characters; then of all.
+        widest = max(range(len(least)), key=lambda index: (index > 0 and least[index] > 4, least[index]))
+        least[widest] -= 1
+    # The rows get their width before the header does: a header that wraps adds a line once, a row adds one each time.
+    columns = _columns(rows)
+    for goal in ([max(map(len, column[1:]), default=0) for column in columns], [max(map(len, c)) for c in columns]):
         for index in sorted(range(len(least)), key=lambda index: goal[index] - least[index]):
-            given = min(spare, max(0, goal[index] - least[index]))
+            given = max(0, min(spare, goal[index] - least[index]))
             least[index], spare = least[index] + given, spare - given
-    return [*least]
+    return least
 
 
 def note(message: str) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.conventions import PARTICLES
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -26,7 +27,7 @@ def command(
     model: given.Model = None,
     count: given.Count = 1,
     temperature: given.Temperature = 1.0,
-    particles: given.Particles = given.PARTICLES,
+    particles: given.Particles = PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "all",
     program: Programs = "0",
@@ -43,18 +44,5 @@ def command(
         added = added_steps(trained.model, trained.encoding, found, length, bars, seed)
         return given_intro(trained.encoding, found, added)
 
-    given.draw_given(
-        intro,
-        out,
-        model,
-        find,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        verb="going on",
-    )
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.draw_given(intro, asked, find, "going on", temperature=temperature, particles=particles)

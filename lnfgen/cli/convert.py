@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +16,16 @@ from lnfgen.music.tracks import said_of
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
+    from lnfgen.music.pianoroll import PianoRoll
+    from lnfgen.music.tonality import Key
 
 
 def command(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE", help="IN and OUT; with --to, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt."
+            metavar="FILE",
+            help="IN and OUT; with --to or a page as OUT, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt.",
         ),
     ],
     to: Annotated[
@@ -42,17 +46,15 @@ def command(
 ) -> None:
     """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
 
-    With --to, write each IN in that format under its own name. Where one fails, the others are still converted.
+    With --to, write each IN in that format under its own name. If OUT is a .html, any number of IN become one page.
+    Where one fails, the others are still converted.
 
     If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on, but one page if OUT is
     a .html.
 
     IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
-    from dataclasses import replace
-
     from lnfgen import formats
-    from lnfgen.files import make_folder, numbered
     from lnfgen.music.tonality import Key
 
     targets = _targets(files, to, out)
@@ -62,64 +64,97 @@ def command(
     played = options.played(program, voices)
     formats.require_writer(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played["voices"])
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
-    taken = {Path(file).resolve() for file in files} if to is not None else set()
+    taken = {Path(file).resolve() for file in files} if to is not None else None
+    page: list[PianoRoll] = []
+    names: list[str] = []
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, drums, tracks)
-        music = [piece for piece in pieces if not isinstance(piece, str)]
-        if (transpose or wanted or tempo is not None) and len(music) < len(pieces):
-            raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, and --key, which are for music")
-        for roll in music:
-            if len(roll.tracks) > 1:
-                console.note(f"{source}: {said_of([roll.tracks])}")
-        if left_out := sum(roll.out_of_range for roll in music):
-            console.warn(f"{source}: left out {left_out} notes outside a piano's 88 keys (A0 to C8)")
-        if transpose or tempo is not None:
-            music = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in music]
-            pieces = [*music]
-        if wanted:
-            pieces = [moved_to(roll, wanted, source) for roll in music]
-        target = targets[source]
-        if target == "-":
-            if len(pieces) > 1:
-                raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
-            suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
-            console.result_bytes(formats.to_bytes(pieces[0], suffix, **played))
+        pieces = _changed(pieces, source, transpose, wanted, tempo)
+        if to is not None or len(targets) == 1:
+            _write(pieces, source, targets[source], played, taken)
             return
-        parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
-        for index, part in enumerate(parts):
-            path = numbered(Path(target), index, len(parts))
+        rolls = [piece for piece in pieces if not isinstance(piece, str)]
+        if not rolls:
+            raise LnfgenError(f"{source} is a text; a page holds music alone")
+        page.extend(rolls)
+        stem = Path(source).stem
+        names.extend([stem] if len(rolls) == 1 else [f"{stem} {index + 1}" for index in range(len(rolls))])
+
+    failed = for_each(list(targets), convert)
+    if page:
+        formats.write(files[-1], page, names=names, **played)
+        console.result(files[-1])
+    if failed:
+        raise typer.Exit(1)
+
+
+def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
+    """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
+    from lnfgen import formats
+    from lnfgen.files import make_folder, numbered
+
+    if target == "-":
+        if len(pieces) > 1:
+            raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
+        suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
+        console.result_bytes(formats.to_bytes(pieces[0], suffix, **played))
+        return
+    parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
+    for index, part in enumerate(parts):
+        path = numbered(Path(target), index, len(parts))
+        if taken is not None:
             if path.resolve() in taken:
                 raise OutputError(
                     f"{source} would replace {path}, which was given or just written; choose another --out"
                 )
-            if out is not None:
-                make_folder(out)
-            formats.write(path, part, **played)
-            if to is not None:
-                taken.add(path.resolve())
-            console.result(str(path))
+            make_folder(path.parent)
+        formats.write(path, part, **played)
+        if taken is not None:
+            taken.add(path.resolve())
+        console.result(str(path))
 
-    for_each(list(targets), convert)
+
+def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | None, tempo: float | None) -> list[Piece]:
+    """The pieces of a file in the key and the tempo that are asked for; what was left out of them is said."""
+    rolls = [piece for piece in pieces if not isinstance(piece, str)]
+    if len(rolls) < len(pieces):
+        if transpose or wanted or tempo is not None:
+            raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, and --key, which are for music")
+        return pieces
+    for roll in rolls:
+        if len(roll.tracks) > 1:
+            console.note(f"{source}: {said_of([roll.tracks])}")
+    tempos = sum(roll.tempo_changes for roll in rolls) if tempo is None else 0
+    metres = sum(roll.metre_changes for roll in rolls)
+    if lost := [f"{count:,} of {what}" for count, what in ((tempos, "tempo"), (metres, "time signature")) if count]:
+        console.note(f"{source}: a piano-roll has one tempo and time signature; left out changes: {', '.join(lost)}")
+    if outside := sum(roll.out_of_range for roll in rolls):
+        console.warn(f"{source}: left out {outside} notes outside a piano's 88 keys (A0 to C8)")
+    rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
+    return [moved_to(roll, wanted, source) if wanted else roll for roll in rolls]
 
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:
-    """The file that each file becomes; with several pieces it is numbered."""
-    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT
+    """The file that each file becomes. Several pieces are numbered, or on one page."""
+    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
 
     if to is None:
-        if len(files) != 2:
-            raise typer.BadParameter(f"found {len(files)} files; expected IN and OUT, or --to and any number of files")
+        *sources, target = files
+        suffix = Path(target).suffix.lower()
+        if not sources or (len(sources) > 1 and suffix != PAGE):
+            raise typer.BadParameter(
+                f"found {len(files)} files; expected IN and OUT, or --to and any number of files, or these and a .html"
+            )
         if out is not None:
-            raise typer.BadParameter("found no --to; expected it with --out, or OUT as the second file")
-        targets = {files[0]: files[1]}
-        suffix = Path(files[1]).suffix.lower()
+            raise typer.BadParameter("found no --to; expected it with --out, or OUT as the last file")
+        targets = dict.fromkeys(sources, target)
     elif "-" in files:
         raise LnfgenError("stdin has no name to write a file under; convert it alone: lnfgen convert - OUT")
     else:
         suffix = "." + to.lower().removeprefix(".")
         targets = {file: str((out or Path(file).parent) / (Path(file).stem + suffix)) for file in files}
     if suffix not in {*WRITABLE_MUSIC, *WRITABLE_TEXT} and files[-1] != "-":
-        what = f"cannot write {files[1]}" if to is None else f"--to {to}"
+        what = f"cannot write {files[-1]}" if to is None else f"--to {to}"
         raise LnfgenError(f"{what}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
     return targets

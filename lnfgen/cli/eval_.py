@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnfgen.cli import console
-from lnfgen.cli.options import (
-    USUAL_RUN,
-    Device,
-    Json,
-    Precision,
-    Quiet,
-    Solver,
-    checked_seed,
-    choose_solver,
-    solver_facts,
-)
+from lnfgen.cli import console, options
 from lnfgen.config import PRECISIONS
+from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES, PARTICLES
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.launch import is_main, launched
 
@@ -37,7 +27,7 @@ def command(
         Path | None,
         typer.Argument(
             help="Run folder, or a model of `lnfgen models`; with --music also a file or folder of music.",
-            show_default=USUAL_RUN,
+            show_default=options.USUAL_RUN,
         ),
     ] = None,
     dataset: Annotated[
@@ -48,7 +38,7 @@ def command(
         ),
     ] = None,
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = 50,
+    samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = NLL_SAMPLES,
     split: Annotated[
         str | None, typer.Option(help="train, valid or test.", show_default="test, or all of a file")
     ] = None,
@@ -63,22 +53,23 @@ def command(
         typer.Option(
             min=1,
             help="With --music: pieces to sample; with --fill: of the split, the first ones.",
-            show_default="200, all",
+            show_default=f"{MUSIC_COUNT}, all",
         ),
     ] = None,
     particles: Annotated[
-        int | None, typer.Option(min=2, help="With --fill: for each estimate and each piece.", show_default="32")
+        int | None,
+        typer.Option(min=2, help="With --fill: for each estimate and each piece.", show_default=str(PARTICLES)),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(min=0.0, help="With --music: of the samples.", show_default="1")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
-    seed: Annotated[int, typer.Option(callback=checked_seed, help="Random seed of all that is drawn.")] = 0,
-    solver: Solver = "loop",
-    precision: Precision = None,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: Annotated[int, typer.Option(callback=options.checked_seed, help="Random seed of all that is drawn.")] = 0,
+    solver: options.Solver = "loop",
+    precision: options.Precision = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a run on a split or on a file of yours: NLL, ELBO and its parts, log p(T) included, over T + 1.
 
@@ -102,6 +93,38 @@ def command(
     "Of it alone" is minus log p of the lower voices with the melody summed out. "By the prior" is filling without
     inference: what is seen is set, but z and all that is drawn do not depend on what is seen later.
     """
+    music_alone = {"--temperature": temperature, "--plot": plot}
+    _require_fitting(nll, music, fill, precision, count, particles, music_alone)
+    shared: dict[str, Any] = {"split": split or "test", "seed": seed, "solver": solver, "device": device, "json": json}
+    if fill:
+        from lnfgen.cli.eval_fill import report as report_filling
+
+        particles = particles or PARTICLES
+        report_filling(run, dataset, count=count, samples=samples, particles=particles, **shared)
+        return
+    if music:
+        from lnfgen.cli.eval_music import report as report_music
+
+        count = count or MUSIC_COUNT
+        report_music(run, dataset, count=count, temperature=temperature, plot=plot, **shared)
+        return
+    _report_score(run, dataset, nll, samples, split, seed, solver, precision, device, json)
+
+
+def _require_fitting(
+    nll: bool,
+    music: bool,
+    fill: bool,
+    precision: str | None,
+    count: int | None,
+    particles: int | None,
+    music_alone: dict[str, Any],
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        LnfgenError: if there are such.
+    """
     given = [name for name, chosen in (("--nll", nll), ("--music", music), ("--fill", fill)) if chosen]
     if len(given) > 1:
         raise LnfgenError(f"found {given[0]} beside {given[1]}; expected one of them; run eval twice")
@@ -113,46 +136,26 @@ def command(
         raise LnfgenError(f"found --precision beside {given[0]}, which computes in float32; leave it out")
     if particles is not None and not fill:
         raise LnfgenError("found --particles, which goes with --fill alone; add --fill or leave it out")
-    if fill:
-        for name, value in (("--temperature", temperature), ("--plot", plot)):
-            if value is not None:
-                raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
-
-        from lnfgen.cli.eval_fill import report as report_filling
-
-        report_filling(
-            run,
-            dataset,
-            split=split or "test",
-            count=count,
-            samples=samples,
-            particles=particles or 32,
-            seed=seed,
-            solver=solver,
-            device=device,
-            json=json,
-        )
-        return
-    if music:
-        from lnfgen.cli.eval_music import report
-
-        report(
-            run,
-            dataset,
-            split=split or "test",
-            count=count,
-            temperature=temperature,
-            seed=seed,
-            solver=solver,
-            device=device,
-            plot=plot,
-            json=json,
-        )
-        return
-    for name, value in (("--count", count), ("--temperature", temperature), ("--plot", plot)):
-        if value is not None:
+    if count is not None and not music and not fill:
+        raise LnfgenError("found --count, which goes with --music or --fill alone; add one of them or leave it out")
+    for name, value in music_alone.items():
+        if value is not None and not music:
             raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
 
+
+def _report_score(
+    run: Path | None,
+    dataset: str | None,
+    nll: bool,
+    samples: int,
+    split: str | None,
+    seed: int,
+    solver: str,
+    precision: str | None,
+    device: str,
+    json: bool,
+) -> None:
+    """Score and print the figures; of several processes, the first prints them."""
     from lnfgen.cli.sources import resolve_run
 
     folder = resolve_run(run)
@@ -164,7 +167,7 @@ def command(
     distributed.join()
     trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
-    choose_solver(model, solver)
+    options.choose_solver(model, solver)
     material, train = distributed.after_main(lambda: _material(trained, dataset, split))
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
@@ -190,6 +193,7 @@ def command(
         "elbo": figures.elbo,
         "reconstruction": figures.reconstruction,
         "kl": figures.kl,
+        "length": figures.length,
         "unit": encoding.unit,
         "marginal_nll": None if train is None else marginal_nll(model, encoding, train, material.sequences),
         **({"sounding_nll": figures.sounding_nll} if nll and figures.sounding_nll is not None else {}),
@@ -198,7 +202,7 @@ def command(
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": material.dropped,
-        **solver_facts(model),
+        **options.solver_facts(model),
         **trained.run.config.model.facts(encoding.kind),
         "dataset": material.name,
         "run": folder.name,

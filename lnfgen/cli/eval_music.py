@@ -14,16 +14,13 @@ from lnfgen.errors import LnfgenError
 if TYPE_CHECKING:
     from lnfgen.comparison import MusicComparison
 
-COUNT = 200
-"""Pieces that are drawn, unless another number is given."""
-
 
 def report(
     first: Path | None,
     second: str | None,
     *,
     split: str,
-    count: int | None,
+    count: int,
     temperature: float | None,
     seed: int,
     solver: str,
@@ -46,7 +43,7 @@ def report(
         require_format(plot)
         require_parent(plot)
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
-        names, comparison, facts = _of_run(first, second, split, count or COUNT, temperature, seed, solver, device)
+        names, comparison, facts = _of_run(first, second, split, count, temperature, seed, solver, device)
     else:
         names, comparison, facts = _of_music(first, second, split, seed)
     title = f"{names[0]} beside {names[1]}"

@@ -6,6 +6,7 @@ import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.conventions import PARTICLES
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -31,7 +32,7 @@ def command(
     ] = None,
     count: given.Count = 1,
     temperature: given.Temperature = 1.0,
-    particles: given.Particles = given.PARTICLES,
+    particles: given.Particles = PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "all",
     program: Programs = "0",
@@ -49,18 +50,5 @@ def command(
 
         return given_part(trained.encoding, found, free or [], gap)
 
-    given.draw_given(
-        piece,
-        out,
-        model,
-        find,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        verb="filling",
-    )
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.draw_given(piece, asked, find, "filling", temperature=temperature, particles=particles, free=free or [])

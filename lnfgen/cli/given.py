@@ -10,7 +10,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import drawn_seed, played
-from lnfgen.cli.outputs import piece_writer
+from lnfgen.cli.outputs import PieceWriter, piece_writer
 from lnfgen.cli.sources import read_pieces, resolve_run
 from lnfgen.errors import LnfgenError
 
@@ -35,56 +35,11 @@ Particles = Annotated[
     int,
     typer.Option(min=1, max=100_000, help="Ways that are followed for each piece; more fit better, for more time."),
 ]
-PARTICLES = 32
-MELODY_PARTICLES = 8
-
-
-def draw_given(
-    source: str,
-    out: str,
-    model: Path | None,
-    find: "Callable[[TrainedModel, Piece, int], Given]",
-    *,
-    count: int,
-    temperature: float,
-    particles: int,
-    seed: int | None,
-    tracks: str,
-    program: str,
-    device: str,
-    json: bool,
-    verb: str,
-) -> None:
-    """Read the piece, let `find` say what is given of it, draw the rest, and write what comes out."""
-    folder = resolve_run(model)
-    writer = piece_writer(folder, out, count, played(program, None), json)
-    piece = _read(folder, source, tracks)
-
-    from lnfgen.filling import fill_pieces
-    from lnfgen.runs.trained import TrainedModel
-
-    trained = TrainedModel(folder, device)
-    seed = drawn_seed(seed)
-    given = _at_home(trained, find(trained, piece, seed), source, seed)
-    asked: dict[str, Any] = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
-    with console.live(verb, 1) as bar:
-        drawn = fill_pieces(
-            trained.model,
-            trained.encoding,
-            given,
-            **asked,
-            progress=lambda done, total: bar.update(done, total=total),
-        )
-        for filling in drawn:
-            moved = {} if filling.moved is None else {"moved": filling.moved}
-            writer.write(filling.piece, {"effective_particles": filling.ess * particles, **moved})
-    known = {"run": folder.name, "seed": seed, "particles": particles, "transposed": given.shift}
-    writer.close(**known, free=float(given.free.mean()))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The options that `vary`, `interpolate` and `reconstruct` share; `said` is how a person asked for the count."""
+    """The options that all these commands share; `said` is how a person asked for the count."""
 
     out: str
     model: Path | None
@@ -97,6 +52,52 @@ class Asked:
     said: str | None = None
 
 
+def draw_given(
+    source: str,
+    asked: Asked,
+    find: "Callable[[TrainedModel, Piece, int], Given]",
+    verb: str,
+    *,
+    temperature: float,
+    particles: int,
+    free: Sequence[str] = (),
+) -> None:
+    """Read the piece, let `find` say what is given of it, draw the rest, and write what comes out.
+
+    `free` are the words for what is to be drawn, where a person has given some.
+    """
+    folder, writer = _open(asked)
+    piece = _read(folder, source, asked.tracks)
+
+    from lnfgen.filling import fill_pieces
+    from lnfgen.music.regions import beyond
+    from lnfgen.runs.trained import TrainedModel
+
+    trained = TrainedModel(folder, asked.device)
+    seed = drawn_seed(asked.seed)
+    given = _at_home(trained, find(trained, piece, seed), source, seed)
+    if not isinstance(piece, str):
+        lowest = trained.encoding.lowest_pitch - given.shift
+        if cut := beyond(free, lowest, lowest + trained.encoding.num_pitches - 1):
+            console.warn(f"{source}: {cut}; nothing is drawn there")
+    with console.live(verb, 1) as bar:
+        drawn = fill_pieces(
+            trained.model,
+            trained.encoding,
+            given,
+            count=asked.count,
+            temperature=temperature,
+            seed=seed,
+            particles=particles,
+            progress=lambda done, total: bar.update(done, total=total),
+        )
+        for filling in drawn:
+            moved = {} if filling.moved is None else {"moved": filling.moved}
+            writer.write(filling.piece, {"effective_particles": filling.ess * particles, **moved})
+    known = {"run": folder.name, "seed": seed, "particles": particles, "transposed": given.shift}
+    writer.close(**known, free=float(given.free.mean()))
+
+
 def write_variations(
     sources: Sequence[str],
     asked: Asked,
@@ -105,8 +106,7 @@ def write_variations(
     facts: dict[str, Any],
 ) -> None:
     """Read the pieces, lay them on the model's grid and keys, and write what `draw` makes of them."""
-    folder = resolve_run(asked.model)
-    writer = piece_writer(folder, asked.out, asked.count, played(asked.program, None), asked.json, asked.said)
+    folder, writer = _open(asked)
     if sources.count("-") > 1:
         raise LnfgenError("found - twice, and stdin holds one piece; give a file name")
     pieces = [_read(folder, source, asked.tracks) for source in sources]
@@ -125,6 +125,12 @@ def write_variations(
             writer.write(variation.piece, {"shared": _one_or_all(variation.shared)})
             bar.update(index + 1)
     writer.close(run=folder.name, seed=seed, transposed=_one_or_all([given.shift for given in laid]), **facts)
+
+
+def _open(asked: Asked) -> tuple["RunFolder", PieceWriter]:
+    folder = resolve_run(asked.model)
+    writer = piece_writer(folder, asked.out, asked.count, played(asked.program, None), asked.json, asked.said)
+    return folder, writer
 
 
 def _one_or_all(values: Sequence[float]) -> float | list[float]:

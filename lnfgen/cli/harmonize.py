@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.conventions import MELODY_PARTICLES
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -17,7 +18,7 @@ def command(
     model: given.Model = None,
     count: given.Count = 1,
     temperature: given.Temperature = 1.0,
-    particles: given.Particles = given.MELODY_PARTICLES,
+    particles: given.Particles = MELODY_PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "melody",
     program: Programs = "0",
@@ -35,18 +36,5 @@ def command(
 
         return given_melody(trained.encoding, found)
 
-    given.draw_given(
-        melody,
-        out,
-        model,
-        find,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        verb="harmonizing",
-    )
+    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
+    given.draw_given(melody, asked, find, "harmonizing", temperature=temperature, particles=particles)

@@ -60,13 +60,14 @@ def command(
         _show_list("piece", each if len(each) > 1 else [], left_out=("kind", "number", "tracks", *shared))
         _show_list("track", listed, left_out=("number", "channel"))
 
-    for_each(paths, tell)
+    if for_each(paths, tell):
+        raise typer.Exit(1)
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    """What is the same in all of several pieces, and so is told once, among the facts of their file, if it fits these.
+    """The facts that all of several pieces share, and that do not contradict the facts of their file.
 
-    The table of pieces would else be too wide for a screen.
+    They are told once, among the facts of the file, as the table of pieces would else be too wide for a screen.
     """
     first = pieces[0] if len(pieces) > 1 else {}
     same = {key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)}

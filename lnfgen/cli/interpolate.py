@@ -6,6 +6,7 @@ import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.conventions import WAY_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,9 @@ def command(
     first: given.Source,
     second: given.Source,
     out: given.Out,
-    steps: Annotated[int, typer.Option(min=2, help="Pieces in all; the first and the last are the given ones.")] = 8,
+    steps: Annotated[
+        int, typer.Option(min=2, help="Pieces in all; the first and the last are the given ones.")
+    ] = WAY_STEPS,
     model: given.Model = None,
     seed: Seed = None,
     tracks: Tracks = "all",

@@ -110,9 +110,13 @@ def played(program: str, voices: int | None) -> dict[str, Any]:
 def drawn_seed(seed: int | None) -> int:
     """The seed given, or a fresh one, said on stderr so that a run can be repeated."""
     if seed is None:
-        seed = secrets.randbelow(2**31)
+        seed = fresh_seed()
         console.note(f"seed {seed}")
     return seed
+
+
+def fresh_seed() -> int:
+    return secrets.randbelow(2**31)
 
 
 def choose_solver(model: "SequenceModel", method: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PieceWriter:
-    """Takes pieces one after another and writes them; the paths are printed as they are written, but not with --json.
+    """Writes pieces one after another, and prints the path of each, but not with --json.
 
     Attributes:
         target: the file that a person named, or - for stdout.
@@ -41,8 +41,8 @@ class PieceWriter:
         return str(numbered(Path(self.target), index, self.count))
 
     def write(self, piece: "Piece", facts: dict[str, Any]) -> None:
-        from lnfgen.files import numbered, write_bytes
-        from lnfgen.formats import PAGE, to_bytes
+        from lnfgen.files import numbered
+        from lnfgen.formats import PAGE, to_bytes, write
 
         name = numbered(Path(self.target), len(self.facts), self.count)
         if self.suffix == PAGE:
@@ -50,7 +50,7 @@ class PieceWriter:
         elif self.target == "-":
             console.result_bytes(to_bytes(piece, self.suffix, **self.instruments))
         else:
-            write_bytes(name, to_bytes(piece, self.suffix, **self.instruments))
+            write(name, piece, **self.instruments)
             if not self.json:
                 console.result(str(name))
         self.facts.append({"path": self.target if self.suffix == PAGE else str(name), **facts})

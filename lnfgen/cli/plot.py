@@ -112,7 +112,7 @@ def _latents(
     run: RunFolder, source: str | None, prefixes: list[str], features: str | None, seed: int | None, suffix: str
 ) -> bytes:
     from lnfgen.cli.sources import resolve_run_dataset
-    from lnfgen.plots.conditionals import load_latent_model, look
+    from lnfgen.plots.conditionals import load_latent_model, views_of
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
 
@@ -122,12 +122,12 @@ def _latents(
     dataset = resolve_run_dataset(run, source, f"lnfgen plot {run.name} --latents --dataset DATASET")
     steps = choose_steps(dataset, prefixes, seed)
     with console.live("sampling the prior", len(steps)) as bar:
-        seen = look(model, steps, features=pair, seed=seed, progress=bar.update)
-    if not seen.triangular:
+        views = views_of(model, steps, features=pair, seed=seed, progress=bar.update)
+    if not views.triangular:
         console.note(
             f"{run.config.model.time} is not causal in time: the contours are p(z_t | T), not p(z_t | z_<t, T)"
         )
-    return draw_views(steps, seen, run.encoding, _title(run), suffix)
+    return draw_views(steps, views, run.encoding, _title(run), suffix)
 
 
 def _pair(features: str, latent: int) -> tuple[int, int]:

@@ -23,7 +23,10 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List runs: what they are, their best scores on the valid split, and how far they have come; the newest last."""
+    """List runs: what they are, their best scores on the valid split, and how far they have come; the newest last.
+
+    A narrow screen has fewer columns; --json has all.
+    """
     from lnfgen.runs.overview import overview
 
     rows = overview(folders or [])
@@ -31,7 +34,7 @@ def command(
         console.result_json({"runs": rows})
     elif rows:
         columns = ["run", "dataset", "model, backbone", "valid ELBO", "changed", "state"]
-        console.result_table("", map(_cells, rows), columns)
+        console.result_table("", map(_cells, rows), columns, optional=("changed", "model, backbone", "dataset"))
     else:
         console.note("no runs under runs/ yet; train one: lnfgen train; the models in the box: lnfgen models")
 

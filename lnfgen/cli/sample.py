@@ -6,23 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnfgen.cli import console
-from lnfgen.cli.options import (
-    Device,
-    InKey,
-    Json,
-    Programs,
-    Quiet,
-    Run,
-    Seed,
-    Solver,
-    Tempo,
-    Voices,
-    choose_solver,
-    drawn_seed,
-    played,
-    solver_facts,
-)
+from lnfgen.cli import console, options
+from lnfgen.launch import is_main
 
 if TYPE_CHECKING:
     from lnfgen.choosing import Choice
@@ -33,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Run = None,
+    run: options.Run = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -53,15 +38,15 @@ def command(
     ] = None,
     bars: Annotated[int | None, typer.Option(min=1, help="Bars of each, instead of --length.")] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
-    tempo: Tempo = None,
-    key: InKey = None,
-    program: Programs = "0",
-    voices: Voices = None,
-    seed: Seed = None,
-    solver: Solver = "loop",
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    tempo: options.Tempo = None,
+    key: options.InKey = None,
+    program: options.Programs = "0",
+    voices: options.Voices = None,
+    seed: options.Seed = None,
+    solver: options.Solver = "loop",
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Draw pieces from a run and print the files written.
 
@@ -80,44 +65,50 @@ def command(
     kept = count if best is None else best
     said = f"--count {count}" if best is None else f"--best {best}"
     writer = piece_writer(
-        folder, out or ("sample.mid" if music else "sample.txt"), kept, played(program, voices), json, said
+        folder, out or ("sample.mid" if music else "sample.txt"), kept, options.played(program, voices), json, said
     )
-    if tempo is not None and not music:
-        raise LnfgenError(f"{folder.name} makes text, which has no tempo; leave --tempo out")
-    if key is not None and not music:
-        raise LnfgenError(f"{folder.name} makes text, which has no key; leave --key out")
+    for name, value in (("tempo", tempo), ("key", key)):
+        if value is not None and not music:
+            raise LnfgenError(f"{folder.name} makes text, which has no {name}; leave --{name} out")
     wanted = None if key is None else Key.parse(key)
 
     from lnfgen.choosing import Choice
     from lnfgen.compute import prepare_machine
     from lnfgen.runs.checkpoint import load_model
     from lnfgen.sampling import sample_pieces
+    from lnfgen.training import distributed
 
+    distributed.join()
     model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
-    choose_solver(model, solver)
+    options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
-    asked["seed"] = drawn_seed(seed)
-    pieces = sample_pieces(model, encoding, **asked)
+    asked["seed"] = distributed.from_main(lambda: options.drawn_seed(seed))
+    pieces = sample_pieces(model, encoding, **asked, place=distributed.place(), gathered=distributed.gathered)
+    if not is_main():
+        list(pieces)  # this process draws its share, and the first one gets it
+        distributed.leave()
+        return
     if best is None:
         choices: Iterable[Choice] = map(Choice, range(count), pieces)
     else:
         choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
     with console.live("sampling" if best is None else "writing", kept) as bar:
         for index, choice in enumerate(choices):
-            piece = choice.piece
+            name, piece = writer.name_of(index), choice.piece
             facts: dict[str, Any] = {"index": choice.index + 1}
             if best is not None:
                 facts |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
-            if not isinstance(piece, str) and not piece.sounding.any():
-                advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
-                console.warn(f"{writer.name_of(index)} is silent: no note was drawn; {advice}")
-            if wanted and not isinstance(piece, str):
-                piece = moved_to(piece, wanted, writer.name_of(index))
+            if not isinstance(piece, str):
+                if not piece.sounding.any():
+                    advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+                    console.warn(f"{name} is silent: no note was drawn; {advice}")
+                piece = moved_to(piece, wanted, name) if wanted else piece
             writer.write(piece, facts)
             bar.update(index + 1)
+    distributed.leave()
     writer.close()
-    for sweeps in solver_facts(model).values():
+    for sweeps in options.solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")
 
 

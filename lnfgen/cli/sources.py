@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
@@ -23,7 +21,7 @@ _SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.js
 
 
 def resolve_dataset(source: str | None, options: "Options | None" = None) -> "Dataset":
-    """Open a dataset folder, a named dataset or files, which are made into a dataset first, with a word on it."""
+    """Open a dataset folder or a named dataset, or make one of files; how it came out is told on stderr."""
     from lnfgen.data.resolve import resolve
 
     with console.jobs() as progress:
@@ -89,20 +87,22 @@ def resolve_run(run: Path | None) -> "RunFolder":
     return RunFolder(path)
 
 
-def for_each(paths: Sequence[str], do: Callable[[str], None]) -> None:
-    """Do something with each path. One that fails is a line on stderr, the others go on, and the exit code is 1."""
+def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
+    """Do something with each path, and tell whether one failed: that is a line on stderr, and the others go on.
+
+    Raises:
+        LnfgenError: that of the only path, if there is one.
+    """
     if len(paths) == 1:
         do(paths[0])
-        return
     failed = False
-    for path in paths:
+    for path in paths if len(paths) > 1 else ():
         try:
             do(path)
         except LnfgenError as error:
             console.fail(str(error) if str(Path(path)) in str(error) else f"{path}: {error}")
             failed = True
-    if failed:
-        raise typer.Exit(1)
+    return failed
 
 
 def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":

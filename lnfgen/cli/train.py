@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Precision, Quiet, Seed, drawn_seed
+from lnfgen.cli.options import Device, Precision, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.launch import is_main, launched
@@ -52,7 +52,7 @@ def command(
             show_default="scan for music, lstm for text",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set.")] = None,
+    config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set, or a run.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences of an update.")] = None,
@@ -103,7 +103,7 @@ def command(
             building=building,
             built=tell_of,
             set=assignments(settings) if settings else None,
-            fresh_seed=lambda: drawn_seed(None),
+            usual_seed=fresh_seed(),
         )
     _train(session)
 
@@ -116,7 +116,7 @@ def _train(session: "TrainingSession") -> None:
     console.note(
         f"{run.config.name} ({run.config.preset}), {parameters:,} parameters, on {name}: "
         f"{trainer.total_steps:,} updates of {run.config.training.batch_size} sequences on {session.device}, "
-        f"into {run.path}"
+        f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.valid_split is None:
@@ -141,21 +141,23 @@ class _Display:
     def step(self, metrics: dict[str, float]) -> None:
         self.bar.update(
             int(metrics["step"]),
-            f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + KL {metrics['kl']:.2f}"
+            f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
+            f" + {metrics['length']:.2f}"
             f"  weight {metrics['kl_weight']:.2f}  epoch {metrics['epoch']:.0f}"
-            f"  {metrics['steps_per_second']:,.0f} steps/s",
+            f"  {metrics['steps_per_second']:.0f} steps/s",
         )
 
     def validated(self, metrics: dict[str, Any]) -> None:
         if self.validations % 10 == 0:
             console.note(
-                f"{'update':>8} {'epoch':>7} {'weight':>6} {'train ELBO':>10} {'valid ELBO':>10} = reconstruction + KL"
+                f"{'update':>8} {'epoch':>7} {'weight':>6} {'train ELBO':>10} {'valid ELBO':>10} "
+                "= reconstruction + KL + length"
             )
         self.validations += 1
         valid = ""
         if "valid_elbo" in metrics:
-            parts = f"{metrics['valid_reconstruction']:.3f} + {metrics['valid_kl']:.3f}"
-            valid = f"{metrics['valid_elbo']:10.3f} = {parts}"
+            parts = (f"{metrics[f'valid_{name}']:.3f}" for name in ("reconstruction", "kl", "length"))
+            valid = f"{metrics['valid_elbo']:10.3f} = {' + '.join(parts)}"
         skipped = f"  {metrics['skipped_updates']} skipped" if metrics["skipped_updates"] else ""
         console.note(
             f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"

@@ -6,6 +6,7 @@ import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.conventions import AMOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ def command(
     out: given.Out,
     amount: Annotated[
         float, typer.Option(help="How far from the piece: 0 is the piece itself, 1 a sample that has nothing of it.")
-    ] = 0.02,
+    ] = AMOUNT,
     model: given.Model = None,
     count: given.Count = 1,
     seed: Seed = None,

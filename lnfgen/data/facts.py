@@ -78,7 +78,9 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "onsets": piece.onsets is not None,
         "steps_per_quarter": piece.steps_per_quarter,
         "tempo_bpm": piece.tempo_bpm,
+        "tempo_changes": piece.tempo_changes,
         "time_signature": f"{beats}/{unit}",
+        "metre_changes": piece.metre_changes,
         "out_of_range": piece.out_of_range,
     } | ({"tracks": [_track_facts(track) for track in piece.tracks]} if piece.tracks else {})
 

@@ -55,7 +55,7 @@ def whole_file(path: Path, encoding: Encoding, options: Mapping[str, Any]) -> Ma
     """All pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is.
 
     Args:
-        options: those that the model's dataset was made with, as its manifest has them.
+        options: those that the model's dataset was made with, from its manifest.
 
     Raises:
         UnreadableFileError: if the file is missing or damaged, or holds no text.

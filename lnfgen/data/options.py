@@ -30,7 +30,7 @@ class Options:
     steps_per_quarter: int = STEPS_PER_QUARTER  # the grid that MIDI files and scores are rounded to
     drums: bool = False  # keep the drum channel of MIDI files
     strict: bool = False  # stop at the first file that cannot be read, instead of skipping it
-    tracks: str = ALL  # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` has it
+    tracks: str = ALL  # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` takes them
 
     def __post_init__(self) -> None:
         if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:

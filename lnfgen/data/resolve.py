@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lnfgen.data import named
 from lnfgen.data.download import cache_folder
-from lnfgen.data.gather import gather
+from lnfgen.data.gather import SourceFile, gather
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.preprocess import prepare, source_name
@@ -57,18 +57,8 @@ def resolve(
     if is_dataset(path) and not is_run:
         return open_dataset(path)
     files = gather([path], options.kind) if path.exists() and not is_run else []
-    made_of: object
-    if files:
-        name = source_name(path)
-        made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)
-    else:
-        known = named.find(str(source))
-        name = known.name
-        made_of = [FORMAT_VERSION, _VERSION, known.version, *known.files.values()]
-        if not known.files:  # music21 carries the pieces, and another version of it may carry others
-            made_of.append(importlib.metadata.version("music21"))
-    key = hashlib.sha256(repr(made_of).encode("utf-8", errors="replace")).hexdigest()[:12]
-    folder = cache_folder() / "datasets" / f"{name}-{key}"
+    name = source_name(path) if files else named.find(str(source)).name
+    folder = cache_folder() / "datasets" / f"{name}-{_key(name, files, options)}"
     if is_dataset(folder):
         try:
             return open_dataset(folder)
@@ -87,3 +77,16 @@ def resolve(
         raise OutputError(f"{str(error).split(';')[0]}; set LNFGEN_CACHE to a folder that can be written") from error
     built(dataset)
     return dataset
+
+
+def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
+    """A hash of all that decides the content of a dataset: the files and options, or else what a name stands for."""
+    made_of: object
+    if files:
+        made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)
+    else:
+        known = named.find(name)
+        made_of = [FORMAT_VERSION, _VERSION, known.version, *known.files.values()]
+        if not known.files:  # music21 carries the pieces, and another version of it may carry others
+            made_of.append(importlib.metadata.version("music21"))
+    return hashlib.sha256(repr(made_of).encode("utf-8", errors="replace")).hexdigest()[:12]

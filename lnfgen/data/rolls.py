@@ -57,16 +57,7 @@ def prepare_music(
     how = (options.steps_per_quarter, options.drums, options.tracks)
     read = partial(read_rolls, steps_per_quarter=how[0], drums=how[1], tracks=how[2])
     readings = Readings(files, read, how, place.folder(), progress, jobs)
-    found: list[SourceFile] = []
-    unreadable: list[Record] = []
-    pieces: list[tuple[str, _Stored]] = []
-    for index, (file, result) in enumerate(zip(files, readings, strict=True)):
-        if isinstance(result, str):
-            unreadable.append({"path": file.label, "reason": result})
-        else:
-            found.append(file)
-            stored = [_Stored((index, i), file.split, _notes_of(roll), roll.tracks) for i, roll in enumerate(result)]
-            pieces += file.labelled(stored)
+    found, pieces, unreadable = _all_pieces(files, readings)
     if not found:
         raise DatasetError(f"none of the {len(files)} files of {name} is readable music: {unreadable[0]['reason']}")
     copies: list[Record] = []
@@ -101,6 +92,23 @@ def prepare_music(
         place=place,
     )
     return replace(prepared, copies=[*copies, *prepared.copies], remarks=remarks)
+
+
+def _all_pieces(
+    files: Sequence[SourceFile], readings: Readings
+) -> tuple[list[SourceFile], list[tuple[str, _Stored]], list[Record]]:
+    """The files that can be read, their pieces with labels, and why the other files cannot be read."""
+    found: list[SourceFile] = []
+    pieces: list[tuple[str, _Stored]] = []
+    unreadable: list[Record] = []
+    for index, (file, result) in enumerate(zip(files, readings, strict=True)):
+        if isinstance(result, str):
+            unreadable.append({"path": file.label, "reason": result})
+        else:
+            found.append(file)
+            stored = [_Stored((index, i), file.split, _notes_of(roll), roll.tracks) for i, roll in enumerate(result)]
+            pieces += file.labelled(stored)
+    return found, pieces, unreadable
 
 
 def prepare_benchmark(files: Sequence[SourceFile], name: str) -> Prepared:
@@ -148,37 +156,30 @@ def encode_rolls(
     Args:
         disjoint: leave out of valid and test each sequence that an earlier split holds. Different pieces can be equal
             in one of their stretches.
-        place: where the sequences wait until they are written; None: in memory.
+        place: where the sequences wait until they are written; None: a temporary folder.
     """
+    place = place or Workplace()
     encoding: Encoding | None = None
-    in_memory: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
-    spool: Spool | None = None
     tempos: Counter[float] = Counter()
     metres: Counter[tuple[int, int]] = Counter()
     out_of_range = 0
     time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     unused: list[Record] = []
     copies: list[Record] = []
-    earlier: set[bytes] = set()  # digests of the sequences of earlier splits
+    earlier: set[bytes] = set()  # digests of the sequences of earlier splits, where these must be disjoint
     for split in SPLITS:
         own: set[bytes] = set()
         for label, roll in splits[split]:
             if encoding is None:
                 encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
-                spool = None if place is None else Spool(place.folder(), SPLITS, no_steps(encoding))
+                spool = Spool(place.folder(), SPLITS, no_steps(encoding))
             tempos[roll.tempo_bpm] += 1
             metres[roll.time_signature] += 1
             out_of_range += roll.out_of_range
             kept: list[np.ndarray] = []
-            for piece in roll.cut(max_length):
-                try:
-                    values = encoding.encode(piece)
-                except LnfgenError as error:  # the roll's other pieces would fail in the same way
-                    unused.append({"path": label, "reason": str(error)})
-                    break
-                if not piece.sounding.any():
-                    part = "holds no notes in range" if piece.num_steps == roll.num_steps else "has a silent stretch"
-                    unused.append({"path": label, "reason": f"{part} ({piece.num_steps} steps)"})
+            for piece, values in _encoded(encoding, roll, max_length):
+                if isinstance(values, str):
+                    unused.append({"path": label, "reason": values})
                 elif disjoint and (content := digest(values)) in earlier:
                     copies.append({"path": label, "reason": f"an earlier split holds {piece.num_steps} steps of it"})
                 else:
@@ -186,17 +187,14 @@ def encode_rolls(
                     time_signatures[split].append(piece.time_signature)
                     if disjoint:
                         own.add(content)
-            if spool is None:
-                in_memory[split] += kept
-            else:
-                spool.extend(split, kept)
+            spool.extend(split, kept)
         earlier |= own
     assert encoding is not None, "no pieces"
     usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
     return Prepared(
         name,
         replace(encoding, tempo_bpm=usual_tempo, time_signature=metres.most_common(1)[0][0]),
-        in_memory if spool is None else spool,
+        spool,
         sources=sources,
         skipped=[*skipped, *unused],
         options=options,
@@ -205,6 +203,21 @@ def encode_rolls(
         time_signatures=time_signatures,
         place=place,
     )
+
+
+def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[tuple[PianoRoll, np.ndarray | str]]:
+    """The parts of a roll that is cut at bar lines, each with its values, or with the reason why it is of no use."""
+    for piece in roll.cut(max_length):
+        try:
+            values = encoding.encode(piece)
+        except LnfgenError as error:  # the roll's other pieces would fail in the same way
+            yield piece, str(error)
+            return
+        if piece.sounding.any():
+            yield piece, values
+        else:
+            part = "holds no notes in range" if piece.num_steps == roll.num_steps else "has a silent stretch"
+            yield piece, f"{part} ({piece.num_steps} steps)"
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def is_dataset(path: Path) -> bool:
 
 
 def is_manifest_of_run(path: Path) -> bool:
-    """Whether the `dataset.json` in a folder is the copy that a run keeps of that of its dataset."""
+    """Whether a folder is a run: its `dataset.json` is then a copy of the manifest of the run's dataset."""
     return is_dataset(path) and (Path(path) / "config.json").is_file()
 
 
@@ -168,17 +168,18 @@ def write_dataset(
             }
             for split, values in sequences.blocks():
                 shards[split].write(values)
-        entries: dict[str, Any] = {}
-        for split, shard in shards.items():
-            entry = entries[split] = {
+        entries: dict[str, Any] = {
+            split: {
                 "sequences": len(lengths[split]),
                 "steps": shard.num_steps,
                 "dropped": int((dropped or {}).get(split, 0)),
                 "shard": f"{split}.safetensors",
                 "sha256": shard.sha256,
             }
-            if time_signatures:
-                entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in time_signatures[split])
+            for split, shard in shards.items()
+        }
+        for split, signatures in (time_signatures or {}).items():
+            entries[split]["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in signatures)
         manifest = {
             "format_version": FORMAT_VERSION,
             "name": name,
@@ -282,7 +283,7 @@ def _open_split(
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:
-    """That of each sequence, which `dataset.json` has as one string, "4/4 3/4"; none where it has none, as of text."""
+    """The time signature of each sequence, from one string such as "4/4 3/4" in `dataset.json`; none for text."""
     if "time_signatures" not in entry:
         return []
     try:

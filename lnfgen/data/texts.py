@@ -33,7 +33,7 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
     not say their splits, tunes and lines are split at random. Tunes that differ in their number alone count once. Lines
     do not: how often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
 
-    Tunes are read into memory. Of lines and chunks their places are (17 bytes each), and `write` reads the files again.
+    Tunes are read into memory. Of a line or chunk only its place is kept (17 bytes); `write` reads the files again.
 
     Raises:
         DatasetError: if no file can be read, or nothing is left to train on.
@@ -42,16 +42,11 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
         return _prepare_tunes(files, name, options)
     max_length = options.max_length or text.MAX_LINE
     states = {file.path: state_of(file.path) for file in files}
-    measure: Callable[[Path], np.ndarray] = find_lines
     if options.chunks:
-
-        def measure(path: Path) -> np.ndarray:
-            return np.array([[0, count_characters(path)]])
-
-    found, unreadable = _read_all(files, name, measure)
-    if options.chunks:
+        found, unreadable = _read_all(files, name, _whole)
         where, owners = _chunks_in_order(found, max_length, options.split)
     else:
+        found, unreadable = _read_all(files, name, find_lines)
         where = [lines for _, lines in found]
         total = sum(map(len, where))
         random = random_owners(total, options.split, options.seed)
@@ -61,12 +56,7 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
             np.full(len(lines), SPLITS.index(file.split), np.int8)
             for (file, _), lines in zip(found, where, strict=True)
         ]
-    dropped = dict.fromkeys(SPLITS, 0)
-    for lines, owner in zip(where, owners, strict=True):
-        long = lines[:, 1] - lines[:, 0] > max_length
-        for code, split in enumerate(SPLITS):
-            dropped[split] += int((long & (owner == code)).sum())
-        owner[long] = -1
+    dropped = _drop_long(where, owners, max_length)
     if not any((owner == 0).any() for owner in owners):
         raise _nothing_left(name, dropped["train"])
     sequences = TextSequences(
@@ -156,6 +146,17 @@ def _read_all(
     return contents, unreadable
 
 
+def _drop_long(where: Sequence[np.ndarray], owners: Sequence[np.ndarray], max_length: int) -> dict[str, int]:
+    """Take what is longer than that out of its split, and count for each split how many there are."""
+    dropped = dict.fromkeys(SPLITS, 0)
+    for lines, owner in zip(where, owners, strict=True):
+        long = lines[:, 1] - lines[:, 0] > max_length
+        for code, split in enumerate(SPLITS):
+            dropped[split] += int((long & (owner == code)).sum())
+        owner[long] = -1
+    return dropped
+
+
 def _chunks_in_order(
     found: Sequence[tuple[SourceFile, np.ndarray]], max_length: int, shares: Sequence[float]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -173,6 +174,11 @@ def _chunks_in_order(
     parts = [[_chunks(part.start, part.stop, max_length) for part in split_in_order(s, shares).values()] for s in sizes]
     owners = [np.repeat(np.arange(len(SPLITS), dtype=np.int8), [*map(len, chunks)]) for chunks in parts]
     return [np.concatenate(chunks) for chunks in parts], owners
+
+
+def _whole(path: Path) -> np.ndarray:
+    """[1, 2]: where the text of a file begins and ends."""
+    return np.array([[0, count_characters(path)]])
 
 
 def _chunks(start: int, stop: int, max_length: int) -> np.ndarray:

@@ -64,8 +64,8 @@ class Symbols:
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
 
-        With uniform `[..., V]` it is the winner of a race with the times -log(uniform) / p: see `models.noise`. What is
-        known stays as it is.
+        With uniform `[..., V]` it is the symbol with the smallest -log(uniform) / p: see `models.noise`. What is known
+        stays as it is.
         """
         if uniform.shape[-1] > 1:
             drawn = (logits - torch.log(-torch.log(uniform))).argmax(-1)
@@ -188,9 +188,10 @@ class FrameEmbedding(nn.Module):
 class NoteNoise(nn.Module):
     """In training, hide or move sounding keys: x `[B, T, P]` -> the same; text stays as it is.
 
-    It goes on the frames that an autoregressive output is told came before, not on those that it is to predict. A model
-    that learns from right music alone has never met its own slips: once it has dropped a voice, it does without that
-    voice for long. With this it learns to take the voice up again, and to come back from a wrong key.
+    The output that predicts a frame reads the frames before with this noise; the frame to predict has none. A model
+    that is trained on correct music alone never sees a mistake such as it makes when it samples: after it has dropped
+    a voice, it goes on without that voice for long. With this noise it learns to begin the voice again, and to correct
+    a wrong key.
     """
 
     HIDDEN = 0.75

@@ -110,7 +110,7 @@ def downbeat_rate(roll: PianoRoll) -> float:
 
 
 def groove_consistency(roll: PianoRoll) -> float:
-    """How alike the rhythms of neighbouring bars are (muspy), from 0 to 1, which is: the same.
+    """How alike the rhythms of neighbouring bars are (muspy), from 0 to 1; 1 means that they are the same.
 
     It is 1 minus the share of the places in a bar at which one bar has an onset and the next one has none, or the other
     way round. Only whole bars count.

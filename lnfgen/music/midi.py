@@ -155,6 +155,17 @@ def longest_signature(changes: Sequence[tuple[Any, tuple[int, int]]], end: Any) 
     return _longest_lasting(usable, end, (4, 4), lambda _: 1.0)
 
 
+def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
+    """How often a value changes before the end of a piece, its first value not counted.
+
+    Args:
+        values: (position, value), in any order. Of several at one position, the last counts.
+    """
+    at = dict(sorted(values, key=itemgetter(0)))
+    lasting = [value for position, value in at.items() if position < end]
+    return sum(one != other for one, other in itertools.pairwise(lasting))
+
+
 def _longest_lasting(
     changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float]
 ) -> _Value:
@@ -264,6 +275,8 @@ def _quantise(
         roll,
         tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in heard.tracks),
         rounded=sum(tick * grid.denominator % grid.numerator != 0 for tick in times),
+        tempo_changes=0 if division < 0 else num_changes(heard.tempos, heard.end),
+        metre_changes=num_changes(heard.signatures, heard.end),
     )
 
 

@@ -1,8 +1,8 @@
 """Write piano-rolls as MusicXML scores, with music21 as the writer.
 
-Music of four voices becomes a choir's score, of which each voice is separate; any other piece is a piano's. A choir has
-two staves, as in a hymnal: soprano and alto, whose stems go up and down, above tenor and bass. A singer sees all voices
-at once, an organist can play from it, and it takes half the paper of a staff for each voice.
+Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
+choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. So a singer sees
+all voices at once, an organist can play from it, and it needs half as much paper as with a staff for each voice.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Staff:
     stems: bool = False
 
 
-def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None) -> bytes:
+def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
     Reading it again gives the same length, the same keys that sound and, where they are known, the same onsets.
@@ -47,24 +47,28 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None) -> bytes:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
             choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
             below.
+        title: stands above the music; characters that cannot be printed are left out of it.
 
     Raises:
         LnfgenError: if notation has no note value for a step of this grid, or nobody can tell so many voices apart.
     """
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
+    title = "".join(filter(str.isprintable, title))
     if voices is None and is_choral(roll):
         voices = CHOIR
     staves = _piano(roll) if voices is None else _staff_of_each(roll, voices) if voices != CHOIR else _choir(roll)
     try:
         with quiet():
-            content = bytes(GeneralObjectExporter(_score(roll, staves, piano=voices is None)).parse())
+            content = bytes(GeneralObjectExporter(_score(roll, staves, title, piano=voices is None)).parse())
     except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
         raise LnfgenError(f"cannot spell a piano-roll of {grid} as a score: {reason}; write .mid instead") from error
-    # Without the date, the same roll gives the same bytes on any day.
-    return re.sub(rb"\s*<encoding-date>.*?</encoding-date>", b"", content)
+    # Without the date, the same roll gives the same bytes on any day. For a composer or a title that is not given,
+    # music21 writes its own name.
+    unknown = "encoding-date|creator" if title else "encoding-date|creator|movement-title"
+    return re.sub(rf"\s*<({unknown})\b.*?</\1>".encode(), b"", content)
 
 
 def is_choral(roll: PianoRoll) -> bool:
@@ -125,11 +129,11 @@ def _layers(notes: Sequence[Note]) -> list[list[Note]]:
     return layers
 
 
-def _score(roll: PianoRoll, staves: Sequence[_Staff], *, piano: bool) -> Any:
+def _score(roll: PianoRoll, staves: Sequence[_Staff], title: str, *, piano: bool) -> Any:
     from music21 import layout, metadata, stream
 
     score = stream.Score()
-    score.metadata = metadata.Metadata(title="Piano-roll", composer="lnfgen")
+    score.metadata = metadata.Metadata(title=title or None)
     key = find_key(roll)
     sharps = 0 if key is None else key.sharps
     parts = [_part(roll, staff, number, sharps, piano) for number, staff in enumerate(staves, start=1)]
@@ -188,7 +192,7 @@ def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: 
     for number, symbols in enumerate(voices, start=1):
         into = stream.Voice(id=str(number)) if len(voices) > 1 else measure
         for symbol in symbols:
-            for offset, element in _elements(symbol, sharps):
+            for offset, element in _elements(symbol, sharps, bar):
                 if element.isRest:
                     # Otherwise music21 reads a rest that fills a short last bar as one that lasts a whole bar.
                     element.fullMeasure = element.quarterLength == bar
@@ -201,13 +205,14 @@ def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: 
             measure.insert(0, into)
 
 
-def _elements(symbol: Symbol, sharps: int) -> list[tuple[Fraction, Any]]:
+def _elements(symbol: Symbol, sharps: int, bar: Fraction) -> list[tuple[Fraction, Any]]:
     """The notes, chords or rests of music21, with their offsets, that a symbol is written as."""
     from music21 import chord, note, tie
 
     made: list[tuple[Fraction, Any]] = []
     offset = symbol.offset
-    values = _note_values(symbol.length)
+    is_whole_rest = not symbol.pitches and symbol.length == bar
+    values = (bar,) if is_whole_rest else _note_values(symbol.length)
     for index, length in enumerate(values):
         members = []
         for pitch in symbol.pitches:

@@ -38,8 +38,11 @@ class PianoRoll:
         time_signature: (beats, beat unit). The unit is a power of two.
         out_of_range: how many notes were left out because no column has their pitch.
         tracks: those of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
-        rounded: how many starts and ends of notes were rounded to a step of the grid. This, `out_of_range` and `tracks`
-            are not compared when two rolls are.
+        rounded: how many starts and ends of notes were rounded to a step of the grid.
+        tempo_changes, metre_changes: how many changes of tempo and of time signature the file has that the roll was
+            read from. The roll has one of each.
+
+    The last five, from `out_of_range` on, tell of a file, and do not count when two rolls are compared.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -54,6 +57,8 @@ class PianoRoll:
     out_of_range: int = 0
     tracks: tuple[Track, ...] = ()
     rounded: int = 0
+    tempo_changes: int = 0
+    metre_changes: int = 0
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets

@@ -8,7 +8,7 @@ import numpy as np
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.rolltext import pitch_number
+from lnfgen.music.rolltext import pitch_name, pitch_number
 
 EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass"
 
@@ -38,6 +38,19 @@ def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
             raise LnfgenError(f"{word} means nothing in a piece of {_size(roll)}: its parts have no cell in common")
         cells |= meant
     return cells
+
+
+def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
+    """What of these words names keys outside of this range of pitches, in a few words; empty if none does.
+
+    >>> beyond(["bars:1,keys:C1-C5", "keys:C4-"], 36, 84)
+    'keys:C1-C5 goes beyond the keys of the model, C2 to C6'
+    """
+    parts = [part.strip() for word in words for part in word.split(",")]
+    ranges = {part: _range(part, part.partition(":")[2].strip(), _pitch) for part in parts if part.startswith("keys:")}
+    found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]
+    keys = f"the keys of the model, {pitch_name(lowest)} to {pitch_name(highest)}"
+    return f"{', '.join(found)} {'goes' if len(found) == 1 else 'go'} beyond {keys}" if found else ""
 
 
 def top_line(roll: PianoRoll) -> PianoRoll:

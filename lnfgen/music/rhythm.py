@@ -54,7 +54,9 @@ def bars_of_voice(
         while position < until:
             index = int(position // bar)
             inside = min(until, (index + 1) * bar)
-            for offset, length in split(position - index * bar, inside - position, time_signature):
+            whole_rest = not pitches and inside - position == bar
+            inner = position - index * bar, inside - position
+            for offset, length in [inner] if whole_rest else split(*inner, time_signature):
                 last = index * bar + offset + length == until
                 bars[index].append(Symbol(offset, length, pitches, before, after if last else frozenset(pitches)))
                 before = frozenset(pitches)

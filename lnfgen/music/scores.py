@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
-from lnfgen.music.metres import without_accents
-from lnfgen.music.midi import MAX_STEPS, longest_tempo
+from lnfgen.music.metres import rests_as_long_as_written, without_accents
+from lnfgen.music.midi import MAX_STEPS, longest_tempo, num_changes
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
@@ -48,7 +48,8 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     rolls: list[PianoRoll] = []
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), without_accents():
+    mended = without_accents(), rests_as_long_as_written()
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended[0], mended[1]:
         for part in _tunes(text) if kind == "abc" else [text]:
             restart_clock()
             parser = converter.Converter()
@@ -84,27 +85,17 @@ def roll_of_score(
     music21 cannot follow are played once. The tempo is the one that lasts longest. The time signature is the first, or
     of several at one place the last given.
     """
-    from music21 import meter, tempo
-
     score = _as_it_sounds(score)
     parts: list[tuple[Track, list[tuple[Fraction, Fraction, int]]]] = []
     end = Fraction(0)
-    tempos: list[tuple[Fraction, float]] = []
     signatures: list[tuple[Fraction, tuple[int, int]]] = []
     for part in list(score.parts) or [score]:
         flat = part.flatten()
         end = max(end, Fraction(flat.highestTime))
         if notes := _tied(flat):
             parts.append((_track(part, len(parts) + 1, notes), notes))
-        signatures += [
-            (Fraction(mark.offset), (mark.numerator, mark.denominator))
-            for mark in flat.getElementsByClass(meter.TimeSignature)
-            if mark.numerator and is_time_signature((mark.numerator, mark.denominator))
-        ]
-    for mark in score.flatten().getElementsByClass(tempo.MetronomeMark):
-        bpm = mark.getQuarterBPM()
-        if bpm and MIN_BPM <= bpm <= MAX_BPM:
-            tempos.append((Fraction(mark.offset), float(bpm)))
+        signatures += _signatures(flat)
+    tempos = _tempos(score.flatten())
 
     def step(offset: Fraction) -> int:
         return int(offset * steps_per_quarter + Fraction(1, 2))
@@ -126,7 +117,27 @@ def roll_of_score(
         roll,
         tracks=tuple(replace(track, kept=track.number in chosen) for track in every),
         rounded=sum((offset * steps_per_quarter).denominator != 1 for offset in times),
+        tempo_changes=num_changes(tempos, end),
+        metre_changes=num_changes(signatures, end),
     )
+
+
+def _signatures(flat: Any) -> list[tuple[Fraction, tuple[int, int]]]:
+    """The time signatures of a flat stream of music21, each with its offset in quarters."""
+    from music21 import meter
+
+    marks = flat.getElementsByClass(meter.TimeSignature)
+    found = [(Fraction(mark.offset), (mark.numerator, mark.denominator)) for mark in marks if mark.numerator]
+    return [(offset, signature) for offset, signature in found if is_time_signature(signature)]
+
+
+def _tempos(flat: Any) -> list[tuple[Fraction, float]]:
+    """The tempos of a flat stream of music21 in quarters a minute, each with its offset in quarters."""
+    from music21 import tempo
+
+    marks = flat.getElementsByClass(tempo.MetronomeMark)
+    found = [(Fraction(mark.offset), float(mark.getQuarterBPM() or 0)) for mark in marks]
+    return [(offset, bpm) for offset, bpm in found if MIN_BPM <= bpm <= MAX_BPM]
 
 
 def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:

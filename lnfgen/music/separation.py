@@ -25,7 +25,7 @@ from lnfgen.music.pianoroll import Note, PianoRoll
 from lnfgen.music.voices import FIFTH
 
 MAX_VOICES = 8
-"""Those of two choirs. More would take long to tell apart, and longer still to read."""
+"""The voices of two choirs. With more, the search would take long."""
 
 _CHOIR = ("Soprano", "Alto", "Tenor", "Bass")
 _BEAM = 24  # assignments kept after each chord

@@ -70,7 +70,7 @@ def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
     return model
 
 
-def look(
+def views_of(
     model: LatentFlow,
     steps: Sequence[LatentStep],
     *,

@@ -31,8 +31,9 @@ _NEEDED = ("step", "kl_weight", "learning_rate", "train_elbo", "train_reconstruc
 def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, where: str, suffix: str = ".png") -> bytes:
     """Draw a run's validations against its updates: the ELBO, and for a latent model reconstruction, KL and KL weight.
 
-    All curves are costs: lower is better. The grey region is where the KL weight is below 1. Dotted lines are where the
-    learning rate falls. The ring is the validation whose weights are kept as the model.
+    All curves are costs: lower is better. The ELBO is reconstruction + KL + length; the cost of the lengths does not
+    change, so it is a number beside the axis. The grey region is where the KL weight is below 1. Dotted lines are where
+    the learning rate falls. The ring is the validation whose weights are kept as the model.
 
     Args:
         lines: the validations, as `RunFolder.metrics` gives them.
@@ -48,12 +49,13 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, whe
     if latent:
         figure = new_figure(9.6, 6.6)
         axes = figure.subplots(2, 2, sharex=True).ravel()
-        titles = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL", "kl_weight": "KL weight"}
+        names = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL", "kl_weight": "KL weight"}
+        names["elbo"] = f"ELBO (length: {_length_cost(values):.3g})"
     else:
         figure = new_figure(6.4, 4.2)
         axes = [figure.subplots()]
-        titles = {"elbo": "NLL (= ELBO)"}
-    for axis, (name, what) in zip(axes, titles.items(), strict=True):
+        names = {"elbo": "NLL (= ELBO)"}
+    for axis, (name, what) in zip(axes, names.items(), strict=True):
         _draw_curve(axis, name, values)
         axis.set_ylabel(what if name == "kl_weight" else f"{what}, {UNIT_WORDS[unit]}", fontsize=9)
     for axis in axes[-2:]:
@@ -134,6 +136,13 @@ def _limit(axis: Any, costs: np.ndarray) -> None:
         low, high = np.nanmin(costs), np.nanmax(costs)
         margin = 0.12 * (high - low) + 1e-3 * abs(high) + 1e-9
         axis.set_ylim(low - margin, high + margin)
+
+
+def _length_cost(values: dict[str, np.ndarray]) -> float:
+    """What the ELBO has beside reconstruction and KL, on the valid split if there is one."""
+    parts = [[f"{split}_{name}" for name in ("elbo", "reconstruction", "kl")] for split in ("valid", "train")]
+    elbo, reconstruction, kl = next(names for names in parts if values.keys() >= set(names))
+    return float(values[elbo][-1] - values[reconstruction][-1] - values[kl][-1])
 
 
 def _draw_curve(axis: Any, name: str, values: dict[str, np.ndarray]) -> None:

@@ -20,7 +20,7 @@ _LABEL_DISTANCE = 0.042  # of a panel's width
 
 
 def draw_views(steps: Sequence[LatentStep], seen: Views, encoding: Encoding, title: str, suffix: str = ".png") -> bytes:
-    """Draw what `conditionals.look` saw: a panel for each step, with titles and labels from the encoding.
+    """Draw what `conditionals.views_of` gives: a panel for each step, with titles and labels from the encoding.
 
     The prior's density is drawn as filled contours, the smallest regions that hold 20, 40, 60, 80 and 95 % of it. Each
     candidate's posterior is two ellipses over it, at 1 and 2 standard deviations, bold for the candidate that the piece

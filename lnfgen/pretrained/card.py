@@ -56,8 +56,8 @@ def _scores(card: Card) -> Iterator[str]:
     yield f"Costs in {_UNITS[card['unit']]}, the length's included, over T + 1: lower is better. `marginal_nll` is the"
     yield "score of independent keys or characters."
     yield ""
-    kinds = ["nll", "elbo", "reconstruction", "kl", *(["sounding_nll"] if "sounding_nll" in first else [])]
-    kinds.append("marginal_nll")
+    kinds = ["nll", "elbo", "reconstruction", "kl", "length", "sounding_nll", "marginal_nll"]
+    kinds = [kind for kind in kinds if kind in first]
     rows = [[split, *(_number(found[kind]) for kind in kinds)] for split, found in card["scores"].items()]
     yield from _table(["split", *kinds], rows)
     yield ""

@@ -8,12 +8,13 @@ from pathlib import Path
 from lnfgen.choosing import choose_best, require_best
 from lnfgen.comparison import MusicComparison, compare_pieces
 from lnfgen.compute import prepare_machine
+from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, WAY_STEPS
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.pieces import open_music
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
-from lnfgen.filling import MELODY_PARTICLES, PARTICLES, added_steps, at_home, fill_pieces
+from lnfgen.filling import added_steps, at_home, fill_pieces
 from lnfgen.formats import Piece
 from lnfgen.given import Given, given_intro, given_melody, given_part, given_whole
 from lnfgen.music.pianoroll import PianoRoll
@@ -22,7 +23,7 @@ from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find_run
 from lnfgen.sampling import sample_pieces
-from lnfgen.variation import AMOUNT, interpolate_pieces, reconstruct_piece, vary_piece
+from lnfgen.variation import interpolate_pieces, reconstruct_piece, vary_piece
 
 
 class TrainedModel:
@@ -177,7 +178,7 @@ class TrainedModel:
         varied = vary_piece(self.model, self.encoding, given, amount=amount, count=count, seed=seed)
         return [variation.piece for variation in varied]
 
-    def interpolate(self, first: Piece, second: Piece, *, steps: int = 8, seed: int = 0) -> list[Piece]:
+    def interpolate(self, first: Piece, second: Piece, *, steps: int = WAY_STEPS, seed: int = 0) -> list[Piece]:
         """Draw the pieces on the way from one to another, which are the first and the last of `steps`; see `vary`.
 
             >>> lnfgen.write("way.html", model.interpolate(*lnfgen.read("a.mid"), *lnfgen.read("b.mid")))
@@ -226,7 +227,7 @@ class TrainedModel:
         )
         return [filling.piece for filling in fillings]
 
-    def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = 50, seed: int = 0) -> Score:
+    def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = NLL_SAMPLES, seed: int = 0) -> Score:
         """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its parts.
 
             >>> score = model.nll(lnfgen.read("song.mid"))
@@ -255,7 +256,7 @@ class TrainedModel:
         dataset: Dataset | None = None,
         *,
         split: str = "test",
-        count: int = 200,
+        count: int = MUSIC_COUNT,
         temperature: float = 1.0,
         seed: int = 0,
         progress: Progress = no_progress,

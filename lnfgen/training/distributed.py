@@ -1,4 +1,4 @@
-"""Training and scoring in several processes, on one machine or many, which `torchrun` starts.
+"""Training, scoring and sampling in several processes, on one machine or many, which `torchrun` starts.
 
 All processes make the same updates with the same seeds, each on its part of the sequences of every batch, and
 DistributedDataParallel adds up their gradients. So N processes make the update that one makes with the whole batch,
@@ -137,6 +137,16 @@ def require_same(fingerprint: str) -> None:
             f"process {place()[0]} found another dataset than process 0 at the same path; expected the same files on "
             "all machines; copy the dataset folder to each, or use a shared one"
         )
+
+
+def gathered(value: Result) -> list[Result]:
+    """In the first process, the values of all in their order; nothing in the others."""
+    if not dist.is_initialized():
+        return [value]
+    found: list[Any] | None = [None] * place()[1] if is_main() else None
+    with _none_lost():
+        dist.gather_object(value, found)
+    return found or []
 
 
 # What is added up. ----------------------------------------------------------------------------------------------------

@@ -79,8 +79,8 @@ def accumulate_gradients(
             with autocast(device, precision):
                 value = term(part).sum(0) / num_samples
             if value.requires_grad:
-                share = 1.0 if part is None else len(part) / num_samples
-                (scale * coefficient * (value / steps).clamp(min=share * floor)).mean().backward()
+                of_all = 1.0 if part is None else len(part) / num_samples
+                (scale * coefficient * (value / steps).clamp(min=of_all * floor)).mean().backward()
             total = total + value.detach()
         return total
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -52,17 +52,17 @@ OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
 """What suits a person's own music and the chorales. All but the backbone goes with the emission `past`.
 
 With weights tied across the keys, a transposed piece teaches the same weights, and small batches teach more in the same
-time. This output can do without z, so a KL weight that rises from 0 would only teach it to lean on a z that it gives up
-later; free bits keep some of z in use.
+time. This output can predict without z. With a KL weight that rises from 0 it would first learn to use z, and then not
+to; free bits keep some of z in use.
 """
 
 
 TINY_UPDATES = 400
-"""The length of a run at `tiny` on music with onsets, where an update takes longer: a first song must not."""
+"""The length of a run at `tiny` on music with onsets: fewer updates, as each takes longer there."""
 
 
 def settings_for(kind: Kind, has_onsets: bool, preset: str = "small") -> dict[str, dict[str, Any]]:
-    """The settings that suit a kind of data at a preset. All that a person asks for goes before them."""
+    """The settings that suit a kind of data at a preset. What a person asks for replaces them."""
     if kind == "text":
         return NO_SETTINGS
     if not has_onsets:
@@ -76,19 +76,19 @@ def run_config(
     preset: str | None = None,
     *,
     suited: Mapping[str, Mapping[str, Any]] = NO_SETTINGS,
-    fresh_seed: Callable[[], int] = lambda: 0,
+    usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> Config:
     """The configuration that the arguments ask for.
 
-    Who comes later goes before who comes earlier: the named model at a preset's sizes, `suited`, the keys of `config`,
-    the options of their own, `set`. The model and the preset to start from are chosen by the same order, and are
-    `af-scf` and `small` if nobody names them. `suited` are the settings that suit the data (see `settings_for`): the
-    backbone, for a model with a latent, and the others where nobody asks for another emission. If `config` names its
-    preset, as a run's `config.json` does, only what differs from that preset counts: so `preset` gives such a run other
-    sizes.
+    Of several values for a key, the last in this order counts: the named model at a preset's sizes, `suited`, the keys
+    of `config`, the options that have a name of their own, `set`. The model and the preset to start from are found in
+    the same order; they are `af-scf` and `small` if none of these names them. `suited` are the settings that suit the
+    data (see `settings_for`). Its backbone is for models with a latent, and its other settings count unless another
+    emission is asked for. If `config` names its preset, as a run's `config.json` does, only the keys that differ from
+    that preset count, so that `preset` gives such a run other sizes.
 
-    `epochs` or `max_steps`, given alone, is the whole length of the run. `fresh_seed` is asked if nobody gives a seed.
+    `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` is the seed if none is given.
 
     Raises:
         ConfigError: if a name, a key or a value is unknown or impossible, or the settings do not fit together.
@@ -106,7 +106,7 @@ def run_config(
     if "epochs" in given or "max_steps" in given:
         given = {"epochs": None, "max_steps": None, **given}
     if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
-        given["seed"] = fresh_seed()
+        given["seed"] = usual_seed
 
     asked = {**NAMED_MODELS.get(model or "af-scf", {}), **filed["model"], **of_model, **_section(changes, "model")}
     usual = "lstm" if asked.get("baseline") else suited["model"].get("backbone", "lstm")
@@ -143,7 +143,7 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _own_choices(filed: Any, where: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The preset of a file of settings, and those of its other settings that are not the preset's anyway."""
+    """The preset that a file of settings names, and its other settings without those that the preset has too."""
     preset = filed.get("preset", "small") if isinstance(filed, dict) else "small"
     if preset not in list(PRESETS):
         raise ConfigError(f"{where}: preset: found {preset!r}, expected one of {', '.join(PRESETS)}")

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -118,7 +118,7 @@ class Trainer:
 
     @cached_property
     def length_log_probs(self) -> dict[int, float]:
-        """log p(T) of each T in train, which training does not change. A resumed run restores it before this."""
+        """log p(T) of each T in train. Training does not change it; a resumed run has restored p(T) by then."""
         distinct = np.flatnonzero(np.bincount(self.train_split.lengths))
         return dict(
             zip(distinct.tolist(), self.model.length.log_prob(torch.from_numpy(distinct)).tolist(), strict=True)
@@ -131,36 +131,40 @@ class Trainer:
             return 1.0
         return annealed_kl_weight(self.step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
 
-    def _update(self, batch: Batch, epoch: int) -> None:
-        started, kl_weight = time.perf_counter(), self.kl_weight
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the coming update."""
         share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
-        rate = self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        num_samples, precision = self.config.num_samples, self.config.precision
-        part = distributed.own_part(batch)
-        own = part.batch.to(self.device)
-        noise = self.model.draw_noise(num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
+        return self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
+
+    def _gradients(self, batch: Batch, part: distributed.Part) -> Callable[[], Objective]:
+        """A call that adds the gradients of a batch, of which this process has a part. Each call has the same noise."""
+        config, own = self.config, part.batch.to(self.device)
+        noise = self.model.draw_noise(config.num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
         if noise is not None:
             noise = noise[:, part.rows, : own.x.shape[1]]
+        return partial(
+            accumulate_gradients,
+            self.model,
+            own,
+            noise,
+            self.kl_weight,
+            num_passes=passes_for(config.num_samples, own, config.precision),
+            precision=config.precision,
+            free_bits=config.free_bits,
+            replica=self.replica,
+            share=part.share,
+        )
+
+    def _update(self, batch: Batch, epoch: int) -> None:
+        started, kl_weight = time.perf_counter(), self.kl_weight
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.model.train()
+        part = distributed.own_part(batch)
+        gradients = self._gradients(batch, part)
         distributed.reseed(self.config.seed, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        num_passes = passes_for(num_samples, own, precision)
-
-        def gradients() -> Objective:
-            return accumulate_gradients(
-                self.model,
-                own,
-                noise,
-                kl_weight,
-                num_passes=num_passes,
-                precision=precision,
-                free_bits=self.config.free_bits,
-                replica=self.replica,
-                share=part.share,
-            )
-
         objective = gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
@@ -236,7 +240,7 @@ class Trainer:
             places=distributed.own_places(split),
             total=distributed.summed_array,
         )
-        return {"valid_elbo": found.elbo, "valid_reconstruction": found.reconstruction, "valid_kl": found.kl}
+        return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
     def _finish(self) -> None:
         if self.valid_split is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
@@ -331,11 +335,14 @@ class _Sums:
 
     def means(self, unit: str) -> dict[str, float]:
         scale = per_unit(unit) / max(self.values["steps"], 1.0)
-        reconstruction, kl = -self.values["reconstruction"] * scale, self.values["kl"] * scale
+        reconstruction, kl, length = (
+            sign * self.values[name] * scale for name, sign in (("reconstruction", -1), ("kl", 1), ("length", -1))
+        )
         return {
-            "elbo": reconstruction + kl - self.values["length"] * scale,
+            "elbo": reconstruction + kl + length,
             "reconstruction": reconstruction,
             "kl": kl,
+            "length": length,
             "steps_per_second": self.values["steps"] / max(self.values["seconds"], 1e-9),
         }
 

@@ -27,7 +27,7 @@ _SCRIPTS = ("sound.js", "roll.js", "player.js")
 
 def page_bytes(
     rolls: Sequence[PianoRoll],
-    title: str = "Piano-roll",
+    title: str = "",
     *,
     names: Sequence[str] | None = None,
     program: int | Sequence[int] = 0,
@@ -36,7 +36,7 @@ def page_bytes(
     """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
 
     Args:
-        title: names the page, and its pieces, with a number after it if there are several.
+        title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
         names: names of the pieces, in place of numbers.
         program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
             strings.
@@ -46,10 +46,10 @@ def page_bytes(
     """
     if not rolls:
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
-    title = title.encode("utf-8", "replace").decode("utf-8")  # a file's name need not be UTF-8
+    title = _utf8(title) or "Piano-roll"
     several = len(rolls) > 1
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
-    names = numbers if names is None else names
+    names = numbers if names is None else list(map(_utf8, names))
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
     pieces = [
@@ -106,6 +106,11 @@ def _facts(roll: PianoRoll) -> str:
         f"{seconds // 60}:{seconds % 60:02d}",
     ]
     return " · ".join(facts)
+
+
+def _utf8(name: str) -> str:
+    """A name without what UTF-8 does not have; the name of a file may be any bytes."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _part(name: str) -> str:
