@@ -42,7 +42,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
+    """Measure how fast every model samples and trains on this machine, on every backbone, with random weights.
 
     Each model is timed in turn with the LSTM baseline, whose speed is 1, and with a large matrix product. A model's
     operations are those of the matrix products that it needs, without padding and repetitions.

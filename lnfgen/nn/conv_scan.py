@@ -1,4 +1,11 @@
-"""The scan backbone for text: a short convolution before each recurrence lets a step read the characters before it."""
+"""The scan backbone for text: a short convolution before each recurrence lets a step read the characters before it.
+
+It was chosen by prototypes of the autoregressive baseline, with other networks in place of its LSTM: character PTB,
+sizes of the tiny preset, no dropout, a learning rate that cools down, 45 seconds of one CPU core for each, 90,000 to
+102,000 weights. Bits per character on valid: LSTM 2.10 (after 38 seconds), `CausalScan` 2.08, this 1.91. Residual
+blocks as in minGRU (Feng et al. 2024, arXiv 2410.01201), with norms, the same convolution, a recurrence without output
+gate, and a gated perceptron: two blocks of 64 features 1.94, four of 48 features 2.00.
+"""
 
 import torch
 from torch import Tensor, nn
