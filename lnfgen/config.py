@@ -150,6 +150,10 @@ class TrainingConfig:
         limits = [self.max_steps, self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size)]
         return min(limit for limit in limits if limit is not None)
 
+    def passes(self, num_sequences: int) -> float:
+        """How often the whole run sees each of so many sequences."""
+        return self.total_steps(num_sequences) * self.batch_size / num_sequences
+
 
 @dataclass(frozen=True)
 class Config:

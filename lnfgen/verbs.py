@@ -213,7 +213,12 @@ def open_session(
     if out is not None:
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
-    suited = settings_for(opened.encoding.kind, opened.encoding.has_onsets, asked.preset)
+    suited = settings_for(
+        opened.encoding.kind,
+        opened.encoding.has_onsets,
+        asked.preset,
+        asked.training.passes(len(opened.split("train"))),
+    )
     config = run_config(model, preset, suited=suited, usual_seed=usual_seed, **settings)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.

@@ -13,6 +13,7 @@ from lnfgen.config import (
     TIMES,
     Config,
     ModelConfig,
+    TrainingConfig,
     build_config,
     read_config,
     read_run_config,
@@ -21,7 +22,15 @@ from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
-from lnfgen.training.settings import TINY_UPDATES, assignments, run_config, settings_for
+from lnfgen.training.settings import (
+    FEW_PASSES,
+    OF_TEXT,
+    TEXT_LATENTS,
+    TINY_UPDATES,
+    assignments,
+    run_config,
+    settings_for,
+)
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -331,8 +340,30 @@ def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, 
 # What suits the data. -------------------------------------------------------------------------------------------------
 
 
-def test_text_has_the_settings_of_the_preset():
-    assert run_config("af-af", "tiny", suited=settings_for("text", has_onsets=True)) == build_config("af-af", "tiny")
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
+    config = run_config(model, "tiny", suited=settings_for("text", has_onsets=False, preset="tiny"))
+    plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
+    assert config.model == dataclasses.replace(plain.model, latent_size=TEXT_LATENTS["tiny"])
+    assert config.training == dataclasses.replace(plain.training, **OF_TEXT["training"])
+
+
+def test_text_has_the_latent_of_the_paper_at_its_preset():
+    suited = settings_for("text", has_onsets=False, preset="paper")
+    assert run_config(preset="paper", suited=suited).model.latent_size == ModelConfig().latent_size
+
+
+@pytest.mark.parametrize(("passes", "dropout"), [(0.5, 0.0), (FEW_PASSES, 0.2), (100.0, 0.2)])
+def test_a_text_that_is_seen_a_few_times_needs_no_dropout(passes, dropout):
+    suited = settings_for("text", has_onsets=False, passes=passes)
+    assert run_config("lstm", "tiny", suited=suited).model.dropout == dropout
+    assert (run_config("lstm", "tiny", suited=suited).model.input_dropout == 0) == (dropout == 0)
+    assert run_config("lstm", "tiny", suited=suited, set={"model.dropout": 0.3}).model.dropout == 0.3
+
+
+def test_passes_of_a_run_follow_from_its_length():
+    assert TrainingConfig(max_steps=100, batch_size=16).passes(400) == 4
+    assert TrainingConfig(max_steps=None, epochs=3, batch_size=16).passes(320) == 3
 
 
 @pytest.mark.parametrize("model", sorted(NAMED_MODELS))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
+from lnfgen.nn.conv_scan import KERNEL, CausalConvolution, CausalConvScan
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.made import MADE
@@ -140,26 +141,39 @@ def test_backbones_run_in_reduced_precision(backbone):
     assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
 
 
-def test_a_scan_keeps_its_state_in_full_precision_under_autocast():
+@pytest.mark.parametrize("scan", [CausalScan, CausalConvScan])
+def test_a_scan_keeps_its_state_in_full_precision_under_autocast(scan):
     torch.manual_seed(0)
-    network, x = CausalScan(4, 6, 2, 0.0), torch.randn(2, 400, 4)
+    network, x = scan(4, 6, 2, 0.0), torch.randn(2, 400, 4)
     with torch.autocast("cpu", torch.bfloat16):
         output, states = network(x)
         again, _ = network(x[:, 200:], network(x[:, :200])[1])
     assert output.dtype == torch.float32
-    assert all(state.dtype == torch.float32 for (state,) in states)
+    assert all(part.dtype == torch.float32 for parts in states for part in parts)
     torch.testing.assert_close(again, output[:, 200:], rtol=1e-4, atol=1e-5)  # bfloat16 would differ by 1e-2
 
 
-def test_scan_is_bounded_and_finite_in_a_long_piece():
+@pytest.mark.parametrize("scan", [CausalScan, CausalConvScan])
+def test_scan_is_bounded_and_finite_in_a_long_piece(scan):
     torch.manual_seed(0)
-    network = CausalScan(4, 4, 2, 0.0)  # as many inputs as hidden features
+    network = scan(4, 4, 2, 0.0)  # as many inputs as hidden features
     x = (1e4 * torch.randn(1, 5000, 4)).requires_grad_()
     output, state = network(x)
     output.sum().backward()
     assert torch.isfinite(x.grad).all()
-    for values in (output, *(h for (h,) in state)):
-        assert (values.abs() <= 1).all()
+    # What a block passes on lies between -1 and 1, and a convolution adds its weights to that at most.
+    limit = 1.0 if scan is CausalScan else 1 + float(network.convolutions[1].weight.detach().abs().sum(0).max())
+    for values in (output, *(parts[0] for parts in state)):
+        assert (values.abs() <= limit).all()
+
+
+def test_a_convolution_reads_its_own_step_and_three_before():
+    torch.manual_seed(0)
+    convolution, x = CausalConvolution(F).double(), batch()
+    padded = torch.nn.functional.pad(x, (0, 0, KERNEL - 1, 0))
+    windows = padded.unfold(1, KERNEL, 1)  # [B, T, F, KERNEL]
+    expected = x + torch.einsum("btfk,kf->btf", windows, convolution.weight)
+    torch.testing.assert_close(convolution(x, None)[0], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_bidirectional_lstm_agrees_with_torchs_own():

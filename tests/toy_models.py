@@ -27,7 +27,7 @@ ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
 """The same with an odd number of latent features, whose halves differ, and one layer."""
 
 LENGTHS = torch.tensor([5, 2, 4])
-MODELS = [*sorted(NAMED_MODELS), "af-scf/scan"]
+MODELS = [*sorted(NAMED_MODELS), "af-scf/scan", "af-scf/conv-scan"]
 OUTPUTS: dict[str, tuple[Observation, str]] = {
     "symbols": (Symbols(4), "categorical"),
     "frames": (Frames(3, has_onsets=False), "bernoulli"),

@@ -45,7 +45,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how fast every model samples and trains on this machine, on either backbone, with random weights.
+    """Measure how fast every model samples and trains on this machine, on every backbone, with random weights.
 
     Models are those that train would begin: their output on music with onsets is another one than on music without.
 

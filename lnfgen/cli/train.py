@@ -48,8 +48,8 @@ def command(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Network through time: lstm, or scan, which is parallel over the steps.",
-            show_default="scan for music, lstm for text",
+            help="Network through time: lstm; or, parallel over the steps, scan for music and conv-scan for text.",
+            show_default="scan for music, conv-scan for text",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set, or a run.")] = None,

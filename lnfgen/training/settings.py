@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -33,6 +34,22 @@ class RunSettings(TypedDict, total=False):
 
 NO_SETTINGS: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
 
+OF_TEXT: dict[str, dict[str, Any]] = {"model": {"backbone": "conv-scan"}, "training": {"cooldown_start": 0.5}}
+"""What suits text, beside `TEXT_LATENTS`."""
+
+TEXT_LATENTS = {"tiny": 4, "small": 8}
+"""Features of z_t for text, where it says one symbol of some fifty. The fewer there are, the sooner the prior knows
+where the symbols lie: `af-scf` on PTB has a valid ELBO of 3.30 bits per character after 400 updates at `tiny` with 24
+features, 3.22 with 8 and 3.09 with 4. The value of `small` is a guess from that; `paper` has the paper's."""
+
+NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0}
+"""What suits a text that a run sees only a few times. There is no time to learn it by heart, and dropout costs much:
+with it, the baseline `lstm` on PTB has 2.07 bits per character on valid after 93 seconds of one CPU core at `tiny`
+sizes, and without it 1.91."""
+
+FEW_PASSES = 4.0
+"""Up to so many passes, old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv 2305.16264)."""
+
 OF_MUSIC: dict[str, dict[str, Any]] = {"model": {"backbone": "scan"}, "training": {}}
 """What suits music of which only the sounding keys are known, as the published sets have it. The outputs stay
 independent, as in the paper."""
@@ -61,10 +78,16 @@ TINY_UPDATES = 400
 """The length of a run at `tiny` on music with onsets: fewer updates, as each takes longer there."""
 
 
-def settings_for(kind: Kind, has_onsets: bool, preset: str = "small") -> dict[str, dict[str, Any]]:
-    """The settings that suit a kind of data at a preset. What a person asks for replaces them."""
+def settings_for(
+    kind: Kind, has_onsets: bool, preset: str = "small", passes: float = math.inf
+) -> dict[str, dict[str, Any]]:
+    """The settings that suit a kind of data at a preset. What a person asks for replaces them.
+
+    `passes` is how often the run sees each sequence of the train split.
+    """
     if kind == "text":
-        return NO_SETTINGS
+        latent = {"latent_size": TEXT_LATENTS[preset]} if preset in TEXT_LATENTS else {}
+        return {**OF_TEXT, "model": OF_TEXT["model"] | latent | (NO_DROPOUT if passes < FEW_PASSES else {})}
     if not has_onsets:
         return OF_MUSIC
     length = {"max_steps": TINY_UPDATES} if preset == "tiny" else {}
