@@ -107,9 +107,9 @@ def run_config(
     Who comes later goes before who comes earlier: the named model at a preset's sizes, `suited`, the keys of `config`,
     the options of their own, `set`. The model and the preset to start from are chosen by the same order, and are
     `af-scf` and `small` if nobody names them. `suited` are the settings that suit the data (see `settings_for`): the
-    backbone, for a model with a latent, and the others where nobody asks for another emission. If `config` names its
-    preset, as a run's `config.json` does, only what differs from that preset counts: so `preset` gives such a run other
-    sizes.
+    backbone and the size of the latent, for a model with one, and the others where nobody asks for another emission. If
+    `config` names its preset, as a run's `config.json` does, only what differs from that preset counts: so `preset`
+    gives such a run other sizes.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `fresh_seed` is asked if nobody gives a seed.
 
@@ -136,7 +136,8 @@ def run_config(
     start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked.get("backbone", usual))
     emission = suited["model"].get("emission", "auto")
     if asked.get("emission", emission) == emission:
-        of_output = {key: value for key, value in suited["model"].items() if key != "backbone"}
+        others = ("backbone", "latent_size") if asked.get("baseline") else ("backbone",)  # the baseline has no latent
+        of_output = {key: value for key, value in suited["model"].items() if key not in others}
         start = start.override({"model": of_output, "training": dict(suited["training"])})
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
