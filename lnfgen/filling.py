@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
+from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
@@ -28,12 +28,6 @@ from lnfgen.music.regions import top_line
 from lnfgen.music.rolltext import pitch_name
 from lnfgen.sampling import require_draws, require_one_length, sample_pieces
 from lnfgen.streams import stream_seed
-
-PARTICLES = 32
-"""For each piece. With more, harmonies follow what is known better, for more time."""
-
-MELODY_PARTICLES = 8
-"""The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
 
 MAX_ROWS = 512
 """Particles of all pieces that are drawn together."""

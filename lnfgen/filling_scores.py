@@ -33,13 +33,13 @@ import torch
 from torch import Tensor
 
 from lnfgen.comparison import MusicComparison, compare_pieces
-from lnfgen.conventions import SOUNDING
+from lnfgen.conventions import PARTICLES, SOUNDING
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import MAX_PASS_STEPS, per_unit
-from lnfgen.filling import MAX_ROW_STEPS, MAX_ROWS, PARTICLES, known_bits
+from lnfgen.filling import MAX_ROW_STEPS, MAX_ROWS, known_bits
 from lnfgen.formats import Piece
 from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
 from lnfgen.models import SequenceModel

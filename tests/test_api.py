@@ -12,7 +12,7 @@ import pytest
 from command import start
 
 import lnfgen
-from lnfgen import config, conventions, filling
+from lnfgen import config
 from lnfgen.data.storage import open_dataset
 from lnfgen.errors import ConfigError, DatasetError, OutputError, RunError
 from lnfgen.music.pianoroll import PianoRoll
@@ -179,7 +179,3 @@ def test_preprocess_and_train_are_there_without_torch() -> None:
     probe = "import sys, lnfgen; lnfgen.preprocess, lnfgen.train; assert not {'torch', 'music21'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-
-
-def test_defaults_of_filling_are_those_that_commands_show() -> None:
-    assert (filling.PARTICLES, filling.MELODY_PARTICLES) == (conventions.PARTICLES, conventions.MELODY_PARTICLES)

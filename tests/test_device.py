@@ -19,6 +19,7 @@ from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.trainer import Trainer
 from lnfgen.transforms import TRANSFORMS
@@ -32,9 +33,7 @@ OUTPUTS: dict[str, Observation] = {
     "nade": Frames(7, has_onsets=True),
     "past": Frames(7, has_onsets=True),
 }
-NETWORKS = [
-    (name, backbone) for name in NAMED_MODELS for backbone in ("lstm", "scan") if name != "lstm" or backbone == "lstm"
-]
+NETWORKS = [(name, backbone) for name in NAMED_MODELS for backbone in BACKBONES if name != "lstm" or backbone == "lstm"]
 TOLERANCES = {"float32": {"rtol": 2e-4, "atol": 2e-4}, "bfloat16": {"rtol": 3e-2, "atol": 3e-2}}
 """How far a device may be from the CPU in float32. Sums run in another order there, and trained flows multiply
 round-off; bfloat16 has 8 bits."""
@@ -186,7 +185,7 @@ def test_an_update_goes_without_waiting_up_to_its_one_reading(
     assert trainer.skipped == 0
 
 
-@pytest.mark.parametrize("backbone", ["lstm", "scan"])
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
 def test_the_loop_of_af_sampling_goes_without_waiting(backbone: str, device: torch.device) -> None:
     model = model_of("af-scf", backbone, "bernoulli").eval().to(device)
     eps, lengths = torch.randn(2, 8, SIZES.latent_size, device=device), torch.tensor([8, 8], device=device)

@@ -26,7 +26,7 @@ from lnfgen.runs.facts import run_facts
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find_run
 from lnfgen.runs.overview import overview
-from lnfgen.training.settings import run_config
+from lnfgen.training.settings import run_config, settings_for
 
 MAX_BYTES = 4_000_000
 MAX_PACKAGE = 12_000_000
@@ -200,7 +200,11 @@ def test_a_card_says_what_the_files_are(name: str) -> None:
         row = f"| {split} | {scores['nll']:.2f} | {scores['elbo']:.2f} |"
         assert row in card_page(card)
     assert card["scores"]["test"]["nll"] < card["scores"]["test"]["marginal_nll"]
-    assert run_config(config=card["recipe"]) == RunFolder(BOX / name).config
+    run = RunFolder(BOX / name)
+    assert run_config(config=card["recipe"]) == run.config
+    kind = NAMED[card["dataset"]].kind
+    suited = settings_for(kind, kind == "music", run.config.preset)
+    assert run_config(config=card["recipe"], suited=suited) == run.config  # as `lnfgen train` asks for it
 
 
 @pytest.mark.slow

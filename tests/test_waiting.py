@@ -14,6 +14,7 @@ import torch
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch, collate
 from lnfgen.flows.fixed_point import sweep
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.training.loader import prefetched
 from lnfgen.waiting import ASK_EVERY, asks
 
@@ -21,17 +22,17 @@ ROOT = Path(__file__).parent
 CASES = [
     f"{name},{backbone},{emission},{transform}"
     for name in NAMED_MODELS
-    for backbone in (("lstm",) if name == "lstm" else ("lstm", "scan"))
+    for backbone in (("lstm",) if name == "lstm" else BACKBONES)
     for emission in ("categorical", "bernoulli", "nade", "past")
     for transform in ("nlsq", "mixture", "spline", "affine")
-    if transform == "nlsq" or (emission == "categorical" and backbone == "scan" and name == "af-scf")
+    if transform == "nlsq" or (emission == "categorical" and backbone == "conv-scan" and name == "af-scf")
 ]
 FEW = [
     "lstm,lstm,categorical,nlsq",
     "af-scf,lstm,bernoulli,nlsq",
     "coupling,scan,nade,nlsq",
     "af-scf,scan,past,nlsq",
-    "af-scf,scan,categorical,mixture",
+    "af-scf,conv-scan,categorical,mixture",
 ]
 
 

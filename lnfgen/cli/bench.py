@@ -148,7 +148,7 @@ def _show(figures: Row) -> None:
     for (kind, batch), group in grouped(figures["sampling"], "kind", "batch"):
         _show_sampling(kind, batch, group)
     for (kind, *sizes), group in grouped(figures["training"], "kind", "batch", "length", "samples", "precision"):
-        _show_training("training on {}, B {}, T {}, K {}, {} (LSTM = 1)".format(kind, *sizes), group)
+        _show_training("training on {}, B {}, T {}, K {}, {} (LSTM = 1; share of product)".format(kind, *sizes), group)
 
 
 def _show_training(title: str, rows: list[Row]) -> None:
@@ -167,7 +167,7 @@ def _show_training(title: str, rows: list[Row]) -> None:
         for _, group in grouped(rows, "model", "backbone")
         for row in group
     ]
-    columns = ["model", "lengths", "s/update", "spread", "speed", "steps/s", "GFLOP/s", "of product"]
+    columns = ["model", "lengths", "s/update", "spread", "speed", "steps/s", "GFLOP/s", "share"]
     console.result("")
     console.result_table(title, table, columns)
 

@@ -31,7 +31,7 @@ class Backbone(NamedTuple):
         """A class that is called as `causal(num_inputs, hidden, num_layers, dropout)`.
 
         Its `forward(x, state=None)` takes x `[B, T, num_inputs]` and returns the output `[B, T, hidden]` and the state
-        after the last step: a list with one tuple of tensors `[..., B, hidden]` for each layer.
+        after the last step: a list with one tuple of tensors `[..., B, features]` for each layer.
         """
         return getattr(importlib.import_module(self.module), self.class_name)
 

@@ -107,8 +107,8 @@ def run_config(
     Of several values for a key, the last in this order counts: the named model at a preset's sizes, `suited`, the keys
     of `config`, the options that have a name of their own, `set`. The model and the preset to start from are found in
     the same order; they are `af-scf` and `small` if none of these names them. `suited` are the settings that suit the
-    data (see `settings_for`). Its backbone is for models with a latent, and its other settings count unless another
-    emission is asked for. If `config` names its preset, as a run's `config.json` does, only the keys that differ from
+    data (see `settings_for`). Its backbone and its size of the latent are for models with a latent, and its other settings
+    count unless another emission is asked for. If `config` names its preset, as a run's `config.json` does, only the keys that differ from
     that preset count, so that `preset` gives such a run other sizes.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` is the seed if none is given.
@@ -136,7 +136,8 @@ def run_config(
     start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked.get("backbone", usual))
     emission = suited["model"].get("emission", "auto")
     if asked.get("emission", emission) == emission:
-        of_output = {key: value for key, value in suited["model"].items() if key != "backbone"}
+        others = ("backbone", "latent_size") if asked.get("baseline") else ("backbone",)  # the baseline has no latent
+        of_output = {key: value for key, value in suited["model"].items() if key not in others}
         start = start.override({"model": of_output, "training": dict(suited["training"])})
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
