@@ -10,6 +10,18 @@ SETS = ("jsb_chorales", "nottingham", "piano_midi")
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
+    # What suits music with onsets and this output (`lnfgen.training.settings`), without transposition.
+    "past": {
+        "preset": "tiny",
+        "model.note_noise": 0.05,
+        "training.max_steps": 600,
+        "training.batch_size": 8,
+        "training.cooldown_start": 0.5,
+        "training.ema_decay": 0.998,
+        "training.kl_warmup_start": 0.0,
+        "training.kl_warmup_end": 0.0,
+        "training.free_bits": 0.4,
+    },
 }
 """How long and by what settings cells are trained: a preset, and keys of `config.json` that differ from it.
 
@@ -45,7 +57,7 @@ class Cell:
         parts += [self.transform] if self.transform != "nlsq" else []
         parts += [f"features-{self.features}"] if self.features is not None else []
         parts += [f"transposed-{self.transpose}"] if self.transpose else []
-        parts += [self.budget] if self.budget != "grid" else []
+        parts += [self.budget] if self.budget not in ("grid", self.emission) else []
         return "-".join([*parts, f"seed-{self.seed}"])
 
     def options(self) -> list[str]:
@@ -66,6 +78,12 @@ NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade")]
 LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
 LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
 
+PAST = [
+    Cell("jsb_chorales", model, backbone, emission="past", transpose=transpose, budget="past")
+    for transpose in (0, 5)
+    for model, backbone in (("af-scf", "scan"), ("lstm", "lstm"))
+]
+
 ABLATION = [
     Cell("jsb_chorales", "af-scf", transform=transform, features=features)
     for features in (None, "none")
@@ -85,6 +103,7 @@ def _on_lstms(dataset: str, seed: int = 1) -> list[Cell]:
 _ordered = [
     *_on_scans("jsb_chorales"),
     *NADE,
+    *PAST,
     *_on_lstms("jsb_chorales"),
     Cell("nottingham", "af-scf"),
     *ABLATION,
