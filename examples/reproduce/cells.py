@@ -73,7 +73,7 @@ class Cell:
 
 
 NADE = [Cell("jsb_chorales", model, emission="nade") for model in ("af-scf", "coupling")]
-NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade")]
+NADE += [Cell(dataset, "lstm", "lstm", emission="nade") for dataset in SETS]
 
 LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
 LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
