@@ -74,6 +74,7 @@ class Cell:
 
 NADE = [Cell("jsb_chorales", model, emission="nade") for model in ("af-scf", "coupling")]
 NADE += [Cell(dataset, "lstm", "lstm", emission="nade") for dataset in SETS]
+NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade", seed=seed) for seed in (2, 3)]
 
 LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
 LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
