@@ -107,9 +107,9 @@ def run_config(
     Of several values for a key, the last in this order counts: the named model at a preset's sizes, `suited`, the keys
     of `config`, the options that have a name of their own, `set`. The model and the preset to start from are found in
     the same order; they are `af-scf` and `small` if none of these names them. `suited` are the settings that suit the
-    data (see `settings_for`). Its backbone and its size of the latent are for models with a latent, and its other settings
-    count unless another emission is asked for. If `config` names its preset, as a run's `config.json` does, only the keys that differ from
-    that preset count, so that `preset` gives such a run other sizes.
+    data (see `settings_for`). Its backbone and its size of the latent are for models with a latent, and its other
+    settings count unless another emission is asked for. If `config` names its preset, as a run's `config.json` does,
+    only the keys that differ from that preset count, so that `preset` gives such a run other sizes.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` is the seed if none is given.
 

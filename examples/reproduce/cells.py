@@ -1,0 +1,125 @@
+"""The cells of the results: what is trained, on what, and for how long. `run.py` runs them in this order."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+LATENT = ("af-scf", "coupling", "iaf-scf", "af-af")
+SETS = ("jsb_chorales", "nottingham", "piano_midi")
+
+BUDGETS: dict[str, dict[str, Any]] = {
+    "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
+    "longer": {"preset": "small", "training.cooldown_start": 0.5},
+    # What suits music with onsets and this output (`lnfgen.training.settings`), without transposition.
+    "past": {
+        "preset": "tiny",
+        "model.note_noise": 0.05,
+        "training.max_steps": 600,
+        "training.batch_size": 8,
+        "training.cooldown_start": 0.5,
+        "training.ema_decay": 0.998,
+        "training.kl_warmup_start": 0.0,
+        "training.kl_warmup_end": 0.0,
+        "training.free_bits": 0.4,
+    },
+}
+"""How long and by what settings cells are trained: a preset, and keys of `config.json` that differ from it.
+
+Cells of one budget have as many updates; their times differ.
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model that is trained once and scored once.
+
+    Attributes:
+        dataset: the name of a benchmark set, whose pickle is `polyphonic/NAME.pickle` below the data folder.
+        features: how the flow runs across the features of a step; None leaves what the model has.
+        transpose: in training, each piece is moved by up to so many semitones.
+    """
+
+    dataset: str
+    model: str
+    backbone: str = "scan"
+    emission: str = "bernoulli"
+    transform: str = "nlsq"
+    features: str | None = None
+    transpose: int = 0
+    budget: str = "grid"
+    seed: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name of its files: what differs from a usual cell, and the seed."""
+        parts = [self.dataset, self.model] + ([self.backbone] if self.model != "lstm" else [])
+        parts += [self.emission] if self.emission != "bernoulli" else []
+        parts += [self.transform] if self.transform != "nlsq" else []
+        parts += [f"features-{self.features}"] if self.features is not None else []
+        parts += [f"transposed-{self.transpose}"] if self.transpose else []
+        parts += [self.budget] if self.budget not in ("grid", self.emission) else []
+        return "-".join([*parts, f"seed-{self.seed}"])
+
+    def options(self) -> list[str]:
+        """The options of `lnfgen train` that make it."""
+        budget = dict(BUDGETS[self.budget])
+        chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
+        chosen |= {"emission": self.emission} | ({} if self.model == "lstm" else {"transform": self.transform})
+        keys = budget | ({} if self.features is None else {"model.features": self.features})
+        keys |= {"training.transpose": self.transpose} if self.transpose else {}
+        words = [word for option, value in chosen.items() for word in (f"--{option}", str(value))]
+        words += [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+        return [*words, "--seed", str(self.seed)]
+
+
+NADE = [Cell("jsb_chorales", model, emission="nade") for model in ("af-scf", "coupling")]
+NADE += [Cell(dataset, "lstm", "lstm", emission="nade") for dataset in SETS]
+NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade", seed=seed) for seed in (2, 3)]
+
+LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
+LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
+
+PAST = [
+    Cell("jsb_chorales", model, backbone, emission="past", transpose=transpose, budget="past")
+    for transpose in (0, 5)
+    for model, backbone in (("af-scf", "scan"), ("lstm", "lstm"))
+]
+
+ABLATION = [
+    Cell("jsb_chorales", "af-scf", transform=transform, features=features)
+    for features in (None, "none")
+    for transform in ("nlsq", "affine", "mixture", "spline")
+]
+
+
+def _on_scans(dataset: str, seed: int = 1) -> list[Cell]:
+    """The paper's models on scans, and its baseline."""
+    return [*(Cell(dataset, model, seed=seed) for model in LATENT), Cell(dataset, "lstm", "lstm", seed=seed)]
+
+
+def _on_lstms(dataset: str, seed: int = 1) -> list[Cell]:
+    return [Cell(dataset, model, "lstm", seed=seed) for model in LATENT]
+
+
+_ordered = [
+    *_on_scans("jsb_chorales"),
+    *NADE,
+    *PAST,
+    *_on_lstms("jsb_chorales"),
+    Cell("nottingham", "af-scf"),
+    *ABLATION,
+    *LONGER,
+    Cell("piano_midi", "lstm", "lstm"),
+    Cell("piano_midi", "af-scf"),
+    *(cell for seed in (2, 3) for cell in [*_on_scans("jsb_chorales", seed), *_on_lstms("jsb_chorales", seed)]),
+    *_on_scans("nottingham"),
+    *_on_lstms("nottingham"),
+]
+
+CELLS = list(dict.fromkeys(_ordered))
+"""All cells, the most telling ones first."""
+
+
+def same_but_seed(cell: Cell) -> Cell:
+    """The cell with seed 0: cells that are equal in this are one row of a table."""
+    return dataclasses.replace(cell, seed=0)

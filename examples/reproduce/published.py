@@ -1,0 +1,43 @@
+"""Figures that others have published, with what they are divided by and how they were estimated."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """A system's costs in nats per time step on the test splits.
+
+    Attributes:
+        output: how the keys of a frame depend on each other, as in `OUTPUTS` of `table.py`.
+        divisor: `T`, or `T + 1` with log p(T).
+        costs: as printed, by dataset.
+    """
+
+    system: str
+    output: str
+    divisor: str
+    estimate: str
+    source: str
+    costs: dict[str, str]
+
+
+def _of(jsb: str, nottingham: str = "", piano: str = "") -> dict[str, str]:
+    costs = {"jsb_chorales": jsb, "nottingham": nottingham, "piano_midi": piano}
+    return {dataset: cost for dataset, cost in costs.items() if cost}
+
+
+PAPER = ("T + 1", "importance-sampled", "arXiv 1901.10548")
+KRISHNAN = ("T", "importance-sampled", "arXiv 1609.09869")
+
+PUBLISHED = [
+    Published("LSTM, the paper", "bernoulli", "T + 1", "exact", "arXiv 1901.10548", _of("8.17", "3.43", "7.77")),
+    Published("AF/AF, the paper", "bernoulli", *PAPER, _of("6.53", "2.39", "8.19")),
+    Published("AF/SCF, the paper", "bernoulli", *PAPER, _of("6.64", "2.56", "8.26")),
+    Published("IAF/SCF, the paper", "bernoulli", *PAPER, _of("6.59", "2.54", "8.25")),
+    Published("DMM-Aug", "bernoulli", *KRISHNAN, _of("6.29", "2.68", "7.59")),
+    Published("RNN-NADE", "nade", "T", "exact", "arXiv 1206.6392", _of("5.19", "2.31", "7.05")),
+    Published("DMM-Aug-NADE", "nade", *KRISHNAN, _of("5.118", "2.305", "7.048")),
+    Published("SRNN, an outlier", "bernoulli", "T", "ELBO", "arXiv 1605.07571", _of("4.74")),
+    Published("NASMC, an outlier", "bernoulli", "T", "sequential Monte Carlo", "arXiv 1506.03338", _of("3.99")),
+]
+"""The paper's code divides by T + 1 and counts log p(T). No later model comes near the two outliers on the chorales."""

@@ -1,0 +1,185 @@
+"""Write README's table of results from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
+
+Each figure is a mean over the seeds of a row. The table is between two comments in README, and is never typed.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cells import ABLATION, BUDGETS, CELLS, Cell, same_but_seed
+from published import PUBLISHED, Published
+
+from lnfgen.errors import LnfgenError
+from lnfgen.files import write_text
+
+README = Path(__file__).parents[2] / "README.md"
+RESULTS = Path(__file__).parent / "results"
+BEGIN = "<!-- results: written by python examples/reproduce/table.py -->"
+END = "<!-- end of results -->"
+
+TITLES = {"jsb_chorales": "JSB chorales", "nottingham": "Nottingham", "piano_midi": "Piano-midi.de"}
+OUTPUTS = {
+    "bernoulli": "independent",
+    "nade": "each given the lower ones",
+    "past": "each given others and all frames before",
+}
+HEAD = ("model", "keys of a frame", "updates", "NLL(50)", "over T", "ELBO", "reconstruction", "KL", "minutes", "seeds")
+
+Results = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="fail if README does not hold what the results say")
+    given = parser.parse_args()
+    try:
+        if not given.check:
+            write_text(README, with_tables(README.read_text(encoding="utf-8"), tables(read_results(RESULTS))))
+        else:
+            check(README, RESULTS)
+    except LnfgenError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def check(readme: Path, results: Path) -> None:
+    """Compare README with the results.
+
+    Raises:
+        LnfgenError: if they disagree.
+    """
+    text = readme.read_text(encoding="utf-8")
+    if with_tables(text, tables(read_results(results))) != text:
+        raise LnfgenError(
+            f"{readme} does not hold the tables of {results}; write them: python examples/reproduce/table.py"
+        )
+
+
+def read_results(folder: Path) -> Results:
+    """The results by the name of their cell.
+
+    Raises:
+        LnfgenError: if one is of no cell.
+    """
+    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    if unknown := results.keys() - {cell.name for cell in CELLS}:
+        raise LnfgenError(
+            f"{folder} holds {min(unknown)}.json, which is no cell of cells.py; name it there or delete it"
+        )
+    return results
+
+
+def with_tables(text: str, page: str) -> str:
+    """README's text with the page between its two comments.
+
+    Raises:
+        LnfgenError: if the comments are not there.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise LnfgenError(f"README has no {END if begin else BEGIN!r}; expected it around the tables of results")
+    return f"{before}{begin}\n\n{page}\n{end}{after}"
+
+
+def tables(results: Results) -> str:
+    """All tables as Markdown: for each set its own figures and the published ones, then those of the transforms."""
+    pages = []
+    for dataset, title in TITLES.items():
+        rows = list(_measured(dataset, results))
+        if rows:
+            rows.append(_row_of_marginal(dataset, results))
+            rows += [_row_of_published(one, dataset) for one in PUBLISHED if dataset in one.costs]
+            pages.append(f"**{title}**\n\n{_markdown(HEAD, rows)}")
+    pages.append(_ablation(results))
+    return "\n".join(page for page in pages if page)
+
+
+def _measured(dataset: str, results: Results) -> Iterator[list[str]]:
+    """A row for each cell of a set, its seeds together. Cells that only the ablation has are left out."""
+    shown = [cell for cell in CELLS if cell.dataset == dataset and not (cell.transform != "nlsq" or cell.features)]
+    for row in dict.fromkeys(map(same_but_seed, shown)):
+        cells = [cell for cell in shown if same_but_seed(cell) == row and cell.name in results]
+        if cells:
+            yield _row(cells, [results[cell.name] for cell in cells])
+
+
+def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
+    """One row: the mean over seeds, and of the NLL also how far the seeds are from it at most."""
+    cell, tests = cells[0], [result["test"] for result in found]
+    model = f"`{cell.model}`" + (f" on {cell.backbone}s" if cell.model != "lstm" else "")
+    output = OUTPUTS[cell.emission] + (
+        f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
+    )
+    nlls = [test["nll"] for test in tests]
+    spread = max(abs(nll - statistics.fmean(nlls)) for nll in nlls)
+    seeds = ", ".join(f"[{one.seed}](examples/reproduce/results/{one.name}.json)" for one in cells)
+    return [
+        model,
+        output,
+        f"{_updates(found)} at `{BUDGETS[cell.budget]['preset']}`",
+        f"**{statistics.fmean(nlls):.2f}**" + (f" ± {spread:.2f}" if len(nlls) > 1 else ""),
+        _mean([_over_steps(test, test["nll"]) for test in tests]),
+        *(_mean([test[key] for test in tests]) for key in ("elbo", "reconstruction", "kl")),
+        f"{statistics.fmean(result['cpu_seconds'] for result in found) / 60:.1f}",
+        seeds,
+    ]
+
+
+def _row_of_marginal(dataset: str, results: Results) -> list[str]:
+    """The cost of keys that depend on nothing, which any model must beat."""
+    test = next(result["test"] for result in results.values() if result["test"]["dataset"] == dataset)
+    nll = test["marginal_nll"]
+    return ["none: keys as often as in train", OUTPUTS["bernoulli"], "", f"{nll:.2f}", _mean([_over_steps(test, nll)]),
+            "", "", "", "", "exact"]  # fmt: skip
+
+
+def _over_steps(test: dict[str, Any], cost: float) -> float:
+    """A cost over T + 1 as one over T."""
+    over: float = cost * (test["steps"] + test["sequences"]) / test["steps"]
+    return over
+
+
+def _updates(found: list[dict[str, Any]]) -> str:
+    counts = sorted({result["steps"] for result in found})
+    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+
+
+def _mean(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.2f}"
+
+
+def _row_of_published(one: Published, dataset: str) -> list[str]:
+    """A row whose figure is in the column of what it is divided by."""
+    cost = one.costs[dataset]
+    over = ["", cost] if one.divisor == "T" else [cost, ""]
+    if one.estimate == "ELBO":
+        over = ["", ""]
+    return [one.system, OUTPUTS[one.output], "", *over, f"{cost} (over {one.divisor})" * (one.estimate == "ELBO"),
+            "", "", "", f"{one.source}, {one.estimate}"]  # fmt: skip
+
+
+def _ablation(results: Results) -> str:
+    """NLL(50) on the chorales by transform, with and without the flow across the features of a step."""
+    transforms = list(dict.fromkeys(cell.transform for cell in ABLATION))
+    rows = []
+    for features, name in ((None, "with split couplings"), ("none", "without")):
+        cells = {cell.transform: cell for cell in ABLATION if cell.features == features}
+        found = [results.get(cells[transform].name) for transform in transforms]
+        if sum(map(bool, found)) > 1:
+            rows.append([name, *(f"{result['test']['nll']:.2f}" if result else "" for result in found)])
+    if not rows:
+        return ""
+    head = ("`af-scf` on scans, JSB chorales: NLL(50) with", *(f"`{name}`" for name in transforms))
+    return f"**Transforms, and the flow across the features of a step**\n\n{_markdown(head, rows)}"
+
+
+def _markdown(head: tuple[str, ...], rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The results in README: they are those of the committed files, and the cells of `examples/reproduce` can be run."""
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lnfgen.errors import LnfgenError
+from lnfgen.training.settings import assignments, run_config
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "examples" / "reproduce"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import a script of the folder. Its modules have common names, so they are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in ("cells", "published", "run", "table"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def load(name: str) -> ModuleType:
+        module = __import__(name)
+        assert Path(str(module.__file__)).parent == FOLDER
+        return module
+
+    return load
+
+
+def test_readme_has_the_tables_of_the_results(script: Callable[[str], ModuleType]) -> None:
+    table = script("table")
+    table.check(table.README, table.RESULTS)
+
+
+def test_a_figure_that_was_typed_is_one_line(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    table = script("table")
+    text = table.README.read_text(encoding="utf-8")
+    begin = text.index(table.BEGIN) + len(table.BEGIN)
+    readme = tmp_path / "README.md"
+    readme.write_text(text[:begin] + text[begin:].replace("5.19", "4.19", 1), encoding="utf-8")
+    with pytest.raises(LnfgenError, match="does not hold the tables of") as raised:
+        table.check(readme, table.RESULTS)
+    assert "\n" not in str(raised.value)
+    readme.write_text(text[:begin], encoding="utf-8")
+    with pytest.raises(LnfgenError, match="end of results"):
+        table.check(readme, table.RESULTS)
+
+
+def test_each_cell_is_a_possible_run_of_its_own(script: Callable[[str], ModuleType]) -> None:
+    cells = script("cells").CELLS
+    assert len({cell.name for cell in cells}) == len(cells)
+    for cell in cells:
+        words = iter(cell.options())
+        options = list(zip(words, words, strict=True))
+        chosen = {name.removeprefix("--"): value for name, value in options if name != "--set"}
+        settings = assignments(value for name, value in options if name == "--set")
+        config = run_config(**{**chosen, "seed": int(chosen["seed"])}, set=settings)
+        expected = (cell.backbone, cell.emission, cell.transform, cell.seed)
+        found = config.model.backbone, config.model.emission, config.model.transform, config.training.seed
+        assert found == expected
+        assert config.training.transpose == cell.transpose
+        assert cell.features in (None, config.model.features)
+
+
+def name_of(cell: Any) -> str:
+    """What `lnfgen eval` calls the model of a cell."""
+    return cell.model if cell.features is None else f"{cell.model.split('-')[0]}-{cell.features}"
+
+
+def test_each_result_is_of_its_cell_and_has_scores_of_both_splits(script: Callable[[str], ModuleType]) -> None:
+    table, run = script("table"), script("run")
+    cells = {cell.name: cell for cell in script("cells").CELLS}
+    for name, result in table.read_results(table.RESULTS).items():
+        cell = cells[name]
+        assert (result["cell"], result["seed"]) == (name, cell.seed)
+        assert run.state(cell, table.RESULTS, table.RESULTS) == "done"  # by the settings that the cell has now
+        for split in ("valid", "test"):
+            scores = result[split]
+            found = [scores[key] for key in ("split", "dataset", "model", "backbone", "emission", "unit")]
+            assert found == [split, cell.dataset, name_of(cell), cell.backbone, cell.emission, "nats_per_step"]
+            assert scores["samples"] == (1 if cell.model == "lstm" else 50)
+
+
+def test_without_the_data_the_driver_says_so_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "run.py"), str(tmp_path), "--only", "nottingham-*-seed-*"]
+    done = subprocess.run([*command, "--list"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert {line.split()[0] for line in done.stdout.splitlines()} <= {"done", "missing"}
+    results = tmp_path / "results"
+    done = subprocess.run([*command, "--results", str(results)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'polyphonic' / 'nottingham.pickle'} is missing")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_cell_is_trained_scored_and_tabled(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run, table, cells = script("run"), script("table"), script("cells")
+    monkeypatch.setitem(cells.BUDGETS, "grid", {"preset": "tiny", "training.max_steps": 3})
+    source = tmp_path / "jsb_chorales.pickle"
+    piece = [(60, 64), (60,), (), (67, 72)]
+    source.write_bytes(pickle.dumps({split: [piece, piece[1:]] for split in ("train", "valid", "test")}))
+    cell = cells.Cell("jsb_chorales", "coupling")
+    runs, results = tmp_path / "runs", tmp_path / "results"
+
+    scored = run.scored
+    monkeypatch.setattr(run, "scored", lambda *_: sys.exit(130))  # as Ctrl-C after training
+    with pytest.raises(SystemExit):
+        run.measure(cell, source, runs, results)
+    assert run.state(cell, runs, results) == "begun"
+    seconds = run.read_object(runs / f"{cell.name}.json")["cpu_seconds"]
+    assert seconds > 0
+
+    monkeypatch.setitem(cells.BUDGETS, "grid", {"preset": "tiny", "training.max_steps": 4})
+    with pytest.raises(LnfgenError, match="was begun by"):
+        run.measure(cell, source, runs, results)
+    monkeypatch.setitem(cells.BUDGETS, "grid", {"preset": "tiny", "training.max_steps": 3})
+    monkeypatch.setattr(run, "scored", scored)
+    path = run.measure(cell, source, runs, results)
+    assert run.state(cell, runs, results) == "done"
+    result = json.loads(path.read_text())
+    assert result["steps"] == 3
+    assert result["cpu_seconds"] == round(seconds, 1)
+    page = table.tables(table.read_results(results))
+    nll, steps = result["test"]["nll"], 7
+    assert f"**{nll:.2f}** | {nll * (steps + 2) / steps:.2f} |" in page
