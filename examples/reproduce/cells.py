@@ -14,13 +14,15 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "past": {
         "preset": "tiny",
         "model.note_noise": 0.05,
+        "model.dropout": 0.3,
         "training.max_steps": 600,
         "training.batch_size": 8,
+        "training.learning_rate": 5e-3,
         "training.cooldown_start": 0.5,
         "training.ema_decay": 0.998,
         "training.kl_warmup_start": 0.0,
         "training.kl_warmup_end": 0.0,
-        "training.free_bits": 0.4,
+        "training.free_bits": 0.2,
     },
 }
 """How long and by what settings cells are trained: a preset, and keys of `config.json` that differ from it.
