@@ -256,6 +256,16 @@ def test_what_a_run_changed_of_its_preset_holds_at_another_preset_and_backbone()
     assert found == build_config("af-af", "small", "scan").override(changes)
 
 
+def test_what_a_file_sets_holds_also_where_it_is_the_value_of_its_preset():
+    """At `tiny`, music with onsets has fewer updates than the preset; a file may ask for as many as that."""
+    suited, plain = settings_for("music", True, "tiny"), build_config("af-scf", "tiny").training.max_steps
+    assert run_config(preset="tiny", suited=suited).training.max_steps != plain
+    file = {"preset": "tiny", "training": {"max_steps": plain}}
+    assert run_config(suited=suited, config=file).training.max_steps == plain
+    run = without_version(run_config(suited=suited, config=file))
+    assert run_config(suited=suited, config=run).training.max_steps == plain
+
+
 def test_a_file_without_a_preset_means_what_it_says():
     assert run_config(preset="paper", config={"training": {"max_steps": 4000}}).training.max_steps == 4000
     assert run_config(config={"model": {"backbone": "scan"}}) == run_config(backbone="scan")

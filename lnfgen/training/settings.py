@@ -109,7 +109,7 @@ def run_config(
     the same order; they are `af-scf` and `small` if none of these names them. `suited` are the settings that suit the
     data (see `settings_for`). Its backbone and its size of the latent are for models with a latent, and its other
     settings count unless another emission is asked for. If `config` names its preset, as a run's `config.json` does,
-    only the keys that differ from that preset count, so that `preset` gives such a run other sizes.
+    only the keys that differ from that preset or from `suited` count, so that `preset` gives such a run other sizes.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` is the seed if none is given.
 
@@ -121,7 +121,7 @@ def run_config(
     filed, where = given.pop("config", {}), "config"
     if isinstance(filed, str | Path):
         filed, where = read_config(Path(filed)), str(filed)
-    filed_preset, filed = _own_choices(filed, where)
+    filed_preset, filed = _own_choices(filed, where, suited)
     if model is not None:  # it replaces the file's model, but not the file's sizes
         filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
 
@@ -166,8 +166,10 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _own_choices(filed: Any, where: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The preset that a file of settings names, and its other settings without those that the preset has too."""
+def _own_choices(
+    filed: Any, where: str, suited: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The preset that a file of settings names, and its other settings without those that anyone has at that preset."""
     preset = filed.get("preset", "small") if isinstance(filed, dict) else "small"
     if preset not in list(PRESETS):
         raise ConfigError(f"{where}: preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
@@ -175,11 +177,15 @@ def _own_choices(filed: Any, where: str) -> tuple[str, dict[str, dict[str, Any]]
     start = build_config(preset=preset, backbone="lstm" if whole.model.baseline else whole.model.backbone)
     own: dict[str, dict[str, Any]] = {}
     for section in ("model", "training"):
-        theirs, of_preset = (dataclasses.asdict(getattr(config, section)) for config in (whole, start))
+        theirs, usual = (dataclasses.asdict(getattr(config, section)) for config in (whole, start))
+        replaced = suited[section] if whole.model.emission in ("auto", suited["model"].get("emission")) else {}
         own[section] = {
             key: theirs[key]
             for key in filed.get(section, {})
-            if "preset" not in filed or theirs[key] != of_preset[key] or key in ("backbone", "seed")
+            if "preset" not in filed
+            or key in ("backbone", "seed")
+            or theirs[key] != usual[key]
+            or theirs[key] != replaced.get(key, usual[key])
         }
     return preset, own
 
