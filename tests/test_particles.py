@@ -128,7 +128,8 @@ def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str)
 @pytest.fixture
 def long_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a latent, draws tend to what is likely as the chain gets longer; the usual length is a bargain with time."""
-    monkeypatch.setattr("lnfgen.models.latent_filling.SWEEPS", 8)
+    for name in ("SWEEPS", "SWEEPS_WITH_PAST"):
+        monkeypatch.setattr(f"lnfgen.models.latent_filling.{name}", 8)
 
 
 FAST = [("af-af", "nade-frames"), ("af-scf", "onsets"), ("iaf-scf", "frames"), ("af-scf/scan", "symbols")]
@@ -152,7 +153,8 @@ def test_every_latent_flow_does_too(name: str, output: str) -> None:
 @pytest.mark.parametrize("output", ["symbols", "nade-frames"])
 def test_moves_of_the_latent_lead_to_it_too(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From two particles the chain gets there."""
-    monkeypatch.setattr("lnfgen.models.latent_filling.SWEEPS", 12)
+    for name in ("SWEEPS", "SWEEPS_WITH_PAST"):
+        monkeypatch.setattr(f"lnfgen.models.latent_filling.{name}", 12)
     check(fitting_toy("af-scf", output), draws=1500, particles=2)
 
 

@@ -32,11 +32,12 @@ from lnfgen.nn.masking import sum_real
 if TYPE_CHECKING:
     from lnfgen.models.latent_flow import LatentFlow
 
-SWEEPS = 2
-"""So many times each step of z, and then x, is drawn anew."""
+SWEEPS, WINDOW = 2, 16
+"""So many times each step of z, and then x, is drawn anew, and so many steps of z together."""
 
-WINDOW = 16
-"""Steps of z that are drawn anew together."""
+SWEEPS_WITH_PAST, WINDOW_WITH_PAST = 1, 32
+"""The same for an output that reads the past. There z says little, and the particles find what fits by themselves: of six
+melodies, two harmonies each by the model in the box had an NLL of 3.25, 3.27 and 3.22 after 0, 1 and 2 sweeps (± 0.15)."""
 
 CANDIDATES = 4
 """Values of z to choose from in a move, with z as it is. Each of the others costs a call of prior and emission."""
@@ -61,20 +62,21 @@ class LatentFilling:
         self._moves = self._tried = 0
 
     def run(self, progress: Callable[[int, int], None]) -> Filled:
-        windows = range(-(WINDOW // 2), self._num_steps, WINDOW)
-        total, done = 1 + SWEEPS * (len(windows) + 1), 1
+        reads_past = self._model.emission.head.reads_past
+        sweeps, window = (SWEEPS_WITH_PAST, WINDOW_WITH_PAST) if reads_past else (SWEEPS, WINDOW)
+        firsts = range(-(window // 2), self._num_steps, window)
+        total, done = 1 + sweeps * (len(firsts) + 1), 1
         eps = self._normal(self._num_particles).flatten(0, 1) * self._temperature
         z, _ = self._model.prior(eps, self._positions(len(eps)), self._lengths(len(eps)))
         start = self._filtered(z, None)
         z, x = z[start.rows], start.x
         progress(done, total)
-        for sweep in range(SWEEPS):
+        for sweep in range(sweeps):
             log_joint = self._log_joint(z[None], x)
-            for window in windows:
-                shifted = window + (sweep % 2) * (WINDOW // 2)  # so that borders of windows move too
-                z, log_joint = self._move_latent(
-                    z, x, log_joint, max(shifted, 0), min(shifted + WINDOW, self._num_steps)
-                )
+            for first in firsts:
+                shifted = first + (sweep % 2) * (window // 2)  # so that borders of windows move too
+                end = min(shifted + window, self._num_steps)
+                z, log_joint = self._move_latent(z, x, log_joint, max(shifted, 0), end)
                 done += 1
                 progress(done, total)
             x = self._filtered(z.repeat_interleave(self._num_particles, 0), x).x
