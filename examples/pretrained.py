@@ -64,10 +64,10 @@ RECIPES = {
                 "note_noise": 0.05,
                 "hidden_size": 144,
                 "embedding_size": 144,
-                "dropout": 0.25,
+                "dropout": 0.15,
             },
             "training": {
-                "max_steps": 1050,
+                "max_steps": 1500,
                 "batch_size": 8,
                 "learning_rate": 5e-3,
                 "cooldown_start": 0.4,

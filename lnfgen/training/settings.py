@@ -74,7 +74,7 @@ to; free bits keep some of z in use.
 """
 
 
-TINY_UPDATES = 330
+TINY_UPDATES = 220
 """The length of a run at `tiny` on music with onsets: fewer updates, as each takes longer there."""
 
 
