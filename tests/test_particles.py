@@ -141,6 +141,20 @@ def test_a_latent_flow_does_too(name: str, output: str) -> None:
     check(fitting_toy(name, output), draws=1000, particles=8)
 
 
+@pytest.mark.parametrize("output", ["onsets", "past-onsets"])
+def test_the_posterior_of_x_is_computed_once_a_sweep(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """x stays the same for all windows of a sweep; here each sweep has several."""
+    for name, number in (("SWEEPS", 2), ("SWEEPS_WITH_PAST", 2), ("WINDOW", 1), ("WINDOW_WITH_PAST", 1)):
+        monkeypatch.setattr(f"lnfgen.models.latent_filling.{name}", number)
+    observation, emission = OUTPUTS[output]
+    model, calls = toy("af-scf", observation, emission=emission), []
+    model.posterior.register_forward_hook(lambda *_: calls.append(1))
+    _, known = partly_known(observation)
+    with torch.no_grad():
+        model.fill_batch(Known(*(part[None] for part in known)), 2, generators(1), 1.0)
+    assert len(calls) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("long_chain")
 @pytest.mark.parametrize("output", sorted(OUTPUTS))

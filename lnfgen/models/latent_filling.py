@@ -73,11 +73,11 @@ class LatentFilling:
         z, x = z[start.rows], start.x
         progress(done, total)
         for sweep in range(sweeps):
-            log_joint = self._log_joint(z[None], x)
+            posterior, log_joint = self._posterior(x), self._log_joint(z[None], x)
             for first in firsts:
                 shifted = first + (sweep % 2) * (window // 2)  # so that borders of windows move too
                 end = min(shifted + window, self._num_steps)
-                z, log_joint = self._move_latent(z, x, log_joint, max(shifted, 0), end)
+                z, log_joint = self._move_latent(z, x, posterior, log_joint, max(shifted, 0), end)
                 done += 1
                 progress(done, total)
             x = self._filtered(z.repeat_interleave(self._num_particles, 0), x).x
@@ -101,7 +101,7 @@ class LatentFilling:
             self._positions(self._groups * from_prior),
             self._lengths(self._groups * from_prior),
         )
-        posterior = self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
+        posterior = self._posterior(x)
         second = posterior.sample(noise[:, from_prior:].transpose(0, 1)).transpose(0, 1)
         z = torch.cat([first.unflatten(0, (self._groups, from_prior)), second], 1)
         log_prior = self._log_prior(z.flatten(0, 1)).unflatten(0, z.shape[:2]).double()
@@ -118,14 +118,20 @@ class LatentFilling:
         arguments = (self._known, self._num_particles, self._generators)
         return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight)
 
-    def _move_latent(self, z: Tensor, x: Tensor, log_joint: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
+    def _posterior(self, x: Tensor) -> Gaussian:
+        """q(z | x) of whole sequences x `[G, T, ...]`."""
+        return self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
+
+    def _move_latent(
+        self, z: Tensor, x: Tensor, posterior: Gaussian, log_joint: Tensor, start: int, end: int
+    ) -> tuple[Tensor, Tensor]:
         """Draw the steps of z `[G, T, D]` from `start` up to `end` anew, given x `[G, T, ...]`.
 
-        Takes and returns log p(x, z) `[1, G]` as well, so that it is not computed again for z as it is.
+        The posterior is q(z | x), and `log_joint` is log p(x, z) `[1, G]`. They are given because x is the same for all
+        windows of a sweep, and log p(x, z) of the new z is returned for the next window.
         """
         if end <= start:
             return z, log_joint
-        posterior = self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
         noise = self._normal(CANDIDATES - 1).transpose(0, 1)  # [candidates, G, T, D]
         candidates = z.repeat(CANDIDATES, 1, 1, 1)  # the first is z as it is
         candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
