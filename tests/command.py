@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lnfgen.errors import LnfgenError
+
 Call = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs `lnfgen ARGS`, and tells how it ended."""
 
@@ -91,3 +93,11 @@ def fails(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 1) 
     assert len([line for line in error.splitlines() if line.startswith("error: ")]) == 1, error
     for word in words:
         assert word in error
+
+
+def one_line(error: pytest.ExceptionInfo[LnfgenError]) -> str:
+    """The message of an error, which is one line."""
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+    return message

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command import one_line
 
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.encoding import Encoding
@@ -71,13 +72,6 @@ def run(dataset, tmp_path) -> RunFolder:
     save_model(run, new_model(run.config, dataset).state_dict())
     save_state(run, *state_of(1))
     return run
-
-
-def one_line(error: pytest.ExceptionInfo[LnfgenError]) -> str:
-    message = str(error.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 # What is written reads back. ------------------------------------------------------------------------------------------

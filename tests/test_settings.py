@@ -1,0 +1,197 @@
+"""Who decides a setting: the preset, what suits the data, the file of settings, the options, and `--set`."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from command import one_line
+
+from lnfgen.config import NAMED_MODELS, PRESETS, Config, ModelConfig, build_config, read_run_config
+from lnfgen.errors import ConfigError
+from lnfgen.training.settings import (
+    FEW_PASSES,
+    OF_TEXT,
+    TEXT_LATENTS,
+    TINY_UPDATES,
+    assignments,
+    run_config,
+    settings_for,
+)
+
+FILE = {"preset": "tiny", "model": {"time": "none", "features": "af", "hidden_size": 7}}
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("other", [*sorted(NAMED_MODELS), None])
+def test_the_model_of_the_command_line_beats_that_of_the_file(model, other):
+    """The file is a whole `config.json`, its name included, or sets a few keys. Of a file that names its own preset,
+    only what differs from that counts at another one."""
+    values = FILE if other is None else without_version(build_config(other, "tiny"))
+    config = run_config(model, "small", config=values)
+    assert config.name == model
+    assert config.preset == "small"
+    assert config.model.hidden_size == (7 if other is None else build_config(model, "small").model.hidden_size)
+    assert config == run_config(model, "small", config={"model": {"hidden_size": config.model.hidden_size}})
+
+
+def without_version(config: Config) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(config.to_json()).items() if key != "format_version"}
+
+
+def test_what_a_run_changed_of_its_preset_holds_at_another_preset_and_backbone():
+    old = build_config("af-af", "tiny").override({"model": {"latent_size": 9}, "training": {"batch_size": 3}})
+    found = run_config(preset="small", backbone="scan", config=without_version(old))
+    changes = {"model": {"latent_size": 9}, "training": {"batch_size": 3}}
+    assert found == build_config("af-af", "small", "scan").override(changes)
+
+
+def test_what_a_file_sets_holds_also_where_it_is_the_value_of_its_preset():
+    """At `tiny`, music with onsets has fewer updates than the preset; a file may ask for as many as that."""
+    suited, plain = settings_for("music", True, "tiny"), build_config("af-scf", "tiny").training.max_steps
+    assert run_config(preset="tiny", suited=suited).training.max_steps != plain
+    file = {"preset": "tiny", "training": {"max_steps": plain}}
+    assert run_config(suited=suited, config=file).training.max_steps == plain
+    run = without_version(run_config(suited=suited, config=file))
+    assert run_config(suited=suited, config=run).training.max_steps == plain
+
+
+def test_a_file_without_a_preset_means_what_it_says():
+    assert run_config(preset="paper", config={"training": {"max_steps": 4000}}).training.max_steps == 4000
+    assert run_config(config={"model": {"backbone": "scan"}}) == run_config(backbone="scan")
+
+
+def test_set_goes_before_the_options_and_these_before_the_file():
+    file = {"training": {"max_steps": 2, "batch_size": 2, "seed": 2, "patience": 2}}
+    changes = {"training.max_steps": 4, "model.time": "iaf", "model.backbone": "scan", "preset": "tiny"}
+    config = run_config("af-af", "paper", config=file, max_steps=3, batch_size=3, set=changes)
+    training = config.training
+    assert (training.max_steps, training.batch_size, training.seed, training.patience) == (4, 3, 2, 2)
+    assert (config.name, config.preset) == ("iaf-af", "tiny")
+    assert training.learning_rate == build_config("af-af", "tiny", "scan").training.learning_rate
+    assert file["training"]["max_steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("training.learning_rat=1e-3", ["--set", "'learning_rat'", "did you mean 'learning_rate'"]),
+        ("learning_rat=1e-3", ["--set", "did you mean 'training.learning_rate'"]),
+        ("model.hidden=3", ["it is now 'hidden_size'"]),
+        ("training.learning_rate=fast", ["found 'fast'", "expected a number"]),
+        ("training.seed", ["expected KEY=VALUE"]),
+        ("training=3", ["--set: training: found 3"]),
+        ("=3", ["unknown key ''"]),
+        ("name=iaf-scf", ["name: found 'iaf-scf', expected 'af-scf'"]),
+        ("preset=big", ["preset", "'big'", "tiny, small, paper"]),
+    ],
+)
+def test_a_wrong_assignment_is_one_line(text, words):
+    with pytest.raises(ConfigError) as error:
+        run_config(set=assignments([text]))
+    assert all(word in one_line(error) for word in words)
+
+
+def test_assigned_values_are_json_or_else_strings():
+    texts = [
+        "training.epochs=null",
+        "training.learning_rate=1e-3",
+        "model.baseline=true",
+        "model.backbone=scan",
+        "a=b=c",
+    ]
+    assert list(assignments(texts).values()) == [None, 1e-3, True, "scan", "b=c"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"seed": 5}, {"config": {"training": {"seed": 5}}}, {"set": {"training.seed": 5}}]
+)
+def test_the_usual_seed_counts_only_if_nobody_gives_one(settings):
+    assert run_config(usual_seed=7, **settings).training.seed == 5
+    assert run_config(usual_seed=7, config={"training": {"batch_size": 2}}).training.seed == 7
+
+
+def test_without_a_model_on_the_command_line_the_file_decides():
+    config = run_config(config=FILE)
+    assert (config.name, config.preset, config.model.hidden_size) == ("af-only", "tiny", 7)
+    assert config.training == build_config("af-only", "tiny").training
+    assert run_config(config={}) == build_config()
+    for values in ({"preset": "tinny"}, {"preset": 3}, {"preset": []}, {"model": 3}, {"name": "af-af"}):
+        with pytest.raises(ConfigError, match="expected") as error:
+            run_config(config=values)
+        assert one_line(error).startswith("config: ")
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, tmp_path):
+    config = build_config(model, preset, "lstm" if model == "lstm" else "scan")
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    assert read_run_config(path) == config
+    assert run_config(config=path) == config
+
+
+# What suits the data. -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
+    config = run_config(model, "tiny", suited=settings_for("text", has_onsets=False, preset="tiny"))
+    plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
+    latent = plain.model.latent_size if model == "lstm" else TEXT_LATENTS["tiny"]
+    assert config.model == dataclasses.replace(plain.model, latent_size=latent)
+    assert config.training == dataclasses.replace(plain.training, **OF_TEXT["training"])
+
+
+def test_text_has_the_latent_of_the_paper_at_its_preset():
+    suited = settings_for("text", has_onsets=False, preset="paper")
+    assert run_config(preset="paper", suited=suited).model.latent_size == ModelConfig().latent_size
+
+
+@pytest.mark.parametrize(("passes", "dropout"), [(0.5, 0.0), (FEW_PASSES, 0.2), (100.0, 0.2)])
+def test_a_text_that_is_seen_a_few_times_needs_no_dropout(passes, dropout):
+    suited = settings_for("text", has_onsets=False, passes=passes)
+    assert run_config("lstm", "tiny", suited=suited).model.dropout == dropout
+    assert (run_config("lstm", "tiny", suited=suited).model.input_dropout == 0) == (dropout == 0)
+    assert run_config("lstm", "tiny", suited=suited, set={"model.dropout": 0.3}).model.dropout == 0.3
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
+    config = run_config(model, "tiny", suited=settings_for("music", has_onsets=True))
+    assert config.model.backbone == ("lstm" if model == "lstm" else "scan")
+    assert config.model.emission == "past"
+    assert config.training.transpose == 3
+    assert config.training.learning_rate == build_config(model, "tiny", config.model.backbone).training.learning_rate
+
+
+def test_a_first_song_takes_fewer_updates_unless_another_length_is_asked_for():
+    suited = settings_for("music", has_onsets=True, preset="tiny")
+    assert run_config(preset="tiny", suited=suited).training.max_steps == TINY_UPDATES
+    assert run_config(preset="tiny", suited=suited, max_steps=5).training.max_steps == 5
+    assert run_config(preset="tiny", suited=suited, epochs=2).training.max_steps is None
+
+
+def test_published_sets_are_learned_as_published():
+    config = run_config(suited=settings_for("music", has_onsets=False))
+    assert config == build_config(backbone="scan")
+    assert config.model.emission == "auto"
+
+
+def test_what_suits_the_tied_output_does_not_go_with_another_one():
+    suited = settings_for("music", has_onsets=True)
+    for asked in (
+        {"emission": "nade"},
+        {"set": {"model.emission": "nade"}},
+        {"config": {"model": {"emission": "nade"}}},
+    ):
+        config = run_config(suited=suited, **asked)
+        assert config == build_config(backbone="scan").override({"model": {"emission": "nade"}})
+
+
+def test_what_a_person_asks_for_goes_before_what_suits_the_data():
+    suited = settings_for("music", has_onsets=True)
+    config = run_config(suited=suited, batch_size=3, config={"training": {"transpose": 0}}, backbone="lstm")
+    assert (config.training.batch_size, config.training.transpose, config.model.backbone) == (3, 0, "lstm")
+    assert config.training.learning_rate == build_config().training.learning_rate
