@@ -1,4 +1,4 @@
-"""`lnfgen bench`: what it counts, in what order it measures, what it leaves out, and what it prints."""
+"""What `lnfgen bench` measures: models as train begins them, the operations they need, and batches of both kinds."""
 
 import dataclasses
 import json
@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from typer.testing import CliRunner
 
-from lnfgen.bench import machine, measure, timing
+from lnfgen.bench import machine, measure
 from lnfgen.bench.calls import fresh_model, matrix_elements, operations, update_call
 from lnfgen.bench.passes import measure_passes
 from lnfgen.bench.plan import (
@@ -27,11 +26,9 @@ from lnfgen.bench.plan import (
     quick_plan,
 )
 from lnfgen.bench.rows import Row
-from lnfgen.bench.timing import take_turns
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import LengthModel, SequenceModel, build_model
 from lnfgen.nn.lstm import CausalLSTM
-from lnfgen.plots.speed import sampling_curves, time_against_length
 from lnfgen.training import trainer
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -160,74 +157,7 @@ def test_a_ragged_update_is_one_batch_padded_to_its_longest(
     assert not torch.equal(weights[0], weights[1])
 
 
-# In what order, and what is left out. ---------------------------------------------------------------------------------
-
-
-class Clock:
-    """Time that passes only in the calls, each of which takes the seconds given for it."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.now = 0.0
-        self.said: list[str] = []
-        self.calls = {name: lambda name=name: self.call(name, seconds[name]) for name in seconds}
-
-    def call(self, name: str, seconds: float) -> float:
-        self.said.append(name)
-        self.now += seconds
-        return seconds
-
-    def perf_counter(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock({"a": 1.0, "b": 2.0, "c": 5.0})
-    monkeypatch.setattr(timing, "time", clock)
-    return clock
-
-
-def test_calls_take_turns_after_a_warm_up(clock: Clock) -> None:
-    seconds, left_out = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 3, float("inf"))
-    assert clock.said == ["a", "b", "c"] * 4
-    assert seconds == {"a": [1.0] * 3, "b": [2.0] * 3, "c": [5.0] * 3}
-    assert not left_out
-
-
-def test_what_is_foretold_to_overrun_is_never_called(clock: Clock) -> None:
-    _, left_out = take_turns(clock.calls, {"a": 1.0, "b": 100.0, "c": 5.0}, 3, deadline=90)
-    assert "b" not in clock.said
-    assert left_out == {"b": 100.0}
-
-
-def test_what_turns_out_to_overrun_is_left_out_after_its_warm_up(clock: Clock) -> None:
-    seconds, left_out = take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=20)
-    assert left_out == {"c": 5.0}
-    assert set(seconds) == {"a", "b"}
-    assert clock.now <= 20
-
-
-def test_what_others_are_compared_with_is_the_last_to_be_left_out(clock: Clock) -> None:
-    foretold = {"a": 30.0, "b": 2.0, "c": 5.0}
-    assert set(take_turns(clock.calls, foretold, 3, deadline=95, fixed="a")[0]) == {"a"}
-    assert not take_turns(clock.calls, foretold, 3, deadline=95, fixed="ab")[0]
-    assert not take_turns(clock.calls, dict.fromkeys("abc", 1.0), 3, deadline=clock.now)[0]
-
-
-@pytest.mark.parametrize("deadline", [24, 40, 60, 1000])
-def test_rounds_end_before_the_deadline(clock: Clock, deadline: float) -> None:
-    seconds, _ = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline)
-    assert {len(series) for series in seconds.values()} == {min(9, deadline // 8 - 1)}
-    assert clock.now <= deadline
-
-
-@pytest.mark.parametrize(("share", "rounds"), [(0.125, 5), (0.0, 2)])
-def test_no_more_than_the_least_rounds_are_made_at_others_cost(clock: Clock, share: float, rounds: int) -> None:
-    seconds, _ = take_turns(clock.calls, dict.fromkeys("abc", 0.0), 9, deadline=400, share=share)
-    assert {len(series) for series in seconds.values()} == {rounds}
-
-
-# The whole, and what it prints. ---------------------------------------------------------------------------------------
+# A whole measurement. -------------------------------------------------------------------------------------------------
 
 
 SHORT = Plan(
@@ -344,59 +274,3 @@ def test_quick_is_a_part_of_the_whole() -> None:
     assert all(case in whole.training for case in quick.training)
     assert {case["kind"] for case in quick.sampling} == {"music"}
     assert len({case["length"] for case in quick.sampling}) > 1  # a line to draw
-
-
-@pytest.fixture
-def measured(figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "measure", lambda *_: figures)
-
-
-@pytest.mark.usefixtures("measured")
-def test_command_prints_one_object_and_draws(figures: dict[str, Any], tmp_path: Any) -> None:
-    from lnfgen.cli import app
-
-    done = CliRunner().invoke(app, ["bench", "--json", "--quiet", "--plot", str(tmp_path / "speed.png")])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == json.loads(json.dumps(figures))
-    assert (tmp_path / "speed.png").read_bytes().startswith(PNG)
-
-
-@pytest.mark.usefixtures("measured")
-def test_command_prints_a_row_for_each_model() -> None:
-    from lnfgen.cli import app
-
-    done = CliRunner().invoke(app, ["bench", "--quick"])
-    assert done.exit_code == 0, done.output
-    sampling, training = done.stdout.split("training on music")
-    for name, backbone in VARIANTS[1:]:
-        assert sampling.count(f"\n{name}, {backbone} ") == 1
-        rows = [line.split() for line in training.splitlines() if line.startswith(f"{name}, {backbone} ")]
-        assert [row[2] for row in rows] == [EQUAL, RAGGED]
-    assert "bfloat16" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
-
-
-@pytest.mark.parametrize(
-    "wrong", [["--preset", "huge"], ["--plot", "speed.txt"], ["--plot", "nowhere/speed.png"], ["no-run"]]
-)
-def test_command_refuses_before_it_measures(wrong: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lnfgen.cli import app
-
-    monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured"))
-    assert CliRunner().invoke(app, ["bench", *wrong]).exit_code == 1
-
-
-def test_time_against_length_is_a_picture() -> None:
-    curves = [
-        [{"model": str(i), "backbone": "lstm", "length": length, "seconds": length * (i + 1)} for length in (4, 8)]
-        for i in range(9)
-    ]
-    assert time_against_length({"text": curves, "music": curves[:1]}, "two panels").startswith(PNG)
-
-
-def test_curves_are_of_models_sampled_one_at_a_time_at_two_lengths() -> None:
-    row = {"kind": "music", "model": "af-af", "backbone": "scan", "batch": 1}
-    rows = [{**row, "length": length, "seconds": length / 10} for length in (2, 4)]
-    others = [{**row, "batch": 3, "length": length, "seconds": 1.0} for length in (2, 4)]
-    alone = {**row, "model": "lstm", "backbone": "lstm", "length": 2, "seconds": 1.0}
-    assert sampling_curves([*others, *rows, alone]) == {"music": [rows]}
