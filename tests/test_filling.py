@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 import torch
@@ -242,6 +243,41 @@ def test_commands_of_a_latent_flow_and_of_text(toy_home: Path, call: Call) -> No
     call("continue", "gap.txt", "--model", "run-lines", "--out", "more.txt", "--length", "4")
     more = (toy_home / "more.txt").read_text()
     assert (len(more), more[3]) == (11, "b")
+
+
+def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call: Call) -> None:
+    """In the words of `convert`, and by the same code."""
+    tracks = [
+        [
+            mido.MetaMessage("set_tempo", tempo=500_000),
+            mido.MetaMessage("time_signature", numerator=4, denominator=4),
+            mido.Message("note_on", note=60),
+            mido.MetaMessage("set_tempo", tempo=600_000, time=16),
+            mido.MetaMessage("time_signature", numerator=3, denominator=4),
+            mido.Message("note_off", note=60, time=16),
+        ],
+        [mido.Message("note_on", note=50), mido.Message("note_off", note=50, time=32)],
+        [mido.Message("note_on", note=3), mido.Message("note_off", note=3, time=32)],
+    ]
+    mido.MidiFile(ticks_per_beat=4, tracks=[mido.MidiTrack(track) for track in tracks]).save(toy_home / "rubato.mid")
+    few = ("--model", "run-rolls", "--seed", "1", "--out", "new.mid")
+    for words in (
+        ("convert", "rubato.mid", "new.mid"),
+        ("fill", "rubato.mid", "--free", "bars:2", "--particles", "2", *few),
+        ("harmonize", "rubato.mid", "--tracks", "all", "--particles", "2", *few),
+        ("continue", "rubato.mid", "--length", "2", "--particles", "2", *few),
+        ("vary", "rubato.mid", *few),
+        ("reconstruct", "rubato.mid", *few),
+        ("interpolate", "rubato.mid", "melody.mid", "--steps", "2", *few),
+    ):
+        done = call(*words)
+        assert done.returncode == 0, done.stderr
+        said = done.stderr.decode()
+        assert "rubato.mid: merged 3 of 3 tracks\n" in said, words
+        changes = "rubato.mid: a piano-roll has one tempo and time signature; left out changes: 1 of tempo, 1 of time"
+        assert changes in said, words
+        assert "rubato.mid: left out 1 notes outside a piano's 88 keys" in said, words
+        assert "melody.mid: " not in said
 
 
 def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
-from lnfgen.music.midi import MAX_STEPS, longest_tempo, midi_bytes, read_midi
+from lnfgen.music.midi import MAX_STEPS, midi_bytes, read_midi
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, PianoRoll
 
 END = "00 FF 2F 00"
@@ -106,13 +106,6 @@ def test_of_several_at_one_tick_the_last_given_counts_and_an_upbeat_does_not(set
     last = "00 FF 51 03 0F 42 40"  # 60 bpm, in a later track
     roll = one(f"{settings} {END}", f"{last} 00 90 3C 40  30 80 3C 00 {END}")
     assert (roll.tempo_bpm, roll.time_signature) == (60.0, (4, 4))
-
-
-def test_longest_tempo() -> None:
-    assert longest_tempo([], 10) == 120.0
-    assert longest_tempo([(0, 90.0)], 0) == 90.0
-    assert longest_tempo([(4, 60.0)], 5) == 120.0
-    assert longest_tempo([(0, 60.0), (4, 240.0)], 12) == 60.0, "lasting is measured in seconds"
 
 
 def test_format_2_is_a_list_of_pieces() -> None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import for_each, moved_to, read_pieces
+from lnfgen.cli.sources import for_each, moved_to, read_pieces, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
-from lnfgen.music.tracks import said_of
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -122,15 +121,7 @@ def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | Non
         if transpose or wanted or tempo is not None:
             raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, and --key, which are for music")
         return pieces
-    for roll in rolls:
-        if len(roll.tracks) > 1:
-            console.note(f"{source}: {said_of([roll.tracks])}")
-    tempos = sum(roll.tempo_changes for roll in rolls) if tempo is None else 0
-    metres = sum(roll.metre_changes for roll in rolls)
-    if lost := [f"{count:,} of {what}" for count, what in ((tempos, "tempo"), (metres, "time signature")) if count]:
-        console.note(f"{source}: a piano-roll has one tempo and time signature; left out changes: {', '.join(lost)}")
-    if outside := sum(roll.out_of_range for roll in rolls):
-        console.warn(f"{source}: left out {outside} notes outside a piano's 88 keys (A0 to C8)")
+    tell_of_file(rolls, source, new_tempo=tempo is not None)
     rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
     return [moved_to(roll, wanted, source) if wanted else roll for roll in rolls]
 

@@ -11,7 +11,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.cli.options import drawn_seed, played
 from lnfgen.cli.outputs import PieceWriter, piece_writer
-from lnfgen.cli.sources import read_pieces, resolve_run
+from lnfgen.cli.sources import read_pieces, resolve_run, tell_of_file
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ def _at_home(trained: "TrainedModel", given: "Given", source: str, seed: int) ->
 
 
 def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
-    """The one piece in a file, as the run's kind has it: ABC is text for a run of text, and notes for one of music."""
+    """The one piece in a file, as the run's kind has it: ABC is text for a run of text, and notes for one of music.
+
+    What a piano-roll has not of the file is said, as `convert` says it.
+    """
     if folder.encoding.kind == "text":
         from lnfgen.text import decode_utf8, read_text
 
@@ -164,4 +167,5 @@ def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
     pieces = read_pieces(source, folder.encoding.steps_per_quarter, False, tracks)
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
+    tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source)
     return pieces[0]

@@ -117,6 +117,20 @@ def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> 
     return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
 
 
+def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
+    """Tell on stderr what the pieces of a file of music have not of the file; `new_tempo`: they get another tempo."""
+    from lnfgen.music.tempo_and_metre import lost_changes
+    from lnfgen.music.tracks import said_of
+
+    for roll in rolls:
+        if len(roll.tracks) > 1:
+            console.note(f"{source}: {said_of([roll.tracks])}")
+    if lost := lost_changes(rolls, of_tempo=not new_tempo):
+        console.note(f"{source}: {lost}")
+    if outside := sum(roll.out_of_range for roll in rolls):
+        console.warn(f"{source}: left out {outside:,} notes outside a piano's 88 keys (A0 to C8)")
+
+
 def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
     """The piece transposed the nearest way to a key, with a word on the key that was found and on the move."""
     from lnfgen.music.tonality import find_key, semitones_to

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import bisect
 import io
-import itertools
 import math
 import struct
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import mido
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, is_time_signature
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll
 from lnfgen.music.separation import separate_voices, voice_names
+from lnfgen.music.tempo_and_metre import DEFAULT_BPM, longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
-DEFAULT_BPM = 120.0  # the tempo of a MIDI file that says none
 VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
 _TARGET_TICKS_PER_QUARTER = 480
-_Value = TypeVar("_Value")
 
 
 def read_midi(
@@ -41,11 +39,11 @@ def read_midi(
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
-    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The time signature is
-    the one that lasts longest, so that an upbeat with one of its own does not count. The tempo is the one that lasts
-    longest in seconds; where times are in seconds (SMPTE), it is taken as 120. If a key is struck again before it is
-    released (in one channel of a track), the first release belongs to the first strike. A key that is never released
-    sounds to the end of its track. Control changes, the pedal among them, are left out.
+    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. Tempo and time
+    signature are those that last longest (see `tempo_and_metre`); where times are in seconds (SMPTE), the tempo is
+    taken as 120. If a key is struck again before it is released (in one channel of a track), the first release belongs
+    to the first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among
+    them, are left out.
 
     Args:
         name: what errors call the file.
@@ -142,47 +140,6 @@ def _events(notes: Sequence[Note], channel: int, ticks_per_step: int) -> tuple[l
         messages.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
         now = step
     return messages, now
-
-
-def longest_tempo(changes: Sequence[tuple[Any, float]], end: Any) -> float:
-    """The tempo that a piece has for the longest time, in seconds; see `_longest_lasting`."""
-    return _longest_lasting(changes, end, DEFAULT_BPM, lambda bpm: bpm)
-
-
-def longest_signature(changes: Sequence[tuple[Any, tuple[int, int]]], end: Any) -> tuple[int, int]:
-    """The time signature that a piece has for the longest time, in quarters; see `_longest_lasting`."""
-    usable = [(position, signature) for position, signature in changes if is_time_signature(signature)]
-    return _longest_lasting(usable, end, (4, 4), lambda _: 1.0)
-
-
-def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
-    """How often a value changes before the end of a piece, its first value not counted.
-
-    Args:
-        values: (position, value), in any order. Of several at one position, the last counts.
-    """
-    at = dict(sorted(values, key=itemgetter(0)))
-    lasting = [value for position, value in at.items() if position < end]
-    return sum(one != other for one, other in itertools.pairwise(lasting))
-
-
-def _longest_lasting(
-    changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float]
-) -> _Value:
-    """The value that lasts longest. Of several that are given at one position, the last counts.
-
-    Args:
-        changes: (position, value) of each change. Before the first one the value is `before`.
-        end: the position where the piece ends. Positions are in any unit of musical time.
-        speed: of a value, by which musical time is divided to say how long it lasts.
-
-    Where two last equally long, the one that comes first counts.
-    """
-    changes = [(0, before), *sorted(changes, key=itemgetter(0))]
-    lasting: dict[_Value, float] = {}
-    for (position, value), (until, _) in itertools.pairwise([*changes, (max(end, changes[-1][0]), before)]):
-        lasting[value] = lasting.get(value, 0.0) + float(until - position) / speed(value)
-    return max(lasting, key=lambda value: lasting[value]) if any(lasting.values()) else changes[-1][1]
 
 
 @dataclass

@@ -20,8 +20,9 @@ from xml.etree import ElementTree
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.music.metres import rests_as_long_as_written, without_accents
-from lnfgen.music.midi import MAX_STEPS, longest_tempo, num_changes
+from lnfgen.music.midi import MAX_STEPS
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
@@ -82,8 +83,8 @@ def roll_of_score(
 
     Times are rounded to the nearest step, and a note lasts at least one step. Tied notes are one note. Grace notes,
     unpitched percussion and chord symbols are left out, for they have no length, no pitch or no notes. Repeats that
-    music21 cannot follow are played once. The tempo is the one that lasts longest. The time signature is the first, or
-    of several at one place the last given.
+    music21 cannot follow are played once. Tempo and time signature are those that last longest (see
+    `tempo_and_metre`).
     """
     score = _as_it_sounds(score)
     parts: list[tuple[Track, list[tuple[Fraction, Fraction, int]]]] = []
@@ -110,7 +111,7 @@ def roll_of_score(
         num_steps=step(end),
         steps_per_quarter=steps_per_quarter,
         tempo_bpm=longest_tempo(tempos, end),
-        time_signature=min(reversed(signatures), key=lambda change: change[0])[1] if signatures else (4, 4),
+        time_signature=longest_signature(signatures, end),
     )
     times = (offset for start, stop, _ in kept for offset in (start, stop))
     return replace(
