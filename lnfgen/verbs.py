@@ -25,7 +25,7 @@ from lnfgen.music.tracks import ALL
 from lnfgen.runs.facts import is_run
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import newest_run, resumable_run
-from lnfgen.training.settings import RunSettings, run_config, settings_for
+from lnfgen.training.settings import Corpus, RunSettings, run_config
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -209,17 +209,12 @@ def open_session(
         return TrainingSession.resume(run, device, dataset, **length, building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
-    asked = run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
+    run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
-    suited = settings_for(
-        opened.encoding.kind,
-        opened.encoding.has_onsets,
-        asked.preset,
-        asked.training.passes(len(opened.split("train"))),
-    )
-    config = run_config(model, preset, suited=suited, usual_seed=usual_seed, **settings)
+    corpus = Corpus(opened.encoding.kind, opened.encoding.has_onsets, len(opened.split("train")))
+    config = run_config(model, preset, corpus=corpus, usual_seed=usual_seed, **settings)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession

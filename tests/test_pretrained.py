@@ -26,7 +26,7 @@ from lnfgen.runs.facts import run_facts
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find_run
 from lnfgen.runs.overview import overview
-from lnfgen.training.settings import run_config, settings_for
+from lnfgen.training.settings import Corpus, run_config
 
 MAX_BYTES = 4_000_000
 MAX_PACKAGE = 12_000_000
@@ -203,8 +203,8 @@ def test_a_card_says_what_the_files_are(name: str) -> None:
     run = RunFolder(BOX / name)
     assert run_config(config=card["recipe"]) == run.config
     kind = NAMED[card["dataset"]].kind
-    suited = settings_for(kind, kind == "music", run.config.preset)
-    assert run_config(config=card["recipe"], suited=suited) == run.config  # as `lnfgen train` asks for it
+    corpus = Corpus(kind, has_onsets=kind == "music")
+    assert run_config(config=card["recipe"], corpus=corpus) == run.config  # as `lnfgen train` asks for it
 
 
 @pytest.mark.slow

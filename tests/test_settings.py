@@ -14,9 +14,9 @@ from lnfgen.training.settings import (
     OF_TEXT,
     TEXT_LATENTS,
     TINY_UPDATES,
+    Corpus,
     assignments,
     run_config,
-    settings_for,
 )
 
 FILE = {"preset": "tiny", "model": {"time": "none", "features": "af", "hidden_size": 7}}
@@ -48,12 +48,29 @@ def test_what_a_run_changed_of_its_preset_holds_at_another_preset_and_backbone()
 
 def test_what_a_file_sets_holds_also_where_it_is_the_value_of_its_preset():
     """At `tiny`, music with onsets has fewer updates than the preset; a file may ask for as many as that."""
-    suited, plain = settings_for("music", True, "tiny"), build_config("af-scf", "tiny").training.max_steps
-    assert run_config(preset="tiny", suited=suited).training.max_steps != plain
+    corpus, plain = Corpus("music", has_onsets=True), build_config("af-scf", "tiny").training.max_steps
+    assert run_config(preset="tiny", corpus=corpus).training.max_steps != plain
     file = {"preset": "tiny", "training": {"max_steps": plain}}
-    assert run_config(suited=suited, config=file).training.max_steps == plain
-    run = without_version(run_config(suited=suited, config=file))
-    assert run_config(suited=suited, config=run).training.max_steps == plain
+    assert run_config(corpus=corpus, config=file).training.max_steps == plain
+    run = without_version(run_config(corpus=corpus, config=file))
+    assert run_config(corpus=corpus, config=run).training.max_steps == plain
+
+
+CORPORA = [Corpus("text"), Corpus("text", num_sequences=100_000), Corpus("music"), Corpus("music", has_onsets=True)]
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+@pytest.mark.parametrize("model", ["af-scf", "lstm"])
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_another_preset_gives_a_run_all_that_the_preset_gives_for_its_data(preset, model, corpus):
+    """Also what the first preset gives for the data alone: the updates of `tiny` for music, its latent for text."""
+    run = without_version(run_config(model, preset, corpus=corpus))
+    for other in PRESETS:
+        assert run_config(preset=other, corpus=corpus, config=run) == run_config(model, other, corpus=corpus)
+    changed = without_version(run_config(model, preset, corpus=corpus, max_steps=77, batch_size=5))
+    for other in PRESETS:
+        asked = run_config(model, other, corpus=corpus, max_steps=77, batch_size=5)
+        assert run_config(preset=other, corpus=corpus, config=changed) == asked
 
 
 def test_a_file_without_a_preset_means_what_it_says():
@@ -137,7 +154,7 @@ def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, 
 
 @pytest.mark.parametrize("model", sorted(NAMED_MODELS))
 def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
-    config = run_config(model, "tiny", suited=settings_for("text", has_onsets=False, preset="tiny"))
+    config = run_config(model, "tiny", corpus=Corpus("text"))
     plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
     latent = plain.model.latent_size if model == "lstm" else TEXT_LATENTS["tiny"]
     assert config.model == dataclasses.replace(plain.model, latent_size=latent)
@@ -145,21 +162,21 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
 
 
 def test_text_has_the_latent_of_the_paper_at_its_preset():
-    suited = settings_for("text", has_onsets=False, preset="paper")
-    assert run_config(preset="paper", suited=suited).model.latent_size == ModelConfig().latent_size
+    assert run_config(preset="paper", corpus=Corpus("text")).model.latent_size == ModelConfig().latent_size
 
 
 @pytest.mark.parametrize(("passes", "dropout"), [(0.5, 0.0), (FEW_PASSES, 0.2), (100.0, 0.2)])
 def test_a_text_that_is_seen_a_few_times_needs_no_dropout(passes, dropout):
-    suited = settings_for("text", has_onsets=False, passes=passes)
-    assert run_config("lstm", "tiny", suited=suited).model.dropout == dropout
-    assert (run_config("lstm", "tiny", suited=suited).model.input_dropout == 0) == (dropout == 0)
-    assert run_config("lstm", "tiny", suited=suited, set={"model.dropout": 0.3}).model.dropout == 0.3
+    updates = build_config("lstm", "tiny").training
+    corpus = Corpus("text", num_sequences=round(updates.max_steps * updates.batch_size / passes))
+    assert run_config("lstm", "tiny", corpus=corpus).model.dropout == dropout
+    assert (run_config("lstm", "tiny", corpus=corpus).model.input_dropout == 0) == (dropout == 0)
+    assert run_config("lstm", "tiny", corpus=corpus, set={"model.dropout": 0.3}).model.dropout == 0.3
 
 
 @pytest.mark.parametrize("model", sorted(NAMED_MODELS))
 def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
-    config = run_config(model, "tiny", suited=settings_for("music", has_onsets=True))
+    config = run_config(model, "tiny", corpus=Corpus("music", has_onsets=True))
     assert config.model.backbone == ("lstm" if model == "lstm" else "scan")
     assert config.model.emission == "past"
     assert config.training.transpose == 3
@@ -167,31 +184,31 @@ def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
 
 
 def test_a_first_song_takes_fewer_updates_unless_another_length_is_asked_for():
-    suited = settings_for("music", has_onsets=True, preset="tiny")
-    assert run_config(preset="tiny", suited=suited).training.max_steps == TINY_UPDATES
-    assert run_config(preset="tiny", suited=suited, max_steps=5).training.max_steps == 5
-    assert run_config(preset="tiny", suited=suited, epochs=2).training.max_steps is None
+    corpus = Corpus("music", has_onsets=True)
+    assert run_config(preset="tiny", corpus=corpus).training.max_steps == TINY_UPDATES
+    assert run_config(preset="tiny", corpus=corpus, max_steps=5).training.max_steps == 5
+    assert run_config(preset="tiny", corpus=corpus, epochs=2).training.max_steps is None
 
 
 def test_published_sets_are_learned_as_published():
-    config = run_config(suited=settings_for("music", has_onsets=False))
+    config = run_config(corpus=Corpus("music"))
     assert config == build_config(backbone="scan")
     assert config.model.emission == "auto"
 
 
 def test_what_suits_the_tied_output_does_not_go_with_another_one():
-    suited = settings_for("music", has_onsets=True)
+    corpus = Corpus("music", has_onsets=True)
     for asked in (
         {"emission": "nade"},
         {"set": {"model.emission": "nade"}},
         {"config": {"model": {"emission": "nade"}}},
     ):
-        config = run_config(suited=suited, **asked)
+        config = run_config(corpus=corpus, **asked)
         assert config == build_config(backbone="scan").override({"model": {"emission": "nade"}})
 
 
 def test_what_a_person_asks_for_goes_before_what_suits_the_data():
-    suited = settings_for("music", has_onsets=True)
-    config = run_config(suited=suited, batch_size=3, config={"training": {"transpose": 0}}, backbone="lstm")
+    corpus = Corpus("music", has_onsets=True)
+    config = run_config(corpus=corpus, batch_size=3, config={"training": {"transpose": 0}}, backbone="lstm")
     assert (config.training.batch_size, config.training.transpose, config.model.backbone) == (3, 0, "lstm")
     assert config.training.learning_rate == build_config().training.learning_rate

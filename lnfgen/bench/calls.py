@@ -13,25 +13,31 @@ from lnfgen.bench.devices import CPU, timed_on
 from lnfgen.bench.plan import OBSERVATIONS, Variant, batch_lengths
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import Call
-from lnfgen.config import TrainingConfig
+from lnfgen.config import Config, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
-from lnfgen.training.settings import run_config, settings_for
+from lnfgen.training.settings import Corpus, run_config
 from lnfgen.training.trainer import Trainer
 
 DENSITY = 0.05
 """The share of the keys that sound in random music."""
 
 
+def fresh_config(variant: Variant, preset: str, kind: str) -> Config:
+    """The settings of a run that `lnfgen train` would begin at a preset on a kind of data."""
+    observation = OBSERVATIONS[kind]
+    has_onsets = isinstance(observation, Frames) and observation.has_onsets
+    corpus = Corpus("text" if isinstance(observation, Symbols) else "music", has_onsets)
+    return run_config(variant.model, preset, corpus=corpus, backbone=variant.backbone)
+
+
 def fresh_model(variant: Variant, preset: str, kind: str) -> SequenceModel:
     """A model with random weights, as `lnfgen train` would begin it at a preset on a kind of data."""
     observation = OBSERVATIONS[kind]
-    has_onsets = isinstance(observation, Frames) and observation.has_onsets
-    suited = settings_for("text" if isinstance(observation, Symbols) else "music", has_onsets, preset)
-    config = run_config(variant.model, preset, suited=suited, backbone=variant.backbone)
+    config = fresh_config(variant, preset, kind)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # orthogonal weights are many small factorisations, which several threads slow down
     try:

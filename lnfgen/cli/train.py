@@ -52,7 +52,12 @@ def command(
             show_default="scan for music, conv-scan for text",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="JSON file with keys of config.json to set, or a run.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file with keys of config.json to set; or a run, of which what it changed of its preset counts."
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences of an update.")] = None,
@@ -77,7 +82,8 @@ def command(
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
-    --set beats the other options, they beat --config, and that beats the preset.
+    --set beats the other options, they beat --config, and that beats the preset. Where --config names a preset of its
+    own, as a run does, --preset replaces it: sizes and length are then those of --preset, unless the run changed them.
     """
     from lnfgen.cli.sources import tell_of
     from lnfgen.training.settings import assignments

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -32,7 +32,22 @@ class RunSettings(TypedDict, total=False):
     set: Mapping[str, Any] | None  # values by keys of config.json, as in {"training.learning_rate": 1e-3}
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """What of the data decides which settings suit a run on it."""
+
+    kind: Kind
+    has_onsets: bool = False
+    num_sequences: int | None = None  # of the train split; None: so few that a run sees each of them often
+
+
 NO_SETTINGS: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
+
+LENGTHS = {"max_steps", "epochs"}
+"""The keys that give a run its length, together."""
+
+NO_PRESETS = {"backbone", "emission", "seed"}
+"""The keys that no preset gives."""
 
 OF_TEXT: dict[str, dict[str, Any]] = {"model": {"backbone": "conv-scan"}, "training": {"cooldown_start": 0.5}}
 """What suits text, beside `TEXT_LATENTS`."""
@@ -78,19 +93,20 @@ TINY_UPDATES = 220
 """The length of a run at `tiny` on music with onsets: fewer updates, as each takes longer there."""
 
 
-def settings_for(
-    kind: Kind, has_onsets: bool, preset: str = "small", passes: float = math.inf
-) -> dict[str, dict[str, Any]]:
-    """The settings that suit a kind of data at a preset. What a person asks for replaces them.
+def settings_for(corpus: Corpus | None, config: Config) -> dict[str, dict[str, Any]]:
+    """The settings that suit a corpus, at the preset and the length of this configuration; without a corpus, none.
 
-    `passes` is how often the run sees each sequence of the train split.
+    What a person asks for replaces them.
     """
-    if kind == "text":
-        latent = {"latent_size": TEXT_LATENTS[preset]} if preset in TEXT_LATENTS else {}
-        return {**OF_TEXT, "model": OF_TEXT["model"] | latent | (NO_DROPOUT if passes < FEW_PASSES else {})}
-    if not has_onsets:
+    if corpus is None:
+        return NO_SETTINGS
+    if corpus.kind == "text":
+        latent = {"latent_size": TEXT_LATENTS[config.preset]} if config.preset in TEXT_LATENTS else {}
+        few = corpus.num_sequences is not None and config.training.passes(corpus.num_sequences) < FEW_PASSES
+        return {**OF_TEXT, "model": OF_TEXT["model"] | latent | (NO_DROPOUT if few else {})}
+    if not corpus.has_onsets:
         return OF_MUSIC
-    length = {"max_steps": TINY_UPDATES} if preset == "tiny" else {}
+    length = {"max_steps": TINY_UPDATES} if config.preset == "tiny" else {}
     return {**OF_MUSIC_WITH_ONSETS, "training": OF_MUSIC_WITH_ONSETS["training"] | length}
 
 
@@ -98,30 +114,32 @@ def run_config(
     model: str | None = None,
     preset: str | None = None,
     *,
-    suited: Mapping[str, Mapping[str, Any]] = NO_SETTINGS,
+    corpus: Corpus | None = None,
     usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> Config:
     """The configuration that the arguments ask for.
 
-    Of several values for a key, the last in this order counts: the named model at a preset's sizes, `suited`, the keys
-    of `config`, the options that have a name of their own, `set`. The model and the preset to start from are found in
-    the same order; they are `af-scf` and `small` if none of these names them. `suited` are the settings that suit the
-    data (see `settings_for`). Its backbone and its size of the latent are for models with a latent, and its other
-    settings count unless another emission is asked for. If `config` names its preset, as a run's `config.json` does,
-    only the keys that differ from that preset or from `suited` count, so that `preset` gives such a run other sizes.
+    Of several values for a key, the last in this order counts: the named model at a preset's sizes, what suits the
+    corpus (see `settings_for`), the keys of `config`, the options that have a name of their own, `set`. The model and
+    the preset to start from are found in the same order; they are `af-scf` and `small` if none of these names them.
+
+    If `config` names its preset, as a run's `config.json` does, only those of its keys count that were changed: that
+    differ from what this preset gives for the corpus. So `preset` gives such a run the sizes and the length of another
+    preset. Its backbone, its output and its seed always count.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` is the seed if none is given.
 
     Raises:
         ConfigError: if a name, a key or a value is unknown or impossible, or the settings do not fit together.
     """
+    suited = settings_for(corpus, run_config(model, preset, **settings)) if corpus else NO_SETTINGS
     given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     changes = _nested(given.pop("set", {}))
     filed, where = given.pop("config", {}), "config"
     if isinstance(filed, str | Path):
         filed, where = read_config(Path(filed)), str(filed)
-    filed_preset, filed = _own_choices(filed, where, suited)
+    filed_preset, filed = _own_choices(filed, where, corpus)
     if model is not None:  # it replaces the file's model, but not the file's sizes
         filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
 
@@ -132,17 +150,29 @@ def run_config(
         given["seed"] = usual_seed
 
     asked = {**NAMED_MODELS.get(model or "af-scf", {}), **filed["model"], **of_model, **_section(changes, "model")}
-    usual = "lstm" if asked.get("baseline") else suited["model"].get("backbone", "lstm")
-    start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked.get("backbone", usual))
-    emission = suited["model"].get("emission", "auto")
-    if asked.get("emission", emission) == emission:
-        others = ("backbone", "latent_size") if asked.get("baseline") else ("backbone",)  # the baseline has no latent
-        of_output = {key: value for key, value in suited["model"].items() if key not in others}
-        start = start.override({"model": of_output, "training": dict(suited["training"])})
+    start = _start(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked, suited)
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and config.model.baseline:
         raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no flow to transform; leave it out")
     return config
+
+
+def _start(model: str, preset: str, asked: Mapping[str, Any], suited: Mapping[str, Mapping[str, Any]]) -> Config:
+    """A named model at a preset, with what suits the corpus, as far as it fits to what is `asked` of the model.
+
+    The baseline has a backbone of its own and no latent. All but the backbone suits one output, and does not count if
+    another one is asked for.
+    """
+    baseline = bool(asked.get("baseline"))
+    config = build_config(
+        model, preset, asked.get("backbone", "lstm" if baseline else suited["model"].get("backbone", "lstm"))
+    )
+    emission = suited["model"].get("emission", "auto")
+    if asked.get("emission", emission) != emission:
+        return config
+    others = ("backbone", "latent_size") if baseline else ("backbone",)
+    of_output = {key: value for key, value in suited["model"].items() if key not in others}
+    return config.override({"model": of_output, "training": dict(suited["training"])})
 
 
 def assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -166,27 +196,21 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _own_choices(
-    filed: Any, where: str, suited: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, dict[str, dict[str, Any]]]:
+def _own_choices(filed: Any, where: str, corpus: Corpus | None) -> tuple[str, dict[str, dict[str, Any]]]:
     """The preset that a file of settings names, and its other settings without those that anyone has at that preset."""
     preset = filed.get("preset", "small") if isinstance(filed, dict) else "small"
     if preset not in list(PRESETS):
         raise ConfigError(f"{where}: preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
     whole = build_config(preset=preset).override(filed, where)  # the file must be right by itself
-    start = build_config(preset=preset, backbone="lstm" if whole.model.baseline else whole.model.backbone)
+    usual = _start("af-scf", preset, filed.get("model", {}), settings_for(corpus, whole))
     own: dict[str, dict[str, Any]] = {}
     for section in ("model", "training"):
-        theirs, usual = (dataclasses.asdict(getattr(config, section)) for config in (whole, start))
-        replaced = suited[section] if whole.model.emission in ("auto", suited["model"].get("emission")) else {}
-        own[section] = {
-            key: theirs[key]
-            for key in filed.get(section, {})
-            if "preset" not in filed
-            or key in ("backbone", "seed")
-            or theirs[key] != usual[key]
-            or theirs[key] != replaced.get(key, usual[key])
-        }
+        theirs, before = (dataclasses.asdict(getattr(config, section)) for config in (whole, usual))
+        keys = filed.get(section, {}).keys()
+        chosen = {key for key in keys if "preset" not in filed or key in NO_PRESETS or theirs[key] != before[key]}
+        if chosen & LENGTHS:
+            chosen |= keys & LENGTHS
+        own[section] = {key: theirs[key] for key in keys if key in chosen}
     return preset, own
 
 
