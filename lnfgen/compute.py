@@ -26,17 +26,23 @@ _default_threads = torch.get_num_threads()
 def prepare_machine(device: str, work_size: int) -> torch.device:
     """Make the process ready to compute with a model of this size, and return the device that `device` names.
 
-    The number of threads follows from the size alone, not from the load of the machine, because other numbers of
-    threads round otherwise: so the same seed gives the same bytes. OMP_NUM_THREADS, if it is set, is kept.
-
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
     """
     found = _own_device(resolve_device(device))
     keep_freed_memory()
+    choose_threads(work_size)
+    return found
+
+
+def choose_threads(work_size: int) -> None:
+    """Have torch compute on the threads that suit a model of this size.
+
+    Their number follows from the size alone, not from the load of the machine, because other numbers of threads round
+    otherwise: so the same seed gives the same bytes. OMP_NUM_THREADS, if it is set, is kept.
+    """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1 if work_size <= SMALL_WORK_SIZE else _default_threads)
-    return found
 
 
 def resolve_device(name: str) -> torch.device:

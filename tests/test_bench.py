@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lnfgen import compute
 from lnfgen.bench import machine, measure
 from lnfgen.bench.calls import fresh_model, matrix_elements, operations, update_call
 from lnfgen.bench.passes import measure_passes
@@ -235,6 +236,21 @@ def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
     assert [row["model"] for row in result["sampling"]] == ["lstm", "mine"] * 2
     assert [row["model"] for row in result["training"]] == ["lstm"]
     assert heard[-1][:2] == (5, 5)
+
+
+def test_models_compute_on_the_threads_that_train_takes_for_their_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At `tiny` that is one, but for the output `past` of music with onsets."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(compute, "_default_threads", 2)
+    monkeypatch.setattr(measure, "VARIANTS", [BASELINE])
+    case = {"length": 2, "batch": 1}
+    plan = Plan("tiny", [{"kind": kind, **case} for kind in OBSERVATIONS], [], rounds=2, budget=600)
+    before = torch.get_num_threads()
+    try:
+        rows = measure.measure(plan)["sampling"]
+    finally:
+        torch.set_num_threads(before)
+    assert {row["kind"]: row["threads"] for row in rows} == {"music": 1, "text": 1, STRUCK: 2}
 
 
 def test_without_time_every_case_is_named_as_left_out() -> None:

@@ -63,6 +63,18 @@ def test_command_prints_a_row_for_each_model() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_command_says_the_threads_of_each_kind_where_they_differ(
+    figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lnfgen.cli import app
+
+    more = [{**row, "kind": "music with onsets", "threads": 2} for row in figures["sampling"]]
+    both = {**figures, "sampling": [{**row, "threads": 1} for row in figures["sampling"]] + more}
+    both["training"] = [{**row, "threads": 1} for row in figures["training"]]
+    monkeypatch.setattr(measure, "measure", lambda *_: both)
+    assert "1 for music; 2 for music with onsets" in CliRunner().invoke(app, ["bench"]).stdout
+
+
 @pytest.mark.parametrize(
     "wrong", [["--preset", "huge"], ["--plot", "speed.txt"], ["--plot", "nowhere/speed.png"], ["no-run"]]
 )

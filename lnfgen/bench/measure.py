@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from lnfgen import __version__
-from lnfgen.bench.calls import call_of, fresh_model, operations
+from lnfgen.bench.calls import call_of, fresh_config, fresh_model, operations
 from lnfgen.bench.devices import CPU, Memory
 from lnfgen.bench.machine import SQUARE, machine_facts, product_call, product_rates
 from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, VARIANTS, Plan, Variant, batch_lengths, kind_of
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
+from lnfgen.compute import choose_threads
 from lnfgen.models import SequenceModel
 
 TRIAL = 8
@@ -44,7 +45,8 @@ def measure(
     no time left; its seconds are what a call is expected to take, if that is known. In a row, `seconds` are those of a
     call: the median, the least and the most of the rounds. `speed_to_lstm` is how many times as fast as the baseline a
     model is, and `share_of_product` is the rate of the operations that it needs, as a share of a large float32
-    product's rate. A row of training says whether the batch's `lengths` are equal or ragged.
+    product's rate. `threads` are those that `train` would take for such data at the preset. A row of training says
+    whether the batch's `lengths` are equal or ragged.
 
     Args:
         trained: models to sample from beside the fresh ones for the same kind of data, on the device.
@@ -69,6 +71,7 @@ def measure(
         if case["kind"] != built:
             built = case["kind"]
             progress(done, total, f"building {len(VARIANTS)} models of {built}")
+            choose_threads(fresh_config(BASELINE, plan.preset, built).model.work_size)
             models |= {variant: fresh_model(variant, plan.preset, built).to(device) for variant in VARIANTS}
         progress(done, total, f"{task} {built}, T {case['length']}, B {case['batch']}")
         compared = {variant: models[variant] for variant in (BASELINE, *variants)}
@@ -111,7 +114,7 @@ class _Measurement:
         for variant in models.keys() & seconds.keys():
             self.known[_key(variant, case)] = case["length"], statistics.median(seconds[variant])
         for variant in shown:
-            row = {**variant._asdict(), **case}
+            row = {**variant._asdict(), **case, "threads": torch.get_num_threads()}
             if variant in seconds:
                 needed = operations(models[variant], steps, case.get("samples", 1))[task]
                 most = {} if memory.megabytes is None else {"megabytes": memory.megabytes}

@@ -54,6 +54,8 @@ def command(
 
     Training is measured on two kinds of batch: all lengths equal to T, and ragged ones from T/2 to T.
 
+    Models of each kind of data compute on as many threads as train would take for it.
+
     Give runs to see how fast trained models sample: a flow with fresh weights needs fewer sweeps.
     """
     from lnfgen.cli.sources import resolve_run
@@ -70,16 +72,15 @@ def command(
         require_parent(plot)
     folders = [resolve_run(run) for run in runs or []]
 
-    from lnfgen.bench.calls import trained_models
+    from lnfgen.bench.calls import fresh_config, trained_models
     from lnfgen.bench.measure import measure
-    from lnfgen.bench.plan import VARIANTS, Plan, quick_plan
+    from lnfgen.bench.plan import BASELINE, VARIANTS, Plan, quick_plan
     from lnfgen.compute import prepare_machine
-    from lnfgen.config import build_config
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
-    target = prepare_machine(device, build_config(preset=preset).model.work_size)  # as training and sampling do
+    target = prepare_machine(device, fresh_config(BASELINE, preset, "text").model.work_size)
     if passes:
         _show_passes(preset, target, as_json)
         return
@@ -132,14 +133,27 @@ def _show_passes(preset: str, device: torch.device, as_json: bool) -> None:
 def _about(figures: Row) -> str:
     return (
         f"preset {figures['preset']}, lnfgen {figures['lnfgen']}, torch {figures['torch']}, "
-        f"{figures['processor']}, threads: {figures['threads']}"
+        f"{figures['processor']}, threads: {_threads(figures)}"
     )
+
+
+def _threads(figures: Row) -> str:
+    """How many threads the models took, by the kind of data where that differs."""
+    rows = figures["sampling"] + figures["training"]
+    kinds = {
+        threads: ", ".join(kind for (kind,), _ in grouped(group, "kind"))
+        for (threads,), group in grouped(rows, "threads")
+    }
+    if len(kinds) < 2:
+        return str(next(iter(kinds), figures["threads"]))
+    return "; ".join(f"{threads} for {of}" for threads, of in kinds.items())
 
 
 def _show(figures: Row) -> None:
     machine = ("device", "processor", "cores", "threads", "load", "system")
     facts = (*machine, "python", "torch", "lnfgen", "preset", "seconds")
-    console.result_table("", [(name, figures[name]) for name in facts])
+    said = {**figures, "threads": _threads(figures)}
+    console.result_table("", [(name, said[name]) for name in facts])
     rates = figures["products"]
     shapes = list(next(iter(rates.values())))
     rows = [(shape, *(f"{rates[precision][shape]:.0f}" for precision in rates)) for shape in shapes]
