@@ -224,15 +224,13 @@ def test_figures_agree_with_each_other(figures: dict[str, Any]) -> None:
 
 
 def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
-    plan = dataclasses.replace(SHORT, training=SHORT.training[:1])
+    plan = dataclasses.replace(SHORT, training=SHORT.training[:1], variants=[BASELINE])
     mine = {
         Variant("mine", "lstm"): model_of("af-af", "lstm", "music"),
         Variant("words", "scan"): model_of("af-af", "scan"),
     }
     heard: list[tuple[int, int, str]] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "VARIANTS", [BASELINE])
-        result = measure.measure(plan, lambda *what: heard.append(what), mine)
+    result = measure.measure(plan, lambda *what: heard.append(what), mine)
     assert [row["model"] for row in result["sampling"]] == ["lstm", "mine"] * 2
     assert [row["model"] for row in result["training"]] == ["lstm"]
     assert heard[-1][:2] == (5, 5)
@@ -242,9 +240,8 @@ def test_models_compute_on_the_threads_that_train_takes_for_their_data(monkeypat
     """At `tiny` that is one, but for the output `past` of music with onsets."""
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(compute, "_default_threads", 2)
-    monkeypatch.setattr(measure, "VARIANTS", [BASELINE])
     case = {"length": 2, "batch": 1}
-    plan = Plan("tiny", [{"kind": kind, **case} for kind in OBSERVATIONS], [], rounds=2, budget=600)
+    plan = Plan("tiny", [{"kind": kind, **case} for kind in OBSERVATIONS], [], rounds=2, variants=[BASELINE])
     before = torch.get_num_threads()
     try:
         rows = measure.measure(plan)["sampling"]

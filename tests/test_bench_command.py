@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from lnfgen.bench import machine, measure
 from lnfgen.bench.plan import BASELINE, EQUAL, RAGGED, TRAINING, Plan, Variant
+from lnfgen.config import NAMED_MODELS
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.plots.speed import sampling_curves, time_against_length
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -20,14 +22,13 @@ PLAN = Plan(
     sampling=[{"kind": "music", "length": length, "batch": 1} for length in (2, 4)],
     training=[{**case, "length": 3, "batch": 2} for case in TRAINING[:2]],
     rounds=2,
-    budget=600,
+    variants=VARIANTS,
 )
 
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "VARIANTS", VARIANTS)
         for module in (measure, machine):
             patch.setattr(module, "SQUARE", (64, 64, 64))
         return measure.measure(PLAN)
@@ -63,6 +64,19 @@ def test_command_prints_a_row_for_each_model() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_command_measures_one_backbone_by_its_name(
+    backbone: str, figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lnfgen.cli import app
+
+    plans: list[Plan] = []
+    monkeypatch.setattr(measure, "measure", lambda plan, *_: plans.append(plan) or figures)
+    assert CliRunner().invoke(app, ["bench", "--backbone", backbone]).exit_code == 0
+    others = [Variant(name, backbone) for name in NAMED_MODELS if name != BASELINE.model]
+    assert list(plans[0].variants) == [BASELINE, *others]
+
+
 def test_command_says_the_threads_of_each_kind_where_they_differ(
     figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +90,14 @@ def test_command_says_the_threads_of_each_kind_where_they_differ(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--preset", "huge"], ["--plot", "speed.txt"], ["--plot", "nowhere/speed.png"], ["no-run"]]
+    "wrong",
+    [
+        ["--preset", "huge"],
+        ["--backbone", "spine"],
+        ["--plot", "speed.txt"],
+        ["--plot", "nowhere/speed.png"],
+        ["no-run"],
+    ],
 )
 def test_command_refuses_before_it_measures(wrong: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from lnfgen.cli import app

@@ -17,7 +17,7 @@ from lnfgen import __version__
 from lnfgen.bench.calls import call_of, fresh_config, fresh_model, operations
 from lnfgen.bench.devices import CPU, Memory
 from lnfgen.bench.machine import SQUARE, machine_facts, product_call, product_rates
-from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, VARIANTS, Plan, Variant, batch_lengths, kind_of
+from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, Plan, Variant, batch_lengths, kind_of
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
 from lnfgen.compute import choose_threads
@@ -61,18 +61,18 @@ def measure(
     groups: list[tuple[str, Row, list[Variant]]] = []
     for kind in OBSERVATIONS:
         mine = [variant for variant, model in trained.items() if kind_of(model.observation) == kind]
-        groups += [("sampling", case, [*VARIANTS, *mine]) for case in plan.sampling if case["kind"] == kind]
+        groups += [("sampling", case, [*plan.variants, *mine]) for case in plan.sampling if case["kind"] == kind]
         # In training each model is alone with the baseline: with its optimizer a model takes three times its own
         # memory, and all of them might not fit together.
-        groups += [("training", case, [one]) for case in plan.training if case["kind"] == kind for one in VARIANTS]
+        groups += [("training", case, [one]) for case in plan.training if case["kind"] == kind for one in plan.variants]
     done, total = 0, sum(len(variants) for *_, variants in groups)
     models, built = dict(trained), ""
     for place, (task, case, variants) in enumerate(groups):
         if case["kind"] != built:
             built = case["kind"]
-            progress(done, total, f"building {len(VARIANTS)} models of {built}")
+            progress(done, total, f"building {len(plan.variants)} models of {built}")
             choose_threads(fresh_config(BASELINE, plan.preset, built).model.work_size)
-            models |= {variant: fresh_model(variant, plan.preset, built).to(device) for variant in VARIANTS}
+            models |= {variant: fresh_model(variant, plan.preset, built).to(device) for variant in plan.variants}
         progress(done, total, f"{task} {built}, T {case['length']}, B {case['batch']}")
         compared = {variant: models[variant] for variant in (BASELINE, *variants)}
         measurement.add(task, case, compared, variants, share=1 / (len(groups) - place))

@@ -1,6 +1,6 @@
 """What is measured: which models, on what data, with which batches, and in how much time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,9 +22,14 @@ class Variant(NamedTuple):
 BASELINE = Variant("lstm", "lstm")
 """The model whose speed is 1."""
 
-VARIANTS = [BASELINE] + [
-    Variant(name, backbone) for name in NAMED_MODELS if name != BASELINE.model for backbone in BACKBONES
-]
+
+def variants_on(backbones: Iterable[str]) -> list[Variant]:
+    """The baseline, and every model with a latent on each of these backbones."""
+    names = [name for name in NAMED_MODELS if name != BASELINE.model]
+    return [BASELINE, *(Variant(name, backbone) for name in names for backbone in backbones)]
+
+
+VARIANTS = variants_on(BACKBONES)
 """Every named model on every backbone that it can have."""
 
 STRUCK = "music with onsets"
@@ -77,6 +82,7 @@ class Plan:
     training: Sequence[Row] = tuple(TRAINING)
     rounds: int = 5
     budget: float = 1500.0  # seconds; what would overrun it is left out
+    variants: Sequence[Variant] = tuple(VARIANTS)  # the baseline among them
 
 
 def quick_plan(preset: str = "paper") -> Plan:

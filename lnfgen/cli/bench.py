@@ -11,6 +11,7 @@ import typer
 from lnfgen.bench.rows import Row, grouped, variant_name
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Json, Quiet
+from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,10 @@ def command(
         typer.Argument(metavar="[RUN]...", help="Trained runs or models of `lnfgen models` to sample from."),
     ] = None,
     preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Models on this backbone alone: " + ", ".join(BACKBONES) + ".", show_default="all of them"),
+    ] = None,
     quick: Annotated[
         bool,
         typer.Option(
@@ -67,6 +72,8 @@ def command(
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
+    if backbone is not None and backbone not in BACKBONES:
+        raise LnfgenError(f"--backbone: found {backbone!r}, expected one of {', '.join(BACKBONES)}")
     if plot is not None:
         require_format(plot)
         require_parent(plot)
@@ -74,12 +81,14 @@ def command(
 
     from lnfgen.bench.calls import fresh_config, trained_models
     from lnfgen.bench.measure import measure
-    from lnfgen.bench.plan import BASELINE, VARIANTS, Plan, quick_plan
+    from lnfgen.bench.plan import BASELINE, Plan, quick_plan, variants_on
     from lnfgen.compute import prepare_machine
 
     plan = quick_plan(preset) if quick else Plan(preset)
     if budget is not None:
         plan = dataclasses.replace(plan, budget=budget)
+    if backbone is not None:
+        plan = dataclasses.replace(plan, variants=variants_on([backbone]))
     target = prepare_machine(device, fresh_config(BASELINE, preset, "text").model.work_size)
     if passes:
         _show_passes(preset, target, as_json)
@@ -96,7 +105,7 @@ def command(
         console.result_json(figures)
     else:
         _show(figures)
-    _show_left_out(figures["left_out"], len(VARIANTS))
+    _show_left_out(figures["left_out"], len(plan.variants))
     if plot is not None:
         panels = sampling_curves(figures["sampling"])
         if not panels:
