@@ -16,7 +16,7 @@ from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import region, top_line
+from lnfgen.music.regions import beyond, region, top_line
 from lnfgen.text import UNKNOWN
 
 GAP = "_"
@@ -132,6 +132,17 @@ def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: i
         values |= cut(struck) * np.uint8(ONSET)
     lost = int((struck & ~free).sum() - cut(struck & ~free).sum())
     return Given(values, cut(free), roll, free, Changes(roll.rounded, lost), shift)
+
+
+def beyond_the_model(encoding: Encoding, given: Given, free: Sequence[str]) -> str:
+    """What of the words for what is free names keys that the model does not have, in a few words; empty if none does.
+
+    `given` is where the model draws it: moved by its `shift`.
+    """
+    if isinstance(given.piece, str):
+        return ""
+    lowest = encoding.lowest_pitch - given.shift
+    return beyond(free, lowest, lowest + encoding.num_pitches - 1)
 
 
 def _given_text(encoding: Encoding, text: str, free: Sequence[str], gap: str | None) -> Given:

@@ -1,6 +1,7 @@
 """Keeping a part of a piece: what words name, that it is kept exactly, and the commands."""
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,6 +195,18 @@ def test_the_model_of_the_box_fills_from_python() -> None:
     assert longer.num_steps == 16
     (filled,) = model.fill(melody, "bars:1,keys:C3-C4", particles=4)
     assert set(melody.notes()) <= set(filled.notes())
+
+
+def test_keys_that_the_model_does_not_have_are_a_warning_in_python(toy_home: Path) -> None:
+    model = lnfgen.load(toy_home / "run-rolls", "cpu")
+    piece = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62)], steps_per_quarter=2, lowest_pitch=0, num_pitches=128)
+    said = "keys:C0-C5 goes beyond the keys of the model, A0 to C8; nothing is drawn there"
+    with pytest.warns(UserWarning, match=said) as warned:
+        model.fill(piece, ["steps:1,keys:C0-C5", "keys:C2-C3"], particles=2)
+    assert [warning.filename for warning in warned] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fill(piece, "keys:C2-C3", particles=2)
 
 
 # Commands. ------------------------------------------------------------------------------------------------------------

@@ -70,16 +70,14 @@ def draw_given(
     piece = _read(folder, source, asked.tracks)
 
     from lnfgen.filling import fill_pieces
-    from lnfgen.music.regions import beyond
+    from lnfgen.given import beyond_the_model
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(folder, asked.device)
     seed = drawn_seed(asked.seed)
     given = _at_home(trained, find(trained, piece, seed), source, seed)
-    if not isinstance(piece, str):
-        lowest = trained.encoding.lowest_pitch - given.shift
-        if cut := beyond(free, lowest, lowest + trained.encoding.num_pitches - 1):
-            console.warn(f"{source}: {cut}; nothing is drawn there")
+    if cut := beyond_the_model(trained.encoding, given, free):
+        console.warn(f"{source}: {cut}")
     with console.live(verb, 1) as bar:
         drawn = fill_pieces(
             trained.model,

@@ -44,13 +44,14 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     """What of these words names keys outside of this range of pitches, in a few words; empty if none does.
 
     >>> beyond(["bars:1,keys:C1-C5", "keys:C4-"], 36, 84)
-    'keys:C1-C5 goes beyond the keys of the model, C2 to C6'
+    'keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there'
     """
     parts = [part.strip() for word in words for part in word.split(",")]
     ranges = {part: _range(part, part.partition(":")[2].strip(), _pitch) for part in parts if part.startswith("keys:")}
     found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]
     keys = f"the keys of the model, {pitch_name(lowest)} to {pitch_name(highest)}"
-    return f"{', '.join(found)} {'goes' if len(found) == 1 else 'go'} beyond {keys}" if found else ""
+    goes = "goes" if len(found) == 1 else "go"
+    return f"{', '.join(found)} {goes} beyond {keys}; nothing is drawn there" if found else ""
 
 
 def top_line(roll: PianoRoll) -> PianoRoll:

@@ -1,7 +1,7 @@
 """A trained model for Python: what `lnfgen.load` and `lnfgen.train` give."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.evaluation import Score, score
 from lnfgen.filling import added_steps, at_home, fill_pieces
 from lnfgen.formats import Piece
-from lnfgen.given import Given, given_intro, given_melody, given_part, given_whole
+from lnfgen.given import Given, beyond_the_model, given_intro, given_melody, given_part, given_whole
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import dataset_of
@@ -109,7 +109,8 @@ class TrainedModel:
             >>> lnfgen.load("folk-abc").fill(text, "10-20")
 
         A piece is first brought onto the model's grid, and moved by semitones if it is too high or too low for the
-        model; the results are moved back. What it loses there is a warning.
+        model; the results are moved back. What it loses there is a warning, and so are keys of `free` that the model
+        does not have.
 
         Args:
             free: what to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
@@ -125,7 +126,7 @@ class TrainedModel:
                 out of range.
         """
         words = [free] if isinstance(free, str) else list(free)
-        return self._fill(given_part(self.encoding, piece, words, gap), count, temperature, seed, particles)
+        return self._fill(given_part(self.encoding, piece, words, gap), count, temperature, seed, particles, words)
 
     def harmonize(
         self,
@@ -212,10 +213,13 @@ class TrainedModel:
             warnings.warn(str(given.changes), stacklevel=3)
         return given
 
-    def _fill(self, given: Given, count: int, temperature: float, seed: int, particles: int) -> list[Piece]:
+    def _fill(
+        self, given: Given, count: int, temperature: float, seed: int, particles: int, free: Sequence[str] = ()
+    ) -> list[Piece]:
         given = at_home(self.model, self.encoding, given, seed)
-        if given.changes:
-            warnings.warn(str(given.changes), stacklevel=3)
+        for said in (str(given.changes), beyond_the_model(self.encoding, given, free)):
+            if said:
+                warnings.warn(said, stacklevel=3)
         fillings = fill_pieces(
             self.model,
             self.encoding,
