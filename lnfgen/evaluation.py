@@ -165,8 +165,10 @@ def _scored(
     precision: str,
     places: Sequence[int] | None = None,
 ) -> Iterator[tuple[Batch, Terms]]:
-    """Batches of the sequences at some places, with their `Terms`, in float64 on the CPU; K in chunks, so that no piece
-    is ever cut."""
+    """Batches of the sequences at some places, each with its `Terms` in float64 on the CPU.
+
+    What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
+    """
     for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]

@@ -58,6 +58,11 @@ def test_a_chorale_has_four_voices_struck_and_held() -> None:
     }  # c#5, e4, and a3 in both tenor and bass
 
 
+def test_a_chorale_keeps_the_time_signature_that_the_dataset_has_of_it() -> None:
+    """Three quarters last longer in it, but models were trained on a dataset that says 4/4."""
+    assert chorales.read_chorale("bach/bwv304").time_signature == (4, 4)
+
+
 def test_what_cannot_be_read_is_a_line() -> None:
     with pytest.raises(UnreadableFileError, match=r"^bach/none: Could not find"):
         chorales.read_chorale("bach/none")

@@ -16,6 +16,8 @@ from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 if TYPE_CHECKING:
     import torch
 
+    from lnfgen.bench.plan import Plan
+
 
 def command(
     runs: Annotated[
@@ -66,9 +68,8 @@ def command(
     from lnfgen.cli.sources import resolve_run
     from lnfgen.config import PRESETS
     from lnfgen.errors import LnfgenError
-    from lnfgen.files import require_parent, write_bytes
+    from lnfgen.files import require_parent
     from lnfgen.plots.canvas import require_format
-    from lnfgen.plots.speed import sampling_curves, time_against_length
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
@@ -81,14 +82,10 @@ def command(
 
     from lnfgen.bench.calls import fresh_config, trained_models
     from lnfgen.bench.measure import measure
-    from lnfgen.bench.plan import BASELINE, Plan, quick_plan, variants_on
+    from lnfgen.bench.plan import BASELINE
     from lnfgen.compute import prepare_machine
 
-    plan = quick_plan(preset) if quick else Plan(preset)
-    if budget is not None:
-        plan = dataclasses.replace(plan, budget=budget)
-    if backbone is not None:
-        plan = dataclasses.replace(plan, variants=variants_on([backbone]))
+    plan = _plan(preset, backbone, quick, budget)
     target = prepare_machine(device, fresh_config(BASELINE, preset, "text").model.work_size)
     if passes:
         _show_passes(preset, target, as_json)
@@ -107,13 +104,31 @@ def command(
         _show(figures)
     _show_left_out(figures["left_out"], len(plan.variants))
     if plot is not None:
-        panels = sampling_curves(figures["sampling"])
-        if not panels:
-            raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
-        write_bytes(
-            plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", require_format(plot))
-        )
-        console.note(f"wrote {plot}")
+        _draw(plot, figures)
+
+
+def _plan(preset: str, backbone: str | None, quick: bool, budget: float | None) -> Plan:
+    from lnfgen.bench.plan import Plan, quick_plan, variants_on
+
+    plan = quick_plan(preset) if quick else Plan(preset)
+    if budget is not None:
+        plan = dataclasses.replace(plan, budget=budget)
+    if backbone is not None:
+        plan = dataclasses.replace(plan, variants=variants_on([backbone]))
+    return plan
+
+
+def _draw(plot: Path, figures: Row) -> None:
+    from lnfgen.errors import LnfgenError
+    from lnfgen.files import write_bytes
+    from lnfgen.plots.canvas import require_format
+    from lnfgen.plots.speed import sampling_curves, time_against_length
+
+    panels = sampling_curves(figures["sampling"])
+    if not panels:
+        raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
+    write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", require_format(plot)))
+    console.note(f"wrote {plot}")
 
 
 def _show_passes(preset: str, device: torch.device, as_json: bool) -> None:

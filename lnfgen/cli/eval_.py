@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lnfgen.data.material import Material
+    from lnfgen.evaluation import Score
     from lnfgen.runs.trained import TrainedModel
 
 
@@ -188,25 +189,8 @@ def _report_score(
     distributed.leave()
     if not is_main():
         return
-    values: dict[str, Any] = {
-        **({"nll": figures.nll} if nll else {}),
-        "elbo": figures.elbo,
-        "reconstruction": figures.reconstruction,
-        "kl": figures.kl,
-        "length": figures.length,
-        "unit": encoding.unit,
-        "marginal_nll": None if train is None else marginal_nll(model, encoding, train, material.sequences),
-        **({"sounding_nll": figures.sounding_nll} if nll and figures.sounding_nll is not None else {}),
-        "samples": figures.samples,
-        "split": material.split,
-        "sequences": figures.sequences,
-        "steps": figures.steps,
-        "dropped": material.dropped,
-        **options.solver_facts(model),
-        **trained.run.config.model.facts(encoding.kind),
-        "dataset": material.name,
-        "run": folder.name,
-    }
+    marginal = None if train is None else marginal_nll(model, encoding, train, material.sequences)
+    values = _values(trained, material, figures, nll, marginal)
     if json:
         console.result_json(values)
     else:
@@ -214,6 +198,32 @@ def _report_score(
         shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known.items())
         what = material.name if material.split == "all" else f"{material.name}, {material.split}"
         console.result_table(f"{trained.run.config.name} on {what}", shown)
+
+
+def _values(
+    trained: TrainedModel, material: Material, figures: Score, nll: bool, marginal: float | None
+) -> dict[str, Any]:
+    """The figures and what they are of, as `--json` has them."""
+    kind, unit = trained.encoding.kind, trained.encoding.unit
+    return {
+        **({"nll": figures.nll} if nll else {}),
+        "elbo": figures.elbo,
+        "reconstruction": figures.reconstruction,
+        "kl": figures.kl,
+        "length": figures.length,
+        "unit": unit,
+        "marginal_nll": marginal,
+        **({"sounding_nll": figures.sounding_nll} if nll and figures.sounding_nll is not None else {}),
+        "samples": figures.samples,
+        "split": material.split,
+        "sequences": figures.sequences,
+        "steps": figures.steps,
+        "dropped": material.dropped,
+        **options.solver_facts(trained.model),
+        **trained.run.config.model.facts(kind),
+        "dataset": material.name,
+        "run": trained.run.name,
+    }
 
 
 def _material(

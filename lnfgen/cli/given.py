@@ -151,7 +151,7 @@ def _at_home(trained: "TrainedModel", given: "Given", source: str, seed: int) ->
 def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
     """The one piece in a file, as the run's kind has it: ABC is text for a run of text, and notes for one of music.
 
-    What a piano-roll has not of the file is said, as `convert` says it.
+    What was left out of the file is said, as `convert` says it.
     """
     if folder.encoding.kind == "text":
         from lnfgen.text import decode_utf8, read_text

@@ -118,7 +118,10 @@ def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> 
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Tell on stderr what the pieces of a file of music have not of the file; `new_tempo`: they get another tempo."""
+    """Tell on stderr what was left out of a file of music when its pieces were read, and which tracks were merged.
+
+    With `new_tempo` they get another tempo, and its changes in the file are not told.
+    """
     from lnfgen.music.tempo_and_metre import lost_changes
     from lnfgen.music.tracks import said_of
 

@@ -153,13 +153,7 @@ def write_dataset(
     """
     sequences = InMemory(splits) if isinstance(splits, Mapping) else splits
     lengths = sequences.lengths
-    if not len(lengths.get("train", ())):
-        raise DatasetError(
-            f"{name} leaves no sequence to train on; give more or longer pieces, or preprocess with another --split"
-        )
-    for split, own in lengths.items():
-        if not own.all():
-            raise DatasetError(f"{name} has an empty sequence in {split}; expected at least one step in each")
+    _require_steps(name, lengths)
     with new_folder(Path(path)) as folder:
         with ExitStack() as stack:
             shards = {
@@ -197,6 +191,17 @@ def write_dataset(
     for name, sha256 in written.items():
         remember_hash(Path(path) / name, sha256)
     return _open(Path(path), lambda shard: written[shard.name])
+
+
+def _require_steps(name: str, lengths: Mapping[str, np.ndarray]) -> None:
+    """Check that there is a sequence in train, and a step in each sequence."""
+    if not len(lengths.get("train", ())):
+        raise DatasetError(
+            f"{name} leaves no sequence to train on; give more or longer pieces, or preprocess with another --split"
+        )
+    for split, own in lengths.items():
+        if not own.all():
+            raise DatasetError(f"{name} has an empty sequence in {split}; expected at least one step in each")
 
 
 def open_dataset(path: Path) -> Dataset:

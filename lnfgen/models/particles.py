@@ -88,30 +88,23 @@ def filter_particles(
     last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
     whole = by_step.all(-1).tolist()
     spread = whole.index(False) if alone and False in whole else -1  # the step where particles begin to differ
-    width = 1 if alone else num_particles
+    lines = _Lines(steps, groups, 1 if alone else num_particles, device)
     if log_weight is None:
-        log_weight = torch.zeros(groups, width, dtype=torch.float64, device=device)
+        log_weight = torch.zeros(groups, lines.width, dtype=torch.float64, device=device)
     log_known = torch.zeros(groups, dtype=torch.float64, device=device)
-    shares, drawn = [], []
-    moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
-
-    def move(t: int, rows: Tensor) -> None:
-        nonlocal width
-        moves[t] = (rows + width * torch.arange(groups)[:, None]).flatten().to(device)
-        width = rows.shape[1]
-        steps.keep(moves[t])
-
-    if last < 0 and width > 1:
-        move(0, torch.zeros(groups, 1, dtype=torch.long))
+    shares = []
+    if last < 0 and lines.width > 1:
+        lines.move(torch.zeros(groups, 1, dtype=torch.long))
     for t, is_informed in enumerate(informed):
         if t == spread and t <= last:
-            move(t, torch.zeros(groups, num_particles, dtype=torch.long))
+            lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = log_weight.expand(-1, num_particles)
+        width = lines.width
         each = [observation.uniform(width, 1, generator)[:, 0] for generator in generators]
         here = Known(*(part[:, t].repeat_interleave(width, 0) for part in known))
         set_to = here if kept is None or t > last else _with_kept(here, observation, kept[:, t], width)
         x, logits = steps.draw(t, torch.cat(each).to(device), set_to)
-        drawn.append(x)
+        lines.drawn.append(x)
         progress(t + 1, len(informed))
         if not is_informed:
             continue
@@ -123,7 +116,7 @@ def filter_particles(
         if t == last:
             log_known = log_known + _log_mean(log_weight)
             weights = torch.softmax(log_weight, 1).cpu()
-            move(t + 1, torch.stack([_one(row, one) for row, one in zip(weights, generators, strict=True)]))
+            lines.move(torch.stack([_one(row, one) for row, one in zip(weights, generators, strict=True)]))
         elif bool((share < RESAMPLE_BELOW).any()):
             poor = share < RESAMPLE_BELOW
             rows = torch.arange(width).repeat(groups, 1)
@@ -131,15 +124,41 @@ def filter_particles(
                 rows[g] = _resampled(log_weight[g], generators[g], kept is not None)
             log_known = torch.where(poor, log_known + _log_mean(log_weight), log_known)
             log_weight = torch.where(poor[:, None], torch.zeros_like(log_weight), log_weight)
-            move(t + 1, rows)
-    path: list[Tensor] = []
-    rows = torch.arange(groups, device=device)
-    for t in reversed(range(len(drawn))):
-        rows = moves[t + 1][rows] if t + 1 in moves else rows
-        path.append(drawn[t][rows])
-    rows = moves[0][rows] if 0 in moves else rows
+            lines.move(rows)
     share = torch.stack(shares).mean(0) if shares else torch.ones(groups, dtype=torch.float64)
-    return Filtered(torch.stack(path[::-1], 1), rows, share, log_known)
+    return Filtered(*lines.traced(), share, log_known)
+
+
+class _Lines:
+    """The lines of descent of the particles: what each row drew, and which row it came from.
+
+    Attributes:
+        width: how many particles each of the G sequences has now.
+        drawn: what the rows drew, a tensor for each step so far.
+    """
+
+    def __init__(self, steps: Steps, groups: int, width: int, device: torch.device) -> None:
+        self.width = width
+        self.drawn: list[Tensor] = []
+        self._steps, self._groups, self._device = steps, groups, device
+        self._moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
+
+    def move(self, particles: Tensor) -> None:
+        """Go on with these particles `[G, new width]` of each sequence, the steps of the model too."""
+        rows = (particles + self.width * torch.arange(self._groups)[:, None]).flatten().to(self._device)
+        self._moves[len(self.drawn)] = rows
+        self.width = particles.shape[1]
+        self._steps.keep(rows)
+
+    def traced(self) -> tuple[Tensor, Tensor]:
+        """The sequence that the one particle left of each has drawn, `[G, T, ...]`, and its row at the start, `[G]`."""
+        rows = torch.arange(self._groups, device=self._device)
+        path: list[Tensor] = []
+        for t in reversed(range(len(self.drawn))):
+            rows = self._moves[t + 1][rows] if t + 1 in self._moves else rows
+            path.append(self.drawn[t][rows])
+        rows = self._moves[0][rows] if 0 in self._moves else rows
+        return torch.stack(path[::-1], 1), rows
 
 
 def _one(weights: Tensor, generator: torch.Generator) -> Tensor:

@@ -60,7 +60,7 @@ def with_unisons(voices: Sequence[Sequence[Note]]) -> list[list[Note]]:
 
     A piano-roll has the key once, so that one of the voices seems to rest. A rest is filled with the notes of the voice
     above or below where these start with it and fill it, are at most `_UNISONS`, and are within a fifth of the notes on
-    both sides of the rest. At the end, where a side is missing, it must be one note.
+    both sides of the rest. A rest after the last note has no other side, and is filled by one note alone.
     """
     filled = [sorted(notes) for notes in voices]
     for number, notes in enumerate(voices):

@@ -174,8 +174,10 @@ def _digest(record: dict[str, Any]) -> str:
 
 
 def _require_settings(run: RunFolder, trained: Config) -> None:
-    """Check that `config.json` says what the run was trained with. Its length may be another, and with it the updates
-    over which the KL weight rises."""
+    """Check that `config.json` says what the run was trained with.
+
+    The length of the run may be another, and with it the updates over which the KL weight rises.
+    """
     found, expected = run.config.flat(), trained.flat()
     length = {"training.max_steps", "training.epochs"}
     if any(found[key] != expected[key] for key in length):

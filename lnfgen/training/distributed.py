@@ -50,7 +50,7 @@ def join() -> None:
     if not launch.launched() or dist.is_initialized():
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-    with _none_lost():
+    with _lost_said_plainly():
         store, rank, size = next(rendezvous("env://"))
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
 
@@ -76,12 +76,13 @@ def place() -> tuple[int, int]:
 
 
 def is_main() -> bool:
+    """Whether this is the first process, which alone writes and prints."""
     return place()[0] == 0
 
 
 @contextmanager
-def _none_lost() -> Iterator[None]:
-    """Say in plain words that another process has ended, where torch finds it out in the block."""
+def _lost_said_plainly() -> Iterator[None]:
+    """Turn what torch raises in this block when another process has ended into a `RunError` that says so."""
     try:
         yield
     except RuntimeError as error:
@@ -107,7 +108,7 @@ def from_main(make: Callable[[], Result]) -> Result:
             outcome[0] = make()
         except (LnfgenError, OSError) as error:
             outcome[1] = error
-    with _none_lost():
+    with _lost_said_plainly():
         dist.broadcast_object_list(outcome)
     if outcome[1] is not None:
         raise outcome[1]
@@ -115,7 +116,10 @@ def from_main(make: Callable[[], Result]) -> Result:
 
 
 def after_main(make: Callable[[], Result]) -> Result:
-    """What `make` gives in each process: in the others when the first is done, as they may read what it has written."""
+    """What `make` gives in each process. It is called in the first process, and when that is done, in the others.
+
+    So these may read what the first one has written.
+    """
     made: list[Result] = []
     from_main(lambda: made.append(make()))
     return made[0] if made else make()
@@ -144,7 +148,7 @@ def gathered(value: Result) -> list[Result]:
     if not dist.is_initialized():
         return [value]
     found: list[Any] | None = [None] * place()[1] if is_main() else None
-    with _none_lost():
+    with _lost_said_plainly():
         dist.gather_object(value, found)
     return found or []
 
@@ -155,12 +159,13 @@ def gathered(value: Result) -> list[Result]:
 def summed(values: Tensor) -> Tensor:
     """The sum over all processes; it replaces the values."""
     if dist.is_initialized():
-        with _none_lost():
+        with _lost_said_plainly():
             dist.all_reduce(values)
     return values
 
 
 def summed_array(values: np.ndarray) -> np.ndarray:
+    """The same of an array."""
     return summed(torch.from_numpy(values)).numpy()
 
 
@@ -216,9 +221,10 @@ def even_cuts(lengths: Sequence[int], parts: int) -> list[slice]:
 
 
 def own_places(sequences: Sequence[np.ndarray]) -> list[int] | None:
-    """The places of the sequences that this process scores: of all in the order of their lengths, every N-th.
+    """The places of the sequences that this process, one of N, scores; None where it is alone and scores all.
 
-    None where it is alone and scores all.
+    All sequences are put in the order of their lengths, and each process takes every N-th one of them, so that all have
+    about as much work.
     """
     rank, size = place()
     if size == 1:
@@ -244,7 +250,7 @@ class Replica:
         self.size = dist.get_world_size()
         self.loops_to_score = model.loops_to_score
         # Of `finish`, most parameters are unused: they have their gradients from the passes before it.
-        with _none_lost(), warnings.catch_warnings():
+        with _lost_said_plainly(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # newer torch has another word for `broadcast_buffers`
             self._parts = DistributedDataParallel(_Parts(model), broadcast_buffers=False, find_unused_parameters=True)
 
@@ -263,7 +269,7 @@ class Replica:
 
     def finish(self, encoded: Encoded, gradients: Sequence[Tensor | None]) -> None:
         """Go back from the results of `encode`, whose gradients are known, and average all gradients."""
-        with _none_lost():
+        with _lost_said_plainly():
             outputs = self._parts(None, *encoded)
             torch.autograd.backward(outputs, [*gradients, None])
 

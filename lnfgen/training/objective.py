@@ -59,12 +59,15 @@ def accumulate_gradients(
     of some of the samples: `num_passes` of the reconstruction, and no more of the KL. The graph of a pass is freed
     before the next one. The gradient is the same to round-off whatever `num_passes` is.
 
+    A sequence whose KL is below `free_bits` nats a step has no gradient of it, so that z is used that much.
+
     Where several processes train, the batch is the part of this one, `share` its share of the sequences, and the
     gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole.
     """
     steps, device = batch.lengths + 1, batch.x.device
     parts_of = model if replica is None else replica
-    scale = share if replica is None else share * replica.size  # of which the mean over the processes is taken
+    # A replica takes the mean of the gradients over the processes; times their number it is the sum.
+    scale = share if replica is None else share * replica.size
     with autocast(device, precision):
         encoded = parts_of.encode(batch.x, batch.lengths)
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
@@ -79,7 +82,7 @@ def accumulate_gradients(
             with autocast(device, precision):
                 value = term(part).sum(0) / num_samples
             if value.requires_grad:
-                of_all = 1.0 if part is None else len(part) / num_samples
+                of_all = 1.0 if part is None else len(part) / num_samples  # a part has this share of the mean
                 (scale * coefficient * (value / steps).clamp(min=of_all * floor)).mean().backward()
             total = total + value.detach()
         return total
