@@ -19,7 +19,7 @@ from lnfgen.classifier import center_and_scale, standardised, two_sample_auc
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.music.copies import longest_copies
-from lnfgen.music.figures import music_figures, usual_voices
+from lnfgen.music.figures import Figure, music_figures, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
 
 WINDOW_QUARTERS = 32
@@ -133,17 +133,12 @@ def compare_pieces(
 
     num_voices = usual_voices(sides[1].rolls)
     chosen = music_figures(num_voices)
-    rolls = [roll for side in sides for roll in side.rolls]
-    rows = []
-    for roll in rolls:
-        rows.append([figure.value(roll) for figure in chosen.values()])
-        progress("measuring", len(rows), len(rolls))
-    values = rows[: len(sides[0].rolls)], rows[len(sides[0].rolls) :]
+    measured = _measured(sides, list(chosen.values()), progress)
     if corpus is None:
         copies = longest_copies(sides[0].rolls, reference), longest_copies(sides[1].rolls, reference, sides[1].owners)
     else:
         copies = longest_copies(sides[0].rolls, searched), longest_copies(sides[1].rolls, searched)
-    first, second = (np.column_stack(side) for side in zip(values, copies, strict=True))
+    first, second = (np.column_stack(side) for side in zip(measured, copies, strict=True))
 
     labels = {name: figure.label for name, figure in chosen.items()}
     labels[LONGEST_COPY] = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
@@ -199,6 +194,18 @@ def _cut(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
         yield piece.stretch(start, start + num_steps)
         following = bisect.bisect_left(lines, start + num_steps)
         start = lines[following] if following < len(lines) else piece.num_steps
+
+
+def _measured(sides: Sequence[_Windows], figures: Sequence[Figure], progress: Progress) -> list[list[list[float]]]:
+    """For each side and each of its windows, the figures."""
+    total, done = sum(len(side.rolls) for side in sides), 0
+    rows: list[list[list[float]]] = [[] for _ in sides]
+    for side, measured in zip(sides, rows, strict=True):
+        for roll in side.rolls:
+            measured.append([figure.value(roll) for figure in figures])
+            done += 1
+            progress("measuring", done, total)
+    return rows
 
 
 def _mean_distance(rows: np.ndarray) -> float:

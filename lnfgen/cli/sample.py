@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lnfgen.data.encoding import Encoding
     from lnfgen.formats import Piece
     from lnfgen.models import SequenceModel
+    from lnfgen.music.tonality import Key
     from lnfgen.runs.folder import RunFolder
 
 
@@ -54,7 +55,7 @@ def command(
     can rarely differ from the first of several, by round-off.
     """
     from lnfgen.cli.outputs import piece_writer
-    from lnfgen.cli.sources import moved_to, resolve_run
+    from lnfgen.cli.sources import resolve_run
     from lnfgen.errors import LnfgenError
     from lnfgen.music.tonality import Key
 
@@ -95,21 +96,27 @@ def command(
         choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
     with console.live("sampling" if best is None else "writing", kept) as bar:
         for index, choice in enumerate(choices):
-            name, piece = writer.name_of(index), choice.piece
             facts: dict[str, Any] = {"index": choice.index + 1}
             if best is not None:
                 facts |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
-            if not isinstance(piece, str):
-                if not piece.sounding.any():
-                    advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
-                    console.warn(f"{name} is silent: no note was drawn; {advice}")
-                piece = moved_to(piece, wanted, name) if wanted else piece
-            writer.write(piece, facts)
+            writer.write(_finished(choice.piece, writer.name_of(index), wanted, temperature), facts)
             bar.update(index + 1)
     distributed.leave()
     writer.close()
     for sweeps in options.solver_facts(model).values():
         console.note(f"the flow was solved in at most {sweeps} sweeps")
+
+
+def _finished(piece: "Piece", name: str, wanted: "Key | None", temperature: float) -> "Piece":
+    """A piece as it is written: in the key that is wanted, if one is. If no note was drawn, that is said."""
+    from lnfgen.cli.sources import moved_to
+
+    if isinstance(piece, str):
+        return piece
+    if not piece.sounding.any():
+        advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+        console.warn(f"{name} is silent: no note was drawn; {advice}")
+    return moved_to(piece, wanted, name) if wanted else piece
 
 
 def _chosen(
