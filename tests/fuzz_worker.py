@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lnfgen import children
@@ -94,13 +95,26 @@ def _limit() -> float:
 
 
 def _answer(answers: Connection, process: int) -> Result | None:
-    """What the fork says of its next file; None if it ends instead."""
-    if not answers.poll(SILENCE):
-        os.kill(process, signal.SIGKILL)
+    """What the fork says of its next file; None if it ends instead. It is ended where it waits and does no work."""
+    worked = -1.0
+    while not answers.poll(SILENCE):
+        before, worked = worked, _work_of(process)
+        if worked <= before:
+            os.kill(process, signal.SIGKILL)
+            break
     try:
         return answers.recv()
     except EOFError:
         return None
+
+
+def _work_of(process: int) -> float:
+    """The seconds that the processor has worked for a process; 0 where the system does not tell (it is no Linux)."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _death(process: int) -> Result:
@@ -109,7 +123,7 @@ def _death(process: int) -> Result:
     if status == -signal.SIGPROF:
         return "seconds", "", _limit()
     if status == -signal.SIGKILL:
-        return "silence", f"it does nothing for {SILENCE:.0f} seconds, or was killed", 0.0
+        return "silence", f"it does nothing for {SILENCE:g} seconds, or was killed", 0.0
     if status == children._OUT_OF_MEMORY:
         return "MB of memory", "", 0.0
     return "crash", f"the process ends with status {status}", 0.0

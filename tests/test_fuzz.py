@@ -1,9 +1,12 @@
 """A little of `fuzz_readers.py`: damaged files of every kind are a result or one line. And what its worker tells."""
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
+import fuzz_worker
 import pytest
 from fuzz_readers import READERS, fuzz, fuzz_dataset
 from fuzz_worker import numbers_of, read_all
@@ -53,6 +56,24 @@ def test_the_worker_tells_what_becomes_of_each_file(monkeypatch: pytest.MonkeyPa
     assert report.outcomes == Counter(outcome for outcome, _, _ in FILES)
     assert kept == [number for number, (_, fits, _) in enumerate(FILES) if not fits]
     assert [failure.split(":")[0] for failure in report.failures] == [f"x {number}" for number in kept]
+
+
+def work_for_a_while() -> list[int]:
+    began = time.process_time()
+    while time.process_time() < began + 1.0:
+        pass
+    return [1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells how much a process has worked")
+def test_a_reader_is_silent_where_it_waits_but_not_where_a_busy_machine_makes_it_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fuzz_worker, "SILENCE", 0.5)
+    slow = read_all("x", 1, lambda rng: None, work_for_a_while)
+    assert slow.outcomes == Counter({"read": 1})
+    waiting = read_all("x", 1, lambda rng: None, lambda: time.sleep(60))
+    assert waiting.outcomes == Counter({"silence": 1})
 
 
 @pytest.mark.slow
