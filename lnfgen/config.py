@@ -27,6 +27,8 @@ PRECISIONS = ("float32", "bfloat16")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
+LATENT_KINDS = ("learned", "keys")
+
 MAX_SIZE = 65_536
 """The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
 
@@ -51,6 +53,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
+    latent_kind: str = "learned"  # what z_t says: `latent_size` features, as networks learn them, or keys (music only)
 
     @property
     def name(self) -> str:
@@ -81,6 +84,7 @@ class ModelConfig:
         _one_of("model.backbone", self.backbone, BACKBONES)
         _one_of("model.transform", self.transform, TRANSFORMS)
         _one_of("model.emission", self.emission, ("auto", *(name for names in EMISSIONS.values() for name in names)))
+        _one_of("model.latent_kind", self.latent_kind, LATENT_KINDS)
         for number in dataclasses.fields(self):
             if number.type is int:  # every whole number is a size or a count
                 _within(f"model.{number.name}", getattr(self, number.name), 1, MAX_SIZE)

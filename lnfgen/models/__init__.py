@@ -1,6 +1,6 @@
 """Models of discrete sequences, and `build_model`, which builds one from its configuration."""
 
-from functools import partial
+import dataclasses
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
@@ -13,6 +13,7 @@ from lnfgen.flows.temporal import (
     TemporalFlow,
 )
 from lnfgen.models.emission import Emission
+from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
@@ -46,9 +47,9 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         x = model.sample(num_steps=8, generator=torch.Generator().manual_seed(0), temperature=1.0)  # [8]
 
     Raises:
-        ConfigError: if the configured emission does not fit the observation.
+        ConfigError: if the configured emission or kind of latent does not fit the observation.
     """
-    head = partial(_build_head, _emission_name(config, observation), observation, config)
+    emission = _emission_name(config, observation)
     if config.baseline:
         return AutoregressiveLSTM(
             observation,
@@ -57,38 +58,47 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             CausalLSTM(
                 config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
             ),
-            head(config.hidden_size + config.position_size),
+            _build_head(emission, observation, config, config.hidden_size + config.position_size),
             config.embedding_size,
             config.dropout,
             config.input_dropout,
             config.note_noise,
         )
-    backbone, sizes = BACKBONES[config.backbone], (config.num_layers, config.dropout)
-    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size  # sizes of the emission's network
+    frames = _frames_for_keys(config, observation, emission)
+    if frames is not None:
+        config = dataclasses.replace(config, latent_size=frames.num_logits)
     return LatentFlow(
         observation,
         length,
         Positions(config.position_size),
-        Posterior(
-            observation,
-            backbone.bidirectional(config.embedding_size + config.position_size, config.hidden_size, *sizes),
-            config.embedding_size,
-            2 * config.hidden_size,
-            config.latent_size,
-            config.dropout,
-            config.input_dropout,
-        ),
+        KeyPosterior(frames) if frames else _build_posterior(config, observation),
         build_prior(config),
-        Emission(
-            backbone.bidirectional(config.latent_size + config.position_size, each_way, *sizes, exclusive=True),
-            config.latent_size,
-            config.position_size,
-            2 * each_way,
-            head,
-            config.note_noise,
-        ),
+        Emission(None, KeyHead(frames), config.note_noise)
+        if frames
+        else _build_emission(emission, observation, config),
         config.latent_size,
     )
+
+
+def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior:
+    return Posterior(
+        observation,
+        BACKBONES[config.backbone].bidirectional(
+            config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
+        ),
+        config.embedding_size,
+        2 * config.hidden_size,
+        config.latent_size,
+        config.dropout,
+        config.input_dropout,
+    )
+
+
+def _build_emission(kind: str, observation: Observation, config: ModelConfig) -> Emission:
+    backbone, num_inputs = BACKBONES[config.backbone], config.latent_size + config.position_size
+    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size
+    network = backbone.bidirectional(num_inputs, each_way, config.num_layers, config.dropout, exclusive=True)
+    return Emission(network, _build_head(kind, observation, config, 2 * each_way + num_inputs), config.note_noise)
 
 
 def _half(hidden: int) -> int:
@@ -114,6 +124,24 @@ def _emission_name(config: ModelConfig, observation: Observation) -> str:
             f"expected auto or {' or '.join(fitting)}"
         )
     return config.emission
+
+
+def _frames_for_keys(config: ModelConfig, observation: Observation, emission: str) -> Frames | None:
+    """The frames whose keys the latent stands for, or None if networks choose what it says.
+
+    Raises:
+        ConfigError: if the latent is to be of keys, but a step has none, or the output is another one than bernoulli.
+    """
+    if config.latent_kind != "keys":
+        return None
+    if not isinstance(observation, Frames):
+        raise ConfigError("model.latent_kind: found keys for text, where a step has no keys; expected learned")
+    if emission != "bernoulli":
+        raise ConfigError(
+            f"model.latent_kind: found keys with the output {emission}, but keys are independent given such a latent; "
+            "expected model.emission bernoulli, or model.latent_kind learned"
+        )
+    return observation
 
 
 def _build_head(kind: str, observation: Observation, config: ModelConfig, num_context: int) -> OutputHead:
