@@ -5,7 +5,7 @@ import dataclasses
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.coupling import build_coupling_flow
-from lnfgen.flows.features import build_feature_flow
+from lnfgen.flows.features import FeatureStack, build_feature_flow, build_key_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -23,9 +23,10 @@ from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.backbones import BACKBONES
+from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
-from lnfgen.transforms import TRANSFORMS
+from lnfgen.transforms import TRANSFORMS, Transform
 
 __all__ = [
     "Frames",
@@ -72,7 +73,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         length,
         Positions(config.position_size),
         KeyPosterior(frames) if frames else _build_posterior(config, observation),
-        build_prior(config),
+        build_prior(config, frames),
         Emission(None, KeyHead(frames), config.note_noise)
         if frames
         else _build_emission(emission, observation, config),
@@ -154,8 +155,11 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 
-def build_prior(config: ModelConfig) -> TemporalFlow:
-    """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone."""
+def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFlow:
+    """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone.
+
+    With `frames`, z is of their keys. Then a flow that is autoregressive across the features is tied across the keys.
+    """
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
         each_way = _half(config.hidden_size)  # narrow, and of one layer, because each coupling has a network
@@ -167,14 +171,28 @@ def build_prior(config: ModelConfig) -> TemporalFlow:
             transform,
             lambda kept: backbone.bidirectional(kept + config.position_size, each_way, 1, config.dropout),
         )
-    num_context = config.position_size if config.time == "none" else config.hidden_size
-    features = build_feature_flow(
-        config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
-    )
     if config.time == "none":
-        return IndependentFlow(features)
+        return IndependentFlow(_feature_flow(config, config.position_size, transform))
     network = backbone.causal(
         config.latent_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
     )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
-    return causal(features, network, config.input_dropout)
+    if frames is None or config.features != "af":
+        return causal(_feature_flow(config, config.hidden_size, transform), network, config.input_dropout)
+    keys, kinds = frames.num_pitches, frames.num_logits // frames.num_pitches
+    features = build_key_flow(
+        keys,
+        kinds,
+        config.hidden_size + keys * NUM_BY_KEY,
+        config.conditioner_size,
+        config.num_flow_layers,
+        transform,
+        config.dropout,
+    )
+    return causal(features, KeyContext(network, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
+
+
+def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureStack:
+    return build_feature_flow(
+        config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
+    )
