@@ -7,7 +7,7 @@ Source: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,9 @@ REACH = 24
 """A key sees the values of keys up to so many semitones below it in its own step."""
 
 REACH_BEFORE = 12
-"""In the steps before it sees those of keys up to so many semitones above and below."""
+"""In the steps before, and of the first kind for the second, it sees keys up to so many semitones above and below."""
+
+WIDTH = 2 * REACH_BEFORE + 1
 
 SIZE = 16
 """Units of the recurrences of each key."""
@@ -46,7 +48,7 @@ class KeyContext(nn.Module):
         super().__init__()
         self.network = network
         self.num_keys, self.num_kinds = num_keys, num_kinds
-        self.around = nn.Conv1d(num_kinds, SIZE, 2 * REACH_BEFORE + 1, padding=REACH_BEFORE)
+        self.around = nn.Conv1d(num_kinds, SIZE, WIDTH, padding=REACH_BEFORE)
         self.first = GatedRecurrence(SIZE, SIZE, entry=True)
         self.near = nn.Conv1d(SIZE, SIZE, REACH_BEFORE + 1, padding=REACH_BEFORE // 2)
         self.second = GatedRecurrence(SIZE, SIZE)
@@ -69,8 +71,8 @@ class KeyConditioner(nn.Module):
     """Parameters of each value of each key, from values of lower keys and context: the tied counterpart of `MADE`.
 
     x `[..., D]`, context `[..., C]` of `KeyContext` -> `[..., D, num_parameters]`, where D is `num_kinds * num_keys`. A
-    key's second value also sees its first one. With `downwards`, all keys are in the opposite order, as in every second
-    layer of a flow: a key then sees those above it, and its second value comes before its first.
+    value depends on those before it: on its own kind of lower keys, and on the first kind of all keys if it is of the
+    second. With `downwards` all values come in the opposite order, as in every second layer of a flow.
 
     Only biases, the context and the ends of the range tell keys apart.
     Limit: keys further away than `REACH` are seen as their sum alone.
@@ -91,20 +93,20 @@ class KeyConditioner(nn.Module):
         super().__init__()
         self.num_keys, self.num_kinds, self.downwards = num_keys, num_kinds, downwards
         self.num_whole = num_context - num_keys * NUM_BY_KEY
-        self.below = nn.Conv1d(num_kinds, hidden, REACH)
-        self.from_sum = nn.Linear(num_kinds, hidden, bias=False)
+        kinds = range(num_kinds)
+        self.below = nn.ModuleList([nn.Conv1d(1, hidden, REACH) for _ in kinds])
+        self.from_sum = nn.ModuleList([nn.Linear(1, hidden, bias=False) for _ in kinds])
+        self.around = nn.ModuleList([nn.Conv1d(kind, hidden, WIDTH, padding=REACH_BEFORE) for kind in kinds[1:]])
         self.from_whole = nn.Linear(self.num_whole, hidden)
         self.from_key = nn.Linear(NUM_BY_KEY, hidden)
-        self.from_earlier = nn.ModuleList([nn.Linear(kind, hidden, bias=False) for kind in range(1, num_kinds)])
         self.key = nn.Parameter(0.1 * torch.randn(num_keys, hidden))
         self.second = nn.Linear(hidden, hidden)
-        last = [nn.Linear(hidden, num_parameters) for _ in range(num_kinds)]
+        self.last = nn.ModuleList([nn.Linear(hidden, num_parameters) for _ in kinds])
         self.bias = nn.Parameter(torch.zeros(num_kinds, num_keys, num_parameters))
         self.dropout = Dropout(dropout)
-        for layer in last:
-            nn.init.xavier_uniform_(layer.weight, gain=output_gain)
-        self.last = nn.ModuleList(last)
-        nn.init.normal_(self.from_sum.weight, std=SUM_SCALE)
+        for parameters, sums in zip(self.last, self.from_sum, strict=True):
+            nn.init.xavier_uniform_(cast(nn.Linear, parameters).weight, gain=output_gain)
+            nn.init.normal_(cast(nn.Linear, sums).weight, std=SUM_SCALE)
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
         """The function from x to parameters for this context. It multiplies the context by the weights only once."""
@@ -116,13 +118,16 @@ class KeyConditioner(nn.Module):
 
         def parameters(x: Tensor) -> Tensor:
             values = x.unflatten(-1, (self.num_kinds, self.num_keys))
-            below = _over_keys(self.below, pad(values, (REACH, -1)))
-            known = told + below + self.from_sum((values.cumsum(-1) - values).transpose(-1, -2))
+            sums = values.cumsum(-1) - values
             by_kind = []
-            for kind, last in enumerate(self.last):
-                earlier = values[..., :kind, :].transpose(-1, -2)
-                h = known + self.from_earlier[kind - 1](earlier) if kind else known
-                by_kind.append(last(torch.tanh(self.second(self.dropout(gelu(h))))) + self.bias[kind])
+            for kind in range(self.num_kinds):
+                own = slice(kind, kind + 1)
+                h = told + _over_keys(self.below[kind], pad(values[..., own, :], (REACH, -1)))
+                h = h + self.from_sum[kind](sums[..., own, :].transpose(-1, -2))
+                if kind:
+                    h = h + _over_keys(self.around[kind - 1], values[..., :kind, :])
+                h = torch.tanh(self.second(self.dropout(gelu(h))))
+                by_kind.append(self.last[kind](h) + self.bias[kind])
             return torch.cat(by_kind, -2)
 
         return parameters
@@ -131,6 +136,6 @@ class KeyConditioner(nn.Module):
         return self.given(context)(x)
 
 
-def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
+def _over_keys(convolution: nn.Module, x: Tensor) -> Tensor:
     """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
     return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])
