@@ -74,9 +74,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         Positions(config.position_size),
         KeyPosterior(frames) if frames else _build_posterior(config, observation),
         build_prior(config, frames),
-        Emission(None, KeyHead(frames), config.note_noise)
-        if frames
-        else _build_emission(emission, observation, config),
+        Emission(None, KeyHead(frames)) if frames else _build_emission(emission, observation, config),
         config.latent_size,
     )
 
