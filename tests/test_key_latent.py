@@ -93,7 +93,7 @@ def test_probabilities_of_all_frames_sum_to_1(onsets):
     model.emission.head.slope.fill_(1.0)
     model.emission.head.offset.fill_(0.3)
     x = every_sequence(model.observation, 1)
-    samples = 4000
+    samples = 1200
     terms = model(x, torch.ones(len(x), dtype=torch.long), noise_like(model, samples, len(x), 1).double())
     weights = (terms.reconstruction - terms.kl).exp()
     error = float((weights.var(0) / samples).sum().sqrt())
@@ -220,3 +220,14 @@ def test_a_gradient_reaches_every_weight_of_the_prior():
     for name, parameter in model.prior.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
+
+
+@ONSETS
+def test_autocast_keeps_log_determinants_and_gradients(onsets):
+    model = keyed("af-af", Frames(KEYS, onsets)).float()
+    z, lengths = torch.randn(3, 5, model.latent, requires_grad=True), LENGTHS
+    with torch.autocast("cpu", torch.bfloat16):
+        eps, ladj = model.prior.inverse(z, model.positions(lengths, 5), lengths)
+    assert eps.dtype == ladj.dtype == torch.float32
+    gradients = torch.autograd.grad((eps**2).sum() - ladj.sum(), [z, *model.prior.parameters()])
+    assert all(bool(torch.isfinite(found).all()) for found in (eps, ladj, *gradients))
