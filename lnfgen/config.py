@@ -28,6 +28,7 @@ EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
 LATENT_KINDS = ("learned", "keys")
+"""`latent_size` features that networks learn to write and to read, or one for each bit of a frame of music."""
 
 MAX_SIZE = 65_536
 """The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
@@ -53,7 +54,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
-    latent_kind: str = "learned"  # what z_t says: `latent_size` features, as networks learn them, or keys (music only)
+    latent_kind: str = "learned"  # what z_t says: learned, or keys (of music, with bernoulli; best with features af)
 
     @property
     def name(self) -> str:

@@ -19,12 +19,15 @@ SLOPE = 8.0
 class KeyPosterior(nn.Module):
     """`z_ti ~ Normal(mean[x_ti], variance[x_ti])` for each bit i of a frame: two means and two variances for all keys.
 
-    So z is x with noise, and all that is to be learned of music is left to the prior: a flow that is autoregressive
-    over the features (`af-af`) can be a NADE over the keys, though given z the keys are independent of each other.
+    So z is x with noise, given z the keys are independent of each other, and all that is to be learned of music is left
+    to the prior. With a flow that is autoregressive across the features (`af-af`), that is a NADE over the keys whose
+    weights are tied across them: see `nn.key_networks`.
 
-    Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790), whose encoding is a mixture: one
-    distribution for each value of a variable. The weights are tied across the keys (as in Johnson 2017).
-    Limit: z is no shorter than x, and steps of x are told apart by nothing but their own keys.
+    Sources: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790), whose encoding is a mixture with one
+    distribution for each value of a variable; D. Johnson (EvoMUSART 2017) for weights that are tied across the keys.
+
+    Limits: z is no shorter than x. A flow of split couplings has the low keys in one half and the high ones in the
+    other, and says little of how the keys of a half go together.
     """
 
     def __init__(self, frames: Frames) -> None:
