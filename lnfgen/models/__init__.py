@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from torch import nn
+
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.coupling import build_coupling_flow
@@ -171,12 +173,15 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         )
     if config.time == "none":
         return IndependentFlow(_feature_flow(config, config.position_size, transform))
-    network = backbone.causal(
-        config.latent_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
-    )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
+
+    def network() -> nn.Module:
+        num_inputs = config.latent_size + config.position_size
+        return backbone.causal(num_inputs, config.hidden_size, config.num_layers, config.dropout)
+
     if frames is None or config.features != "af":
-        return causal(_feature_flow(config, config.hidden_size, transform), network, config.input_dropout)
+        return causal(_feature_flow(config, config.hidden_size, transform), network(), config.input_dropout)
+    whole = network()
     keys, kinds = frames.num_pitches, frames.num_logits // frames.num_pitches
     features = build_key_flow(
         keys,
@@ -187,7 +192,7 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         transform,
         config.dropout,
     )
-    return causal(features, KeyContext(network, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
+    return causal(features, KeyContext(whole, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
 
 
 def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureStack:
