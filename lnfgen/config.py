@@ -46,7 +46,7 @@ class ModelConfig:
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
-    latent_size: int = 50  # features of z_t
+    latent_size: int = 50  # features of z_t, where latent_kind is learned
     hidden_size: int = 200  # units of each layer of the backbone
     num_layers: int = 2  # layers of the backbone
     embedding_size: int = 200  # features that a symbol or frame is embedded in
