@@ -27,6 +27,9 @@ PRECISIONS = ("float32", "bfloat16")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
+LATENT_KINDS = ("learned", "keys")
+"""`latent_size` features that networks learn to write and to read, or one for each bit of a frame of music."""
+
 MAX_SIZE = 65_536
 """The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
 
@@ -43,7 +46,7 @@ class ModelConfig:
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
-    latent_size: int = 50  # features of z_t
+    latent_size: int = 50  # features of z_t, where latent_kind is learned
     hidden_size: int = 200  # units of each layer of the backbone
     num_layers: int = 2  # layers of the backbone
     embedding_size: int = 200  # features that a symbol or frame is embedded in
@@ -51,6 +54,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
+    latent_kind: str = "learned"  # what z_t says: learned, or keys (of music, with bernoulli; best with features af)
 
     @property
     def name(self) -> str:
@@ -81,6 +85,7 @@ class ModelConfig:
         _one_of("model.backbone", self.backbone, BACKBONES)
         _one_of("model.transform", self.transform, TRANSFORMS)
         _one_of("model.emission", self.emission, ("auto", *(name for names in EMISSIONS.values() for name in names)))
+        _one_of("model.latent_kind", self.latent_kind, LATENT_KINDS)
         for number in dataclasses.fields(self):
             if number.type is int:  # every whole number is a size or a count
                 _within(f"model.{number.name}", getattr(self, number.name), 1, MAX_SIZE)

@@ -24,6 +24,17 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "training.kl_warmup_end": 0.0,
         "training.free_bits": 0.2,
     },
+    # z says each key, with a prior that is tied across the keys.
+    "keys": {
+        "preset": "tiny",
+        "model.latent_kind": "keys",
+        "model.num_flow_layers": 2,
+        "model.conditioner_size": 48,
+        "model.dropout": 0.3,
+        "training.max_steps": 1000,
+        "training.batch_size": 8,
+        "training.cooldown_start": 0.5,
+    },
 }
 """How long and by what settings cells are trained: a preset, and keys of `config.json` that differ from it.
 
@@ -87,6 +98,8 @@ PAST = [
     for model, backbone in (("af-scf", "scan"), ("lstm", "lstm"))
 ]
 
+KEYS = [Cell("jsb_chorales", "af-af", transform="mixture", budget="keys")]
+
 ABLATION = [
     Cell("jsb_chorales", "af-scf", transform=transform, features=features)
     for features in (None, "none")
@@ -107,6 +120,7 @@ _ordered = [
     *_on_scans("jsb_chorales"),
     *NADE,
     *PAST,
+    *KEYS,
     *_on_lstms("jsb_chorales"),
     Cell("nottingham", "af-scf"),
     *ABLATION,

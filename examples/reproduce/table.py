@@ -100,7 +100,8 @@ def tables(results: Results) -> str:
 
 def _measured(dataset: str, results: Results) -> Iterator[list[str]]:
     """A row for each cell of a set, its seeds together. Cells that only the ablation has are left out."""
-    shown = [cell for cell in CELLS if cell.dataset == dataset and not (cell.transform != "nlsq" or cell.features)]
+    only_there = {cell for cell in ABLATION if cell.transform != "nlsq" or cell.features}
+    shown = [cell for cell in CELLS if cell.dataset == dataset and cell not in only_there]
     for row in dict.fromkeys(map(same_but_seed, shown)):
         cells = [cell for cell in shown if same_but_seed(cell) == row and cell.name in results]
         if cells:
@@ -111,9 +112,9 @@ def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
     """One row: the mean over seeds, and of the NLL also how far the seeds are from it at most."""
     cell, tests = cells[0], [result["test"] for result in found]
     model = f"`{cell.model}`" + (f" on {cell.backbone}s" if cell.model != "lstm" else "")
-    output = OUTPUTS[cell.emission] + (
-        f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
-    )
+    model += f", `{cell.transform}`" * (cell.transform != "nlsq")
+    output = OUTPUTS[cell.emission] + "; z says each key" * (cell.budget == "keys")
+    output += f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
     nlls = [test["nll"] for test in tests]
     spread = max(abs(nll - statistics.fmean(nlls)) for nll in nlls)
     seeds = ", ".join(f"[{one.seed}](examples/reproduce/results/{one.name}.json)" for one in cells)

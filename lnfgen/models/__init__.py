@@ -1,11 +1,13 @@
 """Models of discrete sequences, and `build_model`, which builds one from its configuration."""
 
-from functools import partial
+import dataclasses
+
+from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.coupling import build_coupling_flow
-from lnfgen.flows.features import build_feature_flow
+from lnfgen.flows.features import FeatureStack, build_feature_flow, build_key_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -13,6 +15,7 @@ from lnfgen.flows.temporal import (
     TemporalFlow,
 )
 from lnfgen.models.emission import Emission
+from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
@@ -22,9 +25,10 @@ from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.backbones import BACKBONES
+from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
-from lnfgen.transforms import TRANSFORMS
+from lnfgen.transforms import TRANSFORMS, Transform
 
 __all__ = [
     "Frames",
@@ -46,9 +50,9 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         x = model.sample(num_steps=8, generator=torch.Generator().manual_seed(0), temperature=1.0)  # [8]
 
     Raises:
-        ConfigError: if the configured emission does not fit the observation.
+        ConfigError: if the configured emission or kind of latent does not fit the observation.
     """
-    head = partial(_build_head, _emission_name(config, observation), observation, config)
+    emission = _emission_name(config, observation)
     if config.baseline:
         return AutoregressiveLSTM(
             observation,
@@ -57,38 +61,45 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             CausalLSTM(
                 config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
             ),
-            head(config.hidden_size + config.position_size),
+            _build_head(emission, observation, config, config.hidden_size + config.position_size),
             config.embedding_size,
             config.dropout,
             config.input_dropout,
             config.note_noise,
         )
-    backbone, sizes = BACKBONES[config.backbone], (config.num_layers, config.dropout)
-    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size  # sizes of the emission's network
+    frames = _frames_for_keys(config, observation, emission)
+    if frames is not None:
+        config = dataclasses.replace(config, latent_size=frames.num_logits)
     return LatentFlow(
         observation,
         length,
         Positions(config.position_size),
-        Posterior(
-            observation,
-            backbone.bidirectional(config.embedding_size + config.position_size, config.hidden_size, *sizes),
-            config.embedding_size,
-            2 * config.hidden_size,
-            config.latent_size,
-            config.dropout,
-            config.input_dropout,
-        ),
-        build_prior(config),
-        Emission(
-            backbone.bidirectional(config.latent_size + config.position_size, each_way, *sizes, exclusive=True),
-            config.latent_size,
-            config.position_size,
-            2 * each_way,
-            head,
-            config.note_noise,
-        ),
+        KeyPosterior(frames) if frames else _build_posterior(config, observation),
+        build_prior(config, frames),
+        Emission(None, KeyHead(frames)) if frames else _build_emission(emission, observation, config),
         config.latent_size,
     )
+
+
+def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior:
+    return Posterior(
+        observation,
+        BACKBONES[config.backbone].bidirectional(
+            config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
+        ),
+        config.embedding_size,
+        2 * config.hidden_size,
+        config.latent_size,
+        config.dropout,
+        config.input_dropout,
+    )
+
+
+def _build_emission(kind: str, observation: Observation, config: ModelConfig) -> Emission:
+    backbone, num_inputs = BACKBONES[config.backbone], config.latent_size + config.position_size
+    each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size
+    network = backbone.bidirectional(num_inputs, each_way, config.num_layers, config.dropout, exclusive=True)
+    return Emission(network, _build_head(kind, observation, config, 2 * each_way + num_inputs), config.note_noise)
 
 
 def _half(hidden: int) -> int:
@@ -116,6 +127,24 @@ def _emission_name(config: ModelConfig, observation: Observation) -> str:
     return config.emission
 
 
+def _frames_for_keys(config: ModelConfig, observation: Observation, emission: str) -> Frames | None:
+    """The frames whose keys the latent stands for, or None if networks choose what it says.
+
+    Raises:
+        ConfigError: if the latent is to be of keys, but a step has none, or the output is another one than bernoulli.
+    """
+    if config.latent_kind != "keys":
+        return None
+    if not isinstance(observation, Frames):
+        raise ConfigError("model.latent_kind: found keys for text, where a step has no keys; expected learned")
+    if emission != "bernoulli":
+        raise ConfigError(
+            f"model.latent_kind: found keys with the output {emission}, but keys are independent given such a latent; "
+            "expected model.emission bernoulli, or model.latent_kind learned"
+        )
+    return observation
+
+
 def _build_head(kind: str, observation: Observation, config: ModelConfig, num_context: int) -> OutputHead:
     if kind == "nade":
         assert isinstance(observation, Frames)
@@ -126,8 +155,11 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 
-def build_prior(config: ModelConfig) -> TemporalFlow:
-    """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone."""
+def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFlow:
+    """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone.
+
+    With `frames`, z is of their keys. Then a flow that is autoregressive across the features is tied across the keys.
+    """
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
         each_way = _half(config.hidden_size)  # narrow, and of one layer, because each coupling has a network
@@ -139,14 +171,31 @@ def build_prior(config: ModelConfig) -> TemporalFlow:
             transform,
             lambda kept: backbone.bidirectional(kept + config.position_size, each_way, 1, config.dropout),
         )
-    num_context = config.position_size if config.time == "none" else config.hidden_size
-    features = build_feature_flow(
+    if config.time == "none":
+        return IndependentFlow(_feature_flow(config, config.position_size, transform))
+    causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
+
+    def network() -> nn.Module:
+        num_inputs = config.latent_size + config.position_size
+        return backbone.causal(num_inputs, config.hidden_size, config.num_layers, config.dropout)
+
+    if frames is None or config.features != "af":
+        return causal(_feature_flow(config, config.hidden_size, transform), network(), config.input_dropout)
+    whole = network()
+    keys, kinds = frames.num_pitches, frames.num_logits // frames.num_pitches
+    features = build_key_flow(
+        keys,
+        kinds,
+        config.hidden_size + keys * NUM_BY_KEY,
+        config.conditioner_size,
+        config.num_flow_layers,
+        transform,
+        config.dropout,
+    )
+    return causal(features, KeyContext(whole, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
+
+
+def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureStack:
+    return build_feature_flow(
         config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
     )
-    if config.time == "none":
-        return IndependentFlow(features)
-    network = backbone.causal(
-        config.latent_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
-    )
-    causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
-    return causal(features, network, config.input_dropout)

@@ -1,7 +1,5 @@
 """The emission p(x_t | z), the decoder of the latent flow."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -17,19 +15,11 @@ class Emission(nn.Module):
     recurrence of an LSTM. With a head that reads the past, this is p(x_t | x_<t, z), and sampling goes step by step.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        latent: int,
-        num_positions: int,
-        num_states: int,
-        head: Callable[[int], OutputHead],
-        note_noise: float,
-    ) -> None:
-        """`network` is bidirectional and exclusive. It maps `latent + num_positions` features to `num_states`."""
+    def __init__(self, network: nn.Module | None, head: OutputHead, note_noise: float = 0.0) -> None:
+        """`network` is bidirectional and exclusive. Without one, the head is told of z_t alone."""
         super().__init__()
         self.network = network
-        self.head = head(num_states + latent + num_positions)
+        self.head = head
         self.note_noise = NoteNoise(note_noise)
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor, temperature: float = 1.0) -> Tensor:
@@ -47,4 +37,6 @@ class Emission(nn.Module):
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
         """What the head is told of each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
+        if self.network is None:
+            return z
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.emission import Emission
+from lnfgen.models.key_latent import KeyPosterior
 from lnfgen.models.latent_filling import LatentFilling
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
@@ -34,7 +35,7 @@ class LatentFlow(SequenceModel):
         observation: Observation,
         length: LengthModel,
         positions: Positions,
-        posterior: Posterior,
+        posterior: Posterior | KeyPosterior,
         prior: TemporalFlow,
         emission: Emission,
         latent: int,
