@@ -22,7 +22,7 @@ from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 TIMES = ("af", "iaf", "coupling", "none")
-FEATURES = ("af", "scf", "none")
+FEATURES = ("af", "scf", "none", "codes")
 PRECISIONS = ("float32", "bfloat16")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
@@ -37,12 +37,13 @@ class ModelConfig:
 
     baseline: bool = False  # true: the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
-    features: str = "scf"  # how it runs across the features of a step: af, scf, none
+    features: str = "scf"  # how it runs across the features of a step: af, scf, none, codes
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
+    num_codes: int = 64  # codes of a step, where features is codes
     latent_size: int = 50  # features of z_t
     hidden_size: int = 200  # units of each layer of the backbone
     num_layers: int = 2  # layers of the backbone
@@ -61,6 +62,11 @@ class ModelConfig:
         return f"{self.time}-{self.features}"
 
     @property
+    def has_transform(self) -> bool:
+        """Whether the model has layers with an elementwise transform."""
+        return not self.baseline and self.features != "codes"
+
+    @property
     def work_size(self) -> int:
         """How wide a step's products are, by which the number of threads is chosen (see `lnfgen.compute`).
 
@@ -72,7 +78,7 @@ class ModelConfig:
     def facts(self, kind: str) -> dict[str, str | None]:
         """What a report says of the model: its name and choices. For the emission `auto`, the kind of data decides."""
         emission = EMISSIONS.get(kind, ("auto",))[0] if self.emission == "auto" else self.emission
-        transform = None if self.baseline else self.transform
+        transform = self.transform if self.has_transform else None
         return {"model": self.name, "backbone": self.backbone, "transform": transform, "emission": emission}
 
     def __post_init__(self) -> None:
@@ -205,6 +211,7 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
     "af-only": {"baseline": False, "time": "none", "features": "af"},
     "af-af": {"baseline": False, "time": "af", "features": "af"},
     "af-scf": {"baseline": False, "time": "af", "features": "scf"},
+    "af-codes": {"baseline": False, "time": "af", "features": "codes"},
     "iaf-scf": {"baseline": False, "time": "iaf", "features": "scf"},
     "coupling": {"baseline": False, "time": "coupling", "features": "none"},
 }

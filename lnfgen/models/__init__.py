@@ -4,8 +4,9 @@ from functools import partial
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
+from lnfgen.flows.codebook import CodeMixture, CodeReading
 from lnfgen.flows.coupling import build_coupling_flow
-from lnfgen.flows.features import build_feature_flow
+from lnfgen.flows.features import FeatureFlow, build_feature_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -140,13 +141,20 @@ def build_prior(config: ModelConfig) -> TemporalFlow:
             lambda kept: backbone.bidirectional(kept + config.position_size, each_way, 1, config.dropout),
         )
     num_context = config.position_size if config.time == "none" else config.hidden_size
-    features = build_feature_flow(
-        config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
-    )
+    coded, num_read = config.features == "codes", config.latent_size
+    features: FeatureFlow
+    if coded:
+        features = CodeMixture(config.latent_size, config.num_codes, num_context, config.hidden_size)
+    else:
+        features = build_feature_flow(
+            config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
+        )
     if config.time == "none":
         return IndependentFlow(features)
-    network = backbone.causal(
-        config.latent_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
-    )
+    reading = None
+    if coded and config.time == "af":  # eps, which iaf reads, is not near the codes
+        reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
+        num_read += config.embedding_size
+    network = backbone.causal(num_read + config.position_size, config.hidden_size, config.num_layers, config.dropout)
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
-    return causal(features, network, config.input_dropout)
+    return causal(features, network, config.input_dropout, reading)

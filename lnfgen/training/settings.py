@@ -86,7 +86,7 @@ def settings_for(
     `passes` is how often the run sees each sequence of the train split.
     """
     if kind == "text":
-        latent = {"latent_size": TEXT_LATENTS[preset]} if preset in TEXT_LATENTS else {}
+        latent = {"features": "codes", "latent_size": TEXT_LATENTS[preset]} if preset in TEXT_LATENTS else {}
         return {**OF_TEXT, "model": OF_TEXT["model"] | latent | (NO_DROPOUT if passes < FEW_PASSES else {})}
     if not has_onsets:
         return OF_MUSIC
@@ -107,9 +107,10 @@ def run_config(
     Of several values for a key, the last in this order counts: the named model at a preset's sizes, `suited`, the keys
     of `config`, the options that have a name of their own, `set`. The model and the preset to start from are found in
     the same order; they are `af-scf` and `small` if none of these names them. `suited` are the settings that suit the
-    data (see `settings_for`). Its backbone and its size of the latent are for models with a latent, and its other
-    settings count unless another emission is asked for. If `config` names its preset, as a run's `config.json` does,
-    only the keys that differ from that preset or from `suited` count, so that `preset` gives such a run other sizes.
+    data (see `settings_for`). Its backbone, its size of the latent and its flow across the features are for models with
+    a latent, the last only where neither a model nor a transform is named; its other settings count unless another
+    emission is asked for. If `config` names its preset, as a run's `config.json` does, only the keys that differ from
+    that preset or from `suited` count, so that `preset` gives such a run other sizes.
 
     `epochs` or `max_steps`, given alone, is the whole length of the run. `usual_seed` is the seed if none is given.
 
@@ -136,12 +137,16 @@ def run_config(
     start = build_config(model or "af-scf", changes.pop("preset", preset) or filed_preset, asked.get("backbone", usual))
     emission = suited["model"].get("emission", "auto")
     if asked.get("emission", emission) == emission:
-        others = ("backbone", "latent_size") if asked.get("baseline") else ("backbone",)  # the baseline has no latent
+        others = {"backbone"}
+        if model is not None or "transform" in asked:
+            others |= {"features"}
+        if asked.get("baseline"):  # it has no latent
+            others |= {"features", "latent_size"}
         of_output = {key: value for key, value in suited["model"].items() if key not in others}
         start = start.override({"model": of_output, "training": dict(suited["training"])})
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
-    if "transform" in of_model and config.model.baseline:
-        raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no flow to transform; leave it out")
+    if "transform" in of_model and not config.model.has_transform:
+        raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no layers with one; leave it out")
     return config
 
 
