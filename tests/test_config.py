@@ -20,7 +20,6 @@ from lnfgen.config import (
 )
 from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
-from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.training.settings import (
     FEW_PASSES,
@@ -54,7 +53,7 @@ def test_presets_have_the_sizes_that_they_say():
 def test_what_is_registered_can_be_configured():
     for transform in TRANSFORMS:
         assert Config().override({"model": {"transform": transform}}).model.transform == transform
-    for features in FEATURE_FLOWS:
+    for features in FEATURES:
         assert Config().override({"model": {"features": features}}).model.features == features
     for backbone in BACKBONES:
         assert Config().override({"model": {"backbone": backbone}}).model.backbone == backbone
@@ -361,7 +360,19 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
 
 def test_text_has_the_latent_of_the_paper_at_its_preset():
     suited = settings_for("text", has_onsets=False, preset="paper")
-    assert run_config(preset="paper", suited=suited).model.latent_size == ModelConfig().latent_size
+    config = run_config(preset="paper", suited=suited)
+    assert (config.name, config.model.latent_size) == ("af-scf", ModelConfig().latent_size)
+
+
+@pytest.mark.parametrize("preset", sorted(TEXT_LATENTS))
+def test_text_has_a_mixture_of_codes_unless_something_else_is_asked_for(preset):
+    suited = settings_for("text", has_onsets=False, preset=preset)
+    assert run_config(preset=preset, suited=suited).name == "af-codes"
+    assert run_config("coupling", preset, suited=suited).name == "coupling"
+    assert run_config(preset=preset, transform="affine", suited=suited).name == "af-scf"
+    assert run_config(preset=preset, config={"model": {"features": "af"}}, suited=suited).name == "af-af"
+    with pytest.raises(ConfigError, match="af-codes has no layers"):
+        run_config("af-codes", preset, transform="affine", suited=suited)
 
 
 @pytest.mark.parametrize(("passes", "dropout"), [(0.5, 0.0), (FEW_PASSES, 0.2), (100.0, 0.2)])

@@ -1,6 +1,7 @@
 """A codebook: a mixture of normal distributions as a flow, for a latent that says which symbol of some fifty it is.
 
 The prior of z_t then has a mode for each likely symbol. Layers of NLSq have two modes each, and learn fifty slowly.
+A map to N(0, 1) by distribution functions, one feature after the other, is that of Rosenblatt (1952).
 """
 
 import math
@@ -49,8 +50,8 @@ class CodeMixture(FeatureFlow):
     """A mixture of codes as a flow: `p(z | context) = sum_k w_k(context) p(z | k)`.
 
     `eps_d = Phi^-1(F_d(z_d))`, where Phi is the distribution function of N(0, 1), and F_d that of
-    `p(z_d | z_<d, context)`. This is a mixture of normals too, with weights by Bayes' rule: `w_k prod_{j<d} p(z_j | k)`,
-    divided by their sum.
+    `p(z_d | z_<d, context)`. This is a mixture of normals too. Its weights follow from Bayes' rule: they are
+    `w_k prod_{j<d} p(z_j | k)`, divided by their sum.
 
     `inverse` is a closed formula, and so is `log_prob`, which needs none of the F_d. `forward` solves an equation for
     one feature after the other.
