@@ -371,7 +371,7 @@ def test_text_has_a_mixture_of_codes_unless_something_else_is_asked_for(preset):
     assert run_config("coupling", preset, suited=suited).name == "coupling"
     assert run_config(preset=preset, transform="affine", suited=suited).name == "af-scf"
     assert run_config(preset=preset, config={"model": {"features": "af"}}, suited=suited).name == "af-af"
-    with pytest.raises(ConfigError, match="af-codes has no layers"):
+    with pytest.raises(ConfigError, match="af-codes has no elementwise transform"):
         run_config("af-codes", preset, transform="affine", suited=suited)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.config import FEATURES, TIMES, ModelConfig
+from lnfgen.flows.codebook import normal_quantile
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import build_prior
@@ -273,3 +274,10 @@ def test_couplings_over_time_bring_all_features_of_all_steps_together(num_featur
             lambda e, method=method: method(e, positions, full(positions))[0][0], x
         )
         assert (jacobian != 0).all()
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.float32, 3e-7)])
+def test_a_normal_quantile_is_precise_in_both_tails(dtype, error):
+    eps = torch.cat([torch.linspace(-40, 40, 1001), torch.tensor([-1e5, -1e3, 1e-9, 1e3, 1e5])]).to(dtype)
+    found = normal_quantile(torch.special.log_ndtr(eps), torch.special.log_ndtr(-eps))
+    assert ((found - eps).abs() <= error * (1 + eps.abs())).all()

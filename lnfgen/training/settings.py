@@ -35,12 +35,16 @@ class RunSettings(TypedDict, total=False):
 NO_SETTINGS: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
 
 OF_TEXT: dict[str, dict[str, Any]] = {"model": {"backbone": "conv-scan"}, "training": {"cooldown_start": 0.5}}
-"""What suits text, beside `TEXT_LATENTS`."""
+"""What suits text, beside what goes with `TEXT_LATENTS`."""
 
 TEXT_LATENTS = {"tiny": 4, "small": 8}
 """Features of z_t for text, where it says one symbol of some fifty. The fewer there are, the sooner the prior knows
 where the symbols lie: `af-scf` on PTB has a valid ELBO of 3.30 bits per character after 400 updates at `tiny` with 24
-features, 3.22 with 8 and 3.09 with 4. The value of `small` is a guess from that; `paper` has the paper's."""
+features, 3.22 with 8 and 3.09 with 4. The value of `small` is a guess from that; `paper` has the paper's.
+
+With these sizes goes the flow `codes`, which has a mode for each symbol: on PTB, after the 1,200 updates of `tiny`
+with seed 1, the valid ELBO of `af-codes` is 2.07 bits per character, of `af-scf` 2.64, and of the baseline 2.19. It was
+measured at `tiny` alone."""
 
 NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0}
 """What suits a text that a run sees only a few times. There is no time to learn it by heart, and dropout costs much:
@@ -146,7 +150,9 @@ def run_config(
         start = start.override({"model": of_output, "training": dict(suited["training"])})
     config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
     if "transform" in of_model and not config.model.has_transform:
-        raise ConfigError(f"--transform {of_model['transform']}: {config.name} has no layers with one; leave it out")
+        raise ConfigError(
+            f"--transform {of_model['transform']}: {config.name} has no elementwise transform; leave it out"
+        )
     return config
 
 
