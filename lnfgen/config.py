@@ -22,8 +22,9 @@ from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 TIMES = ("af", "iaf", "coupling", "none")
-FEATURES = ("af", "scf", "none")
+FEATURES = ("af", "scf", "none", "codes")
 PRECISIONS = ("float32", "bfloat16")
+KEPT = ("best", "last")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
@@ -40,12 +41,13 @@ class ModelConfig:
 
     baseline: bool = False  # true: the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, none
-    features: str = "scf"  # how it runs across the features of a step: af, scf, none
+    features: str = "scf"  # how it runs across the features of a step: af, scf, none, codes
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
+    num_codes: int = 64  # codes of a step, where features is codes
     latent_size: int = 50  # features of z_t, where latent_kind is learned
     hidden_size: int = 200  # units of each layer of the backbone
     num_layers: int = 2  # layers of the backbone
@@ -65,6 +67,11 @@ class ModelConfig:
         return f"{self.time}-{self.features}"
 
     @property
+    def has_transform(self) -> bool:
+        """Whether the model has layers with an elementwise transform."""
+        return not self.baseline and self.features != "codes"
+
+    @property
     def work_size(self) -> int:
         """How wide a step's products are, by which the number of threads is chosen (see `lnfgen.compute`).
 
@@ -76,7 +83,7 @@ class ModelConfig:
     def facts(self, kind: str) -> dict[str, str | None]:
         """What a report says of the model: its name and choices. For the emission `auto`, the kind of data decides."""
         emission = EMISSIONS.get(kind, ("auto",))[0] if self.emission == "auto" else self.emission
-        transform = None if self.baseline else self.transform
+        transform = self.transform if self.has_transform else None
         return {"model": self.name, "backbone": self.backbone, "transform": transform, "emission": emission}
 
     def __post_init__(self) -> None:
@@ -125,6 +132,7 @@ class TrainingConfig:
     weight_decay: float = 0.05
     max_grad_norm: float = 5.0  # gradients are clipped to this norm
     ema_decay: float = 0.995  # of the exponential moving average of the weights, which is what is scored and sampled
+    keep: str = "best"  # which averaged weights become the model: best, of the lowest valid ELBO, or last
     kl_warmup_start: float = 0.06  # fraction of the run after which the KL weight begins to rise from 0
     kl_warmup_end: float = 0.35  # fraction of the run after which it is 1
     free_bits: float = 0.0  # nats of KL a step that cost nothing in training, so that z is used beside a strong output
@@ -135,6 +143,7 @@ class TrainingConfig:
         if self.max_steps is None and self.epochs is None:
             raise ConfigError("training: found neither max_steps nor epochs; expected one of them, or both")
         _one_of("training.precision", self.precision, PRECISIONS)
+        _one_of("training.keep", self.keep, KEPT)
         for name in ("max_steps", "epochs", "batch_size", "num_samples", "patience"):
             if getattr(self, name) is not None:
                 _within(f"training.{name}", getattr(self, name), 1)
@@ -210,6 +219,7 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
     "af-only": {"baseline": False, "time": "none", "features": "af"},
     "af-af": {"baseline": False, "time": "af", "features": "af"},
     "af-scf": {"baseline": False, "time": "af", "features": "scf"},
+    "af-codes": {"baseline": False, "time": "af", "features": "codes"},
     "iaf-scf": {"baseline": False, "time": "iaf", "features": "scf"},
     "coupling": {"baseline": False, "time": "coupling", "features": "none"},
 }

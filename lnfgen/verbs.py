@@ -142,7 +142,7 @@ def train(
     Args:
         dataset: an open dataset, a dataset folder, a named dataset, or files to make one of; the chorales by default.
             With `resume`, a copy of the run's dataset, which is needed only if that has been moved.
-        model: the name of a model; that of `config`, or af-scf, by default.
+        model: the name of a model; that of `config`, or af-scf (for text af-codes), by default.
         preset: sizes and length of the run: tiny, small or paper; that of `config`, or small, by default.
         out: the run folder, which must be new or empty; `runs/DATASET-MODEL-NNN` by default.
         resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`

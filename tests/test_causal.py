@@ -9,6 +9,7 @@ from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.config import ModelConfig
+from lnfgen.flows.codebook import CodeReading
 from lnfgen.flows.fixed_point import sweep
 from lnfgen.flows.solver import SOLVERS, Solver
 from lnfgen.flows.temporal import TemporalFlow
@@ -25,10 +26,11 @@ SIZES = ModelConfig(
     hidden_size=6,
     num_layers=2,
     position_size=F,
+    num_codes=5,
     dropout=0.0,
     input_dropout=0.0,
 )
-CELLS = [("af", "scf"), ("af", "af"), ("iaf", "scf"), ("iaf", "af"), ("iaf", "none")]
+CELLS = [("af", "codes"), ("iaf", "codes"), ("af", "scf"), ("af", "af"), ("iaf", "scf"), ("iaf", "af"), ("iaf", "none")]
 
 
 def randomised(scale: float = 0.6, **changes: Any) -> TemporalFlow:
@@ -38,7 +40,8 @@ def randomised(scale: float = 0.6, **changes: Any) -> TemporalFlow:
 def inputs(flow: TemporalFlow, count: int = N, steps: int = T) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     parameter = next(flow.parameters())
-    features = flow.network.layers[0].input_size - F
+    read = flow.reading
+    features = read.codebook.means.shape[0] if isinstance(read, CodeReading) else flow.network.layers[0].input_size - F
     x, positions = (torch.randn(count, steps, size, generator=generator).to(parameter) for size in (features, F))
     return x, positions, torch.full((count,), steps)
 

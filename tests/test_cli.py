@@ -238,7 +238,11 @@ def test_a_sequential_direction_is_solved_as_asked(home: Path) -> None:
     assert re.search(rb"solved in at most \d+ sweeps", done.stderr), done.stderr.decode()
     fails(start(home, "eval", "run-lines", "--solver", "sweeps"), "--solver", "leave it out")  # the baseline has none
     fails(start(home, "sample", "run-rolls", "--out", "x.mid", "--solver", "swep"), "swep", "sweeps")
-    fails(start(home, "train", "rolls", "--model", "lstm", "--transform", "affine"), "--transform", "no flow")
+    fails(
+        start(home, "train", "rolls", "--model", "lstm", "--transform", "affine"),
+        "--transform",
+        "no elementwise transform",
+    )
 
 
 def test_info_shows_the_name_that_follows_from_the_settings(home: Path, tmp_path: Path) -> None:

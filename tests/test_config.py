@@ -19,7 +19,6 @@ from lnfgen.config import (
 )
 from lnfgen.config_formats import CONFIG_FORMAT
 from lnfgen.errors import ConfigError
-from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.transforms import TRANSFORMS
 
@@ -44,7 +43,7 @@ def test_presets_have_the_sizes_that_they_say():
 def test_what_is_registered_can_be_configured():
     for transform in TRANSFORMS:
         assert Config().override({"model": {"transform": transform}}).model.transform == transform
-    for features in FEATURE_FLOWS:
+    for features in FEATURES:
         assert Config().override({"model": {"features": features}}).model.features == features
     for backbone in BACKBONES:
         assert Config().override({"model": {"backbone": backbone}}).model.backbone == backbone

@@ -10,6 +10,7 @@ from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.config import FEATURES, TIMES, ModelConfig
+from lnfgen.flows.codebook import normal_quantile
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import build_prior
@@ -26,6 +27,7 @@ SIZES = ModelConfig(
     hidden_size=HIDDEN,
     num_layers=2,
     position_size=F,
+    num_codes=5,
     dropout=0.0,
     input_dropout=0.0,
 )
@@ -39,7 +41,7 @@ def temporal_flow(time: str, features: str, transform: str, **changes: object) -
 GRID = [
     (time, features, transform)
     for time, features, transform in itertools.product(TIMES, FEATURES, sorted(TRANSFORMS))
-    if time != "coupling" or features == "none"
+    if (time != "coupling" or features == "none") and (features != "codes" or transform == "nlsq")  # codes have none
 ]
 # A flow knows a transform by its two directions alone, so most pairs of a flow with another transform can wait.
 OFTEN = [point for point in GRID if point[2] == "nlsq" or point[0] == "coupling" or point[:2] == ("af", "af")]
@@ -47,7 +49,7 @@ POINTS = [pytest.param(point, marks=[] if point in OFTEN else pytest.mark.slow, 
 
 
 def test_the_grid_is_what_is_registered():
-    assert set(FEATURES) == set(FEATURE_FLOWS)
+    assert set(FEATURES) == {*FEATURE_FLOWS, "codes"}
 
 
 @pytest.fixture(params=POINTS)
@@ -71,10 +73,12 @@ def full(positions: Tensor) -> Tensor:
     return torch.full((len(positions),), positions.shape[1])
 
 
-def test_round_trip(flow):
+def test_round_trip(flow, point):
     """20,000 random features of many sizes. They are compared in eps, where the error is bounded."""
     x, positions = inputs(20_000 // (T * D))
-    sizes = torch.tensor([1.0, 1.0, 1e-9, 1e3], dtype=torch.float64)
+    # Far from the codes, what is read of z and the weights of a mixture change steeply, so steps pass on larger errors.
+    largest, tolerance = (30.0, 1e-6) if point[1] == "codes" else (1e3, 1e-8)
+    sizes = torch.tensor([1.0, 1.0, 1e-9, largest], dtype=torch.float64)
     eps = x * sizes[torch.arange(len(x)) % 4, None, None]
     with torch.no_grad():
         z, ladj = flow.forward(eps, positions, full(positions))
@@ -83,8 +87,10 @@ def test_round_trip(flow):
         assert ladj.shape == eps.shape[:-1]
         # Round-off of a layer's sum is relative to its terms, and a step steepens it by at most the two layers' slopes.
         size = 1 + eps.abs().amax((1, 2), keepdim=True)
-        assert ((again - eps).abs() <= 1e-8 * size).all()
-        torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=1e-8)
+        assert ((again - eps).abs() <= tolerance * size).all()
+        torch.testing.assert_close(
+            ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=10 * tolerance if point[1] == "codes" else tolerance
+        )
 
 
 def test_round_trip_from_the_latent(flow):
@@ -179,6 +185,8 @@ def test_gradients_agree_with_differences(flow, direction):
 
 
 def test_fresh_weights_are_near_the_identity(point):
+    if point[1] == "codes":
+        pytest.skip("its codes are apart from the start")
     torch.manual_seed(0)
     flow = temporal_flow(*point).double().eval()
     x, positions = inputs(50)
@@ -208,6 +216,13 @@ def test_float32_stays_finite_under_extreme_parameters(point, direction):
     y, ladj = getattr(flow, direction)(x, positions, full(positions))
     assert torch.isfinite(y).all()
     assert torch.isfinite(ladj).all()
+
+
+def test_log_prob_is_that_of_the_inverse(flow):
+    z, positions = inputs(50)
+    eps, ladj = flow.inverse(z, positions, full(positions))
+    expected = torch.distributions.Normal(0.0, 1.0).log_prob(eps).sum(-1) + ladj
+    torch.testing.assert_close(flow.log_prob(z, positions, full(positions)), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_padding_is_not_seen(flow):
@@ -259,3 +274,10 @@ def test_couplings_over_time_bring_all_features_of_all_steps_together(num_featur
             lambda e, method=method: method(e, positions, full(positions))[0][0], x
         )
         assert (jacobian != 0).all()
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.float32, 3e-7)])
+def test_a_normal_quantile_is_precise_in_both_tails(dtype, error):
+    eps = torch.cat([torch.linspace(-40, 40, 1001), torch.tensor([-1e5, -1e3, 1e-9, 1e3, 1e5])]).to(dtype)
+    found = normal_quantile(torch.special.log_ndtr(eps), torch.special.log_ndtr(-eps))
+    assert ((found - eps).abs() <= error * (1 + eps.abs())).all()

@@ -13,7 +13,6 @@ from lnfgen.training.settings import (
     FEW_PASSES,
     OF_TEXT,
     TEXT_LATENTS,
-    TINY_UPDATES,
     Corpus,
     assignments,
     run_config,
@@ -162,7 +161,28 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
 
 
 def test_text_has_the_latent_of_the_paper_at_its_preset():
-    assert run_config(preset="paper", corpus=Corpus("text")).model.latent_size == ModelConfig().latent_size
+    config = run_config(preset="paper", corpus=Corpus("text"))
+    assert (config.name, config.model.latent_size) == ("af-scf", ModelConfig().latent_size)
+
+
+@pytest.mark.parametrize("preset", sorted(TEXT_LATENTS))
+def test_text_has_a_mixture_of_codes_unless_something_else_is_asked_for(preset):
+    corpus = Corpus("text")
+    assert run_config(preset=preset, corpus=corpus).name == "af-codes"
+    assert run_config("coupling", preset, corpus=corpus).name == "coupling"
+    assert run_config(preset=preset, transform="affine", corpus=corpus).name == "af-scf"
+    assert run_config(preset=preset, config={"model": {"features": "af"}}, corpus=corpus).name == "af-af"
+    with pytest.raises(ConfigError, match="af-codes has no elementwise transform"):
+        run_config("af-codes", preset, transform="affine", corpus=corpus)
+
+
+@pytest.mark.parametrize("model", sorted(NAMED_MODELS))
+def test_a_run_on_text_keeps_its_model_when_its_settings_are_used_again(model):
+    corpus = Corpus("text")
+    config = run_config(model, "tiny", corpus=corpus)
+    again = run_config(config=without_version(config), corpus=corpus)
+    assert again == config
+    assert run_config(preset="small", config=without_version(config), corpus=corpus).name == model
 
 
 @pytest.mark.parametrize(("passes", "dropout"), [(0.5, 0.0), (FEW_PASSES, 0.2), (100.0, 0.2)])
@@ -185,7 +205,7 @@ def test_music_with_onsets_is_learned_by_the_tied_output_in_all_keys(model):
 
 def test_a_first_song_takes_fewer_updates_unless_another_length_is_asked_for():
     corpus = Corpus("music", has_onsets=True)
-    assert run_config(preset="tiny", corpus=corpus).training.max_steps == TINY_UPDATES
+    assert run_config(preset="tiny", corpus=corpus).training.max_steps < 1000
     assert run_config(preset="tiny", corpus=corpus, max_steps=5).training.max_steps == 5
     assert run_config(preset="tiny", corpus=corpus, epochs=2).training.max_steps is None
 
@@ -209,6 +229,7 @@ def test_what_suits_the_tied_output_does_not_go_with_another_one():
 
 def test_what_a_person_asks_for_goes_before_what_suits_the_data():
     corpus = Corpus("music", has_onsets=True)
-    config = run_config(corpus=corpus, batch_size=3, config={"training": {"transpose": 0}}, backbone="lstm")
+    asked = {"batch_size": 3, "config": {"training": {"transpose": 0}}, "backbone": "lstm"}
+    config = run_config(preset="tiny", corpus=corpus, **asked)
     assert (config.training.batch_size, config.training.transpose, config.model.backbone) == (3, 0, "lstm")
-    assert config.training.learning_rate == build_config().training.learning_rate
+    assert config.training.learning_rate == build_config(preset="tiny").training.learning_rate

@@ -173,7 +173,7 @@ def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Run) -> None:
     assert csv[0].startswith("step,epoch,kl_weight")
     assert len(csv) == 1 + len(Path("run/metrics.jsonl").read_text().splitlines())
     facts = json.loads(lnfgen_here("info", "run", "--json").stdout)
-    named = {"model": "af-scf", "backbone": "conv-scan", "transform": "nlsq", "emission": "categorical"}
+    named = {"model": "af-codes", "backbone": "conv-scan", "transform": None, "emission": "categorical"}
     assert facts.items() >= named.items()
     shutil.move("toy", "moved")
     fails(lnfgen_here("eval", "run"), "lnfgen eval run DATASET")

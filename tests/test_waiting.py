@@ -45,6 +45,8 @@ def allowed(case: str, steps: int) -> int:
         waits += keys // ASK_EVERY * (steps if name == "lstm" else 1)
     if name == "af-af":  # at each step the sweeps over the features of all layers together
         waits += steps * (features * layers // ASK_EVERY)
+    if name == "af-codes":  # Newton steps for one feature after the other
+        waits += steps * features * 3
     if transform == "mixture":  # Newton steps in each layer
         waits += steps * layers * 3
     return waits

@@ -11,6 +11,7 @@ from toy_models import ODD_SIZES, randomise
 
 from lnfgen.config import FEATURES, NAMED_MODELS, TIMES, ModelConfig
 from lnfgen.errors import ConfigError
+from lnfgen.flows.codebook import Codebook
 from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, LOG_VARIANCE_BOUND, Gaussian
@@ -70,12 +71,15 @@ class Fixed(nn.Module):
 
 @torch.no_grad()
 def gaussian_prior(model: LatentFlow) -> Gaussian:
-    """Make the prior a diagonal normal, `[B, T, D]`: affine transforms whose networks ignore their inputs.
+    """Make the prior a diagonal normal, `[B, T, D]`: equal codes, or affine maps whose networks ignore their inputs.
 
     Then eps = a + b z, and both are seen from the eps of z = 0 and of z = 1.
     """
     for parameter in model.prior.parameters():
         parameter.copy_(torch.zeros_like(parameter) if parameter.dim() > 1 else 0.4 * torch.randn_like(parameter))
+    for codebook in (module for module in model.prior.modules() if isinstance(module, Codebook)):
+        codebook.means.copy_(torch.randn(model.latent, 1))
+        codebook.raw_log_scales.copy_(0.4 * torch.randn(model.latent, 1))
     shape = (len(LENGTHS), STEPS, model.latent)
     positions = model.positions(LENGTHS, STEPS)
     a, a_b = (model.prior.inverse(torch.full(shape, z).double(), positions, LENGTHS)[0] for z in (0.0, 1.0))

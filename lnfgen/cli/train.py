@@ -28,7 +28,7 @@ def command(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="that of --config, or af-scf"),
+        typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="that of --config, or af-scf; af-codes for text"),
     ] = None,
     preset: Annotated[
         str | None,

@@ -1,5 +1,6 @@
 """Flows across the D features of one step, given the context of that step. They are parallel over the steps."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
@@ -16,6 +17,8 @@ from lnfgen.transforms import Transform
 OUTPUT_GAIN = 0.1
 """Initial scale of a conditioner's last layer. It is small, so that a flow starts near the identity and training is
 stable, but not 0, so that gradients reach the other layers."""
+
+LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 class FeatureFlow(nn.Module, ABC):
@@ -35,6 +38,15 @@ class FeatureFlow(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
+        """log p(z | context) `[...]`, where eps has the distribution N(0, I)."""
+        return with_base(*self.inverse(z, context))
+
+
+def with_base(eps: Tensor, log_abs_det_jacobian: Tensor) -> Tensor:
+    """log p(z) `[...]` of what an `inverse` returns, eps `[..., D]` and log-determinants `[...]`."""
+    return log_abs_det_jacobian - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)
 
 
 class ContextTransform(FeatureFlow):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lnfgen.flows.features import FeatureFlow, FeatureStack
+from lnfgen.flows.features import FeatureFlow, with_base
 from lnfgen.flows.solver import Solver
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import length_mask, shift
@@ -30,6 +30,10 @@ class TemporalFlow(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        """log p(z_t | z_<t, T) `[N, T]`, where eps has the distribution N(0, I)."""
+        return with_base(*self.inverse(z, positions, lengths))
 
 
 class IndependentFlow(TemporalFlow):
@@ -57,22 +61,30 @@ class _CausalFlow(TemporalFlow):
     how it is solved. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
     """
 
-    def __init__(self, features: FeatureStack, network: nn.Module, input_dropout: float) -> None:
-        """`network` is causal. It computes the context of `features` from the values of one side and positions."""
+    def __init__(
+        self, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module | None = None
+    ) -> None:
+        """`network` is causal. It computes the context of `features` from the values of one side and positions.
+
+        `reading` is applied to each value before the network reads it; without one, the network reads the value itself.
+        """
         super().__init__()
         self.features = features
+        self.reading = nn.Identity() if reading is None else reading
         self.network = network
         self.input_dropout = Dropout(input_dropout)
         self.solver: Solver = Solver()
 
-    def _context(self, earlier: Tensor, positions: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """The context of each step from the value before it, and the network's state after the last step."""
-        return self.network(torch.cat([self.input_dropout(earlier), positions], -1), state)
+    def _contexts(self, side: Tensor, positions: Tensor) -> Tensor:
+        """The context of each step from the values before it, `[N, T, D]`."""
+        return self.network(torch.cat([self._read(shift(side)), positions], -1))[0]
+
+    def _read(self, earlier: Tensor) -> Tensor:
+        return self.input_dropout(self.reading(earlier))
 
     def _all_steps(self, direction: Direction, x: Tensor, side: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Apply `direction` to all steps of x at once, with contexts from `side`, which is eps or z."""
-        context, _ = self._context(shift(side), positions)
-        return getattr(self.features, direction)(x, context)
+        return getattr(self.features, direction)(x, self._contexts(side, positions))
 
     def _sequential(self, direction: Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the direction whose contexts come from its own output."""
@@ -85,9 +97,9 @@ class _CausalFlow(TemporalFlow):
             )
         state: Any = None
 
-        def next_context(t: int, previous: Tensor) -> Tensor:
+        def next_context(t: int, read: Tensor) -> Tensor:
             nonlocal state
-            context, state = self._context(previous[:, None], positions[:, t : t + 1], state)
+            context, state = self.network(torch.cat([read, positions[:, t]], -1)[:, None], state)
             return context[:, 0]
 
         def next_value(t: int, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +107,7 @@ class _CausalFlow(TemporalFlow):
 
         context_at = stepper(next_context, self.network, positions)
         value_at = stepper(next_value, self.features, direction, x)
-        return self.solver.in_loop(lambda t, previous: value_at(t, context_at(t, previous)), x)
+        return self.solver.in_loop(lambda t, previous: value_at(t, context_at(t, self._read(previous))), x)
 
 
 class AutoregressiveFlow(_CausalFlow):
@@ -109,6 +121,9 @@ class AutoregressiveFlow(_CausalFlow):
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._all_steps("inverse", z, z, positions)
+
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self.features.log_prob(z, self._contexts(z, positions))
 
 
 class InverseAutoregressiveFlow(_CausalFlow):

@@ -6,8 +6,9 @@ from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
+from lnfgen.flows.codebook import CodeMixture, CodeReading
 from lnfgen.flows.coupling import build_coupling_flow
-from lnfgen.flows.features import FeatureStack, build_feature_flow, build_key_flow
+from lnfgen.flows.features import FeatureFlow, build_feature_flow, build_key_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -175,15 +176,20 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         return IndependentFlow(_feature_flow(config, config.position_size, transform))
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
 
-    def network() -> nn.Module:
-        num_inputs = config.latent_size + config.position_size
+    def network(num_read: int) -> nn.Module:
+        num_inputs = num_read + config.position_size
         return backbone.causal(num_inputs, config.hidden_size, config.num_layers, config.dropout)
 
     if frames is None or config.features != "af":
-        return causal(_feature_flow(config, config.hidden_size, transform), network(), config.input_dropout)
-    whole = network()
+        features = _feature_flow(config, config.hidden_size, transform)
+        reading, num_read = None, config.latent_size
+        if config.features == "codes" and config.time == "af":  # eps, which iaf reads, is not near the codes
+            reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
+            num_read += config.embedding_size
+        return causal(features, network(num_read), config.input_dropout, reading)
+    whole = network(config.latent_size)
     keys, kinds = frames.num_pitches, frames.num_logits // frames.num_pitches
-    features = build_key_flow(
+    of_keys = build_key_flow(
         keys,
         kinds,
         config.hidden_size + keys * NUM_BY_KEY,
@@ -192,10 +198,12 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         transform,
         config.dropout,
     )
-    return causal(features, KeyContext(whole, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
+    return causal(of_keys, KeyContext(whole, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
 
 
-def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureStack:
+def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureFlow:
+    if config.features == "codes":
+        return CodeMixture(config.latent_size, config.num_codes, num_context, config.hidden_size)
     return build_feature_flow(
         config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
     )

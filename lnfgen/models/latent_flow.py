@@ -1,11 +1,11 @@
 """The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing flow."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.emission import Emission
@@ -18,8 +18,6 @@ from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.waiting import sent
-
-LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 class LatentFlow(SequenceModel):
@@ -67,8 +65,7 @@ class LatentFlow(SequenceModel):
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
-        eps, ladj = self.prior.inverse(z, positions, lengths_k)
-        log_p = (ladj - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)).unflatten(0, noise.shape[:2])
+        log_p = self.prior.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
         # log q at the sample, where (z - mean) / deviation is the noise itself.
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)

@@ -1,0 +1,167 @@
+"""A codebook: a mixture of normal distributions as a flow, for a latent that says which symbol of some fifty it is.
+
+The prior of z_t then has a mode for each likely symbol. Layers of NLSq have two modes each, and learn fifty slowly.
+The map to N(0, 1) by distribution functions, one feature after the other, is that of Rosenblatt (1952).
+
+Prototypes on character PTB at the tiny preset, 400 updates, seed 1, about 52 CPU seconds each: `af-scf` has a valid
+ELBO of 3.10 bits per character, and a mixture with a reading 2.59. After 150 updates the ELBO on train, since update
+100, was 4.00 for `af-scf`, 4.04 with a reading alone, 3.71 with a mixture alone, 3.51 with both, 3.59 with both on one
+codebook, and 3.75 with both and four layers of `scf` between z and the mixture.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.flows.features import LOG_SQRT_2PI, FeatureFlow
+from lnfgen.nn.mlp import MLP
+from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
+from lnfgen.transforms.solve import root_with_gradient, solve
+
+MIXTURE_SCALE, READING_SCALE = 0.5, 0.3
+"""Initial standard deviations of a code, where codes are mixed and where they are read. The first centres are drawn
+from N(0, 1)."""
+
+FAR = 1e9
+"""A reading takes a larger |z| for this, so that its square is finite in float32."""
+
+DEEP_TAIL = -30.0
+"""Below this log-probability the first guess at a quantile is the asymptotic formula, because exp would underflow."""
+
+TOLERANCE_ULPS = 8
+"""F(z) = Phi(eps) counts as solved when it holds up to this many units of round-off of eps."""
+
+
+class Codebook(nn.Module):
+    """K codes: `p(z | k) = prod_d Normal(z_d; m_kd, s_kd^2)`, z `[..., D]`."""
+
+    def __init__(self, num_features: int, num_codes: int, initial_scale: float) -> None:
+        super().__init__()
+        self.means = nn.Parameter(torch.randn(num_features, num_codes))  # [D, K]
+        self.raw_log_scales = nn.Parameter(torch.full_like(self.means, math.log(initial_scale)))
+
+    @property
+    def log_scales(self) -> Tensor:
+        return bounded(self.raw_log_scales, LOG_SCALE_BOUND)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z_d | k) for z `[..., D]`: `[..., D, K]`."""
+        return _log_normal(z.unsqueeze(-1), self.means, self.log_scales)
+
+
+class CodeMixture(FeatureFlow):
+    """A mixture of codes as a flow: `p(z | context) = sum_k w_k(context) p(z | k)`.
+
+    `eps_d = Phi^-1(F_d(z_d))`, where Phi is the distribution function of N(0, 1), and F_d that of
+    `p(z_d | z_<d, context)`. This is a mixture of normals too. Its weights follow from Bayes' rule: they are
+    `w_k prod_{j<d} p(z_j | k)`, divided by their sum.
+
+    `inverse` is a closed formula, and so is `log_prob`, which needs none of the F_d. `forward` solves an equation for
+    one feature after the other.
+    """
+
+    def __init__(self, num_features: int, num_codes: int, num_context: int, hidden: int) -> None:
+        super().__init__()
+        self.codebook = Codebook(num_features, num_codes, MIXTURE_SCALE)
+        self.conditioner = MLP(num_context, [hidden], num_codes)
+
+    def _log_weights(self, context: Tensor, dtype: torch.dtype) -> Tensor:
+        return torch.log_softmax(self.conditioner(context).to(dtype), -1)
+
+    def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
+        return torch.logsumexp(self._log_weights(context, z.dtype) + self.codebook.log_prob(z).sum(-2), -1)
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        of_features = self.codebook.log_prob(z)
+        of_earlier = of_features.cumsum(-2) - of_features
+        weights = torch.log_softmax(self._log_weights(context, z.dtype).unsqueeze(-2) + of_earlier, -1)
+        eps, ladj = NormalMixture(weights, self.codebook.means, self.codebook.log_scales).inverse(z)
+        return eps, ladj.sum(-1)
+
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        weights, log_scales = self._log_weights(context, eps.dtype), self.codebook.log_scales
+        features, ladjs = [], []
+        for eps_d, *codes in zip(eps.unbind(-1), self.codebook.means, log_scales, strict=True):
+            z_d, ladj = NormalMixture(weights, *codes).forward(eps_d)
+            weights = torch.log_softmax(weights + _log_normal(z_d.unsqueeze(-1), *codes), -1)
+            features.append(z_d)
+            ladjs.append(ladj)
+        return torch.stack(features, -1), torch.stack(ladjs, -1).sum(-1)
+
+
+class NormalMixture(NamedTuple):
+    """A mixture of K normals for each of some numbers, `[...]`, as a map between them and N(0, 1)."""
+
+    log_weights: Tensor  # [..., K]; the weights sum to 1
+    means: Tensor  # what broadcasts with it, as the next
+    log_scales: Tensor
+
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """`eps = Phi^-1(F(z))`, and log|deps/dz|, where F is the distribution function of the mixture."""
+        z = z.unsqueeze(-1)
+        y = (z - self.means) * torch.exp(-self.log_scales)
+        below = torch.logsumexp(self.log_weights + torch.special.log_ndtr(y), -1)
+        above = torch.logsumexp(self.log_weights + torch.special.log_ndtr(-y), -1)
+        eps = normal_quantile(below, above)
+        log_density = torch.logsumexp(self.log_weights + _log_normal(z, self.means, self.log_scales), -1)
+        return eps, log_density + 0.5 * eps**2 + LOG_SQRT_2PI
+
+    def forward(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """The z with `inverse(z) = eps`, and log|dz/deps|, with gradients."""
+
+        def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
+            value, log_slope = self.inverse(z)
+            return value - eps, torch.exp(log_slope).clamp(min=torch.finfo(eps.dtype).tiny)  # it must not be 0
+
+        with torch.no_grad():
+            solutions = self.means + torch.exp(self.log_scales) * eps.unsqueeze(-1)  # of each normal; z is between them
+
+            start = (torch.exp(self.log_weights) * solutions).sum(-1)
+            tolerance = TOLERANCE_ULPS * torch.finfo(eps.dtype).eps * (1 + eps.abs())
+            z = solve(evaluate, start, solutions.amin(-1), solutions.amax(-1), tolerance)
+        if torch.is_grad_enabled():
+            z = root_with_gradient(z, *evaluate(z))
+        return z, -self.inverse(z)[1]
+
+
+def _log_normal(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    return -0.5 * ((z - mean) * torch.exp(-log_scale)) ** 2 - log_scale - LOG_SQRT_2PI
+
+
+def _mills_ratio(size: Tensor) -> Tensor:
+    """`Phi(-size) / Phi'(size)`, which is minus the derivative of size by log Phi(-size)."""
+    return math.sqrt(math.pi / 2) * torch.special.erfcx(size * math.sqrt(0.5))
+
+
+def normal_quantile(log_below: Tensor, log_above: Tensor) -> Tensor:
+    """`Phi^-1(p)` of log p and log(1 - p), precise in both tails, with gradients."""
+    log_tail = torch.minimum(log_below, log_above)
+    with torch.no_grad():
+        far = (-2 * log_tail).clamp(min=1 - DEEP_TAIL)
+        size = torch.where(
+            log_tail > DEEP_TAIL,
+            -torch.special.ndtri(torch.exp(log_tail)),
+            torch.sqrt(far - torch.log(2 * math.pi * far)),
+        )
+        for _ in range(3):  # Newton steps on log Phi(-size) = log_tail
+            size = size + (torch.special.log_ndtr(-size) - log_tail) * _mills_ratio(size)
+    size = size - _mills_ratio(size) * (log_tail - log_tail.detach())
+    return torch.where(log_below < log_above, -size, size)
+
+
+class CodeReading(nn.Module):
+    """What a network reads of z: `sum_k p(k | z) table_k` of a codebook, and z itself: `[..., D]` -> `[..., E + D]`.
+
+    All codes are as likely before z is seen. The sum is an embedding of the symbol that z stands for.
+    """
+
+    def __init__(self, num_features: int, num_codes: int, embedding: int) -> None:
+        super().__init__()
+        self.codebook = Codebook(num_features, num_codes, READING_SCALE)
+        self.table = nn.Parameter(torch.randn(num_codes, embedding))
+
+    def forward(self, z: Tensor) -> Tensor:
+        shares = torch.softmax(self.codebook.log_prob(z.clamp(-FAR, FAR)).sum(-2), -1)
+        return torch.cat([shares @ self.table, z], -1)
