@@ -15,14 +15,14 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     Voice,
-    VoiceChoice,
-    VoicePairs,
     highest_key,
     lowest_key,
     move_case,
     voice_keys,
 )
+from lnfgen.models.voice_networks import VoiceChoice, VoicePairs
 from lnfgen.nn.dropout import Dropout
+from lnfgen.nn.key_networks import over_keys
 from lnfgen.nn.masking import shift
 from lnfgen.nn.scan import GatedRecurrence
 
@@ -101,9 +101,9 @@ class KeywiseHead(OutputHead):
         self.top = VoiceChoice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1)
-        self.bottom_to_top = VoicePairs(num_keys, 1, hidden, 1)
+        self.bottom_to_top = VoicePairs(num_keys, 1, hidden)
         self.inner = VoiceChoice(num_keys, hidden, bits)
-        self.inner_to_others = VoicePairs(num_keys, NUM_VOICES, hidden, bits)
+        self.inner_to_others = VoicePairs(num_keys, NUM_VOICES, hidden)
         self.no_more = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
@@ -112,7 +112,8 @@ class KeywiseHead(OutputHead):
         before, heard = shift(x), shift(x if heard is None else heard)
         past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        return self._logits(self._given(context, past, beats[:, None], heard, before), lambda logits: x, temperature)
+        given = self._given(context, past, beats[:, None], heard, before, x)
+        return self._logits(given, lambda logits: x, temperature)
 
     def sampler(self, temperature: float) -> Sampler:
         return _KeywiseSampler(self, temperature)
@@ -121,12 +122,14 @@ class KeywiseHead(OutputHead):
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
         first, second = states or (None, None)
         bits = self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
-        y, first = self.first(_over_keys(self.around, bits), first)
-        near = _over_keys(self.near, y.transpose(-1, -2))
+        y, first = self.first(over_keys(self.around, bits), first)
+        near = over_keys(self.near, y.transpose(-1, -2))
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
 
-    def _given(self, context: Tensor, past: Tensor, beats: Tensor, heard: Tensor, before: Tensor) -> "_Given":
+    def _given(
+        self, context: Tensor, past: Tensor, beats: Tensor, heard: Tensor, before: Tensor, x: Tensor | None = None
+    ) -> "_Given":
         """What is known of a frame before it is drawn, from the one before, `[..., P]`, and from what is heard of it.
 
         Voices are followed from the frame as it was: where noise hides a key, voices would be numbered wrongly, and
@@ -145,6 +148,7 @@ class KeywiseHead(OutputHead):
             keys=voice_keys(sounding),
             lowest=lowest_key(sounding),
             silent=~sounding,
+            as_many=None if x is None else (sounding.sum(-1) == ((x & SOUNDING) > 0).sum(-1)),
         )
 
     def _logits(self, given: "_Given", decide: Callable[[Tensor], Tensor], temperature: float) -> Tensor:
@@ -161,14 +165,16 @@ class KeywiseHead(OutputHead):
         sounds, onset = self._top(given, temperature)
         x = decide(joined())
         top = Voice(highest_key((x & SOUNDING) > 0), given.keys[..., 0])
-        sounds = torch.where(here < top.key[..., None], self._bottom(given, top, x, temperature), sounds)
+        told = given.units + self._of_voice(given, top, 0, x)
+        sounds = torch.where(here < top.key[..., None], self._bottom(given, told, top, temperature), sounds)
         bottom = Voice(lowest_key((decide(joined()) & SOUNDING) > 0), given.lowest)
-        told = given.units + self._of_voice(given, bottom, NUM_VOICES, None)
+        told = told + self._of_voice(given, bottom, NUM_VOICES, None)
         last, drawn = top, [bottom, top]
         for number in range(1, NUM_VOICES):
             if here.device.type == "cpu" and not bool((last.key > bottom.key).any()):
                 break  # all frames are whole; another device would take longer to answer than to go on
-            told = told + self._of_voice(given, last, number - 1, x)
+            if number > 1:
+                told = told + self._of_voice(given, last, number - 1, x)
             below = (here < last.key[..., None]) & (here >= bottom.key[..., None])
             between = below & (here > bottom.key[..., None])
             next_sounds, next_onset = self._inner(given, told, number, drawn, between, temperature)
@@ -185,13 +191,12 @@ class KeywiseHead(OutputHead):
         scores, onset = self.top.scores(h)
         return _one_by_one(self.silence(h.amax(-2)), scores, temperature), onset
 
-    def _bottom(self, given: "_Given", top: Voice, x: Tensor, temperature: float) -> Tensor:
+    def _bottom(self, given: "_Given", told: Tensor, top: Voice, temperature: float) -> Tensor:
         """The logits `[..., P]` of the keys as the lowest one, from the lowest up, given the highest one."""
-        units, direct = self.bottom_to_top(0, given.lowest, given.num_before, [top])
-        units = units + given.units + self._of_voice(given, top, 0, x)
-        scores, _ = self.bottom.scores(self.bottom(units, given.lowest, self.dropout), direct)
+        units, rules = self.bottom_to_top(0, given.lowest, given.num_before, [top], given.as_many)
+        scores, _ = self.bottom.scores(self.bottom(units + told, given.lowest, self.dropout))
         here = torch.arange(scores.shape[-1], device=scores.device)
-        scores = torch.where(here <= top.key[..., None], scores, FORBIDDEN)
+        scores = torch.where(here <= top.key[..., None], scores + rules, FORBIDDEN)
         none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
         return _one_by_one(none, scores.flip(-1), temperature).flip(-1)
 
@@ -206,11 +211,11 @@ class KeywiseHead(OutputHead):
     ) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
         before = given.keys[..., number]
-        units, direct = self.inner_to_others(number, before, given.num_before, drawn)
+        units, rules = self.inner_to_others(number, before, given.num_before, drawn, given.as_many)
         units = units + told + self.from_counts(given.below * NUM_VOICES + number)
         h = self.inner(units, before, self.dropout)
-        scores, onset = self.inner.scores(h, direct)
-        scores = torch.where(allowed, scores, FORBIDDEN)
+        scores, onset = self.inner.scores(h)
+        scores = torch.where(allowed, scores + rules, FORBIDDEN)
         if number == NUM_VOICES - 1:  # all keys that are left
             return tempered(scores, temperature), onset
         return _one_by_one(self.no_more(h.amax(-2)), scores, temperature), onset
@@ -247,6 +252,7 @@ class _Given(NamedTuple):
         keys: the keys of the frame before, from the highest voice down, `[..., NUM_VOICES]`.
         lowest: the lowest key of the frame before, `[...]`.
         silent: whether each key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
+        as_many: whether as many keys sound as in the frame before, `[...]`; None where the frame is yet to be drawn.
     """
 
     units: Tensor
@@ -256,6 +262,7 @@ class _Given(NamedTuple):
     keys: Tensor
     lowest: Tensor
     silent: Tensor
+    as_many: Tensor | None
 
 
 def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
@@ -296,8 +303,3 @@ class _KeywiseSampler(Sampler):
         self._x = decide(logits)
         self._t += 1
         return Drawn(self._x, logits)
-
-
-def _over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
-    return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])

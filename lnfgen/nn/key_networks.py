@@ -36,6 +36,11 @@ SUM_SCALE = 0.1
 NUM_BY_KEY = SIZE + FROM_WHOLE
 
 
+def over_keys(convolution: nn.Module, x: Tensor) -> Tensor:
+    """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
+    return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])
+
+
 class KeyContext(nn.Module):
     """A causal network: one over whole steps, and one for each key. x `[B, T, F]` -> `[B, T, hidden + P * NUM_BY_KEY]`.
 
@@ -60,8 +65,8 @@ class KeyContext(nn.Module):
         of_network, first, second = state or (None, None, None)
         whole, of_network = self.network(x, of_network)
         values = x[..., : self.num_kinds * self.num_keys].unflatten(-1, (self.num_kinds, self.num_keys))
-        y, first = self.first(_over_keys(self.around, values), first)
-        near = torch.tanh(y + _over_keys(self.near, y.transpose(-1, -2)))
+        y, first = self.first(over_keys(self.around, values), first)
+        near = torch.tanh(y + over_keys(self.near, y.transpose(-1, -2)))
         y, second = self.second(self.dropout(near), second)
         by_key = torch.cat([self.dropout(y), self.of_key(whole).unflatten(-1, (self.num_keys, FROM_WHOLE))], -1)
         return torch.cat([whole, by_key.flatten(-2)], -1), [of_network, first, second]
@@ -122,10 +127,10 @@ class KeyConditioner(nn.Module):
             by_kind = []
             for kind in range(self.num_kinds):
                 own = slice(kind, kind + 1)
-                h = told + _over_keys(self.below[kind], pad(values[..., own, :], (REACH, -1)))
+                h = told + over_keys(self.below[kind], pad(values[..., own, :], (REACH, -1)))
                 h = h + self.from_sum[kind](sums[..., own, :].transpose(-1, -2))
                 if kind:
-                    h = h + _over_keys(self.around[kind - 1], values[..., :kind, :])
+                    h = h + over_keys(self.around[kind - 1], values[..., :kind, :])
                 h = torch.tanh(self.second(self.dropout(gelu(h))))
                 by_kind.append(self.last[kind](h) + self.bias[kind])
             return torch.cat(by_kind, -2)
@@ -134,8 +139,3 @@ class KeyConditioner(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return self.given(context)(x)
-
-
-def _over_keys(convolution: nn.Module, x: Tensor) -> Tensor:
-    """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
-    return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])
