@@ -252,6 +252,15 @@ def assert_the_average_is_kept(session: Session) -> None:
     assert all(torch.equal(session.best[-1][key], value) for key, value in average.items())
 
 
+def test_the_last_weights_are_kept_if_that_is_asked_for(dataset, monkeypatch):
+    session = Session(dataset, max_steps=30, keep="last", kl_warmup_start=0.0, kl_warmup_end=0.0)
+    same = {"valid_elbo": 1.0, "valid_reconstruction": 1.0, "valid_kl": 0.0}
+    monkeypatch.setattr(session.trainer, "_valid_scores", lambda split: same)
+    assert session.trainer.run()
+    assert len(session.best) == len(session.listener.validations) > 1
+    assert_the_average_is_kept(session)
+
+
 def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dataset):
     session = Session(dataset)
     assert not session.trainer.run(after(8))

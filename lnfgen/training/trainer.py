@@ -42,7 +42,7 @@ class Reporter(Protocol):
 
 
 class Trainer:
-    """Trains a model on a dataset's train split, and chooses the best weights by its valid split.
+    """Trains a model on a dataset's train split, and chooses the best weights by its valid split, or keeps the last.
 
     `save_best(state)` is called with the weights to keep, and `save_last(self)` after each validation and at the end.
     `state_tensors` and `state_values` give all that a resumed run needs besides its configuration and dataset.
@@ -219,7 +219,8 @@ class Trainer:
         choosing = metrics["kl_weight"] == 1.0
         if self.valid_split is not None:
             metrics |= self._valid_scores(self.valid_split)
-            choosing = metrics["best"] = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
+            improved = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
+            choosing = metrics["best"] = improved or (choosing and self.config.keep == "last")
         if choosing:
             self.save_best(self.average.module.state_dict())
         self.reporter.validated(metrics)
