@@ -57,20 +57,25 @@ RECIPES = {
     "chorales": Recipe(
         dataset="chorales",
         settings={
-            "preset": "tiny",
+            "preset": "small",
             "model": {
                 "backbone": "scan",
                 "emission": "past",
                 "note_noise": 0.05,
                 "hidden_size": 144,
                 "embedding_size": 144,
+                "latent_size": 24,
+                "num_layers": 1,
+                "num_flow_layers": 4,
+                "conditioner_size": 64,
                 "dropout": 0.15,
             },
             "training": {
-                "max_steps": 1500,
+                "max_steps": 1100,
                 "batch_size": 8,
                 "learning_rate": 5e-3,
                 "cooldown_start": 0.4,
+                "keep": "last",
                 "patience": 8,
                 "ema_decay": 0.998,
                 "kl_warmup_start": 0.0,
