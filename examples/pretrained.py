@@ -22,6 +22,7 @@ from abc_share import tune_shares
 from safetensors.torch import load_file, save
 
 import lnfgen
+from lnfgen.config import Config
 from lnfgen.conventions import SPLITS
 from lnfgen.data.named import NAMED
 from lnfgen.files import write_bytes, write_text
@@ -30,7 +31,7 @@ from lnfgen.pretrained.card import Card, card_page
 from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.overview import overview
-from lnfgen.training.settings import run_config
+from lnfgen.training.settings import Corpus, run_config, settings_for
 
 MAX_BYTES = 4_000_000
 _SCORES = ("nll", "elbo", "reconstruction", "kl", "sounding_nll", "marginal_nll", "samples", "sequences", "steps")
@@ -53,37 +54,16 @@ class Recipe:
     limits: tuple[str, ...]
 
 
+SUITED = settings_for(Corpus("music", has_onsets=True), Config())
+"""What `lnfgen train` takes for the chorales at its default preset."""
+
 RECIPES = {
     "chorales": Recipe(
         dataset="chorales",
         settings={
             "preset": "small",
-            "model": {
-                "backbone": "scan",
-                "emission": "past",
-                "note_noise": 0.05,
-                "hidden_size": 144,
-                "embedding_size": 144,
-                "latent_size": 24,
-                "num_layers": 1,
-                "num_flow_layers": 4,
-                "conditioner_size": 64,
-                "dropout": 0.15,
-            },
-            "training": {
-                "max_steps": 1100,
-                "batch_size": 8,
-                "learning_rate": 5e-3,
-                "cooldown_start": 0.4,
-                "keep": "last",
-                "patience": 8,
-                "ema_decay": 0.998,
-                "kl_warmup_start": 0.0,
-                "kl_warmup_end": 0.0,
-                "free_bits": 0.2,
-                "transpose": 5,
-                "seed": 1,
-            },
+            "model": SUITED["model"],
+            "training": {**SUITED["training"], "keep": "last", "seed": 1},
         },
         makes="chorales in four voices, after Bach's",
         use="lnfgen sample chorales --out song.mid",
