@@ -6,6 +6,7 @@ from typing import Any
 
 LATENT = ("af-scf", "coupling", "iaf-scf", "af-af")
 SETS = ("jsb_chorales", "nottingham", "piano_midi")
+TEXT = "ptb"
 
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
@@ -47,7 +48,7 @@ class Cell:
     """One model that is trained once and scored once.
 
     Attributes:
-        dataset: the name of a benchmark set, whose pickle is `polyphonic/NAME.pickle` below the data folder.
+        dataset: the name of a benchmark set; `source` is its place.
         features: how the flow runs across the features of a step; None leaves what the model has.
         transpose: in training, each piece is moved by up to so many semitones.
     """
@@ -63,21 +64,30 @@ class Cell:
     seed: int = 1
 
     @property
+    def source(self) -> str:
+        """The place of its dataset in the data folder: a pickle, or the folder of a text's three files."""
+        return self.dataset if self.dataset == TEXT else f"polyphonic/{self.dataset}.pickle"
+
+    @property
     def name(self) -> str:
         """The name of its files: what differs from a usual cell, and the seed."""
         parts = [self.dataset, self.model] + ([self.backbone] if self.model != "lstm" else [])
-        parts += [self.emission] if self.emission != "bernoulli" else []
+        parts += [self.emission] if self.emission not in ("bernoulli", "categorical") else []
         parts += [self.transform] if self.transform != "nlsq" else []
         parts += [f"features-{self.features}"] if self.features is not None else []
         parts += [f"transposed-{self.transpose}"] if self.transpose else []
         parts += [self.budget] if self.budget not in ("grid", self.emission) else []
         return "-".join([*parts, f"seed-{self.seed}"])
 
+    @property
+    def has_transform(self) -> bool:
+        return self.model not in ("lstm", "af-codes")
+
     def options(self) -> list[str]:
         """The options of `lnfgen train` that make it."""
         budget = dict(BUDGETS[self.budget])
         chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
-        chosen |= {"emission": self.emission} | ({} if self.model == "lstm" else {"transform": self.transform})
+        chosen |= {"emission": self.emission} | ({"transform": self.transform} if self.has_transform else {})
         keys = budget | ({} if self.features is None else {"model.features": self.features})
         keys |= {"training.transpose": self.transpose} if self.transpose else {}
         words = [word for option, value in chosen.items() for word in (f"--{option}", str(value))]
@@ -100,6 +110,9 @@ PAST = [
 
 KEYS = [Cell("jsb_chorales", "af-af", transform="mixture", budget="keys")]
 
+ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in ("af-codes", *LATENT)]
+ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical")]
+
 ABLATION = [
     Cell("jsb_chorales", "af-scf", transform=transform, features=features)
     for features in (None, "none")
@@ -121,6 +134,7 @@ _ordered = [
     *NADE,
     *PAST,
     *KEYS,
+    *ON_TEXT,
     *_on_lstms("jsb_chorales"),
     Cell("nottingham", "af-scf"),
     *ABLATION,

@@ -1,10 +1,10 @@
 """Train and score the cells of README's results: `python examples/reproduce/run.py DATA`.
 
-DATA is the folder that holds `polyphonic/jsb_chorales.pickle` and the other benchmark sets; without it, the folder that
-LNFGEN_TEST_DATA names. Each cell of `cells.py` is trained by `lnfgen train`, scored by `lnfgen eval --nll` with 50
-samples, on valid and then once on test, and its result is written to `results/CELL.json`. A cell that has a result is
-not run again, and a run that was interrupted goes on. `--list` tells which cells are done, begun or missing. Then
-`python examples/reproduce/table.py` puts the results into README.
+DATA is the folder that holds `polyphonic/jsb_chorales.pickle`, the other benchmark sets and `ptb/ptb.train.txt`;
+without it, the folder that LNFGEN_TEST_DATA names. Each cell of `cells.py` is trained by `lnfgen train`, scored by
+`lnfgen eval --nll` with 50 samples, on valid and then once on test, and its result is written to `results/CELL.json`.
+A cell that has a result is not run again, and a run that was interrupted goes on. `--list` tells which cells are done,
+begun or missing. Then `python examples/reproduce/table.py` puts the results into README.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with those of README.
 """
@@ -77,7 +77,7 @@ def state(cell: Cell, runs: Path, results: Path) -> str:
 
 def train_command(cell: Cell) -> list[str]:
     """The arguments of `lnfgen` that train a cell, with DATA for the folder of the benchmark sets."""
-    return ["train", f"DATA/polyphonic/{cell.dataset}.pickle", *cell.options(), "--out", cell.name]
+    return ["train", f"DATA/{cell.source}", *cell.options(), "--out", cell.name]
 
 
 def shown(command: Sequence[str]) -> str:
@@ -86,16 +86,16 @@ def shown(command: Sequence[str]) -> str:
 
 
 def benchmark(cell: Cell, data: Path | None) -> Path:
-    """The file of a cell's benchmark set.
+    """The file or the folder of a cell's benchmark set.
 
     Raises:
         DatasetError: if it is not there.
     """
     folder = data or Path(os.environ.get("LNFGEN_TEST_DATA") or ".")
-    path = folder / "polyphonic" / f"{cell.dataset}.pickle"
-    if not path.is_file():
+    path = folder / cell.source
+    if not path.exists():
         raise DatasetError(
-            f"{path} is missing; expected the benchmark set; name the folder that holds polyphonic/: "
+            f"{path} is missing; expected the benchmark set; name the folder that holds {cell.source}: "
             "run.py DATA, or LNFGEN_TEST_DATA"
         )
     return path.resolve()

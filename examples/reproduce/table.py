@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cells import ABLATION, BUDGETS, CELLS, Cell, same_but_seed
+from cells import ABLATION, BUDGETS, CELLS, TEXT, Cell, same_but_seed
 from published import PUBLISHED, Published
 
 from lnfgen.errors import LnfgenError
@@ -21,12 +21,19 @@ RESULTS = Path(__file__).parent / "results"
 BEGIN = "<!-- results: written by python examples/reproduce/table.py -->"
 END = "<!-- end of results -->"
 
-TITLES = {"jsb_chorales": "JSB chorales", "nottingham": "Nottingham", "piano_midi": "Piano-midi.de"}
+TITLES = {
+    "jsb_chorales": "JSB chorales",
+    "nottingham": "Nottingham",
+    "piano_midi": "Piano-midi.de",
+    TEXT: "Penn Treebank by characters, in bits per character",
+}
 OUTPUTS = {
     "bernoulli": "independent",
     "nade": "each given the lower ones",
     "past": "each given others and all frames before",
+    "categorical": "",
 }
+NOT_OF_TEXT = ("keys of a frame", "over T")
 HEAD = ("model", "keys of a frame", "updates", "NLL(50)", "over T", "ELBO", "reconstruction", "KL", "minutes", "seeds")
 
 Results = dict[str, dict[str, Any]]
@@ -93,9 +100,15 @@ def tables(results: Results) -> str:
         if rows:
             rows.append(_row_of_marginal(dataset, results))
             rows += [_row_of_published(one, dataset) for one in PUBLISHED if dataset in one.costs]
-            pages.append(f"**{title}**\n\n{_markdown(HEAD, rows)}")
+            pages.append(f"**{title}**\n\n{_markdown(*_columns_of(dataset, rows))}")
     pages.append(_ablation(results))
     return "\n".join(page for page in pages if page)
+
+
+def _columns_of(dataset: str, rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """The head and the rows of a set's table, without the columns that say nothing of a text."""
+    kept = [column for column, name in enumerate(HEAD) if dataset != TEXT or name not in NOT_OF_TEXT]
+    return tuple(HEAD[column] for column in kept), [[row[column] for column in kept] for row in rows]
 
 
 def _measured(dataset: str, results: Results) -> Iterator[list[str]]:
@@ -131,11 +144,11 @@ def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
 
 
 def _row_of_marginal(dataset: str, results: Results) -> list[str]:
-    """The cost of keys that depend on nothing, which any model must beat."""
+    """The cost of keys or characters that depend on nothing, which any model must beat."""
     test = next(result["test"] for result in results.values() if result["test"]["dataset"] == dataset)
     nll = test["marginal_nll"]
-    return ["none: keys as often as in train", OUTPUTS["bernoulli"], "", f"{nll:.2f}", _mean([_over_steps(test, nll)]),
-            "", "", "", "", "exact"]  # fmt: skip
+    model = f"none: {'characters' if dataset == TEXT else 'keys'} as often as in train"
+    return [model, OUTPUTS["bernoulli"], "", f"{nll:.2f}", _mean([_over_steps(test, nll)]), "", "", "", "", "exact"]
 
 
 def _over_steps(test: dict[str, Any], cost: float) -> float:
