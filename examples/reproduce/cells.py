@@ -27,8 +27,8 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
     "past": PAST_BUDGET,
-    # The pieces of these sets are ten times as long as chorales, so that fewer are enough for an update.
-    "long-pieces": PAST_BUDGET | {"training.batch_size": 2},
+    # The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough.
+    "long-pieces": PAST_BUDGET | {"training.max_steps": 300, "training.batch_size": 2},
     # z says each key, with a prior that is tied across the keys.
     "keys": {
         "preset": "tiny",
