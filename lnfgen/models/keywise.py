@@ -20,7 +20,7 @@ from lnfgen.models.voice_leading import (
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import FrameEnd, VoiceChoice, VoicePairs
+from lnfgen.models.voice_networks import VoiceChoice, VoicePairs
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.key_networks import over_keys
 from lnfgen.nn.masking import shift
@@ -105,7 +105,6 @@ class KeywiseHead(OutputHead):
         self.inner = VoiceChoice(num_keys, hidden, bits)
         self.inner_to_others = VoicePairs(num_keys, NUM_VOICES, hidden)
         self.no_more = nn.Linear(hidden, 1)
-        self.end = FrameEnd()
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
@@ -171,7 +170,6 @@ class KeywiseHead(OutputHead):
         bottom = Voice(lowest_key((decide(joined()) & SOUNDING) > 0), given.lowest)
         told = told + self._of_voice(given, bottom, NUM_VOICES, None)
         last, drawn = top, [bottom, top]
-        end = self.end(bottom, [top], given.num_before)
         for number in range(1, NUM_VOICES):
             if here.device.type == "cpu" and not bool((last.key > bottom.key).any()):
                 break  # all frames are whole; another device would take longer to answer than to go on
@@ -179,13 +177,11 @@ class KeywiseHead(OutputHead):
                 told = told + self._of_voice(given, last, number - 1, x)
             below = (here < last.key[..., None]) & (here >= bottom.key[..., None])
             between = below & (here > bottom.key[..., None])
-            ends = end[..., number - 1, None]
-            next_sounds, next_onset = self._inner(given, told, number, drawn, between, ends, temperature)
+            next_sounds, next_onset = self._inner(given, told, number, drawn, between, temperature)
             sounds, onset = torch.where(between, next_sounds, sounds), torch.where(below, next_onset, onset)
             x = decide(joined())
             key = highest_key(between & ((x & SOUNDING) > 0))
             last = Voice(torch.where(key == NO_KEY, bottom.key, key), given.keys[..., number])
-            end = end + self.end(last, drawn, given.num_before)
             drawn.append(last)
         return joined()
 
@@ -211,7 +207,6 @@ class KeywiseHead(OutputHead):
         number: int,
         drawn: Sequence[Voice],
         allowed: Tensor,
-        end: Tensor,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
@@ -223,7 +218,7 @@ class KeywiseHead(OutputHead):
         scores = torch.where(allowed, scores + rules, FORBIDDEN)
         if number == NUM_VOICES - 1:  # all keys that are left
             return tempered(scores, temperature), onset
-        return _one_by_one(self.no_more(h.amax(-2)) + end, scores, temperature), onset
+        return _one_by_one(self.no_more(h.amax(-2)), scores, temperature), onset
 
     def _joined(self, given: "_Given", sounds: Tensor, onset: Tensor) -> Tensor:
         """The logits of all bits, from those that keys sound and those of their onsets: `[..., num_logits]`."""

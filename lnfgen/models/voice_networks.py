@@ -1,4 +1,4 @@
-"""The networks that draw voices: the choice of a key, what it depends on in other voices, and where a frame ends."""
+"""The networks that choose a key for a voice: one for the choice, and one for what it depends on in other voices."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -67,7 +67,7 @@ class VoicePairs(nn.Module):
         self.num_keys, self.sizes = num_keys, [hidden, 1]
         self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
         self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
-        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS))
+        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS, 1))
 
     def forward(
         self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[Voice], as_many: Tensor | None
@@ -82,10 +82,10 @@ class VoicePairs(nn.Module):
         here = torch.arange(self.num_keys, device=before.device)
         moves = move_case(here, before[..., None])
         intervals = torch.arange(-WIDEST, WIDEST + 1, device=before.device)
-        classes = interval_class(intervals)
+        classes = intervals.abs() % OCTAVE + OCTAVE * (intervals < 0)
         units = self.interval[:, None] + self.motion[classes]
         rules = RULES_RATE * self.rules[number][:, classes]
-        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules[..., None]], -1).flatten(0, 2)
+        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules], -1).flatten(0, 2)
         first = num_before[..., None] * NUM_INTERVALS
 
         def told(voice: Voice) -> tuple[Tensor, Tensor]:
@@ -99,34 +99,3 @@ class VoicePairs(nn.Module):
 
         all_units, all_rules = zip(*map(told, voices), strict=True)
         return reduce(torch.add, all_units), reduce(torch.add, all_rules)
-
-
-class FrameEnd(nn.Module):
-    """What the voices drawn so far say for the frame to have no more of them.
-
-    A parallel of two voices speaks against a frame of as many keys as the one before, where hardly any occurs. It
-    speaks for one of another number, where a voice that enters has moved the others on by one, and so what looks like
-    a parallel is none. Only the score of an end can say so: while voices are drawn, it is not known how many come.
-
-    These are rules as in `VoicePairs`: for each interval and motion of two voices, with weights for each number of keys
-    in the frame before and of voices drawn so far.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rules = nn.Parameter(torch.zeros(NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS, NUM_VOICES))
-
-    def forward(self, voice: Voice, others: Sequence[Voice], num_before: Tensor) -> Tensor:
-        """What the pairs of a voice with others add to the score of an end after each voice: `[..., NUM_VOICES]`."""
-        table, move = RULES_RATE * self.rules.flatten(0, 2), move_case(voice.key, voice.before)
-
-        def told(other: Voice) -> Tensor:
-            case = num_before * 2 * OCTAVE + interval_class(other.key - voice.key)
-            return embedding(case * NUM_MOTIONS + motion(move, move_case(other.key, other.before)), table)
-
-        return reduce(torch.add, map(told, others))
-
-
-def interval_class(semitones: Tensor) -> Tensor:
-    """The number of an interval: its size within an octave, plus `OCTAVE` where it goes down."""
-    return semitones.abs() % OCTAVE + OCTAVE * (semitones < 0)
