@@ -277,5 +277,7 @@ class _Watcher:
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
 
+    def calibrated(self, of_round: object) -> None: ...
+
     def note(self, message: str) -> None:
         warnings.warn(message, stacklevel=2)

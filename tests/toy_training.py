@@ -15,6 +15,7 @@ from lnfgen.data.storage import Dataset, write_dataset
 from lnfgen.runs.checkpoint import new_model, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.text import UNKNOWN
+from lnfgen.training.calibration import Round
 from lnfgen.training.trainer import Trainer
 
 SIZES = ModelConfig(
@@ -54,6 +55,7 @@ class Listener:
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
+        self.rounds: list[Round] = []
         self.notes: list[str] = []
 
     def step(self, metrics: dict[str, float]) -> None:
@@ -61,6 +63,9 @@ class Listener:
 
     def validated(self, metrics: dict[str, Any]) -> None:
         self.validations.append(metrics)
+
+    def calibrated(self, of_round: Round) -> None:
+        self.rounds.append(of_round)
 
     def note(self, message: str) -> None:
         self.notes.append(message)

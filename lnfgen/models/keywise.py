@@ -118,6 +118,38 @@ class KeywiseHead(OutputHead):
     def sampler(self, temperature: float) -> Sampler:
         return _KeywiseSampler(self, temperature)
 
+    @property
+    def rules(self) -> list[Tensor]:
+        """The tables of rules: their last dimension is the motion of two voices, the one before it their interval."""
+        return [self.bottom_to_top.rules, self.inner_to_others.rules]
+
+    def applied_rules(self, sounding: Tensor) -> tuple[int, list[Tensor]]:
+        """How many chords of a sequence change to another one of as many keys, and how often each rule held there.
+
+        Only there the voice of a number is the one that it was.
+
+        Args:
+            sounding: the keys that sound at each step, bool `[T, P]`, on the CPU.
+
+        Returns:
+            The number of such changes, and the counts in the shapes of `rules`.
+        """
+        before, after = sounding[:-1], sounding[1:]
+        num = before.sum(-1)
+        changed = (before != after).any(-1) & (num == after.sum(-1)) & (num > 1) & (num <= NUM_VOICES)
+        before, after, num = before[changed], after[changed], num[changed]
+        now, then = voice_keys(after), voice_keys(before)
+        voices = [Voice(now[:, number], then[:, number]) for number in range(NUM_VOICES)]
+        bottom = Voice(lowest_key(after), lowest_key(before))
+        of_inner = [torch.zeros(self.inner_to_others.rules[0].shape, dtype=torch.long)]  # number 0 is the highest voice
+        for number in range(1, NUM_VOICES):
+            inner = num > number + 1  # the last voice is the lowest one
+            others = [Voice(other.key[inner], other.before[inner]) for other in (bottom, *voices[:number])]
+            voice = Voice(voices[number].key[inner], voices[number].before[inner])
+            of_inner.append(self.inner_to_others.applied(number, voice, num[inner], others))
+        of_bottom = self.bottom_to_top.applied(0, bottom, num, voices[:1])
+        return len(num), [of_bottom[None], torch.stack(of_inner)]
+
     def _past(self, x: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
         first, second = states or (None, None)

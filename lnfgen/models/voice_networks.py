@@ -67,7 +67,7 @@ class VoicePairs(nn.Module):
         self.num_keys, self.sizes = num_keys, [hidden, 1]
         self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
         self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
-        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS, 1))
+        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS))
 
     def forward(
         self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[Voice], as_many: Tensor | None
@@ -82,10 +82,10 @@ class VoicePairs(nn.Module):
         here = torch.arange(self.num_keys, device=before.device)
         moves = move_case(here, before[..., None])
         intervals = torch.arange(-WIDEST, WIDEST + 1, device=before.device)
-        classes = intervals.abs() % OCTAVE + OCTAVE * (intervals < 0)
+        classes = interval_class(intervals)
         units = self.interval[:, None] + self.motion[classes]
         rules = RULES_RATE * self.rules[number][:, classes]
-        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules], -1).flatten(0, 2)
+        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules[..., None]], -1).flatten(0, 2)
         first = num_before[..., None] * NUM_INTERVALS
 
         def told(voice: Voice) -> tuple[Tensor, Tensor]:
@@ -99,3 +99,21 @@ class VoicePairs(nn.Module):
 
         all_units, all_rules = zip(*map(told, voices), strict=True)
         return reduce(torch.add, all_units), reduce(torch.add, all_rules)
+
+    def applied(self, number: int, voice: Voice, num_before: Tensor, voices: Sequence[Voice]) -> Tensor:
+        """How often each rule of the voice of a number held for it, beside those before it: as `rules[number]`.
+
+        All keys are those of frames that are known, `[N]`.
+        """
+        move = move_case(voice.key, voice.before)
+        cases = [
+            (num_before * 2 * OCTAVE + interval_class(other.key - voice.key)) * NUM_MOTIONS
+            + motion(move, move_case(other.key, other.before))
+            for other in voices
+        ]
+        return torch.cat(cases).bincount(minlength=self.rules[number].numel()).view_as(self.rules[number])
+
+
+def interval_class(semitones: Tensor) -> Tensor:
+    """The number of an interval: its size within an octave, plus `OCTAVE` where it goes down."""
+    return semitones.abs() % OCTAVE + OCTAVE * (semitones < 0)

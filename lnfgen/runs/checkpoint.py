@@ -23,6 +23,7 @@ from lnfgen.runs.records import read_record
 from lnfgen.runs.tensors import read_tensors, require_finite, serialise
 
 MODEL = "model.safetensors"
+CALIBRATION = "calibration.json"
 STATE_PARTS = ("weights", "average", "optimizer", "random")
 State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 """All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values."""
@@ -30,7 +31,8 @@ State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 STATE_FORMAT = 1
 """The format of `last/`, in its `progress.json`. A state without one, as older versions wrote it, is read too."""
 
-_LEFT_BEHIND = re.compile(r"\.(\.next|config\.json|dataset\.json|metrics\.jsonl|model\.safetensors)\.\w{8}\.tmp")
+_WRITTEN = ("config.json", "dataset.json", "metrics.jsonl", CALIBRATION, MODEL)
+_LEFT_BEHIND = re.compile(rf"\.(\.next|{'|'.join(map(re.escape, _WRITTEN))})\.\w{{8}}\.tmp")
 """The names under which `lnfgen.files` writes the files of a run before it renames them."""
 
 
@@ -71,6 +73,30 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
 def save_model(run: RunFolder, state: dict[str, Tensor]) -> None:
     """Make these weights the run's model."""
     write_bytes(run.path / MODEL, serialise(state))
+
+
+def save_calibrated(run: RunFolder, state: dict[str, Tensor]) -> None:
+    """Make these weights, whose rules were calibrated, the run's model.
+
+    The record of it comes first and names the file that is to come. So a run that is killed between the two is
+    calibrated again, from the same weights.
+    """
+    content = serialise(state)
+    record = {"model_sha256": hashlib.sha256(content).hexdigest()}
+    write_text(run.path / CALIBRATION, json.dumps(record, indent=1) + "\n")
+    write_bytes(run.path / MODEL, content)
+
+
+def is_calibrated(run: RunFolder) -> bool:
+    """Whether `save_calibrated` has written the run's model. It is not after training has chosen other weights.
+
+    Raises:
+        RunError: if the record of it is damaged.
+    """
+    record, model = run.path / CALIBRATION, run.path / MODEL
+    if not record.is_file() or not model.is_file():
+        return False
+    return bool(read_record(record).get("model_sha256") == hashlib.sha256(model.read_bytes()).hexdigest())
 
 
 def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:

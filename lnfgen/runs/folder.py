@@ -6,6 +6,7 @@ model.safetensors    the averaged weights that were best on the valid split
 last/                what a resumed run needs: weights, their average, optimizer, random states, progress
 previous/            the state before that one, in case `last/` gets damaged
 metrics.jsonl        a line for each validation
+calibration.json     which model.safetensors has calibrated rules, if any (`lnfgen.training.calibration`)
 
 This module loads no torch; `checkpoint.py` reads and writes the tensors, which are the model and `last/`.
 """

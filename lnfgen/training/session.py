@@ -17,12 +17,24 @@ from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable
 from lnfgen.models import SequenceModel
-from lnfgen.runs.checkpoint import State, load_state, model_with, new_model, save_model, save_state, write_state
+from lnfgen.runs.checkpoint import (
+    State,
+    is_calibrated,
+    load_model,
+    load_state,
+    model_with,
+    new_model,
+    save_calibrated,
+    save_model,
+    save_state,
+    write_state,
+)
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
+from lnfgen.training.calibration import Round, calibrate, require_rules
 from lnfgen.training.faults import explained
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
@@ -36,6 +48,7 @@ class TrainingSession:
 
     def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
         distributed.require_same(dataset.fingerprint)
+        require_rules(model, config.training.calibration_pieces)
         self.dataset = dataset
         self.device = device
         self._notes: list[str] = []  # what happened before there was a watcher
@@ -134,7 +147,7 @@ class TrainingSession:
         return session
 
     def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end of the run, and tell `watcher` how it goes.
+        """Train to the end of the run, then calibrate its model if its settings ask for it, and tell `watcher` of it.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
@@ -153,7 +166,22 @@ class TrainingSession:
             )
         batch_size = self.run.config.training.batch_size
         with self._locked(), explained(self.run.path, self.device, batch_size):
-            return self.trainer.run(lambda: distributed.any_process(interrupted()))
+            return self.trainer.run(lambda: distributed.any_process(interrupted())) and self._calibrate(interrupted)
+
+    def _calibrate(self, interrupted: Callable[[], bool]) -> bool:
+        """Calibrate the rules of the run's model, unless they are. False if `interrupted()` ended it.
+
+        Of several processes that train together, the first one does so.
+        """
+        training = self.run.config.training
+        if not training.calibration_pieces or not distributed.is_main() or is_calibrated(self.run):
+            return True
+        model, sequences = load_model(self.run, self.device), (torch.tensor(x) for x in self.dataset.split("train"))
+        pieces, seed = training.calibration_pieces, training.seed
+        done = calibrate(model, self.run.encoding, sequences, pieces, seed, self._recorder.calibrated, interrupted)
+        if done:
+            save_calibrated(self.run, model.state_dict())
+        return done
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -189,6 +217,9 @@ class _Recorder:
         self.lines.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
         distributed.on_main(self.session.run.write_metrics)(self.lines)
         self.watcher.validated(metrics)
+
+    def calibrated(self, of_round: Round) -> None:
+        self.watcher.calibrated(of_round)
 
     def note(self, message: str) -> None:
         self.watcher.note(message)

@@ -111,6 +111,7 @@ MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "patience": 8,
             "free_bits": 0.2,
             "transpose": 5,
+            "calibration_pieces": 320,
         },
     },
 }

@@ -18,6 +18,7 @@ from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
+from lnfgen.training.calibration import Round
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
 from lnfgen.training.loader import prefetched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
@@ -37,6 +38,8 @@ class Reporter(Protocol):
     def step(self, metrics: dict[str, float]) -> None: ...
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
+
+    def calibrated(self, of_round: Round) -> None: ...
 
     def note(self, message: str) -> None: ...
 
