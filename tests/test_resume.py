@@ -62,7 +62,7 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
     assert found_values == expected_values
     validations = begun.listener.validations + resumed.listener.validations
     assert without_clock(validations) == without_clock(whole.listener.validations)
-    assert all(torch.equal(resumed.best[-1][key], value) for key, value in whole.best[-1].items())
+    assert all(torch.equal(resumed.kept[-1][key], value) for key, value in whole.kept[-1].items())
 
 
 def test_a_run_goes_on_on_another_kind_of_device(dataset):

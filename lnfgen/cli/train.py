@@ -167,7 +167,7 @@ class _Display:
         skipped = f"  {metrics['skipped_updates']} skipped" if metrics["skipped_updates"] else ""
         console.note(
             f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
-            f" {valid}{'  kept' if metrics.get('best') else ''}{skipped}"
+            f" {valid}{'  kept' if metrics.get('kept') else ''}{skipped}"
         )
 
     def note(self, message: str) -> None:

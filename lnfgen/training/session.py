@@ -46,7 +46,7 @@ class TrainingSession:
             config.training,
             device,
             self._recorder,
-            save_best=distributed.on_main(lambda weights: save_model(self.run, weights)),
+            save_kept=distributed.on_main(lambda weights: save_model(self.run, weights)),
             save_last=distributed.on_main(lambda trainer: save_state(self.run, *_state(trainer))),
         )
 
