@@ -22,6 +22,7 @@ from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
 from lnfgen.waiting import sent
+from lnfgen.wording import counted
 
 MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
@@ -82,7 +83,8 @@ def score(
         LnfgenError: if `num_samples` or `seed` is out of range.
     """
     if num_samples < 1 or not 0 <= seed < 2**63:
-        raise LnfgenError(f"{num_samples} samples with seed {seed}; expected at least 1, and a seed from 0 to 2^63 - 1")
+        found = f"{counted(num_samples, 'sample')} with seed {seed}"
+        raise LnfgenError(f"{found}; expected at least 1, and a seed from 0 to 2^63 - 1")
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples

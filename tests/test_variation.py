@@ -163,7 +163,7 @@ def test_an_odd_request_is_refused() -> None:
         ("an amount of nan", lambda: vary(amount=float("nan"))),
         ("0 pieces", lambda: vary(amount=0.1, count=0)),
         ("a seed of -1", lambda: vary(amount=0.1, seed=-1)),
-        ("1 steps", lambda: between(given, given, steps=1)),
+        ("1 step;", lambda: between(given, given, steps=1)),
         ("expected music", lambda: iter([given_whole(encoding, "abc")])),
         ("without notes", lambda: iter([given_whole(encoding, PianoRoll.from_notes([], steps_per_quarter=1))])),
         ("empty text", lambda: iter([given_whole(LETTERS, "")])),

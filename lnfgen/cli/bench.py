@@ -12,6 +12,7 @@ from lnfgen.bench.rows import Row, grouped, variant_name
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Json, Quiet
 from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +96,7 @@ def command(
         figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained, target)
     if figures["busy"]:
         console.warn(
-            f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
+            f"the machine is busy: load {figures['load']:g} on {counted(figures['cores'], 'core')} as measuring began; "
             "ratios hold roughly, seconds and rates do not"
         )
     if as_json:

@@ -8,6 +8,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.launch import is_main
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.choosing import Choice
@@ -104,7 +105,7 @@ def command(
     distributed.leave()
     writer.close()
     for sweeps in options.solver_facts(model).values():
-        console.note(f"the flow was solved in at most {sweeps} sweeps")
+        console.note(f"the flow was solved in at most {counted(sweeps, 'sweep')}")
 
 
 def _finished(piece: "Piece", name: str, wanted: "Key | None", temperature: float) -> "Piece":
@@ -146,5 +147,6 @@ def _chosen(
     with console.jobs() as progress:
         choices = choose_best(model, encoding, drawn, best, train, seed=seed, progress=progress)
     if len(choices) < best:
-        console.warn(f"found {len(choices)} pieces for --best {best}; all others hold long copies of the train split")
+        found = counted(len(choices), "piece")
+        console.warn(f"found {found} for --best {best}; all others hold long copies of the train split")
     return choices

@@ -28,6 +28,7 @@ from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL, Track, said_of
+from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
 
@@ -59,10 +60,11 @@ def prepare_music(
     readings = Readings(files, read, how, place.folder(), progress, jobs)
     found, pieces, unreadable = _all_pieces(files, readings)
     if not found:
-        raise DatasetError(f"none of the {len(files)} files of {name} is readable music: {unreadable[0]['reason']}")
+        raise DatasetError(f"{counted(len(files), 'file')} of {name}, none readable music: {unreadable[0]['reason']}")
     copies: list[Record] = []
     several = [piece.tracks for _, piece in pieces if len(piece.tracks) > 1]
-    remarks = [f"{len(several)} of {len(pieces)} pieces have several tracks: {said_of(several)}"] if several else []
+    shares = f"{len(several):,} of {len(pieces):,}; {said_of(several)}"
+    remarks = [f"pieces with several tracks: {shares}"] if several else []
     given = files[0].split is not None
     if not given:
         pieces, copies = without_copies(pieces, lambda piece: piece.notes, "the same notes")
@@ -181,7 +183,8 @@ def encode_rolls(
                 if isinstance(values, str):
                     unused.append({"path": label, "reason": values})
                 elif disjoint and (content := digest(values)) in earlier:
-                    copies.append({"path": label, "reason": f"an earlier split holds {piece.num_steps} steps of it"})
+                    held = counted(piece.num_steps, "step")
+                    copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
                 else:
                     kept.append(values)
                     time_signatures[split].append(piece.time_signature)
@@ -217,7 +220,7 @@ def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[t
             yield piece, values
         else:
             part = "holds no notes in range" if piece.num_steps == roll.num_steps else "has a silent stretch"
-            yield piece, f"{part} ({piece.num_steps} steps)"
+            yield piece, f"{part} ({counted(piece.num_steps, 'step')})"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from lnfgen.data.shards import ShardWriter, hash_of_shard, map_tensors, remember
 from lnfgen.errors import DatasetError
 from lnfgen.files import new_folder, write_bytes
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
+from lnfgen.wording import counted
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
@@ -283,7 +284,8 @@ def _open_split(
     if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
         raise _damaged(shard, "its offsets do not divide its values into sequences")
     if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
-        raise _damaged(shard, f"it holds {len(offsets) - 1} sequences, not {entry['sequences']} as {MANIFEST} has it")
+        held = counted(len(offsets) - 1, "sequence")
+        raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
     return Split(name, values, offsets, entry["dropped"], _time_signatures(path / MANIFEST, name, entry))
 
 

@@ -26,6 +26,7 @@ from lnfgen.training import distributed
 from lnfgen.training.faults import explained
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
+from lnfgen.wording import counted
 
 
 class TrainingSession:
@@ -123,7 +124,7 @@ class TrainingSession:
         session._recorder.lines = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
         if other_length and session.trainer.step > session.trainer.total_steps:
             raise ConfigError(
-                f"{folder.path} has {session.trainer.step:,} updates already, more than the "
+                f"{folder.path} has {counted(session.trainer.step, 'update')} already, more than the "
                 f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
             )
         with session._locked():
@@ -148,7 +149,7 @@ class TrainingSession:
             watcher.note(self._notes.pop(0))
         if self.trainer.finished:
             watcher.note(
-                f"{self.run.path} is finished after {self.trainer.step:,} updates; to train it further: "
+                f"{self.run.path} is finished after {counted(self.trainer.step, 'update')}; to train it further: "
                 f"lnfgen train --resume --out {self.run.path} --max-steps N"
             )
         batch_size = self.run.config.training.batch_size
