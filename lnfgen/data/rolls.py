@@ -168,9 +168,8 @@ def encode_rolls(
     time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     unused: list[Record] = []
     copies: list[Record] = []
-    earlier: set[bytes] = set()  # digests of the sequences of earlier splits, where these must be disjoint
+    owners = _Owners() if disjoint else None
     for split in SPLITS:
-        own: set[bytes] = set()
         for label, roll in splits[split]:
             if encoding is None:
                 encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
@@ -182,16 +181,13 @@ def encode_rolls(
             for piece, values in _encoded(encoding, roll, max_length):
                 if isinstance(values, str):
                     unused.append({"path": label, "reason": values})
-                elif disjoint and (content := digest(values)) in earlier:
+                elif owners is not None and owners.owner(split, values) != split:
                     held = counted(piece.num_steps, "step")
                     copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
                 else:
                     kept.append(values)
                     time_signatures[split].append(piece.time_signature)
-                    if disjoint:
-                        own.add(content)
             spool.extend(split, kept)
-        earlier |= own
     assert encoding is not None, "no pieces"
     usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
     return Prepared(
@@ -206,6 +202,17 @@ def encode_rolls(
         time_signatures=time_signatures,
         place=place,
     )
+
+
+class _Owners:
+    """Which split owns a sequence: the first one that holds it."""
+
+    def __init__(self) -> None:
+        self.by_content: dict[bytes, str] = {}
+
+    def owner(self, split: str, values: np.ndarray) -> str:
+        """The owner of a sequence of this split, which is the split itself if no other one has held the sequence."""
+        return self.by_content.setdefault(digest(values), split)
 
 
 def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[tuple[PianoRoll, np.ndarray | str]]:
