@@ -110,12 +110,13 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_it_learns(dataset, name):
-    session = Session(dataset, name, max_steps=60, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1e-2)
+    updates = 60 if name == "lstm" else 36  # the baseline begins with the lowest costs of all
+    session = Session(dataset, name, max_steps=updates, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1e-2)
     assert session.trainer.run()
     first, last = session.listener.validations[0], session.listener.validations[-1]
     assert last["valid_elbo"] < 0.8 * first["valid_elbo"]
     assert last["kl_weight"] == 1
-    assert session.trainer.step == 60
+    assert session.trainer.step == updates
     assert len(session.kept) == sum(bool(metrics["kept"]) for metrics in session.listener.validations)
     # What was kept is the averaged weights at the lowest validation cost.
     costs = [metrics["valid_elbo"] for metrics in session.listener.validations if metrics["kl_weight"] == 1]
