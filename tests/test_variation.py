@@ -202,7 +202,7 @@ def test_commands_of_music(here: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     done = here("vary", "song.mid", "--out", "new.mid", "--count", "2", "--seed", "1")
     assert done.stdout.split() == [b"new-01.mid", b"new-02.mid"]
     assert b"the model in the box: chorales" in done.stderr
-    assert b"rounded 1 starts" in done.stderr
+    assert b"rounded 1 start" in done.stderr
     facts = json.loads(here("vary", "song.mid", "--out", "same.mid", "--amount", "0", "--json").stdout)
     assert (facts["run"], facts["amount"], facts["pieces"][0]["shared"]) == ("chorales", 0, 1)
     done = here("interpolate", "song.mid", "new-01.mid", "--out", "way.html", "--steps", "3", "--json", "--seed", "1")
