@@ -18,6 +18,7 @@ from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.streams import stream_seed
 from lnfgen.text import with_long_copies
+from lnfgen.wording import counted
 
 MAX_COPY_BARS = 4
 """The longest passage of the training data, in any key, that a chosen piece of music may hold."""
@@ -55,7 +56,7 @@ def require_best(best: int, count: int) -> None:
         LnfgenError: if `best` is not from 1 to `count`.
     """
     if not 1 <= best <= count:
-        raise LnfgenError(f"the best {best} of {count} pieces; expected 1 to {count}, which is all of them")
+        raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all of them")
 
 
 def choose_best(
@@ -85,8 +86,8 @@ def choose_best(
     require_best(best, len(pieces))
     copies, is_copied = _copies(encoding, pieces, train)
     if all(is_copied):
-        most = f"{MAX_COPY_BARS} bars" if encoding.kind == "music" else f"{MAX_COPY_CHARS} characters"
-        problem = f"each of the {len(pieces)} pieces holds a copy of the train split of over {most}"
+        most = counted(MAX_COPY_BARS, "bar") if encoding.kind == "music" else counted(MAX_COPY_CHARS, "character")
+        problem = f"{counted(len(pieces), 'piece')}, each with a copy of the train split of over {most}"
         raise LnfgenError(f"{problem}; expected one without; draw more pieces, or at a higher temperature")
     indices = [index for index, copied in enumerate(is_copied) if not copied]
     nlls = nll_of_each(

@@ -11,6 +11,7 @@ import torch
 
 from lnfgen.errors import LnfgenError
 from lnfgen.launch import local_place
+from lnfgen.wording import counted
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h)."""
@@ -74,8 +75,8 @@ def _own_device(device: torch.device) -> torch.device:
         return device
     if device.index is not None or count > torch.cuda.device_count():
         raise LnfgenError(
-            f"found --device {device} and {torch.cuda.device_count()} GPUs for {count} processes on this machine; "
-            "expected a GPU for each, and cuda or cpu without a number; see --nproc-per-node"
+            f"found --device {device} and {counted(torch.cuda.device_count(), 'GPU')} for {count} processes on this "
+            "machine; expected a GPU for each, and cuda or cpu without a number; see --nproc-per-node"
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)

@@ -22,6 +22,7 @@ from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
 from lnfgen.streams import stream_seed
 from lnfgen.waiting import sent
+from lnfgen.wording import counted
 
 MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
@@ -82,41 +83,31 @@ def score(
         LnfgenError: if `num_samples` or `seed` is out of range.
     """
     if num_samples < 1 or not 0 <= seed < 2**63:
-        raise LnfgenError(f"{num_samples} samples with seed {seed}; expected at least 1, and a seed from 0 to 2^63 - 1")
+        found = f"{counted(num_samples, 'sample')} with seed {seed}"
+        raise LnfgenError(f"{found}; expected at least 1, and a seed from 0 to 2^63 - 1")
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples
-    totals = np.zeros(6)  # reconstruction, kl, log p(T), log p(x | T), the same of what sounds, how many have such
+    sums = np.zeros(6)
     done = 0
     try:
         for batch, terms in _scored(model, sequences, num_samples, seed, precision, places):
-            log_weight = terms.reconstruction - terms.kl
-            sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
-            totals += [
-                float(terms.reconstruction.mean(0).sum()),
-                float(terms.kl.mean(0).sum()),
-                float(model.length.log_prob(batch.lengths).sum()),
-                float((torch.logsumexp(log_weight, 0) - math.log(num_samples)).sum()),
-                float((torch.logsumexp(sounding, 0) - math.log(num_samples)).sum()),
-                0 if terms.sounding is None else len(batch.indices),
-            ]
+            sums += _sums(model, batch, terms)
             done += len(batch.indices)
             progress(done)
     finally:
         model.train(was_training)
     steps = int(lengths_of(sequences).sum())
-    totals = total(totals)
-    has_sounding = bool(totals[5])
-    reconstruction, kl, length, log_p, log_p_sounding = (
-        totals[:5] * per_unit(unit) / (steps + len(sequences))
-    ).tolist()
+    *sums_of_logs, num_sounding = total(sums)
+    means = np.array(sums_of_logs) * per_unit(unit) / (steps + len(sequences))
+    reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
         elbo=kl - reconstruction - length,
         reconstruction=-reconstruction,
         kl=kl,
         length=-length,
         nll=-log_p - length,
-        sounding_nll=-log_p_sounding - length if has_sounding else None,
+        sounding_nll=-log_p_sounding - length if num_sounding else None,
         samples=num_samples,
         sequences=len(sequences),
         steps=steps,
@@ -139,12 +130,34 @@ def nll_of_each(
     nll = np.zeros(len(sequences))
     done = 0
     for batch, terms in _scored(model, sequences, num_samples, seed, "float32"):
-        log_p = torch.logsumexp(terms.reconstruction - terms.kl, 0) - math.log(num_samples)
+        log_p = _log_mean_exp(terms.reconstruction - terms.kl)
         log_p += model.length.log_prob(batch.lengths)
         nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
         done += len(batch.indices)
         progress(done)
     return nll.tolist()
+
+
+def _sums(model: SequenceModel, batch: Batch, terms: Terms) -> list[float]:
+    """Sums over a batch, in nats: reconstruction, KL, log p(T), log p(x | T), and the same of which keys sound.
+
+    The last number is how many sequences tell sounding from struck keys; where none does, the one before says nothing.
+    """
+    log_weight = terms.reconstruction - terms.kl
+    sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
+    return [
+        float(terms.reconstruction.mean(0).sum()),
+        float(terms.kl.mean(0).sum()),
+        float(model.length.log_prob(batch.lengths).sum()),
+        float(_log_mean_exp(log_weight).sum()),
+        float(_log_mean_exp(sounding).sum()),
+        0 if terms.sounding is None else len(batch.indices),
+    ]
+
+
+def _log_mean_exp(log_weight: Tensor) -> Tensor:
+    """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
+    return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
 
 
 def marginal_nll(

@@ -28,6 +28,7 @@ from lnfgen.music.regions import top_line
 from lnfgen.music.rolltext import pitch_name
 from lnfgen.sampling import require_draws, require_one_length, sample_pieces
 from lnfgen.streams import stream_seed
+from lnfgen.wording import counted
 
 MAX_ROWS = 512
 """Particles of all pieces that are drawn together."""
@@ -96,7 +97,7 @@ def fill_pieces(
         LnfgenError: if a number is out of range, or nothing is free among the model's keys.
     """
     if count < 1 or particles < 1:
-        raise LnfgenError(f"{count} pieces by {particles} particles; expected at least 1 of both")
+        raise LnfgenError(f"{counted(count, 'piece')} by {counted(particles, 'particle')}; expected at least 1 of both")
     require_draws(seed, temperature)
     if len(given.values) > MAX_LENGTH:
         raise LnfgenError(f"a piece of {len(given.values):,} steps; expected at most {MAX_LENGTH:,}")

@@ -18,6 +18,7 @@ from lnfgen.formats import Piece
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond, region, top_line
 from lnfgen.text import UNKNOWN
+from lnfgen.wording import counted
 
 GAP = "_"
 """The character that marks a gap in a text."""
@@ -189,7 +190,8 @@ def _characters(word: str, length: int) -> slice:
     first = int(match[1])
     last = first if match[2] is None else int(match[3] or length)
     if not 1 <= first <= last <= length:
-        raise LnfgenError(f"found {word!r} for a text of {length:,} characters; expected numbers from 1 to {length:,}")
+        text = f"a text of {counted(length, 'character')}"
+        raise LnfgenError(f"found {word!r} for {text}; expected numbers from 1 to {length:,}")
     return slice(first - 1, last)
 
 

@@ -126,9 +126,9 @@ def require_one_length(length: int | None, bars: int | None, encoding: Encoding)
     if bars is None:
         return
     if length is not None:
-        raise LnfgenError(f"found a length of {length} steps and of {bars} bars; expected one of them; leave one out")
+        raise LnfgenError(f"found a length in steps ({length}) and in bars ({bars}); leave one out")
     if encoding.kind != "music":
-        raise LnfgenError(f"found a length of {bars} bars for text, which has none; give the number of characters")
+        raise LnfgenError(f"found a length in bars ({bars}) for text, which has none; give the number of characters")
 
 
 def block_rows(rows: int, longest: int) -> int:

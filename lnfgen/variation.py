@@ -37,6 +37,7 @@ from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.sampling import MAX_BLOCK_STEPS, require_draws
 from lnfgen.streams import stream_seed
+from lnfgen.wording import counted
 
 SAMPLES = 16
 """Draws of z given the piece, of which one is chosen."""
@@ -112,7 +113,7 @@ def interpolate_pieces(
         LnfgenError: if a number is out of range, or a piece is too long.
     """
     if steps < 2:
-        raise LnfgenError(f"{steps} steps; expected at least 2, the pieces themselves")
+        raise LnfgenError(f"{counted(steps, 'step')}; expected at least 2, the pieces themselves")
     for given in (first, second):
         _require_length(given)
     require_draws(seed, 1.0)

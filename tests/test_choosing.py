@@ -62,7 +62,7 @@ def test_a_long_copy_in_any_key_is_out_and_a_short_one_stays(music: TrainedModel
     assert choices[1].longest_copy == most / 2  # quarters
     assert choices[0].longest_copy is not None
     assert choices[0].longest_copy < most / 2
-    with pytest.raises(LnfgenError, match=r"each of the 1 pieces .* over 4 bars"):
+    with pytest.raises(LnfgenError, match=r"1 piece, each .* over 4 bars"):
         choose_best(music.model, music.encoding, pieces[:1], 1, train)
     assert len(choose_best(music.model, music.encoding, pieces, 3, None)) == 3
 
@@ -143,7 +143,7 @@ def test_too_few_without_a_copy_are_said(call: Call, words: TrainedModel, monkey
     (said,) = done.stderr.decode().splitlines()
     assert said.startswith(f"warning: found {6 - some} pieces for --best 6")
     monkeypatch.setattr(choosing, "MAX_COPY_CHARS", 1)
-    fails(call(*asked), "each of the 6 pieces", "over 1 characters")
+    fails(call(*asked), "6 pieces, each", "over 1 character")
 
 
 def test_without_the_runs_dataset_it_is_said(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

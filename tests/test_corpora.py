@@ -98,7 +98,7 @@ def test_named_splits_keep_the_order_of_their_files(tmp_path: Path) -> None:
         "valid": ["two"],
         "test": ["\ufffd"],
     }
-    assert dataset.manifest["preprocessing"]["remarks"] == ["1 of the 1 sequences of valid are in train as well"]
+    assert dataset.manifest["preprocessing"]["remarks"] == ["sequences that train holds as well: 1 of 1 in valid"]
 
 
 @pytest.mark.parametrize("content", [b"good\n\xff bad", b"\xef\xbb\xbfgood\nba\xc3", b"ab\xe2\x80"])
@@ -174,7 +174,7 @@ def test_a_spool_gives_what_it_was_given(tmp_path: Path, monkeypatch: pytest.Mon
         for name, items in lists.items():
             assert np.array_equal(np.concatenate(found[name]), np.concatenate([found[name][0], *items]))
             assert shared.lengths[name].tolist() == [*map(len, items)]
-        assert str(shared) == "1 of the 1 sequences of test are in train as well"
+        assert str(shared) == "sequences that train holds as well: 1 of 1 in test"
 
 
 def test_the_number_of_jobs_changes_no_byte(tmp_path: Path) -> None:

@@ -93,13 +93,13 @@ def test_published_splits_stay_and_their_common_sequences_are_counted(tmp_path: 
     dataset = made(write(tmp_path / "mine", **words))
     assert [len(dataset.split(name)) for name in SPLITS] == [2, 2, 2]
     assert dataset.manifest["skipped"] == []
-    assert "2 of the 2 sequences of valid and 1 of the 2 sequences of test are in train as well" in remarks(dataset)
+    assert "sequences that train holds as well: 2 of 2 in valid, 1 of 2 in test" in remarks(dataset)
 
 
 def test_benchmark_sets_stay_as_published(tmp_path: Path, shared_data) -> None:
     dataset = prepare([shared_data("polyphonic/nottingham.pickle")], Options()).write(tmp_path / "d")
     assert [len(dataset.split(name)) for name in SPLITS] == [694, 173, 170]
-    assert remarks(dataset) == "1 of the 173 sequences of valid and 1 of the 170 sequences of test are in train as well"
+    assert remarks(dataset) == "sequences that train holds as well: 1 of 173 in valid, 1 of 170 in test"
 
 
 def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) 
     dataset = made(write(tmp_path / "mine", a_txt=prose, b_txt=prose, c_txt="another\n"))
     assert sum(len(dataset.split(name)) for name in SPLITS) == 101
     assert "copies of others: 1" in remarks(dataset)
-    assert "are in train as well" in remarks(dataset)
+    assert "that train holds as well" in remarks(dataset)
 
 
 def test_tunes_that_differ_in_their_number_alone_count_once(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
         monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
         twenty = list(sample_pieces(model, encoding, count=20, length=length, seed=4))
         assert len({piece.sounding.tobytes() for piece in twenty}) > 10
-        for count in (2, 3, 9, 17):
+        for count in (2, 9, 17):
             assert equal(list(sample_pieces(model, encoding, count=count, length=length, seed=4)), twenty[:count])
         # None of these draws hangs on the last bits.
         assert equal(list(sample_pieces(model, encoding, count=1, length=length, seed=4)), twenty[:1])

@@ -289,7 +289,7 @@ def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call
         assert "rubato.mid: merged 3 of 3 tracks\n" in said, words
         changes = "rubato.mid: a piano-roll has one tempo and time signature; left out changes: 1 of tempo, 1 of time"
         assert changes in said, words
-        assert "rubato.mid: left out 1 notes outside a piano's 88 keys" in said, words
+        assert "rubato.mid: left out 1 note outside a piano's 88 keys" in said, words
         assert "melody.mid: " not in said
 
 

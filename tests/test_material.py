@@ -47,8 +47,8 @@ def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
     assert [len(sequence) for sequence in sequences] == [4, 2, 2]
     assert changes == Changes(rounded=1, out_of_range=1)
     assert str(changes).split("; ") == [
-        "rounded 1 starts and ends of notes to the model's grid",
-        "left out 1 notes beyond the model's range",
+        "rounded 1 start or end of a note to the model's grid",
+        "left out 1 note beyond the model's range",
     ]
     assert not COARSE.adapt([])[1]
     text = Encoding(kind="text", vocabulary=(UNKNOWN, "a"))
@@ -91,10 +91,10 @@ def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call:
     assert (figures["split"], figures["dataset"], figures["sequences"], figures["steps"]) == ("all", "song.mid", 1, 6)
     assert np.isfinite(figures["marginal_nll"])
     said = " ".join(done.stderr.decode().split())
-    assert "song.mid: rounded 2 starts and ends of notes to the model's grid; left out 1 notes" in said
+    assert "song.mid: rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
 
     (piece,) = lnfgen.read(toy_home / "song.mid")
-    with pytest.warns(UserWarning, match="rounded 2 .* left out 1 notes"):
+    with pytest.warns(UserWarning, match="rounded 2 .* left out 1 note"):
         score = lnfgen.load(toy_home / "run-rolls").nll(piece, samples=2)
     assert score.nll == pytest.approx(figures["nll"], rel=1e-6)
 

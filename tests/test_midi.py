@@ -194,7 +194,7 @@ GOOD = midi(f"00 90 3C 40  04 80 3C 00 {END}", f"00 FF 58 04 06 03 18 08 00 91 3
         (b"MThd", "cut off in the MIDI header"),
         (GOOD[:14], "promises 2 tracks, 0 are there"),
         (GOOD[:-6], "claims 20 bytes, 14 are there"),
-        (GOOD[:18] + b"\xff\xff\xff\xff" + GOOD[22:], "claims 4294967295 bytes"),
+        (GOOD[:18] + b"\xff\xff\xff\xff" + GOOD[22:], "claims 4,294,967,295 bytes"),
         (GOOD[:9] + b"\x07" + GOOD[10:], "format 7"),
         (GOOD[:12] + b"\x00\x00" + GOOD[14:], "0 ticks"),
         (midi(END), "without notes"),

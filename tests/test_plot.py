@@ -107,7 +107,7 @@ def line(step: int, **changes: object) -> dict[str, object]:
         "step": step,
         "kl_weight": min(1.0, step / 50),
         "learning_rate": rate,
-        "best": step == 80,
+        "kept": step == 80,
         **both,
         **changes,
     }
@@ -129,7 +129,7 @@ def test_curves_are_a_png_and_a_baseline_has_fewer_panels():
     assert 800 < width < 2000
     exact = [line(10 * i, train_kl=0.0, valid_kl=0.0, kl_weight=1.0) for i in (1, 2)]
     assert size_of(training_curves(exact, "bits_per_char", "run", "m"))[0] < height
-    without = [{key: value for key, value in line(s).items() if "valid" not in key and key != "best"} for s in (1, 2)]
+    without = [{key: value for key, value in line(s).items() if "valid" not in key and key != "kept"} for s in (1, 2)]
     size_of(training_curves(without, "nats_per_step", "no valid split", "m"))
     size_of(training_curves([line(10, kl_weight=0.1, valid_kl=math.nan)] * 2, "nats_per_step", "early", "m"))
 
@@ -152,7 +152,7 @@ def test_curves_need_two_sound_lines():
 
 
 def test_several_runs_are_drawn_in_one_picture():
-    early = [line(step, kl_weight=0.3, best=False) for step in (10, 20)]
+    early = [line(step, kl_weight=0.3, kept=False) for step in (10, 20)]
     courses = [Course(name, lines, "m") for name, lines in (("a $run$", LINES), ("early", early), ("c", LINES[:2]))]
     drawn = compared_curves(courses, "nats_per_step", ".svg")
     assert drawn == compared_curves(courses, "nats_per_step", ".svg")

@@ -107,7 +107,7 @@ def test_nothing_readable(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nothing"):
         preprocess([tmp_path / "mine"], tmp_path / "d")
     (tmp_path / "mine" / "a.mid").touch()
-    with pytest.raises(DatasetError, match="none of the 1 files"):
+    with pytest.raises(DatasetError, match="1 file of"):
         preprocess([tmp_path / "mine"], tmp_path / "d")
     with pytest.raises(DatasetError, match="does not exist"):
         preprocess([tmp_path / "nowhere"], tmp_path / "d")

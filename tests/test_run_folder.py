@@ -35,7 +35,7 @@ from lnfgen.runs.checkpoint import (
 )
 from lnfgen.runs.facts import run_facts
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.records import METRICS, metrics_csv
+from lnfgen.runs.records import METRICS, metrics_csv, read_metrics
 from lnfgen.text import UNKNOWN
 
 SMALL = {
@@ -99,6 +99,20 @@ def test_a_run_remembers_its_settings_and_dataset(run, dataset):
     assert again.metrics() == []
     again.write_metrics([{"step": 1}, {"step": 2, "valid_elbo": 3.5}])
     assert again.metrics() == [{"step": 1}, {"step": 2, "valid_elbo": 3.5}]
+
+
+def test_older_runs_call_the_weights_that_were_kept_the_best(run):
+    """A run that goes on writes all its lines again, with the present name."""
+    lines = [{"step": 1, "kept": False, "skipped_updates": 0}, {"step": 2, "kept": True, "skipped_updates": 0}]
+    run.write_metrics(lines)
+    written = (run.path / METRICS).read_text()
+    (run.path / METRICS).write_text(written.replace("kept", "best"))
+    assert run.metrics() == lines
+    run.write_metrics(run.metrics())
+    assert (run.path / METRICS).read_text() == written
+    older = Path(__file__).parent / "data" / "run-format-1" / "af-scf" / METRICS
+    assert '"best"' in older.read_text()
+    assert [line["kept"] for line in read_metrics(older)] == [False, True]
 
 
 def test_a_run_holds_no_pickle_and_no_leftovers(run):
@@ -324,7 +338,7 @@ def test_json_that_is_not_what_it_should_be(run, file, content):
 
 
 def test_metrics_as_csv(run):
-    lines = [{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5, "valid_elbo": math.nan, "best": True}]
+    lines = [{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5, "valid_elbo": math.nan, "kept": True}]
     run.write_metrics(lines)
     rows = list(csv.DictReader(io.StringIO(metrics_csv(run.path / METRICS))))
     assert [row["step"] for row in rows] == ["1", "2"]

@@ -147,8 +147,8 @@ def test_twelve_songs_become_a_set_of_melodies(tmp_path: Path) -> None:
         (tmp_path / "songs" / f"{number}.mid").write_bytes(song("Lead", shift=number))
     whole = lnfgen.preprocess(tmp_path / "songs", tmp_path / "whole")
     melodies = lnfgen.preprocess(tmp_path / "songs", tmp_path / "melodies", tracks="melody")
-    assert "12 of 12 pieces have several tracks: merged 48 of 60 tracks, left out 12 of drums" in remarks(whole)
-    kept = "12 of 12 pieces have several tracks: kept 12 of 60 tracks, left out 48 (12 of drums)"
+    assert "pieces with several tracks: 12 of 12; merged 48 of 60 tracks, left out 12 of drums" in remarks(whole)
+    kept = "pieces with several tracks: 12 of 12; kept 12 of 60 tracks, left out 48 (12 of drums)"
     assert kept in remarks(melodies)
     assert melodies.manifest["preprocessing"]["options"]["tracks"] == "melody"
     train = melodies.split("train")

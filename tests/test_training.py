@@ -110,13 +110,14 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_it_learns(dataset, name):
-    session = Session(dataset, name, max_steps=60, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1e-2)
+    updates = 60 if name == "lstm" else 36  # the baseline begins with the lowest costs of all
+    session = Session(dataset, name, max_steps=updates, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1e-2)
     assert session.trainer.run()
     first, last = session.listener.validations[0], session.listener.validations[-1]
     assert last["valid_elbo"] < 0.8 * first["valid_elbo"]
     assert last["kl_weight"] == 1
-    assert session.trainer.step == 60
-    assert len(session.best) == sum(bool(metrics["best"]) for metrics in session.listener.validations)
+    assert session.trainer.step == updates
+    assert len(session.kept) == sum(bool(metrics["kept"]) for metrics in session.listener.validations)
     # What was kept is the averaged weights at the lowest validation cost.
     costs = [metrics["valid_elbo"] for metrics in session.listener.validations if metrics["kl_weight"] == 1]
     assert session.trainer.plateau.best == min(costs)
@@ -174,7 +175,7 @@ def test_only_the_whole_objective_chooses(dataset):
     session = Session(dataset)
     session.trainer.run()
     assert any(metrics["kl_weight"] < 1 for metrics in session.listener.validations)
-    assert all(metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["best"])
+    assert all(metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["kept"])
 
 
 def test_same_seed_same_weights_other_seed_others(dataset):
@@ -241,7 +242,7 @@ def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
     monkeypatch.setattr(session.trainer, "_valid_scores", lambda split: same)
     assert session.trainer.run()
     assert len(session.listener.validations) == 1 + DECAYS_BEFORE_STOP * 2
-    assert len(session.best) == 1
+    assert len(session.kept) == 1
     assert session.trainer.plateau.rate == pytest.approx(
         session.config.training.learning_rate_decay**DECAYS_BEFORE_STOP
     )
@@ -249,7 +250,7 @@ def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
 
 def assert_the_average_is_kept(session: Session) -> None:
     average = session.trainer.state_tensors()["average"]
-    assert all(torch.equal(session.best[-1][key], value) for key, value in average.items())
+    assert all(torch.equal(session.kept[-1][key], value) for key, value in average.items())
 
 
 def test_the_last_weights_are_kept_if_that_is_asked_for(dataset, monkeypatch):
@@ -257,16 +258,17 @@ def test_the_last_weights_are_kept_if_that_is_asked_for(dataset, monkeypatch):
     same = {"valid_elbo": 1.0, "valid_reconstruction": 1.0, "valid_kl": 0.0}
     monkeypatch.setattr(session.trainer, "_valid_scores", lambda split: same)
     assert session.trainer.run()
-    assert len(session.best) == len(session.listener.validations) > 1
+    assert len(session.kept) == len(session.listener.validations) > 1
+    assert all(metrics["kept"] for metrics in session.listener.validations)
     assert_the_average_is_kept(session)
 
 
 def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dataset):
     session = Session(dataset)
     assert not session.trainer.run(after(8))
-    assert len(session.best) == 1
+    assert len(session.kept) == 1
     assert all(
-        torch.equal(session.best[0][key], value) for key, value in session.trainer.state_tensors()["average"].items()
+        torch.equal(session.kept[0][key], value) for key, value in session.trainer.state_tensors()["average"].items()
     )
     assert len(session.listener.notes) == 1
     assert "KL weight" in session.listener.notes[0]
@@ -279,7 +281,7 @@ def test_without_a_valid_split_the_last_weights_are_the_model(tmp_path):
     assert session.listener.validations
     assert not any("valid_elbo" in metrics for metrics in session.listener.validations)
     assert all(
-        torch.equal(session.best[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
+        torch.equal(session.kept[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
     )
 
 
@@ -290,7 +292,7 @@ def test_interrupted_without_a_valid_split_leaves_a_model_too(tmp_path, updates)
     session.trainer.interval = 1000  # no validation before the interruption
     assert not session.trainer.run(after(updates))
     assert all(
-        torch.equal(session.best[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
+        torch.equal(session.kept[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
     )
 
 
@@ -300,4 +302,4 @@ def test_a_single_training_sequence(tmp_path):
     dataset = write_dataset(tmp_path / "d", name="one", encoding=encoding, splits={"train": [sequence]}, dropped={})
     session = Session(dataset, max_steps=3)
     assert session.trainer.run()
-    assert session.best
+    assert session.kept

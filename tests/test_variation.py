@@ -163,7 +163,7 @@ def test_an_odd_request_is_refused() -> None:
         ("an amount of nan", lambda: vary(amount=float("nan"))),
         ("0 pieces", lambda: vary(amount=0.1, count=0)),
         ("a seed of -1", lambda: vary(amount=0.1, seed=-1)),
-        ("1 steps", lambda: between(given, given, steps=1)),
+        ("1 step;", lambda: between(given, given, steps=1)),
         ("expected music", lambda: iter([given_whole(encoding, "abc")])),
         ("without notes", lambda: iter([given_whole(encoding, PianoRoll.from_notes([], steps_per_quarter=1))])),
         ("empty text", lambda: iter([given_whole(LETTERS, "")])),
@@ -202,7 +202,7 @@ def test_commands_of_music(here: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     done = here("vary", "song.mid", "--out", "new.mid", "--count", "2", "--seed", "1")
     assert done.stdout.split() == [b"new-01.mid", b"new-02.mid"]
     assert b"the model in the box: chorales" in done.stderr
-    assert b"rounded 1 starts" in done.stderr
+    assert b"rounded 1 start" in done.stderr
     facts = json.loads(here("vary", "song.mid", "--out", "same.mid", "--amount", "0", "--json").stdout)
     assert (facts["run"], facts["amount"], facts["pieces"][0]["shared"]) == ("chorales", 0, 1)
     done = here("interpolate", "song.mid", "new-01.mid", "--out", "way.html", "--steps", "3", "--json", "--seed", "1")

@@ -78,7 +78,7 @@ class Session:
         model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
         self.config = Config(model=model, training=dataclasses.replace(TRAINING, **training))
         self.listener = Listener()
-        self.best: list[dict[str, torch.Tensor]] = []
+        self.kept: list[dict[str, torch.Tensor]] = []
 
         def save_last(trainer: Trainer) -> None:
             if run is not None:
@@ -90,7 +90,7 @@ class Session:
             self.config.training,
             torch.device("cpu"),
             self.listener,
-            lambda state: self.best.append({name: value.clone() for name, value in state.items()}),
+            lambda state: self.kept.append({name: value.clone() for name, value in state.items()}),
             save_last,
         )
 

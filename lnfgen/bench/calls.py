@@ -123,7 +123,7 @@ def update_call(model: SequenceModel, lengths: Sequence[int], samples: int, prec
         config,
         device,
         _Silent(),
-        save_best=lambda state: None,
+        save_kept=lambda state: None,
         save_last=lambda trainer: None,
     )
     asked_to_stop = itertools.cycle([False, True])  # the trainer asks before each update

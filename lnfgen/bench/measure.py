@@ -22,6 +22,7 @@ from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
 from lnfgen.compute import choose_threads
 from lnfgen.models import SequenceModel
+from lnfgen.wording import counted
 
 TRIAL = 8
 """A call that has not been measured yet is first tried at this fraction of its length, to foretell its time."""
@@ -70,7 +71,7 @@ def measure(
     for place, (task, case, variants) in enumerate(groups):
         if case["kind"] != built:
             built = case["kind"]
-            progress(done, total, f"building {len(plan.variants)} models of {built}")
+            progress(done, total, f"building {counted(len(plan.variants), 'model')} of {built}")
             choose_threads(fresh_config(BASELINE, plan.preset, built).model.work_size)
             models |= {variant: fresh_model(variant, plan.preset, built).to(device) for variant in plan.variants}
         progress(done, total, f"{task} {built}, T {case['length']}, B {case['batch']}")

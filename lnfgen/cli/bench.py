@@ -12,6 +12,7 @@ from lnfgen.bench.rows import Row, grouped, variant_name
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Json, Quiet
 from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -66,18 +67,8 @@ def command(
     Give runs to see how fast trained models sample: a flow with fresh weights needs fewer sweeps.
     """
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.config import PRESETS
-    from lnfgen.errors import LnfgenError
-    from lnfgen.files import require_parent
-    from lnfgen.plots.canvas import require_format
 
-    if preset not in PRESETS:
-        raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
-    if backbone is not None and backbone not in BACKBONES:
-        raise LnfgenError(f"--backbone: found {backbone!r}, expected one of {', '.join(BACKBONES)}")
-    if plot is not None:
-        require_format(plot)
-        require_parent(plot)
+    _require_possible(preset, backbone, plot)
     folders = [resolve_run(run) for run in runs or []]
 
     from lnfgen.bench.calls import fresh_config, trained_models
@@ -95,7 +86,7 @@ def command(
         figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained, target)
     if figures["busy"]:
         console.warn(
-            f"the machine is busy: load {figures['load']:g} on {figures['cores']} cores as measuring began; "
+            f"the machine is busy: load {figures['load']:g} on {counted(figures['cores'], 'core')} as measuring began; "
             "ratios hold roughly, seconds and rates do not"
         )
     if as_json:
@@ -105,6 +96,22 @@ def command(
     _show_left_out(figures["left_out"], len(plan.variants))
     if plot is not None:
         _draw(plot, figures)
+
+
+def _require_possible(preset: str, backbone: str | None, plot: Path | None) -> None:
+    """Check, before anything is measured, that the names are known and the picture can be written."""
+    from lnfgen.config import PRESETS
+    from lnfgen.errors import LnfgenError
+    from lnfgen.files import require_parent
+    from lnfgen.plots.canvas import require_format
+
+    if preset not in PRESETS:
+        raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
+    if backbone is not None and backbone not in BACKBONES:
+        raise LnfgenError(f"--backbone: found {backbone!r}, expected one of {', '.join(BACKBONES)}")
+    if plot is not None:
+        require_format(plot)
+        require_parent(plot)
 
 
 def _plan(preset: str, backbone: str | None, quick: bool, budget: float | None) -> Plan:

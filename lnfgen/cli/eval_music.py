@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lnfgen.cli import console
 from lnfgen.cli.options import choose_solver
 from lnfgen.errors import LnfgenError
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.comparison import MusicComparison
@@ -135,7 +136,7 @@ def _summary(comparison: MusicComparison, samples: str, reference: str) -> Itera
         (samples, comparison.samples_windows, comparison.samples_pieces),
         (reference, comparison.reference_windows, comparison.reference_pieces),
     )
-    counts = "; ".join(f"{name} {passages} from {pieces} pieces" for name, passages, pieces in sides)
+    counts = "; ".join(f"{name} {passages} from {counted(pieces, 'piece')}" for name, passages, pieces in sides)
     yield "passages", f"of {comparison.window_quarters:g} quarters: {counts}"
 
 

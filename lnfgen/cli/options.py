@@ -9,6 +9,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
 from lnfgen.launch import is_main
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.models import SequenceModel
@@ -103,7 +104,8 @@ def played(program: str, voices: int | None) -> dict[str, Any]:
         raise typer.BadParameter(found, param_hint="--program")
     voices = voices or (len(programs) if len(programs) > 1 else None)
     if len(programs) > (voices or 1):
-        raise typer.BadParameter(f"{len(programs)} programs for {voices} voices", param_hint="--program")
+        found = f"{len(programs)} programs for {counted(voices or 1, 'voice')}"
+        raise typer.BadParameter(found, param_hint="--program")
     return {"program": programs, "voices": voices}
 
 

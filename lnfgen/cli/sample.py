@@ -8,6 +8,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.launch import is_main
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.choosing import Choice
@@ -56,21 +57,14 @@ def command(
     """
     from lnfgen.cli.outputs import piece_writer
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.errors import LnfgenError
     from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
-    music = folder.encoding.kind == "music"
-    if best is not None and best > count:
-        raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
+    _require_possible(folder, count, best, tempo, key)
     kept = count if best is None else best
     said = f"--count {count}" if best is None else f"--best {best}"
-    writer = piece_writer(
-        folder, out or ("sample.mid" if music else "sample.txt"), kept, options.played(program, voices), json, said
-    )
-    for name, value in (("tempo", tempo), ("key", key)):
-        if value is not None and not music:
-            raise LnfgenError(f"{folder.name} makes text, which has no {name}; leave --{name} out")
+    out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
+    writer = piece_writer(folder, out, kept, options.played(program, voices), json, said)
     wanted = None if key is None else Key.parse(key)
 
     from lnfgen.choosing import Choice
@@ -96,15 +90,32 @@ def command(
         choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
     with console.live("sampling" if best is None else "writing", kept) as bar:
         for index, choice in enumerate(choices):
-            facts: dict[str, Any] = {"index": choice.index + 1}
-            if best is not None:
-                facts |= {"nll": choice.nll, "unit": encoding.unit, "longest_copy": choice.longest_copy}
-            writer.write(_finished(choice.piece, writer.name_of(index), wanted, temperature), facts)
+            piece = _finished(choice.piece, writer.name_of(index), wanted, temperature)
+            writer.write(piece, _facts(choice, encoding.unit))
             bar.update(index + 1)
     distributed.leave()
     writer.close()
     for sweeps in options.solver_facts(model).values():
-        console.note(f"the flow was solved in at most {sweeps} sweeps")
+        console.note(f"the flow was solved in at most {counted(sweeps, 'sweep')}")
+
+
+def _require_possible(folder: "RunFolder", count: int, best: int | None, tempo: float | None, key: str | None) -> None:
+    """Check, before anything is loaded, that the options fit together and to what the run makes."""
+    from lnfgen.errors import LnfgenError
+
+    if best is not None and best > count:
+        raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
+    for name, value in (("tempo", tempo), ("key", key)):
+        if value is not None and folder.encoding.kind == "text":
+            raise LnfgenError(f"{folder.name} makes text, which has no {name}; leave --{name} out")
+
+
+def _facts(choice: "Choice", unit: str) -> dict[str, Any]:
+    """What `--json` tells of a piece beside its file: also why it was chosen, if it was."""
+    facts: dict[str, Any] = {"index": choice.index + 1}
+    if choice.nll is not None:
+        facts |= {"nll": choice.nll, "unit": unit, "longest_copy": choice.longest_copy}
+    return facts
 
 
 def _finished(piece: "Piece", name: str, wanted: "Key | None", temperature: float) -> "Piece":
@@ -146,5 +157,6 @@ def _chosen(
     with console.jobs() as progress:
         choices = choose_best(model, encoding, drawn, best, train, seed=seed, progress=progress)
     if len(choices) < best:
-        console.warn(f"found {len(choices)} pieces for --best {best}; all others hold long copies of the train split")
+        found = counted(len(choices), "piece")
+        console.warn(f"found {found} for --best {best}; all others hold long copies of the train split")
     return choices

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.data.options import Options
@@ -50,12 +51,13 @@ def tell_of(dataset: "Dataset") -> None:
     from lnfgen.data.storage import MANIFEST
 
     encoding, manifest = dataset.encoding, dataset.manifest
-    unit = "steps" if encoding.kind == "music" else "characters"
+    unit = "step" if encoding.kind == "music" else "character"
     for split, counts in manifest["splits"].items():
         dropped = f", {counts['dropped']:,} dropped for their length" if counts["dropped"] else ""
-        console.note(f"{split}: {counts['sequences']:,} sequences, {counts['steps']:,} {unit}{dropped}")
+        sizes = f"{counted(counts['sequences'], 'sequence')}, {counted(counts['steps'], unit)}"
+        console.note(f"{split}: {sizes}{dropped}")
     if encoding.kind == "text":
-        console.note(f"vocabulary: {encoding.num_symbols - 1} characters in train, and an unknown symbol")
+        console.note(f"vocabulary: {counted(encoding.num_symbols - 1, 'character')} in train, and an unknown symbol")
     for remark in manifest["preprocessing"]["remarks"]:
         console.warn(remark)
     skipped = manifest["skipped"]
@@ -131,7 +133,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
     if lost := lost_changes(rolls, of_tempo=not new_tempo):
         console.note(f"{source}: {lost}")
     if outside := sum(roll.out_of_range for roll in rolls):
-        console.warn(f"{source}: left out {outside:,} notes outside a piano's 88 keys (A0 to C8)")
+        console.warn(f"{source}: left out {counted(outside, 'note')} outside a piano's 88 keys (A0 to C8)")
 
 
 def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":

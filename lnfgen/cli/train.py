@@ -16,6 +16,7 @@ from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.launch import is_main, launched
 from lnfgen.transforms import TRANSFORMS
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
@@ -120,9 +121,9 @@ def _train(session: "TrainingSession") -> None:
 
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
     console.note(
-        f"{run.config.name} ({run.config.preset}), {parameters:,} parameters, on {name}: "
-        f"{trainer.total_steps:,} updates of {run.config.training.batch_size} sequences on {session.device}, "
+        f"{run.config.name} ({run.config.preset}), {parameters:,} parameters, on {name}: {work} on {session.device}, "
         f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
@@ -168,7 +169,7 @@ class _Display:
         skipped = f"  {metrics['skipped_updates']} skipped" if metrics["skipped_updates"] else ""
         console.note(
             f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
-            f" {valid}{'  kept' if metrics.get('best') else ''}{skipped}"
+            f" {valid}{'  kept' if metrics.get('kept') else ''}{skipped}"
         )
 
     def calibrated(self, of_round: "Round") -> None:

@@ -13,6 +13,7 @@ from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.text import UNKNOWN
+from lnfgen.wording import counted
 
 _FIELDS = {
     "music": ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature"),
@@ -43,12 +44,15 @@ class Changes:
         return self != Changes()
 
     def __str__(self) -> str:
-        counts = {
-            "rounded {:,} starts and ends of notes to the model's grid": self.rounded,
-            "left out {:,} notes beyond the model's range": self.out_of_range,
-            "took {:,} characters that the model has not learned as unknown": self.unknown,
-        }
-        return "; ".join(words.format(count) for words, count in counts.items() if count)
+        changes = []
+        if self.rounded:
+            ends = counted(self.rounded, "start or end of a note", "starts and ends of notes")
+            changes.append(f"rounded {ends} to the model's grid")
+        if self.out_of_range:
+            changes.append(f"left out {counted(self.out_of_range, 'note')} beyond the model's range")
+        if self.unknown:
+            changes.append(f"took {counted(self.unknown, 'character')} not in the model's vocabulary as unknown")
+        return "; ".join(changes)
 
 
 @dataclass(frozen=True)

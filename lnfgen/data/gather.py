@@ -15,6 +15,7 @@ from lnfgen.data.storage import is_dataset
 from lnfgen.errors import DatasetError
 from lnfgen.files import sha256_of
 from lnfgen.music.rolltext import MARK
+from lnfgen.wording import counted
 
 _Piece = TypeVar("_Piece")
 _TEXTS = (".txt", ".text", ".md", ".abc")
@@ -106,7 +107,7 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
     sets = [path for path in inside if path.suffix.lower() in benchmarks.SUFFIXES]
     if len(sets) == 1:
         return sets
-    found = f"{len(inside)} other files" if inside else "nothing"
+    found = counted(len(inside), "other file") if inside else "nothing"
     hint = f", or name one of its benchmark sets, as {sets[0]}" if sets else ""
     raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(formats.READABLE)}{hint}")
 

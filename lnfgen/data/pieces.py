@@ -15,6 +15,7 @@ from lnfgen.data.rolls import read_rolls
 from lnfgen.data.storage import Dataset, is_dataset
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.wording import counted
 
 MusicSource = str | Path | Dataset | Sequence[PianoRoll]
 
@@ -71,8 +72,8 @@ def open_music(source: MusicSource, split: str, steps_per_quarter: int, progress
     reasons = [result for result in results if isinstance(result, LnfgenError)]
     if not rolls:
         raise DatasetError(f"{path} holds no readable music: {reasons[0]}")
-    left_out = f"{path}: left out {len(reasons)} of {len(files)} files; the first: {reasons[0]}" if reasons else ""
-    return Music(rolls, left_out=left_out)
+    found = f"{path}: left out {len(reasons)} of {counted(len(files), 'file')}"
+    return Music(rolls, left_out=f"{found}; the first: {reasons[0]}" if reasons else "")
 
 
 def _of_dataset(dataset: Dataset, split: str) -> Music:

@@ -14,6 +14,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.sequences import InMemory, Sequences, SharedWithTrain
 from lnfgen.data.storage import Dataset, Record, write_dataset
 from lnfgen.data.workplace import Workplace
+from lnfgen.wording import counted
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Prepared:
         """Write the dataset folder and open it; the errors are those of `write_dataset`."""
         remarks = list(self.remarks)
         if self.out_of_range:
-            remarks.append(f"{self.out_of_range} notes outside the range of pitches were left out")
+            remarks.append(f"left out {counted(self.out_of_range, 'note')} outside the range of pitches")
         if self.copies:
             remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
         sequences = SharedWithTrain(InMemory(self.splits) if isinstance(self.splits, Mapping) else self.splits)

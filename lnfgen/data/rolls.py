@@ -28,6 +28,7 @@ from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL, Track, said_of
+from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
 
@@ -59,10 +60,11 @@ def prepare_music(
     readings = Readings(files, read, how, place.folder(), progress, jobs)
     found, pieces, unreadable = _all_pieces(files, readings)
     if not found:
-        raise DatasetError(f"none of the {len(files)} files of {name} is readable music: {unreadable[0]['reason']}")
+        raise DatasetError(f"{counted(len(files), 'file')} of {name}, none readable music: {unreadable[0]['reason']}")
     copies: list[Record] = []
     several = [piece.tracks for _, piece in pieces if len(piece.tracks) > 1]
-    remarks = [f"{len(several)} of {len(pieces)} pieces have several tracks: {said_of(several)}"] if several else []
+    shares = f"{len(several):,} of {len(pieces):,}; {said_of(several)}"
+    remarks = [f"pieces with several tracks: {shares}"] if several else []
     given = files[0].split is not None
     if not given:
         pieces, copies = without_copies(pieces, lambda piece: piece.notes, "the same notes")
@@ -166,9 +168,8 @@ def encode_rolls(
     time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     unused: list[Record] = []
     copies: list[Record] = []
-    earlier: set[bytes] = set()  # digests of the sequences of earlier splits, where these must be disjoint
+    owners = _Owners() if disjoint else None
     for split in SPLITS:
-        own: set[bytes] = set()
         for label, roll in splits[split]:
             if encoding is None:
                 encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
@@ -180,15 +181,13 @@ def encode_rolls(
             for piece, values in _encoded(encoding, roll, max_length):
                 if isinstance(values, str):
                     unused.append({"path": label, "reason": values})
-                elif disjoint and (content := digest(values)) in earlier:
-                    copies.append({"path": label, "reason": f"an earlier split holds {piece.num_steps} steps of it"})
+                elif owners is not None and owners.owner(split, values) != split:
+                    held = counted(piece.num_steps, "step")
+                    copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
                 else:
                     kept.append(values)
                     time_signatures[split].append(piece.time_signature)
-                    if disjoint:
-                        own.add(content)
             spool.extend(split, kept)
-        earlier |= own
     assert encoding is not None, "no pieces"
     usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
     return Prepared(
@@ -205,6 +204,17 @@ def encode_rolls(
     )
 
 
+class _Owners:
+    """Which split owns a sequence: the first one that holds it."""
+
+    def __init__(self) -> None:
+        self.by_content: dict[bytes, str] = {}
+
+    def owner(self, split: str, values: np.ndarray) -> str:
+        """The owner of a sequence of this split, which is the split itself if no other one has held the sequence."""
+        return self.by_content.setdefault(digest(values), split)
+
+
 def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[tuple[PianoRoll, np.ndarray | str]]:
     """The parts of a roll that is cut at bar lines, each with its values, or with the reason why it is of no use."""
     for piece in roll.cut(max_length):
@@ -217,7 +227,7 @@ def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[t
             yield piece, values
         else:
             part = "holds no notes in range" if piece.num_steps == roll.num_steps else "has a silent stretch"
-            yield piece, f"{part} ({piece.num_steps} steps)"
+            yield piece, f"{part} ({counted(piece.num_steps, 'step')})"
 
 
 @dataclass(frozen=True)

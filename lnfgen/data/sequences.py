@@ -111,5 +111,5 @@ class SharedWithTrain:
             if name != "train" and len(own)
         }
         counts = {name: count for name, count in counts.items() if count}
-        shared = [f"{n:,} of the {len(self.lengths[name]):,} sequences of {name}" for name, n in counts.items()]
-        return f"{' and '.join(shared)} are in train as well" if shared else ""
+        shared = [f"{count:,} of {len(self.lengths[name]):,} in {name}" for name, count in counts.items()]
+        return f"sequences that train holds as well: {', '.join(shared)}" if shared else ""

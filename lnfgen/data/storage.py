@@ -23,6 +23,7 @@ from lnfgen.data.shards import ShardWriter, hash_of_shard, map_tensors, remember
 from lnfgen.errors import DatasetError
 from lnfgen.files import new_folder, write_bytes
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
+from lnfgen.wording import counted
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
@@ -152,26 +153,9 @@ def write_dataset(
         OutputError: if `path` holds something or cannot be written.
     """
     sequences = InMemory(splits) if isinstance(splits, Mapping) else splits
-    lengths = sequences.lengths
-    _require_steps(name, lengths)
+    _require_steps(name, sequences.lengths)
     with new_folder(Path(path)) as folder:
-        with ExitStack() as stack:
-            shards = {
-                split: stack.enter_context(ShardWriter(folder / f"{split}.safetensors", own, no_steps(encoding)))
-                for split, own in lengths.items()
-            }
-            for split, values in sequences.blocks():
-                shards[split].write(values)
-        entries: dict[str, Any] = {
-            split: {
-                "sequences": len(lengths[split]),
-                "steps": shard.num_steps,
-                "dropped": int((dropped or {}).get(split, 0)),
-                "shard": f"{split}.safetensors",
-                "sha256": shard.sha256,
-            }
-            for split, shard in shards.items()
-        }
+        entries = _write_shards(folder, encoding, sequences, dropped or {})
         for split, signatures in (time_signatures or {}).items():
             entries[split]["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in signatures)
         manifest = {
@@ -191,6 +175,29 @@ def write_dataset(
     for name, sha256 in written.items():
         remember_hash(Path(path) / name, sha256)
     return _open(Path(path), lambda shard: written[shard.name])
+
+
+def _write_shards(
+    folder: Path, encoding: Encoding, sequences: Sequences, dropped: Mapping[str, int]
+) -> dict[str, dict[str, Any]]:
+    """Write a shard for each split, in one pass over all sequences. What the manifest says of each is returned."""
+    with ExitStack() as stack:
+        shards = {
+            split: stack.enter_context(ShardWriter(folder / f"{split}.safetensors", own, no_steps(encoding)))
+            for split, own in sequences.lengths.items()
+        }
+        for split, values in sequences.blocks():
+            shards[split].write(values)
+    return {
+        split: {
+            "sequences": len(sequences.lengths[split]),
+            "steps": shard.num_steps,
+            "dropped": int(dropped.get(split, 0)),
+            "shard": f"{split}.safetensors",
+            "sha256": shard.sha256,
+        }
+        for split, shard in shards.items()
+    }
 
 
 def _require_steps(name: str, lengths: Mapping[str, np.ndarray]) -> None:
@@ -283,7 +290,8 @@ def _open_split(
     if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
         raise _damaged(shard, "its offsets do not divide its values into sequences")
     if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
-        raise _damaged(shard, f"it holds {len(offsets) - 1} sequences, not {entry['sequences']} as {MANIFEST} has it")
+        held = counted(len(offsets) - 1, "sequence")
+        raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
     return Split(name, values, offsets, entry["dropped"], _time_signatures(path / MANIFEST, name, entry))
 
 

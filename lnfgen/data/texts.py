@@ -20,6 +20,7 @@ from lnfgen.data.splits import num_splits, random_owners, split_at_random, split
 from lnfgen.data.storage import Record
 from lnfgen.data.textfiles import TextFile, TextSequences, count_characters, find_lines, state_of
 from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.wording import counted
 
 _Content = TypeVar("_Content")
 
@@ -142,7 +143,7 @@ def _read_all(
         except UnreadableFileError as error:
             unreadable.append({"path": file.label, "reason": str(error)})
     if not contents:
-        raise DatasetError(f"none of the {len(files)} files of {name} is readable text: {unreadable[0]['reason']}")
+        raise DatasetError(f"{counted(len(files), 'file')} of {name}, none readable text: {unreadable[0]['reason']}")
     return contents, unreadable
 
 

@@ -188,7 +188,7 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
             num_read += config.embedding_size
         return causal(features, network(num_read), config.input_dropout, reading)
     whole = network(config.latent_size)
-    keys, kinds = frames.num_pitches, frames.num_logits // frames.num_pitches
+    keys, kinds = frames.num_pitches, frames.bits_per_key
     of_keys = build_key_flow(
         keys,
         kinds,

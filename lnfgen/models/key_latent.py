@@ -33,9 +33,8 @@ class KeyPosterior(nn.Module):
     def __init__(self, frames: Frames) -> None:
         super().__init__()
         self.frames = frames
-        kinds = frames.num_logits // frames.num_pitches  # sounding, and onset if there are any
-        self.mean = nn.Parameter(torch.tensor([0.0, DISTANCE]).repeat(kinds, 1))
-        self.raw = nn.Parameter(torch.zeros(kinds, 2))
+        self.mean = nn.Parameter(torch.tensor([0.0, DISTANCE]).repeat(frames.bits_per_key, 1))
+        self.raw = nn.Parameter(torch.zeros(frames.bits_per_key, 2))
 
     def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
         """x `[B, T, P]` -> mean and log-variance `[B, T, num_logits]`."""
@@ -52,9 +51,8 @@ class KeyHead(OutputHead):
     def __init__(self, frames: Frames) -> None:
         super().__init__()
         self.frames = frames
-        kinds = frames.num_logits // frames.num_pitches
-        self.slope = nn.Parameter(torch.full((kinds, 1), SLOPE))
-        self.offset = nn.Parameter(torch.full((kinds, 1), -SLOPE * DISTANCE / 2))
+        self.slope = nn.Parameter(torch.full((frames.bits_per_key, 1), SLOPE))
+        self.offset = nn.Parameter(torch.full((frames.bits_per_key, 1), -SLOPE * DISTANCE / 2))
 
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self._logits(context, temperature)

@@ -81,7 +81,7 @@ class KeywiseHead(OutputHead):
         """`hidden` is that of the model's backbone; a key has a quarter of it for the past and half for its output."""
         super().__init__()
         self.frames = frames
-        num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
+        num_keys, bits = frames.num_pitches, frames.bits_per_key
         past, hidden = max(8, hidden // 4), max(8, hidden // 2)
         self.around = nn.Conv1d(bits, past, 2 * REACH + 1, padding=REACH)
         nn.init.normal_(self.around.weight, std=0.5)  # a few of many bits are set, and features must have unit scale

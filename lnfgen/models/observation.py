@@ -89,8 +89,13 @@ class Frames:
     has_onsets: bool
 
     @property
+    def bits_per_key(self) -> int:
+        """A bit for whether the key sounds and, if the data has onsets, one for whether it is struck."""
+        return 2 if self.has_onsets else 1
+
+    @property
     def num_logits(self) -> int:
-        return self.num_pitches * (2 if self.has_onsets else 1)
+        return self.num_pitches * self.bits_per_key
 
     def embedding(self, features: int) -> "FrameEmbedding":
         """A map from x `[B, T, P]` to features `[B, T, features]` of about unit scale."""
@@ -104,7 +109,7 @@ class Frames:
     @property
     def bit_scale(self) -> float:
         """The initial scale of weights on `bits` that gives features of about unit scale."""
-        return FRAME_SCALE / math.sqrt(2 if self.has_onsets else 1)
+        return FRAME_SCALE / math.sqrt(self.bits_per_key)
 
     def log_prob(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
         """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`.

@@ -105,7 +105,7 @@ class NADEHead(OutputHead):
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.frames = frames
-        num_keys, bits = frames.num_pitches, frames.num_logits // frames.num_pitches
+        num_keys, bits = frames.num_pitches, frames.bits_per_key
         self.features = nn.Sequential(nn.Linear(num_context, hidden), nn.GELU(), Dropout(dropout))
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)

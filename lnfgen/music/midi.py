@@ -23,6 +23,7 @@ from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, Pi
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tempo_and_metre import DEFAULT_BPM, longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import ALL, Track, choose_tracks
+from lnfgen.wording import counted
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
@@ -97,7 +98,7 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
     if voices is None and len(programs) > 1:
         voices = len(programs)
     if not 1 <= len(programs) <= (voices or 1):
-        raise LnfgenError(f"{len(programs)} programs for {voices or 1} voices; expected at most one for each")
+        raise LnfgenError(f"{len(programs)} programs, {counted(voices or 1, 'voice')}; expected at most one for each")
     ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
     beats, unit = roll.time_signature
     head = [
@@ -262,7 +263,8 @@ def _checked(content: bytes, name: str) -> bytes:
     if content[:4] != b"MThd":
         raise UnreadableFileError(f"{name} is no MIDI file: it starts with {content[:4]!r}; expected b'MThd'")
     if len(content) < 14:
-        raise UnreadableFileError(f"{name} is cut off in the MIDI header: {len(content)} bytes; expected at least 14")
+        found = counted(len(content), "byte")
+        raise UnreadableFileError(f"{name} is cut off in the MIDI header: {found}; expected at least 14")
     size, kind, num_tracks, division = struct.unpack(">LHHH", content[4:14])
     if size < 6 or 8 + size > len(content):
         raise UnreadableFileError(f"{name} is a damaged MIDI file: a header of {size} bytes; expected 6")
@@ -276,13 +278,13 @@ def _checked(content: bytes, name: str) -> bytes:
         length = int.from_bytes(content[position + 4 : start], "big")
         left = max(len(content) - start, 0)
         if start > len(content) or length > left:
-            claim = f"a chunk {label!r} claims {length} bytes, {left} are there"
+            claim = f"a chunk {label!r} claims {counted(length, 'byte')}, {left} are there"
             raise UnreadableFileError(f"{name} is a cut or damaged MIDI file: {claim}; expected all of them")
         position = start + length
         if label == b"MTrk":  # the specification asks readers to skip all other chunks
             tracks.append(content[start - 8 : position])
     if len(tracks) < max(num_tracks, 1):
-        found = f"its header promises {num_tracks} tracks, {len(tracks)} are there"
+        found = f"its header promises {counted(num_tracks, 'track')}, {len(tracks)} are there"
         raise UnreadableFileError(f"{name} is a cut or damaged MIDI file: {found}; expected all, and at least one")
     header = struct.pack(">4sLHHH", b"MThd", 6, kind, len(tracks), division)
     return header + b"".join(tracks)

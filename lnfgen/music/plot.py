@@ -11,6 +11,7 @@ import numpy as np
 
 from lnfgen.music.pianoroll import Note, PianoRoll
 from lnfgen.music.rolltext import pitch_name
+from lnfgen.wording import counted
 
 _BLACK_KEYS = frozenset((1, 3, 6, 8, 10))
 _PAGE = 1.3  # the height of a picture over its width, which decides how many bars go on a line
@@ -60,8 +61,8 @@ def png_bytes(roll: PianoRoll) -> bytes:
 
 def _title(roll: PianoRoll, num_bars: int, num_notes: int) -> str:
     tempo = f"{roll.tempo_bpm:.4g}" if roll.tempo_bpm < 1e4 else f"{roll.tempo_bpm:.0f}"
-    counts = [f"{count} {what}{'s' * (count != 1)}" for count, what in ((num_bars, "bar"), (num_notes, "note"))]
-    return ", ".join(["{}/{}".format(*roll.time_signature), f"{tempo} quarters a minute", *counts])
+    metre, counts = "{}/{}".format(*roll.time_signature), (counted(num_bars, "bar"), counted(num_notes, "note"))
+    return ", ".join([metre, f"{tempo} quarters a minute", *counts])
 
 
 def _pitches_shown(roll: PianoRoll) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.rolltext import pitch_name, pitch_number
+from lnfgen.wording import counted
 
 EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass"
 
@@ -144,4 +145,5 @@ def _number(word: str, value: str) -> int:
 
 
 def _size(roll: PianoRoll) -> str:
-    return f"{len(roll.bar_lines())} bars, {roll.num_steps} steps and {int(roll.sounding.sum(axis=1).max())} voices"
+    sizes = counted(len(roll.bar_lines()), "bar"), counted(roll.num_steps, "step")
+    return f"{', '.join(sizes)} and {counted(int(roll.sounding.sum(axis=1).max()), 'voice')}"

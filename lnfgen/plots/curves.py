@@ -44,7 +44,7 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, whe
         RunError: if there are fewer than two validations, or if one lacks a figure.
     """
     _require(lines, _NEEDED, where)
-    values = {key: np.array([line.get(key, math.nan) for line in lines], float) for key in lines[0] if key != "best"}
+    values = {key: np.array([line.get(key, math.nan) for line in lines], float) for key in lines[0] if key != "kept"}
     latent = bool(np.any(values["train_kl"]))
     if latent:
         figure = new_figure(9.6, 6.6)
@@ -60,7 +60,7 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, whe
         axis.set_ylabel(what if name == "kl_weight" else f"{what}, {UNIT_WORDS[unit]}", fontsize=9)
     for axis in axes[-2:]:
         axis.set_xlabel("updates", fontsize=9)
-    chosen = [line for line in lines if line.get("best") and "valid_elbo" in line]
+    chosen = [line for line in lines if line.get("kept") and "valid_elbo" in line]
     if chosen:
         step, cost = chosen[-1]["step"], chosen[-1]["valid_elbo"]
         ring = {"s": 80, "facecolors": "none", "edgecolors": ACCENT, "linewidths": 1.8, "zorder": 5}
@@ -100,7 +100,7 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
         style = {"color": PALETTE[index % len(PALETTE)], "linestyle": _DASHES[index // len(PALETTE) % len(_DASHES)]}
         begun = int((weights < 1).sum())
         axis.plot(steps[: begun + 1], costs[: begun + 1], linewidth=1.2, alpha=0.35, **style)
-        kept = [line for line in course.lines if line.get("best")][-1:]
+        kept = [line for line in course.lines if line.get("kept")][-1:]
         label = f"{course.name}: {kept[0]['valid_elbo']:.4g}" if kept else course.name
         axis.plot(steps[begun:], costs[begun:], linewidth=1.6, label=label, **style)
         for line in kept:

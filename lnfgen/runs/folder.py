@@ -2,7 +2,7 @@
 
 config.json          the settings (`lnfgen.config.Config`)
 dataset.json         the manifest of the dataset, with its path and fingerprint
-model.safetensors    the averaged weights that were best on the valid split
+model.safetensors    the averaged weights that were kept: the best on the valid split, or the last ones
 last/                what a resumed run needs: weights, their average, optimizer, random states, progress
 previous/            the state before that one, in case `last/` gets damaged
 metrics.jsonl        a line for each validation
@@ -51,12 +51,6 @@ class RunFolder:
         for key in ("name", "path", "fingerprint"):
             if not isinstance(self.dataset.get(key), str):
                 raise RunError(f"{where} is damaged: its {key!r} is no string; restore it, or train again")
-        version = self.dataset.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise RunError(
-                f"{where}: found dataset format {version}, but this version of lnfgen reads formats up to "
-                f"{FORMAT_VERSION}; upgrade lnfgen"
-            )
         try:
             self.encoding = Encoding.from_json(self.dataset.get("encoding"))
         except DatasetError as error:

@@ -11,6 +11,9 @@ from lnfgen.files import read_object
 
 METRICS = "metrics.jsonl"
 
+OLDER_NAMES = {"best": "kept"}
+"""Names of figures in older runs, and what they are called now."""
+
 
 def read_record(path: Path) -> dict[str, Any]:
     """The JSON object in one of a run's files.
@@ -29,6 +32,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`: the figures of each validation, and its `step`.
 
+    `kept` says whether the weights of that validation became the model, until later ones took their place.
     If `cut`, a last line that does not end, as after a copy that failed, is left out.
 
     Raises:
@@ -44,7 +48,7 @@ def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
         figures = line.values() if isinstance(line, dict) and type(line.get("step")) is int else [None]
         if not all(isinstance(figure, int | float) for figure in figures):
             raise RunError(f"{path} is damaged: line {number} has no figures; restore it, or train again")
-    return lines
+    return [{OLDER_NAMES.get(name, name): figure for name, figure in line.items()} for line in lines]
 
 
 def metrics_csv(path: Path) -> str:

@@ -38,6 +38,7 @@ from lnfgen.training.calibration import Round, calibrate, require_rules
 from lnfgen.training.faults import explained
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
+from lnfgen.wording import counted
 
 
 class TrainingSession:
@@ -59,7 +60,7 @@ class TrainingSession:
             config.training,
             device,
             self._recorder,
-            save_best=distributed.on_main(lambda weights: save_model(self.run, weights)),
+            save_kept=distributed.on_main(lambda weights: save_model(self.run, weights)),
             save_last=distributed.on_main(lambda trainer: save_state(self.run, *_state(trainer))),
         )
 
@@ -136,7 +137,7 @@ class TrainingSession:
         session._recorder.lines = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
         if other_length and session.trainer.step > session.trainer.total_steps:
             raise ConfigError(
-                f"{folder.path} has {session.trainer.step:,} updates already, more than the "
+                f"{folder.path} has {counted(session.trainer.step, 'update')} already, more than the "
                 f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
             )
         with session._locked():
@@ -161,7 +162,7 @@ class TrainingSession:
             watcher.note(self._notes.pop(0))
         if self.trainer.finished:
             watcher.note(
-                f"{self.run.path} is finished after {self.trainer.step:,} updates; to train it further: "
+                f"{self.run.path} is finished after {counted(self.trainer.step, 'update')}; to train it further: "
                 f"lnfgen train --resume --out {self.run.path} --max-steps N"
             )
         batch_size = self.run.config.training.batch_size

@@ -138,6 +138,10 @@ def settings_for(corpus: Corpus | None, config: Config) -> dict[str, dict[str, A
     return {section: OF_MUSIC_WITH_ONSETS[section] | of_preset[section] for section in NO_SETTINGS}
 
 
+Layers = list[tuple[dict[str, Any], str]]
+"""Settings that replace others: those of the last layer count. Beside each, what messages call their place."""
+
+
 def run_config(
     model: str | None = None,
     preset: str | None = None,
@@ -161,7 +165,6 @@ def run_config(
     Raises:
         ConfigError: if a name, a key or a value is unknown or impossible, or the settings do not fit together.
     """
-    suited = settings_for(corpus, run_config(model, preset, **settings)) if corpus else NO_SETTINGS
     given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     changes = _nested(given.pop("set", {}))
     filed, where = given.pop("config", {}), "config"
@@ -170,20 +173,35 @@ def run_config(
     filed_preset, filed = _own_choices(filed, where, corpus)
     if model is not None:  # it replaces the file's model, but not the file's sizes
         filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
+    preset = changes.pop("preset", preset) or filed_preset
 
     of_model: dict[str, Any] = {key: given.pop(key) for key in ("transform", "emission", "backbone") if key in given}
     if "epochs" in given or "max_steps" in given:
         given = {"epochs": None, "max_steps": None, **given}
-    if "seed" not in {**filed["training"], **given, **_section(changes, "training")}:
-        given["seed"] = usual_seed
+    layers: Layers = [
+        ({"training": {"seed": usual_seed}}, "config"),
+        (filed, where),
+        ({"model": of_model, "training": given}, "config"),
+        (changes, "--set"),
+    ]
+
+    # The run's length decides what suits a text. The model has no part in it, nor has what suits the corpus.
+    of_training: Layers = [({"training": values.get("training", {})}, place) for values, place in layers]
+    suited = settings_for(corpus, _overridden(build_config(preset=preset), of_training))
 
     asked = {**NAMED_MODELS.get(model or "af-scf", {}), **filed["model"], **of_model, **_section(changes, "model")}
-    start = _start(model, changes.pop("preset", preset) or filed_preset, asked, suited)
-    config = start.override(filed, where).override({"model": of_model, "training": given}).override(changes, "--set")
+    config = _overridden(_start(model, preset, asked, suited), layers)
     if "transform" in of_model and not config.model.has_transform:
         raise ConfigError(
             f"--transform {of_model['transform']}: {config.name} has no elementwise transform; leave it out"
         )
+    return config
+
+
+def _overridden(config: Config, layers: Layers) -> Config:
+    """A configuration with the settings of each layer in turn."""
+    for values, where in layers:
+        config = config.override(values, where)
     return config
 
 

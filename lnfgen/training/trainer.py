@@ -47,7 +47,7 @@ class Reporter(Protocol):
 class Trainer:
     """Trains a model on a dataset's train split, and chooses the best weights by its valid split, or keeps the last.
 
-    `save_best(state)` is called with the weights to keep, and `save_last(self)` after each validation and at the end.
+    `save_kept(state)` is called with the weights to keep, and `save_last(self)` after each validation and at the end.
     `state_tensors` and `state_values` give all that a resumed run needs besides its configuration and dataset.
     """
 
@@ -58,7 +58,7 @@ class Trainer:
         config: TrainingConfig,
         device: torch.device,
         reporter: Reporter,
-        save_best: Callable[[dict[str, Tensor]], None],
+        save_kept: Callable[[dict[str, Tensor]], None],
         save_last: Callable[["Trainer"], None],
     ) -> None:
         if config.transpose and dataset.encoding.kind != "music":
@@ -69,7 +69,7 @@ class Trainer:
         self.train_split = dataset.split("train")
         self.valid_split: Split | None = dataset.split("valid") if "valid" in dataset.split_names else None
         self.unit = dataset.encoding.unit
-        self.reporter, self.save_best, self.save_last = reporter, save_best, save_last
+        self.reporter, self.save_kept, self.save_last = reporter, save_kept, save_last
 
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
         self.total_steps = config.total_steps(len(self.train_split))
@@ -223,9 +223,9 @@ class Trainer:
         if self.valid_split is not None:
             metrics |= self._valid_scores(self.valid_split)
             improved = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
-            choosing = metrics["best"] = improved or (choosing and self.config.keep == "last")
+            choosing = metrics["kept"] = improved or (choosing and self.config.keep == "last")
         if choosing:
-            self.save_best(self.average.module.state_dict())
+            self.save_kept(self.average.module.state_dict())
         self.reporter.validated(metrics)
         if not self.skipped:  # otherwise the state from before the trouble is kept
             self.save_last(self)
@@ -248,7 +248,7 @@ class Trainer:
 
     def _finish(self) -> None:
         if self.valid_split is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
-            self.save_best(self.average.module.state_dict())
+            self.save_kept(self.average.module.state_dict())
             if self.kl_weight < 1.0:
                 self.reporter.note(
                     f"the run ended at KL weight {self.kl_weight:.2f}, before 1: its last weights are kept as the model"
