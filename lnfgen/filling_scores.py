@@ -3,13 +3,17 @@
 For a piece and a kind of gap, in nats, given the length:
 
 - `NLL(hidden | seen) = NLL(all) - NLL(seen)`. NLL(all) is importance-sampled by the posterior, as in `evaluation`, and
-  NLL(seen) is minus the log of the mean of `REPEATS` estimates of p(seen), by particles (`SequenceModel.log_known`).
-  Both are too high on average, so the difference may err to either side, and to the lower one where p(seen) is hard
-  to estimate. `seen_deviation` tells: the standard deviation of the log of one estimate. About half of its square is
-  how much too high NLL(seen) would be by one estimate, where that is small. It shrinks with more particles.
+  so a little too high. NLL(seen) has a range: it is estimated twice by particles (`SequenceModel.log_known`). Where
+  these find the hidden part by themselves, it is too high on average; the true piece is a guess that helps them. Where
+  the true hidden part is kept as one of the particles, it is too low on average, if that is a draw of p(hidden | seen)
+  of the model; there the guess is a filling, which knows no more than what is seen. For pieces that the model has drawn
+  it is one, but for a latent that has to be found. For other pieces, such as Bach's, the true part only stands in for
+  such a draw: if it is less likely by the model than what the model would draw, NLL(seen) may be lower than the range
+  says. The range is wide where p(seen) is hard to estimate, and gets narrower with more particles.
 - `NLL(hidden)`, for the lower voices: of the hidden part alone, with the seen part summed out, by the same kind of
-  estimate. This is the unconditional share of these voices. What NLL(hidden | seen) is less than that is what the
-  melody tells of them.
+  estimates. This is the unconditional share of these voices. What NLL(hidden | seen) is less than that is what the
+  melody tells of them. The cells of these voices are those below the melody, so what is summed out depends on the piece
+  itself, and the true melody stands in for a draw even where the model has drawn the piece.
 - The prior's NLL: of filling without inference. z is drawn from the prior; steps and keys are drawn in the model's own
   order, and what is seen is set there; but nothing is weighed by how well it fits what is seen. So it is
   `-log E_z prod p(hidden choice | z, choices before)`, over the hidden choices alone, importance-sampled with the same
@@ -26,7 +30,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,11 +51,15 @@ from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.streams import stream_seed
 
-REPEATS = 4
-"""Estimates of p(seen) for each piece: enough to see how much they differ."""
+PARTICLES_OF_ESTIMATE = 4
+"""An estimate of p(seen) takes so many times the particles of a filling."""
 
-MAX_DEVIATION = 2.0
-"""In nats a piece. Where estimates differ by more, one of them decides their mean, which is then far too low."""
+
+class Range(NamedTuple):
+    """What a figure may be, from a lower and an upper estimate."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,9 @@ class FillingScore:
         hidden_steps: steps or characters of which anything is hidden.
         nll: of the hidden part given the seen one.
         alone_nll: of the hidden part alone; None for other gaps than the lower voices.
+        gain: by what share `nll` is below `alone_nll`. The low end is the cautious one, from the high one of `nll`.
         prior_nll, marginal_nll: by the prior without inference, and by the marginal.
         total_nats: the sum behind `nll`, in nats.
-        seen_deviation: the standard deviation of the log of one estimate of p(seen), in nats a piece; that of p(hidden)
-            if it is greater.
         agreement: of what is drawn with what was hidden, from 0 to 1, in `measure`.
         measure: `f_measure` of sounding cells, or `accuracy` of characters.
         ess: the mean effective sample size of the particles that drew it, as a share of their number.
@@ -76,35 +83,21 @@ class FillingScore:
 
     pieces: int
     hidden_steps: int
-    nll: float
-    alone_nll: float | None
+    nll: Range
+    alone_nll: Range | None
+    gain: Range | None
     prior_nll: float
     marginal_nll: float
-    total_nats: float
-    seen_deviation: float
+    total_nats: Range
     agreement: float
     measure: str
     ess: float
     moved: float | None
     music: MusicComparison | None
 
-    @property
-    def reliable(self) -> bool:
-        """Whether `nll` and `alone_nll` can be relied on. Else they come from too few particles."""
-        return self.seen_deviation <= MAX_DEVIATION
-
-    @property
-    def gain(self) -> float | None:
-        """By what share `nll` is below `alone_nll`."""
-        return None if self.alone_nll is None else 1 - self.nll / self.alone_nll
-
     def to_json(self) -> dict[str, Any]:
-        return {
-            **vars(self),
-            "gain": self.gain,
-            "reliable": self.reliable,
-            "music": self.music and self.music.to_json(),
-        }
+        """The figures; a range is a list of its two ends."""
+        return {**vars(self), "music": self.music and self.music.to_json()}
 
 
 @dataclass(frozen=True)
@@ -132,12 +125,12 @@ def score_filling(
     """Hide parts of pieces, score what is hidden given the rest, and fill each gap once, for each kind of gap.
 
         >>> scores = score_filling(model.model, model.encoding, pieces, train)
-        >>> print(scores["lower_voices"].nll, scores["lower_voices"].gain)
+        >>> print(scores["lower_voices"].nll, scores["lower_voices"].gain.low)
 
     Args:
         train: the pieces that the marginal is fitted on, and in which copies are searched for.
         num_samples: samples K of the latent for NLL(all) and the prior's NLL.
-        particles: for each estimate of p(seen), and for each filling; at least 2.
+        particles: for each filling, at least 2; each estimate takes `PARTICLES_OF_ESTIMATE` times as many.
         seed: decides the random gaps and all that is drawn.
         progress: told what is being done, how many pieces are done, and of how many.
 
@@ -202,27 +195,30 @@ class _Scorer:
     def score(self, hidden: list[_Hidden], marginal: Marginal) -> tuple[FillingScore, list[Piece]]:
         """The figures but those of the music, and the filled pieces."""
         has_alone = self._gap == LOWER_VOICES
-        self._total = len(hidden) * (3 + has_alone)  # rounds: all of a piece, what is seen, what is hidden, filling
+        self._total = len(hidden) * (3 + 2 * has_alone)  # a round each: all of a piece, and fillings and estimates
         steps = sum(int((~one.known.mask).view(len(one.x), -1).any(1).sum()) for one in hidden)
         unit = per_unit(self._encoding.unit) / steps
         log_all, log_prior = self._scored(hidden)
-        log_seen, deviation = self._estimated(hidden, [one.known for one in hidden], "the seen part")
-        alone_nll = None
+        seen = [one.known for one in hidden]
+        drawn, ess, moved = self._filled(hidden, seen, "filling")
+        log_seen = self._estimated(hidden, seen, drawn, "the seen part")
+        nats = Range(*(float(end - log_all.sum()) for end in log_seen))
+        nll, alone_nll, gain = Range(*(unit * end for end in nats)), None, None
         if has_alone:
             swapped = [self._model.observation.known(one.x, ~one.known.mask) for one in hidden]
-            log_hidden, other = self._estimated(hidden, swapped, "the hidden part alone")
-            alone_nll, deviation = -unit * log_hidden.sum(), max(deviation, other)
-        drawn, ess, moved = self._filled(hidden)
-        nats = float((log_seen - log_all).sum())
+            others, _, _ = self._filled(hidden, swapped, "filling what is seen")
+            log_hidden = self._estimated(hidden, swapped, others, "the hidden part alone")
+            alone_nll = Range(-unit * log_hidden.high, -unit * log_hidden.low)
+            gain = Range(1 - nll.high / alone_nll.low, 1 - nll.low / alone_nll.high)
         score = FillingScore(
             pieces=len(hidden),
             hidden_steps=steps,
-            nll=unit * nats,
+            nll=nll,
             alone_nll=alone_nll,
+            gain=gain,
             prior_nll=-unit * log_prior.sum(),
             marginal_nll=-unit * sum(marginal.log_prob(one.x.numpy(), ~one.known.mask.numpy()) for one in hidden),
             total_nats=nats,
-            seen_deviation=deviation,
             agreement=_agreement(hidden, drawn),
             measure="f_measure" if self._encoding.kind == "music" else "accuracy",
             ess=ess,
@@ -259,27 +255,28 @@ class _Scorer:
             self._tell(len(block))
         return result[0], result[1]
 
-    def _estimated(self, hidden: list[_Hidden], known: list[Known], what: str) -> tuple[np.ndarray, float]:
-        """The log of the mean of `REPEATS` estimates of p(known) of each piece, and the deviation of one of them."""
-        logs = np.zeros((REPEATS, len(hidden)))
-        for block in _blocks(hidden, self._row_steps(REPEATS), self._rows(REPEATS)):
-            x = torch.stack([hidden[i].x for i in block]).repeat(REPEATS, *[1] * hidden[0].x.dim())
+    def _estimated(self, hidden: list[_Hidden], known: list[Known], filled: list[np.ndarray], what: str) -> Range:
+        """log p(known), summed over the pieces, from those that find the rest and those that keep the true piece."""
+        low, high, particles = 0.0, 0.0, PARTICLES_OF_ESTIMATE * self._particles
+        for block in _blocks(hidden, MAX_ROW_STEPS // particles, max(1, MAX_ROWS // particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
-            each = Known(*(part.repeat(REPEATS, *[1] * (part.dim() - 1)) for part in each))
-            generators = [one for number in range(REPEATS) for one in self._generators(hidden, block, what, number)]
-            found = self._model.log_known(x, each, self._particles, generators)
-            logs[:, block] = found.numpy().reshape(REPEATS, len(block))
+            true = torch.stack([hidden[i].x for i in block])
+            drawn = torch.from_numpy(np.stack([filled[i] for i in block])).to(true.dtype)
+            for_low, for_high = (self._generators(hidden, block, f"{what}, {end}") for end in ("low", "high"))
+            low += float(self._model.log_known(true, each, particles, for_low).sum())
+            high += float(self._model.log_known(drawn, each, particles, for_high, true).sum())
             self._tell(len(block))
-        deviation = math.sqrt(float(logs.var(0, ddof=1).mean()))
-        return np.logaddexp.reduce(logs, 0) - math.log(REPEATS), deviation
+        return Range(*sorted((low, high)))  # where both are nearly exact, chance decides which is the lower one
 
-    def _filled(self, hidden: list[_Hidden]) -> tuple[list[np.ndarray], float, float | None]:
+    def _filled(
+        self, hidden: list[_Hidden], known: list[Known], what: str
+    ) -> tuple[list[np.ndarray], float, float | None]:
         """The sequences drawn, and the means of the effective sample size and of the share of moves."""
         drawn: list[np.ndarray] = [np.zeros(0)] * len(hidden)
         ess, moved = 0.0, 0.0
-        for block in _blocks(hidden, self._row_steps(1), self._rows(1)):
-            known = Known(*(torch.stack(parts) for parts in zip(*(hidden[i].known for i in block), strict=True)))
-            found = self._model.fill_batch(known, self._particles, self._generators(hidden, block, "filling"), 1.0)
+        for block in _blocks(hidden, MAX_ROW_STEPS // self._particles, max(1, MAX_ROWS // self._particles)):
+            each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
+            found = self._model.fill_batch(each, self._particles, self._generators(hidden, block, what), 1.0)
             for i, x in zip(block, found.x.numpy(), strict=True):
                 drawn[i] = x
             ess += float(found.ess.sum())
@@ -291,16 +288,9 @@ class _Scorer:
         self._done += count
         self._progress(self._gap.replace("_", " "), self._done, self._total)
 
-    def _rows(self, repeats: int) -> int:
-        return max(1, MAX_ROWS // (self._particles * repeats))
-
-    def _row_steps(self, repeats: int) -> int:
-        return MAX_ROW_STEPS // (self._particles * repeats)
-
-    def _generators(self, hidden: list[_Hidden], block: list[int], what: str, number: int = 0) -> list[torch.Generator]:
+    def _generators(self, hidden: list[_Hidden], block: list[int], what: str) -> list[torch.Generator]:
         """One for each piece, which depends on the piece and on what is drawn alone."""
-        purpose = zlib.crc32(f"{what} {number}".encode())
-        seed = stream_seed(self._seed, purpose)
+        seed = stream_seed(self._seed, zlib.crc32(what.encode()))
         return [torch.Generator().manual_seed(stream_seed(seed, hidden[i].index)) for i in block]
 
 

@@ -59,7 +59,11 @@ def command(
     ] = None,
     particles: Annotated[
         int | None,
-        typer.Option(min=2, help="With --fill: for each estimate and each piece.", show_default=str(PARTICLES)),
+        typer.Option(
+            min=2,
+            help="With --fill: for each piece; each estimate takes four times as many.",
+            show_default=str(PARTICLES),
+        ),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(min=0.0, help="With --music: of the samples.", show_default="1")
@@ -89,7 +93,8 @@ def command(
 
     With --fill, parts of each piece are hidden: the lower voices, the middle bars, the second half, random cells; of a
     text a gap, the second half. The NLL of what is hidden given the rest, NLL(all) - NLL(seen), is a mean over the
-    hidden steps or characters. NLL(seen) comes from particles, and is too high where these are few.
+    hidden steps or characters. NLL(seen) is estimated by particles, once too low and once too high on average, so the
+    figure has a range. Its high end is a bound if the true piece is as likely as what the model would draw.
 
     "Of it alone" is minus log p of the lower voices with the melody summed out. "By the prior" is filling without
     inference: what is seen is set, but z and all that is drawn do not depend on what is seen later.

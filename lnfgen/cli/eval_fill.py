@@ -11,7 +11,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import choose_solver
 
 if TYPE_CHECKING:
-    from lnfgen.filling_scores import FillingScore
+    from lnfgen.filling_scores import FillingScore, Range
 
 
 def report(
@@ -57,7 +57,7 @@ def report(
         console.result_json({"gaps": {gap: score.to_json() for gap, score in scores.items()}, **facts})
         return
     unit = "nats a hidden step" if trained.encoding.kind == "music" else "bits a hidden character"
-    columns = ("hidden", unit, "of it alone", "by the prior", "by the marginal", "right", "pieces")
+    columns = ("hidden", unit, "of it alone", "gain", "by the prior", "by the marginal", "right", "pieces")
     rows = [(gap.replace("_", " "), *_cells(score)) for gap, score in scores.items()]
     console.result_table(f"{trained.run.config.name} fills {scored.name}, {split}", rows, columns)
     console.result("")
@@ -70,20 +70,27 @@ def report(
 
 
 def _cells(score: FillingScore) -> tuple[str, ...]:
-    alone = "-" if score.alone_nll is None else f"{score.alone_nll:.3f} ({-100 * (score.gain or 0):+.0f} %)"
+    alone = "-" if score.alone_nll is None else _ends(score.alone_nll)
     figures = (f"{value:.3f}" for value in (score.prior_nll, score.marginal_nll))
-    doubt = "" if score.reliable else "?"
     right = f"{100 * score.agreement:.0f} %"
-    return (f"{score.nll:.3f}{doubt}", alone if alone == "-" else alone + doubt, *figures, right, str(score.pieces))
+    return (_ends(score.nll), alone, _share(score.gain), *figures, right, str(score.pieces))
+
+
+def _ends(value: Range) -> str:
+    low, high = (f"{end:.3f}" for end in value)
+    return low if low == high else f"{low} to {high}"
+
+
+def _share(gain: Range | None) -> str:
+    return "-" if gain is None else f"{100 * gain.low:.1f} to {100 * gain.high:.1f} %"
 
 
 def _remarks(scores: dict[str, FillingScore]) -> Iterator[tuple[str, str]]:
     text = any(score.measure == "accuracy" for score in scores.values())
     yield "right", "characters that are right" if text else "F-measure of the hidden cells that sound"
-    spread = ", ".join(f"{gap.replace('_', ' ')} {score.seen_deviation:.1f}" for gap, score in scores.items())
-    yield "noise", f"standard deviation of log p(seen) of a piece, nats: {spread}"
-    if not all(score.reliable for score in scores.values()):
-        yield "?", "cannot be relied on: the particles are too few to estimate p(seen); ask for more by --particles"
+    if any(score.gain for score in scores.values()):
+        yield "gain", "by so much the melody lowers the NLL of the voices below it"
+    yield "to", "a lower and an upper estimate; they get closer with more --particles"
 
 
 def _figures(scores: dict[str, FillingScore]) -> Iterator[tuple[str, ...]]:

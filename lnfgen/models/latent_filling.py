@@ -43,6 +43,9 @@ two sweeps."""
 CANDIDATES = 4
 """Values of z to choose from in a move, with z as it is. Each of the others costs a call of prior and emission."""
 
+EXPLANATIONS = 64
+"""Draws of q(z | x) of which one stands for a draw of p(z | x)."""
+
 
 class LatentFilling:
     """One call of `LatentFlow.fill_batch`, or of its `log_known`."""
@@ -86,14 +89,17 @@ class LatentFilling:
         moved = self._moves / self._tried if self._tried else None
         return Filled(x.cpu(), start.ess.cpu(), moved)
 
-    def log_known(self, x: Tensor) -> Tensor:
-        """The log of an unbiased estimate of p(x_known | T), for whole sequences x `[G, T, ...]`: `[G]`.
+    def log_known(self, guess: Tensor, kept: Tensor | None) -> Tensor:
+        """The log of an estimate of p(known | T), by proposals near whole sequences `[G, T, ...]`: `[G]`.
 
-        Half of the K draws of z come from the prior, and half from q(z | x); each weighs p(z) by the mean density of
-        both (the balance heuristic: Veach & Guibas, 1995). Any x gives an unbiased estimate. The true one is used,
-        because values of z from q(z | x) fit what is known, and hardly any of the prior do where much is known.
+        Half of the K draws of z come from the prior, and half from q(z | guess); each weighs p(z) by the mean density
+        of both (the balance heuristic: Veach & Guibas, 1995). Values of z from the latter fit what is known, and hardly
+        any of the prior do where much is known.
+
+        With a sequence to keep, a z that explains it takes the place of a draw of the prior or of q, of either as often
+        as such a z comes from it. So the conditional filter has the same proposals as a free one.
         """
-        x = x.to(self._model.device)
+        guess = guess.to(self._model.device)
         from_prior = self._num_particles // 2
         noise = self._normal(self._num_particles)
         first, _ = self._model.prior(
@@ -101,22 +107,46 @@ class LatentFilling:
             self._positions(self._groups * from_prior),
             self._lengths(self._groups * from_prior),
         )
-        posterior = self._posterior(x)
+        posterior = self._posterior(guess)
         second = posterior.sample(noise[:, from_prior:].transpose(0, 1)).transpose(0, 1)
         z = torch.cat([first.unflatten(0, (self._groups, from_prior)), second], 1)
-        log_prior = self._log_prior(z.flatten(0, 1)).unflatten(0, z.shape[:2]).double()
-        log_q = _log_density(posterior, z.transpose(0, 1)).sum(-1).t().double()
         share = torch.tensor(from_prior / self._num_particles, dtype=torch.float64, device=z.device)
-        log_mean = torch.logaddexp(log_prior + torch.log(share), log_q + torch.log1p(-share))
-        return self._filtered(z.flatten(0, 1), None, log_prior - log_mean).log_known.cpu()
 
-    def _filtered(self, z: Tensor, kept: Tensor | None, log_weight: Tensor | None = None) -> Filtered:
+        def log_densities(z: Tensor) -> tuple[Tensor, Tensor]:
+            """Of the prior and of the mean of both: z `[G, C, T, D]` -> `[G, C]` each."""
+            log_prior = self._log_prior(z.flatten(0, 1)).unflatten(0, z.shape[:2]).double()
+            log_q = _log_density(posterior, z.transpose(0, 1)).sum(-1).t().double()
+            return log_prior, torch.logaddexp(log_prior + torch.log(share), log_q + torch.log1p(-share))
+
+        if kept is not None:
+            kept = kept.to(z.device)
+            explaining = self._explaining(kept)
+            log_prior, log_mean = log_densities(explaining[:, None])
+            of_prior = torch.exp(log_prior + torch.log(share) - log_mean)[:, 0].cpu()
+            chance = torch.stack([torch.rand((), generator=one) for one in self._generators])
+            replaced = torch.where(chance < of_prior, 0, from_prior).to(z.device)
+            z[torch.arange(self._groups, device=z.device), replaced] = z[:, 0].clone()
+            z[:, 0] = explaining
+        log_prior, log_mean = log_densities(z)
+        return self._filtered(z.flatten(0, 1), kept, log_prior - log_mean, guess).log_known.cpu()
+
+    def _explaining(self, x: Tensor) -> Tensor:
+        """z `[G, T, D]` nearly from p(z | x): of `EXPLANATIONS` draws of q(z | x) one, by its importance weight."""
+        posterior = self._posterior(x)
+        z = posterior.sample(self._normal(EXPLANATIONS).transpose(0, 1))
+        log_joint = torch.cat([self._log_joint(some, x) for some in z.split(CANDIDATES)])
+        chosen = self._one_of(log_joint - _log_density(posterior, z).sum(-1))
+        return z[chosen, torch.arange(self._groups, device=z.device)]
+
+    def _filtered(
+        self, z: Tensor, kept: Tensor | None, log_weight: Tensor | None = None, guess: Tensor | None = None
+    ) -> Filtered:
         """x given z `[G * K, T, D]`, and, without x to keep, z chosen too, from particles of these weights `[G, K]`."""
         model, rows = self._model, len(z)
         context = model.emission.context(z, self._lengths(rows), self._positions(rows))
         steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
         arguments = (self._known, self._num_particles, self._generators)
-        return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight)
+        return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight, guess=guess)
 
     def _posterior(self, x: Tensor) -> Gaussian:
         """q(z | x) of whole sequences x `[G, T, ...]`."""
@@ -137,15 +167,17 @@ class LatentFilling:
         candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
         log_q = _log_density(posterior, candidates)[..., start:end].sum(-1)
         log_joint = torch.cat([log_joint, self._log_joint(candidates[1:], x)])
-        log_weight = (log_joint - log_q).double().t().cpu()  # [G, candidates]
-        weights = torch.softmax(log_weight, 1)
-        chosen = torch.cat(
-            [torch.multinomial(row, 1, generator=one) for row, one in zip(weights, self._generators, strict=True)]
-        )
+        chosen = self._one_of(log_joint - log_q)
         self._moves += int((chosen != 0).sum())
         self._tried += len(chosen)
-        one_of_each = chosen.to(z.device), torch.arange(len(chosen), device=z.device)
+        one_of_each = chosen, torch.arange(len(chosen), device=z.device)
         return candidates[one_of_each], log_joint[one_of_each][None]
+
+    def _one_of(self, log_weight: Tensor) -> Tensor:
+        """One of C candidates for each sequence, by log weights `[C, G]`: `[G]`."""
+        weights = torch.softmax(log_weight.double().t().cpu(), 1)
+        each = [torch.multinomial(row, 1, generator=one) for row, one in zip(weights, self._generators, strict=True)]
+        return torch.cat(each).to(log_weight.device)
 
     def _log_joint(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x, z) `[C, G]` at the temperature, up to a constant: z `[C, G, T, D]`, x `[G, T, ...]`."""

@@ -123,8 +123,15 @@ class LatentFlow(SequenceModel):
         """By particles that carry z, then by moves of z and of the hidden part in turn: see `models.latent_filling`."""
         return LatentFilling(self, known, num_particles, generators, temperature).run(progress)
 
-    def log_known(self, x: Tensor, known: Known, num_particles: int, generators: Sequence[torch.Generator]) -> Tensor:
-        return LatentFilling(self, known, num_particles, generators, 1.0).log_known(x)
+    def log_known(
+        self,
+        guess: Tensor,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        return LatentFilling(self, known, num_particles, generators, 1.0).log_known(guess, kept)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -121,8 +121,17 @@ class AutoregressiveLSTM(SequenceModel):
         found = self._filtered(known, num_particles, generators, temperature, progress)
         return Filled(found.x.cpu(), found.ess.cpu(), None)
 
-    def log_known(self, x: Tensor, known: Known, num_particles: int, generators: Sequence[torch.Generator]) -> Tensor:
-        return self._filtered(known, num_particles, generators, 1.0, lambda done, total: None).log_known.cpu()
+    def log_known(
+        self,
+        guess: Tensor,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        kept = None if kept is None else kept.to(self.device)
+        found = self._filtered(known, num_particles, generators, 1.0, kept=kept, guess=guess.to(self.device))
+        return found.log_known.cpu()
 
     def _filtered(
         self,
@@ -130,12 +139,23 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
-        progress: Callable[[int, int], None],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        kept: Tensor | None = None,
+        guess: Tensor | None = None,
     ) -> Filtered:
         known = Known(*(part.to(self.device) for part in known))
         steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
         return filter_particles(
-            steps, self.observation, known, num_particles, generators, alone=True, progress=progress
+            steps,
+            self.observation,
+            known,
+            num_particles,
+            generators,
+            alone=True,
+            kept=kept,
+            guess=guess,
+            progress=progress,
         )
 
 

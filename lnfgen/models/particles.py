@@ -9,11 +9,19 @@ The mean weights, multiplied over the resampling steps, estimate p(known). The e
 log is too low on average, by about half of its variance where that is small (Jensen), and both shrink as 1 / K.
 
 With a sequence to keep, it is a conditional filter: particle 0 is that sequence and always survives. Then the result is
-a move of a Markov chain that leaves p(hidden | known) as it is, with any K.
+a move of a Markov chain that leaves p(hidden | known) as it is, with any K. If the sequence to keep is itself drawn
+from p(hidden | known), whatever the proposals are, the mean of 1 / estimate is 1 / p(known), so the log of the estimate
+is too high on average. So p(known) is between the two filters.
+
+With a guess at the whole sequence, a particle takes the step of the guess with probability `GUESSED`, and is drawn by
+the model otherwise. Its weight is divided by how much likelier that made it, so the estimate stays unbiased. This
+matters where what is hidden of a step is drawn before what is known of it, and hardly any draw fits.
 
 Sources: Gordon, Salmond & Smith (1993); systematic resampling, Carpenter, Clifford & Fearnhead (1999); the estimate of
 p(known), Del Moral (2004), "Feynman-Kac formulae", proposition 7.4.1; the conditional filter, Andrieu, Doucet &
-Holenstein (2010), "Particle Markov chain Monte Carlo methods".
+Holenstein (2010), "Particle Markov chain Monte Carlo methods"; bounds from both sides, Grosse, Ghahramani & Adams
+(2015, arXiv 1511.02543), "Sandwiching the marginal likelihood using bidirectional Monte Carlo"; draws from a model or
+from a safe guess, Hesterberg (1995), "Weighted average importance sampling and defensive mixture distributions".
 """
 
 import math
@@ -28,6 +36,11 @@ from lnfgen.models.output import Drawn
 
 RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""
+
+GUESSED = 0.25
+"""By 16 particles and the model of chorales in the box, the deviation of log p(lower voices) was 26, 12, 5 and 1 nats
+with 0, 0.1, 0.25 and 0.5, where the guess is the true piece (the first of test), and that of log p(melody) 4, 4, 5
+and 8."""
 
 
 class Steps(Protocol):
@@ -47,8 +60,8 @@ class Filtered(NamedTuple):
         x: the sequences drawn, `[G, T]` or `[G, T, P]`.
         rows: of the rows at the start, the one that each of them comes from, `[G]`.
         ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, `[G]`.
-        log_known: the log of the estimate of p(known), at the temperature, float64 `[G]`. Nothing is to be read from
-            that of a conditional filter.
+        log_known: the log of the estimate of p(known), at the temperature, float64 `[G]`. It is too low on average,
+            and that of a conditional filter too high if what it keeps is drawn from p(hidden | known) alone.
     """
 
     x: Tensor
@@ -67,6 +80,7 @@ def filter_particles(
     alone: bool = False,
     kept: Tensor | None = None,
     log_weight: Tensor | None = None,
+    guess: Tensor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Filtered:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
@@ -80,6 +94,8 @@ def filter_particles(
         kept: sequences `[G, T, ...]` to keep as particle 0, which makes the filter a conditional one.
         log_weight: the log weights `[G, K]` of the particles at the start, where they do not come from the model itself
             but from a proposal. By default all are 0.
+        guess: sequences `[G, T, ...]` that agree with what is known and may be right, so that particles take steps of
+            them.
         progress: told how many of how many steps are done.
     """
     groups, device = len(generators), known.mask.device
@@ -102,13 +118,22 @@ def filter_particles(
         width = lines.width
         each = [observation.uniform(width, 1, generator)[:, 0] for generator in generators]
         here = Known(*(part[:, t].repeat_interleave(width, 0) for part in known))
-        set_to = here if kept is None or t > last else _with_kept(here, observation, kept[:, t], width)
+        set_to = here
+        if guess is not None and t <= last:
+            takes = torch.cat([torch.rand(width, generator=one) < GUESSED for one in generators]).to(device)
+            set_to = _with_step(set_to, observation, guess[:, t], takes)
+        if kept is not None and t <= last:
+            is_first = torch.arange(groups * width, device=device) % width == 0
+            set_to = _with_step(set_to, observation, kept[:, t], is_first)
         x, logits = steps.draw(t, torch.cat(each).to(device), set_to)
         lines.drawn.append(x)
         progress(t + 1, len(informed))
-        if not is_informed:
+        if t > last or (guess is None and not is_informed):
             continue
         log_prob = observation.log_prob(logits, x, here.mask)
+        if guess is not None:
+            log_hidden = observation.log_prob(logits, x) - log_prob
+            log_prob = log_prob - _log_excess(log_hidden, x, guess[:, t].repeat_interleave(width, 0))
         log_weight = log_weight + log_prob.double().view(groups, width)
         share = _effective_share(log_weight)
         if width > 1:
@@ -165,12 +190,21 @@ def _one(weights: Tensor, generator: torch.Generator) -> Tensor:
     return torch.multinomial(weights, 1, generator=generator)
 
 
-def _with_kept(known: Known, observation: Observation, kept: Tensor, num_particles: int) -> Known:
-    """What is known of a step of each row, where all of it is known of particle 0: kept `[G, ...]`."""
-    values, mask = known.values.clone(), known.mask.clone()
-    values[::num_particles] = observation.known(kept, mask[::num_particles]).values
-    mask[::num_particles] = True
-    return Known(values, mask)
+def _with_step(known: Known, observation: Observation, x: Tensor, rows: Tensor) -> Known:
+    """What is known of a step, where all of it is as in x `[G, ...]` for some of the `G * K` rows, a bool `[G * K]`."""
+    rows = rows.view(-1, *[1] * (known.mask.dim() - 1))
+    values = observation.known(x, known.mask).values.repeat_interleave(len(known.mask) // len(x), 0)
+    return Known(torch.where(rows, values, known.values), known.mask | rows)
+
+
+def _log_excess(log_hidden: Tensor, x: Tensor, guess: Tensor) -> Tensor:
+    """By how much likelier a step x `[N, ...]` was drawn than by the model, by which it has log p = `log_hidden` `[N]`.
+
+    It was drawn from `GUESSED * [x = guess] + (1 - GUESSED) * p(x)`.
+    """
+    by_model = math.log1p(-GUESSED)
+    as_guessed = torch.logaddexp(torch.full_like(log_hidden, math.log(GUESSED)), by_model + log_hidden) - log_hidden
+    return torch.where((x == guess).view(len(x), -1).all(1), as_guessed, by_model)
 
 
 def _log_mean(log_weight: Tensor) -> Tensor:

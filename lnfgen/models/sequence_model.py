@@ -153,11 +153,24 @@ class SequenceModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def log_known(self, x: Tensor, known: Known, num_particles: int, generators: Sequence[torch.Generator]) -> Tensor:
-        """The log of an unbiased estimate of p(known | T) of G sequences, in nats, float64 `[G]` on the CPU.
+    def log_known(
+        self,
+        guess: Tensor,
+        known: Known,
+        num_particles: int,
+        generators: Sequence[torch.Generator],
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        """The log of an estimate of p(known | T) of G sequences, in nats, float64 `[G]` on the CPU.
 
-        The log is too low on average, the less so the more particles there are: see `lnfgen.models.particles`. The
-        whole sequences x `[G, T, ...]` make the estimate better where z is not known. They do not bias it.
+        The estimate is unbiased, so its log is too low on average, the less so the more particles there are: see
+        `lnfgen.models.particles`. What is hidden is proposed near whole sequences, `guess` `[G, T, ...]`, that agree
+        with what is known. The estimate is the better for it where they are likely, as true ones are, and not biased.
+
+        With whole sequences to keep, `kept` `[G, T, ...]`, these are always among the particles. Then the log is too
+        high on average, if their hidden part is a draw of p(hidden | known) and the guess does not depend on it, so
+        that the guess must be another sequence. A latent that explains what is kept is drawn from q(z | kept), by
+        importance weights, so nearly from p(z | kept).
         """
 
     def _drawn(
