@@ -27,13 +27,12 @@ OUTPUTS: dict[str, Observation] = {
     "bernoulli": Frames(7, has_onsets=False),
     "past": Frames(7, has_onsets=True),
 }
-FAST = [("lstm", "lstm", "categorical")]
-SLOW = [
+CASES = [
+    ("lstm", "lstm", "categorical"),
     *((name, backbone, "bernoulli") for name, backbone in (("lstm", "lstm"), ("af-scf", "scan"), ("coupling", "scan"))),
     *((name, "conv-scan", "categorical") for name in ("af-scf", "coupling", "af-codes", "iaf-scf")),
     *(("af-scf", "lstm", "categorical"), ("af-af", "scan", "past")),
 ]
-CASES = [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +61,7 @@ def objective(model: SequenceModel, lengths: list[int], parts: Compiled | None) 
     return [found.loss, found.reconstruction, found.kl, *gradients]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone", "emission"), CASES)
 def test_an_update_is_the_plain_one_and_ragged_batches_compile_nothing_new(
     name: str, backbone: str, emission: str
