@@ -25,13 +25,12 @@ CPU = torch.device("cpu")
 OUTPUTS: dict[str, Observation] = {
     "categorical": Symbols(6),
     "bernoulli": Frames(7, has_onsets=False),
-    "past": Frames(7, has_onsets=True),
 }
 CASES = [
     ("lstm", "lstm", "categorical"),
     *((name, backbone, "bernoulli") for name, backbone in (("lstm", "lstm"), ("af-scf", "scan"), ("coupling", "scan"))),
     *((name, "conv-scan", "categorical") for name in ("af-scf", "coupling", "af-codes", "iaf-scf")),
-    *(("af-scf", "lstm", "categorical"), ("af-af", "scan", "past")),
+    ("af-scf", "lstm", "categorical"),
 ]
 
 
