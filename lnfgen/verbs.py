@@ -126,6 +126,7 @@ def train(
     out: Source | None = None,
     resume: bool = False,
     device: str = "auto",
+    compiled: bool = False,
     progress: TrainingProgress | None = None,
     **settings: Unpack[RunSettings],
 ) -> TrainedModel:
@@ -148,6 +149,7 @@ def train(
         resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
             only `max_steps` and `epochs` may be given.
         device: auto, cpu, cuda, cuda:N or mps.
+        compiled: have torch compile the updates, as `lnfgen train --compile` does; `resume` may change it.
         progress: called after each update.
         settings: transform, emission, backbone, config (a JSON file or a dictionary with keys of `config.json`),
             epochs, max_steps, batch_size, precision and seed, as the options of `lnfgen train`. Without a seed it is 0.
@@ -156,7 +158,7 @@ def train(
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
     """
-    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
+    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, compiled=compiled, **settings)
     session.train(_Watcher(session.trainer.total_steps, progress))
 
     from lnfgen.runs.trained import load
@@ -173,6 +175,7 @@ def open_session(
     out: Source | None,
     resume: bool,
     device: str,
+    compiled: bool = False,
     building: Progress = no_progress,
     built: Callable[[Dataset], object] = lambda dataset: None,
     usual_seed: int = 0,
@@ -206,7 +209,7 @@ def open_session(
 
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(run, device, dataset, **length, building=building)
+        return TrainingSession.resume(run, device, dataset, **length, compiled=compiled, building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
     run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
@@ -219,7 +222,7 @@ def open_session(
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession
 
-    return TrainingSession.begin(config, opened, device, out)
+    return TrainingSession.begin(config, opened, device, out, compiled=compiled)
 
 
 def _resolved(source: Source | None, building: Progress, built: Callable[[Dataset], object]) -> Dataset:

@@ -74,7 +74,15 @@ class Listener:
 class Session:
     """A trainer with what it saved."""
 
-    def __init__(self, dataset: Dataset, name: str = "af-scf", run: RunFolder | None = None, **training: Any) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        name: str = "af-scf",
+        run: RunFolder | None = None,
+        *,
+        compiled: bool = False,
+        **training: Any,
+    ) -> None:
         model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
         self.config = Config(model=model, training=dataclasses.replace(TRAINING, **training))
         self.listener = Listener()
@@ -92,6 +100,7 @@ class Session:
             self.listener,
             lambda state: self.kept.append({name: value.clone() for name, value in state.items()}),
             save_last,
+            compiled=compiled,
         )
 
 

@@ -80,6 +80,10 @@ def command(
     ] = False,
     seed: Seed = None,
     device: Device = "auto",
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Have torch compile the updates, which takes minutes; needs a compiler."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
@@ -108,6 +112,7 @@ def command(
             out=out,
             resume=resume,
             device=device,
+            compiled=compiled,
             building=building,
             built=tell_of,
             set=assignments(settings) if settings else None,

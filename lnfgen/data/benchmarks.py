@@ -11,10 +11,12 @@ A pickle can run any program when it is read. So the reader here admits plain co
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,13 @@ _GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("mus
 _MAX_STEPS = 2_000_000  # in all; the largest of the sets has about 400,000
 _MAX_INFLATED = _MAX_STEPS * NUM_PITCHES  # bytes; a number that is 0 or 1 is saved as one byte
 _EXPECTED = "expected a benchmark set as .pickle or .mat"
+
+# Of MATLAB files: the types of elements, the classes of arrays, a flag of an array, and the names of the arrays read.
+_NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)
+_ARRAY, _COMPRESSED = 14, 15
+_CELL, _NUMERIC = 1, range(6, 16)
+_COMPLEX = 8
+_WANTED = [f"{name}data".encode() for name in SPLITS]
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
@@ -163,7 +172,7 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
 
     restart_clock()
     with unreadable(f"{path} is no readable MATLAB file", _EXPECTED):
-        _check_inflated(content)
+        _check_mat(content)
         value = scipy.io.loadmat(io.BytesIO(content), variable_names=[f"{name}data" for name in SPLITS])
     splits = {}
     for name in SPLITS:
@@ -180,22 +189,70 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     return splits
 
 
-def _check_inflated(content: bytes) -> None:
-    """Check what the compressed elements of a MATLAB file of level 5 inflate to, a little of it at a time.
+def _check_mat(content: bytes) -> None:
+    """Check the arrays that are wanted of a MATLAB file of level 5, and what its compressed elements inflate to.
 
-    Each element after the header of 128 bytes has a type, which is 15 for a compressed one, and a size, in 4 bytes
-    each (The MathWorks, MAT-File Format).
+    After a header of 128 bytes, each element is an array, or one that is compressed (The MathWorks, MAT-File Format).
+    scipy looks types up without a check, so a damaged array may end it in a segmentation fault.
     """
     order = ">" if content[126:128] == b"MI" else "<"
-    position, inflated = 128, 0
-    while position + 8 <= len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, position)
-        position += 8
-        if kind == 15:
-            stream, chunk = zlib.decompressobj(), content[position : position + size]
-            while chunk and not stream.eof:
-                inflated += len(stream.decompress(chunk, 1 << 20))
-                chunk = stream.unconsumed_tail
+    inflated = 0
+    for kind, element in _elements(memoryview(content)[128:], order):
+        if kind == _COMPRESSED:
+            chunks, stream, rest = [], zlib.decompressobj(), bytes(element)
+            while rest and not stream.eof:
+                chunks.append(stream.decompress(rest, 1 << 20))
+                inflated += len(chunks[-1])
+                rest = stream.unconsumed_tail
                 if inflated > _MAX_INFLATED:
                     raise ValueError(f"it inflates to over {_MAX_INFLATED} bytes")
-        position += size
+            for of_array in _elements(memoryview(b"".join(chunks)), order):
+                _check_array(*of_array, order, _WANTED)
+        else:
+            _check_array(kind, element, order, _WANTED)
+
+
+def _check_array(kind: int, element: memoryview, order: str, names: list[bytes] | None = None) -> None:
+    """Check an array: its parts are flags, sizes, a name, and numbers, or in a cell array other arrays.
+
+    Of arrays with a name, only those with one of `names` count.
+    """
+    parts = list(_elements(element, order)) if kind == _ARRAY else []
+    if kind == _ARRAY and not element:
+        return  # an empty array
+    if len(parts) < 3 or len(parts[0][1]) != 8 or len(parts[1][1]) % 4:
+        raise ValueError("it holds something else than arrays with flags, sizes and a name")
+    (_, flags), (_, sizes), (_, name), *values = parts
+    if names is not None and bytes(name) not in names:
+        return
+    array_class, kinds = flags[:2] if order == "<" else flags[3:1:-1]
+    if array_class == _CELL:
+        expected = math.prod(np.frombuffer(sizes, f"{order}i4").tolist())
+        for value in values:
+            _check_array(*value, order)
+    else:
+        expected = 2 if kinds & _COMPLEX else 1
+        if array_class not in _NUMERIC or not all(kind in _NUMBERS for kind, _ in values):
+            raise ValueError(f"an array of class {array_class} holds elements of types {[kind for kind, _ in values]}")
+    if len(values) != expected:
+        raise ValueError(f"an array of class {array_class} holds {len(values)} elements, not {expected}")
+
+
+def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """The type and the bytes of each element.
+
+    Before the bytes are type and size in 4 bytes each. They are in 2 bytes each where an element is so small that all
+    of it takes 8 bytes. Other elements are aligned to 8 bytes, but not compressed ones.
+    """
+    position = 0
+    while position + 8 <= len(content):
+        kind, size = struct.unpack_from(f"{order}II", content, position)
+        if kind >> 16:
+            kind, size, start, stop = kind & 0xFFFF, kind >> 16, position + 4, position + 8
+        else:
+            start = position + 8
+            stop = start + size + (0 if kind == _COMPRESSED else -size % 8)
+        if start + size > min(stop, len(content)):
+            raise ValueError(f"an element of {size} bytes is cut off")
+        yield kind, content[start : start + size]
+        position = stop

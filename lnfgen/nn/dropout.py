@@ -13,11 +13,12 @@ class Dropout(nn.Dropout):
     """The same as nn.Dropout, but with cheaper random numbers on a CPU.
 
     There, nn.Dropout draws a double for each element, which takes a tenth of a training step at the paper's sizes, and
-    keeps a float32 mask. This class draws 16 bits for each element and keeps a mask of bytes.
+    keeps a float32 mask. This class draws 16 bits for each element and keeps a mask of bytes. Compiled, it is
+    nn.Dropout, which is then drawn in the kernel that needs it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0 or x.device.type != "cpu":
+        if not self.training or self.p == 0 or x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
         threshold = round((1 - self.p) * RESOLUTION)  # how many of the RESOLUTION possible draws keep an element
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits are random

@@ -10,6 +10,7 @@ from torch import Tensor
 from lnfgen.data.batches import Batch
 from lnfgen.models import SequenceModel
 from lnfgen.nn.precision import autocast
+from lnfgen.training.compiled import Compiled
 from lnfgen.training.distributed import Replica
 
 PASS_STEPS = {"cpu": 3_500}
@@ -51,6 +52,7 @@ def accumulate_gradients(
     free_bits: float = 0.0,
     replica: Replica | None = None,
     share: float = 1.0,
+    compiled: Compiled | None = None,
 ) -> Objective:
     """Add the gradient of the loss to that of the parameters.
 
@@ -62,10 +64,11 @@ def accumulate_gradients(
     A sequence whose KL is below `free_bits` nats a step has no gradient of it, so that z is used that much.
 
     Where several processes train, the batch is the part of this one, `share` its share of the sequences, and the
-    gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole.
+    gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole. `compiled` has
+    the parts of the model in another form, where one process trains.
     """
     steps, device = batch.lengths + 1, batch.x.device
-    parts_of = model if replica is None else replica
+    parts_of = replica or compiled or model
     # A replica takes the mean of the gradients over the processes; times their number it is the sum.
     scale = share if replica is None else share * replica.size
     with autocast(device, precision):

@@ -35,6 +35,7 @@ from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
 from lnfgen.training.calibration import Round, calibrate, require_rules
+from lnfgen.training.compiled import require_compiler
 from lnfgen.training.faults import explained
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
@@ -47,7 +48,9 @@ class TrainingSession:
     run: RunFolder
     _read: tuple[int, int]  # which `last/` it goes on from
 
-    def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
+    def __init__(
+        self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device, compiled: bool
+    ) -> None:
         distributed.require_same(dataset.fingerprint)
         require_rules(model, config.training.calibration_pieces)
         self.dataset = dataset
@@ -62,20 +65,24 @@ class TrainingSession:
             self._recorder,
             save_kept=distributed.on_main(lambda weights: save_model(self.run, weights)),
             save_last=distributed.on_main(lambda trainer: save_state(self.run, *_state(trainer))),
+            compiled=compiled,
         )
 
     @classmethod
-    def begin(cls, config: Config, dataset: Dataset, device: str, out: str | Path | None) -> TrainingSession:
-        """A session of a new run, in the folder `out` (None: `runs/DATASET-MODEL-NNN`).
+    def begin(
+        cls, config: Config, dataset: Dataset, device: str, out: str | Path | None, *, compiled: bool = False
+    ) -> TrainingSession:
+        """A session of a new run, in the folder `out` (None: `runs/DATASET-MODEL-NNN`), `compiled` as in `Trainer`.
 
         The folder appears with its settings and a first state in it, so that a run can be resumed whenever it is ended.
 
         Raises:
-            LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
+            LnfgenError: if the device or its compiler is missing, the model does not fit the dataset, or `out` is not
+                free.
         """
         config = distributed.from_main(lambda: config)  # the seed, where each process has drawn one
-        target = prepare_machine(device, config.model.work_size)
-        session = cls(config, dataset, new_model(config, dataset), target)
+        target = _target(device, config, compiled)
+        session = cls(config, dataset, new_model(config, dataset), target, compiled)
 
         def create(path: Path) -> RunFolder:
             return RunFolder.create(
@@ -97,6 +104,7 @@ class TrainingSession:
         *,
         max_steps: int | None = None,
         epochs: int | None = None,
+        compiled: bool = False,
         building: Progress = no_progress,
     ) -> TrainingSession:
         """A session that goes on where a run stopped.
@@ -108,11 +116,12 @@ class TrainingSession:
 
         Args:
             dataset: a copy of the run's dataset, if it is not where it was. The run then remembers the new place.
+            compiled: as in `Trainer`; the run may have begun without.
             building: is told of a dataset being made.
 
         Raises:
-            LnfgenError: if the device is missing, the run or its dataset is missing, damaged or changed, or the run has
-                more updates already.
+            LnfgenError: if the device or its compiler is missing, the run or its dataset is missing, damaged or
+                changed, or the run has more updates already.
         """
         notes: list[str] = []
 
@@ -129,9 +138,9 @@ class TrainingSession:
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
             config = dataclasses.replace(config, training=training)
             values = {**values, "stale": 0}
-        target = prepare_machine(device, config.model.work_size)
+        target = _target(device, config, compiled)
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
-        session = cls(config, opened, model, target)
+        session = cls(config, opened, model, target, compiled)
         session.run, session._read, session._notes = folder, identity, notes
         session.trainer.restore(tensors, values)
         session._recorder.lines = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
@@ -224,6 +233,14 @@ class _Recorder:
 
     def note(self, message: str) -> None:
         self.watcher.note(message)
+
+
+def _target(device: str, config: Config, compiled: bool) -> torch.device:
+    """The device that a run trains on, for which torch must be able to compile if it is to."""
+    target = prepare_machine(device, config.model.work_size)
+    if compiled:
+        require_compiler(target)
+    return target
 
 
 def _state(trainer: Trainer) -> State:

@@ -19,6 +19,7 @@ from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.calibration import Round
+from lnfgen.training.compiled import Compiled
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
 from lnfgen.training.loader import prefetched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
@@ -47,6 +48,7 @@ class Reporter(Protocol):
 class Trainer:
     """Trains a model on a dataset's train split, and chooses the best weights by its valid split, or keeps the last.
 
+    With `compiled`, the updates use functions that torch compiles (see `lnfgen.training.compiled`).
     `save_kept(state)` is called with the weights to keep, and `save_last(self)` after each validation and at the end.
     `state_tensors` and `state_values` give all that a resumed run needs besides its configuration and dataset.
     """
@@ -60,6 +62,8 @@ class Trainer:
         reporter: Reporter,
         save_kept: Callable[[dict[str, Tensor]], None],
         save_last: Callable[["Trainer"], None],
+        *,
+        compiled: bool = False,
     ) -> None:
         if config.transpose and dataset.encoding.kind != "music":
             raise ConfigError(f"training.transpose: found {config.transpose} for text, which has no keys; expected 0")
@@ -82,6 +86,7 @@ class Trainer:
         )
         self.average = AveragedModel(model, config.ema_decay)
         self.replica = distributed.replica_of(model)
+        self.compiled = Compiled(self.model) if compiled else None
         self.plateau = Plateau(config.patience, config.learning_rate_decay)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
@@ -140,7 +145,7 @@ class Trainer:
         share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
         return self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
 
-    def _gradients(self, batch: Batch, part: distributed.Part) -> Callable[[], Objective]:
+    def _gradients(self, batch: Batch, part: distributed.Part) -> Callable[..., Objective]:
         """A call that adds the gradients of a batch, of which this process has a part. Each call has the same noise."""
         config, own = self.config, part.batch.to(self.device)
         noise = self.model.draw_noise(config.num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
@@ -168,7 +173,7 @@ class Trainer:
         gradients = self._gradients(batch, part)
         distributed.reseed(self.config.seed, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        objective = gradients()
+        objective = gradients(compiled=self.compiled)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
