@@ -94,9 +94,9 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     return write_dataset(tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={})
 
 
-def session(dataset: Dataset, out: Path, emission: str = "past") -> TrainingSession:
+def session(dataset: Dataset, out: Path, emission: str = "past", max_steps: int = 4) -> TrainingSession:
     values = {f"model.{key}": value for key, value in SIZES.items()}
-    values |= {"training.calibration_pieces": 2, "training.max_steps": 4, "training.batch_size": 2}
+    values |= {"training.calibration_pieces": 2, "training.max_steps": max_steps, "training.batch_size": 2}
     config = run_config("af-scf", "tiny", emission=emission, backbone="scan", set=values)
     return TrainingSession.begin(config, dataset, "cpu", out)
 
@@ -122,6 +122,12 @@ def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(da
     assert again.train(later := Listener())
     assert not later.rounds
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == expected
+
+
+def test_a_run_of_few_updates_is_not_calibrated(dataset: Dataset, tmp_path: Path) -> None:
+    short = session(dataset, tmp_path / "run", max_steps=1)
+    assert short.train(listener := Listener())
+    assert not listener.rounds
 
 
 def test_other_weights_are_calibrated_anew(dataset: Dataset, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.sampling import sample_pieces
 from lnfgen.streams import stream_seed
 
-ROUNDS = 6
+ROUNDS = 12
 """Each round draws pieces of its own. Steps get smaller: round r has 1 / (r + 1)^0.7 of a whole step."""
 
 FEW = 3.0
@@ -67,6 +67,14 @@ def require_rules(model: SequenceModel, pieces: int) -> None:
             f"training.calibration_pieces: found {pieces}, but the output has no rules of how voices move; "
             "expected 0, or model.emission past"
         )
+
+
+def pieces_a_round(asked: int, seen: int) -> int:
+    """As many pieces as asked for, but in all rounds at most half of the sequences that training has seen.
+
+    So a run of a few updates, which makes no music yet, does not go on for minutes.
+    """
+    return min(asked, seen // (2 * ROUNDS))
 
 
 def calibrate(

@@ -34,7 +34,7 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
-from lnfgen.training.calibration import Round, calibrate, require_rules
+from lnfgen.training.calibration import Round, calibrate, pieces_a_round, require_rules
 from lnfgen.training.compiled import require_compiler
 from lnfgen.training.faults import explained
 from lnfgen.training.schedules import lengthened
@@ -184,11 +184,12 @@ class TrainingSession:
         Of several processes that train together, the first one does so.
         """
         training = self.run.config.training
-        if not training.calibration_pieces or not distributed.is_main() or is_calibrated(self.run):
+        pieces = pieces_a_round(training.calibration_pieces, self.trainer.step * training.batch_size)
+        if not pieces or not distributed.is_main() or is_calibrated(self.run):
             return True
         model, sequences = load_model(self.run, self.device), (torch.tensor(x) for x in self.dataset.split("train"))
-        pieces, seed = training.calibration_pieces, training.seed
-        done = calibrate(model, self.run.encoding, sequences, pieces, seed, self._recorder.calibrated, interrupted)
+        told = self._recorder.calibrated
+        done = calibrate(model, self.run.encoding, sequences, pieces, training.seed, told, interrupted)
         if done:
             save_calibrated(self.run, model.state_dict())
         return done
