@@ -3,9 +3,9 @@
 Training teaches the rules of `KeywiseHead` after true music. In samples each voice follows what the model itself has
 drawn, and there the same rules let more voices move in parallel: 0.0075 parallel fifths and octaves a chord change in
 Bach's chorales, 0.011 in frames that the model draws after his, 0.013 in samples. So after training, pieces are drawn,
-and the weight of each rule is moved by the logarithm of how often it should hold over how often it did, in rounds. With
-counts of samples in the place of the model's expectation, these are steps towards the rules of greatest likelihood, as
-in contrastive divergence (Hinton, Neural Computation 14, 2002). All other weights stay.
+and the weight of each rule is moved by how much oftener it should have held than it did, in rounds. With counts of
+samples in the place of the model's expectation, that is the gradient of the likelihood, as in contrastive divergence
+(Hinton, Neural Computation 14, 2002). All other weights stay.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +29,8 @@ ROUNDS = 12
 """Each round draws pieces of its own. Steps get smaller: round r has 1 / (r + 1)^0.7 of a whole step."""
 
 FEW = 3.0
-"""It is added to each count, so that a rule that held once or twice by chance does not move far."""
+"""A rule is moved by the difference of the two counts, over the count that it should have and this. So a rule that held
+once or twice by chance does not move far."""
 
 FIFTH = 7
 
@@ -114,9 +115,10 @@ def calibrate(
 
 def _move(head: KeywiseHead, found: Applied, wanted: Applied, step: float) -> None:
     for rules, held, should in zip(head.rules, found.counts, wanted.counts, strict=True):
-        ratio = (should * (found.changes / wanted.changes) + FEW) / (held + FEW)
+        expected = should * (found.changes / wanted.changes)
+        gap = ((expected - held) / (expected + FEW)).clamp(-1, 1)
         with torch.no_grad():
-            rules[..., PARALLEL:] += (step / RULES_RATE) * torch.log(ratio[..., PARALLEL:]).to(rules)
+            rules[..., PARALLEL:] += (step / RULES_RATE) * gap[..., PARALLEL:].to(rules)
 
 
 def _applied(head: KeywiseHead, sequences: Iterable[Tensor]) -> Applied:
