@@ -5,6 +5,7 @@ sequences and steps are unknowns there, so that ragged batches do not compile th
 is 1, or two that are equal, may take another compilation. Not compiled are
 
     nn.LSTM             which is one call already; torch could only write its loop out, for each number of steps
+    the output `past`   whose loop over the voices of a frame ends when all frames are whole
     gated recurrences   whose loop `lnfgen.nn.scan` hides behind one operation, for the same reason
     the KL of `iaf`     which is a loop over time too
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from lnfgen.errors import LnfgenError
 from lnfgen.launch import launched
 from lnfgen.models import SequenceModel
+from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.sequence_model import Encoded
 from lnfgen.nn.lstm import CausalLSTM
 
@@ -39,7 +41,8 @@ class Compiled:
     def __init__(self, model: SequenceModel) -> None:
         warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")  # of bounds.constant
         for module in model.modules():
-            if isinstance(module, CausalLSTM):  # else torch tries anew for each, and gives up at its limit of trials
+            # Else torch tries anew for each LSTM, and for each voice, and gives up at its limit of trials.
+            if isinstance(module, CausalLSTM | KeywiseHead):
                 module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
         self.loops_to_score = model.loops_to_score
         self.encode = _compiled(model.encode)
