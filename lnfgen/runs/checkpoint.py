@@ -16,7 +16,7 @@ from lnfgen.config import Config, config_from
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError, is_out_of_memory
-from lnfgen.files import new_folder, output_errors, write_bytes, write_text
+from lnfgen.files import new_folder, output_errors, sha256_of, write_bytes, write_text
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.records import read_record
@@ -96,7 +96,7 @@ def is_calibrated(run: RunFolder) -> bool:
     record, model = run.path / CALIBRATION, run.path / MODEL
     if not record.is_file() or not model.is_file():
         return False
-    return bool(read_record(record).get("model_sha256") == hashlib.sha256(model.read_bytes()).hexdigest())
+    return bool(read_record(record).get("model_sha256") == sha256_of(model))
 
 
 def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:

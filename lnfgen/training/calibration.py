@@ -22,6 +22,7 @@ from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.voice_leading import PARALLEL
 from lnfgen.models.voice_networks import OCTAVE, RULES_RATE
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.voices import FIFTH
 from lnfgen.sampling import sample_pieces
 from lnfgen.streams import stream_seed
 
@@ -31,8 +32,6 @@ ROUNDS = 12
 FEW = 3.0
 """A rule is moved by the difference of the two counts, over the count that it should have and this. So a rule that held
 once or twice by chance does not move far."""
-
-FIFTH = 7
 
 
 class Applied(NamedTuple):
