@@ -180,12 +180,12 @@ class _Display:
     def calibrated(self, of_round: "Round") -> None:
         if of_round.number == 1:
             console.note(
-                "calibrating: rules of parallel motion are moved until samples have as many as the train split"
+                "calibrating: rules of parallel motion are moved until samples keep them as the train split does"
             )
         samples, train = (f"{1000 * rate:.1f}" for rate in (of_round.in_samples, of_round.in_train))
         console.note(
             f"round {of_round.number}: in 1,000 chord changes {of_round.pieces} samples have {samples} parallel fifths "
-            f"and octaves, the train split {train}"
+            f"and octaves, the train split {train} (once a piece)"
         )
 
     def note(self, message: str) -> None:

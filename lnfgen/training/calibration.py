@@ -1,4 +1,4 @@
-"""Rules of parallel motion for samples: they are moved until samples have as many parallels as the train split.
+"""Rules of parallel motion for samples: they are moved until as many pieces have parallels as in the train split.
 
 Training teaches the rules of `KeywiseHead` after true music. In samples each voice follows what the model itself has
 drawn, and there the same rules let more voices move in parallel: 0.0075 parallel fifths and octaves a chord change in
@@ -6,6 +6,9 @@ Bach's chorales, 0.011 in frames that the model draws after his, 0.013 in sample
 and the weight of each rule is moved by how much oftener it should have held than it did, in rounds. With counts of
 samples in the place of the model's expectation, that is the gradient of the likelihood, as in contrastive divergence
 (Hinton, Neural Computation 14, 2002). All other weights stay.
+
+A rule counts once in a piece. A phrase that is repeated has its parallels again, so those of true music come together
+and leave more pieces without any: the chorales have 0.0062 a chord change that way. Samples hardly repeat phrases.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,14 +38,14 @@ once or twice by chance does not move far."""
 
 
 class Applied(NamedTuple):
-    """How often rules held, and in how many chord changes."""
+    """In how many pieces each rule held, and how many chord changes the pieces have."""
 
     changes: int
     counts: list[Tensor]
 
     @property
     def parallels(self) -> float:
-        """Parallel fifths and octaves a chord change."""
+        """Parallel fifths and octaves a chord change; one that is repeated in a piece counts once."""
         perfect = [interval + down for interval in (0, FIFTH) for down in (0, OCTAVE)]
         return sum(float(table[..., perfect, PARALLEL:].sum()) for table in self.counts) / max(1, self.changes)
 
@@ -125,7 +128,7 @@ def _applied(head: KeywiseHead, sequences: Iterable[Tensor]) -> Applied:
     for sounding in sequences:
         more, held = head.applied_rules(sounding)
         changes += more
-        counts = [have + add for have, add in zip(counts, held, strict=True)]
+        counts = [have + add.clamp(max=1) for have, add in zip(counts, held, strict=True)]
     return Applied(changes, counts)
 
 
