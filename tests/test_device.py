@@ -186,12 +186,18 @@ def test_an_update_goes_without_waiting_up_to_its_one_reading(
 
 
 @pytest.mark.parametrize("backbone", sorted(BACKBONES))
-def test_the_loop_of_af_sampling_goes_without_waiting(backbone: str, device: torch.device) -> None:
+@pytest.mark.parametrize("graphs", [False, True])
+def test_the_loop_of_af_sampling_goes_without_waiting(
+    graphs: bool, backbone: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is written, and replayed; before that come the first use of a shape, and the capture."""
+    if not graphs:
+        monkeypatch.setattr("lnfgen.stepping.graphs.GRAPHS", {})
     model = model_of("af-scf", backbone, "bernoulli").eval().to(device)
     eps, lengths = torch.randn(2, 8, SIZES.latent_size, device=device), torch.tensor([8, 8], device=device)
     with torch.inference_mode():
         positions = model.positions(lengths, 8)
-        for guard in (nullcontext(), never_waiting(device)):
+        for guard in (nullcontext(), nullcontext(), never_waiting(device)):
             with guard:
                 z, _ = model.prior(eps, positions, lengths)
     assert z.isfinite().all()

@@ -10,7 +10,7 @@ from lnfgen.flows.features import FeatureFlow, with_base
 from lnfgen.flows.solver import Solver
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import length_mask, shift
-from lnfgen.nn.stepper import stepper
+from lnfgen.nn.stepper import stepper, whole_loop
 
 Direction = Literal["forward", "inverse"]
 """The name of one of a flow's two methods."""
@@ -95,19 +95,24 @@ class _CausalFlow(TemporalFlow):
                 length_mask(lengths, x.shape[1]),
                 draws=self.training,
             )
-        state: Any = None
 
-        def next_context(t: int, read: Tensor) -> Tensor:
-            nonlocal state
-            context, state = self.network(torch.cat([read, positions[:, t]], -1)[:, None], state)
-            return context[:, 0]
+        def loop(x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+            state: Any = None
 
-        def next_value(t: int, context: Tensor) -> tuple[Tensor, Tensor]:
-            return getattr(self.features, direction)(x[:, t], context)
+            def next_context(t: int, read: Tensor) -> Tensor:
+                nonlocal state
+                context, state = self.network(torch.cat([read, positions[:, t]], -1)[:, None], state)
+                return context[:, 0]
 
-        context_at = stepper(next_context, self.network, positions)
-        value_at = stepper(next_value, self.features, direction, x)
-        return self.solver.in_loop(lambda t, previous: value_at(t, context_at(t, self._read(previous))), x)
+            def next_value(t: int, context: Tensor) -> tuple[Tensor, Tensor]:
+                return getattr(self.features, direction)(x[:, t], context)
+
+            context_at = stepper(next_context, self.network, positions)
+            value_at = stepper(next_value, self.features, direction, x)
+            return self.solver.in_loop(lambda t, previous: value_at(t, context_at(t, self._read(previous))), x)
+
+        # Batches to score have too many shapes for a graph of each.
+        return whole_loop(loop, self, x, positions) if direction == "forward" else loop(x, positions)
 
 
 class AutoregressiveFlow(_CausalFlow):

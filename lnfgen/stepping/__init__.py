@@ -2,8 +2,9 @@
 
 Each module here implements an equation of `nn`, `flows` or `models` again, for one step at a time. Weights are arranged
 once for all steps, inputs that are known for all steps enter by one product, and a step makes few calls, because with
-small tensors the number of calls decides the time. The tests check that both implementations agree. Gradients and
-dropout are not supported. Only `lnfgen.nn.stepper` uses this package.
+small tensors the number of calls decides the time. On a GPU, `graphs` makes all steps of a loop one call. The tests
+check that both implementations agree. Gradients and dropout are not supported. Only `lnfgen.nn.stepper` uses this
+package.
 
 Each function in `MAKERS` takes a module and what is known of all steps, and returns `step(t, x)`:
 
@@ -26,11 +27,12 @@ from lnfgen.models.output import NADEHead
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.stepper import Step
 from lnfgen.stepping.features import features_stepper
+from lnfgen.stepping.graphs import captured
 from lnfgen.stepping.lstm import baseline_stepper, lstm_stepper
 from lnfgen.stepping.nade import nade_stepper
 from lnfgen.stepping.onednn import without_onednn
 
-__all__ = ["MAKERS", "find", "without_onednn"]
+__all__ = ["MAKERS", "captured", "find", "without_onednn"]
 
 MAKERS: dict[type[nn.Module], Callable[..., Step | None]] = {
     CausalLSTM: lstm_stepper,
