@@ -25,7 +25,7 @@ from lnfgen.music.tracks import ALL
 from lnfgen.runs.facts import is_run
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import newest_run, resumable_run
-from lnfgen.training.settings import Corpus, RunSettings, run_config
+from lnfgen.training.settings import Corpus, RunSettings, run_config, with_file_read
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -212,6 +212,7 @@ def open_session(
         return TrainingSession.resume(run, device, dataset, **length, compiled=compiled, building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
+    settings = with_file_read(settings)
     run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
     if out is not None:
         require_free_folder(Path(out))

@@ -24,7 +24,6 @@ from typing import Any, NoReturn
 from lnfgen import children
 from lnfgen.errors import LnfgenError
 
-SLACK = 30.0  # seconds over the limit, which a file may take that has many parts or is parsed outside a child process
 SILENCE = 600.0  # seconds by the clock in which a reader that does no work must end
 
 Result = tuple[str, str, float]
@@ -44,8 +43,8 @@ class Report:
         outcome, failure, seconds = result
         self.outcomes[outcome] += 1
         self.slowest = max(self.slowest, seconds)
-        if seconds > _limit() + SLACK:
-            failure = failure or f"it takes {seconds:.0f} seconds"
+        if seconds > _limit():
+            failure = failure or f"it takes {seconds:.1f} seconds"
         if failure:
             self.failures.append(f"{label}: {failure}")
         return not failure

@@ -235,8 +235,9 @@ def equal(one: list, other: list) -> bool:
     return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
-@pytest.mark.parametrize("length", [None, 7])
+@pytest.mark.parametrize(
+    ("name", "length"), [*((name, None) for name in sorted(NAMED_MODELS)), ("af-scf", 7), ("lstm", 7)]
+)
 def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
     """Not in a bit; whether a block is whole, or halved because its pieces are long."""
     encoding = Encoding("music", has_onsets=True, num_pitches=3)
@@ -245,7 +246,7 @@ def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
         monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
         twenty = list(sample_pieces(model, encoding, count=20, length=length, seed=4))
         assert len({piece.sounding.tobytes() for piece in twenty}) > 10
-        for count in (2, 9, 17):
+        for count in (9, 17):
             assert equal(list(sample_pieces(model, encoding, count=count, length=length, seed=4)), twenty[:count])
         # None of these draws hangs on the last bits.
         assert equal(list(sample_pieces(model, encoding, count=1, length=length, seed=4)), twenty[:1])

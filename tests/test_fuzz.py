@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fuzz_worker
 import pytest
-from fuzz_readers import READERS, fuzz, fuzz_dataset
+from fuzz_readers import LIMITS, READERS, fuzz, fuzz_dataset
 from fuzz_worker import numbers_of, read_all
 
 from lnfgen.children import in_child, restart_clock
@@ -79,7 +79,8 @@ def test_a_reader_is_silent_where_it_waits_but_not_where_a_busy_machine_makes_it
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_damaged_files(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LNFGEN_READ_SECONDS", "5")
+    for variable, limit in LIMITS.items():
+        monkeypatch.setenv(variable, limit)
     report = fuzz(reader, 40, seed=1)
     assert report.failures == []
     assert report.outcomes.total() == 40

@@ -26,10 +26,10 @@ def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
 
 
-CASES = [(8, {"num_samples": 3}, name) for name in sorted(NAMED_MODELS)]
+CASES = [(4, {"num_samples": 3}, name) for name in sorted(NAMED_MODELS)]
 CASES += [
     (updates, others, name)
-    for updates, others in ((1, {}), (12, {"precision": "bfloat16"}))
+    for updates, others in ((1, {}), (6, {"precision": "bfloat16"}))
     for name in ("af-scf", "lstm")
 ]
 
@@ -39,7 +39,7 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
     """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder; with one sample
     and with three in two passes."""
     monkeypatch.setitem(PASS_STEPS, "cpu", 150)
-    several = {"max_steps": 15, **several}
+    several = {"max_steps": 9, **several}
     whole = Session(dataset, name, **several)
     assert whole.trainer.run()
 

@@ -46,6 +46,19 @@ def lnfgen_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 TRAIN = ("train", "toy", "--config", "small.json", "--seed", "1", "--out")
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no names for open files")
+def test_settings_come_through_a_pipe(lnfgen_here: Run) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(SMALL).encode())
+    os.close(writing)
+    try:
+        done = lnfgen_here("train", "toy", "--config", f"/dev/fd/{reading}", "--max-steps", "1", "--out", "run")
+    finally:
+        os.close(reading)
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(Path("run/config.json").read_text())["model"].items() >= SMALL["model"].items()
+
+
 def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     update = Trainer._update
 
@@ -197,7 +210,7 @@ def test_precision_of_train_and_eval(lnfgen_here: Run) -> None:
     """A run in bfloat16 scores nearly as one in float32, in either precision; its settings remember it."""
     found = {}
     for precision in ("float32", "bfloat16"):
-        done = lnfgen_here(*TRAIN, precision, "--precision", precision, "--max-steps", "30", "--quiet")
+        done = lnfgen_here(*TRAIN, precision, "--precision", precision, "--max-steps", "12", "--quiet")
         assert done.returncode == 0, done.stderr
         assert json.loads(Path(precision, "config.json").read_text())["training"]["precision"] == precision
         for scored in ("float32", "bfloat16"):

@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from lnfgen.config import NAMED_MODELS, ModelConfig
+
 LATENT = ("af-scf", "coupling", "iaf-scf", "af-af")
 SETS = ("jsb_chorales", "nottingham", "piano_midi")
 TEXT = "ptb"
@@ -83,15 +85,12 @@ class Cell:
         parts += [self.budget] if self.budget not in ("grid", self.emission) else []
         return "-".join([*parts, f"seed-{self.seed}"])
 
-    @property
-    def has_transform(self) -> bool:
-        return self.model not in ("lstm", "af-codes")
-
     def options(self) -> list[str]:
         """The options of `lnfgen train` that make it."""
         budget = dict(BUDGETS[self.budget])
         chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
-        chosen |= {"emission": self.emission} | ({"transform": self.transform} if self.has_transform else {})
+        has_transform = ModelConfig(**NAMED_MODELS[self.model]).has_transform
+        chosen |= {"emission": self.emission} | ({"transform": self.transform} if has_transform else {})
         keys = budget | ({} if self.features is None else {"model.features": self.features})
         keys |= {"training.transpose": self.transpose} if self.transpose else {}
         words = [word for option, value in chosen.items() for word in (f"--{option}", str(value))]

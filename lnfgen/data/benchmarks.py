@@ -42,7 +42,7 @@ _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)
 _ARRAY, _COMPRESSED = 14, 15
 _CELL, _NUMERIC = 1, range(6, 16)
 _COMPLEX = 8
-_WANTED = [f"{name}data".encode() for name in SPLITS]
+_WANTED = {name: f"{name}data" for name in SPLITS}
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
@@ -173,13 +173,13 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     restart_clock()
     with unreadable(f"{path} is no readable MATLAB file", _EXPECTED):
         _check_mat(content)
-        value = scipy.io.loadmat(io.BytesIO(content), variable_names=[f"{name}data" for name in SPLITS])
+        value = scipy.io.loadmat(io.BytesIO(content), variable_names=list(_WANTED.values()))
     splits = {}
-    for name in SPLITS:
-        cells = value.get(f"{name}data")
+    for name, wanted in _WANTED.items():
+        cells = value.get(wanted)
         if not isinstance(cells, np.ndarray) or cells.dtype != object:
             raise UnreadableFileError(
-                f"{path} has no cells {name}data; expected traindata, validdata, testdata of [steps, {NUM_PITCHES}]"
+                f"{path} has no cells {wanted}; expected {', '.join(_WANTED.values())} of [steps, {NUM_PITCHES}]"
             )
         splits[name] = [np.asarray(piece) != 0 for piece in cells.reshape(-1)]
         for piece in splits[name]:
@@ -196,6 +196,7 @@ def _check_mat(content: bytes) -> None:
     scipy looks types up without a check, so a damaged array may end it in a segmentation fault.
     """
     order = ">" if content[126:128] == b"MI" else "<"
+    wanted = [name.encode() for name in _WANTED.values()]
     inflated = 0
     for kind, element in _elements(memoryview(content)[128:], order):
         if kind == _COMPRESSED:
@@ -207,9 +208,9 @@ def _check_mat(content: bytes) -> None:
                 if inflated > _MAX_INFLATED:
                     raise ValueError(f"it inflates to over {_MAX_INFLATED} bytes")
             for of_array in _elements(memoryview(b"".join(chunks)), order):
-                _check_array(*of_array, order, _WANTED)
+                _check_array(*of_array, order, wanted)
         else:
-            _check_array(kind, element, order, _WANTED)
+            _check_array(kind, element, order, wanted)
 
 
 def _check_array(kind: int, element: memoryview, order: str, names: list[bytes] | None = None) -> None:

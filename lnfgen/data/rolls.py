@@ -162,13 +162,10 @@ def encode_rolls(
     """
     place = place or Workplace()
     encoding: Encoding | None = None
+    stretches = _Stretches(max_length, disjoint)
     tempos: Counter[float] = Counter()
     metres: Counter[tuple[int, int]] = Counter()
     out_of_range = 0
-    time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
-    unused: list[Record] = []
-    copies: list[Record] = []
-    owners = _Owners() if disjoint else None
     for split in SPLITS:
         for label, roll in splits[split]:
             if encoding is None:
@@ -177,17 +174,7 @@ def encode_rolls(
             tempos[roll.tempo_bpm] += 1
             metres[roll.time_signature] += 1
             out_of_range += roll.out_of_range
-            kept: list[np.ndarray] = []
-            for piece, values in _encoded(encoding, roll, max_length):
-                if isinstance(values, str):
-                    unused.append({"path": label, "reason": values})
-                elif owners is not None and owners.owner(split, values) != split:
-                    held = counted(piece.num_steps, "step")
-                    copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
-                else:
-                    kept.append(values)
-                    time_signatures[split].append(piece.time_signature)
-            spool.extend(split, kept)
+            spool.extend(split, stretches.take(encoding, split, label, roll))
     assert encoding is not None, "no pieces"
     usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
     return Prepared(
@@ -195,24 +182,48 @@ def encode_rolls(
         replace(encoding, tempo_bpm=usual_tempo, time_signature=metres.most_common(1)[0][0]),
         spool,
         sources=sources,
-        skipped=[*skipped, *unused],
+        skipped=[*skipped, *stretches.unused],
         options=options,
         out_of_range=out_of_range,
-        copies=copies,
-        time_signatures=time_signatures,
+        copies=stretches.copies,
+        time_signatures=stretches.time_signatures,
         place=place,
     )
 
 
-class _Owners:
-    """Which split owns a sequence: the first one that holds it."""
+class _Stretches:
+    """The stretches that rolls are cut into: which of them the dataset gets, and why it does not get the others.
 
-    def __init__(self) -> None:
-        self.by_content: dict[bytes, str] = {}
+    Attributes:
+        time_signatures: of each stretch that was taken, by split.
+        unused: the stretches that cannot be encoded or have no note.
+        copies: where splits are disjoint, the stretches that an earlier split holds.
+    """
 
-    def owner(self, split: str, values: np.ndarray) -> str:
-        """The owner of a sequence of this split, which is the split itself if no other one has held the sequence."""
-        return self.by_content.setdefault(digest(values), split)
+    def __init__(self, max_length: int, disjoint: bool) -> None:
+        self.max_length = max_length
+        self.time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
+        self.unused: list[Record] = []
+        self.copies: list[Record] = []
+        self._owners: dict[bytes, str] | None = {} if disjoint else None
+
+    def take(self, encoding: Encoding, split: str, label: str, roll: PianoRoll) -> list[np.ndarray]:
+        """The encoded stretches of a roll that the dataset gets."""
+        taken = []
+        for piece, values in _encoded(encoding, roll, self.max_length):
+            if isinstance(values, str):
+                self.unused.append({"path": label, "reason": values})
+            elif self._owner(split, values) != split:
+                held = counted(piece.num_steps, "step")
+                self.copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
+            else:
+                taken.append(values)
+                self.time_signatures[split].append(piece.time_signature)
+        return taken
+
+    def _owner(self, split: str, values: np.ndarray) -> str:
+        """The split that gets a stretch of this split: where splits are disjoint, the first one that holds it."""
+        return split if self._owners is None else self._owners.setdefault(digest(values), split)
 
 
 def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[tuple[PianoRoll, np.ndarray | str]]:

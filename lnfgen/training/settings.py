@@ -23,13 +23,33 @@ class RunSettings(TypedDict, total=False):
     transform: str | None
     emission: str | None
     backbone: str | None
-    config: str | Path | dict[str, Any] | None  # a JSON file or a dictionary with keys of config.json
+    config: str | Path | FileSettings | dict[str, Any] | None  # a JSON file or a dictionary with keys of config.json
     epochs: int | None
     max_steps: int | None
     batch_size: int | None
     precision: str | None
     seed: int | None
     set: Mapping[str, Any] | None  # values by keys of config.json, as in {"training.learning_rate": 1e-3}
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """The settings in a JSON file that has been read: a pipe can be read only once."""
+
+    values: dict[str, Any]
+    where: str  # what messages call the file
+
+
+def with_file_read(settings: RunSettings) -> RunSettings:
+    """The same settings; those in a file are read, so that `run_config` can be asked again.
+
+    Raises:
+        ConfigError: if the file cannot be read, or is not a JSON object of a known format.
+    """
+    file = settings.get("config")
+    if not isinstance(file, str | Path):
+        return settings
+    return {**settings, "config": FileSettings(read_config(Path(file)), str(file))}
 
 
 @dataclass(frozen=True)
@@ -165,11 +185,12 @@ def run_config(
     Raises:
         ConfigError: if a name, a key or a value is unknown or impossible, or the settings do not fit together.
     """
-    given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in with_file_read(settings).items() if value is not None}
     changes = _nested(given.pop("set", {}))
-    filed, where = given.pop("config", {}), "config"
-    if isinstance(filed, str | Path):
-        filed, where = read_config(Path(filed)), str(filed)
+    filed: Any = given.pop("config", {})
+    where = "config"
+    if isinstance(filed, FileSettings):
+        filed, where = filed.values, filed.where
     filed_preset, filed = _own_choices(filed, where, corpus)
     if model is not None:  # it replaces the file's model, but not the file's sizes
         filed["model"] = {key: filed["model"][key] for key in filed["model"].keys() - {"baseline", "time", "features"}}
