@@ -48,7 +48,7 @@ MUSIC_COUNT: Final = 200
 PARTICLES: Final = 32
 """For each piece that is filled. With more, harmonies follow what is known better, for more time."""
 
-MELODY_PARTICLES: Final = 8
+MELODY_PARTICLES: Final = 16
 """The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
 
 AMOUNT: Final = 0.02

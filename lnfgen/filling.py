@@ -51,7 +51,7 @@ class Filling:
     Attributes:
         ess: the mean effective sample size of the particles, as a share of their number; a low one says that the given
             part fits poorly with what the model draws.
-        moved: the share of the moves of the latent that were made; None for a model without a latent.
+        moved: the share of the moves of the latent that were made; None if none were tried.
     """
 
     piece: Piece

@@ -77,7 +77,7 @@ class FillingScore:
         agreement: of what is drawn with what was hidden, from 0 to 1, in `measure`.
         measure: `f_measure` of sounding cells, or `accuracy` of characters.
         ess: the mean effective sample size of the particles that drew it, as a share of their number.
-        moved: the share of the moves of the latent that were made; None for a model without a latent.
+        moved: the share of the moves of the latent that were made; None if none were tried.
         music: the figures of the filled pieces beside those of the true ones; None for text.
     """
 
@@ -273,16 +273,17 @@ class _Scorer:
     ) -> tuple[list[np.ndarray], float, float | None]:
         """The sequences drawn, and the means of the effective sample size and of the share of moves."""
         drawn: list[np.ndarray] = [np.zeros(0)] * len(hidden)
-        ess, moved = 0.0, 0.0
+        ess, moved = 0.0, None
         for block in _blocks(hidden, MAX_ROW_STEPS // self._particles, max(1, MAX_ROWS // self._particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
             found = self._model.fill_batch(each, self._particles, self._generators(hidden, block, what), 1.0)
             for i, x in zip(block, found.x.numpy(), strict=True):
                 drawn[i] = x
             ess += float(found.ess.sum())
-            moved += len(block) * (found.moved or 0.0)
+            if found.moved is not None:
+                moved = (moved or 0.0) + len(block) * found.moved / len(hidden)
             self._tell(len(block))
-        return drawn, ess / len(hidden), None if self._model.exact else moved / len(hidden)
+        return drawn, ess / len(hidden), moved
 
     def _tell(self, count: int) -> None:
         self._done += count

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 SWEEPS, WINDOW = 2, 16
 """So many times each step of z, and then x, is drawn anew, and so many steps of z together."""
 
-SWEEPS_WITH_PAST, WINDOW_WITH_PAST = 1, 32
-"""The same for an output that reads the past. There z says little, and the particles find what fits by themselves: two
-harmonies each of six melodies, by a model as in the box, had an NLL of 3.25, 3.27 and 3.22 (± 0.15) after no, one and
-two sweeps."""
+SWEEPS_WITH_PAST = 0
+"""The same for an output that reads the past. There z says little, and the particles find what fits by themselves:
+three harmonies of each test soprano, by the model in the box and 16 particles, had the same figures after no sweep as
+after one, within chance."""
 
 CANDIDATES = 4
 """Values of z to choose from in a move, with z as it is. Each of the others costs a call of prior and emission."""
@@ -66,9 +66,8 @@ class LatentFilling:
         self._moves = self._tried = 0
 
     def run(self, progress: Callable[[int, int], None]) -> Filled:
-        reads_past = self._model.emission.head.reads_past
-        sweeps, window = (SWEEPS_WITH_PAST, WINDOW_WITH_PAST) if reads_past else (SWEEPS, WINDOW)
-        firsts = range(-(window // 2), self._num_steps, window)
+        sweeps = SWEEPS_WITH_PAST if self._model.emission.head.reads_past else SWEEPS
+        firsts = range(-(WINDOW // 2), self._num_steps, WINDOW)
         total, done = 1 + sweeps * (len(firsts) + 1), 1
         eps = self._normal(self._num_particles).flatten(0, 1) * self._temperature
         z, _ = self._model.prior(eps, self._positions(len(eps)), self._lengths(len(eps)))
@@ -78,8 +77,8 @@ class LatentFilling:
         for sweep in range(sweeps):
             posterior, log_joint = self._posterior(x), self._log_joint(z[None], x)
             for first in firsts:
-                shifted = first + (sweep % 2) * (window // 2)  # so that borders of windows move too
-                end = min(shifted + window, self._num_steps)
+                shifted = first + (sweep % 2) * (WINDOW // 2)  # so that borders of windows move too
+                end = min(shifted + WINDOW, self._num_steps)
                 z, log_joint = self._move_latent(z, x, posterior, log_joint, max(shifted, 0), end)
                 done += 1
                 progress(done, total)

@@ -31,7 +31,7 @@ class Filled(NamedTuple):
     Attributes:
         x: `[G, T]` or `[G, T, P]`, on the CPU.
         ess: the mean effective sample size of the particles as a share of their number, `[G]`.
-        moved: the share of moves of the latent that were made, of those tried; None without a latent.
+        moved: the share of moves of the latent that were made, of those tried; None if none were.
     """
 
     x: Tensor
