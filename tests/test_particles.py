@@ -157,6 +157,20 @@ def test_the_posterior_of_x_is_computed_once_a_sweep(output: str, monkeypatch: p
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("output", ["onsets", "past-onsets"])
+def test_progress_is_told_at_each_step(output: str) -> None:
+    """A bar that waits for whole sweeps would stand still where there are none."""
+    observation, emission = OUTPUTS[output]
+    model, told = toy("af-scf", observation, emission=emission), []
+    _, known = partly_known(observation)
+    with torch.no_grad():
+        each = Known(*(part[None] for part in known))
+        model.fill_batch(each, 2, generators(1), 1.0, lambda done, total: told.append((done, total)))
+    total = told[-1][1]
+    assert told == [(done + 1, total) for done in range(total)]
+    assert total >= STEPS
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("long_chain")
 @pytest.mark.parametrize("output", sorted(OUTPUTS))

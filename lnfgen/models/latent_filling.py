@@ -68,12 +68,16 @@ class LatentFilling:
     def run(self, progress: Callable[[int, int], None]) -> Filled:
         sweeps = SWEEPS_WITH_PAST if self._model.emission.head.reads_past else SWEEPS
         firsts = range(-(WINDOW // 2), self._num_steps, WINDOW)
-        total, done = 1 + sweeps * (len(firsts) + 1), 1
+        total, done = self._num_steps + sweeps * (len(firsts) + self._num_steps), 0
+
+        def tell(step: int, num_steps: int) -> None:
+            progress(done + step, total)
+
         eps = self._normal(self._num_particles).flatten(0, 1) * self._temperature
         z, _ = self._model.prior(eps, self._positions(len(eps)), self._lengths(len(eps)))
-        start = self._filtered(z, None)
+        start = self._filtered(z, None, progress=tell)
         z, x = z[start.rows], start.x
-        progress(done, total)
+        done += self._num_steps
         for sweep in range(sweeps):
             posterior, log_joint = self._posterior(x), self._log_joint(z[None], x)
             for first in firsts:
@@ -82,9 +86,8 @@ class LatentFilling:
                 z, log_joint = self._move_latent(z, x, posterior, log_joint, max(shifted, 0), end)
                 done += 1
                 progress(done, total)
-            x = self._filtered(z.repeat_interleave(self._num_particles, 0), x).x
-            done += 1
-            progress(done, total)
+            x = self._filtered(z.repeat_interleave(self._num_particles, 0), x, progress=tell).x
+            done += self._num_steps
         moved = self._moves / self._tried if self._tried else None
         return Filled(x.cpu(), start.ess.cpu(), moved)
 
@@ -138,14 +141,28 @@ class LatentFilling:
         return z[chosen, torch.arange(self._groups, device=z.device)]
 
     def _filtered(
-        self, z: Tensor, kept: Tensor | None, log_weight: Tensor | None = None, guess: Tensor | None = None
+        self,
+        z: Tensor,
+        kept: Tensor | None,
+        log_weight: Tensor | None = None,
+        guess: Tensor | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Filtered:
         """x given z `[G * K, T, D]`, and, without x to keep, z chosen too, from particles of these weights `[G, K]`."""
         model, rows = self._model, len(z)
         context = model.emission.context(z, self._lengths(rows), self._positions(rows))
         steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
-        arguments = (self._known, self._num_particles, self._generators)
-        return filter_particles(steps, model.observation, *arguments, kept=kept, log_weight=log_weight, guess=guess)
+        return filter_particles(
+            steps,
+            model.observation,
+            self._known,
+            self._num_particles,
+            self._generators,
+            kept=kept,
+            log_weight=log_weight,
+            guess=guess,
+            progress=progress,
+        )
 
     def _posterior(self, x: Tensor) -> Gaussian:
         """q(z | x) of whole sequences x `[G, T, ...]`."""
