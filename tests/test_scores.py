@@ -69,6 +69,13 @@ def test_abc_with_many_tunes_is_as_many_rolls() -> None:
     assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67, 69, 72, 60, 62, 64, 65, 67, 69, 60]
 
 
+def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
+    (roll,) = read_score(b"X:1\nT:no metre, no unit\nK:D\nA2 cd|M:2/4\n[M:2/4] e4|]\n", ".abc")
+    assert roll.notes() == [(0, 4, 69), (4, 2, 73), (6, 2, 74), (8, 8, 76)]
+    (halved,) = read_score(b"X:1\nM:2/4\nK:D\nA2 cd|]\n", ".abc")  # below 3/4 it is a sixteenth
+    assert halved.notes() == [(0, 2, 69), (2, 1, 73), (3, 1, 74)]
+
+
 def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:
     part = stream.Part([meter.TimeSignature("2/4"), note.Note("C4", quarterLength=8)])
     part.insert(0, meter.TimeSignature("4/4"))

@@ -73,7 +73,16 @@ def _tunes(book: str) -> list[str]:
     read. In a whole book it would also take two tunes with one number for one.
     """
     head, *tunes = re.split(r"^(?=X:)", book, flags=re.MULTILINE)
-    return [head + tune for tune in tunes] or [book]
+    return [_with_unit(tune) for tune in [head + tune for tune in tunes] or [book]]
+
+
+def _with_unit(tune: str) -> str:
+    """An ABC tune with its unit of length: 1/8 where the header has neither L: nor M:, which music21 refuses.
+
+    So says the standard (ABC 2.1, 3.1.6 and 3.1.7): no metre is `M:none`, and the unit of that is 1/8.
+    """
+    header, *music = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
+    return tune if re.search(r"^[LM]:", header, re.MULTILINE) else "L:1/8\n".join([header, *music])
 
 
 def roll_of_score(
