@@ -137,6 +137,7 @@ class TrainingConfig:
     kl_warmup_end: float = 0.35  # fraction of the run after which it is 1
     free_bits: float = 0.0  # nats of KL a step that cost nothing in training, so that z is used beside a strong output
     transpose: int = 0  # music: each sequence is moved by up to so many semitones, drawn anew in each epoch
+    filling_steps: int = 0  # updates after training that fit the flow with which fill draws z; 0: fill uses the prior
     calibration_pieces: int = 0  # samples a round that calibrate rules of parallel motion after training; 0: none
     seed: int = 0
 
@@ -151,6 +152,7 @@ class TrainingConfig:
         _within("training.seed", self.seed, 0, 2**63 - 1)  # what torch's generators take
         _within("training.free_bits", self.free_bits, 0, 1000)
         _within("training.transpose", self.transpose, 0, 127)
+        _within("training.filling_steps", self.filling_steps, 0, 10_000_000)
         _within("training.calibration_pieces", self.calibration_pieces, 0, 100_000)
         _within("training.learning_rate", self.learning_rate, 1e-9, 1)
         _within("training.weight_decay", self.weight_decay, 0, 10)

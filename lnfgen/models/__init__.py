@@ -15,6 +15,7 @@ from lnfgen.flows.temporal import (
     InverseAutoregressiveFlow,
     TemporalFlow,
 )
+from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
 from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.models.keywise import KeywiseHead
@@ -33,11 +34,13 @@ from lnfgen.transforms import TRANSFORMS, Transform
 
 __all__ = [
     "Frames",
+    "LatentFlow",
     "LengthModel",
     "Observation",
     "SequenceModel",
     "Symbols",
     "Terms",
+    "add_conditional",
     "build_model",
     "build_prior",
 ]
@@ -80,6 +83,22 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         Emission(None, KeyHead(frames)) if frames else _build_emission(emission, observation, config),
         config.latent_size,
     )
+
+
+def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
+    """Give a model a flow that draws z given a part of x. It is the prior until it is fitted (`training.matching`)."""
+    observation = model.observation
+    each_way, features = _half(config.hidden_size), config.embedding_size
+    network = BACKBONES[config.backbone].bidirectional(
+        config.embedding_size + config.position_size, each_way, config.num_layers, config.dropout
+    )
+    told = dataclasses.replace(config, position_size=config.position_size + features, latent_size=model.latent)
+    frames = observation if config.latent_kind == "keys" and isinstance(observation, Frames) else None
+    model.conditional = ConditionalPrior(
+        observation, network, config.embedding_size, 2 * each_way, features, build_prior(told, frames)
+    )
+    model.conditional.begin_as(model.prior)
+    return model.conditional
 
 
 def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior:

@@ -1,8 +1,9 @@
 """Filling in what is hidden of a sequence by a latent flow: particles that carry z, and then a Markov chain.
 
-The target is p(z, x_hidden | x_known). It starts from K draws of z from the prior, of which one is chosen by the weight
-p(x_known | z), as the particles of `models.particles` estimate it. Where much is known, hardly any draw of the prior
-fits it, so the chain goes on with moves that leave the target as it is:
+The target is p(z, x_hidden | x_known). It starts from K draws of z, of which one is chosen by a weight: p(x_known | z),
+as the particles of `models.particles` estimate it, times p(z) over the density of the draws. They come from the model's
+conditional prior p(z | x_known), if it has one (`models.conditional`), and from the prior otherwise. Where much is
+known, hardly any draw of the prior fits it. So the chain goes on with moves that leave the target as it is:
 
 - z given x, a window of steps at a time: candidates come from the posterior q(z | x) of the window's steps, and one of
   them, or z as it is, is chosen by the weight p(x, z) / q(z | x). This is iterated sampling importance resampling
@@ -30,10 +31,12 @@ from lnfgen.models.sequence_model import Filled
 from lnfgen.nn.masking import sum_real
 
 if TYPE_CHECKING:
+    from lnfgen.flows.temporal import TemporalFlow
     from lnfgen.models.latent_flow import LatentFlow
 
-SWEEPS, WINDOW = 2, 16
-"""So many times each step of z, and then x, is drawn anew, and so many steps of z together."""
+SWEEPS, WINDOW = 1, 16
+"""So many times each step of z, and then x, is drawn anew, and so many steps of z together. Where lower voices were
+filled in 30 chorales of valid by `af-scf`, 32, 34 and 34 % of the cells that sound were right after 0, 1 and 2."""
 
 SWEEPS_WITH_PAST = 0
 """The same for an output that reads the past. There z says little, and the particles find what fits by themselves:
@@ -63,6 +66,11 @@ class LatentFilling:
         self._num_particles, self._generators = num_particles, generators
         self._temperature = max(temperature, MIN_TEMPERATURE)
         self._num_steps, self._groups = known.mask.shape[1], len(generators)
+        positions, conditional = self._positions(self._groups), model.conditional
+        self._prior = self._given_known = _Draws(model.prior, positions, self._temperature)
+        if conditional is not None:
+            told = conditional.told(self._known, self._lengths(self._groups), positions)
+            self._given_known = _Draws(conditional.flow, told, self._temperature)
         self._moves = self._tried = 0
 
     def run(self, progress: Callable[[int, int], None]) -> Filled:
@@ -73,10 +81,12 @@ class LatentFilling:
         def tell(step: int, num_steps: int) -> None:
             progress(done + step, total)
 
-        eps = self._normal(self._num_particles).flatten(0, 1) * self._temperature
-        z, _ = self._model.prior(eps, self._positions(len(eps)), self._lengths(len(eps)))
-        start = self._filtered(z, None, progress=tell)
-        z, x = z[start.rows], start.x
+        drawn = self._given_known(self._normal(self._num_particles))
+        log_weight = None
+        if self._given_known is not self._prior:
+            log_weight = self._prior.log_density(drawn) - self._given_known.log_density(drawn)
+        start = self._filtered(drawn.flatten(0, 1), None, log_weight, progress=tell)
+        z, x = drawn.flatten(0, 1)[start.rows], start.x
         done += self._num_steps
         for sweep in range(sweeps):
             posterior, log_joint = self._posterior(x), self._log_joint(z[None], x)
@@ -94,42 +104,39 @@ class LatentFilling:
     def log_known(self, guess: Tensor, kept: Tensor | None) -> Tensor:
         """The log of an estimate of p(known | T), by proposals near whole sequences `[G, T, ...]`: `[G]`.
 
-        Half of the K draws of z come from the prior, and half from q(z | guess); each weighs p(z) by the mean density
-        of both (the balance heuristic: Veach & Guibas, 1995). Values of z from the latter fit what is known, and hardly
-        any of the prior do where much is known.
+        Half of the K draws of z come from the (conditional) prior, and half from q(z | guess); each weighs p(z) by the
+        mean density of both (the balance heuristic: Veach & Guibas, 1995). Values of z from the latter fit what is
+        known, and hardly any of the prior do where much is known.
 
-        With a sequence to keep, a z that explains it takes the place of a draw of the prior or of q, of either as often
-        as such a z comes from it. So the conditional filter has the same proposals as a free one.
+        With a sequence to keep, a z that explains it takes the place of a draw of the former or of q, of either as
+        often as such a z comes from it. So the conditional filter has the same proposals as a free one.
         """
         guess = guess.to(self._model.device)
-        from_prior = self._num_particles // 2
+        num_first = self._num_particles // 2
         noise = self._normal(self._num_particles)
-        first, _ = self._model.prior(
-            noise[:, :from_prior].flatten(0, 1),
-            self._positions(self._groups * from_prior),
-            self._lengths(self._groups * from_prior),
-        )
-        posterior = self._posterior(guess)
-        second = posterior.sample(noise[:, from_prior:].transpose(0, 1)).transpose(0, 1)
-        z = torch.cat([first.unflatten(0, (self._groups, from_prior)), second], 1)
-        share = torch.tensor(from_prior / self._num_particles, dtype=torch.float64, device=z.device)
+        first, posterior = self._given_known(noise[:, :num_first]), self._posterior(guess)
+        second = posterior.sample(noise[:, num_first:].transpose(0, 1)).transpose(0, 1)
+        z = torch.cat([first, second], 1)
+        share = torch.tensor(num_first / self._num_particles, dtype=torch.float64, device=z.device)
 
-        def log_densities(z: Tensor) -> tuple[Tensor, Tensor]:
-            """Of the prior and of the mean of both: z `[G, C, T, D]` -> `[G, C]` each."""
-            log_prior = self._log_prior(z.flatten(0, 1)).unflatten(0, z.shape[:2]).double()
+        def log_densities(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            """Of the prior, of the first kind of draws, and of the mean of both: z `[G, C, T, D]` -> `[G, C]` each."""
+            log_prior = self._prior.log_density(z)
+            log_first = log_prior if self._given_known is self._prior else self._given_known.log_density(z)
             log_q = _log_density(posterior, z.transpose(0, 1)).sum(-1).t().double()
-            return log_prior, torch.logaddexp(log_prior + torch.log(share), log_q + torch.log1p(-share))
+            log_mean = torch.logaddexp(log_first + torch.log(share), log_q + torch.log1p(-share))
+            return log_prior, log_first, log_mean
 
         if kept is not None:
             kept = kept.to(z.device)
             explaining = self._explaining(kept)
-            log_prior, log_mean = log_densities(explaining[:, None])
-            of_prior = torch.exp(log_prior + torch.log(share) - log_mean)[:, 0].cpu()
+            _, log_first, log_mean = log_densities(explaining[:, None])
+            of_first = torch.exp(log_first + torch.log(share) - log_mean)[:, 0].cpu()
             chance = torch.stack([torch.rand((), generator=one) for one in self._generators])
-            replaced = torch.where(chance < of_prior, 0, from_prior).to(z.device)
+            replaced = torch.where(chance < of_first, 0, num_first).to(z.device)
             z[torch.arange(self._groups, device=z.device), replaced] = z[:, 0].clone()
             z[:, 0] = explaining
-        log_prior, log_mean = log_densities(z)
+        log_prior, _, log_mean = log_densities(z)
         return self._filtered(z.flatten(0, 1), kept, log_prior - log_mean, guess).log_known.cpu()
 
     def _explaining(self, x: Tensor) -> Tensor:
@@ -199,15 +206,9 @@ class LatentFilling:
         """log p(x, z) `[C, G]` at the temperature, up to a constant: z `[C, G, T, D]`, x `[G, T, ...]`."""
         model, folded = self._model, z.flatten(0, 1)
         lengths, positions = self._lengths(len(folded)), self._positions(len(folded))
-        log_prior = self._log_prior(folded)
         logits = model.emission(folded, lengths, positions, x, self._temperature)
-        return log_prior.unflatten(0, z.shape[:2]) + sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
-
-    def _log_prior(self, z: Tensor) -> Tensor:
-        """log p(z) `[N]` at the temperature, up to the constant of `_log_density`: z `[N, T, D]`."""
-        lengths = self._lengths(len(z))
-        eps, ladj = self._model.prior.inverse(z, self._positions(len(z)), lengths)
-        return sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
+        log_prob = sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
+        return self._prior.log_density(z.transpose(0, 1)).t() + log_prob
 
     def _normal(self, count: int) -> Tensor:
         """Normal noise `[G, count, T, D]`, each sequence's from its own generator."""
@@ -219,6 +220,31 @@ class LatentFilling:
 
     def _positions(self, rows: int) -> Tensor:
         return self._model.positions(self._lengths(1), self._num_steps).expand(rows, -1, -1)
+
+
+class _Draws:
+    """Draws of z from a flow at a temperature: the prior, or the conditional prior."""
+
+    def __init__(self, flow: TemporalFlow, told: Tensor, temperature: float) -> None:
+        """`told` `[G, T, F]` is what the flow is told of the steps of each sequence."""
+        self._flow, self._told, self._temperature = flow, told, temperature
+
+    def __call__(self, noise: Tensor) -> Tensor:
+        """z for noise, both `[G, C, T, D]`."""
+        z, _ = self._flow(noise.flatten(0, 1) * self._temperature, *self._steps(noise))
+        return z.unflatten(0, noise.shape[:2])
+
+    def log_density(self, z: Tensor) -> Tensor:
+        """The log-density `[G, C]`, up to the constant of the function `_log_density`: z `[G, C, T, D]`."""
+        told, lengths = self._steps(z)
+        eps, ladj = self._flow.inverse(z.flatten(0, 1), told, lengths)
+        log_density = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
+        return log_density.unflatten(0, z.shape[:2]).double()
+
+    def _steps(self, each: Tensor) -> tuple[Tensor, Tensor]:
+        """What the flow is told, and the lengths, for values `[G, C, T, D]`."""
+        told = self._told.repeat_interleave(each.shape[1], 0)
+        return told, torch.full((len(told),), each.shape[2], device=told.device)
 
 
 class _EmissionSteps:

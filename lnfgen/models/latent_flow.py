@@ -8,6 +8,7 @@ from torch import Tensor
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
+from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
 from lnfgen.models.key_latent import KeyPosterior
 from lnfgen.models.latent_filling import LatentFilling
@@ -44,6 +45,8 @@ class LatentFlow(SequenceModel):
         self.prior = prior
         self.emission = emission
         self.latent = latent
+        self.conditional: ConditionalPrior | None = None
+        """What draws z given a part of x, once it is fitted (`models.add_conditional`); until then the prior does."""
 
     @property
     def solver(self) -> Solver | None:
@@ -63,9 +66,13 @@ class LatentFlow(SequenceModel):
         return *self.posterior(x, lengths, positions), positions
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+        return self.kl_from(self.prior, lengths, encoded, noise)
+
+    def kl_from(self, flow: TemporalFlow, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+        """`kl` with another flow for p(z). In the place of the positions, `encoded` has what that flow is told."""
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
-        log_p = self.prior.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
+        log_p = flow.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
         # log q at the sample, where (z - mean) / deviation is the noise itself.
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)

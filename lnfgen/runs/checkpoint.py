@@ -17,7 +17,16 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, sha256_of, write_bytes, write_text
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models import (
+    Frames,
+    LatentFlow,
+    LengthModel,
+    Observation,
+    SequenceModel,
+    Symbols,
+    add_conditional,
+    build_model,
+)
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.records import read_record
 from lnfgen.runs.tensors import read_tensors, require_finite, serialise
@@ -59,6 +68,8 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     try:
         lengths = LengthModel(len(weights["length.lengths"]))
         model = build_model(run.config.model, observation_of(run.encoding), lengths)
+        if isinstance(model, LatentFlow) and any(name.startswith("conditional.") for name in weights):
+            add_conditional(model, run.config.model)
         for name, own in model.state_dict().items():
             if weights[name].is_floating_point() != own.is_floating_point():
                 raise TypeError(name)
@@ -202,13 +213,15 @@ def _digest(record: dict[str, Any]) -> str:
 def _require_settings(run: RunFolder, trained: Config) -> None:
     """Check that `config.json` says what the run was trained with.
 
-    The length of the run may be another, and with it the updates over which the KL weight rises.
+    The length of the run may be another, and with it the updates over which the KL weight rises; and so may
+    `filling_steps`, which counts once the run has its length.
     """
     found, expected = run.config.flat(), trained.flat()
-    length = {"training.max_steps", "training.epochs"}
-    if any(found[key] != expected[key] for key in length):
-        length |= {"training.kl_warmup_start", "training.kl_warmup_end"}
-    changed = [key for key in expected if found[key] != expected[key] and key not in length]
+    may_change = {"training.max_steps", "training.epochs"}
+    if any(found[key] != expected[key] for key in may_change):
+        may_change |= {"training.kl_warmup_start", "training.kl_warmup_end"}
+    may_change.add("training.filling_steps")
+    changed = [key for key in expected if found[key] != expected[key] and key not in may_change]
     if changed:
         each = ", ".join(f"{key} is {found[key]!r} and was {expected[key]!r}" for key in changed)
         raise ConfigError(

@@ -16,7 +16,7 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable
-from lnfgen.models import SequenceModel
+from lnfgen.models import LatentFlow, SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
     is_calibrated,
@@ -37,6 +37,7 @@ from lnfgen.training import distributed
 from lnfgen.training.calibration import Round, calibrate, pieces_a_round, require_rules
 from lnfgen.training.compiled import require_compiler
 from lnfgen.training.faults import explained
+from lnfgen.training.matching import Matched, match_posterior, require_latent
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 from lnfgen.wording import counted
@@ -52,6 +53,7 @@ class TrainingSession:
         self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device, compiled: bool
     ) -> None:
         distributed.require_same(dataset.fingerprint)
+        require_latent(model, config.training.filling_steps)
         require_rules(model, config.training.calibration_pieces)
         self.dataset = dataset
         self.device = device
@@ -157,7 +159,7 @@ class TrainingSession:
         return session
 
     def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end of the run, then calibrate its model if its settings ask for it, and tell `watcher` of it.
+        """Train to the end of the run, then match and calibrate its model if its settings say so, and tell `watcher`.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
@@ -176,7 +178,24 @@ class TrainingSession:
             )
         batch_size = self.run.config.training.batch_size
         with self._locked(), explained(self.run.path, self.device, batch_size):
-            return self.trainer.run(lambda: distributed.any_process(interrupted())) and self._calibrate(interrupted)
+            trained = self.trainer.run(lambda: distributed.any_process(interrupted()))
+            return trained and self._match(interrupted) and self._calibrate(interrupted)
+
+    def _match(self, interrupted: Callable[[], bool]) -> bool:
+        """Fit the conditional prior of the run's model, unless it has one. False if `interrupted()` ended it.
+
+        Of several processes that train together, the first one does so.
+        """
+        config = self.run.config
+        if not config.training.filling_steps or not distributed.is_main():
+            return True
+        model = load_model(self.run, self.device)
+        if not isinstance(model, LatentFlow) or model.conditional is not None:
+            return True
+        done = match_posterior(model, config, self.dataset.split("train"), self._recorder.matched, interrupted)
+        if done:
+            save_model(self.run, model.state_dict())
+        return done
 
     def _calibrate(self, interrupted: Callable[[], bool]) -> bool:
         """Calibrate the rules of the run's model, unless they are. False if `interrupted()` ended it.
@@ -228,6 +247,9 @@ class _Recorder:
         self.lines.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
         distributed.on_main(self.session.run.write_metrics)(self.lines)
         self.watcher.validated(metrics)
+
+    def matched(self, found: Matched) -> None:
+        self.watcher.matched(found)
 
     def calibrated(self, of_round: Round) -> None:
         self.watcher.calibrated(of_round)

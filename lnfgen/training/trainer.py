@@ -22,6 +22,7 @@ from lnfgen.training.calibration import Round
 from lnfgen.training.compiled import Compiled
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
 from lnfgen.training.loader import prefetched
+from lnfgen.training.matching import Matched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
 from lnfgen.training.saved import moments_like, require_like
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
@@ -39,6 +40,8 @@ class Reporter(Protocol):
     def step(self, metrics: dict[str, float]) -> None: ...
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
+
+    def matched(self, found: Matched) -> None: ...
 
     def calibrated(self, of_round: Round) -> None: ...
 

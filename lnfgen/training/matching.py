@@ -1,0 +1,116 @@
+"""Posterior matching: fit the conditional prior p(z | known, T) of a trained model, which stays as it is.
+
+For a random part of a sequence as known, z is drawn from q(z | x) of the whole sequence, and log p(z | known, T) of it
+is made as great as possible. So the conditional prior comes near to the mean of q(z | x) over all x that agree with the
+known part (Strauss & Oliva 2022, arXiv 2201.12414). `fill` draws z from it: see `models.latent_filling`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lnfgen.config import Config
+from lnfgen.data.batches import Batch, collate, shuffled_batches
+from lnfgen.data.storage import Split
+from lnfgen.errors import ConfigError
+from lnfgen.models import LatentFlow, SequenceModel, add_conditional
+from lnfgen.models.observation import Known
+from lnfgen.streams import stream_seed
+from lnfgen.training.masks import drawn_known
+from lnfgen.training.schedules import WARMUP_STEPS
+
+LEARNING_RATE = 2e-3
+"""It rises at the start, and falls to 0 over the last `COOLDOWN` of the updates."""
+
+COOLDOWN = 0.4
+
+REPORTS = 4
+"""So many times it is told how far it is."""
+
+
+class Matched(NamedTuple):
+    """How far it is: KL divergences from q(z | x), in nats a step, the mean since the last report."""
+
+    step: int
+    total: int
+    of_conditional: float
+    of_prior: float
+
+
+def require_latent(model: SequenceModel, steps: int) -> None:
+    """Refuse to match the posterior of a model that has none.
+
+    Raises:
+        ConfigError: if `steps` is not 0 and the model has no latent.
+    """
+    if steps and not isinstance(model, LatentFlow):
+        raise ConfigError(
+            f"training.filling_steps: found {steps:,}, but the model has no latent to be drawn; expected 0, or a model "
+            "with a latent, as af-scf"
+        )
+
+
+def match_posterior(
+    model: LatentFlow,
+    config: Config,
+    train: Split,
+    told: Callable[[Matched], None],
+    interrupted: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Give the model a conditional prior, and fit it. All other weights stay.
+
+    Args:
+        config: of the run that trained it; `training.filling_steps` is the number of updates.
+        train: the train split.
+        told: is given a report `REPORTS` times.
+        interrupted: is asked before each update.
+
+    Returns:
+        False if `interrupted()` ended it. The model is then not of use.
+    """
+    steps, device = config.training.filling_steps, model.device
+    seed = stream_seed(config.training.seed, steps)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        conditional = add_conditional(model, config.model).to(device)
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    model.eval().requires_grad_(False)
+    conditional.requires_grad_(True)
+    optimizer = torch.optim.AdamW(conditional.parameters(), weight_decay=0.0)
+    sums: list[Tensor] = []
+    for step, batch in zip(range(1, steps + 1), _batches(train, config.training.batch_size, seed), strict=False):
+        if interrupted():
+            return False
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * min(1.0, step / WARMUP_STEPS, (steps + 1 - step) / (COOLDOWN * steps))
+        known = drawn_known(model.observation, batch.x, batch.lengths.tolist(), rng)
+        noise = torch.randn(1, *batch.x.shape[:2], model.latent, generator=generator).to(device)
+        x, lengths = batch.x.to(device), batch.lengths.to(device)
+        with torch.no_grad():
+            mean, log_variance, positions = encoded = model.encode(x, lengths)
+            of_prior = model.kl(lengths, encoded, noise)[0] / (lengths + 1)
+        of_known = conditional.told(Known(*(part.to(device) for part in known)), lengths, positions)
+        kl = model.kl_from(conditional.flow, lengths, (mean, log_variance, of_known), noise)[0] / (lengths + 1)
+        optimizer.zero_grad(set_to_none=True)
+        kl.mean().backward()
+        nn.utils.clip_grad_norm_(conditional.parameters(), config.training.max_grad_norm)
+        optimizer.step()
+        sums.append(torch.stack([kl.detach().mean(), of_prior.mean()]))
+        if step * REPORTS // steps > (step - 1) * REPORTS // steps:
+            told(Matched(step, steps, *torch.stack(sums).mean(0).tolist()))
+            sums = []
+    model.requires_grad_(True)
+    return True
+
+
+def _batches(split: Split, batch_size: int, seed: int) -> Iterator[Batch]:
+    """Batches of the split, epoch after epoch."""
+    epoch = 0
+    while True:
+        order: Sequence[list[int]] = shuffled_batches(split.lengths, batch_size, stream_seed(seed, epoch))
+        for indices in order:
+            yield collate([split[i] for i in indices], indices)
+        epoch += 1
