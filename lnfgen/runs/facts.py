@@ -52,12 +52,15 @@ def run_facts(folder: Path) -> dict[str, Any]:
 
 
 def _count_parameters(path: Path) -> int | None:
-    """The number of weights in a safetensors file, without those of the length model. The weights are not loaded."""
+    """The number of weights in a safetensors file, of which none is loaded.
+
+    Those of the length model do not count, nor those of the flow that only `fill` draws from.
+    """
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="np") as tensors:
-            names = [name for name in tensors.keys() if not name.startswith("length.")]  # noqa: SIM118
+            names = [name for name in tensors.keys() if not name.startswith(("length.", "conditional."))]  # noqa: SIM118
             return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, ValueError) as error:
         raise RunError(
