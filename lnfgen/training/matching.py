@@ -73,12 +73,11 @@ def match_posterior(
     """
     steps, device = config.training.filling_steps, model.device
     seed = stream_seed(config.training.seed, steps)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        conditional = add_conditional(model, config.model).to(device)
+    torch.manual_seed(seed)  # a run that was ended here starts anew, with the same weights and dropout
+    conditional = add_conditional(model, config.model).to(device)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     model.eval().requires_grad_(False)
-    conditional.requires_grad_(True)
+    conditional.train().requires_grad_(True)
     optimizer = torch.optim.AdamW(conditional.parameters(), weight_decay=0.0)
     sums: list[Tensor] = []
     for step, batch in zip(range(1, steps + 1), _batches(train, config.training.batch_size, seed), strict=False):
@@ -102,7 +101,7 @@ def match_posterior(
         if step * REPORTS // steps > (step - 1) * REPORTS // steps:
             told(Matched(step, steps, *torch.stack(sums).mean(0).tolist()))
             sums = []
-    model.requires_grad_(True)
+    model.eval().requires_grad_(True)
     return True
 
 
