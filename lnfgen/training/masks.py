@@ -49,7 +49,7 @@ def _hidden_keys(sounding: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The hidden keys of each step of sounding keys `[T, P]`."""
     num_keys = sounding.shape[1]
     match rng.integers(5):
-        case 0:  # below the highest key; in silence all are
+        case 0:  # below the highest key
             return np.flip(np.flip(sounding, 1).cumsum(1) - np.flip(sounding, 1), 1) > 0
         case 1:
             return sounding.cumsum(1) - sounding > 0
