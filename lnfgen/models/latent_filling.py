@@ -70,7 +70,7 @@ class LatentFilling:
         firsts = range(-(WINDOW // 2), self._num_steps, WINDOW)
         total, done = self._num_steps + sweeps * (len(firsts) + self._num_steps), 0
 
-        def tell(step: int, num_steps: int) -> None:
+        def tell(step: int) -> None:
             progress(done + step, total)
 
         eps = self._normal(self._num_particles).flatten(0, 1) * self._temperature
@@ -146,7 +146,7 @@ class LatentFilling:
         kept: Tensor | None,
         log_weight: Tensor | None = None,
         guess: Tensor | None = None,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> Filtered:
         """x given z `[G * K, T, D]`, and, without x to keep, z chosen too, from particles of these weights `[G, K]`."""
         model, rows = self._model, len(z)
