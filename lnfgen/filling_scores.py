@@ -30,6 +30,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -273,17 +274,17 @@ class _Scorer:
     ) -> tuple[list[np.ndarray], float, float | None]:
         """The sequences drawn, and the means of the effective sample size and of the share of moves."""
         drawn: list[np.ndarray] = [np.zeros(0)] * len(hidden)
-        ess, moved = 0.0, None
+        ess: list[float] = []
+        moved: list[float] = []
         for block in _blocks(hidden, MAX_ROW_STEPS // self._particles, max(1, MAX_ROWS // self._particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
             found = self._model.fill_batch(each, self._particles, self._generators(hidden, block, what), 1.0)
             for i, x in zip(block, found.x.numpy(), strict=True):
                 drawn[i] = x
-            ess += float(found.ess.sum())
-            if found.moved is not None:
-                moved = (moved or 0.0) + len(block) * found.moved / len(hidden)
+            ess += found.ess.tolist()
+            moved += [] if found.moved is None else [found.moved] * len(block)
             self._tell(len(block))
-        return drawn, ess / len(hidden), moved
+        return drawn, fmean(ess), fmean(moved) if moved else None
 
     def _tell(self, count: int) -> None:
         self._done += count

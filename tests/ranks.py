@@ -16,6 +16,8 @@ SECONDS = 300
 
 def in_ranks(count: int, do: Callable[..., Any], *args: Any) -> list[Any]:
     """What `do(*args)` returns in each of `count` processes, by rank; None where a process ended without."""
+    import torch._dynamo  # noqa: F401  # DistributedDataParallel needs it, and each process would load it
+
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

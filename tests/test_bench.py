@@ -174,6 +174,7 @@ SHORT = Plan(
 def figures() -> dict[str, Any]:
     heard: list[tuple[int, int, str]] = []
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "fresh_model", lambda variant, preset, kind: model_of(*variant, kind))
         for module in (measure, machine):
             patch.setattr(module, "SQUARE", (64, 64, 64))
         result = measure.measure(SHORT, lambda *what: heard.append(what))

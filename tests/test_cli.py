@@ -29,7 +29,7 @@ SMALL = {
         "num_flow_layers": 2,
         "conditioner_size": 8,
     },
-    "training": {"max_steps": 12, "batch_size": 4},
+    "training": {"max_steps": 12, "batch_size": 4, "calibration_pieces": 0},
 }
 
 
@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     rng = np.random.default_rng(0)
     music = Encoding(kind="music", has_onsets=True)
-    rolls = [np.where(rng.random((12 + i, 88)) < 0.05, 3, 0).astype(np.uint8) for i in range(12)]
+    rolls = [np.where(rng.random((12 + i, 88)) < 0.02, 3, 0).astype(np.uint8) for i in range(12)]
     text = Encoding(kind="text", vocabulary=("\ufffd", " ", "a", "b"))
     lines = [rng.integers(1, 4, 10 + i).astype(np.int32) for i in range(12)]
     for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
@@ -205,7 +205,7 @@ def test_colour_stays_off_in_a_pipe_and_under_no_color(home: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
-    long = {**SMALL, "training": {**SMALL["training"], "max_steps": 30}}
+    long = {**SMALL, "training": {**SMALL["training"], "max_steps": 16}}
     (home / "long.json").write_text(json.dumps(long))
     args = ["train", "rolls", "--config", "long.json", "--seed", "5"]
     whole = start(home, *args, "--out", "whole")
@@ -222,7 +222,7 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
     assert process.returncode == 130, stderr.decode()
     assert stdout == b""
     assert b"--resume" in stderr
-    assert json.loads((home / "cut" / "last" / "progress.json").read_text())["step"] < 30
+    assert json.loads((home / "cut" / "last" / "progress.json").read_text())["step"] < 16
 
     resumed = start(home, "train", "--resume", "--out", "cut")
     assert resumed.returncode == 0, resumed.stderr.decode()

@@ -1,6 +1,7 @@
 """Training: schedules, and the loop on a tiny dataset."""
 
 import math
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -199,6 +200,13 @@ def break_loss(session: Session, broken: Callable[[int], bool]) -> None:
         return whole, sounding
 
     model.reconstruction = reconstruction
+
+
+def test_a_run_loads_neither_the_compiler_of_torch_nor_sympy(dataset, monkeypatch):
+    """It needs neither, and together they take as long to load as the rest of torch."""
+    for name in ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "sympy"):
+        monkeypatch.setitem(sys.modules, name, None)  # to import it is an error
+    assert Session(dataset, max_steps=2).trainer.run()
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):

@@ -78,7 +78,7 @@ class LatentFilling:
         firsts = range(-(WINDOW // 2), self._num_steps, WINDOW)
         total, done = self._num_steps + sweeps * (len(firsts) + self._num_steps), 0
 
-        def tell(step: int, num_steps: int) -> None:
+        def tell(step: int) -> None:
             progress(done + step, total)
 
         drawn = self._given_known(self._normal(self._num_particles))
@@ -153,7 +153,7 @@ class LatentFilling:
         kept: Tensor | None,
         log_weight: Tensor | None = None,
         guess: Tensor | None = None,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> Filtered:
         """x given z `[G * K, T, D]`, and, without x to keep, z chosen too, from particles of these weights `[G, K]`."""
         model, rows = self._model, len(z)

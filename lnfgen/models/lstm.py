@@ -118,7 +118,8 @@ class AutoregressiveLSTM(SequenceModel):
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Filled:
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
-        found = self._filtered(known, num_particles, generators, temperature, progress)
+        total = known.mask.shape[1]
+        found = self._filtered(known, num_particles, generators, temperature, lambda done: progress(done, total))
         return Filled(found.x.cpu(), found.ess.cpu(), None)
 
     def log_known(
@@ -139,7 +140,7 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Callable[[int], None] = lambda done: None,
         *,
         kept: Tensor | None = None,
         guess: Tensor | None = None,

@@ -81,7 +81,7 @@ def filter_particles(
     kept: Tensor | None = None,
     log_weight: Tensor | None = None,
     guess: Tensor | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Filtered:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
 
@@ -96,7 +96,7 @@ def filter_particles(
             but from a proposal. By default all are 0.
         guess: sequences `[G, T, ...]` that agree with what is known and may be right, so that particles take steps of
             them.
-        progress: told how many of how many steps are done.
+        progress: told how many steps are done.
     """
     groups, device = len(generators), known.mask.device
     by_step = known.mask.transpose(0, 1).flatten(1)
@@ -127,7 +127,7 @@ def filter_particles(
             set_to = _with_step(set_to, observation, kept[:, t], is_first)
         x, logits = steps.draw(t, torch.cat(each).to(device), set_to)
         lines.drawn.append(x)
-        progress(t + 1, len(informed))
+        progress(t + 1)
         if t > last or (guess is None and not is_informed):
             continue
         log_prob = observation.log_prob(logits, x, here.mask)

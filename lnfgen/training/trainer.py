@@ -24,6 +24,7 @@ from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, fi
 from lnfgen.training.loader import prefetched
 from lnfgen.training.matching import Matched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
+from lnfgen.training.optimizer import AdamW
 from lnfgen.training.saved import moments_like, require_like
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
@@ -84,9 +85,7 @@ class Trainer:
 
         self.parameters = list(model.parameters())
         self.fused = device.type != "mps"  # a fused optimizer reads weights and moments only once
-        self.optimizer = torch.optim.AdamW(
-            _decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused
-        )
+        self.optimizer = AdamW(_decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused)
         self.average = AveragedModel(model, config.ema_decay)
         self.replica = distributed.replica_of(model)
         self.compiled = Compiled(self.model) if compiled else None
