@@ -20,6 +20,7 @@ from lnfgen.models import LatentFlow, SequenceModel, add_conditional
 from lnfgen.models.observation import Known
 from lnfgen.streams import stream_seed
 from lnfgen.training.masks import drawn_known
+from lnfgen.training.optimizer import AdamW
 from lnfgen.training.schedules import WARMUP_STEPS
 
 LEARNING_RATE = 2e-3
@@ -78,7 +79,7 @@ def match_posterior(
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     model.eval().requires_grad_(False)
     conditional.train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(conditional.parameters(), weight_decay=0.0)
+    optimizer = AdamW(conditional.parameters(), weight_decay=0.0)
     sums: list[Tensor] = []
     for step, batch in zip(range(1, steps + 1), _batches(train, config.training.batch_size, seed), strict=False):
         if interrupted():
