@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ def fill_pieces(
             yield Filling(decoded(encoding, given, x), ess, found.moved)
 
 
-def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 0) -> Given:
+def at_home(model: SequenceModel, encoding: Encoding, given: Given) -> Given:
     """The given music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
     It is moved by the fewest semitones that put most of its keys where those of some free samples are. A given
@@ -135,12 +136,7 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 
     kept = roll.sounding & ~given.free_cells
     free_above = given.free_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
     is_top = bool(given.free_cells.any()) and not (kept & free_above).any()
-    # One by one, because several are drawn in a whole block.
-    samples = [
-        next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(seed, index)))
-        for index in range(HOME_SAMPLES)
-    ]
-    usual = np.concatenate([_keys(sample, is_top) for sample in samples])
+    usual = np.concatenate([_keys(sample, is_top) for sample in _home_samples(model, encoding)])
     low, high = np.quantile(usual, HOME_RANGE) if len(usual) else (0, 127)
     own = _keys(replace(roll, sounding=kept, onsets=None), is_top)
     last, enough = encoding.lowest_pitch + encoding.num_pitches - 1, round(HOME_SHARE * len(own))
@@ -154,6 +150,16 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given, seed: int = 
     if not (moved.values * ~moved.free).any():
         raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
     return moved
+
+
+@lru_cache(maxsize=1)
+def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
+    """A few free samples. They are kept, because filling several pieces by one model asks for them each time."""
+    # One by one, because several are drawn in a whole block.
+    return [
+        next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(0, index)))
+        for index in range(HOME_SAMPLES)
+    ]
 
 
 def _keys(piece: Piece, is_top: bool) -> np.ndarray:

@@ -75,7 +75,7 @@ def draw_given(
 
     trained = TrainedModel(folder, asked.device)
     seed = drawn_seed(asked.seed)
-    given = _at_home(trained, find(trained, piece, seed), source, seed)
+    given = _at_home(trained, find(trained, piece, seed), source)
     if cut := beyond_the_model(trained.encoding, given, free):
         console.warn(f"{source}: {cut}")
     with console.live(verb, 1) as bar:
@@ -115,7 +115,7 @@ def write_variations(
     trained = TrainedModel(folder, asked.device)
     seed = drawn_seed(asked.seed)
     laid = [
-        _at_home(trained, given_whole(trained.encoding, piece), source, seed)
+        _at_home(trained, given_whole(trained.encoding, piece), source)
         for piece, source in zip(pieces, sources, strict=True)
     ]
     with console.live(verb, asked.count) as bar:
@@ -136,11 +136,11 @@ def _one_or_all(values: Sequence[float]) -> float | list[float]:
     return values[0] if len(values) == 1 else list(values)
 
 
-def _at_home(trained: "TrainedModel", given: "Given", source: str, seed: int) -> "Given":
+def _at_home(trained: "TrainedModel", given: "Given", source: str) -> "Given":
     """What is given, where the model is at home, with a word on what was changed."""
     from lnfgen.filling import at_home
 
-    given = at_home(trained.model, trained.encoding, given, seed)
+    given = at_home(trained.model, trained.encoding, given)
     if given.changes:
         console.warn(f"{source}: {given.changes}")
     if given.shift:

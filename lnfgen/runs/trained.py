@@ -175,7 +175,7 @@ class TrainedModel:
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
         """
-        given = self._laid(piece, seed)
+        given = self._laid(piece)
         varied = vary_piece(self.model, self.encoding, given, amount=amount, count=count, seed=seed)
         return [variation.piece for variation in varied]
 
@@ -187,7 +187,7 @@ class TrainedModel:
         Pieces of different lengths have lengths between on the way. If they are moved to where the model is at home by
         different intervals, so is the way back.
         """
-        ends = self._laid(first, seed), self._laid(second, seed)
+        ends = self._laid(first), self._laid(second)
         way = interpolate_pieces(self.model, self.encoding, *ends, steps=steps, seed=seed)
         return [variation.piece for variation in way]
 
@@ -203,12 +203,12 @@ class TrainedModel:
             LnfgenError: if the model has no latent, the piece is empty or of the other kind, or a number is out of
                 range.
         """
-        given = self._laid(piece, seed)
+        given = self._laid(piece)
         drawn = reconstruct_piece(self.model, self.encoding, given, count=count, temperature=temperature, seed=seed)
         return [variation.piece for variation in drawn]
 
-    def _laid(self, piece: Piece, seed: int) -> Given:
-        given = at_home(self.model, self.encoding, given_whole(self.encoding, piece), seed)
+    def _laid(self, piece: Piece) -> Given:
+        given = at_home(self.model, self.encoding, given_whole(self.encoding, piece))
         if given.changes:
             warnings.warn(str(given.changes), stacklevel=3)
         return given
@@ -216,7 +216,7 @@ class TrainedModel:
     def _fill(
         self, given: Given, count: int, temperature: float, seed: int, particles: int, free: Sequence[str] = ()
     ) -> list[Piece]:
-        given = at_home(self.model, self.encoding, given, seed)
+        given = at_home(self.model, self.encoding, given)
         for said in (str(given.changes), beyond_the_model(self.encoding, given, free)):
             if said:
                 warnings.warn(said, stacklevel=3)
