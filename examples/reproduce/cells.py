@@ -28,6 +28,12 @@ PAST_BUDGET: dict[str, Any] = {
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
+    "longer-dropout": {
+        "preset": "small",
+        "model.dropout": 0.3,
+        "training.max_steps": 3280,
+        "training.cooldown_start": 0.5,
+    },
     "past": PAST_BUDGET,
     # The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough.
     "long-pieces": PAST_BUDGET | {"training.max_steps": 300, "training.batch_size": 2},
@@ -103,6 +109,7 @@ NADE += [Cell(dataset, "lstm", "lstm", emission="nade") for dataset in SETS]
 NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade", seed=seed) for seed in (2, 3)]
 
 LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
+LONGER += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-dropout")]
 LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
 
 PAST = [
