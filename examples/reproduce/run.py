@@ -7,6 +7,7 @@ A cell that has a result is not run again, and a run that was interrupted goes o
 begun or missing. Then `python examples/reproduce/table.py` puts the results into README.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with those of README.
+Those of PTB are from before texts were fitted for `fill` (`training.filling_steps`), which adds a fifth or so to flows.
 """
 
 import argparse
