@@ -37,10 +37,14 @@ def hidden_part(piece: Piece, seed: int) -> tuple[str, int]:
     return f"{first}-{first + hidden - 1}", hidden
 
 
+def num_steps(piece: Piece) -> int:
+    """Its steps or characters."""
+    return len(piece) if isinstance(piece, str) else piece.num_steps
+
+
 def judged(judge: TrainedModel, piece: Piece) -> float:
     """The NLL of a whole piece, in bits or nats."""
-    steps = len(piece) if isinstance(piece, str) else piece.num_steps
-    return judge.nll(piece).nll * (steps + 1)
+    return judge.nll(piece).nll * (num_steps(piece) + 1)
 
 
 def main() -> None:
@@ -53,8 +57,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # pieces that are moved to where a model is at home
     judge = lnfgen.load(given.judge)
     every = dataset_of(judge.run, advice="run this where its dataset is").pieces("valid")
-    steps = (piece for piece in every if (len(piece) if isinstance(piece, str) else piece.num_steps) in LENGTHS)
-    pieces = list(islice(steps, given.count))
+    pieces = list(islice((piece for piece in every if num_steps(piece) in LENGTHS), given.count))
     expected = [judged(judge, piece) for piece in pieces]
     for name in given.runs:
         run, began, more, hidden = lnfgen.load(name), time.perf_counter(), 0.0, 0

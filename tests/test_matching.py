@@ -60,9 +60,8 @@ def test_it_begins_as_the_prior_and_listens_to_all_that_is_known(name: str, outp
     assert (density - prior).abs().max() > 0.1
     other = known._replace(values=random_x(observation, 3, 5, seed=9) if output == "symbols" else ~known.values)
     hidden = Known(torch.where(known.mask, known.values, other.values), known.mask)
-    torch.testing.assert_close(
-        conditional.flow.log_prob(z, told(hidden), lengths), density
-    )  # what is hidden says nothing
+    # what is hidden says nothing
+    torch.testing.assert_close(conditional.flow.log_prob(z, told(hidden), lengths), density)
     assert (conditional.flow.log_prob(z, told(other), lengths) - density).abs().max() > 1e-3
 
 

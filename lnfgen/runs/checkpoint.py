@@ -217,10 +217,10 @@ def _require_settings(run: RunFolder, trained: Config) -> None:
     `filling_steps`, which counts once the run has its length.
     """
     found, expected = run.config.flat(), trained.flat()
-    may_change = {"training.max_steps", "training.epochs"}
-    if any(found[key] != expected[key] for key in may_change):
+    length = {"training.max_steps", "training.epochs"}
+    may_change = length | {"training.filling_steps"}
+    if any(found[key] != expected[key] for key in length):
         may_change |= {"training.kl_warmup_start", "training.kl_warmup_end"}
-    may_change.add("training.filling_steps")
     changed = [key for key in expected if found[key] != expected[key] and key not in may_change]
     if changed:
         each = ", ".join(f"{key} is {found[key]!r} and was {expected[key]!r}" for key in changed)

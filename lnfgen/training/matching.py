@@ -21,12 +21,12 @@ from lnfgen.models.observation import Known
 from lnfgen.streams import stream_seed
 from lnfgen.training.masks import drawn_known
 from lnfgen.training.optimizer import AdamW
-from lnfgen.training.schedules import WARMUP_STEPS
+from lnfgen.training.schedules import WARMUP_STEPS, cooled_share
 
 LEARNING_RATE = 2e-3
-"""It rises at the start, and falls to 0 over the last `COOLDOWN` of the updates."""
+"""It rises at the start, and falls to 0 from `COOLDOWN_START` of the updates on."""
 
-COOLDOWN = 0.4
+COOLDOWN_START = 0.6
 
 REPORTS = 4
 """So many times it is told how far it is."""
@@ -85,7 +85,7 @@ def match_posterior(
         if interrupted():
             return False
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1.0, step / WARMUP_STEPS, (steps + 1 - step) / (COOLDOWN * steps))
+            group["lr"] = LEARNING_RATE * cooled_share(step - 1, steps, COOLDOWN_START) * min(1.0, step / WARMUP_STEPS)
         known = drawn_known(model.observation, batch.x, batch.lengths.tolist(), rng)
         noise = torch.randn(1, *batch.x.shape[:2], model.latent, generator=generator).to(device)
         x, lengths = batch.x.to(device), batch.lengths.to(device)

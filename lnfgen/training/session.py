@@ -190,7 +190,8 @@ class TrainingSession:
         if not config.training.filling_steps or not distributed.is_main():
             return True
         model = load_model(self.run, self.device)
-        if not isinstance(model, LatentFlow) or model.conditional is not None:
+        assert isinstance(model, LatentFlow)  # `require_latent` has seen to that
+        if model.conditional is not None:
             return True
         done = match_posterior(model, config, self.dataset.split("train"), self._recorder.matched, interrupted)
         if done:
