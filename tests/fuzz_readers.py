@@ -180,8 +180,9 @@ def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
             match = rng.choice(numbers)
             content = content[: match.start()] + rng.choice(EXTREMES).encode() + content[match.end() :]
         elif kind == "repeat":
-            # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may take long.
-            many = 1000 if len(part) < 100 and b"X:" not in part else 2
+            # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may take long. A parser
+            # needs seconds for a thousand copies of a note; one such file in hundreds leaves time for many others.
+            many = rng.choice((10,) * 19 + (1000,)) if len(part) < 100 and b"X:" not in part else 2
             content = before + part * rng.choice((0, 2, 3, many)) + after
         elif kind == "splice":
             other = rng.choice(others)

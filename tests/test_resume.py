@@ -168,7 +168,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(finished):
     listener = Listener()
     assert TrainingSession.resume(RunFolder(finished), "cpu").train(listener)
     assert len(listener.notes) == 1
-    assert "finished after 12 updates" in listener.notes[0]
+    assert "has made its 12 updates" in listener.notes[0]
     assert "--max-steps" in listener.notes[0]
     assert not listener.steps
     assert (figures(finished), (finished / "model.safetensors").read_bytes()) == (before, model)

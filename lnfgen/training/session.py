@@ -173,7 +173,7 @@ class TrainingSession:
             watcher.note(self._notes.pop(0))
         if self.trainer.finished:
             watcher.note(
-                f"{self.run.path} is finished after {counted(self.trainer.step, 'update')}; to train it further: "
+                f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; to train it further: "
                 f"lnfgen train --resume --out {self.run.path} --max-steps N"
             )
         batch_size = self.run.config.training.batch_size
