@@ -10,7 +10,7 @@ from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP
-from lnfgen.nn.positions import Positions
+from lnfgen.nn.positions import NEAR_END, Positions
 from lnfgen.nn.scan import CausalScan, gated_average, scan_in_blocks
 
 pytestmark = pytest.mark.contract
@@ -257,9 +257,10 @@ def test_made_is_bounded_in_its_features():
         assert (network(size * torch.randn(3, dtype=torch.float64), context).flatten().abs() <= limit).all()
 
 
-def test_positions_tell_where_and_how_far_from_the_end():
+@pytest.mark.parametrize("near_end", [False, True])
+def test_positions_tell_where_and_how_far_from_the_end(near_end):
     torch.manual_seed(0)
-    positions = Positions(8)
+    positions = Positions(8, near_end=near_end)
     together = positions(LENGTHS, T)
     assert together.shape == (3, T, 8)
     for row, length in zip(together, LENGTHS.tolist(), strict=True):
@@ -278,6 +279,16 @@ def test_positions_are_distinct_in_a_long_piece():
         distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
         distance.fill_diagonal_(1.0)
         assert float(distance.min()) > 1e-3
+
+
+def test_near_the_end_one_feature_tells_the_last_steps_apart():
+    positions = Positions(1, near_end=True)
+    with torch.no_grad():
+        positions.project.weight.zero_()[:, -len(NEAR_END)] = 1.0
+        positions.project.bias.zero_()
+    near = positions(LENGTHS, T)[..., 0]
+    for row, length in zip(near, LENGTHS.tolist(), strict=True):
+        torch.testing.assert_close(row[:length], torch.exp(-torch.arange(length).flip(0) / NEAR_END[0]))
 
 
 def test_positions_have_unit_scale():

@@ -157,7 +157,7 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
     config = run_config(model, "tiny", corpus=Corpus("text"))
     plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
     latent = plain.model.latent_size if model == "lstm" else TEXT_LATENTS["tiny"]
-    assert config.model == dataclasses.replace(plain.model, latent_size=latent)
+    assert config.model == dataclasses.replace(plain.model, latent_size=latent, near_end=True)
     filling = 0 if model == "lstm" else int(FILLING_SHARE * (plain.training.max_steps or 0))
     assert config.training == dataclasses.replace(plain.training, **OF_TEXT["training"], filling_steps=filling)
 

@@ -61,7 +61,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         return AutoregressiveLSTM(
             observation,
             length,
-            Positions(config.position_size),
+            Positions(config.position_size, near_end=config.near_end),
             CausalLSTM(
                 config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
             ),
@@ -77,7 +77,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
     return LatentFlow(
         observation,
         length,
-        Positions(config.position_size),
+        Positions(config.position_size, near_end=config.near_end),
         KeyPosterior(frames) if frames else _build_posterior(config, observation),
         build_prior(config, frames),
         Emission(None, KeyHead(frames)) if frames else _build_emission(emission, observation, config),

