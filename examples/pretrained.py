@@ -80,7 +80,7 @@ RECIPES = {
         dataset="folk-abc",
         settings={
             "preset": "small",
-            "model": {"baseline": True, "hidden_size": 320, "dropout": 0.3},
+            "model": {"baseline": True, "hidden_size": 320, "dropout": 0.3, "near_end": True},
             "training": {"max_steps": 3600, "batch_size": 16, "learning_rate": 3e-3, "cooldown_start": 0.7, "seed": 1},
         },
         makes="Irish and American dance tunes, as ABC text",
