@@ -123,7 +123,7 @@ to; free bits keep some of z in use.
 """
 
 MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "tiny": {"model": {}, "training": {"max_steps": 220}},
+    "tiny": {"model": {}, "training": {"max_steps": 220, "batch_size": 4, "learning_rate": 14e-3}},
     "small": {
         "model": {
             "hidden_size": 144,
@@ -145,8 +145,8 @@ MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
 }
-"""What suits music with onsets at one preset. At `tiny` there are fewer updates, as each takes longer there. At `small`
-it is how the model in the box was trained: with weights tied across the keys, a network of this size learns the
+"""What suits music with onsets at one preset. At `tiny` there are fewer updates, as each takes longer there, and of half
+as many sequences: with a learning rate twice as high they teach nearly as much in half the time. At `small` it is how the model in the box was trained: with weights tied across the keys, a network of this size learns the
 chorales in half an hour, and a greater one learns them by heart."""
 
 
