@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -152,14 +152,20 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given) -> Given:
     return moved
 
 
-@lru_cache(maxsize=1)
+_samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = WeakKeyDictionary()
+"""They are kept as long as their model, because filling several pieces by one model asks for them each time."""
+
+
 def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
-    """A few free samples. They are kept, because filling several pieces by one model asks for them each time."""
-    # One by one, because several are drawn in a whole block.
-    return [
-        next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(0, index)))
-        for index in range(HOME_SAMPLES)
-    ]
+    """A few free samples."""
+    kept = _samples_of.setdefault(model, {})
+    if encoding not in kept:
+        # One by one, because several are drawn in a whole block.
+        kept[encoding] = [
+            next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(0, index)))
+            for index in range(HOME_SAMPLES)
+        ]
+    return kept[encoding]
 
 
 def _keys(piece: Piece, is_top: bool) -> np.ndarray:

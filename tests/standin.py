@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lnfgen.transforms.bounds import _constant
 
 NAME = "standin"
+LISTS = (tuple, list)
 aten = torch.ops.aten
 
 READS = {
@@ -69,6 +70,7 @@ class Waits(TorchDispatchMode):
         super().__init__()
         self.places: Counter[str] = Counter()
         self._pinned: list[Tensor] = []
+        self._without_parts: set[Any] = set()
 
     @property
     def count(self) -> int:
@@ -84,11 +86,13 @@ class Waits(TorchDispatchMode):
         if torch.is_inference_mode_enabled():  # where operations come whole, not in the parts that are counted
             with torch.inference_mode(False), torch.no_grad(), self:
                 return func(*args, **kwargs)
-        with self:
-            parts = func.decompose(*args, **kwargs)
-        if parts is not NotImplemented:
-            return parts
-        flat = list(_tensors((args, kwargs)))
+        if func not in self._without_parts:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+            self._without_parts.add(func)
+        flat = _tensors([*args, *kwargs.values()])
         here = [value for value in flat if isinstance(value, OnDevice)]
         host = [value for value in flat if not isinstance(value, OnDevice)]
         if func is aten.is_pinned.default:
@@ -144,22 +148,22 @@ def _kind(value: Tensor) -> str:
     return f"{value.device.type}{list(value.shape)}"
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
+def _tensors(values: Any) -> list[Tensor]:
     """Those in what an operation is given. torch's own tools for this take half of the time of all that is counted."""
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, tuple | list):
-        for value in values:
-            yield from _tensors(value)
-    elif isinstance(values, dict):
-        yield from _tensors(list(values.values()))
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, LISTS):
+            found += _tensors(value)
+    return found
 
 
 def _replaced(values: Any, kind: type[Tensor], change: Callable[[Any], Tensor]) -> Any:
     """The same, with each tensor of a kind changed."""
     if isinstance(values, kind):
         return change(values)
-    if isinstance(values, tuple | list):
+    if isinstance(values, LISTS):
         return type(values)(_replaced(value, kind, change) for value in values)
     if isinstance(values, dict):
         return {name: _replaced(value, kind, change) for name, value in values.items()}

@@ -170,23 +170,44 @@ SHORT = Plan(
 )
 
 
-@pytest.fixture(scope="module")
-def figures() -> dict[str, Any]:
+FEW = [BASELINE, Variant("af-af", "lstm"), Variant("coupling", "scan")]
+
+
+def measured(plan: Plan) -> dict[str, Any]:
     heard: list[tuple[int, int, str]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "fresh_model", lambda variant, preset, kind: model_of(*variant, kind))
         for module in (measure, machine):
             patch.setattr(module, "SQUARE", (64, 64, 64))
-        result = measure.measure(SHORT, lambda *what: heard.append(what))
-    assert heard[-1][:2] == (4 * len(VARIANTS),) * 2
+        result = measure.measure(plan, lambda *what: heard.append(what))
+    cases = len(plan.sampling) + len(plan.training)
+    assert heard[-1][:2] == (cases * len(plan.variants),) * 2
     return result
 
 
-def test_every_named_model_is_measured_on_every_backbone(figures: dict[str, Any]) -> None:
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    """Of a few models, in every case."""
+    return measured(dataclasses.replace(SHORT, variants=FEW))
+
+
+def models_and(column: str, rows: list[Row]) -> list[tuple[Variant, Any]]:
+    return [(Variant(row["model"], row["backbone"]), row[column]) for row in rows]
+
+
+def test_every_named_model_is_measured_on_every_backbone() -> None:
     assert {variant.model for variant in VARIANTS} == set(NAMED_MODELS)
-    for task, column, cases in (("sampling", "length", [1, 2]), ("training", "lengths", [EQUAL, RAGGED])):
-        measured = [(Variant(row["model"], row["backbone"]), row[column]) for row in figures[task]]
-        assert measured == [(variant, case) for case in cases for variant in VARIANTS]
+    plan = dataclasses.replace(SHORT, sampling=SHORT.sampling[1:], training=SHORT.training[1:])
+    found = measured(plan)
+    assert models_and("length", found["sampling"]) == [(variant, 2) for variant in VARIANTS]
+    assert models_and("lengths", found["training"]) == [(variant, RAGGED) for variant in VARIANTS]
+    assert found["left_out"] == []
+
+
+def test_every_case_is_measured(figures: dict[str, Any]) -> None:
+    assert models_and("length", figures["sampling"]) == [(variant, case) for case in (1, 2) for variant in FEW]
+    expected = [(variant, case) for case in (EQUAL, RAGGED) for variant in FEW]
+    assert models_and("lengths", figures["training"]) == expected
     assert figures["left_out"] == []
 
 

@@ -1,7 +1,9 @@
 """Keeping a part of a piece: what words name, that it is kept exactly, and the commands."""
 
+import gc
 import json
 import warnings
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +187,21 @@ def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
         assert (piece.sounding & ~top_line(piece).sounding).any() or len(piece.notes()) > 2
 
 
+@pytest.mark.usefixtures("few_home_samples")
+def test_where_a_model_is_at_home_is_asked_once_and_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, encoding = small_music(True)
+    given = given_melody(encoding, random_roll(True, 1))
+    drawn = at_home(model, encoding, given)
+    with monkeypatch.context() as patch:
+        patch.setattr("lnfgen.filling.sample_pieces", lambda *_, **__: pytest.fail("drawn again"))
+        assert at_home(model, encoding, given).shift == drawn.shift
+    before = weakref.ref(model)
+    del model
+    gc.collect()
+    assert before() is None
+
+
+@pytest.mark.usefixtures("few_home_samples")
 def test_the_model_of_the_box_fills_from_python() -> None:
     model = lnfgen.load("chorales")
     melody = PianoRoll.from_notes([(0, 2, 67), (2, 4, 69), (6, 2, 67)], steps_per_quarter=2)
@@ -223,6 +240,7 @@ def written(done: "object") -> list[str]:
     return done.stdout.decode().split()  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("few_home_samples")
 def test_commands_write_pieces_that_keep_what_was_given(here: Call, tmp_path: Path) -> None:
     song = PianoRoll.from_notes([(0, 4, 67), (4, 4, 69), (0, 8, 48), (8, 8, 65)], steps_per_quarter=4)
     lnfgen.write("song.mid", song)
@@ -302,6 +320,7 @@ def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:
     fails(here("continue", "song.mid", "--out", "x.mid", "--bars", "2", "--length", "2"), "leave one out")
 
 
+@pytest.mark.usefixtures("few_home_samples")
 def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
     lnfgen.write("song.mid", PianoRoll.from_notes([(0, 4, 67), (4, 4, 69)]))
     few = ("song.mid", "--out", "x.mid", "--particles", "2", "--free")

@@ -25,7 +25,7 @@ def fitted() -> dict[str, float]:
         eps, ladj = TRANSFORMS[name]().inverse(z, parameters.expand(len(z), -1))
         return (ladj - 0.5 * eps**2 - 0.5 * math.log(2 * math.pi)).mean()
 
-    train, held_out = draw(2000, seed=0), draw(20_000, seed=1)
+    train, held_out = draw(1000, seed=0), draw(10_000, seed=1)
     bumps = [math.log(w) - 0.5 * ((held_out - m) / 0.5) ** 2 for w, m in ((0.4, -1.5), (0.6, 1.5))]
     found = {"truth": float(torch.logaddexp(*bumps).mean() - math.log(0.5 * math.sqrt(2 * math.pi)))}
     for name in TRANSFORMS:

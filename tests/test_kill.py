@@ -21,7 +21,7 @@ from lnfgen.data.storage import Dataset
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.session import TrainingSession
 
-UPDATES = 36  # a validation, and so a save, at each third
+UPDATES = 24  # a validation, and so a save, at each third
 SMALLER = dataclasses.replace(SIZES, num_flow_layers=1, num_layers=1, hidden_size=6)
 CONFIG = Config(model=SMALLER, training=dataclasses.replace(TRAINING, max_steps=UPDATES))
 
@@ -52,8 +52,7 @@ def values_of(run: Path) -> dict[str, Any]:
 def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
     """Kill runs so many times in all, at random moments; in words: how often a save or a start was hit."""
     context = multiprocessing.get_context("forkserver")
-    # torch loads `_dynamo` late, when the first optimizer is made.
-    context.set_forkserver_preload(["torch._dynamo", "lnfgen.training.session", "test_kill"])
+    context.set_forkserver_preload(["lnfgen.training.session", "test_kill"])
     rng = random.Random(seed)
     moments = folder / "moments"
 
@@ -75,7 +74,7 @@ def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
         process = start(path)
         updates = rng.randrange(12) if done < kills else UPDATES + 1  # the first moment to kill it
         while process.is_alive() and len(moments.read_text().splitlines()) < updates:
-            time.sleep(seconds / 10)
+            time.sleep(seconds)
         process.join(rng.uniform(0, 10 * seconds))
         process.kill()
         process.join()

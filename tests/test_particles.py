@@ -124,7 +124,7 @@ def check(model: SequenceModel, draws: int, particles: int) -> None:
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
 def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str) -> None:
     observation, emission = OUTPUTS[output]
-    check(toy("lstm", observation, emission=emission), draws=2000, particles=32)
+    check(toy("lstm", observation, emission=emission), draws=2000, particles=16)
 
 
 @pytest.fixture

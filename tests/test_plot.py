@@ -165,8 +165,9 @@ def test_several_runs_are_drawn_in_one_picture():
         compared_curves([courses[0], Course("b", LINES[:1], "where")], "nats_per_step")
 
 
-@pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("density", [np.random.default_rng(0).random((8, 8)), np.zeros((8, 8))], ids=["some", "none"])
+@pytest.mark.parametrize(
+    ("count", "density"), [(1, np.zeros((8, 8))), (3, np.random.default_rng(0).random((8, 8)))], ids=["none", "some"]
+)
 def test_panels_are_the_same_bytes_each_time(count, density):
     encoding = Encoding(kind="text", vocabulary=("\ufffd", "$", "\n", "a"))
     step = LatentStep(np.array([1, 2, 1, 3]), 2, np.array([1, 2, 3]), 0)

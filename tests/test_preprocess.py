@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import Call, call_in
 
 from lnfgen import formats
 from lnfgen.data.facts import dataset_facts
@@ -287,7 +288,9 @@ def test_ptb(tmp_path: Path, shared_data) -> None:
     assert dataset.encoding.num_symbols == 49 + 1
 
 
-def test_command(lnfgen, tmp_path: Path) -> None:
+def test_command(
+    lnfgen: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder_of_tunes(tmp_path / "mine", 4)
     (tmp_path / "mine" / "bad.mid").touch()
     done = lnfgen("preprocess", "mine")
@@ -299,8 +302,9 @@ def test_command(lnfgen, tmp_path: Path) -> None:
     again = lnfgen("preprocess", "mine")
     assert again.returncode == 1
     assert again.stderr.decode().count("\n") == 1
-    summary = json.loads(lnfgen("preprocess", "mine", "--json", "--quiet", "--out", "d").stdout)
+    here = call_in(tmp_path, monkeypatch, capsys)
+    summary = json.loads(here("preprocess", "mine", "--json", "--quiet", "--out", "d").stdout)
     assert summary["path"] == "d"
     assert summary["train_sequences"] + summary["valid_sequences"] + summary["test_sequences"] == 4
     assert summary["skipped"] == 1
-    assert lnfgen("preprocess", "mine", "--as", "film").returncode == 2
+    assert here("preprocess", "mine", "--as", "film").returncode == 2

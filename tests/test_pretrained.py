@@ -61,13 +61,13 @@ def ended(done: "subprocess.CompletedProcess[bytes]") -> "subprocess.CompletedPr
 
 
 def test_without_a_run_there_is_music_at_once_and_stderr_says_whose(here: Call, tmp_path: Path) -> None:
-    done = ended(here("sample", "--out", "song.mid", "--seed", "1"))
+    done = ended(here("sample", "--out", "song.mid", "--seed", "1", "--length", "16"))
     assert done.stdout == b"song.mid\n"
     assert SAID in done.stderr.decode()
     (piece,) = lnfgen.read("song.mid")
     assert isinstance(piece, PianoRoll)
     assert piece.sounding.any()
-    assert SAID not in ended(here("sample", "--quiet", "--seed", "1")).stderr.decode()
+    assert SAID not in ended(here("sample", "--quiet", "--seed", "1", "--length", "2")).stderr.decode()
 
     done = ended(here("plot", "--out", "curves.svg"))
     assert SAID in done.stderr.decode()

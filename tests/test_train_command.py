@@ -211,7 +211,7 @@ def test_precision_of_train_and_eval(lnfgen_here: Run) -> None:
     """A run in bfloat16 scores nearly as one in float32, in either precision; its settings remember it."""
     found = {}
     for precision in ("float32", "bfloat16"):
-        done = lnfgen_here(*TRAIN, precision, "--precision", precision, "--max-steps", "12", "--quiet")
+        done = lnfgen_here(*TRAIN, precision, "--precision", precision, "--max-steps", "4", "--quiet")
         assert done.returncode == 0, done.stderr
         assert json.loads(Path(precision, "config.json").read_text())["training"]["precision"] == precision
         for scored in ("float32", "bfloat16"):

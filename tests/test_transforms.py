@@ -12,7 +12,7 @@ from lnfgen.transforms.affine import shift_and_log_scale
 
 pytestmark = pytest.mark.contract
 
-CASES = 100_000
+CASES = 40_000
 ULPS = 64
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_mutated_and_every_input_gets_a_gradient(name, direction):
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_float32_stays_finite(name, direction):
-    for seed in range(6):  # 300,000 cases, in pieces that the processor's cache holds
+    for seed in range(2):  # 100,000 cases, in pieces that the processor's cache holds
         assert non_finite(name, direction, *standard(name, 50_000, seed=seed)) == 0
 
 
@@ -137,10 +137,9 @@ def test_float32_stays_finite_at_extremes(name, direction):
 
 
 def test_float32_residual_is_round_off(name):
-    for seed in range(3):
-        v, parameters = standard(name, 50_000, seed=100 + seed)
-        z, _ = TRANSFORMS[name]().forward(v, parameters)
-        assert (ulps(name, v, z, parameters) <= ULPS).all()
+    v, parameters = standard(name, 50_000, seed=100)
+    z, _ = TRANSFORMS[name]().forward(v, parameters)
+    assert (ulps(name, v, z, parameters) <= ULPS).all()
 
 
 # NLSq where the cubic's closed form loses its root or its gradient. ---------------------------------------------------

@@ -97,7 +97,7 @@ def test_steps_stay_on_the_sphere() -> None:
 @pytest.mark.parametrize("name", ["lstm", "af-scf"])
 def test_a_variation_goes_from_the_piece_to_a_sample(name: str) -> None:
     model, encoding = small_music(True, name, "past" if name == "lstm" else "bernoulli")
-    roll = random_roll(True, 3, steps=24)
+    roll = random_roll(True, 3, steps=12)
     given = given_whole(encoding, roll)
     shares = []
     for amount in (0.0, 1e-9, 0.02, 0.3, 1.0):
@@ -177,6 +177,7 @@ def test_an_odd_request_is_refused() -> None:
 # Python and commands, on the models in the box. ----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few_home_samples")
 def test_a_melody_out_of_range_is_moved_and_comes_back() -> None:
     model = lnfgen.load("chorales")
     melody = PianoRoll.from_notes([(0, 2, 100), (2, 4, 102), (6, 2, 100)], steps_per_quarter=2)
@@ -195,8 +196,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return call_in(tmp_path, monkeypatch, capsys)
 
 
-def test_commands_of_music(here: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 8)  # less to draw
+@pytest.mark.usefixtures("few_home_samples")
+def test_commands_of_music(here: Call) -> None:
     song = PianoRoll.from_notes([(0, 4, 67), (4, 4, 69), (0, 8, 48), (9, 7, 65)], steps_per_quarter=4)
     lnfgen.write("song.mid", song)
     done = here("vary", "song.mid", "--out", "new.mid", "--count", "2", "--seed", "1")

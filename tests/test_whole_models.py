@@ -124,7 +124,7 @@ def test_kl_of_two_gaussians_is_the_closed_form(cell):
     prior = normal(gaussian_prior(model))
     shape = (len(LENGTHS), STEPS, model.latent)
     given = Gaussian(0.5 * torch.randn(shape).double(), 0.5 * torch.randn(shape).double())
-    posterior, samples = normal(given), 4000
+    posterior, samples = normal(given), 1000
     model.posterior = Fixed(*given)
     x, noise = x_and_noise(model, samples)
     found = model(x, LENGTHS, noise).kl

@@ -1,7 +1,8 @@
-"""An interpreter with the libraries loaded, which runs `python -m lnfgen` in a fork of itself for each line of stdin.
+"""An interpreter with torch and the models loaded, which runs `python -m lnfgen` in a fork of itself for each request.
 
-A line is a JSON object: the arguments, the folder, the environment, and the files of the three standard streams. The
-answer is a line with the exit code. Loading torch takes a second or more, and the tests start the program often.
+It is a JSON object on a line of stdin: the arguments, the folder, the environment, and the files of the three standard
+streams. The answer is a line with the exit code. Loading torch takes a second or more, and the tests start the program
+often.
 """
 
 import json
@@ -17,6 +18,8 @@ import rich.progress  # noqa: F401
 import safetensors.torch  # noqa: F401
 import torch  # noqa: F401
 import typer  # noqa: F401
+
+import lnfgen.training.session  # noqa: F401  # and with it what all commands with a model load; no command itself
 
 
 def run(request: dict[str, Any]) -> int:
