@@ -90,7 +90,7 @@ RECIPES = {
         limits=(
             "It writes ABC text up to 640 characters, with titles and names of transcribers that it has made up.",
             "Not every sample can be read as music; the figures under Tunes say how many can.",
-            "Most samples break off in a bar: their length is drawn first, and the model hardly plans for it.",
+            "A fifth of the samples break off in a bar: their length is drawn first, and the model has to plan for it.",
             "A sample may repeat parts of a tune that it was trained on.",
         ),
     ),
