@@ -93,7 +93,7 @@ def test_a_signal_saves_and_ends_with_its_code(name: str, code: int, lnfgen_here
     assert lnfgen_here("train", "--resume", "--out", "run").stdout == b"run\n"
     done = lnfgen_here("train", "--resume", "--out", "run")
     assert (done.returncode, done.stdout) == (0, b"run\n")
-    assert b"finished after 9 updates" in done.stderr
+    assert b"has made its 9 updates" in done.stderr
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
