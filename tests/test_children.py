@@ -148,7 +148,7 @@ def test_a_signal_ends_all_processes_in_the_middle_of_a_file_that_hangs(how: int
     else:
         program.send_signal(how)
     _, error = program.communicate(timeout=30)
-    assert program.returncode == (130 if how == signal.SIGINT else -how)
+    assert program.returncode == (130 if how == signal.SIGINT else -how), error
     assert error == ("interrupted\n" if how == signal.SIGINT else "")
     while running(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
