@@ -137,7 +137,11 @@ def test_a_signal_ends_all_processes_in_the_middle_of_a_file_that_hangs(how: int
     for number in range(20):
         (folder / f"{number:02}.abc").write_text(HANGS)
     command = [sys.executable, "-m", "lnfgen", "preprocess", "mine", "--as", "music", "--out", "d"]
-    program = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    try:
+        program = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while len(running(tmp_path)) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
