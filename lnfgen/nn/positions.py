@@ -42,10 +42,9 @@ class Positions(nn.Module):
         )  # unit scale, as sinusoids have mean square 1/2
 
     def forward(self, lengths: Tensor, num_steps: int) -> Tensor:
-        steps = torch.arange(num_steps, device=lengths.device)
-        angle = steps[:, None] * self.frequency
-        wave = torch.cat([angle.sin(), angle.cos()], -1).to(self.project.weight.dtype)
-        start = wave.expand(len(lengths), -1, -1)
-        left = (lengths[:, None] - 1 - steps).clamp(min=0)
-        near = torch.exp(-left[..., None] / self.reach).to(wave.dtype)
-        return self.project(torch.cat([start, flip(start, lengths), near], -1))
+        steps = torch.arange(num_steps, device=lengths.device)[:, None]
+        angle = steps * self.frequency
+        wave = torch.cat([angle.sin(), angle.cos()], -1)
+        start = wave.to(self.project.weight.dtype).expand(len(lengths), -1, -1)
+        to_end = torch.cat([start, torch.exp(-steps / self.reach).to(start.dtype).expand(len(lengths), -1, -1)], -1)
+        return self.project(torch.cat([start, flip(to_end, lengths)], -1))
