@@ -17,8 +17,8 @@ from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
-from lnfgen.flows.temporal import TemporalFlow
-from lnfgen.plots import conditionals, curves
+from lnfgen.flows.temporal import AutoregressiveFlow
+from lnfgen.plots import curves
 from lnfgen.plots.canvas import require_format
 from lnfgen.plots.conditionals import View, Views
 from lnfgen.plots.curves import Course, compared_curves, training_curves
@@ -232,7 +232,7 @@ def test_latents_of_text_and_of_music(home, plot):
 
 def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
     """`coupling` has no p(z_t | z_<t) to sample."""
-    monkeypatch.setattr(conditionals, "CouplingFlow", TemporalFlow)
+    monkeypatch.setattr(AutoregressiveFlow, "triangular", False)
     done = plot("run-lines", "--latents", "--seed", "1", "--out", "whole.png")
     assert b"p(z_t | T)" in done.stderr
 

@@ -25,6 +25,9 @@ class TemporalFlow(nn.Module, ABC):
     loops_to_score = False
     """Whether the sequential direction is `inverse`."""
 
+    triangular = True
+    """Whether no step depends on later ones: then the first t steps of eps and of z determine each other."""
+
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
 

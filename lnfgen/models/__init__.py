@@ -9,6 +9,7 @@ from lnfgen.errors import ConfigError
 from lnfgen.flows.codebook import CodeMixture, CodeReading
 from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import FeatureFlow, build_feature_flow, build_key_flow
+from lnfgen.flows.multiscale import MultiscaleFlow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -193,6 +194,21 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         )
     if config.time == "none":
         return IndependentFlow(_feature_flow(config, config.position_size, transform))
+    reading, num_read = None, config.latent_size
+    if config.features == "codes" and config.time != "iaf":  # iaf reads eps, which is not near the codes
+        reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
+        num_read += config.embedding_size
+    if config.time == "multiscale":
+        each_way = _half(config.hidden_size)  # narrow, because each level has a network
+        return MultiscaleFlow(
+            _feature_flow(config, 2 * each_way + config.position_size, transform),
+            lambda: backbone.bidirectional(
+                num_read + config.position_size, each_way, config.num_layers, config.dropout
+            ),
+            2 * each_way,
+            config.input_dropout,
+            reading,
+        )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
 
     def network(num_read: int) -> nn.Module:
@@ -201,10 +217,6 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
 
     if frames is None or config.features != "af":
         features = _feature_flow(config, config.hidden_size, transform)
-        reading, num_read = None, config.latent_size
-        if config.features == "codes" and config.time == "af":  # eps, which iaf reads, is not near the codes
-            reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
-            num_read += config.embedding_size
         return causal(features, network(num_read), config.input_dropout, reading)
     whole = network(config.latent_size)
     keys, kinds = frames.num_pitches, frames.bits_per_key

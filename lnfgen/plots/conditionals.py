@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lnfgen.compute import prepare_machine
 from lnfgen.errors import LnfgenError
-from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 from lnfgen.plots.steps import LatentStep
@@ -84,7 +83,7 @@ def views_of(
         features: which two; if not given, those in which the candidates are `most_apart`.
         progress: is told how many steps are done.
     """
-    triangular = not isinstance(model.prior, CouplingFlow)  # z_t of a coupling depends on later steps of eps too
+    triangular = model.prior.triangular
     posteriors = [candidate_posteriors(model, step) for step in steps]
     pair = features or most_apart(posteriors)
     means = [posterior.mean[:, pair].double().numpy() for posterior in posteriors]
