@@ -121,7 +121,8 @@ PAST += [Cell(dataset, "lstm", "lstm", emission="past", budget="long-pieces") fo
 
 KEYS = [Cell("jsb_chorales", "af-af", transform="mixture", budget="keys")]
 
-ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in ("af-codes", "multiscale-codes", *LATENT)]
+CODES = ("af-codes", "multiscale-codes")
+ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT)]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical")]
 
 ABLATION = [
