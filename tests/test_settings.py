@@ -188,6 +188,14 @@ def test_a_run_on_text_keeps_its_model_when_its_settings_are_used_again(model):
     assert run_config(preset="small", config=without_version(config), corpus=corpus).name == model
 
 
+def test_the_name_of_the_usual_output_changes_nothing_else():
+    """A text has one output, so to name it is to ask for nothing."""
+    for model in (None, "lstm", "coupling"):
+        corpus = Corpus("text", num_sequences=100_000)
+        named = run_config(model, "tiny", corpus=corpus, emission="categorical")
+        assert named.override({"model": {"emission": "auto"}}) == run_config(model, "tiny", corpus=corpus)
+
+
 @pytest.mark.parametrize(("passes", "dropout"), [(0.5, 0.0), (FEW_PASSES, 0.2), (100.0, 0.2)])
 def test_a_text_that_is_seen_a_few_times_needs_no_dropout(passes, dropout):
     updates = build_config("lstm", "tiny").training

@@ -260,8 +260,8 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
     baseline = bool(asked.get("baseline"))
     backbone = "lstm" if baseline else suited["model"].get("backbone", "lstm")
     config = build_config(model or "af-scf", preset, asked.get("backbone", backbone))
-    emission = suited["model"].get("emission", "auto")
-    if asked.get("emission", emission) != emission:
+    emission = suited["model"].get("emission")  # None where the rest suits any output
+    if emission is not None and asked.get("emission", emission) != emission:
         return config
     others = {"backbone", "latent_size", "features", "filling_steps"} if baseline else {"backbone", "near_end"}
     if model is not None or "transform" in asked:
