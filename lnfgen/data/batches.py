@@ -1,6 +1,7 @@
 """Sequences padded into batches of tensors. No other module of `lnfgen.data` imports torch."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -86,6 +87,19 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> EpochBa
         inside = order[start : start + bucket]
         order[start : start + bucket] = inside[np.argsort(lengths[inside], kind="stable")]
     return EpochBatches(order, batch_size, rng.permutation(-(-len(order) // batch_size)))
+
+
+def shuffled_epochs(
+    lengths: np.ndarray, batch_size: int, seed_of: Callable[[int], int], start: int = 0
+) -> Iterator[list[int]]:
+    """The batches of `shuffled_batches`, epoch after epoch without end, from the batch with the number `start` on.
+
+    `seed_of` gives the seed of each epoch, from its number.
+    """
+    epoch, position = divmod(start, -(-len(lengths) // batch_size))
+    for number in itertools.count(epoch):
+        yield from shuffled_batches(lengths, batch_size, seed_of(number))[position:]
+        position = 0
 
 
 def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
