@@ -145,7 +145,8 @@ class LatentFilling:
         posterior = self._posterior(x)
         z = posterior.sample(self._normal(EXPLANATIONS).transpose(0, 1))
         log_joint = torch.cat([self._log_joint(some, x) for some in z.split(CANDIDATES)])
-        chosen = self._one_of(log_joint - _log_density(posterior, z).sum(-1).cpu())
+        log_weight = log_joint - _log_density(posterior, z).sum(-1).cpu()
+        chosen = one_of(log_weight.t(), self._generators)[:, 0]
         return z[chosen, torch.arange(self._groups)]
 
     def _filtered(
@@ -191,15 +192,11 @@ class LatentFilling:
         candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
         log_q = _log_density(posterior, candidates)[..., start:end].sum(-1).cpu()
         log_joint = torch.cat([log_joint, self._log_joint(candidates[1:], x)])
-        chosen = self._one_of(log_joint - log_q)
+        chosen = one_of((log_joint - log_q).t(), self._generators)[:, 0]
         self._moves += int((chosen != 0).sum())
         self._tried += len(chosen)
         one_of_each = chosen, torch.arange(len(chosen))
         return candidates[one_of_each], log_joint[one_of_each][None]
-
-    def _one_of(self, log_weight: Tensor) -> Tensor:
-        """One of C candidates for each sequence, by log weights `[C, G]`: `[G]`, on the CPU as these."""
-        return one_of(log_weight.t(), self._generators)[:, 0]
 
     def _log_joint(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x, z) at the temperature, up to a constant, float64 on the CPU: z `[C, G, T, D]` -> `[C, G]`."""
