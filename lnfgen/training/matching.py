@@ -32,11 +32,15 @@ COOLDOWN_START = 0.6
 REPORTS = 4
 """So many times it is told how far it is."""
 
+PRIOR_EVERY = 8
+"""For the reports, the KL of the prior is computed in one of so many updates. It takes an eighth of an update, and does
+not change."""
+
 
 class Matched(NamedTuple):
     """How far it is: KL divergences from q(z | x), in nats a step.
 
-    That of the conditional prior is the mean since the last report, that of the prior is of the last batch alone.
+    That of the conditional prior is the mean since the last report, that of the prior the mean of some batches so far.
     """
 
     step: int
@@ -87,7 +91,8 @@ def match_posterior(
     model.eval().requires_grad_(False)
     conditional.train().requires_grad_(True)
     optimizer = AdamW(conditional.parameters(), weight_decay=0.0)
-    sums: list[Tensor] = []
+    of_conditional: list[Tensor] = []
+    of_prior: list[Tensor] = []
     order = shuffled_epochs(train.lengths, config.training.batch_size, partial(stream_seed, seed))
     for step, indices in zip(range(1, steps + 1), order, strict=False):
         if interrupted():
@@ -106,12 +111,14 @@ def match_posterior(
         kl.mean().backward()
         nn.utils.clip_grad_norm_(conditional.parameters(), config.training.max_grad_norm)
         optimizer.step()
-        sums.append(kl.detach().mean())
-        if step * REPORTS // steps > (step - 1) * REPORTS // steps:
+        of_conditional.append(kl.detach().mean())
+        is_due = step * REPORTS // steps > (step - 1) * REPORTS // steps
+        if is_due or step % PRIOR_EVERY == 0:
             with torch.no_grad():
-                of_prior = model.kl(lengths, encoded, noise)[0] / (lengths + 1)
-            told(Matched(step, steps, float(torch.stack(sums).mean()), float(of_prior.mean())))
-            sums = []
+                of_prior.append((model.kl(lengths, encoded, noise)[0] / (lengths + 1)).mean())
+        if is_due:
+            told(Matched(step, steps, *(float(torch.stack(kls).mean()) for kls in (of_conditional, of_prior))))
+            of_conditional = []
     if not all(bool(torch.isfinite(weights).all()) for weights in conditional.parameters()):
         raise RunError(
             "fitting for fill ended in weights that are NaN or infinite, so the model stays as it was trained; set "
