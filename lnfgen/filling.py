@@ -75,10 +75,7 @@ def added_steps(
     if bars is not None and not isinstance(roll, str):
         bar = bar_length(roll.time_signature, roll.steps_per_quarter)
         return round((-(-own // bar) + bars) * bar) - own
-    longest = max(2 * int(model.length.lengths.max()) + 16, own + 16)
-    log_probs = model.length.log_prob(torch.arange(own + 1, longest + 1))
-    generator = torch.Generator().manual_seed(stream_seed(seed, 0))
-    return int(torch.multinomial(torch.softmax(log_probs, 0), 1, generator=generator)) + 1
+    return model.length.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
 
 
 def fill_pieces(

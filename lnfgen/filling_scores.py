@@ -249,10 +249,10 @@ class _Scorer:
                 kl = model.kl(lengths, encoded, noise)
                 for kind, choices in enumerate((None, counted)):
                     log_prob, _ = model.reconstruction(x, lengths, encoded, noise, choices)
-                    log_weights[kind].append((log_prob - kl).double())
+                    log_weights[kind].append((log_prob - kl).cpu().double())
             for kind, parts in enumerate(log_weights):
                 log_mean = torch.logsumexp(torch.cat(parts), 0) - math.log(self._num_samples)
-                result[kind, block] = log_mean.cpu().numpy()
+                result[kind, block] = log_mean.numpy()
             self._tell(len(block))
         return result[0], result[1]
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from standin import NAME, Waits, standin
-from toy_models import SIZES, randomise
+from toy_models import SIZES, random_x, randomise
 from toy_training import TRAINING, Listener
 
 from lnfgen.bench.calls import random_dataset
@@ -22,6 +22,7 @@ from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models.noise import noise_of
 from lnfgen.training import trainer
 
 OUTPUTS: dict[str, Observation] = {
@@ -33,6 +34,9 @@ OUTPUTS: dict[str, Observation] = {
 LENGTHS = [5, 2, 4]
 SAMPLED = (3, 5)
 """Steps of the longest sequence that is sampled, first of one call and then of another one."""
+
+FILLED = [("lstm", "lstm", "categorical", "nlsq"), ("af-scf", "lstm", "bernoulli", "nlsq")]
+"""Cases that also fill sequences; the other models share the code for it."""
 
 
 def model_of(name: str, backbone: str, emission: str, transform: str) -> SequenceModel:
@@ -80,7 +84,21 @@ def counted(waits: Waits, *case: str) -> dict[str, dict[str, int]]:
             waits.places.clear()
             continue
         keep(f"sample {steps}")
+    if case in FILLED:
+        fill_and_vary(session.model)
     return found
+
+
+@torch.no_grad()
+def fill_and_vary(model: SequenceModel) -> None:
+    """Fill a sequence, score its known part, and find its noise. These wait for each step, so waits are not counted."""
+    x = random_x(model.observation, 1, 3)
+    bits = x if isinstance(model.observation, Symbols) else model.observation.bits(x, torch.bool)
+    mask = torch.arange(3).view(1, 3, *[1] * (bits.dim() - 2)).expand(bits.shape) == 1
+    known, generators = model.observation.known(x, mask), [torch.Generator().manual_seed(1)]
+    drawn = model.fill_batch(known, 4, generators, 1.0).x
+    model.log_known(drawn, known, 4, generators, x)
+    noise_of(model, x[0], generators[0], num_samples=2)
 
 
 if __name__ == "__main__":

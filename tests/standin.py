@@ -41,6 +41,8 @@ class OnDevice(Tensor):
 
     @staticmethod
     def __new__(cls, real: Tensor) -> "OnDevice":
+        if real.dtype == torch.float64:
+            raise TypeError("the stand-in device has no float64, as GPUs of Apple have none")
         made = Tensor._make_wrapper_subclass(
             cls,
             real.size(),

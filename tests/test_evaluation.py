@@ -12,7 +12,7 @@ from toy_models import ODD_SIZES
 
 from lnfgen import evaluation, sampling
 from lnfgen.config import NAMED_MODELS
-from lnfgen.data.batches import batches_by_length, collate, shuffled_batches
+from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, shuffled_epochs
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
 from lnfgen.evaluation import nll_of_each, per_unit, score
@@ -65,6 +65,14 @@ def test_an_epoch_has_every_sequence_once_in_an_order_of_its_seed():
 
 def test_an_epoch_of_one_sequence():
     assert list(shuffled_batches(np.array([7]), 16, seed=0)) == [[0]]
+
+
+@pytest.mark.parametrize("start", [0, 1, 7, 8, 12, 20])
+def test_epochs_follow_each_other_from_any_batch_on(start):
+    lengths = np.random.default_rng(0).integers(1, 300, 30)  # eight batches
+    whole = [batch for epoch in range(4) for batch in shuffled_batches(lengths, 4, seed=10 + epoch)]
+    found = itertools.islice(shuffled_epochs(lengths, 4, lambda epoch: 10 + epoch, start), 10)
+    assert list(found) == whole[start : start + 10]
 
 
 def test_collate_pads_with_zeros():

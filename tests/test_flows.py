@@ -10,7 +10,7 @@ from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.config import FEATURES, TIMES, ModelConfig
-from lnfgen.flows.codebook import normal_quantile
+from lnfgen.flows.codebook import NormalMixture, normal_quantile
 from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.flows.multiscale import STRIDES
 from lnfgen.flows.temporal import TemporalFlow
@@ -289,3 +289,10 @@ def test_a_normal_quantile_is_precise_in_both_tails(dtype, error):
     eps = torch.cat([torch.linspace(-40, 40, 1001), torch.tensor([-1e5, -1e3, 1e-9, 1e3, 1e5])]).to(dtype)
     found = normal_quantile(torch.special.log_ndtr(eps), torch.special.log_ndtr(-eps))
     assert ((found - eps).abs() <= error * (1 + eps.abs())).all()
+
+
+def test_a_mixture_of_normals_has_its_gradient_at_the_median_too():
+    """There the two tails are equally likely, so each of them has a part in a minimum of both."""
+    z, mean = (torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    eps, _ = NormalMixture(torch.zeros(1, dtype=torch.float64), mean, torch.zeros_like(mean)).inverse(z)
+    assert [gradient.item() for gradient in torch.autograd.grad(eps, (z, mean))] == pytest.approx([1, -1])

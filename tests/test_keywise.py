@@ -142,6 +142,8 @@ def test_noise_hides_keys_and_moves_some_in_training_alone():
         assert shares == pytest.approx([0.25 / 16, 0.25 / 16, 0.75, 0.25 / 16, 0.25 / 16], abs=0.03)
         assert min(shares) > 0
     assert not noisy[..., :8].any()
+    for keys in (1, 2, 3):
+        assert noise.train()(x[..., 10 : 10 + keys]).shape == (400, STEPS, keys)
     text = torch.randint(1, 5, (8, 9))
     assert torch.equal(noise(text), text)
     assert noise.eval()(x) is x

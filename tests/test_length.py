@@ -85,6 +85,23 @@ def test_state_round_trip_and_no_loss_of_precision(lengths):
     assert torch.equal(container[0].log_prob(at), again.log_prob(at))
 
 
+def test_what_samples_are_drawn_by_is_the_distribution(lengths):
+    model = LengthModel.fit(lengths)
+    found, expected = model._log_probs_up_to(9000), model.log_prob(torch.arange(1, 9001))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-9)
+
+
+@pytest.mark.parametrize("beyond", [5, 20, 3000])
+def test_a_sample_can_be_asked_to_be_longer_than_a_length(beyond):
+    model = LengthModel.fit(torch.tensor([3, 3, 7]))
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.tensor([model.sample(generator, beyond) for _ in range(300)]) - beyond
+    assert int(draws.min()) == 1
+    chances = torch.softmax(model.log_prob(torch.arange(beyond + 1, beyond + 17)), 0)
+    found = torch.bincount(draws, minlength=26)[1:17] / 300
+    assert ((found - chances).abs() <= 4 * (chances / 300).sqrt() + 1e-2).all()
+
+
 def test_samples_follow_the_distribution():
     model = LengthModel.fit(torch.tensor([3, 3, 7]))
     generator = torch.Generator().manual_seed(0)

@@ -1,6 +1,7 @@
 """The conditional prior: it begins as the prior and is fitted to q(z | x). Whatever its weights, `fill` is right."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from toy_training import Listener, after
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, write_dataset
-from lnfgen.errors import ConfigError
+from lnfgen.errors import ConfigError, RunError
 from lnfgen.models import LatentFlow, Symbols, add_conditional
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.observation import Known, Observation
@@ -155,6 +156,16 @@ def test_a_run_that_is_ended_while_it_is_fitted_goes_on_to_the_same_model(datase
 
     assert TrainingSession.resume(RunFolder(tmp_path / "whole"), "cpu").train(again := Matches())
     assert not again.found
+
+
+def test_a_fit_that_is_not_finite_leaves_the_model_as_it_is(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnfgen.training.matching.LEARNING_RATE", math.inf)
+    run = session(dataset, tmp_path / "run")
+    with pytest.raises(RunError, match=r"NaN or infinite.* training.filling_steps"):
+        run.train(Matches())
+    assert load_model(run.run, torch.device("cpu")).conditional is None
 
 
 def test_a_trained_run_can_be_fitted_later(dataset: Dataset, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
-from lnfgen.models import Frames, Observation, SequenceModel
+from lnfgen.models import Frames, Observation, SequenceModel, Symbols
 from lnfgen.models.lstm import _LSTMSteps
 from lnfgen.models.observation import Known
 from lnfgen.models.particles import GUESSED, filter_particles
@@ -238,3 +238,15 @@ def test_a_sequence_is_kept(output: str) -> None:
     filtered = filter_particles(steps, observation, each, 1, generators(1), kept=x)
     assert torch.equal(filtered.x[:, : last + 1].to(x.dtype), x[:, : last + 1])
     assert float(filtered.log_known[0]) == pytest.approx(float(log_known.sum()), rel=1e-5)
+
+
+@torch.no_grad()
+def test_where_nothing_is_known_the_weights_at_the_start_decide() -> None:
+    """As where z comes from a conditional prior, which is another one than the prior there too."""
+    model = toy("lstm", Symbols(4))
+    known = Known(torch.zeros(2, STEPS, dtype=torch.int32), torch.zeros(2, STEPS, dtype=torch.bool))
+    weights = torch.tensor([[-1e3, 0.0, -1e3], [0.0, -1e3, -1e3]], dtype=torch.float64)
+    steps = _LSTMSteps(model, STEPS, 6, 1.0)
+    found = filter_particles(steps, model.observation, known, 3, generators(2), log_weight=weights)
+    assert found.rows.tolist() == [1, 3]
+    assert found.log_known.tolist() == [0, 0]

@@ -1,7 +1,8 @@
 """Sequences padded into batches of tensors. No other module of `lnfgen.data` imports torch."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, overload
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -51,41 +52,32 @@ def transposed(sequences: Sequence[np.ndarray], semitones: int, seed: int) -> li
     return moved
 
 
-class EpochBatches(Sequence[list[int]]):
-    """The batches of an epoch, each as indices. They are two arrays: lists of a large corpus would fill the memory."""
-
-    def __init__(self, order: np.ndarray, batch_size: int, batches: np.ndarray) -> None:
-        """The batches with the numbers `batches`, of those that `order` divides into."""
-        self.order, self.batch_size, self.batches = order, batch_size, batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    @overload
-    def __getitem__(self, index: int) -> list[int]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "EpochBatches": ...
-
-    def __getitem__(self, index: int | slice) -> "list[int] | EpochBatches":
-        if isinstance(index, slice):
-            return EpochBatches(self.order, self.batch_size, self.batches[index])
-        start = int(self.batches[index]) * self.batch_size
-        return self.order[start : start + self.batch_size].tolist()
-
-
-def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int) -> EpochBatches:
+def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[list[int]]:
     """The batches of one epoch, as indices: each sequence once, those of similar lengths together, the rest at random.
 
-    The result depends on the lengths, the batch size and `seed` only.
+    The first `start` of them are left out. The result depends on these arguments only.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     bucket = batch_size * BUCKET_BATCHES
-    for start in range(0, len(order), bucket):
-        inside = order[start : start + bucket]
-        order[start : start + bucket] = inside[np.argsort(lengths[inside], kind="stable")]
-    return EpochBatches(order, batch_size, rng.permutation(-(-len(order) // batch_size)))
+    for first in range(0, len(order), bucket):
+        inside = order[first : first + bucket]
+        order[first : first + bucket] = inside[np.argsort(lengths[inside], kind="stable")]
+    for first in batch_size * rng.permutation(-(-len(order) // batch_size))[start:]:
+        yield order[first : first + batch_size].tolist()  # one by one: all lists of a large corpus fill the memory
+
+
+def shuffled_epochs(
+    lengths: np.ndarray, batch_size: int, seed_of: Callable[[int], int], start: int = 0
+) -> Iterator[list[int]]:
+    """The batches of `shuffled_batches`, epoch after epoch without end, from the batch with the number `start` on.
+
+    `seed_of` gives the seed of each epoch, from its number.
+    """
+    epoch, position = divmod(start, -(-len(lengths) // batch_size))
+    for number in itertools.count(epoch):
+        yield from shuffled_batches(lengths, batch_size, seed_of(number), position)
+        position = 0
 
 
 def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:

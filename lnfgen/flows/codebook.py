@@ -137,7 +137,8 @@ def _mills_ratio(size: Tensor) -> Tensor:
 
 def normal_quantile(log_below: Tensor, log_above: Tensor) -> Tensor:
     """`Phi^-1(p)` of log p and log(1 - p), precise in both tails, with gradients."""
-    log_tail = torch.minimum(log_below, log_above)
+    is_below = log_below < log_above
+    log_tail = torch.where(is_below, log_below, log_above)  # at the median `minimum` would halve both gradients
     with torch.no_grad():
         far = (-2 * log_tail).clamp(min=1 - DEEP_TAIL)
         size = torch.where(
@@ -148,7 +149,7 @@ def normal_quantile(log_below: Tensor, log_above: Tensor) -> Tensor:
         for _ in range(3):  # Newton steps on log Phi(-size) = log_tail
             size = size + (torch.special.log_ndtr(-size) - log_tail) * _mills_ratio(size)
     size = size - _mills_ratio(size) * (log_tail - log_tail.detach())
-    return torch.where(log_below < log_above, -size, size)
+    return torch.where(is_below, -size, size)
 
 
 class CodeReading(nn.Module):

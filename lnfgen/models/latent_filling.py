@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lnfgen.models.observation import MIN_TEMPERATURE, Known
 from lnfgen.models.output import Drawn, Sampler
-from lnfgen.models.particles import Filtered, filter_particles
+from lnfgen.models.particles import Filtered, filter_particles, one_of
 from lnfgen.models.posterior import Gaussian
 from lnfgen.models.sequence_model import Filled
 from lnfgen.nn.masking import sum_real
@@ -100,7 +100,7 @@ class LatentFilling:
             x = self._filtered(z.repeat_interleave(self._num_particles, 0), x, progress=tell).x
             done += self._num_steps
         moved = self._moves / self._tried if self._tried else None
-        return Filled(x.cpu(), start.ess.cpu(), moved)
+        return Filled(x.cpu(), start.ess, moved)
 
     def log_known(self, guess: Tensor, kept: Tensor | None) -> Tensor:
         """The log of an estimate of p(known | T), by proposals near whole sequences `[G, T, ...]`: `[G]`.
@@ -118,13 +118,13 @@ class LatentFilling:
         first, posterior = self._given_known(noise[:, :num_first]), self._posterior(guess)
         second = posterior.sample(noise[:, num_first:].transpose(0, 1)).transpose(0, 1)
         z = torch.cat([first, second], 1)
-        share = torch.tensor(num_first / self._num_particles, dtype=torch.float64, device=z.device)
+        share = torch.tensor(num_first / self._num_particles, dtype=torch.float64)
 
         def log_densities(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             """Of the prior, of the first kind of draws, and of the mean of both: z `[G, C, T, D]` -> `[G, C]` each."""
             log_prior = self._prior.log_density(z)
             log_first = log_prior if self._given_known is self._prior else self._given_known.log_density(z)
-            log_q = _log_density(posterior, z.transpose(0, 1)).sum(-1).t().double()
+            log_q = _log_density(posterior, z.transpose(0, 1)).sum(-1).t().cpu().double()
             log_mean = torch.logaddexp(log_first + torch.log(share), log_q + torch.log1p(-share))
             return log_prior, log_first, log_mean
 
@@ -132,21 +132,22 @@ class LatentFilling:
             kept = kept.to(z.device)
             explaining = self._explaining(kept)
             _, log_first, log_mean = log_densities(explaining[:, None])
-            of_first = torch.exp(log_first + torch.log(share) - log_mean)[:, 0].cpu()
+            of_first = torch.exp(log_first + torch.log(share) - log_mean)[:, 0]
             chance = torch.stack([torch.rand((), generator=one) for one in self._generators])
             replaced = torch.where(chance < of_first, 0, num_first).to(z.device)
             z[torch.arange(self._groups, device=z.device), replaced] = z[:, 0].clone()
             z[:, 0] = explaining
         log_prior, _, log_mean = log_densities(z)
-        return self._filtered(z.flatten(0, 1), kept, log_prior - log_mean, guess).log_known.cpu()
+        return self._filtered(z.flatten(0, 1), kept, log_prior - log_mean, guess).log_known
 
     def _explaining(self, x: Tensor) -> Tensor:
         """z `[G, T, D]` nearly from p(z | x): of `EXPLANATIONS` draws of q(z | x) one, by its importance weight."""
         posterior = self._posterior(x)
         z = posterior.sample(self._normal(EXPLANATIONS).transpose(0, 1))
         log_joint = torch.cat([self._log_joint(some, x) for some in z.split(CANDIDATES)])
-        chosen = self._one_of(log_joint - _log_density(posterior, z).sum(-1))
-        return z[chosen, torch.arange(self._groups, device=z.device)]
+        log_weight = log_joint - _log_density(posterior, z).sum(-1).cpu()
+        chosen = one_of(log_weight.t(), self._generators)[:, 0]
+        return z[chosen, torch.arange(self._groups)]
 
     def _filtered(
         self,
@@ -189,27 +190,21 @@ class LatentFilling:
         noise = self._normal(CANDIDATES - 1).transpose(0, 1)  # [candidates, G, T, D]
         candidates = z.repeat(CANDIDATES, 1, 1, 1)  # the first is z as it is
         candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
-        log_q = _log_density(posterior, candidates)[..., start:end].sum(-1)
+        log_q = _log_density(posterior, candidates)[..., start:end].sum(-1).cpu()
         log_joint = torch.cat([log_joint, self._log_joint(candidates[1:], x)])
-        chosen = self._one_of(log_joint - log_q)
+        chosen = one_of((log_joint - log_q).t(), self._generators)[:, 0]
         self._moves += int((chosen != 0).sum())
         self._tried += len(chosen)
-        one_of_each = chosen, torch.arange(len(chosen), device=z.device)
+        one_of_each = chosen, torch.arange(len(chosen))
         return candidates[one_of_each], log_joint[one_of_each][None]
 
-    def _one_of(self, log_weight: Tensor) -> Tensor:
-        """One of C candidates for each sequence, by log weights `[C, G]`: `[G]`."""
-        weights = torch.softmax(log_weight.double().t().cpu(), 1)
-        each = [torch.multinomial(row, 1, generator=one) for row, one in zip(weights, self._generators, strict=True)]
-        return torch.cat(each).to(log_weight.device)
-
     def _log_joint(self, z: Tensor, x: Tensor) -> Tensor:
-        """log p(x, z) `[C, G]` at the temperature, up to a constant: z `[C, G, T, D]`, x `[G, T, ...]`."""
+        """log p(x, z) at the temperature, up to a constant, float64 on the CPU: z `[C, G, T, D]` -> `[C, G]`."""
         model, folded = self._model, z.flatten(0, 1)
         lengths, positions = self._lengths(len(folded)), self._positions(len(folded))
         logits = model.emission(folded, lengths, positions, x, self._temperature)
         log_prob = sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
-        return self._prior.log_density(z.transpose(0, 1)).t() + log_prob
+        return self._prior.log_density(z.transpose(0, 1)).t() + log_prob.cpu()
 
     def _normal(self, count: int) -> Tensor:
         """Normal noise `[G, count, T, D]`, each sequence's from its own generator."""
@@ -236,11 +231,14 @@ class _Draws:
         return z.unflatten(0, noise.shape[:2])
 
     def log_density(self, z: Tensor) -> Tensor:
-        """The log-density `[G, C]`, up to the constant of the function `_log_density`: z `[G, C, T, D]`."""
+        """The log-density, up to the constant of the function `_log_density`: z `[G, C, T, D]` -> `[G, C]`.
+
+        It is float64 on the CPU, as some devices have no float64.
+        """
         told, lengths = self._steps(z)
         eps, ladj = self._flow.inverse(z.flatten(0, 1), told, lengths)
         log_density = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
-        return log_density.unflatten(0, z.shape[:2]).double()
+        return log_density.unflatten(0, z.shape[:2]).cpu().double()
 
     def _steps(self, each: Tensor) -> tuple[Tensor, Tensor]:
         """What the flow is told, and the lengths, for values `[G, C, T, D]`."""

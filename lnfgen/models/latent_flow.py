@@ -96,7 +96,7 @@ class LatentFlow(SequenceModel):
         assert noise is not None
         encoded = self.encode(x, lengths)
         terms = self.terms(x, lengths, encoded, noise.to(self.device))
-        weights = torch.softmax((terms.reconstruction - terms.kl)[:, 0].double().cpu(), 0)
+        weights = torch.softmax((terms.reconstruction - terms.kl)[:, 0].cpu().double(), 0)
         chosen = int(torch.searchsorted(weights.cumsum(0), choice).clamp(max=len(weights) - 1))
         z, positions, _ = _folded(lengths, encoded, noise[chosen : chosen + 1].to(self.device))
         eps, _ = self.prior.inverse(z, positions, lengths)

@@ -52,22 +52,21 @@ class LengthModel(nn.Module):
     def _best_kernel(self) -> Tensor:
         """The spread and width with the greatest leave-one-out likelihood of the training lengths."""
         best, kernel = -torch.inf, self.kernel
-        histogram = torch.eye(len(self.lengths), dtype=torch.float64)
         for width in WIDTHS:
-            smooth = self._smooth(self.lengths, width)
+            distance = (self.lengths[:, None] - self.lengths).abs()
+            smooth = torch.exp(-distance / width) / self._normalisers(width)
+            smooth = smooth @ self.counts - smooth.diagonal()
             for spread in SPREADS:
-                pairs = (1 - spread) * histogram + spread * smooth
-                left_out = (pairs * self.counts).sum(-1) - pairs.diagonal()
+                left_out = (1 - spread) * (self.counts - 1) + spread * smooth
                 score = float((self.counts * left_out.clamp(min=1e-300).log()).sum())
                 if score > best:
                     best, kernel = score, torch.tensor([spread, width], dtype=torch.float64)
         return kernel
 
-    def _smooth(self, lengths: Tensor, width: float) -> Tensor:
-        """r^|T - T_n| / Z_n for each distinct training length T_n: lengths `[B]` -> `[B, U]`."""
+    def _normalisers(self, width: float) -> Tensor:
+        """Z_n of each distinct training length T_n, `[U]`."""
         ratio = torch.exp(torch.tensor(-1 / width, dtype=torch.float64))
-        normaliser = (1 + ratio - ratio**self.lengths) / (1 - ratio)
-        return ratio ** (lengths[:, None] - self.lengths).abs() / normaliser
+        return (1 + ratio - ratio**self.lengths) / (1 - ratio)
 
     def log_prob(self, lengths: Tensor) -> Tensor:
         """log p(T) in float64 on the CPU: lengths `[B]` -> `[B]`."""
@@ -78,12 +77,33 @@ class LengthModel(nn.Module):
         unsmoothed = ((1 - spread) * same * weights).sum(-1)
         # Logarithms, because the smoothed term underflows more than about 700 widths away from every training length.
         log_ratio = -(lengths[:, None] - self.lengths).abs() / width
-        log_normaliser = self._smooth(self.lengths, width).diagonal().log()
-        smoothed = torch.logsumexp(log_ratio + log_normaliser + weights.log(), -1) + math.log(spread)
-        return torch.logaddexp(unsmoothed.log(), smoothed)
+        smoothed = torch.logsumexp(log_ratio + (1 / self._normalisers(width)).log() + weights.log(), -1)
+        return torch.logaddexp(unsmoothed.log(), smoothed + math.log(spread))
 
-    def sample(self, generator: torch.Generator) -> int:
-        """Draw one length with a CPU generator. It is at most 16 more than twice the longest training length."""
-        longest = 2 * int(self.lengths.max()) + 16
-        log_probs = self.log_prob(torch.arange(1, longest + 1))
-        return int(torch.multinomial(log_probs.exp(), 1, generator=generator)) + 1
+    def _log_probs_up_to(self, longest: int) -> Tensor:
+        """`log_prob` of all lengths from 1 to `longest`, `[longest]`, up to round-off.
+
+        What shorter training lengths give to the smoothed term falls by r with each step up, and what longer ones give
+        with each step down, so a sum in each direction is enough. `log_prob` compares each length with each training
+        length, which takes seconds and gigabytes here where pieces are long and many.
+        """
+        spread, width = self.kernel.tolist()
+        places, weights = self.lengths.long() - 1, self.counts / self.counts.sum()
+        steps = torch.arange(longest, dtype=torch.float64) / width
+        given = torch.full_like(steps, -torch.inf)
+        given[places] = (spread * weights / self._normalisers(width)).log()
+        from_shorter = torch.logcumsumexp(given + steps, 0) - steps  # with what a length gives to itself
+        from_longer = torch.logcumsumexp((given - steps).flip(0), 0).flip(0) + steps
+        log_probs = torch.logaddexp(from_shorter[:-1], from_longer[1:] - 1 / width)
+        log_probs = torch.cat([log_probs, from_shorter[-1:]])
+        log_probs[places] = torch.logaddexp(log_probs[places], ((1 - spread) * weights).log())
+        return log_probs
+
+    def sample(self, generator: torch.Generator, beyond: int = 0) -> int:
+        """Draw one length that is greater than `beyond`, with a CPU generator.
+
+        It is at most 16 more than twice the longest training length, or 16 more than `beyond` if that is greater.
+        """
+        longest = max(2 * int(self.lengths.max()), beyond) + 16
+        chances = torch.softmax(self._log_probs_up_to(longest)[beyond:], 0)
+        return beyond + 1 + int(torch.multinomial(chances, 1, generator=generator))

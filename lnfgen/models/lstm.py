@@ -120,7 +120,7 @@ class AutoregressiveLSTM(SequenceModel):
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
         total = known.mask.shape[1]
         found = self._filtered(known, num_particles, generators, temperature, lambda done: progress(done, total))
-        return Filled(found.x.cpu(), found.ess.cpu(), None)
+        return Filled(found.x.cpu(), found.ess, None)
 
     def log_known(
         self,
@@ -131,8 +131,8 @@ class AutoregressiveLSTM(SequenceModel):
         kept: Tensor | None = None,
     ) -> Tensor:
         kept = None if kept is None else kept.to(self.device)
-        found = self._filtered(known, num_particles, generators, 1.0, kept=kept, guess=guess.to(self.device))
-        return found.log_known.cpu()
+        guess = guess.to(self.device)
+        return self._filtered(known, num_particles, generators, 1.0, kept=kept, guess=guess).log_known
 
     def _filtered(
         self,

@@ -58,7 +58,7 @@ def noise_of(
     uniform = torch.rand(steps, model.observation.num_logits, generator=generator, dtype=torch.float64)[: len(x)]
     choice = torch.rand(1, generator=generator, dtype=torch.float64)
     eps, logits = model.explain(batch, lengths, None if drawn is None else drawn[:, :, : len(x)], choice)
-    return Noise(None if eps is None else eps[0], output_noise(model.observation, logits[0].double().cpu(), x, uniform))
+    return Noise(None if eps is None else eps[0], output_noise(model.observation, logits[0].cpu().double(), x, uniform))
 
 
 @torch.inference_mode()

@@ -222,8 +222,8 @@ class NoteNoise(nn.Module):
 
 def _moved(x: Tensor, semitones: int) -> Tensor:
     """Frames `[..., P]` that many keys higher. What leaves the range is silent."""
-    kept = x[..., : x.shape[-1] - semitones] if semitones > 0 else x[..., -semitones:]
-    return torch.nn.functional.pad(kept, (max(semitones, 0), max(-semitones, 0)))
+    up, down = max(semitones, 0), max(-semitones, 0)
+    return torch.nn.functional.pad(x, (up, down)).narrow(-1, down, x.shape[-1])
 
 
 def _where(mask: Tensor | None, values: Tensor) -> Tensor:

@@ -59,9 +59,10 @@ class Filtered(NamedTuple):
     Attributes:
         x: the sequences drawn, `[G, T]` or `[G, T, P]`.
         rows: of the rows at the start, the one that each of them comes from, `[G]`.
-        ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, `[G]`.
-        log_known: the log of the estimate of p(known), at the temperature, float64 `[G]`. It is too low on average,
-            and that of a conditional filter too high if what it keeps is drawn from p(hidden | known) alone.
+        ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, float64
+            `[G]` on the CPU.
+        log_known: the log of the estimate of p(known), at the temperature, float64 `[G]` on the CPU. It is too low on
+            average, and that of a conditional filter too high if what it keeps is drawn from p(hidden | known) alone.
     """
 
     x: Tensor
@@ -92,8 +93,8 @@ def filter_particles(
         alone: `steps` has one row for each sequence at the start, because all particles are equal until something is
             drawn. They become K there.
         kept: sequences `[G, T, ...]` to keep as particle 0, which makes the filter a conditional one.
-        log_weight: the log weights `[G, K]` of the particles at the start, where they do not come from the model itself
-            but from a proposal. By default all are 0.
+        log_weight: the log weights of the particles at the start, where they do not come from the model itself but from
+            a proposal, float64 `[G, K]` on the CPU. By default all are 0.
         guess: sequences `[G, T, ...]` that agree with what is known and may be right, so that particles take steps of
             them.
         progress: told how many steps are done.
@@ -105,12 +106,12 @@ def filter_particles(
     whole = by_step.all(-1).tolist()
     spread = whole.index(False) if alone and False in whole else -1  # the step where particles begin to differ
     lines = _Lines(steps, groups, 1 if alone else num_particles, device)
+    if last < 0 and lines.width > 1:  # nothing is known, so their weights at the start decide
+        lines.move(torch.zeros(groups, 1, dtype=torch.long) if log_weight is None else one_of(log_weight, generators))
     if log_weight is None:
-        log_weight = torch.zeros(groups, lines.width, dtype=torch.float64, device=device)
-    log_known = torch.zeros(groups, dtype=torch.float64, device=device)
+        log_weight = torch.zeros(groups, lines.width, dtype=torch.float64)
+    log_known = torch.zeros(groups, dtype=torch.float64)
     shares = []
-    if last < 0 and lines.width > 1:
-        lines.move(torch.zeros(groups, 1, dtype=torch.long))
     for t, is_informed in enumerate(informed):
         if t == spread and t <= last:
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
@@ -134,14 +135,13 @@ def filter_particles(
         if guess is not None:
             log_hidden = observation.log_prob(logits, x) - log_prob
             log_prob = log_prob - _log_excess(log_hidden, x, guess[:, t].repeat_interleave(width, 0))
-        log_weight = log_weight + log_prob.double().view(groups, width)
+        log_weight = log_weight + log_prob.cpu().double().view(groups, width)  # some devices have no float64
         share = _effective_share(log_weight)
         if width > 1:
             shares.append(share)
         if t == last:
             log_known = log_known + _log_mean(log_weight)
-            weights = torch.softmax(log_weight, 1).cpu()
-            lines.move(torch.stack([_one(row, one) for row, one in zip(weights, generators, strict=True)]))
+            lines.move(one_of(log_weight, generators))
         elif bool((share < RESAMPLE_BELOW).any()):
             poor = share < RESAMPLE_BELOW
             rows = torch.arange(width).repeat(groups, 1)
@@ -186,8 +186,10 @@ class _Lines:
         return torch.stack(path[::-1], 1), rows
 
 
-def _one(weights: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.multinomial(weights, 1, generator=generator)
+def one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """One of the particles of each sequence, by their log weights `[G, K]` on the CPU: `[G, 1]`."""
+    each = zip(torch.softmax(log_weight, 1), generators, strict=True)
+    return torch.stack([torch.multinomial(weights, 1, generator=generator) for weights, generator in each])
 
 
 def _with_step(known: Known, observation: Observation, x: Tensor, rows: Tensor) -> Known:
@@ -219,7 +221,7 @@ def _effective_share(log_weight: Tensor) -> Tensor:
 
 def _resampled(log_weight: Tensor, generator: torch.Generator, keeps_first: bool) -> Tensor:
     """The particles to go on with, `[K]`, from log weights `[K]`."""
-    weights, count = torch.softmax(log_weight, 0).cpu(), len(log_weight)
+    weights, count = torch.softmax(log_weight, 0), len(log_weight)
     if keeps_first:
         others = torch.multinomial(weights, count - 1, replacement=True, generator=generator)
         return torch.cat([torch.zeros(1, dtype=torch.long), others])

@@ -65,7 +65,7 @@ class SequenceModel(nn.Module, ABC):
         self.length = length
 
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None) -> Terms:
-        """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` from `self.noise`."""
+        """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` of `draw_noise`."""
         return self.terms(x, lengths, self.encode(x, lengths), noise)
 
     def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:

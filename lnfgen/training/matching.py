@@ -5,7 +5,8 @@ is made as great as possible. So the conditional prior comes near to the mean of
 known part (Strauss & Oliva 2022, arXiv 2201.12414). `fill` draws z from it: see `models.latent_filling`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import Config
-from lnfgen.data.batches import Batch, collate, shuffled_batches
+from lnfgen.data.batches import collate, shuffled_epochs
 from lnfgen.data.storage import Split
-from lnfgen.errors import ConfigError
+from lnfgen.errors import ConfigError, RunError
 from lnfgen.models import LatentFlow, SequenceModel, add_conditional
 from lnfgen.models.observation import Known
 from lnfgen.streams import stream_seed
@@ -31,9 +32,16 @@ COOLDOWN_START = 0.6
 REPORTS = 4
 """So many times it is told how far it is."""
 
+PRIOR_EVERY = 8
+"""For the reports, the KL of the prior is computed in one of so many updates. It takes an eighth of an update, and does
+not change."""
+
 
 class Matched(NamedTuple):
-    """How far it is: KL divergences from q(z | x), in nats a step, the mean since the last report."""
+    """How far it is: KL divergences from q(z | x), in nats a step.
+
+    That of the conditional prior is the mean since the last report, that of the prior the mean of some batches so far.
+    """
 
     step: int
     total: int
@@ -71,6 +79,9 @@ def match_posterior(
 
     Returns:
         False if `interrupted()` ended it. The model is then not of use.
+
+    Raises:
+        RunError: if its weights are not finite in the end.
     """
     steps, device = config.training.filling_steps, model.device
     seed = stream_seed(config.training.seed, steps)
@@ -80,10 +91,13 @@ def match_posterior(
     model.eval().requires_grad_(False)
     conditional.train().requires_grad_(True)
     optimizer = AdamW(conditional.parameters(), weight_decay=0.0)
-    sums: list[Tensor] = []
-    for step, batch in zip(range(1, steps + 1), _batches(train, config.training.batch_size, seed), strict=False):
+    of_conditional: list[Tensor] = []
+    of_prior: list[Tensor] = []
+    order = shuffled_epochs(train.lengths, config.training.batch_size, partial(stream_seed, seed))
+    for step, indices in zip(range(1, steps + 1), order, strict=False):
         if interrupted():
             return False
+        batch = collate([train[i] for i in indices], indices)
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * cooled_share(step - 1, steps, COOLDOWN_START) * min(1.0, step / WARMUP_STEPS)
         known = drawn_known(model.observation, batch.x, batch.lengths.tolist(), rng)
@@ -91,26 +105,25 @@ def match_posterior(
         x, lengths = batch.x.to(device), batch.lengths.to(device)
         with torch.no_grad():
             mean, log_variance, positions = encoded = model.encode(x, lengths)
-            of_prior = model.kl(lengths, encoded, noise)[0] / (lengths + 1)
         of_known = conditional.told(Known(*(part.to(device) for part in known)), lengths, positions)
         kl = model.kl_from(conditional.flow, lengths, (mean, log_variance, of_known), noise)[0] / (lengths + 1)
         optimizer.zero_grad(set_to_none=True)
         kl.mean().backward()
         nn.utils.clip_grad_norm_(conditional.parameters(), config.training.max_grad_norm)
         optimizer.step()
-        sums.append(torch.stack([kl.detach().mean(), of_prior.mean()]))
-        if step * REPORTS // steps > (step - 1) * REPORTS // steps:
-            told(Matched(step, steps, *torch.stack(sums).mean(0).tolist()))
-            sums = []
+        of_conditional.append(kl.detach().mean())
+        is_due = step * REPORTS // steps > (step - 1) * REPORTS // steps
+        if is_due or step % PRIOR_EVERY == 0:
+            with torch.no_grad():
+                of_prior.append((model.kl(lengths, encoded, noise)[0] / (lengths + 1)).mean())
+        if is_due:
+            told(Matched(step, steps, *(float(torch.stack(kls).mean()) for kls in (of_conditional, of_prior))))
+            of_conditional = []
+    if not all(bool(torch.isfinite(weights).all()) for weights in conditional.parameters()):
+        raise RunError(
+            "fitting for fill ended in weights that are NaN or infinite, so the model stays as it was trained; set "
+            "training.filling_steps in config.json to 0, with which fill draws from the prior, or to another number, "
+            "and resume the run"
+        )
     model.eval().requires_grad_(True)
     return True
-
-
-def _batches(split: Split, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Batches of the split, epoch after epoch."""
-    epoch = 0
-    while True:
-        order: Sequence[list[int]] = shuffled_batches(split.lengths, batch_size, stream_seed(seed, epoch))
-        for indices in order:
-            yield collate([split[i] for i in indices], indices)
-        epoch += 1

@@ -59,9 +59,10 @@ def accumulate_gradients(
     The loss of a sequence is minus its weighted ELBO, averaged over the K samples, divided by T + 1. The loss of the
     batch is the mean of these. It is a sum over samples and over two terms, so it is taken in passes, each of one term
     of some of the samples: `num_passes` of the reconstruction, and no more of the KL. The graph of a pass is freed
-    before the next one. The gradient is the same to round-off whatever `num_passes` is.
+    before the next one. Without free bits, the gradient is the same to round-off whatever `num_passes` is.
 
-    A sequence whose KL is below `free_bits` nats a step has no gradient of it, so that z is used that much.
+    A sequence whose KL is below `free_bits` nats a step has no gradient of it, so that z is used that much. What counts
+    is the mean over the samples of a pass.
 
     Where several processes train, the batch is the part of this one, `share` its share of the sequences, and the
     gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole. `compiled` has

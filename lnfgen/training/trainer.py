@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
-from lnfgen.data.batches import Batch, collate, shuffled_batches, transposed
+from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import per_unit, score
@@ -108,17 +108,15 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of the updates that are left to make."""
-        shuffled = -1
-        order: Sequence[list[int]] = []
-        for step in range(self.step, self.total_steps):
-            epoch, position = divmod(step, self.steps_per_epoch)
-            if epoch != shuffled:  # the order follows from the seed and the epoch, so that a resumed run has the same
-                seed = (self.config.seed << 20) + epoch
-                shuffled, order = epoch, shuffled_batches(self.train_split.lengths, self.config.batch_size, seed)
-            indices = order[position]
-            sequences = [self.train_split[i] for i in indices]
+        split, seed = self.train_split, self.config.seed
+        # The order follows from the seed and the epoch, so that a resumed run has the same.
+        order = shuffled_epochs(
+            split.lengths, self.config.batch_size, lambda epoch: (seed << 20) + epoch, start=self.step
+        )
+        for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
+            sequences = [split[i] for i in indices]
             if self.config.transpose:
-                sequences = transposed(sequences, self.config.transpose, (self.config.seed << 40) + step)
+                sequences = transposed(sequences, self.config.transpose, (seed << 40) + step)
             yield collate(sequences, indices)
 
     @property
