@@ -65,6 +65,16 @@ def test_text_stands_as_it_is(tmp_path: Path) -> None:
     assert formats.to_bytes(text, ".abc") == text.encode()
 
 
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "a.txt").symlink_to(Path("far") / "b.txt")
+    for text in ("one", "two"):
+        formats.write(tmp_path / "a.txt", text)
+        assert (tmp_path / "far" / "b.txt").read_text() == text
+    assert (tmp_path / "a.txt").is_symlink()
+    assert len(list(tmp_path.rglob("*"))) == 3
+
+
 def test_a_piano_roll_as_text_is_readable() -> None:
     roll = PianoRoll.from_notes([(0, 2, 60), (0, 1, 64), (2, 1, 60)], num_steps=4, time_signature=(2, 16))
     lines = rolltext.roll_to_text(roll).splitlines()
