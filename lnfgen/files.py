@@ -39,7 +39,7 @@ def read_object(path: Path) -> dict[str, Any]:
         raise ValueError(f"found {constant}, which JSON does not have")
 
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        value = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
