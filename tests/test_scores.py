@@ -86,6 +86,7 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("%%propagate-accidentals not\n^FFGF|", "^F=FG=F|"),
         ('C">here"D"Am"EF|', "CDEF|"),
         ("C2x2|G4|", "C2z2|G4|"),
+        ("C4|Z2|G4|[M:3/4]Z|G3|", "C4|z4|z4|G4|\nM:3/4\nz3|G3|"),
         ("CDEF|G4:|cdef|g4:|", "CDEF|G4|CDEF|G4|cdef|g4|cdef|g4|"),
         ("CDEF|G4||cdef|g4:|", "CDEF|G4|cdef|g4|cdef|g4|"),
         ("CDEF|GGGG::cdef|g4:|", "CDEF|GGGG|CDEF|GGGG|cdef|g4|cdef|g4|"),

@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
+from fractions import Fraction
+
+MAX_BARS = 1000
+"""Of a rest. More are a misprint, and would fill the memory."""
 
 _PARTS = re.compile(
     r"""
@@ -15,7 +19,7 @@ _PARTS = re.compile(
     | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!)
     | (?P<bar>:*\|[|\]:]*|::+|\[\|:*)(?P<ending>\s*\[?\d)?
     | (?P<sign>\^\^?|__?|=)?(?P<note>[A-Ga-g][,']*)(?P<length>[\d/]*)(?P<tie>-?)
-    | (?P<rest>x)
+    | (?P<rest>x) | Z(?P<bars>\d*)
     """,
     re.MULTILINE | re.VERBOSE,
 )
@@ -34,7 +38,8 @@ def written_out(tune: str) -> str:
     - A field inside a line (3.2), such as `[K:D]`, is on a line of its own. music21 takes it for a chord.
     - A voice is written as a whole, with a number for its name. music21 takes each V: with a number for a new voice
       that begins with the tune, and no other V: for one.
-    - music21 leaves out `x`, which is a rest (4.5), and the note under an annotation such as `">here"` (4.19).
+    - music21 leaves out `x`, which is a rest, and `Z4`, which is four bars of rest (4.5), and the note under an
+      annotation such as `">here"` (4.19).
     """
     header, *rest = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
     if not rest:
@@ -45,7 +50,7 @@ def written_out(tune: str) -> str:
         header = header.replace("%abc-", "% abc-")  # no version, so that music21 adds no accidentals to those below
     header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
     key, end_of_line, body = rest[0].partition("\n")
-    return header + unit + key + end_of_line + _Body(gives_signs=not has_own_rule).written(body)
+    return header + unit + key + end_of_line + _Body(header + unit, gives_signs=not has_own_rule).written(body)
 
 
 @dataclass
@@ -74,8 +79,9 @@ class _Voice:
 class _Body:
     """Writes out the lines below the header of a tune."""
 
-    def __init__(self, gives_signs: bool) -> None:
+    def __init__(self, header: str, gives_signs: bool) -> None:
         self.gives_signs = gives_signs
+        self.values = dict(re.findall(r"^([LM]):\s*(\S+)", header, re.MULTILINE))
         self.parts: list[str] = []
         self.starts: dict[int, str] = {}  # what follows a part where a repeat starts
         self.voices: dict[str, _Voice] = defaultdict(_Voice)
@@ -109,6 +115,8 @@ class _Body:
         if not text.startswith("%"):
             self.voice.is_new = False
         self.voice.has_notes |= part["note"] is not None
+        if part["bars"] is not None:
+            return self._bars_of_rest(int(part["bars"] or 1)) or text
         if part["note"] and self.gives_signs:
             return self._sign(part) + text.removeprefix(part["sign"] or "")
         return "z" if part["rest"] else "" if text.startswith('">') else text
@@ -119,6 +127,8 @@ class _Body:
         text = text.strip("[]") if is_inside else text
         if text.startswith("V:"):
             self.voice = self.voices["".join(text[2:].split()[:1])]
+        if text[0] in "LM":
+            self.values[text[0]] = text[2:].strip()
         voice, here = self.voice, len(self.parts)
         if voice.is_new and voice.begins is not None:
             if self.starts.pop(voice.begins, None):
@@ -127,6 +137,16 @@ class _Body:
         if text.startswith("V:") or (is_inside and text[0].islower()):  # the latter are words, and notes to music21
             return ""
         return f"\n{text}\n" if is_inside else text
+
+    def _bars_of_rest(self, count: int) -> str:
+        """So many bars, each with a rest as long as the metre says; empty where that is unknown."""
+        try:
+            metre = self.values["M"]
+            bar = Fraction(1 if metre in ("C", "C|") else metre)
+            unit = Fraction(self.values["L"]) if "L" in self.values else Fraction(1, 16 if bar < Fraction(3, 4) else 8)
+            return "|".join([f"z{bar / unit}"] * min(count, MAX_BARS))
+        except (KeyError, ValueError, ZeroDivisionError):
+            return ""
 
     def _sign(self, part: re.Match[str]) -> str:
         """The accidental of a note, also one that is not written there."""
