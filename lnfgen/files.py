@@ -39,7 +39,7 @@ def read_object(path: Path) -> dict[str, Any]:
         raise ValueError(f"found {constant}, which JSON does not have")
 
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        value = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
@@ -51,20 +51,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, replacing what is there.
 
     The bytes go to a temporary file in the same folder first, and reach the disk before that file is renamed to `path`.
+    Where `path` is a symbolic link, the file that it leads to is replaced, and the link stays.
 
     Raises:
         OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is then unchanged.
     """
-    path = Path(path)
+    target = Path(os.path.realpath(path))
     with output_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             set_usual_permissions(Path(name))
-            os.replace(name, path)
+            os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -89,14 +90,17 @@ def require_free_folder(path: Path) -> None:
     """Check that `path` can become a new folder: nothing is there, or an empty folder.
 
     Raises:
-        OutputError: if `path` is a file or a folder that holds something, or its parent folder cannot be written.
+        OutputError: if `path` is a file or a folder that holds something or that this process is in, or its parent
+            folder cannot be written.
     """
     path = Path(path)
+    if path.resolve() == Path.cwd():
+        raise OutputError(f"{path} is the folder that you are in; expected the name of a new folder; choose another")
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another")
     if path.is_dir() and any(path.iterdir()):
         raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another")
-    require_writable(next(parent for parent in path.absolute().parents if parent.exists()), path)
+    require_writable(next(parent for parent in path.resolve().parents if parent.exists()), path)
 
 
 def require_parent(path: Path) -> None:
@@ -139,20 +143,22 @@ def numbered(path: Path, index: int, count: int) -> Path:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill. It is renamed to `path` at the end of the block, or deleted after an error.
 
+    Where `path` is a symbolic link, the folder is where it leads to.
+
     Raises:
         OutputError: if `path` holds something already, or cannot be written.
     """
-    path = Path(path)
     require_free_folder(path)
-    _sweep(path)
+    target = Path(path).resolve()
+    _sweep(target)
     with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
         with output_errors(path):
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
-            os.replace(temporary, path)  # this also replaces an empty folder
+            os.replace(temporary, target)  # this also replaces an empty folder
     except OutputError as error:  # an error of a file inside names the temporary folder, which nobody knows
         raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:

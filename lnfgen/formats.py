@@ -96,7 +96,7 @@ def read_bytes(
         suffix = ".mid"
     elif content.startswith(b"PK\x03\x04"):
         suffix = ".mxl" if b"META-INF/" in content[:4096] or b".npy" not in content[:4096] else ".npz"
-    elif content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml"):
+    elif content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<!DOCTYPE score-", b"<score-")):
         suffix = ".musicxml"
     else:
         suffix = ".txt"

@@ -1,8 +1,10 @@
 """`lnfgen convert` and `lnfgen info` as a person and a script meet them."""
 
 import json
+import os
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,20 @@ def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, tmp_path: Path)
     assert piped.returncode == 0, piped.stderr
     (roll,) = formats.read_bytes(piped.stdout)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose file names are any bytes")
+def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_path: Path) -> None:
+    name = b"caf\xe9.mid"
+    (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
+    program = [sys.executable, "-m", "lnfgen"]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8
+    for args in (["convert", "a.mid", name], ["info", name, name]):
+        done = subprocess.run([*program, *args], cwd=tmp_path, env=strict, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert name in done.stdout
+    done = subprocess.run([*program, "info", name, "--json"], cwd=tmp_path, env=strict, capture_output=True)
+    assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["path"]) == name
 
 
 def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,9 @@ def test_midi_to_npz_to_midi_to_npz_is_exact(tmp_path: Path) -> None:
 def test_bytes_are_told_apart_by_how_they_start() -> None:
     for suffix in (".mid", ".musicxml", ".npz", ".txt"):
         assert formats.read_bytes(formats.to_bytes(a_roll(), suffix)) == [a_roll()]
+    written = formats.to_bytes(a_roll(), ".musicxml")
+    for start in (b"<!DOCTYPE score-", b"<score-"):  # the declaration of XML may be left out
+        assert formats.read_bytes(written[written.index(start) :]) == [a_roll()]
     score = io.BytesIO()
     with zipfile.ZipFile(score, "w") as archive:
         archive.writestr("a.xml", formats.to_bytes(a_roll(), ".musicxml"))
@@ -63,6 +66,16 @@ def test_text_stands_as_it_is(tmp_path: Path) -> None:
     formats.write(tmp_path / "a.txt", text)
     assert formats.read(tmp_path / "a.txt") == [text]
     assert formats.to_bytes(text, ".abc") == text.encode()
+
+
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "a.txt").symlink_to(Path("far") / "b.txt")
+    for text in ("one", "two"):
+        formats.write(tmp_path / "a.txt", text)
+        assert (tmp_path / "far" / "b.txt").read_text() == text
+    assert (tmp_path / "a.txt").is_symlink()
+    assert len(list(tmp_path.rglob("*"))) == 3
 
 
 def test_a_piano_roll_as_text_is_readable() -> None:

@@ -1,8 +1,10 @@
 """MIDI files, written here as hexdumps: what is heard in them, and that the grid survives the way there and back."""
 
+import io
 import struct
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 
@@ -53,6 +55,13 @@ def test_overlapping_strikes_end_first_in_first_out() -> None:
 def test_a_hanging_note_ends_with_its_track() -> None:
     assert one("00 90 3C 40  10 FF 2F 00").notes() == [(0, 16, 60)]
     assert one("00 90 3C 40  10 80 3E 00").notes() == [(0, 16, 60)], "no end-of-track event, and a stray note-off"
+
+
+def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
+    for key in ("02 02 02", "02 FF FF", "00"):  # a mode that is neither major nor minor; no key at all
+        assert one(f"00 FF 59 {key} 00 90 3C 40  04 80 3C 00 {END}").notes() == [(0, 4, 60)]
+    with pytest.raises(mido.KeySignatureError):  # for others who use mido in this process, nothing has changed
+        mido.MidiFile(file=io.BytesIO(midi(f"00 FF 59 02 02 02 {END}")))
 
 
 def test_channels_and_tracks_sound_together() -> None:

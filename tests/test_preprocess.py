@@ -1,8 +1,10 @@
 """Files and folders to datasets: kinds, splits, cuts, what is skipped and why."""
 
+import codecs
 import dataclasses
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from command import Call, call_in
 
 from lnfgen import formats
+from lnfgen.conventions import SPLITS
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import each_in_parallel, in_parallel
@@ -90,17 +93,22 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     (source / "text.mid").write_text("hello")
     (source / "half.mid").write_bytes((source / "tune00.mid").read_bytes()[:40])
     formats.write(source / "silent.npz", PianoRoll(np.zeros((8, 88), np.bool_), None))
+    formats.write(source / "pause.mid", PianoRoll.from_notes([(0, 4, 60), (600, 4, 61)]))
     formats.write(source / "other-grid.npz", PianoRoll(np.ones((8, 88), np.bool_), None, steps_per_quarter=3))
     (source / "readme.doc").write_text("not music at all")
     dataset = preprocess([source], tmp_path / "d")
     skipped = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
     assert {"empty.mid", "text.mid", "silent.npz", "other-grid.npz"} <= set(skipped)
     assert "no notes" in skipped["silent.npz"]
+    assert "silent stretch" in skipped["pause.mid"]
     assert "steps per quarter" in skipped["other-grid.npz"]
     assert not {"empty.mid", "text.mid"} & {item["path"] for item in dataset.manifest["sources"]}
     with pytest.raises(UnreadableFileError, match=r"empty\.mid"):
         preprocess([source], tmp_path / "s", Options(strict=True))
     assert not (tmp_path / "s").exists()
+    only = [source / name for name in ("tune00.mid", "pause.mid", "tune01.mid")]
+    kept = preprocess(only, tmp_path / "s", Options(strict=True))  # a pause is no reason to stop
+    assert [skip["path"] for skip in kept.manifest["skipped"]] == ["pause.mid"]
 
 
 def test_nothing_readable(tmp_path: Path) -> None:
@@ -137,7 +145,17 @@ def test_music_and_text_together_ask_for_as(tmp_path: Path) -> None:
 def test_rolls_as_text_files_are_music(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     formats.write(tmp_path / "mine" / "roll.txt", tune(0))
-    assert preprocess([tmp_path / "mine"], tmp_path / "d").encoding.kind == "music"
+    (tmp_path / "mine" / "marked.txt").write_bytes(codecs.BOM_UTF8 + formats.to_bytes(tune(1), ".txt"))
+    dataset = preprocess([tmp_path / "mine"], tmp_path / "d")
+    assert (dataset.encoding.kind, len(dataset.manifest["sources"])) == ("music", 2)
+
+
+def test_a_benchmark_set_stands_alone_wherever_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "set.pickle").write_bytes(pickle.dumps({name: [[(60,)]] for name in SPLITS}, protocol=0))
+    (tmp_path / "words.txt").write_text("some\nwords\nhere\n")
+    for names in (("words.txt", "set.pickle"), ("set.pickle", "words.txt")):
+        with pytest.raises(DatasetError, match=r"set\.pickle is a benchmark set beside other sources"):
+            preprocess([tmp_path / name for name in names], tmp_path / "d")
 
 
 @pytest.mark.parametrize(

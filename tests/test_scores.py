@@ -76,6 +76,44 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
     assert halved.notes() == [(0, 2, 69), (2, 1, 73), (3, 1, 74)]
 
 
+@pytest.mark.parametrize(
+    ("music", "meant"),
+    [
+        ("^FFfG|F4|", "^F^F^fG|=F4|"),
+        ("{_B}B~^f.f|", "{_B}_B^f^f|"),
+        ("[^FA]F2[FA]|", "[^FA]^F2[^FA]|"),
+        ("^F4-|F2F2|", "^F6=F2|"),
+        ("%%propagate-accidentals not\n^FFGF|", "^F=FG=F|"),
+        ('C">here"D"Am"EF|', "CDEF|"),
+        ("C2x2|G4|", "C2z2|G4|"),
+        ("C4|Z2|G4|[M:3/4]Z|G3|", "C4|z4|z4|G4|\nM:3/4\nz3|G3|"),
+        ("CDEF|G4:|cdef|g4:|", "CDEF|G4|CDEF|G4|cdef|g4|cdef|g4|"),
+        ("CDEF|G4||cdef|g4:|", "CDEF|G4|cdef|g4|cdef|g4|"),
+        ("CDEF|GGGG::cdef|g4:|", "CDEF|GGGG|CDEF|GGGG|cdef|g4|cdef|g4|"),
+        ("CDEF|GFED:|:cdef|g4:|", "CDEF|GFED|CDEF|GFED|cdef|g4|cdef|g4|"),
+        ("CDEF|1G4:|2A4||cdef|g4:|", "CDEF|G4|CDEF|A4|cdef|g4|cdef|g4|"),
+        ("|:CDEF|G4||cdef|g4:|", "CDEF|G4|cdef|g4|CDEF|G4|cdef|g4|"),
+        ("V:1\n^FFGF|\nV:2 clef=bass\nA,4|\nV:1\nc4|\nV:2\nC4|", "V:1\n^F^FG^F|c4|\nV:2\nA,4|C4|"),
+        ("[V:S]CDEF|G4|[V:B]E,4|D,4|\n[V:S]c4:|[V:B]C4:|", "V:1\nCDEF|G4|c4|CDEF|G4|c4|\nV:2\nE,4|D,4|C4|E,4|D,4|C4|"),
+        ("F2[K:G]F2|[L:1/8]FG[r:no music]A2F4|[M:2/4]G4|F4|", "F2^F2|^F/2G/2A^F2|\nM:2/4\nG2|^F2|"),
+        ("CDEF|G4:|\nK:D\nFGAB|d4:|", "CDEF|G4|CDEF|G4|\nK:D\nFGAB|d4|FGAB|d4|"),
+        ("CDEF|G4::[K:D]FGAB|d4:|", "CDEF|G4|CDEF|G4|\nK:D\nFGAB|d4|FGAB|d4|"),
+        (
+            "V:1\n^FFGF|G4:|c4|d4:|\nV:2\nF4|C4:|C4|D4:|",
+            "V:1\n^F^FG^F|G4|^F^FG^F|G4|c4|d4|c4|d4|\nV:2\nF4|C4|F4|C4|C4|D4|C4|D4|",
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", ["", "%abc-2.1\n"])
+def test_accidentals_repeats_and_rests_of_abc_are_as_the_standard_has_them(
+    music: str, meant: str, version: str
+) -> None:
+    head = "X:1\nM:4/4\nL:1/4\nK:C\n"
+    (found,) = read_score(f"{version}{head}{music}\n".encode(), ".abc")
+    (expected,) = read_score(f"{head}{meant}\n".encode(), ".abc")
+    assert found == expected
+
+
 def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:
     part = stream.Part([meter.TimeSignature("2/4"), note.Note("C4", quarterLength=8)])
     part.insert(0, meter.TimeSignature("4/4"))

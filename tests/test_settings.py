@@ -150,6 +150,12 @@ def test_a_runs_config_is_read_back_and_makes_the_same_run_again(model, preset, 
     assert run_config(config=path) == config
 
 
+def test_a_config_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('{"training": {"max_steps": 3}}', encoding="utf-8-sig")  # as some editors save it
+    assert run_config(config=path).training.max_steps == 3
+
+
 # What suits the data. -------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import pytest
 from lnfgen.data.encoding import UNKNOWN, Encoding
 from lnfgen.data.storage import Dataset, open_dataset, write_dataset
 from lnfgen.errors import DatasetError, OutputError
+from lnfgen.files import require_free_folder
 from lnfgen.music.pianoroll import PianoRoll
 
 TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
@@ -93,6 +94,23 @@ def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         make(tmp_path / "d")
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["mine"]
+
+
+def test_a_link_stays_and_the_dataset_is_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "empty").mkdir(parents=True)
+    for name in ("empty", "new"):
+        (tmp_path / name).symlink_to(Path("disk") / name)
+        assert make(tmp_path / name).fingerprint == open_dataset(tmp_path / "disk" / name).fingerprint
+        assert (tmp_path / name).is_symlink()
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["empty", "new"]
+
+
+@pytest.mark.parametrize("name", [".", "", "../here"])
+def test_the_folder_that_one_is_in_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputError, match="is the folder that you are in; expected the name of a new folder"):
+        require_free_folder(Path(name))
 
 
 def _flip(path: Path) -> None:

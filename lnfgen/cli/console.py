@@ -63,7 +63,11 @@ def prepare_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:  # so Python has it when it is closed
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
-        elif name != "stdin" and type(stream) is io.TextIOWrapper and not stream.isatty():
+        elif name != "stdin" and type(stream) is io.TextIOWrapper:
+            if name == "stdout":
+                stream.reconfigure(errors="surrogateescape")  # the name of a file may be any bytes, and is printed so
+            if stream.isatty():
+                continue
             raw = io.BufferedWriter(_Stream(stream.fileno(), "w", closefd=False))
             buffering = stream.line_buffering
             setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering))
@@ -102,7 +106,8 @@ def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
     if lost:
         warn(f"null stands for a figure that is not finite: {', '.join(lost)}")
     indent = None if lines else 2
-    result(json.dumps(value | dict.fromkeys(lost), indent=indent, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value | dict.fromkeys(lost), indent=indent, ensure_ascii=False, allow_nan=False)
+    result(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # JSON has no bytes: they become escapes
 
 
 def result_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +68,7 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
     return {
         "kind": "music",
         "steps": piece.num_steps,
-        "bars": math.ceil(piece.num_steps * unit / (4 * piece.steps_per_quarter * beats)),
+        "bars": len(piece.bar_lines()),
         "seconds": round(piece.seconds, 3),
         "notes": len(notes),
         "lowest_note": pitch_name(pitches[0]) if pitches else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,7 +60,8 @@ class SourceFile:
             return "music"
         try:
             with open(self.path, "rb") as file:
-                return "music" if file.read(len(MARK)) == MARK.encode() else "text"
+                start = file.read(len(codecs.BOM_UTF8) + len(MARK)).removeprefix(codecs.BOM_UTF8)
+            return "music" if start.startswith(MARK.encode()) else "text"
         except OSError:
             return "text"
 

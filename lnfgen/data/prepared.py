@@ -24,6 +24,7 @@ class Prepared:
     Attributes:
         options: the values that the dataset was made with.
         out_of_range: how many notes were left out because no key of the encoding has their pitch.
+        silent: the stretches without a note, which were left out of their pieces.
         copies: the files, pieces and stretches that were left out because the dataset holds the same already.
         remarks: what else a person should know of how it was made.
         place: what holds the files that the sequences come from; a temporary one lasts as long as this object.
@@ -37,6 +38,7 @@ class Prepared:
     skipped: Sequence[Record] = ()
     dropped: Mapping[str, int] | None = None
     out_of_range: int = 0
+    silent: Sequence[Record] = ()
     copies: Sequence[Record] = ()
     remarks: Sequence[str] = ()
     time_signatures: Mapping[str, Sequence[tuple[int, int]]] | None = None
@@ -64,7 +66,7 @@ class Prepared:
             splits=sequences,
             dropped=self.dropped,
             sources=self.sources,
-            skipped=[*self.skipped, *self.copies],
+            skipped=[*self.skipped, *self.silent, *self.copies],
             time_signatures=self.time_signatures,
             preprocessing=preprocessing,
         )

@@ -47,7 +47,7 @@ def prepare(
     """
     files = gather(sources, options.kind) if files is None else files
     name = name or source_name(sources[0])
-    if files[0].suffix in benchmarks.SUFFIXES and options.kind != "text":
+    if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
         prepared = prepare_benchmark(files, name)
         return replace(prepared, options={**asdict(options), **prepared.options})
     kind = options.kind or _only_kind(files)

@@ -31,6 +31,7 @@ from lnfgen.music.tracks import ALL, Track, said_of
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
+_SILENT = "has a silent stretch"
 
 Piece = tuple[str, PianoRoll]
 """A roll and its label, which says what file it is from."""
@@ -119,7 +120,7 @@ def prepare_benchmark(files: Sequence[SourceFile], name: str) -> Prepared:
     Raises:
         DatasetError: if there are other files beside it, or it holds no pieces.
     """
-    path = files[0].path
+    path = next(file.path for file in files if file.suffix in benchmarks.SUFFIXES)
     if len(files) > 1:
         raise DatasetError(f"{path} is a benchmark set beside other sources; expected one such file alone")
     pieces = benchmarks.read_benchmark(path)
@@ -183,6 +184,7 @@ def encode_rolls(
         spool,
         sources=sources,
         skipped=[*skipped, *stretches.unused],
+        silent=stretches.silent,
         options=options,
         out_of_range=out_of_range,
         copies=stretches.copies,
@@ -196,7 +198,8 @@ class _Stretches:
 
     Attributes:
         time_signatures: of each stretch that was taken, by split.
-        unused: the stretches that cannot be encoded or have no note.
+        unused: the pieces that cannot be encoded or have no note.
+        silent: the stretches without a note of pieces that have some.
         copies: where splits are disjoint, the stretches that an earlier split holds.
     """
 
@@ -204,6 +207,7 @@ class _Stretches:
         self.max_length = max_length
         self.time_signatures: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
         self.unused: list[Record] = []
+        self.silent: list[Record] = []
         self.copies: list[Record] = []
         self._owners: dict[bytes, str] | None = {} if disjoint else None
 
@@ -212,7 +216,7 @@ class _Stretches:
         taken = []
         for piece, values in _encoded(encoding, roll, self.max_length):
             if isinstance(values, str):
-                self.unused.append({"path": label, "reason": values})
+                (self.silent if values.startswith(_SILENT) else self.unused).append({"path": label, "reason": values})
             elif self._owner(split, values) != split:
                 held = counted(piece.num_steps, "step")
                 self.copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
@@ -237,7 +241,7 @@ def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[t
         if piece.sounding.any():
             yield piece, values
         else:
-            part = "holds no notes in range" if piece.num_steps == roll.num_steps else "has a silent stretch"
+            part = "holds no notes in range" if piece.num_steps == roll.num_steps else _SILENT
             yield piece, f"{part} ({counted(piece.num_steps, 'step')})"
 
 

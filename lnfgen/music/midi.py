@@ -6,17 +6,19 @@ Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-
 from __future__ import annotations
 
 import bisect
+import contextlib
 import io
 import math
 import struct
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
 from typing import Any
 
 import mido
+from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll
@@ -57,7 +59,7 @@ def read_midi(
             over `MAX_STEPS`.
     """
     sound = _checked(content, name)
-    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
+    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
         midi = mido.MidiFile(file=io.BytesIO(sound))
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
     heard: list[_Heard] = []
@@ -127,6 +129,27 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+class _AnyKeySignature(MetaSpec_key_signature):
+    type = "key_signature"
+
+    def decode(self, message: Any, data: Sequence[int]) -> None:
+        with contextlib.suppress(mido.KeySignatureError, IndexError):
+            super().decode(message, data)
+
+
+@contextlib.contextmanager
+def _with_any_key_signature() -> Iterator[None]:
+    """In this block, have mido read files with key signatures that MIDI does not define, which some programs write.
+
+    A roll has none, so what they say does not count.
+    """
+    add_meta_spec(_AnyKeySignature)
+    try:
+        yield
+    finally:
+        add_meta_spec(MetaSpec_key_signature)
 
 
 def _events(notes: Sequence[Note], channel: int, ticks_per_step: int) -> tuple[list[Any], int]:

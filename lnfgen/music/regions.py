@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,13 +58,7 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
 
 def top_line(roll: PianoRoll) -> PianoRoll:
     """The highest key of each step alone."""
-    return _only(roll, _edge_keys(roll, top=True))
-
-
-def _only(roll: PianoRoll, keys: np.ndarray) -> PianoRoll:
-    from dataclasses import replace
-
-    cells = (np.arange(roll.num_pitches) == keys[:, None]) & roll.sounding
+    cells = (np.arange(roll.num_pitches) == _edge_keys(roll, top=True)[:, None]) & roll.sounding
     return replace(roll, sounding=cells, onsets=None if roll.onsets is None else roll.onsets & cells, tracks=())
 
 

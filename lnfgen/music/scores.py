@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
+from lnfgen.music.abc import written_out
 from lnfgen.music.metres import rests_as_long_as_written, without_accents
 from lnfgen.music.midi import MAX_STEPS
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
@@ -73,16 +74,7 @@ def _tunes(book: str) -> list[str]:
     read. In a whole book it would also take two tunes with one number for one.
     """
     head, *tunes = re.split(r"^(?=X:)", book, flags=re.MULTILINE)
-    return [_with_unit(tune) for tune in [head + tune for tune in tunes] or [book]]
-
-
-def _with_unit(tune: str) -> str:
-    """An ABC tune with its unit of length: 1/8 where the header has neither L: nor M:, which music21 refuses.
-
-    So says the standard (ABC 2.1, 3.1.6 and 3.1.7): no metre is `M:none`, and the unit of that is 1/8.
-    """
-    header, *music = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
-    return tune if re.search(r"^[LM]:", header, re.MULTILINE) else "L:1/8\n".join([header, *music])
+    return [written_out(tune) for tune in [head + tune for tune in tunes] or [book]]
 
 
 def roll_of_score(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
 
-MODES = ("major", "minor")
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
 
@@ -36,12 +35,14 @@ class Key:
 
     @classmethod
     def parse(cls, text: str) -> Key:
-        """The key that words name: `G`, `Bb major`, `f# minor`. Without a mode it is the tonic alone.
+        """The key that words name: `G`, `Bb major`, `f# minor`, `Am`, `AM`. Without a mode it is the tonic alone.
 
         Raises:
             LnfgenError: if they name none.
         """
-        found = re.fullmatch(r"([a-g])(#|b|♯|♭|-?sharp|-?flat|)(?:-?(m|min|minor|maj|major))?", _squeezed(text))
+        found = re.fullmatch(
+            r"([a-g])(#|b|♯|♭|-?sharp|-?flat|)(?:-?(m|min|minor|maj|major))?", _squeezed(re.sub(r"M\s*$", "maj", text))
+        )
         if not found:
             raise LnfgenError(f"the key {text!r}; expected a tonic and perhaps major or minor, as G, Bb or 'a minor'")
         letter, sign, mode = found.groups()

@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lnfgen.conventions import UNIT_WORDS
+
 Card = dict[str, Any]
-_UNITS = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}
 
 
 def card_page(card: Card) -> str:
@@ -53,7 +54,8 @@ def _model(card: Card) -> Iterator[str]:
 
 def _scores(card: Card) -> Iterator[str]:
     first = next(iter(card["scores"].values()))
-    yield f"Costs in {_UNITS[card['unit']]}, the length's included, over T + 1: lower is better. `marginal_nll` is the"
+    unit = UNIT_WORDS[card["unit"]]
+    yield f"Costs in {unit}, the length's included, over T + 1: lower is better. `marginal_nll` is the"
     yield "score of independent keys or characters."
     yield ""
     kinds = ["nll", "elbo", "reconstruction", "kl", "length", "sounding_nll", "marginal_nll"]

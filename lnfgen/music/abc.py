@@ -1,0 +1,174 @@
+"""ABC tunes, written so that music21 reads them as the standard means them.
+
+Source: the abc music standard 2.1, abcnotation.com/wiki/abc:standard:v2.1; its sections are in brackets below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+MAX_BARS = 1000
+"""Of a rest. More are a misprint, and would fill the memory."""
+
+_PARTS = re.compile(
+    r"""
+    (?P<field>^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]*\])
+    | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!)
+    | (?P<bar>:*\|[|\]:]*|::+|\[\|:*)(?P<ending>\s*\[?\d)?
+    | (?P<sign>\^\^?|__?|=)?(?P<note>[A-Ga-g][,']*)(?P<length>[\d/]*)(?P<tie>-?)
+    | (?P<rest>x) | Z(?P<bars>\d*)
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+def written_out(tune: str) -> str:
+    """The same music, without what music21 refuses, leaves out or reads otherwise.
+
+    - The unit is 1/8 where the header has neither L: nor M: (3.1.6, 3.1.7). music21 refuses such a tune.
+    - An accidental holds to the end of the bar, in all octaves (11.3), and for a tied note in the next bar. In a tune
+      that names no version of ABC, music21 has it hold for one note. So each note gets its accidental here, unless the
+      tune has a directive of its own for that.
+    - A repeat without a start goes back to the last end of a repeat or double bar line (4.8), but in music21 to the
+      first bar. So each repeat gets a start, also where music21 misses it: in `:|:` and `||:`, in `::` after a capital
+      letter, and before a field.
+    - A field inside a line (3.2), such as `[K:D]`, is on a line of its own. music21 takes it for a chord.
+    - A voice is written as a whole, with a number for its name. music21 takes each V: with a number for a new voice
+      that begins with the tune, and no other V: for one.
+    - music21 leaves out `x`, which is a rest, and `Z4`, which is four bars of rest (4.5), and the note under an
+      annotation such as `">here"` (4.19).
+    """
+    header, *rest = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
+    if not rest:
+        return tune
+    unit = "" if re.search(r"^[LM]:", header, re.MULTILINE) else "L:1/8\n"
+    has_own_rule = "propagate-accidentals" in tune
+    if not has_own_rule:
+        header = header.replace("%abc-", "% abc-")  # no version, so that music21 adds no accidentals to those below
+    header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
+    key, end_of_line, body = rest[0].partition("\n")
+    return header + unit + key + end_of_line + _Body(header + unit, gives_signs=not has_own_rule).written(body)
+
+
+@dataclass
+class _Voice:
+    """What holds at a place of a voice.
+
+    Attributes:
+        signs: the accidentals of the bar, by the name of the note without its octave.
+        tied: those of notes that are tied to the next one, by the name with its octave.
+        begins: after which of the parts that are written the present section begins; None: with the voice.
+        marked: whether that is a "sign" of repetition, or an "ending" after the first one; empty for neither.
+        is_new: whether no note of the section has come yet.
+        text: what is written of the voice: numbers of parts.
+        has_notes: whether the voice has any so far.
+    """
+
+    signs: dict[str, str] = field(default_factory=dict)
+    tied: dict[str, str] = field(default_factory=dict)
+    begins: int | None = None
+    marked: str = ""
+    is_new: bool = False
+    text: list[int] = field(default_factory=list)
+    has_notes: bool = False
+
+
+class _Body:
+    """Writes out the lines below the header of a tune."""
+
+    def __init__(self, header: str, gives_signs: bool) -> None:
+        self.gives_signs = gives_signs
+        self.values = dict(re.findall(r"^([LM]):\s*(\S+)", header, re.MULTILINE))
+        self.parts: list[str] = []
+        self.starts: dict[int, str] = {}  # what follows a part where a repeat starts
+        self.voices: dict[str, _Voice] = defaultdict(_Voice)
+        self.voice = self.voices[""]
+
+    def written(self, body: str) -> str:
+        end = 0
+        for part in _PARTS.finditer(body):
+            between = body[end : part.start()]
+            self.voice.is_new &= not between.strip()
+            self._add(between)
+            self._add(self._part(part))
+            end = part.end()
+        self._add(body[end:])
+        texts = ["".join(self.parts[i] + self.starts.get(i, "") for i in voice.text) for voice in self.voices.values()]
+        if len(texts) == 1:
+            return texts[0]
+        common = "" if self.voices[""].has_notes else texts.pop(0)
+        return common + "".join(f"\nV:{number}\n{text}" for number, text in enumerate(texts, start=1))
+
+    def _add(self, text: str) -> None:
+        self.voice.text.append(len(self.parts))
+        self.parts.append(text)
+
+    def _part(self, part: re.Match[str]) -> str:
+        text = part[0]
+        if part["bar"]:
+            return self._bar(part["bar"], bool(part["ending"])) + (part["ending"] or "")
+        if part["field"]:
+            return self._field(text)
+        if not text.startswith("%"):
+            self.voice.is_new = False
+        self.voice.has_notes |= part["note"] is not None
+        if part["bars"] is not None:
+            return self._bars_of_rest(int(part["bars"] or 1)) or text
+        if part["note"] and self.gives_signs:
+            return self._sign(part) + text.removeprefix(part["sign"] or "")
+        return "z" if part["rest"] else "" if text.startswith('">') else text
+
+    def _field(self, text: str) -> str:
+        """A field on a line of its own. It may change the voice, and the start of a repeat right before it follows."""
+        is_inside = text.startswith("[")
+        text = text.strip("[]") if is_inside else text
+        if text.startswith("V:"):
+            self.voice = self.voices["".join(text[2:].split()[:1])]
+        if text[0] in "LM":
+            self.values[text[0]] = text[2:].strip()
+        voice, here = self.voice, len(self.parts)
+        if voice.is_new and voice.begins is not None:
+            if self.starts.pop(voice.begins, None):
+                self.starts[here] = "|:" if is_inside else "\n|:"
+            voice.begins = here
+        if text.startswith("V:") or (is_inside and text[0].islower()):  # the latter are words, and notes to music21
+            return ""
+        return f"\n{text}\n" if is_inside else text
+
+    def _bars_of_rest(self, count: int) -> str:
+        """So many bars, each with a rest as long as the metre says; empty where that is unknown."""
+        try:
+            metre = self.values["M"]
+            bar = Fraction(1 if metre in ("C", "C|") else metre)
+            unit = Fraction(self.values["L"]) if "L" in self.values else Fraction(1, 16 if bar < Fraction(3, 4) else 8)
+            return "|".join([f"z{bar / unit}"] * min(count, MAX_BARS))
+        except (KeyError, ValueError, ZeroDivisionError):
+            return ""
+
+    def _sign(self, part: re.Match[str]) -> str:
+        """The accidental of a note, also one that is not written there."""
+        voice, note, step = self.voice, part["note"], part["note"][0].upper()
+        tied = voice.tied.pop(note, "")
+        if part["sign"]:
+            voice.signs[step] = part["sign"]
+        sign: str = voice.signs.get(step, tied)
+        if part["tie"] and sign:
+            voice.tied[note] = sign
+        return sign
+
+    def _bar(self, bar: str, has_ending: bool) -> str:
+        """A bar line without the start of a repeat, which `starts` has."""
+        voice, here = self.voice, len(self.parts)
+        voice.signs.clear()
+        ends, starts = bar.startswith(":"), bar.endswith(":")
+        if ends and not voice.marked and voice.begins is not None:
+            self.starts[voice.begins] = "\n|:" if re.match("[A-Za-z]:", self.parts[voice.begins]) else "|:"
+        if ends or starts or (bar in ("||", "|]", "[|") and voice.marked != "sign"):
+            voice.begins, voice.is_new = here, True
+            voice.marked = "sign" if starts else "ending" if has_ending else ""
+        if starts:
+            self.starts[here] = "|:"
+        return ":|" if ends else "" if starts else bar
