@@ -15,7 +15,7 @@ MAX_BARS = 1000
 
 _PARTS = re.compile(
     r"""
-    (?P<field>^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]*\])
+    (?P<field>^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]{0,300}\])
     | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!)
     | (?P<bar>:*\|[|\]:]*|::+|\[\|:*)(?P<ending>\s*\[?\d)?
     | (?P<sign>\^\^?|__?|=)?(?P<note>[A-Ga-g][,']*)(?P<length>[\d/]*)(?P<tie>-?)
