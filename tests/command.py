@@ -71,9 +71,10 @@ def _server() -> subprocess.Popen[str]:
 
 def call_in(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """`lnfgen ARGS` in a folder, in this process: every start of the program loads torch again."""
-    from lnfgen.cli import main
+    from lnfgen.cli import console, main
 
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(console, "_quiet", False)  # --quiet of one test must not silence the next
 
     def run(*args: object) -> subprocess.CompletedProcess[bytes]:
         with pytest.raises(SystemExit) as ended:
