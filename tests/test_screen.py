@@ -46,8 +46,16 @@ def test_help_shows_every_text_and_default(name: str, call: Call, monkeypatch: p
 
 def test_paragraphs_of_help_are_not_broken(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    shown = call("sample", "--help").stdout.decode()
-    assert any("The same --seed" in line and "round-off" in line for line in shown.splitlines())
+    for args, first, last in (("sample",), "The same --seed", "round-off"), ((), "With no further", "like yours"):
+        shown = call(*args, "--help").stdout.decode()
+        assert any(first in line and last in line for line in shown.splitlines()), shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage_has_each_bracket_once(name: str, call: Call) -> None:
+    usage = next(line for line in call(name, "--help").stdout.decode().splitlines() if "Usage:" in line)
+    assert "[[" not in usage
+    assert usage.count("...") <= 1
 
 
 # The width of the screen. ---------------------------------------------------------------------------------------------
