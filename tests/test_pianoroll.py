@@ -141,3 +141,8 @@ def test_transposing_moves_every_note_and_refuses_to_lose_one() -> None:
                 roll.transposed(semitones)
     silence = PianoRoll(np.zeros((4, 88), dtype=bool), None)
     assert silence.transposed(7) == silence
+
+
+def test_a_note_before_the_piece_is_refused() -> None:
+    with pytest.raises(LnfgenError, match=r"\(-1, 2, 61\) starts before the piece"):
+        PianoRoll.from_notes([(0, 4, 60), (-1, 2, 61)])

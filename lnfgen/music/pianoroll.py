@@ -167,8 +167,14 @@ class PianoRoll:
 
         Notes of one pitch may overlap: then the key is struck again while it sounds. A note lasts at least one step.
         Notes whose pitch has no column are left out and counted in `out_of_range`.
+
+        Raises:
+            LnfgenError: if a note starts before step 0, or a number is out of range.
         """
-        sounding, onsets, out_of_range = _grids(list(notes), num_steps, num_pitches, lowest_pitch)
+        notes = list(notes)
+        if early := [note for note in notes if note[0] < 0]:
+            raise LnfgenError(f"the note {early[0]} starts before the piece; expected a start_step of at least 0")
+        sounding, onsets, out_of_range = _grids(notes, num_steps, num_pitches, lowest_pitch)
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
