@@ -259,3 +259,17 @@ def test_silence_is_said_and_bars_are_of_the_datasets_metre(toy_home: Path, call
     assert (piece.num_steps, len(piece.bar_lines())) == (12, 2)
     with pytest.raises(LnfgenError, match="temperature of inf"):
         model.sample(temperature=float("inf"))
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_a_word(tmp_path: Path) -> None:
+    probe = (
+        "import runpy, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *args):\n"
+        "        if name == 'lnfgen.cli':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "runpy.run_module('lnfgen', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
