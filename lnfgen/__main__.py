@@ -1,6 +1,18 @@
-"""`python -m lnfgen`: the same as the `lnfgen` command."""
+"""`python -m lnfgen`, and the `lnfgen` command."""
 
-from lnfgen.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; ends the process with a documented exit code."""
+    try:
+        from lnfgen.cli import main as run  # it takes a moment, in which a Ctrl-C is no traceback either
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

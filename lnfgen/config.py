@@ -267,12 +267,14 @@ def read_config(path: Path) -> dict[str, Any]:
     """The settings in a file that a person wrote, or in a run folder. Only the format is checked.
 
     Raises:
-        ConfigError: if the file is not a JSON object of a known format, or the folder is no run's.
+        ConfigError: if the file is missing or not a JSON object of a known format, or the folder is no run's.
     """
     if path.is_dir():
         if not (path / "config.json").exists():
             raise ConfigError(f"{path} is a folder without a config.json; expected a JSON file, or the folder of a run")
         path = path / "config.json"
+    if not path.exists():
+        raise ConfigError(f"{path} is not there; expected a JSON file with keys of config.json, or the folder of a run")
     return split_version(_read(path), str(path))[1]
 
 

@@ -49,10 +49,13 @@ def given_part(encoding: Encoding, piece: Piece, free: Sequence[str], gap: str |
     """A piece whose part that `free` names is to be drawn: see `music.regions.region`, or `characters` for a text.
 
     Raises:
-        LnfgenError: if the piece is of the other kind or empty, or nothing or nothing that the model has is free.
+        LnfgenError: if the piece is of the other kind or empty, or nothing or nothing that the model has is free, or
+            `gap` is given for music.
     """
     if isinstance(piece, str):
         return _given_text(encoding, piece, free, gap)
+    if gap is not None:
+        raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not free:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
     roll = on_grid(encoding, piece)

@@ -137,7 +137,7 @@ def test_mistakes_are_errors_of_the_package(home: Path, tmp_path: Path) -> None:
         lnfgen.train(home / "tunes", config={"trainin": {}}, out=tmp_path / "a")
     with pytest.raises(RunError, match="not a run"):
         lnfgen.load(tmp_path)
-    with pytest.raises(lnfgen.LnfgenError, match="found a str"):
+    with pytest.raises(lnfgen.LnfgenError, match="found text; expected music"):
         lnfgen.load(home / "run").nll("text")
     for wrong in ({"count": 0}, {"seed": -1}, {"length": 0}):
         with pytest.raises(lnfgen.LnfgenError, match="expected"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import mido
 import pytest
 import typer
+from command import fails
 
 from lnfgen import formats
 from lnfgen.cli import convert, info
@@ -379,3 +380,24 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(LnfgenError, match="holds nothing; expected a dataset folder"):
         info.command([str(tmp_path / "other")])
+
+
+def test_figures_are_of_runs_alone_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    formats.write("a.mid", ROLL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset.json").write_text("{}")
+    with pytest.raises(typer.Exit):
+        info.command(["a.mid", "data", "folk-abc"], as_csv=True)
+    printed, said = capsys.readouterr()
+    assert printed.startswith("step,")
+    expected = "expected one, whose figures --csv prints; or leave --csv out"
+    assert said == "".join(f"error: {name} is no run; {expected}\n" for name in ("a.mid", "data"))
+    with pytest.raises(LnfgenError, match="--csv beside --json"):
+        info.command(["folk-abc"], as_csv=True, as_json=True)
+
+
+def test_a_missing_folder_is_refused_before_any_file_is_read(lnfgen: Run, tmp_path: Path) -> None:
+    fails(lnfgen("convert", "absent.mid", "none/all.html"), "there is no folder none; make it first")

@@ -133,6 +133,8 @@ def test_an_odd_request_is_refused() -> None:
     ):
         with pytest.raises(LnfgenError, match=words):
             given_part(model_of, piece, free)
+    with pytest.raises(LnfgenError, match="gaps in music"):
+        given_part(encoding, roll, ["bars:1"], gap="x")
     with pytest.raises(LnfgenError, match="among the model's keys, C4 to F4"):
         list(fill_pieces(model, encoding, given_part(encoding, roll, ["keys:C7"])))
     for wrong in ({"count": 0}, {"temperature": float("nan")}, {"seed": -1}, {"particles": 0}):
@@ -327,3 +329,8 @@ def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
     done = here("fill", *few, "steps:1-2,keys:C1-C5", "--free", "keys:C2-C3")
     assert b"song.mid: keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there" in done.stderr
     assert b"beyond" not in here("fill", *few, "keys:C2-C6,steps:1-2").stderr
+
+
+def test_a_model_of_text_takes_no_file_of_music(call: Call) -> None:
+    done = call("continue", "melody.mid", "--out", "x.txt", "--model", "run-lines")
+    fails(done, "melody.mid is music; expected a text, as run-lines makes; choose another --model")

@@ -17,6 +17,7 @@ from lnfgen.filling_scores import score_filling
 from lnfgen.gaps import GAPS, with_gap
 from lnfgen.models import Frames, Symbols
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.folder import RunFolder
 
 TEXT = Encoding("text", vocabulary=("\ufffd", "a", "b", "c"))
 MUSIC = Encoding("music", True, lowest_pitch=60, num_pitches=6, steps_per_quarter=1)
@@ -89,10 +90,14 @@ def test_a_piece_without_a_gap_is_left_out_and_odd_numbers_are_refused() -> None
             score_filling(model, TEXT, pieces, ["ab"], **numbers)
 
 
-def test_the_command_tells_it_in_a_table_and_as_json(toy_home: Path, call: Call) -> None:
+def test_the_command_tells_it_in_a_table_and_as_json(
+    toy_home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     few = ("--samples", 2, "--particles", 2, "--count", 1)
+    monkeypatch.setattr(RunFolder, "name", "its name")
     facts = json.loads(call("eval", "run-rolls", "--fill", "--json", *few).stdout)
     assert set(facts["gaps"]) == set(GAPS["music"])
+    assert facts["run"] == "its name"
     assert facts["gaps"]["lower_voices"]["music"]["figures"]
     low, high = facts["gaps"]["lower_voices"]["gain"]
     assert low <= high

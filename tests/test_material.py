@@ -53,7 +53,7 @@ def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
     assert not COARSE.adapt([])[1]
     text = Encoding(kind="text", vocabulary=(UNKNOWN, "a"))
     assert text.adapt(["axa", f"{UNKNOWN}a"])[1] == Changes(unknown=1)
-    with pytest.raises(LnfgenError, match="found a str"):
+    with pytest.raises(LnfgenError, match="found text; expected music"):
         COARSE.adapt(["a"])
 
 

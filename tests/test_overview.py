@@ -112,6 +112,10 @@ def test_folders_may_be_named(runs: Path, tmp_path: Path) -> None:
     fails(start(tmp_path, "runs", "absent"), "absent")
 
 
+def test_a_model_in_the_box_has_the_name_that_commands_take() -> None:
+    assert [row["run"] for row in overview([Path("folk-abc")])] == ["folk-abc"]
+
+
 def test_no_runs_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert overview() == []

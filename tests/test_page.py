@@ -114,6 +114,8 @@ def test_a_title_cannot_break_out() -> None:
 
 def test_pieces_may_have_names_of_their_own() -> None:
     roll = PianoRoll.from_notes([(0, 4, 60)])
+    with pytest.raises(LnfgenError, match="1 name for 2 pieces"):
+        page_bytes([roll, roll], names=["Melody"])
     page = Page(page_bytes([roll, roll], "Song", names=["Melody", "Harmony <1>"]))
     assert [text for tag, text in page.texts if tag == "h2"] == ["Melody", "Harmony <1>"]
     assert [text for tag, text in page.texts if tag == "h1"] == ["Song"]

@@ -241,7 +241,7 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
     run = tmp_path / "runs" / "lines-lstm-001"
     shutil.copytree(home / "run-base", run)
     monkeypatch.chdir(tmp_path)
-    fails(plot(), "metrics.jsonl", "at least 2", "--resume")
+    fails(plot(), "metrics.jsonl", "at least 2", "--resume --out runs/lines-lstm-001")
     RunFolder(run).write_metrics(LINES)
     done = plot()
     assert done.stdout == b"curves.png\n"

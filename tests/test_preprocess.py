@@ -12,6 +12,7 @@ import pytest
 from command import Call, call_in
 
 from lnfgen import formats
+from lnfgen.cli import sources
 from lnfgen.conventions import SPLITS
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.options import Options
@@ -241,6 +242,9 @@ def test_abc_by_tune_as_text_and_as_music(tmp_path: Path) -> None:
         {"split": (float("nan"), 0.5, 0.5)},
         {"max_length": 0},
         {"steps_per_quarter": 0},
+        {"kind": "midi"},
+        {"seed": -1},
+        {"seed": 2**63},
     ],
 )
 def test_options_out_of_range(options: dict[str, object]) -> None:
@@ -326,3 +330,25 @@ def test_command(
     assert summary["train_sequences"] + summary["valid_sequences"] + summary["test_sequences"] == 4
     assert summary["skipped"] == 1
     assert here("preprocess", "mine", "--as", "film").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "said"),
+    [
+        ("song.mid", "it holds the same bytes as sub/song.mid", "song.mid: it holds the same bytes as sub/song.mid"),
+        ("1.mid", "it holds the same notes as 11.mid", "1.mid: it holds the same notes as 11.mid"),
+        ("bwv69.6", "it holds the same chords as bwv69.6-a", "bwv69.6: it holds the same chords as bwv69.6-a"),
+        ("a.mid", "tunes/a.mid is empty; expected a MIDI file", "tunes/a.mid is empty; expected a MIDI file"),
+        ("a.txt", "a.txt, line 3: found x", "a.txt, line 3: found x"),
+        ("a.mid", "has a silent stretch (4 steps)", "a.mid: has a silent stretch (4 steps)"),
+    ],
+)
+def test_what_is_left_out_is_said_with_its_name_once(path: str, reason: str, said: str) -> None:
+    assert sources._said(path, reason) == said
+
+
+def test_a_run_is_no_source_of_a_dataset(tmp_path: Path) -> None:
+    for name in ("dataset.json", "config.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(DatasetError, match="is a run; expected files"):
+        preprocess([tmp_path], tmp_path / "d")

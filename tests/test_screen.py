@@ -46,8 +46,16 @@ def test_help_shows_every_text_and_default(name: str, call: Call, monkeypatch: p
 
 def test_paragraphs_of_help_are_not_broken(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    shown = call("sample", "--help").stdout.decode()
-    assert any("The same --seed" in line and "round-off" in line for line in shown.splitlines())
+    for args, first, last in (("sample",), "The same --seed", "round-off"), ((), "With no further", "like yours"):
+        shown = call(*args, "--help").stdout.decode()
+        assert any(first in line and last in line for line in shown.splitlines()), shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage_has_each_bracket_once(name: str, call: Call) -> None:
+    usage = next(line for line in call(name, "--help").stdout.decode().splitlines() if "Usage:" in line)
+    assert "[[" not in usage
+    assert usage.count("...") <= 1
 
 
 # The width of the screen. ---------------------------------------------------------------------------------------------
@@ -251,3 +259,17 @@ def test_silence_is_said_and_bars_are_of_the_datasets_metre(toy_home: Path, call
     assert (piece.num_steps, len(piece.bar_lines())) == (12, 2)
     with pytest.raises(LnfgenError, match="temperature of inf"):
         model.sample(temperature=float("inf"))
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_a_word(tmp_path: Path) -> None:
+    probe = (
+        "import runpy, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *args):\n"
+        "        if name == 'lnfgen.cli':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "runpy.run_module('lnfgen', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,3 +252,8 @@ def test_what_a_person_asks_for_goes_before_what_suits_the_data():
     config = run_config(preset="tiny", corpus=corpus, **asked)
     assert (config.training.batch_size, config.training.transpose, config.model.backbone) == (3, 0, "lstm")
     assert config.training.learning_rate == MUSIC_AT_PRESETS["tiny"]["training"]["learning_rate"]
+
+
+def test_a_file_of_settings_that_is_not_there_is_an_error_of_the_package(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.json is not there"):
+        run_config(config=tmp_path / "none.json")

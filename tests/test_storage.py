@@ -41,6 +41,13 @@ def test_round_trip(tmp_path: Path) -> None:
         train[0][0] = 1
 
 
+def test_a_dataset_and_its_splits_are_shown_in_a_line(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "d", splits={"train": [TEXT.encode("abc")] * 2000, "valid": [], "test": []})
+    assert "name='abc'" in repr(dataset)
+    assert len(repr(dataset)) < 1000
+    assert len(repr(dataset.split("train"))) < 200
+
+
 def test_music_round_trip(tmp_path: Path) -> None:
     encoding = Encoding("music", num_pitches=5)
     pieces = [np.random.default_rng(0).integers(0, 2, (length, 5), dtype=np.uint8) for length in (1, 7, 3)]

@@ -82,7 +82,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _root(
     context: typer.Context,
     version: Annotated[
@@ -106,6 +105,7 @@ def _root(
         )
 
 
+app.callback(help=_help(_root))(_root)
 for _name in COMMANDS:
     # Module names that would hide a builtin or a standard module carry a trailing underscore.
     _module = importlib.import_module(f"lnfgen.cli.{_name}" + ("_" if _name in ("eval", "continue") else ""))

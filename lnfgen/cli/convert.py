@@ -12,6 +12,7 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, moved_to, read_pieces, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -54,6 +55,7 @@ def command(
     IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
     from lnfgen import formats
+    from lnfgen.files import require_parent
     from lnfgen.music.tonality import Key
 
     targets = _targets(files, to, out)
@@ -62,6 +64,8 @@ def command(
         raise typer.BadParameter("found --key and --transpose; expected one of them")
     played = options.played(program, voices)
     formats.require_writer(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played["voices"])
+    if to is None and files[-1] != "-":
+        require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
     taken = {Path(file).resolve() for file in files} if to is not None else None
     page: list[PianoRoll] = []
@@ -134,8 +138,9 @@ def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, st
         *sources, target = files
         suffix = Path(target).suffix.lower()
         if not sources or (len(sources) > 1 and suffix != PAGE):
+            found = counted(len(files), "file")
             raise typer.BadParameter(
-                f"found {len(files)} files; expected IN and OUT, or --to and any number of files, or these and a .html"
+                f"found {found}; expected IN and OUT, or --to and any number of files, or these and a .html"
             )
         if out is not None:
             raise typer.BadParameter("found no --to; expected it with --out, or OUT as the last file")

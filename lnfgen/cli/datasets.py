@@ -5,18 +5,14 @@ from lnfgen.cli.options import Json, Quiet
 
 
 def command(as_json: Json = False, quiet: Quiet = False) -> None:
-    """List the named datasets: size, source, citation and licence note."""
+    """List the named datasets: size, source, whether it is on this machine, citation and licence note."""
     from lnfgen.data.named import NAMED, is_downloaded
 
-    states = {
-        name: "nothing to download" if not named.files else "downloaded" if is_downloaded(named) else "--download"
-        for name, named in NAMED.items()
-    }
+    available = {name: is_downloaded(named) for name, named in NAMED.items()}
     if as_json:
         keys = ("name", "kind", "description", "size", "source", "citation", "licence")
         datasets = [
-            {key: getattr(named, key) for key in keys} | {"available": states[name] != "--download"}
-            for name, named in NAMED.items()
+            {key: getattr(named, key) for key in keys} | {"available": available[name]} for name, named in NAMED.items()
         ]
         console.result_json({"datasets": datasets})
         return
@@ -24,7 +20,8 @@ def command(as_json: Json = False, quiet: Quiet = False) -> None:
         rows = [
             ("holds", f"{named.description}; {named.size}"),
             ("kind", named.kind),
-            ("source", f"{named.source} ({states[name]})"),
+            ("source", named.source),
+            ("here", "yes" if available[name] else f"not yet: lnfgen preprocess {name} --download"),
             ("cite", named.citation),
             ("licence", named.licence),
         ]

@@ -38,7 +38,7 @@ def report(
 
     trained = TrainedModel(folder, device)
     choose_solver(trained.model, solver)
-    scored = resolve_scored_dataset(folder, dataset, f"lnfgen eval --fill {folder.path} DATASET")
+    scored = resolve_scored_dataset(folder, dataset, f"lnfgen eval --fill {folder.name} DATASET")
     asked = {"samples": samples, "particles": particles, "seed": seed}
     with console.jobs() as progress:
         scores = score_filling(
@@ -53,7 +53,7 @@ def report(
         )
     if json:
         facts = {"unit": trained.encoding.unit, **asked, "split": split, "model": trained.run.config.name}
-        facts |= {"dataset": scored.name, "run": str(folder.path)}
+        facts |= {"dataset": scored.name, "run": folder.name}
         console.result_json({"gaps": {gap: score.to_json() for gap, score in scores.items()}, **facts})
         return
     unit = "nats a hidden step" if trained.encoding.kind == "music" else "bits a hidden character"

@@ -154,8 +154,12 @@ def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
     What was left out of the file is said, as `convert` says it.
     """
     if folder.encoding.kind == "text":
+        from lnfgen.formats import READABLE, WRITABLE_TEXT
         from lnfgen.text import decode_utf8, read_text
 
+        suffix = Path(source).suffix.lower()
+        if suffix in READABLE and suffix not in WRITABLE_TEXT:
+            raise LnfgenError(f"{source} is music; expected a text, as {folder.name} makes; choose another --model")
         text = decode_utf8(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(Path(source))
         # A line of a corpus has no end of line of its own.
         text = text if "\n" in folder.encoding.vocabulary else text.rstrip("\r\n")

@@ -1,6 +1,8 @@
 """`lnfgen harmonize`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    melody: given.Source,
+    melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
     out: given.Out,
     model: given.Model = None,
     count: given.Count = 1,

@@ -30,12 +30,12 @@ def command(
 ) -> None:
     """Tell what a file, a dataset folder or a run folder is; of music also its tracks, and which are kept."""
 
+    if as_csv and as_json:
+        raise LnfgenError("found --csv beside --json; expected one of them")
+
     def tell(path: str) -> None:
         if as_csv:
-            from lnfgen.runs.naming import find_run
-            from lnfgen.runs.records import METRICS, metrics_csv
-
-            console.result(metrics_csv(find_run(path) / METRICS).rstrip())
+            console.result(_csv(path))
             return
         each: list[dict[str, Any]] = []
         folder = Path(path) if path == "-" or Path(path).exists() else boxed_folder(path) or Path(path)
@@ -62,6 +62,18 @@ def command(
 
     if for_each(paths, tell):
         raise typer.Exit(1)
+
+
+def _csv(path: str) -> str:
+    """The figures of a run, a row for each validation."""
+    from lnfgen.runs.facts import is_run
+    from lnfgen.runs.naming import find_run
+    from lnfgen.runs.records import METRICS, metrics_csv
+
+    run = find_run(path)
+    if not is_run(run):
+        raise LnfgenError(f"{path} is no run; expected one, whose figures --csv prints; or leave --csv out")
+    return metrics_csv(run / METRICS).rstrip()
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN]...",
             help="Run folders or models of `lnfgen models`, several to compare.",
             show_default=USUAL_RUN,
         ),

@@ -15,7 +15,6 @@ def command(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FOLDER]...",
             help="Runs, folders that hold some, or models of `lnfgen models`.",
             show_default="runs/",
         ),

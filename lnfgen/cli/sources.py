@@ -1,5 +1,6 @@
 """Datasets, runs and pieces, as commands name them."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,10 +66,18 @@ def tell_of(dataset: "Dataset") -> None:
         where = dataset.path / MANIFEST
         console.warn(f"files, pieces or stretches that were left out in all: {len(skipped):,}; {where} lists them:")
         for skip in skipped[:_SHOWN]:
-            reason = skip["reason"]
-            console.note(f"  {reason if skip['path'] in reason else skip['path'] + ': ' + reason}")
+            console.note(f"  {_said(skip['path'], skip['reason'])}")
         if len(skipped) > _SHOWN:
             console.note(f"  and {len(skipped) - _SHOWN:,} more")
+
+
+def _said(path: str, reason: str) -> str:
+    """Why a file was left out, with its name, unless the reason names it.
+
+    The reason for a copy ends with the name of another file, which may hold this one, as `sub/song.mid` does.
+    """
+    named = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;])", reason)
+    return reason if named else f"{path}: {reason}"
 
 
 def resolve_run(run: Path | None) -> "RunFolder":

@@ -100,8 +100,8 @@ class Encoding:
             LnfgenError: if the piece is of the other kind, or is a roll on another grid or with other pitches.
         """
         if isinstance(piece, str) != (self.kind == "text"):
-            wanted = "text" if self.kind == "text" else "a piano-roll"
-            raise LnfgenError(f"found a {type(piece).__name__}; expected {wanted}, as the dataset holds {self.kind}")
+            other = "text" if isinstance(piece, str) else "music"
+            raise LnfgenError(f"found {other}; expected {self.kind}, as the dataset of the model holds")
         if isinstance(piece, str):
             code_points = np.frombuffer(piece.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
             return self.encode_points(code_points)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from lnfgen import formats
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.storage import is_dataset
+from lnfgen.data.storage import is_dataset, is_manifest_of_run
 from lnfgen.errors import DatasetError
 from lnfgen.files import sha256_of
 from lnfgen.music.rolltext import MARK
@@ -73,11 +73,13 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
         kind: "text" also admits other suffixes.
 
     Raises:
-        DatasetError: if a source does not exist, is a dataset already, or holds nothing to read.
+        DatasetError: if a source does not exist, is a run or a dataset already, or holds nothing to read.
     """
     files: list[SourceFile] = []
     known = (*formats.READABLE, *benchmarks.SUFFIXES)
     for source in map(Path, sources):
+        if is_manifest_of_run(source):
+            raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
         if is_dataset(source):
             raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
         if source.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from lnfgen.conventions import Kind
 from lnfgen.errors import LnfgenError
@@ -35,6 +35,10 @@ class Options:
     def __post_init__(self) -> None:
         if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:
             raise LnfgenError(f"shares {self.split} of train, valid and test; expected three that add up to 1")
+        if self.kind not in (None, *get_args(Kind)):
+            raise LnfgenError(f"the kind {self.kind!r}; expected one of {', '.join(get_args(Kind))}")
+        if not 0 <= self.seed < 2**63:
+            raise LnfgenError(f"a seed of {self.seed}; expected a whole number from 0 to 2^63 - 1")
         if self.split[0] == 0:
             raise LnfgenError("a share of 0 for train; expected more than 0, to train on something")
         if self.max_length is not None and self.max_length < 1:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,10 @@ class Split(Sequence[np.ndarray]):
     """
 
     name: str
-    values: np.ndarray
-    offsets: np.ndarray
+    values: np.ndarray = field(repr=False)
+    offsets: np.ndarray = field(repr=False)
     dropped: int = 0
-    time_signatures: Sequence[TimeSignature] = ()
+    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -89,7 +89,7 @@ class Dataset:
     path: Path
     name: str
     encoding: Encoding
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = field(repr=False)
     fingerprint: str
     _splits: dict[str, Split]
 

@@ -169,11 +169,11 @@ class PianoRoll:
         Notes whose pitch has no column are left out and counted in `out_of_range`.
 
         Raises:
-            LnfgenError: if a note starts before step 0, or as `PianoRoll`.
+            LnfgenError: if a note starts before step 0, or a number is out of range.
         """
         notes = list(notes)
-        if (first := min(notes, default=(0, 0, 0))[0]) < 0:
-            raise LnfgenError(f"a note starts at step {first}; expected 0 or later")
+        if early := [note for note in notes if note[0] < 0]:
+            raise LnfgenError(f"the note {early[0]} starts before the piece; expected a start_step of at least 0")
         sounding, onsets, out_of_range = _grids(notes, num_steps, num_pitches, lowest_pitch)
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 

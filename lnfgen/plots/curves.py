@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def _require(lines: Sequence[dict[str, Any]], keys: Sequence[str], where: str) -
     if len(lines) < 2:
         raise RunError(
             f"{where} holds {len(lines)} of the at least 2 validations that a curve needs; "
-            "train on: lnfgen train --resume"
+            f"train it further: lnfgen train --resume --out {Path(where).parent} --max-steps N"
         )
     if not any("valid_elbo" in line for line in lines) and "valid_elbo" in keys:
         raise RunError(f"{where} has no valid_elbo, for the run's dataset has no valid split; leave that run out")

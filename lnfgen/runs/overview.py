@@ -8,7 +8,7 @@ from typing import Any
 from lnfgen.config import DECAYS_BEFORE_STOP, read_run_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
-from lnfgen.pretrained import boxed_folder
+from lnfgen.pretrained import boxed_folder, is_boxed
 from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.lock import is_in_training
 from lnfgen.runs.naming import RUNS
@@ -50,7 +50,8 @@ def _runs_in(folder: Path) -> Iterable[Path]:
 
 
 def _row(run: Path) -> dict[str, Any]:
-    row = {"run": str(run), **dict.fromkeys(KEYS), "unit": None, "changed": _changed(run), "problem": None}
+    name = run.name if is_boxed(run) else str(run)  # what commands take
+    row = {"run": name, **dict.fromkeys(KEYS), "unit": None, "changed": _changed(run), "problem": None}
     try:
         return row | _facts(run)
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs

@@ -21,6 +21,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
 from lnfgen.music.midi import midi_bytes
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.wording import counted
 
 _SCRIPTS = ("sound.js", "roll.js", "player.js")
 
@@ -42,10 +43,12 @@ def page_bytes(
             strings.
 
     Raises:
-        LnfgenError: if there is no roll.
+        LnfgenError: if there is no roll, or not a name for each.
     """
     if not rolls:
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
+    if names is not None and len(names) != len(rolls):
+        raise LnfgenError(f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each")
     title = _utf8(title) or "Piano-roll"
     several = len(rolls) > 1
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
