@@ -43,9 +43,9 @@ SMALL = {
 }
 
 
-def model_of(name: str, backbone: str, kind: str = "text") -> SequenceModel:
+def model_of(name: str, backbone: str, kind: str = "text", **changes: object) -> SequenceModel:
     torch.manual_seed(0)
-    config = build_config(name, "tiny").override({"model": {**SMALL, "backbone": backbone}})
+    config = build_config(name, "tiny").override({"model": {**SMALL, "backbone": backbone, **changes}})
     return build_model(config.model, OBSERVATIONS[kind], LengthModel())
 
 
@@ -77,12 +77,14 @@ def test_operations_of_an_update_are_those_that_the_trainer_makes(name: str, kin
     assert all(bool((a != b).any()) for a, b in zip(before, model.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", ["iaf-scf", "coupling"])
-def test_operations_of_a_parallel_sample_are_those_made(name: str) -> None:
-    model = model_of(name, "scan").eval()
+@pytest.mark.parametrize(
+    ("name", "changes", "length"), [("iaf-scf", {}, 7), ("coupling", {}, 7), ("iaf-scf", {"time": "multiscale"}, 32)]
+)
+def test_operations_of_a_parallel_sample_are_those_made(name: str, changes: dict[str, object], length: int) -> None:
+    model = model_of(name, "scan", **changes).eval()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.sample(7, torch.Generator().manual_seed(0), 1.0)
-    assert counter.get_total_flops() == operations(model, 7)["sampling"]
+        model.sample(length, torch.Generator().manual_seed(0), 1.0)
+    assert counter.get_total_flops() == operations(model, length)["sampling"]
 
 
 @pytest.mark.filterwarnings("ignore:TF32")

@@ -54,7 +54,7 @@ def test_text_round_trip_and_unknown() -> None:
     assert encoding.decode(values) == "é𝄞\n n"
     assert encoding.decode(encoding.encode("nxn")) == f"n{UNKNOWN}n"
     assert encoding.unit == "bits_per_char"
-    with pytest.raises(LnfgenError, match="found a PianoRoll"):
+    with pytest.raises(LnfgenError, match="found music; expected text"):
         encoding.encode(ROLL)
     with pytest.raises(LnfgenError):
         encoding.decode(np.array([99]))

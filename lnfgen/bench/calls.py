@@ -16,6 +16,8 @@ from lnfgen.bench.timing import Call
 from lnfgen.config import Config, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
+from lnfgen.flows.codebook import Codebook
+from lnfgen.flows.multiscale import STRIDES, MultiscaleFlow
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
@@ -59,10 +61,10 @@ def trained_models(runs: Sequence[RunFolder], device: torch.device = CPU) -> dic
 def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, float]:
     """Operations of the matrix products that `sampling` sequences, or `training` on them, needs.
 
-    Every matrix of weights, except an embedding's table, meets each step once, which is `2 * steps * numel` operations.
-    Those of the prior and the emission meet each step once for each sample of z. An update counts as three scores: the
-    backward pass has one product for the gradient of the weights and one for the gradient of the inputs. Sampling does
-    not need the posterior. What a solver repeats counts once, and masked weights count in full.
+    A matrix of weights meets each step once, which is `2 * steps * numel` operations, and those of the prior and the
+    emission once for each sample of z. An update counts as three scores: the backward pass has one product for the
+    gradient of the weights and one for the gradient of the inputs. Sampling does not need the posterior. What a solver
+    repeats counts once, and masked weights count in full.
 
     Args:
         steps: real steps of all sequences together.
@@ -74,10 +76,19 @@ def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, 
     return {"sampling": rest - parts.get("posterior", 0.0) + of_z, "training": 3 * (rest + samples * of_z)}
 
 
-def matrix_elements(part: nn.Module) -> int:
-    """How many weights its matrices have, embeddings' tables left out."""
-    weights = (p for m in part.modules() if not isinstance(m, nn.Embedding) for p in m.parameters(recurse=False))
-    return sum(p.numel() for p in weights if p.dim() == 2)
+def matrix_elements(part: nn.Module) -> float:
+    """How many weights its matrices have; tables of embeddings and codes are no matrices.
+
+    A network of a `MultiscaleFlow` reads one in so many steps, and its weights count as one in so many.
+    """
+    tables = nn.Embedding | Codebook
+    weights = (p for m in part.modules() if not isinstance(m, tables) for p in m.parameters(recurse=False))
+    elements: float = sum(p.numel() for p in weights if p.dim() == 2)
+    for flow in part.modules():
+        if isinstance(flow, MultiscaleFlow):
+            of_levels = zip(STRIDES, flow.networks, strict=True)
+            elements -= sum((1 - 1 / stride) * matrix_elements(network) for stride, network in of_levels)
+    return elements
 
 
 def call_of(model: SequenceModel, case: Row, length: int) -> Call:
