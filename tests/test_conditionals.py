@@ -20,7 +20,8 @@ from lnfgen.plots.steps import (
 )
 
 STEPS = 5
-CAUSAL = [name for name, values in NAMED_MODELS.items() if values.get("time") in ("af", "iaf", "none")]
+ALONE = [name for name, values in NAMED_MODELS.items() if values.get("time") in ("af", "iaf", "multiscale", "none")]
+"""Those whose priors map their steps one by one."""
 
 
 def toy(name: str, **changes: object) -> LatentFlow:
@@ -39,6 +40,7 @@ def path(features: int, seed: int = 1) -> Tensor:
 
 
 def samples(model: LatentFlow, z: Tensor, step: int, count: int = 4000) -> Tensor:
+    """z_t `[count, D]`."""
     return conditionals.prior_samples(model, z, step, count, torch.Generator().manual_seed(2))
 
 
@@ -46,7 +48,7 @@ def samples(model: LatentFlow, z: Tensor, step: int, count: int = 4000) -> Tenso
 def test_conditional_samples_of_an_affine_flow_are_the_closed_form_normal(step):
     """`eps_t = a + b z_t` with a, b of z_<t alone: z_t is normal, its mean where eps_t is 0 and its spread 1 / b."""
     model, z = toy("af-af", features="none", transform="affine"), path(3)
-    drawn = samples(model, z, step)[:, step]
+    drawn = samples(model, z, step)
     # Two points of a line give it: eps_t at z_t = 0 and at z_t = 1.
     positions = model.positions(torch.tensor([STEPS]), STEPS)
     eps = []
@@ -60,19 +62,25 @@ def test_conditional_samples_of_an_affine_flow_are_the_closed_form_normal(step):
     torch.testing.assert_close(drawn.std(0) * slope.abs(), torch.ones(3, dtype=torch.float64), atol=0.05, rtol=0)
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-def test_earlier_steps_are_reproduced_and_the_last_is_free(name):
-    model, z = toy(name), path(3)
-    drawn = samples(model, z, 3, count=7)
-    assert drawn.shape == (7, 4, 3)
-    torch.testing.assert_close(drawn[:, :3], z[:3].expand(7, 3, 3), atol=1e-8, rtol=0)
-    assert drawn[:, 3].std(0).min() > 1e-3
+@pytest.mark.parametrize("name", ALONE)
+def test_one_step_is_drawn_as_the_whole_flow_draws_it(name):
+    """With the eps of z at the other steps, `forward` gives z_<t and the same z_t."""
+    model, z, step = toy(name), path(3), 3
+    drawn = samples(model, z, step, count=7)
+    positions, lengths = model.positions(torch.tensor([STEPS]), STEPS), torch.tensor([STEPS])
+    with torch.no_grad():
+        eps = model.prior.inverse(z[None], positions, lengths)[0].repeat(7, 1, 1)
+        eps[:, step] = torch.randn(7, 3, generator=torch.Generator().manual_seed(2)).double()
+        whole, _ = model.prior(eps, positions.expand(7, -1, -1), lengths.expand(7))
+    torch.testing.assert_close(drawn, whole[:, step], atol=1e-8, rtol=0)
+    assert drawn.std(0).min() > 1e-3
+    assert model.prior.given == "coarser z, T" or torch.allclose(whole[:, :step], z[:step].expand(7, step, 3))
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-def test_chunks_change_nothing(name, monkeypatch):
-    model, z = toy(name), path(3)
+def test_chunks_change_nothing(monkeypatch):
+    model, z = toy("coupling"), path(3)
     whole = samples(model, z, 2, count=11)
+    assert whole.shape == (11, 3)
     monkeypatch.setattr(conditionals, "MAX_ROW_STEPS", 10)
     torch.testing.assert_close(samples(model, z, 2, count=11), whole, atol=1e-9, rtol=0)
 
@@ -81,7 +89,7 @@ def test_chunks_change_nothing(name, monkeypatch):
 def test_smoothed_samples_are_the_density_that_inverse_gives(name):
     """log p(z_t | z_<t, T) = log N(eps_t) + log |d eps_t / d z_t|, on a grid of cells."""
     model, z, size, step = toy(name, latent_size=2), path(2), 25, 3
-    drawn = samples(model, z, step)[:, step].numpy()
+    drawn = samples(model, z, step).numpy()
     centre, reach = drawn.mean(0), 8 * drawn.std(0)
     (left, bottom), (right, top) = centre - reach, centre + reach
     cell = np.prod(2 * reach / size)
@@ -130,7 +138,7 @@ def test_a_view_is_a_density_in_a_window_that_holds_it(name, latent, features):
     model = toy(name, latent_size=latent)
     step = LatentStep(np.array([1, 2, 3, 0, 1]), 3, np.array([0, 1, 2]), 0)
     seen = views_of(model, [step], features=features)
-    assert seen.triangular == (name != "coupling")
+    assert seen.given == ("T" if name == "coupling" else "z_<t, T")
     (view,) = seen.views
     left, right, bottom, top = seen.extent
     assert features is None or seen.features == features

@@ -172,7 +172,7 @@ def test_panels_are_the_same_bytes_each_time(count, density):
     encoding = Encoding(kind="text", vocabulary=("\ufffd", "$", "\n", "a"))
     step = LatentStep(np.array([1, 2, 1, 3]), 2, np.array([1, 2, 3]), 0)
     means = np.zeros((3, 2))  # on one another: labels must not be
-    views = Views((0, 1), (-3, 3, -3, 3), [View(density, means, np.ones((3, 2)))] * count, True)
+    views = Views((0, 1), (-3, 3, -3, 3), [View(density, means, np.ones((3, 2)))] * count, "z_<t, T")
     one, other = (draw_views([step] * count, views, encoding, "a $title$") for _ in range(2))
     assert one == other
     assert min(size_of(one)) > 400
@@ -232,7 +232,7 @@ def test_latents_of_text_and_of_music(home, plot):
 
 def test_a_flow_that_is_not_causal_says_so(plot, monkeypatch):
     """`coupling` has no p(z_t | z_<t) to sample."""
-    monkeypatch.setattr(AutoregressiveFlow, "triangular", False)
+    monkeypatch.setattr(AutoregressiveFlow, "given", "T")
     done = plot("run-lines", "--latents", "--seed", "1", "--out", "whole.png")
     assert b"p(z_t | T)" in done.stderr
 

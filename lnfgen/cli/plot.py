@@ -111,6 +111,7 @@ def _latents(
     run: RunFolder, source: str | None, prefixes: list[str], features: str | None, seed: int | None, suffix: str
 ) -> bytes:
     from lnfgen.cli.sources import resolve_run_dataset
+    from lnfgen.flows.temporal import TemporalFlow
     from lnfgen.plots.conditionals import load_latent_model, views_of
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
@@ -122,9 +123,10 @@ def _latents(
     steps = choose_steps(dataset, prefixes, seed)
     with console.live("sampling the prior", len(steps)) as bar:
         views = views_of(model, steps, features=pair, seed=seed, progress=bar.update)
-    if not views.triangular:
+    if views.given != TemporalFlow.given:
         console.note(
-            f"{run.config.model.time} is not causal in time: the contours are p(z_t | T), not p(z_t | z_<t, T)"
+            f"{run.config.model.time} is not causal in time: the contours are p(z_t | {views.given}), not "
+            f"p(z_t | {TemporalFlow.given})"
         )
     return draw_views(steps, views, run.encoding, _title(run), suffix)
 

@@ -42,7 +42,7 @@ class CouplingFlow(TemporalFlow):
     so that any two features are soon on different sides of a split.
     """
 
-    triangular = False
+    given = "T"
 
     orders: Tensor  # [4, D], the orders in which layers see the features; not saved, because D determines them
     originals: Tensor  # [4, D], the permutations that undo them

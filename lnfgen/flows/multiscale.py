@@ -33,7 +33,7 @@ class MultiscaleFlow(TemporalFlow):
     Source: the order is that of Reed et al. (2017, arXiv 1703.03664), who draw the pixels of an image so.
     """
 
-    triangular = False
+    given = "coarser z, T"
 
     def __init__(
         self,
@@ -64,13 +64,12 @@ class MultiscaleFlow(TemporalFlow):
         return z, ladj
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, self._contexts(z, positions, lengths))
+        return self.features.inverse(z, self.contexts(z, z, positions, lengths))
 
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self.features.log_prob(z, self._contexts(z, positions, lengths))
+        return self.features.log_prob(z, self.contexts(z, z, positions, lengths))
 
-    def _contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        """The context of each step, `[N, T, C]`, where all steps are known."""
+    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         contexts = self._coarsest(positions)
         for stride, network in self._levels():  # also those without a step to move, so that all weights have gradients
             contexts = interleaved(contexts, self._between(network, z[:, ::stride], stride, positions, lengths))

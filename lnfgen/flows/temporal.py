@@ -25,8 +25,8 @@ class TemporalFlow(nn.Module, ABC):
     loops_to_score = False
     """Whether the sequential direction is `inverse`."""
 
-    triangular = True
-    """Whether no step depends on later ones: then the first t steps of eps and of z determine each other."""
+    given = "z_<t, T"
+    """What is known where z_t is drawn, in words for a picture."""
 
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -37,6 +37,13 @@ class TemporalFlow(nn.Module, ABC):
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         """log p(z_t | z_<t, T) `[N, T]`, where eps has the distribution N(0, I)."""
         return with_base(*self.inverse(z, positions, lengths))
+
+    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor | None:
+        """The context by which `features` maps each step, `[N, T, C]`, where all steps of both sides are known.
+
+        It is None for a flow that does not map its steps one by one.
+        """
+        return None
 
 
 class IndependentFlow(TemporalFlow):
@@ -54,6 +61,9 @@ class IndependentFlow(TemporalFlow):
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features.inverse(z, positions)
+
+    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return positions
 
 
 class _CausalFlow(TemporalFlow):
@@ -133,6 +143,9 @@ class AutoregressiveFlow(_CausalFlow):
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         return self.features.log_prob(z, self._contexts(z, positions))
 
+    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self._contexts(z, positions)
+
 
 class InverseAutoregressiveFlow(_CausalFlow):
     """`z_t = g^-1(eps_t; c_t)` with `c_t = network(eps_<t, positions_<=t)`, named `iaf` in `time`.
@@ -148,3 +161,6 @@ class InverseAutoregressiveFlow(_CausalFlow):
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._sequential("inverse", z, positions, lengths)
+
+    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self._contexts(eps, positions)

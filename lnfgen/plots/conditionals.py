@@ -6,6 +6,7 @@ of each symbol that may follow.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from lnfgen.compute import prepare_machine
 from lnfgen.errors import LnfgenError
+from lnfgen.flows.features import FeatureFlow
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.posterior import Gaussian
 from lnfgen.plots.steps import LatentStep
@@ -21,7 +23,8 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.streams import stream_seed
 
 MAX_ROW_STEPS = 100_000
-"""Rows times time steps in one pass of the prior. It takes some 100 MB of activations at the small preset."""
+"""Rows times time steps in one pass of a prior that draws all steps. It takes some 100 MB of activations at the small
+preset."""
 
 SMOOTHING = 0.5
 """Width of the kernel that smooths samples, in standard deviations of a posterior. A mode of the prior is about as wide
@@ -52,7 +55,7 @@ class Views:
     features: tuple[int, int]
     extent: Extent
     views: list[View]
-    triangular: bool  # whether the densities are p(z_t | z_<t, T); if not, they are p(z_t | T)
+    given: str  # what stands behind the bar in p(z_t | ...), the densities
 
 
 def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
@@ -77,13 +80,14 @@ def views_of(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Views:
-    """The conditional prior at each step, and the posteriors of its candidates. For z_<t the posterior's mean is taken.
+    """The conditional prior at each step, and the posteriors of its candidates.
+
+    For the other steps of z the mean of the posterior is taken.
 
     Args:
         features: which two; if not given, those in which the candidates are `most_apart`.
         progress: is told how many steps are done.
     """
-    triangular = model.prior.triangular
     posteriors = [candidate_posteriors(model, step) for step in steps]
     pair = features or most_apart(posteriors)
     means = [posterior.mean[:, pair].double().numpy() for posterior in posteriors]
@@ -92,15 +96,16 @@ def views_of(
     for index, step in enumerate(steps):
         path = posterior_of(model, torch.from_numpy(np.array(step.x))[None]).mean[0]
         generator = torch.Generator().manual_seed(stream_seed(seed, index))
-        z = prior_samples(model, path, step.step, NUM_SAMPLES, generator, triangular)
-        points.append(z[:, step.step, pair].double().numpy())
+        z = prior_samples(model, path, step.step, NUM_SAMPLES, generator)
+        points.append(z[:, pair].double().numpy())
         progress(index + 1)
     extent = window(points, means, deviations)
     densities = [
         smoothed_density(samples, extent, GRID, SMOOTHING * np.median(deviation, axis=0))
         for samples, deviation in zip(points, deviations, strict=True)
     ]
-    return Views(pair, extent, [View(*parts) for parts in zip(densities, means, deviations, strict=True)], triangular)
+    views = [View(*parts) for parts in zip(densities, means, deviations, strict=True)]
+    return Views(pair, extent, views, model.prior.given)
 
 
 def window(points: Sequence[np.ndarray], means: Sequence[np.ndarray], deviations: Sequence[np.ndarray]) -> Extent:
@@ -132,28 +137,23 @@ def candidate_posteriors(model: LatentFlow, step: LatentStep) -> Gaussian:
 
 
 @torch.inference_mode()
-def prior_samples(
-    model: LatentFlow, z: Tensor, step: int, num_samples: int, generator: torch.Generator, triangular: bool = True
-) -> Tensor:
-    """Samples of z_t given z_<t and T: z `[T, D]` -> `[S, t + 1, D]`. Only the last step is drawn, the rest is z.
+def prior_samples(model: LatentFlow, z: Tensor, step: int, num_samples: int, generator: torch.Generator) -> Tensor:
+    """Samples of z_t given what the prior reads for this step of the others: z `[T, D]` -> `[S, D]`.
 
-    This holds for any flow that is triangular in time. There eps_<t determines z_<t, and the other way round, so a
-    fresh eps_t after the same eps_<t gives a fresh z_t. Each sample costs a `forward` of t + 1 steps. Where the flow is
-    not triangular, all steps of z `[S, T, D]` are drawn given T alone.
+    Where the prior maps its steps one by one, only this step is drawn, since the others give its context. Otherwise all
+    steps are drawn, and nothing but T is given.
     """
-    length = len(z)
-    positions = model.positions(torch.tensor([length], device=model.device), length)
-    end = step + 1 if triangular else length
-    drawn = torch.randn(num_samples, 1 if triangular else length, z.shape[-1], generator=generator).to(z.dtype)
-    if triangular and step > 0:
-        one = torch.tensor([step], device=model.device)
-        earlier, _ = model.prior.inverse(z[None, :step].to(model.device), positions[:, :step], one)
-        drawn = torch.cat([earlier.cpu().expand(num_samples, -1, -1), drawn], 1)
+    prior, length = model.prior, len(z)
+    lengths = torch.tensor([length], device=model.device)
+    positions, z = model.positions(lengths, length), z[None].to(model.device)
+    contexts = prior.contexts(prior.inverse(z, positions, lengths)[0], z, positions, lengths)
+    if contexts is not None:
+        eps = torch.randn(num_samples, z.shape[-1], generator=generator).to(z)
+        return cast(FeatureFlow, prior.features)(eps, contexts[0, step].expand(num_samples, -1))[0].cpu()
     parts = []
-    for eps in drawn.split(max(1, MAX_ROW_STEPS // end)):
-        lengths = torch.full((len(eps),), end, device=model.device)
-        part, _ = model.prior(eps.to(model.device), positions[:, :end].expand(len(eps), -1, -1), lengths)
-        parts.append(part.cpu())
+    for some in torch.randn(num_samples, length, z.shape[-1], generator=generator).split(MAX_ROW_STEPS // length or 1):
+        part, _ = prior(some.to(z), positions.expand(len(some), -1, -1), lengths.expand(len(some)))
+        parts.append(part[:, step].cpu())
     return torch.cat(parts)
 
 

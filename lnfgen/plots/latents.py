@@ -44,8 +44,9 @@ def draw_views(steps: Sequence[LatentStep], seen: Views, encoding: Encoding, tit
     for axis in grid.flat[len(steps) :]:
         axis.set_visible(False)
     grid[0, 0].set(xlim=seen.extent[:2], ylim=seen.extent[2:])  # for all panels
-    what = "p(z_t | z_<t, T)" if seen.triangular else "p(z_t | T)"
-    set_title(figure, f"{title}\ncontours: {what}; ellipses: q(z_t | x) of each candidate, the true one bold")
+    set_title(
+        figure, f"{title}\ncontours: p(z_t | {seen.given}); ellipses: q(z_t | x) of each candidate, the true one bold"
+    )
     if key:
         from matplotlib.lines import Line2D
 
