@@ -48,6 +48,12 @@ def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_
     assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["path"]) == name
 
 
+def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, lnfgen: Run) -> None:
+    (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
+    fails(lnfgen("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
+    assert not (tmp_path / "new").exists()
+
+
 def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     book, out = str(tmp_path / "book.abc"), str(tmp_path / "out.mid")
     Path(book).write_text(TUNES)

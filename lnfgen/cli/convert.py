@@ -95,7 +95,7 @@ def command(
 def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
     """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
     from lnfgen import formats
-    from lnfgen.files import make_folder, numbered
+    from lnfgen.files import make_folder, numbered, write_bytes
 
     if target == "-":
         if len(pieces) > 1:
@@ -106,15 +106,13 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
     parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
+        if taken is not None and path.resolve() in taken:
+            raise OutputError(f"{source} would replace {path}, which was given or just written; choose another --out")
+        content = formats.to_bytes(part, path.suffix, title=path.stem, **played)
         if taken is not None:
-            if path.resolve() in taken:
-                raise OutputError(
-                    f"{source} would replace {path}, which was given or just written; choose another --out"
-                )
-            make_folder(path.parent)
-        formats.write(path, part, **played)
-        if taken is not None:
+            make_folder(path.parent)  # only now, as there is something to write
             taken.add(path.resolve())
+        write_bytes(path, content)
         console.result(str(path))
 
 
