@@ -254,8 +254,8 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
     """A named model at a preset, with what suits the corpus, as far as it fits to what is `asked` of the model.
 
     The baseline has a backbone of its own and no latent, and only it is told of a near end. A flow across the features
-    suits where neither a model nor a transform is named. All but the backbone suits one output, and does not count if
-    another one is asked for.
+    suits where neither a model nor a transform is named. Where an output suits the corpus, all but the backbone suits
+    that output alone, and does not count if another one is asked for.
     """
     baseline = bool(asked.get("baseline"))
     backbone = "lstm" if baseline else suited["model"].get("backbone", "lstm")
