@@ -25,6 +25,7 @@ from lnfgen.training.schedules import (
     annealed_kl_weight,
     cooled_share,
 )
+from lnfgen.training.trainer import VALIDATION_SEQUENCES
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
 
@@ -158,12 +159,29 @@ def test_validation_scores_the_average_and_leaves_the_weights(dataset):
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
     average = trainer.state_tensors()["average"]
     assert not all(torch.equal(before[key], value) for key, value in average.items())
-    found = trainer._valid_scores(trainer.valid_split)
+    found = trainer._valid_scores(trainer.validated_on)
     assert all(torch.equal(before[key], value) for key, value in model.named_parameters())
-    assert found == trainer._valid_scores(trainer.valid_split)  # the same noise each time
+    assert found == trainer._valid_scores(trainer.validated_on)  # the same noise each time
     model.load_state_dict({**model.state_dict(), **average})
     sequences = list(dataset.split("valid"))
     assert found["valid_elbo"] == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
+
+
+def test_validations_score_a_fixed_part_of_a_large_split(tmp_path):
+    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b"))
+    valid = [np.resize(np.array([1, 1, 2], np.int32), 2 + i) for i in range(VALIDATION_SEQUENCES + 80)]
+    splits = {"train": valid[:12], "valid": valid}
+    dataset = write_dataset(tmp_path / "d", name="toy", encoding=encoding, splits=splits, dropped={})
+    one, other = (Session(dataset, seed=seed) for seed in (1, 2))
+    lengths = [len(sequence) for sequence in one.trainer.validated_on]
+    assert len(set(lengths)) == len(lengths) == VALIDATION_SEQUENCES
+    assert min(lengths) < 20
+    assert max(lengths) > VALIDATION_SEQUENCES  # from all of the split, not its beginning
+    assert lengths == [len(sequence) for sequence in other.trainer.validated_on]
+    one.trainer._validate()
+    model, drawn = one.trainer.average.module, list(one.trainer.validated_on)
+    expected = score(model, drawn, "bits_per_char", num_samples=1, seed=1).elbo
+    assert one.listener.validations[-1]["valid_elbo"] == expected
 
 
 def test_epochs_and_steps_whichever_ends_first(dataset):

@@ -117,16 +117,18 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
     elif overview([run])[0]["state"] != "finished":
         log.timed([train[0], str(source), "--resume", "--out", cell.name], runs)
     commands, scores = scored(cell.name, runs)
+    metrics = read_metrics(run / METRICS)
     values: dict[str, Any] = {
         "cell": cell.name,
         "seed": cell.seed,
         "protocol": PROTOCOL,
         "commands": [log.command, *map(shown, commands)],
-        "steps": read_metrics(run / METRICS)[-1]["step"],
+        "steps": metrics[-1]["step"],
         "cpu_seconds": round(log.cpu_seconds, 1),
         "lnfgen": lnfgen.__version__,
         "torch": version("torch").split("+")[0],
         **scores,
+        "valid_elbo_at": {line["step"]: line["valid_elbo"] for line in metrics},
     }
     results.mkdir(parents=True, exist_ok=True)
     path = results / f"{cell.name}.json"

@@ -133,7 +133,7 @@ def _train(session: "TrainingSession") -> None:
         f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
-    if trainer.valid_split is None:
+    if trainer.validated_on is None:
         console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
     with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as received:
         finished = session.train(_Display(bar), lambda: bool(received))

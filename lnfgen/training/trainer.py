@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
@@ -33,6 +33,10 @@ VALIDATIONS = 50
 
 MIN_INTERVAL = 50
 """The fewest updates between validations where an epoch is shorter."""
+
+VALIDATION_SEQUENCES = 320
+"""The most sequences that a validation scores. Text may have thousands in its valid split, and to score them all every
+`MIN_INTERVAL` updates would take longer than the updates."""
 
 
 class Reporter(Protocol):
@@ -75,7 +79,7 @@ class Trainer:
         self.config = config
         self.device = device
         self.train_split = dataset.split("train")
-        self.valid_split: Split | None = dataset.split("valid") if "valid" in dataset.split_names else None
+        self.validated_on = validation_sample(dataset.split("valid")) if "valid" in dataset.split_names else None
         self.unit = dataset.encoding.unit
         self.reporter, self.save_kept, self.save_last = reporter, save_kept, save_last
 
@@ -225,8 +229,8 @@ class Trainer:
         self.sums = _Sums()
         # Costs can be compared, and the rate may decay, only once the KL has its full weight.
         choosing = metrics["kl_weight"] == 1.0
-        if self.valid_split is not None:
-            metrics |= self._valid_scores(self.valid_split)
+        if self.validated_on is not None:
+            metrics |= self._valid_scores(self.validated_on)
             improved = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
             choosing = metrics["kept"] = improved or (choosing and self.config.keep == "last")
         if choosing:
@@ -235,24 +239,24 @@ class Trainer:
         if not self.skipped:  # otherwise the state from before the trouble is kept
             self.save_last(self)
 
-    def _valid_scores(self, split: Split) -> dict[str, float]:
+    def _valid_scores(self, sequences: Sequence[np.ndarray]) -> dict[str, float]:
         """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
         model = cast(SequenceModel, self.average.module)
         seed, precision = self.config.seed, self.config.precision
         found = score(
             model,
-            split,
+            sequences,
             self.unit,
             num_samples=1,
             seed=seed,
             precision=precision,
-            places=distributed.own_places(split),
+            places=distributed.own_places(sequences),
             total=distributed.summed_array,
         )
         return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
     def _finish(self) -> None:
-        if self.valid_split is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
+        if self.validated_on is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
             self.save_kept(self.average.module.state_dict())
             if self.kl_weight < 1.0:
                 self.reporter.note(
@@ -329,6 +333,14 @@ class Trainer:
                 f"the state in last/ does not fit config.json ({' '.join(str(error).split()):.120}); "
                 "restore either, or start a new run"
             ) from error
+
+
+def validation_sample(valid: Split) -> Sequence[np.ndarray]:
+    """What the validations of all runs score: the split, or `VALIDATION_SEQUENCES` of it, the same ones each time."""
+    if len(valid) <= VALIDATION_SEQUENCES:
+        return valid
+    drawn = np.random.default_rng(0).choice(len(valid), VALIDATION_SEQUENCES, replace=False)
+    return [valid[index] for index in np.sort(drawn)]
 
 
 class _Sums:
