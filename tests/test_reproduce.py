@@ -52,6 +52,39 @@ def test_a_figure_that_was_typed_is_one_line(script: Callable[[str], ModuleType]
         table.check(readme, table.RESULTS)
 
 
+def result_of(cell: Any, valid: float, test: float) -> dict[str, Any]:
+    """A result with these NLLs, of a run of 100 updates in 50 minutes."""
+    costs = dict.fromkeys(("elbo", "reconstruction", "kl", "marginal_nll"), 9.0) | {"dataset": cell.dataset}
+    scores = {
+        split: {**costs, "nll": nll, "steps": 4, "sequences": 1} for split, nll in (("valid", valid), ("test", test))
+    }
+    curve = {str(step): 200.0 - step for step in range(10, 101, 10)}
+    return {"steps": 100, "cpu_seconds": 3000.0, "valid_elbo_at": curve, **scores}
+
+
+def test_the_row_shown_first_is_the_best_on_valid(script: Callable[[str], ModuleType]) -> None:
+    table, cells = script("table"), script("cells")
+    found = {"af-scf": (1.0, 7.0), "af-af": (2.0, 6.0), "coupling": (3.0, 5.0), "lstm": (4.0, 4.0)}
+    all_of_them = [cells.Cell("nottingham", name, "lstm" if name == "lstm" else "scan") for name in found]
+    page = table.tables({cell.name: result_of(cell, *found[cell.model]) for cell in all_of_them})
+    best = next(line for line in page.splitlines() if line.startswith("| Nottingham"))
+    assert [cell.split(",")[0].strip() for cell in best.split("|")[2:6]] == [
+        "**4.00**",
+        "**7.00**",
+        "**5.00**",
+        "**7.00**",
+    ]
+
+
+def test_bits_are_read_from_the_curve_at_the_minutes_of_the_head(script: Callable[[str], ModuleType]) -> None:
+    table, cells = script("table"), script("cells")
+    cell = cells.Cell("ptb", "lstm", "lstm", emission="categorical", budget="hour")
+    page = table.tables({cell.name: result_of(cell, 2.0, 2.0)})
+    row = next(line for line in page.splitlines() if line.startswith("| `lstm` |"))
+    expected = [200 - 2 * minutes for minutes in (5, 10, 20, 30, 40, 50, 50)]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == [f"{bits:.2f}" for bits in expected]
+
+
 def test_each_cell_is_a_possible_run_of_its_own(script: Callable[[str], ModuleType]) -> None:
     cells = script("cells").CELLS
     assert len({cell.name for cell in cells}) == len(cells)

@@ -1,12 +1,12 @@
-"""Write README's table of results from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
+"""Write README's tables from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
 
-Each figure is a mean over the seeds of a row. The table is between two comments in README, and is never typed.
+Each figure is a mean over the seeds of a row. The tables are between two comments in README, and are never typed.
 """
 
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ TITLES = {
     "jsb_chorales": "JSB chorales",
     "nottingham": "Nottingham",
     "piano_midi": "Piano-midi.de",
-    TEXT: "Penn Treebank by characters, in bits per character",
+    TEXT: "Penn Treebank, characters",
 }
 OUTPUTS = {
     "bernoulli": "independent",
@@ -35,6 +35,12 @@ OUTPUTS = {
 }
 NOT_OF_TEXT = ("keys of a frame", "over T")
 HEAD = ("model", "keys of a frame", "updates", "NLL(50)", "over T", "ELBO", "reconstruction", "KL", "minutes", "seeds")
+
+ONE_PASS = ("iaf-scf", "coupling", "multiscale-codes")
+"""The models that draw z of all steps at once, or in a few passes."""
+
+MINUTES = (5, 10, 20, 30, 40, 50, 60)
+"""The times at which the table of bits against time is read."""
 
 Results = dict[str, dict[str, Any]]
 
@@ -93,16 +99,73 @@ def with_tables(text: str, page: str) -> str:
 
 
 def tables(results: Results) -> str:
-    """All tables as Markdown: for each set its own figures and the published ones, then those of the transforms."""
-    pages = []
+    """All tables as Markdown: the best of each set, then for each set all figures and the published ones, folded."""
+    pages = [_best(results), _bits_by_time(results)]
     for dataset, title in TITLES.items():
-        rows = list(_measured(dataset, results))
+        rows = [_row(cells, [results[cell.name] for cell in cells]) for cells in _measured(dataset, results)]
         if rows:
             rows.append(_row_of_marginal(dataset, results))
             rows += [_row_of_published(one, dataset) for one in PUBLISHED if dataset in one.costs]
-            pages.append(f"**{title}**\n\n{_markdown(*_columns_of(dataset, rows))}")
+            pages.append(_folded(f"{title}: all rows", _markdown(*_columns_of(dataset, rows))))
     pages.append(_ablation(results))
     return "\n".join(page for page in pages if page)
+
+
+def _best(results: Results) -> str:
+    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid."""
+    kinds: dict[str, Callable[[Cell], bool]] = {
+        "`lstm`": lambda cell: _is_factorised(cell) and cell.model == "lstm",
+        "a flow, step by step": lambda cell: _is_factorised(cell) and cell.model not in ("lstm", *ONE_PASS),
+        "a flow, in one pass or five": lambda cell: _is_factorised(cell) and cell.model in ONE_PASS,
+        "any output": lambda cell: cell.dataset != TEXT and not cell.transpose,
+    }
+    rows = []
+    for dataset, title in TITLES.items():
+        measured = list(_measured(dataset, results))
+        row = [_best_of([cells for cells in measured if fits(cells[0])], results) for fits in kinds.values()]
+        if measured:
+            by_paper = {one.system: one.costs.get(dataset, "") for one in PUBLISHED if "the paper" in one.system}
+            baseline = by_paper.pop("LSTM, the paper")
+            rows.append([title, *row, f"{baseline}, {min(filter(None, by_paper.values()), key=float)}"])
+    return _markdown(("set", *kinds, "the paper: LSTM, best flow"), rows) if rows else ""
+
+
+def _is_factorised(cell: Cell) -> bool:
+    """Whether the keys of a frame are independent given a learned latent, as in the paper; a text has one symbol."""
+    return cell.emission in ("bernoulli", "categorical") and cell.budget != "keys" and not cell.transpose
+
+
+def _best_of(rows: list[list[Cell]], results: Results) -> str:
+    if not rows:
+        return ""
+    cells = min(rows, key=lambda cells: _mean_nll(cells, results, "valid"))
+    return f"**{_mean_nll(cells, results, 'test'):.2f}**, {_model(cells[0])}"
+
+
+def _mean_nll(cells: list[Cell], results: Results, split: str) -> float:
+    return statistics.fmean(results[cell.name][split]["nll"] for cell in cells)
+
+
+def _bits_by_time(results: Results) -> str:
+    """For each text model that had an hour of a core, its valid ELBO at the last validation before some minutes."""
+    rows = []
+    for cell in CELLS:
+        if cell.budget == "hour" and cell.name in results:
+            result = results[cell.name]
+            minutes_per_update = result["cpu_seconds"] / 60 / result["steps"]
+            curve = [(int(step) * minutes_per_update, elbo) for step, elbo in result["valid_elbo_at"].items()]
+            # A run that took a little less than an hour ends in the last column.
+            read = [[elbo for at, elbo in curve if at <= minutes or minutes == MINUTES[-1]][-1:] for minutes in MINUTES]
+            rows.append([_model(cell), *(f"{elbo[0]:.2f}" if elbo else "" for elbo in read)])
+    if not rows:
+        return ""
+    head = (f"{TITLES[TEXT]}: valid ELBO after", *(f"{minutes} minutes" for minutes in MINUTES))
+    return _markdown(head, rows)
+
+
+def _folded(title: str, content: str) -> str:
+    """A part of the page that opens when its title is clicked."""
+    return f"<details>\n<summary>{title}</summary>\n\n{content}\n</details>\n"
 
 
 def _columns_of(dataset: str, rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
@@ -111,28 +174,31 @@ def _columns_of(dataset: str, rows: list[list[str]]) -> tuple[tuple[str, ...], l
     return tuple(HEAD[column] for column in kept), [[row[column] for column in kept] for row in rows]
 
 
-def _measured(dataset: str, results: Results) -> Iterator[list[str]]:
-    """A row for each cell of a set, its seeds together. Cells that only the ablation has are left out."""
+def _measured(dataset: str, results: Results) -> Iterator[list[Cell]]:
+    """The cells of each row of a set, which differ in their seeds. Cells that only the ablation has are left out."""
     only_there = {cell for cell in ABLATION if cell.transform != "nlsq" or cell.features}
     shown = [cell for cell in CELLS if cell.dataset == dataset and cell not in only_there]
     for row in dict.fromkeys(map(same_but_seed, shown)):
         cells = [cell for cell in shown if same_but_seed(cell) == row and cell.name in results]
         if cells:
-            yield _row(cells, [results[cell.name] for cell in cells])
+            yield cells
+
+
+def _model(cell: Cell) -> str:
+    name = f"`{cell.model}`" + (f" on {cell.backbone}s" if cell.model != "lstm" else "")
+    return name + f", `{cell.transform}`" * (cell.transform != "nlsq")
 
 
 def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
     """One row: the mean over seeds, and of the NLL also how far the seeds are from it at most."""
     cell, tests = cells[0], [result["test"] for result in found]
-    model = f"`{cell.model}`" + (f" on {cell.backbone}s" if cell.model != "lstm" else "")
-    model += f", `{cell.transform}`" * (cell.transform != "nlsq")
     output = OUTPUTS[cell.emission] + "; z says each key" * (cell.budget == "keys")
     output += f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
     nlls = [test["nll"] for test in tests]
     spread = max(abs(nll - statistics.fmean(nlls)) for nll in nlls)
     seeds = ", ".join(f"[{one.seed}](examples/reproduce/results/{one.name}.json)" for one in cells)
     return [
-        model,
+        _model(cell),
         output,
         f"{_updates(found)} at `{BUDGETS[cell.budget]['preset']}`",
         f"**{statistics.fmean(nlls):.2f}**" + (f" ± {spread:.2f}" if len(nlls) > 1 else ""),
@@ -188,7 +254,7 @@ def _ablation(results: Results) -> str:
     if not rows:
         return ""
     head = ("`af-scf` on scans, JSB chorales: NLL(50) with", *(f"`{name}`" for name in transforms))
-    return f"**Transforms, and the flow across the features of a step**\n\n{_markdown(head, rows)}"
+    return _folded("Transforms, and the flow across the features of a step", _markdown(head, rows))
 
 
 def _markdown(head: tuple[str, ...], rows: list[list[str]]) -> str:
