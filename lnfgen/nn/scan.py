@@ -96,6 +96,8 @@ def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tenso
     Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
     """
     start = torch.zeros_like(x[:, 0]) if start is None else start
+    if x.shape[1] == 1:  # one step of a loop, where calls decide the time: an update of `iaf-scf` takes a tenth less
+        return torch.addcmul(torch.addcmul(x, gate, x, value=-1), gate, start[:, None])
     return _GatedAverage.apply(gate.flatten(2), x.flatten(2), start.flatten(1)).view_as(x)
 
 
@@ -121,7 +123,7 @@ def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fals
     if torch.compiler.is_compiling():  # a compiler would write the loop out, again for each number of steps
         return _hidden(decay, x, start, reverse)
     # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
-    if x.shape[1] == 1 or (x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP):
+    if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
         return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
