@@ -28,8 +28,9 @@ KEPT = ("best", "last")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
-LATENT_KINDS = ("learned", "keys")
-"""`latent_size` features that networks learn to write and to read, or one for each bit of a frame of music."""
+LATENT_KINDS = ("learned", "keys", "symbols")
+"""`latent_size` features that networks learn to write and to read; one for each bit of a frame of music; or a code of
+`latent_size` features for each symbol of a text."""
 
 MAX_SIZE = 65_536
 """The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
@@ -47,8 +48,8 @@ class ModelConfig:
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
-    num_codes: int = 64  # codes of a step, where features is codes
-    latent_size: int = 50  # features of z_t, where latent_kind is learned
+    num_codes: int = 64  # codes of a step, where features is codes and latent_kind is learned
+    latent_size: int = 50  # features of z_t, where latent_kind is learned or symbols
     hidden_size: int = 200  # units of each layer of the backbone
     num_layers: int = 2  # layers of the backbone
     embedding_size: int = 200  # features that a symbol or frame is embedded in
@@ -57,7 +58,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
-    latent_kind: str = "learned"  # what z_t says: learned, or keys (of music, with bernoulli; best with features af)
+    latent_kind: str = "learned"  # what z_t says: learned; keys of music (best with af); symbols of text (with codes)
 
     @property
     def name(self) -> str:

@@ -217,7 +217,8 @@ def open_session(
     if out is not None:
         require_free_folder(Path(out))
     opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
-    corpus = Corpus(opened.encoding.kind, opened.encoding.has_onsets, len(opened.split("train")))
+    encoding = opened.encoding
+    corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
     config = run_config(model, preset, corpus=corpus, usual_seed=usual_seed, **settings)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.

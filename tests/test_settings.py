@@ -13,9 +13,12 @@ from lnfgen.errors import ConfigError
 from lnfgen.training.settings import (
     FEW_PASSES,
     FILLING_SHARE,
+    MOST_CODES,
     MUSIC_AT_PRESETS,
+    NO_SETTINGS,
     OF_TEXT,
     TEXT_LATENTS,
+    WITH_CODES,
     Corpus,
     assignments,
     run_config,
@@ -165,9 +168,30 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
     config = run_config(model, "tiny", corpus=Corpus("text"))
     plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
     latent = plain.model.latent_size if model == "lstm" else TEXT_LATENTS["tiny"]
-    assert config.model == dataclasses.replace(plain.model, latent_size=latent, near_end=model == "lstm")
+    of_codes = WITH_CODES if plain.model.features == "codes" else NO_SETTINGS
+    of_model = {"latent_size": latent, "near_end": model == "lstm"} | of_codes["model"]
+    assert config.model == dataclasses.replace(plain.model, **of_model)
     filling = 0 if model == "lstm" else int(FILLING_SHARE * (plain.training.max_steps or 0))
-    assert config.training == dataclasses.replace(plain.training, **OF_TEXT["training"], filling_steps=filling)
+    of_training = OF_TEXT["training"] | of_codes["training"] | {"filling_steps": filling}
+    assert config.training == dataclasses.replace(plain.training, **of_training)
+
+
+def test_a_latent_of_symbols_goes_with_codes_alone():
+    """Other flows learn their latent, with a KL that does not count at first: else they learn not to use it."""
+    corpus = Corpus("text", num_symbols=50)
+    assert run_config(preset="tiny", corpus=corpus).model.latent_kind == "symbols"
+    learned = [
+        run_config("coupling", "tiny", corpus=corpus),
+        run_config(preset="tiny", transform="affine", corpus=corpus),
+        run_config(preset="tiny", config={"model": {"features": "af"}}, corpus=corpus),
+        run_config(preset="tiny", set={"model.features": "none"}, corpus=corpus),
+        run_config(preset="tiny", set={"model.latent_kind": "learned"}, corpus=corpus),
+        run_config("af-codes", "tiny", corpus=Corpus("text", num_symbols=MOST_CODES + 1)),
+        run_config("af-codes", "paper", corpus=corpus),
+    ]
+    for config in learned:
+        assert config.model.latent_kind == "learned"
+        assert config.training.kl_warmup_end > 0
 
 
 def test_text_has_the_latent_of_the_paper_at_its_preset():

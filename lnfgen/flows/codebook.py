@@ -37,10 +37,18 @@ TOLERANCE_ULPS = 8
 class Codebook(nn.Module):
     """K codes: `p(z | k) = prod_d Normal(z_d; m_kd, s_kd^2)`, z `[..., D]`."""
 
-    def __init__(self, num_features: int, num_codes: int, initial_scale: float) -> None:
+    def __init__(self, num_features: int, num_codes: int, initial_scale: float, spread: float = 1.0) -> None:
+        """The first centres are drawn from N(0, spread^2)."""
         super().__init__()
-        self.means = nn.Parameter(torch.randn(num_features, num_codes))  # [D, K]
+        self.num_features, self.num_codes = num_features, num_codes
+        self.means = nn.Parameter(spread * torch.randn(num_features, num_codes))  # [D, K]
         self.raw_log_scales = nn.Parameter(torch.full_like(self.means, math.log(initial_scale)))
+
+    @torch.no_grad()
+    def begin_as(self, other: "Codebook") -> None:
+        """Take the values of another codebook of the same size."""
+        self.means.copy_(other.means)
+        self.raw_log_scales.copy_(other.raw_log_scales)
 
     @property
     def log_scales(self) -> Tensor:

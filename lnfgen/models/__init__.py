@@ -6,7 +6,7 @@ from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
-from lnfgen.flows.codebook import CodeMixture, CodeReading
+from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import FeatureFlow, build_feature_flow, build_key_flow
 from lnfgen.flows.multiscale import MultiscaleFlow
@@ -27,6 +27,7 @@ from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
+from lnfgen.models.symbol_latent import SymbolHead, SymbolPosterior
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext
 from lnfgen.nn.lstm import CausalLSTM
@@ -72,18 +73,24 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.input_dropout,
             config.note_noise,
         )
-    frames = _frames_for_keys(config, observation, emission)
-    if frames is not None:
+    positions = Positions(config.position_size, near_end=config.near_end)
+    posterior: Posterior | KeyPosterior | SymbolPosterior
+    if config.latent_kind == "keys":
+        frames = _frames_for_keys(observation, emission)
         config = dataclasses.replace(config, latent_size=frames.num_logits)
-    return LatentFlow(
-        observation,
-        length,
-        Positions(config.position_size, near_end=config.near_end),
-        KeyPosterior(frames) if frames else _build_posterior(config, observation),
-        build_prior(config, frames),
-        Emission(None, KeyHead(frames)) if frames else _build_emission(emission, observation, config),
-        config.latent_size,
-    )
+        posterior, prior, decoder = KeyPosterior(frames), build_prior(config, frames), Emission(None, KeyHead(frames))
+    elif config.latent_kind == "symbols":
+        symbols = _symbols_for_codes(observation)
+        posterior = SymbolPosterior(symbols, config.latent_size)
+        prior = build_prior(dataclasses.replace(config, num_codes=symbols.num_symbols))
+        for module in prior.modules():
+            if isinstance(module, Codebook):
+                module.begin_as(posterior.codebook)
+        decoder = Emission(None, SymbolHead(symbols, posterior.codebook))
+    else:
+        posterior, prior = _build_posterior(config, observation), build_prior(config)
+        decoder = _build_emission(emission, observation, config)
+    return LatentFlow(observation, length, positions, posterior, prior, decoder, config.latent_size)
 
 
 def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
@@ -94,6 +101,8 @@ def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
         config.embedding_size + config.position_size, each_way, config.num_layers, config.dropout
     )
     told = dataclasses.replace(config, position_size=config.position_size + features, latent_size=model.latent)
+    if config.latent_kind == "symbols":
+        told = dataclasses.replace(told, num_codes=_symbols_for_codes(observation).num_symbols)
     frames = observation if config.latent_kind == "keys" and isinstance(observation, Frames) else None
     model.conditional = ConditionalPrior(
         observation, network, config.embedding_size, 2 * each_way, features, build_prior(told, frames)
@@ -148,21 +157,30 @@ def _emission_name(config: ModelConfig, observation: Observation) -> str:
     return config.emission
 
 
-def _frames_for_keys(config: ModelConfig, observation: Observation, emission: str) -> Frames | None:
-    """The frames whose keys the latent stands for, or None if networks choose what it says.
+def _frames_for_keys(observation: Observation, emission: str) -> Frames:
+    """The frames whose keys the latent stands for.
 
     Raises:
-        ConfigError: if the latent is to be of keys, but a step has none, or the output is another one than bernoulli.
+        ConfigError: if a step has no keys, or the output is another one than bernoulli.
     """
-    if config.latent_kind != "keys":
-        return None
     if not isinstance(observation, Frames):
-        raise ConfigError("model.latent_kind: found keys for text, where a step has no keys; expected learned")
+        raise ConfigError("model.latent_kind: found keys for text, which has none; expected learned or symbols")
     if emission != "bernoulli":
         raise ConfigError(
             f"model.latent_kind: found keys with the output {emission}, but keys are independent given such a latent; "
             "expected model.emission bernoulli, or model.latent_kind learned"
         )
+    return observation
+
+
+def _symbols_for_codes(observation: Observation) -> Symbols:
+    """The symbols that the latent has a code for.
+
+    Raises:
+        ConfigError: if a step is no symbol.
+    """
+    if not isinstance(observation, Symbols):
+        raise ConfigError("model.latent_kind: found symbols for music, which has none; expected learned or keys")
     return observation
 
 

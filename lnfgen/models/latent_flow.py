@@ -16,6 +16,7 @@ from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
 from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
+from lnfgen.models.symbol_latent import SymbolPosterior
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.waiting import sent
@@ -34,7 +35,7 @@ class LatentFlow(SequenceModel):
         observation: Observation,
         length: LengthModel,
         positions: Positions,
-        posterior: Posterior | KeyPosterior,
+        posterior: Posterior | KeyPosterior | SymbolPosterior,
         prior: TemporalFlow,
         emission: Emission,
         latent: int,

@@ -59,6 +59,7 @@ class Corpus:
     kind: Kind
     has_onsets: bool = False
     num_sequences: int | None = None  # of the train split; None: so few that a run sees each of them often
+    num_symbols: int = 0  # of a text
 
 
 NO_SETTINGS: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
@@ -83,9 +84,21 @@ TEXT_LATENTS = {"tiny": 4, "small": 8}
 where the symbols lie: `af-scf` on PTB has a valid ELBO of 3.30 bits per character after 400 updates at `tiny` with 24
 features, 3.22 with 8 and 3.09 with 4. The value of `small` is a guess from that; `paper` has the paper's.
 
-With these sizes goes the flow `codes`, which has a mode for each symbol: on PTB, after the 1,200 updates of `tiny`
-with seed 1, the valid ELBO of `af-codes` is 2.11 bits per character, of `af-scf` 2.64, and of the baseline 2.15. It was
-measured at `tiny` alone."""
+With these sizes goes the flow `codes`, which has a mode for each symbol."""
+
+WITH_CODES: dict[str, dict[str, Any]] = {
+    "model": {"latent_kind": "symbols"},
+    "training": {"kl_warmup_start": 0.0, "kl_warmup_end": 0.0},
+}
+"""What suits the flow `codes` on text. z tells the symbols apart from the first update on, so its KL may count at once.
+
+On PTB at `tiny`, the valid ELBO of `af-codes` after 400 updates, seed 1, is 2.70 bits per character with a learned
+latent, in 64 CPU seconds; 2.41 where posterior and emission see no other steps, in 25 seconds; 2.25 if then also z
+begins at codes that lie apart, and at once with the KL; and 2.20 with `symbols`, in 20 seconds. The baseline has 2.44.
+After 1,200 updates, `symbols` has 1.90, and `multiscale-codes` 2.58 with it. (All of 320 sequences of valid.)"""
+
+MOST_CODES = 500
+"""With more symbols than this the latent is learned: the densities of all codes at all steps take much memory."""
 
 FILLING_SHARE = 1 / 3
 """So many updates, as a share of the run's own, fit the flow with which `fill` draws z of a text. At `tiny` on PTB, a
@@ -163,11 +176,12 @@ def settings_for(corpus: Corpus | None, config: Config) -> dict[str, dict[str, A
     if corpus.kind == "text":
         at_preset = config.preset in TEXT_LATENTS
         latent = {"features": "codes", "latent_size": TEXT_LATENTS[config.preset]} if at_preset else {}
+        codes = WITH_CODES if at_preset and corpus.num_symbols <= MOST_CODES else NO_SETTINGS
         few = corpus.num_sequences is not None and config.training.passes(corpus.num_sequences) < FEW_PASSES
         filling = {"filling_steps": int(FILLING_SHARE * _updates(corpus, config))} if at_preset else {}
         return {
-            "model": OF_TEXT["model"] | latent | (NO_DROPOUT if few else {}),
-            "training": OF_TEXT["training"] | filling,
+            "model": OF_TEXT["model"] | latent | codes["model"] | (NO_DROPOUT if few else {}),
+            "training": OF_TEXT["training"] | codes["training"] | filling,
         }
     if not corpus.has_onsets:
         return OF_MUSIC
@@ -234,7 +248,7 @@ def run_config(
     of_training: Layers = [({"training": values.get("training", {})}, place) for values, place in layers]
     suited = settings_for(corpus, _overridden(build_config(preset=preset), of_training))
 
-    asked = {**NAMED_MODELS.get(model or "af-scf", {}), **filed["model"], **of_model, **_section(changes, "model")}
+    asked = {**NAMED_MODELS.get(model or "", {}), **filed["model"], **of_model, **_section(changes, "model")}
     config = _overridden(_start(model, preset, asked, suited), layers)
     if "transform" in of_model and not config.model.has_transform:
         raise ConfigError(
@@ -254,8 +268,8 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
     """A named model at a preset, with what suits the corpus, as far as it fits to what is `asked` of the model.
 
     The baseline has a backbone of its own and no latent, and only it is told of a near end. A flow across the features
-    suits where neither a model nor a transform is named. Where an output suits the corpus, all but the backbone suits
-    that output alone, and does not count if another one is asked for.
+    suits where neither a model nor a transform is named, and `WITH_CODES` that flow alone. Where an output suits the
+    corpus, all but the backbone suits that output alone, and does not count if another one is asked for.
     """
     baseline = bool(asked.get("baseline"))
     backbone = "lstm" if baseline else suited["model"].get("backbone", "lstm")
@@ -266,6 +280,10 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
     others = {"backbone", "latent_size", "features", "filling_steps"} if baseline else {"backbone", "near_end"}
     if model is not None or "transform" in asked:
         others |= {"features"}
+    features = asked.get("features", config.model.features if "features" in others else suited["model"].get("features"))
+    latent_kind = suited["model"].get("latent_kind")
+    if latent_kind is not None and (features != "codes" or asked.get("latent_kind", latent_kind) != latent_kind):
+        others |= {key for section in WITH_CODES.values() for key in section}
     kept = {
         section: {key: value for key, value in suited[section].items() if key not in others}
         for section in ("model", "training")

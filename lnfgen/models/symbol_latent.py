@@ -1,0 +1,60 @@
+"""A latent that is a point for each symbol, and an encoder and a decoder that know only these points."""
+
+from torch import Tensor, nn
+
+from lnfgen.flows.codebook import Codebook
+from lnfgen.models.observation import Known, Symbols, tempered
+from lnfgen.models.output import Drawn, OutputHead, Sampler
+from lnfgen.models.posterior import Gaussian
+
+SPREAD, SCALE = 4.0, 0.22
+"""Initial standard deviations of the centres of the codes, and of z about its centre. The codes hardly overlap, so that
+z starts as a precise code of x, which it must (see `models.posterior`)."""
+
+
+class SymbolPosterior(nn.Module):
+    """`z_t ~ Normal(m_k, s_k^2)` for the symbol k = x_t: a code for each symbol.
+
+    So z is x with noise, and all that is to be learned of the language is left to the prior. Where this is a mixture of
+    the same codes (`codes`), log p(z_t | z_<t) - log q(z_t | x_t) is nearly the logarithm of the weight of the true
+    code. The model is then an autoregressive or a coarse-to-fine language model that is written as a latent flow.
+
+    On PTB, `af-codes` at `tiny` has a valid ELBO of TODO.
+
+    Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790), whose encoding is a mixture with one
+    distribution for each value of a variable.
+
+    Limit: z_t tells nothing of the other steps.
+    """
+
+    def __init__(self, symbols: Symbols, latent: int) -> None:
+        super().__init__()
+        self.codebook = Codebook(latent, symbols.num_symbols, SCALE, SPREAD)
+
+    def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
+        """x `[B, T]` -> mean and log-variance `[B, T, D]`."""
+        return Gaussian(self.codebook.means.t()[x], 2 * self.codebook.log_scales.t()[x])
+
+
+class SymbolHead(OutputHead):
+    """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook: Bayes' rule, where all codes are as likely."""
+
+    def __init__(self, symbols: Symbols, codes: Codebook) -> None:
+        """It begins with a copy of these codes."""
+        super().__init__()
+        self.symbols = symbols
+        self.codebook = Codebook(codes.num_features, codes.num_codes, SCALE)
+        self.codebook.begin_as(codes)
+
+    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return self._logits(context, temperature)
+
+    def sampler(self, temperature: float) -> Sampler:
+        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
+            logits = self._logits(context, temperature)
+            return Drawn(self.symbols.sample(logits, uniform, known), logits)
+
+        return Sampler(draw)
+
+    def _logits(self, z: Tensor, temperature: float) -> Tensor:
+        return tempered(self.codebook.log_prob(z.to(self.dtype)).sum(-2), temperature)

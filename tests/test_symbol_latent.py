@@ -1,0 +1,126 @@
+"""A latent of symbols: a code for each, probabilities that sum to 1, and with `codes` a language model."""
+
+import dataclasses
+
+import pytest
+import torch
+from toy_models import LENGTHS, SIZES, every_sequence, noise_like, random_x, randomise, toy
+
+from lnfgen.config import NAMED_MODELS
+from lnfgen.errors import ConfigError
+from lnfgen.flows.codebook import Codebook
+from lnfgen.models import Frames, Symbols, build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Known
+from lnfgen.models.sequence_model import SequenceModel
+
+pytestmark = pytest.mark.contract
+
+LATENT = ["af-only", "af-af", "af-scf", "af-codes", "multiscale-codes", "iaf-scf", "coupling"]
+SYMBOLS = 4
+
+
+def fresh(name: str, num_symbols: int = SYMBOLS) -> SequenceModel:
+    """A toy as training begins it; its codes lie apart."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(SIZES, **NAMED_MODELS[name], latent_kind="symbols")
+    return build_model(config, Symbols(num_symbols), LengthModel.fit(LENGTHS)).double().eval()
+
+
+def codebooks(model: SequenceModel) -> list[Codebook]:
+    return [module for module in model.modules() if isinstance(module, Codebook)]
+
+
+@pytest.mark.parametrize("name", ["af-codes", "multiscale-codes", "iaf-scf"])
+def test_all_codebooks_begin_alike_and_learn_apart(name):
+    model = fresh(name, 30)  # a code for each symbol, whatever `num_codes` is
+    books = codebooks(model)
+    assert len(books) == (4 if name.endswith("codes") else 2)
+    for book in books[1:]:
+        assert torch.equal(book.means, books[0].means)
+        assert torch.equal(book.log_scales, books[0].log_scales)
+    assert len({id(parameter) for book in books for parameter in book.parameters()}) == 2 * len(books)
+
+
+@torch.no_grad()
+def test_nothing_is_lost_at_the_start():
+    model = fresh("af-codes", 30)
+    x = random_x(model.observation, 3, 5)
+    terms = model(x, LENGTHS, noise_like(model, 20, 3, 5).double())
+    assert float(terms.reconstruction.min()) > -0.01
+
+
+@torch.no_grad()
+def test_with_codes_it_is_a_language_model():
+    """The ELBO is the sum of the logarithms of the weights that the prior gives to the true codes, at any noise."""
+    model = fresh("af-codes", 12)
+    x = random_x(model.observation, 3, 5)
+    noise = noise_like(model, 1, 3, 5).double()
+    terms = model(x, LENGTHS, noise)
+    mean, log_variance, positions = model.encode(x, LENGTHS)
+    z = mean + torch.exp(0.5 * log_variance) * noise[0]
+    context = model.prior.contexts(z, z, positions, LENGTHS)
+    log_weights = torch.log_softmax(model.prior.features.conditioner(context), -1)
+    of_true = log_weights.gather(-1, x.long()[..., None])[..., 0]
+    expected = torch.stack([row[:length].sum() for row, length in zip(of_true, LENGTHS.tolist(), strict=True)])
+    torch.testing.assert_close((terms.reconstruction - terms.kl)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gradient_reaches_every_code():
+    model = fresh("af-codes").train()
+    for book in codebooks(model):
+        randomise(book)
+    terms = model(random_x(model.observation, 3, 5), LENGTHS, noise_like(model, 2, 3, 5).double())
+    (terms.reconstruction - terms.kl).mean().backward()
+    for name, parameter in model.named_parameters():
+        if "codebook" in name:
+            assert parameter.grad is not None, name
+            assert (parameter.grad != 0).all(), name
+
+
+@pytest.mark.parametrize("name", ["af-codes", "multiscale-codes"])
+@torch.no_grad()
+def test_probabilities_of_all_sequences_sum_to_1(name):
+    """By importance sampling from a posterior that overlaps, so that it covers the prior."""
+    model = randomise(fresh(name, 3), 0.3)
+    for book in codebooks(model):
+        book.raw_log_scales.fill_(0.2)
+    x = every_sequence(model.observation, 2)
+    samples = 1500
+    terms = model(x, torch.full((len(x),), 2), noise_like(model, samples, len(x), 2).double())
+    weights = (terms.reconstruction - terms.kl).exp()
+    error = float((weights.var(0) / samples).sum().sqrt())
+    assert error < 0.03
+    assert abs(float(weights.mean(0).sum()) - 1) < 4 * error
+
+
+@pytest.mark.parametrize("name", LATENT)
+@torch.no_grad()
+def test_every_flow_scores_samples_and_fills(name):
+    model = fresh(name).float()
+    drawn = model.sample_batch([4, 2], [torch.Generator().manual_seed(seed) for seed in (1, 2)], 1.0)
+    assert [tuple(x.shape) for x in drawn] == [(4,), (2,)]
+    x = random_x(model.observation, 1, 5)
+    mask = torch.tensor([[True, True, False, False, True]])
+    filled = model.fill_batch(Known(x, mask), 8, [torch.Generator().manual_seed(3)], 1.0)
+    assert torch.equal(filled.x[mask], x[mask])
+
+
+@torch.no_grad()
+def test_samples_are_as_likely_as_the_model_says():
+    """Of codes that hardly overlap, the symbol drawn is the code that the prior chose: shares are the weights."""
+    model = fresh("af-codes", 3).float()
+    randomise(model.prior.features.conditioner, 1.0)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(600)]
+    drawn = torch.stack(model.sample_batch([1] * 600, generators, 1.0)).flatten()
+    positions = model.positions(torch.tensor([1]), 1)
+    context = model.prior.contexts(torch.zeros(1, 1, 4), torch.zeros(1, 1, 4), positions, torch.tensor([1]))
+    weights = torch.softmax(model.prior.features.conditioner(context), -1).flatten()
+    shares = torch.bincount(drawn.long(), minlength=3) / 600
+    assert float((shares - weights).abs().max()) < 4 * float((weights * (1 - weights) / 600).sqrt().max())
+
+
+def test_music_has_no_symbols():
+    with pytest.raises(ConfigError, match="found symbols for music") as raised:
+        toy("af-codes", Frames(3, has_onsets=False), latent_kind="symbols")
+    assert "\n" not in str(raised.value)
