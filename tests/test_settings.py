@@ -169,7 +169,7 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
     plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
     latent = plain.model.latent_size if model == "lstm" else TEXT_LATENTS["tiny"]
     of_codes = WITH_CODES if plain.model.features == "codes" else NO_SETTINGS
-    of_model = {"latent_size": latent, "near_end": model == "lstm"} | of_codes["model"]
+    of_model = {"latent_size": latent, "near_end": model == "lstm" or bool(of_codes["model"])} | of_codes["model"]
     assert config.model == dataclasses.replace(plain.model, **of_model)
     filling = 0 if model == "lstm" else int(FILLING_SHARE * (plain.training.max_steps or 0))
     of_training = OF_TEXT["training"] | of_codes["training"] | {"filling_steps": filling}
@@ -179,7 +179,9 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
 def test_a_latent_of_symbols_goes_with_codes_alone():
     """Other flows learn their latent, with a KL that does not count at first: else they learn not to use it."""
     corpus = Corpus("text", num_symbols=50)
-    assert run_config(preset="tiny", corpus=corpus).model.latent_kind == "symbols"
+    for config in (run_config(preset="tiny", corpus=corpus), run_config("multiscale-codes", "small", corpus=corpus)):
+        assert (config.model.latent_kind, config.model.near_end) == ("symbols", True)
+        assert config.training.kl_warmup_end == 0
     learned = [
         run_config("coupling", "tiny", corpus=corpus),
         run_config(preset="tiny", transform="affine", corpus=corpus),
@@ -190,7 +192,7 @@ def test_a_latent_of_symbols_goes_with_codes_alone():
         run_config("af-codes", "paper", corpus=corpus),
     ]
     for config in learned:
-        assert config.model.latent_kind == "learned"
+        assert (config.model.latent_kind, config.model.near_end) == ("learned", False)
         assert config.training.kl_warmup_end > 0
 
 
