@@ -14,11 +14,12 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     PARALLEL,
+    Voice,
     motion,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import RULES_RATE
+from lnfgen.models.voice_networks import RULES_RATE, VoicePairs
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -115,6 +116,18 @@ def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before()
         assert not pairs.rules.grad[:, :, :, PARALLEL:].any()
     tied(torch.randn(1, STEPS, CONTEXT, dtype=torch.float64), x)[:, 2].sum().backward()
     assert all(pairs.rules.grad[:, :, :, PARALLEL:].any() for pairs in (tied.bottom_to_top, tied.inner_to_others))
+
+
+@pytest.mark.parametrize("other", [58, 40, 7, 1])
+def test_a_rule_is_counted_where_it_adds_to_the_score(other):
+    """Also beyond four octaves, which count as four."""
+    pairs, number, key = VoicePairs(60, 2, 4), 1, 5
+    before, num_before = torch.tensor([3]), torch.tensor([2])
+    voices = [Voice(torch.tensor([other]), torch.tensor([other - 1]))]
+    _, scores = pairs(number, before, num_before, voices, None)
+    (used,) = torch.autograd.grad(scores[0, key], pairs.rules)
+    counts = pairs.applied(number, Voice(torch.tensor([key]), before), num_before, voices)
+    assert torch.equal(counts > 0, used[number] != 0)
 
 
 @torch.no_grad()

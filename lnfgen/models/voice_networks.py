@@ -115,5 +115,5 @@ class VoicePairs(nn.Module):
 
 
 def interval_class(semitones: Tensor) -> Tensor:
-    """The number of an interval: its size within an octave, plus `OCTAVE` where it goes down."""
-    return semitones.abs() % OCTAVE + OCTAVE * (semitones < 0)
+    """The number of an interval: its size within an octave, plus `OCTAVE` where it goes down; at most `WIDEST`."""
+    return semitones.abs().clamp(max=WIDEST) % OCTAVE + OCTAVE * (semitones < 0)
