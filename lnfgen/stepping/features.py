@@ -73,7 +73,7 @@ class Couplings:
         kept, moved = x[:, : self._num_kept], x[:, self._num_kept :]
         second, last = self._others[layer]
         raw = last(gelu(second(gelu(torch.addmm(added, kept, self._first[layer])))))
-        parameters = raw.view(len(raw), self._num_parameters, -1).transpose(-1, -2)
+        parameters = raw.view(len(raw), self._num_parameters, moved.shape[1]).transpose(-1, -2)  # also of no rows
         moved, ladj = direction(moved, parameters)
         return torch.cat([kept, moved], -1), ladj
 
