@@ -239,7 +239,7 @@ def test_a_sequence_is_kept(output: str) -> None:
     x, known = partly_known(observation)
     x, each = x[None], Known(*(part[None] for part in known))
     found = float(model.log_known(x, each, 1, generators(1), x)[0])
-    logits = model._logits(x, torch.tensor([STEPS]))
+    logits = model.logits(x, torch.tensor([STEPS]))[0]
     log_known = observation.log_prob(logits, x, known.mask[None])[0].double()
     log_hidden = observation.log_prob(logits, x)[0].double() - log_known
     proposed = torch.log(GUESSED + (1 - GUESSED) * log_hidden.exp())  # x is the guess as well

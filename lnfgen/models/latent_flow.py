@@ -77,20 +77,10 @@ class LatentFlow(SequenceModel):
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)
 
-    def reconstruction(
-        self,
-        x: Tensor,
-        lengths: Tensor,
-        encoded: Encoded,
-        noise: Tensor | None,
-        counted: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
+    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
-        logits = self.emission(z, lengths_k, positions, x)
-        sounding = self.observation.sounding_log_prob(logits, x)
-        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)
-        return log_prob, None if sounding is None else sum_real(sounding, lengths)
+        return self.emission(z, lengths_k, positions, x)
 
     def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[Tensor | None, Tensor]:
         assert noise is not None
@@ -101,16 +91,6 @@ class LatentFlow(SequenceModel):
         z, positions, _ = _folded(lengths, encoded, noise[chosen : chosen + 1].to(self.device))
         eps, _ = self.prior.inverse(z, positions, lengths)
         return eps, self.emission(z, lengths, positions, x)[0]
-
-    def sample_batch(
-        self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
-    ) -> list[Tensor]:
-        def normal(batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
-            return torch.randn(batch, num_steps, self.latent, generator=generator)
-
-        eps = self._drawn(normal, lengths, generators)
-        uniform = self._drawn(self.observation.uniform, lengths, generators)
-        return self.generate(lengths, temperature * eps, uniform, temperature)
 
     def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
         assert eps is not None
