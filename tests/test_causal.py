@@ -4,12 +4,13 @@ import dataclasses
 from typing import Any
 
 import pytest
+import test_flows
 import torch
 from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.config import ModelConfig
-from lnfgen.flows.fixed_point import sweep
+from lnfgen.flows.fixed_point import solve_triangular
 from lnfgen.flows.solver import SOLVERS, Solver, replaying
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import build_prior
@@ -17,17 +18,7 @@ from lnfgen.models import build_prior
 pytestmark = pytest.mark.contract
 
 N, T, D, F = 3, 7, 4, 2
-SIZES = ModelConfig(
-    num_flow_layers=2,
-    conditioner_size=6,
-    latent_size=D,
-    hidden_size=6,
-    num_layers=2,
-    position_size=F,
-    num_codes=5,
-    dropout=0.0,
-    input_dropout=0.0,
-)
+SIZES = dataclasses.replace(test_flows.SIZES, latent_size=D)
 CELLS = [("af", "codes"), ("iaf", "codes"), ("af", "scf"), ("af", "af"), ("iaf", "scf"), ("iaf", "af"), ("iaf", "none")]
 
 
@@ -156,7 +147,7 @@ def test_what_overflows_between_sweeps_heals():
     for _ in range(6):
         exact, _ = update(exact)
     start = torch.tensor([torch.inf, -torch.inf, torch.nan, 1e300, 800.0, 0.0], dtype=torch.float64)[None, :, None]
-    found = sweep(update, start.expand(1, 6, 2))
+    found = solve_triangular(update, start.expand(1, 6, 2))
     assert torch.equal(found.value, exact)
     assert found.sweeps == 6
 

@@ -35,13 +35,13 @@ def solve_triangular(update: Update, start: Tensor, *, ignored: Tensor | None = 
     from the start. Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
     """
     with torch.no_grad():
-        solution = sweep(update, start, ignored)
+        solution = _sweep(update, start, ignored)
     if not torch.is_grad_enabled():
         return solution
     return Solution(*_with_gradient(update, solution.value), solution.sweeps)
 
 
-def sweep(update: Update, start: Tensor, ignored: Tensor | None = None) -> Solution:
+def _sweep(update: Update, start: Tensor, ignored: Tensor | None) -> Solution:
     """`solve_triangular` without gradients.
 
     A step is final once a sweep moves it and all steps before it by round-off only. It does not change any more, so it
