@@ -71,16 +71,14 @@ class _CausalFlow(TemporalFlow):
     how it is solved. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
     """
 
-    def __init__(
-        self, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module | None = None
-    ) -> None:
+    def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module) -> None:
         """`network` is causal. It computes the context of `features` from the values of one side and positions.
 
-        `reading` is applied to each value before the network reads it; without one, the network reads the value itself.
+        `reading` is applied to each value before the network reads it.
         """
         super().__init__()
         self.features = features
-        self.reading = nn.Identity() if reading is None else reading
+        self.reading = reading
         self.network = network
         self.input_dropout = Dropout(input_dropout)
         self.solver: Solver = Solver()

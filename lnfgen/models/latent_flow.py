@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from lnfgen.flows.features import LOG_SQRT_2PI
-from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
@@ -42,19 +41,11 @@ class LatentFlow(SequenceModel):
         super().__init__(observation, length)
         self.positions = positions
         self.posterior = posterior
-        self.prior = prior
+        self.prior, self.solver, self.loops_to_score = prior, prior.solver, prior.loops_to_score
         self.emission = emission
         self.latent = latent
         self.conditional: ConditionalPrior | None = None
         """What draws z given a part of x, once it is fitted (`models.add_conditional`); until then the prior does."""
-
-    @property
-    def solver(self) -> Solver | None:
-        return self.prior.solver
-
-    @property
-    def loops_to_score(self) -> bool:
-        return self.prior.loops_to_score
 
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         shape = (num_samples, batch, num_steps, self.latent)
@@ -69,7 +60,7 @@ class LatentFlow(SequenceModel):
         return self.kl_from(self.prior, lengths, encoded, noise)
 
     def kl_from(self, flow: TemporalFlow, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
-        """`kl` with another flow for p(z). In the place of the positions, `encoded` has what that flow is told."""
+        """`kl` with another flow for p(z). In place of the positions, `encoded` has the context of that flow."""
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         log_p = flow.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])

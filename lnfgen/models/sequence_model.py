@@ -50,15 +50,11 @@ class SequenceModel(nn.Module, ABC):
 
     exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
 
-    @property
-    def solver(self) -> Solver | None:
-        """How the sequential direction of the prior is computed. It is None if there is none."""
-        return None
+    solver: Solver | None = None
+    """How the sequential direction of the prior is computed. It is None if there is none."""
 
-    @property
-    def loops_to_score(self) -> bool:
-        """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
-        return False
+    loops_to_score = False
+    """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
 
     def __init__(self, observation: Observation, length: LengthModel) -> None:
         super().__init__()
