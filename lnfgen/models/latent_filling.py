@@ -70,8 +70,8 @@ class LatentFilling:
         positions, conditional = self._positions(self._groups), model.conditional
         self._prior = self._given_known = _Draws(model.prior, positions, self._temperature)
         if conditional is not None:
-            told = conditional.told(self._known, self._lengths(self._groups), positions)
-            self._given_known = _Draws(conditional.flow, told, self._temperature)
+            context = conditional.context(self._known, self._lengths(self._groups), positions)
+            self._given_known = _Draws(conditional.flow, context, self._temperature)
         self._moves = self._tried = 0
 
     def run(self, progress: Callable[[int, int], None]) -> Filled:
@@ -204,9 +204,9 @@ class LatentFilling:
 class _Draws:
     """Draws of z from a flow at a temperature: the prior, or the conditional prior."""
 
-    def __init__(self, flow: TemporalFlow, told: Tensor, temperature: float) -> None:
-        """`told` `[G, T, F]` is what the flow is told of the steps of each sequence."""
-        self._flow, self._told, self._temperature = flow, told, temperature
+    def __init__(self, flow: TemporalFlow, context: Tensor, temperature: float) -> None:
+        """`context` `[G, T, F]` is what the flow reads of each sequence: positions, or what stands in their place."""
+        self._flow, self._context, self._temperature = flow, context, temperature
 
     def __call__(self, noise: Tensor) -> Tensor:
         """z for noise, both `[G, C, T, D]`."""
@@ -218,15 +218,15 @@ class _Draws:
 
         It is float64 on the CPU, as some devices have no float64.
         """
-        told, lengths = self._steps(z)
-        eps, ladj = self._flow.inverse(z.flatten(0, 1), told, lengths)
+        context, lengths = self._steps(z)
+        eps, ladj = self._flow.inverse(z.flatten(0, 1), context, lengths)
         log_density = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
         return log_density.unflatten(0, z.shape[:2]).cpu().double()
 
     def _steps(self, each: Tensor) -> tuple[Tensor, Tensor]:
-        """What the flow is told, and the lengths, for values `[G, C, T, D]`."""
-        told = self._told.repeat_interleave(each.shape[1], 0)
-        return told, torch.full((len(told),), each.shape[2], device=told.device)
+        """The context and the lengths for values `[G, C, T, D]`."""
+        context = self._context.repeat_interleave(each.shape[1], 0)
+        return context, torch.full((len(context),), each.shape[2], device=context.device)
 
 
 class _EmissionSteps:
