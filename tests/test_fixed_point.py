@@ -103,12 +103,12 @@ def test_what_else_an_update_gives_has_its_gradient_too():
     def update(z: Tensor) -> tuple[Tensor, Tensor]:
         return times(a.tril(-1), z) + b, times(a.tril(-1), z.sin()) * b
 
-    z, ladj = solve_triangular(update, b.detach())
+    z, ladj, _ = solve_triangular(update, b.detach())
     found = torch.autograd.grad(z.sin().sum() + ladj.cos().sum(), [a, b])
     direct = torch.linalg.solve(torch.eye(D).double() - a.tril(-1), b[..., None])[..., 0]
     expected = torch.autograd.grad(direct.sin().sum() + update(direct)[1].cos().sum(), [a, b])
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
-    z, _ = solve_triangular(lambda z: (times(a.tril(-1), z), torch.ones_like(z)), b.detach())
+    z, _, _ = solve_triangular(lambda z: (times(a.tril(-1), z), torch.ones_like(z)), b.detach())
     assert torch.isfinite(torch.autograd.grad(z.sum(), a)[0]).all()
 
 

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -58,10 +59,13 @@ def point(request):
     return request.param
 
 
+def random_flow(*point: str, **changes: object) -> TemporalFlow:
+    return randomise(temporal_flow(*point, **changes)).double().eval()
+
+
 @pytest.fixture
 def flow(point):
-    torch.manual_seed(0)
-    return randomise(temporal_flow(*point)).double().eval()
+    return random_flow(*point)
 
 
 def inputs(count: int = N, seed: int = 1, num_steps: int = T) -> tuple[Tensor, Tensor]:
@@ -72,6 +76,11 @@ def inputs(count: int = N, seed: int = 1, num_steps: int = T) -> tuple[Tensor, T
 
 def full(positions: Tensor) -> Tensor:
     return torch.full((len(positions),), positions.shape[1])
+
+
+def jacobian_of(method: Callable, x: Tensor, positions: Tensor) -> Tensor:
+    """Of the one sequence x, `[T, D, T, D]`."""
+    return torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0][0], x)[:, :, 0]
 
 
 def test_round_trip(flow, point):
@@ -111,10 +120,7 @@ def test_round_trip_from_the_latent(flow):
 def test_log_determinant_is_that_of_the_jacobian(flow, direction):
     x, positions = inputs(1)
     method = getattr(flow, direction)
-    jacobian = torch.autograd.functional.jacobian(
-        lambda e: method(e.reshape(1, T, D), positions, full(positions))[0].flatten(), x.flatten()
-    )
-    sign, expected = torch.linalg.slogdet(jacobian)
+    sign, expected = torch.linalg.slogdet(jacobian_of(method, x, positions).reshape(T * D, T * D))
     ladj = method(x, positions, full(positions))[1]
     torch.testing.assert_close(ladj.sum(), expected, rtol=1e-9, atol=1e-9)
     assert abs(float(sign)) == 1
@@ -129,10 +135,7 @@ def reads(time: str, t: int, s: int) -> bool:
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_zeros_of_the_jacobian_across_time(flow, point, direction):
     x, positions = inputs(1)
-    method = getattr(flow, direction)
-    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0], x)[
-        0, :, :, 0
-    ]  # [T, D, T, D]
+    jacobian = jacobian_of(getattr(flow, direction), x, positions)
     for t, s in itertools.product(range(T), repeat=2):
         block = jacobian[t, :, s]
         if s != t and not reads(point[0], t, s):
@@ -147,7 +150,7 @@ def test_the_steps_log_determinants_are_their_blocks(flow, point, direction):
         pytest.skip("its Jacobian is triangular by layers, not by steps")
     x, positions = inputs(1)
     method = getattr(flow, direction)
-    jacobian = torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0], x)[0, :, :, 0]
+    jacobian = jacobian_of(method, x, positions)
     blocks = torch.stack([torch.linalg.slogdet(jacobian[t, :, t])[1] for t in range(T)])
     torch.testing.assert_close(method(x, positions, full(positions))[1][0], blocks, rtol=1e-9, atol=1e-9)
 
@@ -247,19 +250,13 @@ def test_padding_is_not_seen(flow):
 
 @pytest.mark.parametrize("num_features", [2, 3, 5])
 def test_coupling_over_time_moves_half_given_the_other_half_of_every_step(num_features):
-    flow = (
-        randomise(temporal_flow("coupling", "none", "nlsq", latent_size=num_features, num_flow_layers=1))
-        .double()
-        .eval()
-    )
+    flow = random_flow("coupling", "none", "nlsq", latent_size=num_features, num_flow_layers=1)
     layer, kept = flow.layers[0], num_features // 2
     x = torch.randn(1, T, num_features, dtype=torch.float64)
     _, positions = inputs(1)
     identity = torch.eye(T * num_features, dtype=torch.float64).reshape(T, num_features, T, num_features)
     for method in (layer.forward, layer.inverse):
-        jacobian = torch.autograd.functional.jacobian(
-            lambda e, method=method: method(e, positions, full(positions))[0][0], x
-        )[:, :, 0]  # [T, D, T, D]
+        jacobian = jacobian_of(method, x, positions)
         assert torch.equal(jacobian[:, :kept], identity[:, :kept])
         moved = jacobian[:, kept:, :, kept:].reshape(T * (num_features - kept), -1)
         assert torch.equal(moved, torch.diag(moved.diagonal()))
@@ -269,19 +266,12 @@ def test_coupling_over_time_moves_half_given_the_other_half_of_every_step(num_fe
 
 @pytest.mark.parametrize("num_features", [2, 4, 5])
 def test_couplings_over_time_bring_all_features_of_all_steps_together(num_features):
-    flow = (
-        randomise(temporal_flow("coupling", "none", "affine", latent_size=num_features, num_flow_layers=4))
-        .double()
-        .eval()
-    )
+    flow = random_flow("coupling", "none", "affine", latent_size=num_features, num_flow_layers=4)
     x = torch.randn(1, T, num_features, dtype=torch.float64)
     _, positions = inputs(1)
     assert flow.solver is None  # nothing sequential
     for method in (flow.forward, flow.inverse):
-        jacobian = torch.autograd.functional.jacobian(
-            lambda e, method=method: method(e, positions, full(positions))[0][0], x
-        )
-        assert (jacobian != 0).all()
+        assert (jacobian_of(method, x, positions) != 0).all()
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.float32, 3e-7)])

@@ -139,11 +139,6 @@ def context_network(kinds: int, keys: int) -> KeyContext:
     return randomise(KeyContext(network, 6, keys, kinds, 0.0), 0.3).double().eval()
 
 
-def up(by_key: torch.Tensor, keys: int) -> torch.Tensor:
-    """Features of keys, one key up: `[..., kinds * keys]`, of which the ends are 0."""
-    return by_key.unflatten(-1, (-1, keys)).roll(1, -1).flatten(-2)
-
-
 @pytest.mark.parametrize("kinds", [1, 2])
 @pytest.mark.parametrize("downwards", [False, True])
 @torch.no_grad()
@@ -157,7 +152,7 @@ def test_what_the_prior_learns_of_a_key_holds_for_every_key(kinds, downwards):
     z[..., 30:40] = torch.randn(2, 4, kinds, 10)
     z = z.flatten(-2)
     found = []
-    for values in (z, up(z, keys)):
+    for values in (z, moved(z, kinds)):
         context, _ = before(torch.cat([values, torch.ones(2, 4, 2)], -1))
         context = torch.cat([torch.ones(2, 4, 4), context[..., 6:]], -1)
         if downwards:

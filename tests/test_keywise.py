@@ -14,22 +14,19 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     PARALLEL,
+    Voice,
     motion,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import RULES_RATE
+from lnfgen.models.voice_networks import RULES_RATE, VoicePairs
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
 
-def head(has_onsets: bool = True) -> KeywiseHead:
-    torch.manual_seed(0)
-    return toy(KEYS, has_onsets)
-
-
-def toy(keys: int, has_onsets: bool) -> KeywiseHead:
+def head(has_onsets: bool = True, keys: int = KEYS) -> KeywiseHead:
     """Large weights everywhere, but for rules, which count ten times."""
+    torch.manual_seed(0)
     tied = randomise(KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3)).double().eval()
     with torch.no_grad():
         for pairs in (tied.bottom_to_top, tied.inner_to_others):
@@ -50,7 +47,7 @@ def frames(has_onsets: bool = True) -> torch.Tensor:
 @torch.no_grad()
 def test_the_frames_of_a_step_have_probabilities_that_sum_to_1(has_onsets):
     keys = 4
-    tied = toy(keys, has_onsets)
+    tied = head(has_onsets, keys)
     states = [0, 1, 3] if has_onsets else [0, 1]
     every = torch.cartesian_prod(*[torch.tensor(states, dtype=torch.uint8)] * keys)
     for before in every[[0, 5, -1]]:
@@ -115,6 +112,18 @@ def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before()
         assert not pairs.rules.grad[:, :, :, PARALLEL:].any()
     tied(torch.randn(1, STEPS, CONTEXT, dtype=torch.float64), x)[:, 2].sum().backward()
     assert all(pairs.rules.grad[:, :, :, PARALLEL:].any() for pairs in (tied.bottom_to_top, tied.inner_to_others))
+
+
+@pytest.mark.parametrize("other", [58, 40, 7, 1])
+def test_a_rule_is_counted_where_it_adds_to_the_score(other):
+    """Also beyond four octaves, which count as four."""
+    pairs, number, key = VoicePairs(60, 2, 4), 1, 5
+    before, num_before = torch.tensor([3]), torch.tensor([2])
+    voices = [Voice(torch.tensor([other]), torch.tensor([other - 1]))]
+    _, scores = pairs(number, before, num_before, voices, None)
+    (used,) = torch.autograd.grad(scores[0, key], pairs.rules)
+    counts = pairs.applied(number, Voice(torch.tensor([key]), before), num_before, voices)
+    assert torch.equal(counts > 0, used[number] != 0)
 
 
 @torch.no_grad()
@@ -216,7 +225,7 @@ def test_temperature_0_gives_the_likeliest_key_of_each_voice_whatever_the_random
 @torch.no_grad()
 def test_more_voices_than_are_told_apart_have_probabilities_too():
     """All frames of eight keys, of which up to eight sound."""
-    tied = toy(8, has_onsets=False)
+    tied = head(has_onsets=False, keys=8)
     every = torch.cartesian_prod(*[torch.tensor([0, 1], dtype=torch.uint8)] * 8)[:, None]
     context = torch.randn(1, 1, CONTEXT, dtype=torch.float64).expand(len(every), -1, -1)
     probability = tied.frames.log_prob(tied(context, every), every)[:, 0].exp()

@@ -50,7 +50,7 @@ def test_it_begins_as_the_prior_and_listens_to_all_that_is_known(name: str, outp
     z, positions = torch.randn(3, 5, model.latent), model.positions(lengths, 5)
 
     def told(known: Known) -> torch.Tensor:
-        return conditional.told(known, lengths, positions)
+        return conditional.context(known, lengths, positions)
 
     known = half_known(observation, x)
     prior = model.prior.log_prob(z, positions, lengths)

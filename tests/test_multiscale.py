@@ -4,18 +4,11 @@ import pytest
 import test_flows
 import torch
 from torch import Tensor
-from toy_models import randomise
 
 from lnfgen.flows.multiscale import interleaved
-from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
-
-
-def flow() -> TemporalFlow:
-    torch.manual_seed(0)
-    return randomise(test_flows.temporal_flow("multiscale", "scf", "nlsq")).double().eval()
 
 
 def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,7 +18,7 @@ def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("num_steps", [*range(1, 10), 15, 16, 17, 18, 33])
 def test_both_directions_agree_and_no_step_sees_padding(num_steps):
-    prior, (eps, positions, lengths) = flow(), inputs(num_steps)
+    prior, (eps, positions, lengths) = test_flows.random_flow("multiscale", "scf", "nlsq"), inputs(num_steps)
     z, ladj = prior.forward(eps, positions, lengths)
     again, ladj_back = prior.inverse(z, positions, lengths)
     torch.testing.assert_close(again, eps, rtol=1e-9, atol=1e-9)
@@ -39,7 +32,7 @@ def test_both_directions_agree_and_no_step_sees_padding(num_steps):
 
 
 def test_half_of_the_steps_read_the_known_ones_on_both_sides_and_the_coarsest_read_none():
-    prior, (z, positions, lengths) = flow(), inputs(33)
+    prior, (z, positions, lengths) = test_flows.random_flow("multiscale", "scf", "nlsq"), inputs(33)
     whole = torch.full_like(lengths, 33)
     before = prior.inverse(z, positions, whole)[0]
     z[:, 8] += 1.0  # known to all steps but 0, 16 and 32, and to no other multiple of 8
@@ -49,7 +42,7 @@ def test_half_of_the_steps_read_the_known_ones_on_both_sides_and_the_coarsest_re
 
 def test_all_weights_have_gradients_where_sequences_are_too_short_for_some_levels():
     """As processes that train together ask for."""
-    prior, (z, positions, lengths) = flow(), inputs(3)
+    prior, (z, positions, lengths) = test_flows.random_flow("multiscale", "scf", "nlsq"), inputs(3)
     prior.log_prob(z, positions, lengths).sum().backward()
     assert all(parameter.grad is not None for parameter in prior.parameters())
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from toy_models import randomise
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
 from lnfgen.nn.conv_scan import KERNEL, CausalConvolution, CausalConvScan
@@ -207,12 +208,7 @@ MADE_SIZES = [(1, 1), (1, 4), (2, 1), (7, 3), (5, 5), (3, 8), (4, 8)]
 
 
 def made(num_features: int, hidden: int, inputs_per_feature: int = 1) -> MADE:
-    torch.manual_seed(0)
-    network = MADE(num_features, F, hidden, 2, inputs_per_feature=inputs_per_feature).double()
-    with torch.no_grad():
-        for parameter in network.parameters():  # also those that masks hide
-            parameter.copy_(torch.randn_like(parameter))
-    return network
+    return randomise(MADE(num_features, F, hidden, 2, inputs_per_feature=inputs_per_feature), 1.0).double()
 
 
 @pytest.mark.parametrize("inputs", [1, 2])

@@ -38,16 +38,18 @@ def objective_and_gradients(model: SequenceModel, batch: Batch, noise: torch.Ten
 
 
 def test_passes_of_any_size_have_the_gradient_of_the_whole_loss(double):
-    """Against the definition, in one graph, by autograd."""
+    """Against the definition, in one graph, by autograd, also where the estimate of a KL is negative."""
     model, batch, noise = double
-    terms = model(batch.x, batch.lengths, noise)
-    loss = -((terms.reconstruction - 0.3 * terms.kl) / (batch.lengths + 1)).mean()
-    expected = torch.autograd.grad(loss, list(model.parameters()))
-    for num_passes in (1, 2, 3):
-        objective, found = objective_and_gradients(model, batch, noise, num_passes=num_passes)
-        torch.testing.assert_close(objective.loss, loss, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(objective.kl, terms.kl.mean(0), rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(tuple(found), expected, rtol=1e-10, atol=1e-10)
+    for given in (None,) if noise is None else (noise, 5 * noise):
+        terms = model(batch.x, batch.lengths, given)
+        loss = -((terms.reconstruction - 0.3 * terms.kl) / (batch.lengths + 1)).mean()
+        expected = torch.autograd.grad(loss, list(model.parameters()))
+        for num_passes in (1, 2, 3):
+            objective, found = objective_and_gradients(model, batch, given, num_passes=num_passes)
+            torch.testing.assert_close(objective.loss, loss, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(objective.kl, terms.kl.mean(0), rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(tuple(found), expected, rtol=1e-10, atol=1e-10)
+    assert model.exact or (terms.kl < 0).all()
 
 
 def test_the_objective_of_three_samples_is_the_mean_of_each_one_s(double):
@@ -110,6 +112,10 @@ def test_bits_that_are_free_cost_nothing_in_training_and_are_still_counted(doubl
     many, _ = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=float(kl.max()) + 0.1)
     if not model.exact:
         assert all(not parameter.grad.any() for parameter in model.prior.parameters())
+        between = float((kl.min() + kl.max()) / 2)
+        _, whole = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=between)
+        _, parted = objective_and_gradients(model, batch, noise, num_passes=3, free_bits=between)
+        torch.testing.assert_close(parted, whole, rtol=1e-10, atol=1e-10)
     for objective in (few, many):
         assert torch.equal(objective.kl, usual.kl)
         assert torch.equal(objective.loss, usual.loss)

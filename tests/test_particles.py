@@ -219,6 +219,17 @@ def test_p_of_what_is_known_is_between_two_estimates(name: str, output: str, mon
         assert float(estimates(5, 500, keeps).mean()) == pytest.approx(math.log(exact), abs=0.06)
 
 
+@pytest.mark.parametrize("name", ["af-af", "af-scf", "iaf-scf", "coupling"])
+@torch.no_grad()
+def test_one_particle_is_enough_for_an_estimate(name: str) -> None:
+    """Half of one, rounded down, come from the prior: none."""
+    model = toy(name, Frames(3, has_onsets=True))
+    x, known = partly_known(model.observation)
+    each = Known(*(part[None] for part in known))
+    for kept in (None, x[None]):
+        assert torch.isfinite(model.log_known(x[None], each, 1, generators(1), kept)).all()
+
+
 @pytest.mark.parametrize("output", ["past-onsets", "nade-frames", "symbols"])
 @torch.no_grad()
 def test_a_sequence_is_kept(output: str) -> None:
@@ -228,7 +239,7 @@ def test_a_sequence_is_kept(output: str) -> None:
     x, known = partly_known(observation)
     x, each = x[None], Known(*(part[None] for part in known))
     found = float(model.log_known(x, each, 1, generators(1), x)[0])
-    logits = model._logits(x, torch.tensor([STEPS]))
+    logits = model.logits(x, torch.tensor([STEPS]))[0]
     log_known = observation.log_prob(logits, x, known.mask[None])[0].double()
     log_hidden = observation.log_prob(logits, x)[0].double() - log_known
     proposed = torch.log(GUESSED + (1 - GUESSED) * log_hidden.exp())  # x is the guess as well

@@ -5,13 +5,12 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from test_causal import directions, inputs, randomised
+from test_causal import directions, randomised
 from torch import Tensor, nn
 from toy_models import MODELS, OUTPUTS, SIZES, random_x, randomise, toy
 
 from lnfgen.flows.features import FEATURE_FLOWS, FeatureStack, build_feature_flow
-from lnfgen.flows.solver import Solver
-from lnfgen.models import LengthModel, build_prior
+from lnfgen.models import build_prior
 from lnfgen.models.output import NADEHead
 from lnfgen.nn import stepper as door
 from lnfgen.nn.backbones import BACKBONES
@@ -168,16 +167,6 @@ def test_gradients_dropout_and_autocast_are_left_to_the_plain_program():
         assert stepper(plain, nn.Linear(2, 2).eval()) is plain  # has no faster steps
 
 
-@pytest.mark.parametrize("time", ["af", "iaf"])
-def test_gradients_of_a_loop_reach_every_weight_while_the_door_is_open(time):
-    flow = randomised(0.4, time=time)
-    flow.solver = Solver("loop")
-    x, positions, lengths = inputs(flow)
-    y, ladj = directions(flow, time)[0](x, positions, lengths)
-    found = torch.autograd.grad(y.sin().sum() + ladj.sum(), list(flow.parameters()))
-    assert all(bool((gradient != 0).any()) for gradient in found)
-
-
 @torch.no_grad()
 def test_steps_leave_the_module_as_it_was():
     config = dataclasses.replace(SIZES, time="af", features="af")
@@ -205,16 +194,10 @@ def test_steps_of_the_baseline_read_the_step_before(kind):
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_loop_leaves_torch_s_settings_as_they_were(fails):
     before = torch.backends.mkldnn.enabled
-    x = torch.zeros(1, 3, 2)
-
-    def step(t: int, previous: Tensor) -> tuple[Tensor, Tensor]:
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext(), door.looping(torch.zeros(1)):
         assert not torch.backends.mkldnn.enabled
         if fails:
             raise KeyboardInterrupt
-        return previous, previous.sum(-1)
-
-    with pytest.raises(KeyboardInterrupt) if fails else nullcontext():
-        Solver().in_loop(step, x)
     assert torch.backends.mkldnn.enabled == before
 
 
@@ -226,4 +209,3 @@ def test_every_class_with_faster_steps_is_used_by_some_toy_model():
         for part in toy(name, observation, emission=emission).modules()
     }
     assert set(MAKERS) <= classes
-    assert LengthModel not in MAKERS

@@ -13,67 +13,64 @@ from lnfgen.transforms import Transform
 class CouplingLayer(TemporalFlow):
     """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, where `c = network(z_a, positions)` reads the whole sequence of z_a.
 
-    a is the first half of the features at each step, b the other half. Either direction takes one pass, because z_a is
-    known in both (FlowSeq, Ma et al., 2019, arXiv 1909.02480). The Jacobian is triangular if the kept half of all steps
-    is put first, so its log-determinant is the sum of those of the moved halves.
+    a is the first half of the features at each step, in an order that each layer has, b the other half. Either
+    direction takes one pass, because z_a is known in both (FlowSeq, Ma et al., 2019, arXiv 1909.02480). The Jacobian is
+    triangular if the kept half of all steps is put first, so its log-determinant is the sum of those of the moved
+    halves.
     """
 
-    def __init__(self, network: nn.Module, moved: ContextTransform, num_kept: int) -> None:
+    order: Tensor  # [D], the order in which the layer sees the features; not saved, because D and its index give it
+    original: Tensor  # [D], the permutation that undoes it
+
+    def __init__(self, network: nn.Module, moved: ContextTransform, order: Tensor) -> None:
         """`network` is bidirectional. It computes the context of the moved features from kept ones and positions."""
         super().__init__()
         self.network = network
         self.moved = moved
-        self.num_kept = num_kept
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("original", order.argsort(), persistent=False)
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return couple(self.moved.forward, eps, self.num_kept, lambda kept: self._context(kept, positions, lengths))
+        return self._couple(self.moved.forward, eps, positions, lengths)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return couple(self.moved.inverse, z, self.num_kept, lambda kept: self._context(kept, positions, lengths))
+        return self._couple(self.moved.inverse, z, positions, lengths)
 
-    def _context(self, kept: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self.network(torch.cat([kept, positions], -1), lengths)
+    def _couple(
+        self,
+        direction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        x: Tensor,
+        positions: Tensor,
+        lengths: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        def context(kept: Tensor) -> Tensor:
+            return self.network(torch.cat([kept, positions], -1), lengths)
+
+        x, ladj = couple(direction, x[..., self.order], len(self.order) // 2, context)
+        return x[..., self.original], ladj
 
 
 class CouplingFlow(TemporalFlow):
-    """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions are parallel.
-
-    The layers keep in turn the first half of the features, the last half, those of even index, and those of odd index,
-    so that any two features are soon on different sides of a split.
-    """
+    """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions are parallel."""
 
     given = "T"
 
-    orders: Tensor  # [4, D], the orders in which layers see the features; not saved, because D determines them
-    originals: Tensor  # [4, D], the permutations that undo them
-
-    def __init__(self, layers: list[CouplingLayer], num_features: int) -> None:
+    def __init__(self, layers: list[CouplingLayer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        features = torch.arange(num_features)
-        pairs = torch.cat([features[::2], features[1::2]])
-        orders = torch.stack([features, features.flip(-1), pairs, pairs.flip(-1)])
-        self.register_buffer("orders", orders, persistent=False)
-        self.register_buffer("originals", orders.argsort(), persistent=False)
-
-    def _order(self, index: int) -> tuple[Tensor, Tensor]:
-        """The order in which a layer sees the features, and the permutation that undoes it."""
-        return self.orders[index % 4], self.originals[index % 4]
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
-        for index in reversed(range(len(self.layers))):
-            order, original = self._order(index)
-            eps, ladj = self.layers[index](eps[..., order], positions, lengths)
-            eps, total = eps[..., original], total + ladj
+        for layer in reversed(self.layers):
+            eps, ladj = layer(eps, positions, lengths)
+            total = total + ladj
         return eps, total
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(z.shape[:-1])
-        for index, layer in enumerate(self.layers):
-            order, original = self._order(index)
-            z, ladj = layer.inverse(z[..., order], positions, lengths)  # type: ignore[operator]
-            z, total = z[..., original], total + ladj
+        for layer in self.layers:
+            z, ladj = layer.inverse(z, positions, lengths)  # type: ignore[operator]
+            total = total + ladj
         return z, total
 
 
@@ -87,13 +84,17 @@ def build_coupling_flow(
 ) -> CouplingFlow:
     """A flow of `num_layers` couplings.
 
-    `network(num_kept)` makes the bidirectional network of a layer. A perceptron with `hidden` units turns its
-    `num_context` outputs into the parameters of the transform.
+    They keep in turn the first half of the features, the last half, those of even index, and those of odd index, so
+    that any two features are soon on different sides of a split. `network(num_kept)` makes the bidirectional network of
+    a layer. A perceptron with `hidden` units turns its `num_context` outputs into the parameters of the transform.
     """
     num_kept = num_features // 2
+    features = torch.arange(num_features)
+    pairs = torch.cat([features[::2], features[1::2]])
+    orders = features, features.flip(-1), pairs, pairs.flip(-1)
 
-    def layer() -> CouplingLayer:
+    def layer(index: int) -> CouplingLayer:
         moved = ContextTransform(num_features - num_kept, num_context, hidden, transform)
-        return CouplingLayer(network(num_kept), moved, num_kept)
+        return CouplingLayer(network(num_kept), moved, orders[index % 4])
 
-    return CouplingFlow([layer() for _ in range(num_layers)], num_features)
+    return CouplingFlow([layer(index) for index in range(num_layers)])

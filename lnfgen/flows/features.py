@@ -3,7 +3,6 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +126,7 @@ class Autoregressive(FeatureFlow):
         def update(z: Tensor) -> tuple[Tensor, Tensor]:
             return self.transform.forward(eps, parameters(z).to(z.dtype))
 
-        z, ladj = solve_triangular(update, eps)
+        z, ladj, _ = solve_triangular(update, eps)
         return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,21 +156,17 @@ class FeatureStack(FeatureFlow):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    @property
-    def _in_order(self) -> list[FeatureFlow]:
-        return cast(list[FeatureFlow], list(self.layers))
-
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
-        for layer in reversed(self._in_order):
+        for layer in reversed(self.layers):
             eps, ladj = layer(eps.flip(-1), context)
             total = total + ladj
         return eps, total
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(z.shape[:-1])
-        for layer in self._in_order:
-            z, ladj = layer.inverse(z, context)
+        for layer in self.layers:
+            z, ladj = layer.inverse(z, context)  # type: ignore[operator]
             z, total = z.flip(-1), total + ladj
         return z, total
 

@@ -27,13 +27,25 @@ class Solution(NamedTuple):
     sweeps: int
 
 
-def sweep(update: Update, start: Tensor, *, ignored: Tensor | None = None) -> Solution:
-    """Solve `y = update(y)` by sweeps from the first guess `start`. It must be called without gradients.
+def solve_triangular(update: Update, start: Tensor, *, ignored: Tensor | None = None) -> Solution:
+    """The y with `y = update(y)`, by sweeps from the first guess `start`.
 
     The last dimension holds the steps. But if log-determinants have one dimension less than y, each step is a vector,
-    and the dimension before the last holds the steps. A step is final once a sweep moves it and all steps before it by
-    round-off only. It does not change any more, so it depends neither on later steps nor on the sweeps that other rows
-    need. Steps where the bool tensor `ignored` is True count as settled from the start.
+    and the dimension before the last holds the steps. Steps where the bool tensor `ignored` is True count as settled
+    from the start. Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
+    """
+    with torch.no_grad():
+        solution = _sweep(update, start, ignored)
+    if not torch.is_grad_enabled():
+        return solution
+    return Solution(*_with_gradient(update, solution.value), solution.sweeps)
+
+
+def _sweep(update: Update, start: Tensor, ignored: Tensor | None) -> Solution:
+    """`solve_triangular` without gradients.
+
+    A step is final once a sweep moves it and all steps before it by round-off only. It does not change any more, so it
+    depends neither on later steps nor on the sweeps that other rows need.
     """
     value, count = start, 0
     while True:
@@ -54,31 +66,19 @@ def sweep(update: Update, start: Tensor, *, ignored: Tensor | None = None) -> So
             return Solution(value, ladj, count)
 
 
-def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The y `[..., D]` with `y = update(y)`, and its log-determinants. Feature i of update(y) may depend only on y_<i.
-
-    Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
-    """
-    with torch.no_grad():
-        solution = sweep(update, start)
-    if not torch.is_grad_enabled():
-        return solution.value, solution.log_abs_det_jacobian
-    return fixed_point_with_gradient(update, solution.value, row_dims=1)
-
-
-def fixed_point_with_gradient(update: Update, solution: Tensor, row_dims: int) -> tuple[Tensor, Tensor]:
+def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
     """Apply `update` once more to its solution y, and return y and the log-determinants with gradients.
 
     By the implicit function theorem `dy = A dy + d update`, where A is the strictly triangular Jacobian of update. So a
     gradient u of the loss by y becomes the gradient `v = u + A^T v` by the output of update. This adjoint system is
     triangular too, and sweeps over the graph of the one recorded call solve it; the gradient by the log-determinants
-    adds to it. The memory does not grow with the number of sweeps, and second derivatives are not supported. The last
-    `row_dims` dimensions are a row, whose mean size decides when the sweeps have settled.
+    adds to it. Second derivatives are not supported.
     """
     fixed = solution.detach().requires_grad_()
     value, ladj = update(fixed)
     if not value.requires_grad:
         return value, ladj
+    row_dims = 1 + value.dim() - ladj.dim()  # of one row, whose mean size decides when the sweeps have settled
 
     def adjoint(value_gradient: Tensor, ladj_gradient: Tensor) -> Tensor:
         v = value_gradient

@@ -41,7 +41,7 @@ class MultiscaleFlow(TemporalFlow):
         network: Callable[[], nn.Module],
         num_states: int,
         input_dropout: float,
-        reading: nn.Module | None = None,
+        reading: nn.Module,
     ) -> None:
         """`network()` makes the bidirectional network of a level, from values and positions to `num_states` features.
 
@@ -51,7 +51,7 @@ class MultiscaleFlow(TemporalFlow):
         self.features = features
         self.networks = nn.ModuleList(network() for _ in STRIDES)
         self.num_states = num_states
-        self.reading = nn.Identity() if reading is None else reading
+        self.reading = reading
         self.input_dropout = Dropout(input_dropout)
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,13 +84,13 @@ class MultiscaleFlow(TemporalFlow):
 
     def _between(self, network: nn.Module, known: Tensor, stride: int, positions: Tensor, lengths: Tensor) -> Tensor:
         """The contexts of the steps half way between known ones, whose distance is `stride`."""
-        told = positions[:, stride // 2 :: stride]
-        num_known, num_moved = (lengths + stride - 1) // stride, told.shape[1]
+        own = positions[:, stride // 2 :: stride]
+        num_known, num_moved = (lengths + stride - 1) // stride, own.shape[1]
         read = torch.cat([self.input_dropout(self.reading(known)), positions[:, ::stride]], -1)
         before, after = network(read, num_known).chunk(2, -1)  # of what lies before each known step, and after it
         after = pad(after[:, 1:], (0, 0, 0, 1))[:, :num_moved]
         after = torch.where(length_mask(num_known - 1, num_moved)[..., None], after, 0)  # what is read of padding
-        return torch.cat([before[:, :num_moved], after, told], -1)
+        return torch.cat([before[:, :num_moved], after, own], -1)
 
 
 def interleaved(known: Tensor, moved: Tensor) -> Tensor:

@@ -1,14 +1,11 @@
 """How the sequential direction of a flow across time is computed: by a loop over the steps or by Jacobi sweeps."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lnfgen.flows.fixed_point import Update, fixed_point_with_gradient, sweep
-from lnfgen.nn.replay import replaying
-from lnfgen.nn.stepper import looping
+from lnfgen.flows.fixed_point import Update, solve_triangular
 
 SOLVERS = ("loop", "sweeps")
 
@@ -28,16 +25,6 @@ class Solver:
     most_sweeps: int = 0
     """The most sweeps that any call of `by_sweeps` has taken."""
 
-    def in_loop(self, step: Callable[[int, Tensor], tuple[Tensor, Tensor]], x: Tensor) -> tuple[Tensor, Tensor]:
-        """Call `step(t, y_{t-1}) -> y_t, ladj_t` for each t, with y_{-1} = 0: x and y `[N, T, D]`, ladj `[N, T]`."""
-        values, ladjs, value = [], [], torch.zeros_like(x[:, 0])
-        with looping(x):
-            for t in range(x.shape[1]):
-                value, ladj = step(t, value)
-                values.append(value)
-                ladjs.append(ladj)
-        return torch.stack(values, 1), torch.stack(ladjs, 1)
-
     def by_sweeps(self, update: Update, start: Tensor, mask: Tensor, *, draws: bool) -> tuple[Tensor, Tensor]:
         """The y `[N, T, D]` with `y = update(y)[0]`, and its log-determinants `[N, T]`, by sweeps from `start`.
 
@@ -45,14 +32,25 @@ class Solver:
             mask: bool `[N, T]`. Steps where it is False count as settled, whatever they hold.
             draws: whether `update` draws random numbers, as dropout does. Every sweep then draws the same ones.
         """
-        replay = replaying(start.device, draws)
+        if draws:
+            update = replaying(update, start.device)
+        value, ladj, sweeps = solve_triangular(update, start, ignored=~mask)
+        self.most_sweeps = max(self.most_sweeps, sweeps)
+        return value, ladj
 
-        def replayed(value: Tensor) -> tuple[Tensor, Tensor]:
-            return replay(lambda: update(value))
 
-        with torch.no_grad():
-            solution = sweep(replayed, start, ignored=~mask)
-        self.most_sweeps = max(self.most_sweeps, solution.sweeps)
-        if not torch.is_grad_enabled():
-            return solution.value, solution.log_abs_det_jacobian
-        return fixed_point_with_gradient(replayed, solution.value, row_dims=2)
+def replaying(update: Update, device: torch.device) -> Update:
+    """The same function, but each call draws the same random numbers, so that all compute the same function of y.
+
+    Before each call it sets torch's global generators to their present state, so after all they are as after one.
+    """
+    cpu_state = torch.get_rng_state()
+    gpu_state = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def call(value: Tensor) -> tuple[Tensor, Tensor]:
+        torch.set_rng_state(cpu_state)
+        if gpu_state is not None:
+            torch.cuda.set_rng_state(gpu_state, device)
+        return update(value)
+
+    return call

@@ -1,7 +1,7 @@
 """Flows across time. They differ in the context that the feature flow of each step receives."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,7 @@ from lnfgen.flows.features import FeatureFlow, with_base
 from lnfgen.flows.solver import Solver
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import length_mask, shift
-from lnfgen.nn.stepper import stepper, whole_loop
-
-Direction = Literal["forward", "inverse"]
-"""The name of one of a flow's two methods."""
+from lnfgen.nn.stepper import looping, stepper, whole_loop
 
 
 class TemporalFlow(nn.Module, ABC):
@@ -74,16 +71,14 @@ class _CausalFlow(TemporalFlow):
     how it is solved. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
     """
 
-    def __init__(
-        self, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module | None = None
-    ) -> None:
+    def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module) -> None:
         """`network` is causal. It computes the context of `features` from the values of one side and positions.
 
-        `reading` is applied to each value before the network reads it; without one, the network reads the value itself.
+        `reading` is applied to each value before the network reads it.
         """
         super().__init__()
         self.features = features
-        self.reading = nn.Identity() if reading is None else reading
+        self.reading = reading
         self.network = network
         self.input_dropout = Dropout(input_dropout)
         self.solver: Solver = Solver()
@@ -95,15 +90,12 @@ class _CausalFlow(TemporalFlow):
     def _read(self, earlier: Tensor) -> Tensor:
         return self.input_dropout(self.reading(earlier))
 
-    def _all_steps(self, direction: Direction, x: Tensor, side: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply `direction` to all steps of x at once, with contexts from `side`, which is eps or z."""
-        return getattr(self.features, direction)(x, self._contexts(side, positions))
-
-    def _sequential(self, direction: Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply the direction whose contexts come from its own output."""
+    def _sequential(self, direction: str, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the direction, `forward` or `inverse`, whose contexts come from its own output."""
+        apply = getattr(self.features, direction)
         if self.solver.method == "sweeps":
             return self.solver.by_sweeps(
-                lambda result: self._all_steps(direction, x, result, positions),
+                lambda y: apply(x, self._contexts(y, positions)),
                 x,
                 length_mask(lengths, x.shape[1]),
                 draws=self.training,
@@ -118,11 +110,17 @@ class _CausalFlow(TemporalFlow):
                 return context[:, 0]
 
             def next_value(t: int, context: Tensor) -> tuple[Tensor, Tensor]:
-                return getattr(self.features, direction)(x[:, t], context)
+                return apply(x[:, t], context)
 
             context_at = stepper(next_context, self.network, positions)
             value_at = stepper(next_value, self.features, direction, x)
-            return self.solver.in_loop(lambda t, previous: value_at(t, context_at(t, self._read(previous))), x)
+            values, ladjs, value = [], [], torch.zeros_like(x[:, 0])
+            with looping(x):
+                for t in range(x.shape[1]):
+                    value, ladj = value_at(t, context_at(t, self._read(value)))
+                    values.append(value)
+                    ladjs.append(ladj)
+            return torch.stack(values, 1), torch.stack(ladjs, 1)
 
         # Batches to score have too many shapes for a graph of each.
         return whole_loop(loop, self, x, positions) if direction == "forward" else loop(x, positions)
@@ -138,7 +136,7 @@ class AutoregressiveFlow(_CausalFlow):
         return self._sequential("forward", eps, positions, lengths)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._all_steps("inverse", z, z, positions)
+        return self.features.inverse(z, self._contexts(z, positions))
 
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         return self.features.log_prob(z, self._contexts(z, positions))
@@ -157,7 +155,7 @@ class InverseAutoregressiveFlow(_CausalFlow):
     loops_to_score = True
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._all_steps("forward", eps, eps, positions)
+        return self.features(eps, self._contexts(eps, positions))
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._sequential("inverse", z, positions, lengths)

@@ -212,7 +212,8 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         )
     if config.time == "none":
         return IndependentFlow(_feature_flow(config, config.position_size, transform))
-    reading, num_read = None, config.latent_size
+    reading: nn.Module = nn.Identity()
+    num_read = config.latent_size
     if config.features == "codes" and config.time != "iaf":  # iaf reads eps, which is not near the codes
         reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
         num_read += config.embedding_size
@@ -229,14 +230,13 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
 
-    def network(num_read: int) -> nn.Module:
-        num_inputs = num_read + config.position_size
-        return backbone.causal(num_inputs, config.hidden_size, config.num_layers, config.dropout)
+    def network() -> nn.Module:
+        return backbone.causal(num_read + config.position_size, config.hidden_size, config.num_layers, config.dropout)
 
     if frames is None or config.features != "af":
         features = _feature_flow(config, config.hidden_size, transform)
-        return causal(features, network(num_read), config.input_dropout, reading)
-    whole = network(config.latent_size)
+        return causal(features, network(), config.input_dropout, reading)
+    whole = network()
     keys, kinds = frames.num_pitches, frames.bits_per_key
     of_keys = build_key_flow(
         keys,
@@ -247,7 +247,8 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         transform,
         config.dropout,
     )
-    return causal(of_keys, KeyContext(whole, config.hidden_size, keys, kinds, config.dropout), config.input_dropout)
+    context = KeyContext(whole, config.hidden_size, keys, kinds, config.dropout)
+    return causal(of_keys, context, config.input_dropout, reading)
 
 
 def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureFlow:

@@ -1,6 +1,6 @@
 """The conditional prior p(z | known, T): a flow that draws z so that it fits with what is known of x.
 
-It has the form of the prior. Beside the positions it is told of what is known, by a bidirectional network over it. It
+It has the form of the prior. Beside the positions it reads features of what is known, from a bidirectional network. It
 begins as a copy of the prior that does not listen, and is fitted afterwards to q(z | x) of a trained model, which stays
 as it is: `lnfgen.training.matching`. So a known step has a z that says it, and a hidden one what the prior makes of the
 known steps before and after it.
@@ -37,18 +37,18 @@ class ConditionalPrior(nn.Module):
         self.head = nn.Linear(num_states + embedding, features)
         self.flow = flow
 
-    def told(self, known: Known, lengths: Tensor, positions: Tensor) -> Tensor:
-        """The positions `[B, T, F]` with what the flow is told of each step beside them: known `[B, T, ...]`."""
+    def context(self, known: Known, lengths: Tensor, positions: Tensor) -> Tensor:
+        """What the flow is given in place of the positions `[B, T, F]`: these, and features of known `[B, T, ...]`."""
         embedded = self.embed(known)
         states = self.network(torch.cat([embedded, positions], -1), lengths)
         return torch.cat([positions, self.head(torch.cat([states, embedded], -1))], -1)
 
     def begin_as(self, prior: TemporalFlow) -> None:
-        """Take the weights of a prior, and 0 for what is told beside the positions: then this is the prior."""
+        """Take the weights of a prior, and 0 for the features of what is known: then this is the prior."""
         own = self.flow.state_dict()
         for name, weights in prior.state_dict().items():
             grown = torch.zeros_like(own[name])
-            grown[tuple(slice(size) for size in weights.shape)] = weights  # what is told comes last
+            grown[tuple(slice(size) for size in weights.shape)] = weights  # these features come last
             own[name] = grown
         self.flow.load_state_dict(own)
 

@@ -39,10 +39,10 @@ CERTAIN = 30.0
 """The logit of an onset where no other value is possible: a key that was silent cannot be held."""
 
 CONTEXT_PER_KEY = 8
-"""So many numbers tell each key what the context says of it in particular."""
+"""Numbers that tell each key what the context says of it in particular."""
 
 PATH = 6
-"""So many numbers tell the other voices of the one at a key how it has come there."""
+"""Numbers that say of the voice at a key how it has come there; the other voices are told of them."""
 
 BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 """Periods in steps. A step is told its place in each, because beats and bars last so many steps."""
@@ -126,7 +126,7 @@ class KeywiseHead(OutputHead):
     def applied_rules(self, sounding: Tensor) -> tuple[int, list[Tensor]]:
         """How many chords of a sequence change to another one of as many keys, and how often each rule held there.
 
-        Only there the voice of a number is the one that it was.
+        Only there each voice has the number that it had before.
 
         Args:
             sounding: the keys that sound at each step, bool `[T, P]`, on the CPU.

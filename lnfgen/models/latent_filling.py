@@ -18,7 +18,7 @@ arXiv 1802.04826), "Metropolis-within-Gibbs".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -70,8 +70,8 @@ class LatentFilling:
         positions, conditional = self._positions(self._groups), model.conditional
         self._prior = self._given_known = _Draws(model.prior, positions, self._temperature)
         if conditional is not None:
-            told = conditional.told(self._known, self._lengths(self._groups), positions)
-            self._given_known = _Draws(conditional.flow, told, self._temperature)
+            context = conditional.context(self._known, self._lengths(self._groups), positions)
+            self._given_known = _Draws(conditional.flow, context, self._temperature)
         self._moves = self._tried = 0
 
     def run(self, progress: Callable[[int, int], None]) -> Filled:
@@ -86,7 +86,7 @@ class LatentFilling:
         log_weight = None
         if self._given_known is not self._prior:
             log_weight = self._prior.log_density(drawn) - self._given_known.log_density(drawn)
-        start = self._filtered(drawn.flatten(0, 1), None, log_weight, progress=tell)
+        start = self._filtered(drawn.flatten(0, 1), log_weight=log_weight, progress=tell)
         z, x = drawn.flatten(0, 1)[start.rows], start.x
         done += self._num_steps
         for sweep in range(sweeps):
@@ -97,7 +97,7 @@ class LatentFilling:
                 z, log_joint = self._move_latent(z, x, posterior, log_joint, max(shifted, 0), end)
                 done += 1
                 progress(done, total)
-            x = self._filtered(z.repeat_interleave(self._num_particles, 0), x, progress=tell).x
+            x = self._filtered(z.repeat_interleave(self._num_particles, 0), kept=x, progress=tell).x
             done += self._num_steps
         moved = self._moves / self._tried if self._tried else None
         return Filled(x.cpu(), start.ess, moved)
@@ -138,7 +138,7 @@ class LatentFilling:
             z[torch.arange(self._groups, device=z.device), replaced] = z[:, 0].clone()
             z[:, 0] = explaining
         log_prior, _, log_mean = log_densities(z)
-        return self._filtered(z.flatten(0, 1), kept, log_prior - log_mean, guess).log_known
+        return self._filtered(z.flatten(0, 1), kept=kept, log_weight=log_prior - log_mean, guess=guess).log_known
 
     def _explaining(self, x: Tensor) -> Tensor:
         """z `[G, T, D]` nearly from p(z | x): of `EXPLANATIONS` draws of q(z | x) one, by its importance weight."""
@@ -149,29 +149,12 @@ class LatentFilling:
         chosen = one_of(log_weight.t(), self._generators)[:, 0]
         return z[chosen, torch.arange(self._groups)]
 
-    def _filtered(
-        self,
-        z: Tensor,
-        kept: Tensor | None,
-        log_weight: Tensor | None = None,
-        guess: Tensor | None = None,
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> Filtered:
-        """x given z `[G * K, T, D]`, and, without x to keep, z chosen too, from particles of these weights `[G, K]`."""
+    def _filtered(self, z: Tensor, **options: Any) -> Filtered:
+        """x given z `[G * K, T, D]`, by `filter_particles` with these options; without x to keep, z is chosen too."""
         model, rows = self._model, len(z)
         context = model.emission.context(z, self._lengths(rows), self._positions(rows))
         steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
-        return filter_particles(
-            steps,
-            model.observation,
-            self._known,
-            self._num_particles,
-            self._generators,
-            kept=kept,
-            log_weight=log_weight,
-            guess=guess,
-            progress=progress,
-        )
+        return filter_particles(steps, model.observation, self._known, self._num_particles, self._generators, **options)
 
     def _posterior(self, x: Tensor) -> Gaussian:
         """q(z | x) of whole sequences x `[G, T, ...]`."""
@@ -221,9 +204,9 @@ class LatentFilling:
 class _Draws:
     """Draws of z from a flow at a temperature: the prior, or the conditional prior."""
 
-    def __init__(self, flow: TemporalFlow, told: Tensor, temperature: float) -> None:
-        """`told` `[G, T, F]` is what the flow is told of the steps of each sequence."""
-        self._flow, self._told, self._temperature = flow, told, temperature
+    def __init__(self, flow: TemporalFlow, context: Tensor, temperature: float) -> None:
+        """`context` `[G, T, F]` is what the flow reads of each sequence: positions, or what stands in their place."""
+        self._flow, self._context, self._temperature = flow, context, temperature
 
     def __call__(self, noise: Tensor) -> Tensor:
         """z for noise, both `[G, C, T, D]`."""
@@ -235,15 +218,15 @@ class _Draws:
 
         It is float64 on the CPU, as some devices have no float64.
         """
-        told, lengths = self._steps(z)
-        eps, ladj = self._flow.inverse(z.flatten(0, 1), told, lengths)
+        context, lengths = self._steps(z)
+        eps, ladj = self._flow.inverse(z.flatten(0, 1), context, lengths)
         log_density = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
         return log_density.unflatten(0, z.shape[:2]).cpu().double()
 
     def _steps(self, each: Tensor) -> tuple[Tensor, Tensor]:
-        """What the flow is told, and the lengths, for values `[G, C, T, D]`."""
-        told = self._told.repeat_interleave(each.shape[1], 0)
-        return told, torch.full((len(told),), each.shape[2], device=told.device)
+        """The context and the lengths for values `[G, C, T, D]`."""
+        context = self._context.repeat_interleave(each.shape[1], 0)
+        return context, torch.full((len(context),), each.shape[2], device=context.device)
 
 
 class _EmissionSteps:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from lnfgen.flows.features import LOG_SQRT_2PI
-from lnfgen.flows.solver import Solver
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
@@ -43,19 +42,11 @@ class LatentFlow(SequenceModel):
         super().__init__(observation, length)
         self.positions = positions
         self.posterior = posterior
-        self.prior = prior
+        self.prior, self.solver, self.loops_to_score = prior, prior.solver, prior.loops_to_score
         self.emission = emission
         self.latent = latent
         self.conditional: ConditionalPrior | None = None
         """What draws z given a part of x, once it is fitted (`models.add_conditional`); until then the prior does."""
-
-    @property
-    def solver(self) -> Solver | None:
-        return self.prior.solver
-
-    @property
-    def loops_to_score(self) -> bool:
-        return self.prior.loops_to_score
 
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         shape = (num_samples, batch, num_steps, self.latent)
@@ -70,7 +61,7 @@ class LatentFlow(SequenceModel):
         return self.kl_from(self.prior, lengths, encoded, noise)
 
     def kl_from(self, flow: TemporalFlow, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
-        """`kl` with another flow for p(z). In the place of the positions, `encoded` has what that flow is told."""
+        """`kl` with another flow for p(z). In place of the positions, `encoded` has the context of that flow."""
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         log_p = flow.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
@@ -78,20 +69,10 @@ class LatentFlow(SequenceModel):
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)
 
-    def reconstruction(
-        self,
-        x: Tensor,
-        lengths: Tensor,
-        encoded: Encoded,
-        noise: Tensor | None,
-        counted: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
+    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
-        logits = self.emission(z, lengths_k, positions, x)
-        sounding = self.observation.sounding_log_prob(logits, x)
-        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)
-        return log_prob, None if sounding is None else sum_real(sounding, lengths)
+        return self.emission(z, lengths_k, positions, x)
 
     def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[Tensor | None, Tensor]:
         assert noise is not None
@@ -102,16 +83,6 @@ class LatentFlow(SequenceModel):
         z, positions, _ = _folded(lengths, encoded, noise[chosen : chosen + 1].to(self.device))
         eps, _ = self.prior.inverse(z, positions, lengths)
         return eps, self.emission(z, lengths, positions, x)[0]
-
-    def sample_batch(
-        self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
-    ) -> list[Tensor]:
-        def normal(batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
-            return torch.randn(batch, num_steps, self.latent, generator=generator)
-
-        eps = self._drawn(normal, lengths, generators)
-        uniform = self._drawn(self.observation.uniform, lengths, generators)
-        return self.generate(lengths, temperature * eps, uniform, temperature)
 
     def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
         assert eps is not None

@@ -1,6 +1,7 @@
 """The autoregressive baseline: an LSTM over x, without a latent."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from lnfgen.models.particles import Filtered, filter_particles
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, LSTMState
-from lnfgen.nn.masking import shift, sum_real
+from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import looping, stepper
 from lnfgen.waiting import sent
@@ -56,34 +57,15 @@ class AutoregressiveLSTM(SequenceModel):
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
 
-    def reconstruction(
-        self,
-        x: Tensor,
-        lengths: Tensor,
-        encoded: Encoded,
-        noise: Tensor | None,
-        counted: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        logits = self._logits(x, lengths)
-        sounding = self.observation.sounding_log_prob(logits, x)
-        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)[None]
-        return log_prob, None if sounding is None else sum_real(sounding, lengths)[None]
-
-    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[None, Tensor]:
-        return None, self._logits(x, lengths)
-
-    def _logits(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The logits `[B, T, num_logits]` of each step, given those before it."""
+    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded = (), noise: Tensor | None = None) -> Tensor:
         positions = self.positions(lengths, x.shape[1])
         heard = self.note_noise(x)
         previous = shift(self.input_dropout(self.embed(heard)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
-        return self.head(torch.cat([states, positions], -1), x, heard)
+        return self.head(torch.cat([states, positions], -1), x, heard)[None]
 
-    def sample_batch(
-        self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
-    ) -> list[Tensor]:
-        return self.generate(lengths, None, self._drawn(self.observation.uniform, lengths, generators), temperature)
+    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[None, Tensor]:
+        return None, self.logits(x, lengths)[0]
 
     def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
         positions = self.positions(sent(torch.tensor(lengths), self.device), max(lengths))
@@ -119,7 +101,9 @@ class AutoregressiveLSTM(SequenceModel):
     ) -> Filled:
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
         total = known.mask.shape[1]
-        found = self._filtered(known, num_particles, generators, temperature, lambda done: progress(done, total))
+        found = self._filtered(
+            known, num_particles, generators, temperature, progress=lambda done: progress(done, total)
+        )
         return Filled(found.x.cpu(), found.ess, None)
 
     def log_known(
@@ -140,24 +124,12 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
-        progress: Callable[[int], None] = lambda done: None,
-        *,
-        kept: Tensor | None = None,
-        guess: Tensor | None = None,
+        **options: Any,
     ) -> Filtered:
+        """The result of `filter_particles` with these options."""
         known = Known(*(part.to(self.device) for part in known))
         steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
-        return filter_particles(
-            steps,
-            self.observation,
-            known,
-            num_particles,
-            generators,
-            alone=True,
-            kept=kept,
-            guess=guess,
-            progress=progress,
-        )
+        return filter_particles(steps, self.observation, known, num_particles, generators, alone=True, **options)
 
 
 class _LSTMSteps:

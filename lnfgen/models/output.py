@@ -131,14 +131,11 @@ class NADEHead(OutputHead):
         return logits_of
 
 
-Logits = Callable[[Tensor], Tensor]
-"""From x `[..., P]` to the logits `[..., num_logits]` of all its keys, each given those drawn before it."""
-
-
-def settled(frames: Frames, logits: Logits, uniform: Tensor, known: Known | None = None) -> Drawn:
+def settled(frames: Frames, logits: Callable[[Tensor], Tensor], uniform: Tensor, known: Known | None = None) -> Drawn:
     """Draw a frame `[..., P]` whose keys depend on those before them: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
 
-    Bits that are known are set, whatever their random numbers are.
+    `logits` maps a frame to the logits `[..., num_logits]` of all its keys. Bits that are known are set, whatever their
+    random numbers are.
     """
     x = frames.silence(uniform)
     for count in range(1, frames.num_pitches + 1):

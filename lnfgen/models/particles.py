@@ -193,16 +193,16 @@ def one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
 
 
 def _with_step(known: Known, observation: Observation, x: Tensor, rows: Tensor) -> Known:
-    """What is known of a step, where all of it is as in x `[G, ...]` for some of the `G * K` rows, a bool `[G * K]`."""
+    """What is known of a step. In the given rows, a bool `[G * K]`, all of it is known to be as in x `[G, ...]`."""
     rows = rows.view(-1, *[1] * (known.mask.dim() - 1))
     values = observation.known(x, known.mask).values.repeat_interleave(len(known.mask) // len(x), 0)
     return Known(torch.where(rows, values, known.values), known.mask | rows)
 
 
 def _log_excess(log_hidden: Tensor, x: Tensor, guess: Tensor) -> Tensor:
-    """By how much likelier a step x `[N, ...]` was drawn than by the model, by which it has log p = `log_hidden` `[N]`.
+    """log q(x) - log p(x) of a step x `[N, ...]` that was drawn from `q(x) = GUESSED [x = guess] + (1 - GUESSED) p(x)`.
 
-    It was drawn from `GUESSED * [x = guess] + (1 - GUESSED) * p(x)`.
+    `log_hidden` `[N]` is log p(x) by the model.
     """
     by_model = math.log1p(-GUESSED)
     as_guessed = torch.logaddexp(torch.full_like(log_hidden, math.log(GUESSED)), by_model + log_hidden) - log_hidden

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
+from lnfgen.nn.masking import sum_real
 from lnfgen.waiting import sent
 
 
@@ -49,15 +50,11 @@ class SequenceModel(nn.Module, ABC):
 
     exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
 
-    @property
-    def solver(self) -> Solver | None:
-        """How the sequential direction of the prior is computed. It is None if there is none."""
-        return None
+    solver: Solver | None = None
+    """How the sequential direction of the prior is computed. It is None if there is none."""
 
-    @property
-    def loops_to_score(self) -> bool:
-        """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
-        return False
+    loops_to_score = False
+    """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
 
     def __init__(self, observation: Observation, length: LengthModel) -> None:
         super().__init__()
@@ -82,6 +79,9 @@ class SequenceModel(nn.Module, ABC):
         """log q(z | x) - log p(z), `[K, B]`."""
 
     @abstractmethod
+    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+        """The logits of p(x | z) at x, `[K, B, T, num_logits]`."""
+
     def reconstruction(
         self,
         x: Tensor,
@@ -95,6 +95,10 @@ class SequenceModel(nn.Module, ABC):
         Of log p(x | z), only the choices where `counted` is True are summed, by default all: `[B, T]` for symbols,
         `[B, T, num_logits]` for frames.
         """
+        logits = self.logits(x, lengths, encoded, noise)
+        sounding = self.observation.sounding_log_prob(logits, x)
+        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)
+        return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
     @abstractmethod
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
@@ -108,7 +112,6 @@ class SequenceModel(nn.Module, ABC):
         """
         return self.sample_batch([num_steps], [generator], temperature)[0]
 
-    @abstractmethod
     def sample_batch(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator], temperature: float
     ) -> list[Tensor]:
@@ -117,6 +120,15 @@ class SequenceModel(nn.Module, ABC):
         Matrix products of many rows round differently from those of one row, so probabilities differ from those of
         `sample` in the last bits. Rarely this changes a step, and with it all steps that depend on it.
         """
+
+        def padded(each: list[Tensor]) -> Tensor:
+            return sent(pad_sequence(each, batch_first=True), self.device)
+
+        pairs = list(zip(lengths, generators, strict=True))
+        noise = [drawn[0, 0] for drawn in (self.draw_noise(1, 1, *pair) for pair in pairs) if drawn is not None]
+        eps = temperature * padded(noise) if noise else None
+        uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
+        return self.generate(lengths, eps, uniform, temperature)
 
     @abstractmethod
     def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
@@ -172,16 +184,6 @@ class SequenceModel(nn.Module, ABC):
         that the guess must be another sequence. A latent that explains what is kept is drawn from q(z | kept), by
         importance weights, so nearly from p(z | kept).
         """
-
-    def _drawn(
-        self,
-        draw: Callable[[int, int, torch.Generator], Tensor],
-        lengths: Sequence[int],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
-        """The results of `draw(1, length, generator)` for each sequence, padded with 0: `[B, T, ...]`."""
-        drawn = [draw(1, *each)[0] for each in zip(lengths, generators, strict=True)]
-        return sent(pad_sequence(drawn, batch_first=True), self.device)
 
     @staticmethod
     def _unpadded(x: Tensor, lengths: Sequence[int]) -> list[Tensor]:

@@ -19,10 +19,10 @@ NUM_INTERVALS = 2 * WIDEST + 1
 """The cases of an interval between two voices, in semitones down or up."""
 
 RULES_RATE = 10.0
-"""What the weights of rules are multiplied by; with Adam, these weights move as fast as all others."""
+"""The weights of rules are multiplied by this. With Adam all weights move equally fast, so the rules move faster."""
 
 NUM_MIXES = 2
-"""So many residual layers combine what a key is told, as that a move is in parallel and that one voice is to come."""
+"""Residual layers that combine what a key is told, such as that a move is in parallel and that one voice is to come."""
 
 
 class VoiceChoice(nn.Module):
@@ -57,8 +57,8 @@ class VoicePairs(nn.Module):
     each voice, and each number of keys in the frame before, because voices are found by that. Such motions are rare to
     learn from, so rules change `RULES_RATE` times as fast as other weights.
 
-    What is a rule of parallels learns only from frames that have as many keys as the one before. There the voice of a
-    number is the one that it was; elsewhere it is often another, and what looks like a parallel is none. Rules that
+    A rule of parallels learns only from frames that have as many keys as the one before. There each voice has the
+    number that it had before; elsewhere it often has another, and what looks like a parallel is none. Rules that
     learned from both would let voices move in parallel nearly twice as often as they do.
     """
 
@@ -115,5 +115,5 @@ class VoicePairs(nn.Module):
 
 
 def interval_class(semitones: Tensor) -> Tensor:
-    """The number of an interval: its size within an octave, plus `OCTAVE` where it goes down."""
-    return semitones.abs() % OCTAVE + OCTAVE * (semitones < 0)
+    """The number of an interval: its size within an octave, plus `OCTAVE` where it goes down; at most `WIDEST`."""
+    return semitones.abs().clamp(max=WIDEST) % OCTAVE + OCTAVE * (semitones < 0)

@@ -20,7 +20,8 @@ REACH = 24
 """A key sees the values of keys up to so many semitones below it in its own step."""
 
 REACH_BEFORE = 12
-"""In the steps before, and of the first kind for the second, it sees keys up to so many semitones above and below."""
+"""In the steps before, a key sees keys up to so many semitones above and below it. A value of the second kind also sees
+them in its own step, in values of the first kind."""
 
 WIDTH = 2 * REACH_BEFORE + 1
 
@@ -28,7 +29,7 @@ SIZE = 16
 """Units of the recurrences of each key."""
 
 FROM_WHOLE = 4
-"""So many numbers tell each key what the network over whole steps says of it in particular."""
+"""Numbers that tell each key what the network over whole steps says of it in particular."""
 
 SUM_SCALE = 0.1
 """Initial scale of weights on the sum of the values of lower keys, of which some four are not near 0."""

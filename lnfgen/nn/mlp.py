@@ -25,9 +25,10 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before, after in itertools.pairwise([num_inputs, *hidden]):
+        sizes = [num_inputs, *hidden]
+        for before, after in itertools.pairwise(sizes):
             layers += [nn.Linear(before, after), nn.GELU(), Dropout(dropout)]
-        last = nn.Linear(hidden[-1] if hidden else num_inputs, num_outputs)
+        last = nn.Linear(sizes[-1], num_outputs)
         nn.init.xavier_uniform_(last.weight, gain=output_gain)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(*layers, last)

@@ -37,9 +37,7 @@ class Positions(nn.Module):
         self.register_buffer("frequency", math.pi * waves, persistent=False)  # half periods of 1 to LONGEST_WAVE
         self.register_buffer("reach", torch.tensor(NEAR_END if near_end else ()), persistent=False)
         self.project = nn.Linear(4 * num_waves + len(self.reach), features)
-        nn.init.normal_(
-            self.project.weight, std=(2 * num_waves) ** -0.5
-        )  # unit scale, as sinusoids have mean square 1/2
+        nn.init.normal_(self.project.weight, std=(2 * num_waves) ** -0.5)  # unit scale: sinusoids have mean square 1/2
 
     def forward(self, lengths: Tensor, num_steps: int) -> Tensor:
         steps = torch.arange(num_steps, device=lengths.device)[:, None]

@@ -30,9 +30,8 @@ from lnfgen.stepping.features import features_stepper
 from lnfgen.stepping.graphs import captured
 from lnfgen.stepping.lstm import baseline_stepper, lstm_stepper
 from lnfgen.stepping.nade import nade_stepper
-from lnfgen.stepping.onednn import without_onednn
 
-__all__ = ["MAKERS", "captured", "find", "without_onednn"]
+__all__ = ["MAKERS", "captured", "find"]
 
 MAKERS: dict[type[nn.Module], Callable[..., Step | None]] = {
     CausalLSTM: lstm_stepper,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import gelu
 
 from lnfgen.flows.features import FeatureStack, MaskedAutoregressive, SplitCoupling
-from lnfgen.flows.fixed_point import sweep
+from lnfgen.flows.fixed_point import solve_triangular
 from lnfgen.nn.stepper import Step
 from lnfgen.stepping.made import StackedMADE
 from lnfgen.stepping.products import Product, by_parameter, product
@@ -73,7 +73,7 @@ class Couplings:
         kept, moved = x[:, : self._num_kept], x[:, self._num_kept :]
         second, last = self._others[layer]
         raw = last(gelu(second(gelu(torch.addmm(added, kept, self._first[layer])))))
-        parameters = raw.view(len(raw), self._num_parameters, -1).transpose(-1, -2)
+        parameters = raw.view(len(raw), self._num_parameters, moved.shape[1]).transpose(-1, -2)  # also of no rows
         moved, ladj = direction(moved, parameters)
         return torch.cat([kept, moved], -1), ladj
 
@@ -105,5 +105,5 @@ class MaskedLayers:
             return moved.transpose(0, 1).flatten(1), ladj.transpose(0, 1).flatten(1)
 
         start = torch.cat([eps if layer % 2 else eps.flip(-1) for layer in range(num_layers)], -1)
-        solution = sweep(update, start)
-        return solution.value[:, -eps.shape[-1] :], solution.log_abs_det_jacobian.sum(-1)
+        u, ladj, _ = solve_triangular(update, start)
+        return u[:, -eps.shape[-1] :], ladj.sum(-1)

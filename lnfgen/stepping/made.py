@@ -17,20 +17,16 @@ class StackedMADE:
     def __init__(self, mades: Sequence[MADE]) -> None:
         self._num_layers = len(mades)
         self._num_parameters = num_parameters = mades[0].num_parameters
-        self._first, self._second = (
-            torch.stack([layer.masked_weight.t() for layer in layers]).contiguous()
-            for layers in ([made.first for made in mades], [made.second for made in mades])
-        )
-        self._last = torch.stack(
-            [by_parameter(made.last.masked_weight, num_parameters).t() for made in mades]
-        ).contiguous()
-        hidden, output = ([made.hidden_context for made in mades], [made.output_context for made in mades])
+        self._first = torch.stack([made.first.masked_weight.t() for made in mades])
+        self._second = torch.stack([made.second.masked_weight.t() for made in mades])
+        self._last = torch.stack([by_parameter(made.last.masked_weight, num_parameters).t() for made in mades])
         self._hidden_context = product(
-            torch.cat([layer.weight for layer in hidden]), torch.cat([layer.bias for layer in hidden])
+            torch.cat([made.hidden_context.weight for made in mades]),
+            torch.cat([made.hidden_context.bias for made in mades]),
         )
         self._output_context = product(
-            torch.cat([by_parameter(layer.weight, num_parameters) for layer in output]),
-            torch.cat([by_parameter(layer.bias, num_parameters) for layer in output]),
+            torch.cat([by_parameter(made.output_context.weight, num_parameters) for made in mades]),
+            torch.cat([by_parameter(made.output_context.bias, num_parameters) for made in mades]),
         )
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:

@@ -105,7 +105,7 @@ def match_posterior(
         x, lengths = batch.x.to(device), batch.lengths.to(device)
         with torch.no_grad():
             mean, log_variance, positions = encoded = model.encode(x, lengths)
-        of_known = conditional.told(Known(*(part.to(device) for part in known)), lengths, positions)
+        of_known = conditional.context(Known(*(part.to(device) for part in known)), lengths, positions)
         kl = model.kl_from(conditional.flow, lengths, (mean, log_variance, of_known), noise)[0] / (lengths + 1)
         optimizer.zero_grad(set_to_none=True)
         kl.mean().backward()

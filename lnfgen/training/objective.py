@@ -59,10 +59,10 @@ def accumulate_gradients(
     The loss of a sequence is minus its weighted ELBO, averaged over the K samples, divided by T + 1. The loss of the
     batch is the mean of these. It is a sum over samples and over two terms, so it is taken in passes, each of one term
     of some of the samples: `num_passes` of the reconstruction, and no more of the KL. The graph of a pass is freed
-    before the next one. Without free bits, the gradient is the same to round-off whatever `num_passes` is.
+    before the next one. The gradient is the same to round-off whatever `num_passes` is.
 
-    A sequence whose KL is below `free_bits` nats a step has no gradient of it, so that z is used that much. What counts
-    is the mean over the samples of a pass.
+    With `free_bits`, a sequence whose KL is below so many nats a step has no gradient of it, so that z is used that
+    much. What counts is the mean over all samples, so the KL then takes a single pass.
 
     Where several processes train, the batch is the part of this one, `share` its share of the sequences, and the
     gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole. `compiled` has
@@ -86,8 +86,7 @@ def accumulate_gradients(
             with autocast(device, precision):
                 value = term(part).sum(0) / num_samples
             if value.requires_grad:
-                of_all = 1.0 if part is None else len(part) / num_samples  # a part has this share of the mean
-                (scale * coefficient * (value / steps).clamp(min=of_all * floor)).mean().backward()
+                (scale * coefficient * (value / steps).clamp(min=floor)).mean().backward()
             total = total + value.detach()
         return total
 
@@ -95,7 +94,12 @@ def accumulate_gradients(
     reconstruction = summed(
         lambda part: parts_of.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
     )
-    kl = summed(lambda part: parts_of.kl(batch.lengths, shared, part), kl_weight, kl_passes, free_bits)
+    kl = summed(
+        lambda part: parts_of.kl(batch.lengths, shared, part),
+        kl_weight,
+        1 if free_bits else kl_passes,
+        free_bits or -math.inf,  # an estimate of the KL may be negative
+    )
     gradients = [tensor.grad for tensor in shared]
     if replica is not None:
         replica.finish(encoded, gradients)
