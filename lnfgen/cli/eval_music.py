@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnfgen.cli import console
 from lnfgen.cli.options import choose_solver
+from lnfgen.conventions import MUSIC_COUNT
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
 
@@ -21,7 +22,7 @@ def report(
     second: str | None,
     *,
     split: str,
-    count: int,
+    count: int | None,
     temperature: float | None,
     seed: int,
     solver: str,
@@ -46,6 +47,14 @@ def report(
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
         names, comparison, facts = _of_run(first, second, split, count, temperature, seed, solver, device)
     else:
+        if second is None:
+            raise LnfgenError(
+                f"{first} is not a run; expected a run, or music and other music to compare it with: "
+                f"lnfgen eval --music {first} OTHER"
+            )
+        of_runs = {"--count": count is not None, "--temperature": temperature is not None, "--solver": solver != "loop"}
+        if found := [option for option, is_given in of_runs.items() if is_given]:
+            raise LnfgenError(f"found {found[0]}, but {first} is no run to sample from; name a run, or leave it out")
         names, comparison, facts = _of_music(first, second, split, seed)
     title = f"{names[0]} beside {names[1]}"
     if json:
@@ -67,7 +76,7 @@ def _of_run(
     run: Path | None,
     dataset: str | None,
     split: str,
-    count: int,
+    count: int | None,
     temperature: float | None,
     seed: int,
     solver: str,
@@ -82,7 +91,7 @@ def _of_run(
     trained = TrainedModel(folder, device)
     choose_solver(trained.model, solver)
     compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.name} DATASET")
-    temperature = 1.0 if temperature is None else temperature
+    count, temperature = count or MUSIC_COUNT, 1.0 if temperature is None else temperature
     with console.jobs() as progress:
         comparison = trained.compare_music(
             compared, split=split, count=count, temperature=temperature, seed=seed, progress=progress
@@ -93,16 +102,11 @@ def _of_run(
 
 
 def _of_music(
-    first: Path, second: str | None, split: str, seed: int
+    first: Path, second: str, split: str, seed: int
 ) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
     from lnfgen.comparison import compare_pieces
     from lnfgen.data.pieces import open_both
 
-    if second is None:
-        raise LnfgenError(
-            f"{first} is not a run; expected a run, or music and other music to compare it with: "
-            f"lnfgen eval --music {first} OTHER"
-        )
     with console.jobs() as progress:
         samples, reference = open_both(first, second, split, progress)
         comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
