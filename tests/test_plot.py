@@ -19,7 +19,7 @@ from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
 from lnfgen.flows.temporal import AutoregressiveFlow
 from lnfgen.plots import curves
-from lnfgen.plots.canvas import require_format
+from lnfgen.plots.canvas import require_picture
 from lnfgen.plots.conditionals import View, Views
 from lnfgen.plots.curves import Course, compared_curves, training_curves
 from lnfgen.plots.latents import draw_views
@@ -179,13 +179,13 @@ def test_panels_are_the_same_bytes_each_time(count, density):
 
 
 @pytest.mark.parametrize(("suffix", "start_of_file"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
-def test_other_formats(suffix, start_of_file):
+def test_other_formats(suffix, start_of_file, tmp_path):
     one, other = (training_curves(LINES, "nats_per_step", "run", "m", suffix) for _ in range(2))
     assert one.startswith(start_of_file)
     assert one == other
-    assert require_format(Path("a/B" + suffix.upper())) == suffix
+    assert require_picture(tmp_path / f"B{suffix.upper()}") == suffix
     with pytest.raises(OutputError, match=r"\.png"):
-        require_format(Path("x.jpeg"))
+        require_picture(Path("x.jpeg"))
 
 
 # The command. ---------------------------------------------------------------------------------------------------------
@@ -264,6 +264,7 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
         (["run-lines", "--latents", "--prefix", ""], ["--prefix", "empty"]),
         (["run-rolls", "--latents", "--prefix", "a"], ["--prefix", "music"]),
         (["run-lines", "--features", "0,1"], ["--features", "--latents"]),
+        (["run-lines", "--seed", "0"], ["--seed", "--latents"]),
         (["run-lines", "--out", "x.jpeg"], ["x.jpeg", ".png"]),
         (["run-lines", "--out", "nowhere/x.png"], ["nowhere", "make it first"]),
         (["run-none"], ["run-none", "lnfgen train"]),

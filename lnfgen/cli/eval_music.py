@@ -36,14 +36,13 @@ def report(
         first: a run, the usual one if it is None; or music. A path goes before the name of a model in the box.
         second: a dataset to compare the run with; or other music.
     """
-    from lnfgen.files import require_parent, write_bytes
-    from lnfgen.plots.canvas import require_format
+    from lnfgen.files import write_bytes
+    from lnfgen.plots.canvas import require_picture
     from lnfgen.pretrained import boxed_folder
     from lnfgen.runs.facts import is_run
 
     if plot is not None:
-        require_format(plot)
-        require_parent(plot)
+        require_picture(plot)
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
         names, comparison, facts = _of_run(first, second, split, count, temperature, seed, solver, device)
     else:

@@ -60,17 +60,16 @@ def command(
     standard deviations.
     """
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.files import require_parent, write_bytes
-    from lnfgen.plots.canvas import require_format
+    from lnfgen.files import write_bytes
+    from lnfgen.plots.canvas import require_picture
 
-    for option, value in (("--prefix", prefix), ("--features", features), ("--dataset", dataset)):
-        if value and not latents:
+    for option, value in {"--prefix": prefix, "--features": features, "--dataset": dataset, "--seed": seed}.items():
+        if value not in (None, []) and not latents:
             raise LnfgenError(f"found {option}, which curves do not have; add --latents")
     if latents and len(runs or []) > 1:
         raise LnfgenError(f"found {len(runs or [])} runs, and --latents looks into one; name one of them")
     target = out or Path("latents.png" if latents else "curves.png")
-    suffix = require_format(target)
-    require_parent(target)
+    suffix = require_picture(target)
     folders = [resolve_run(path) for path in runs] if runs else [resolve_run(None)]
     if latents:
         picture = _latents(folders[0], dataset, prefix or [], features, seed, suffix)
