@@ -16,6 +16,7 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable
+from lnfgen.locks import training_lock
 from lnfgen.models import LatentFlow, SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
@@ -31,7 +32,6 @@ from lnfgen.runs.checkpoint import (
 )
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
 from lnfgen.training.calibration import Round, calibrate, pieces_a_round, require_rules
