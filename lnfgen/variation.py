@@ -72,7 +72,8 @@ def vary_piece(
         if amount > 0:  # else round-off could still change a step
             noise = _noise_of(model, x, generator)
             fresh = fresh_noise(len(x), noise, generator)
-            x = sequence_of(model, combined(partial(_perturbed, amount=amount), noise, fresh))
+            moved = combined(lambda old, new: math.sqrt(1 - amount**2) * old + amount * new, noise, fresh)
+            x = sequence_of(model, moved)
         yield _variation(encoding, given, x)
 
 
@@ -192,10 +193,6 @@ def _length(encoding: Encoding, first: Given, second: Given, place: float) -> in
         if all(own % bar == 0 for own in lengths):
             return round(round(length / bar) * bar)
     return round(length)
-
-
-def _perturbed(noise: Tensor, fresh: Tensor, amount: float) -> Tensor:
-    return math.sqrt(1 - amount**2) * noise + amount * fresh
 
 
 def _on_the_way(first: Tensor, second: Tensor, place: float, length: int) -> Tensor:
