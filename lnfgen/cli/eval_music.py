@@ -43,8 +43,26 @@ def report(
 
     if plot is not None:
         require_picture(plot)
+    facts: dict[str, Any]
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
-        names, comparison, facts = _of_run(first, second, split, count, temperature, seed, solver, device)
+        from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
+
+        folder = resolve_run(first)
+
+        from lnfgen.runs.trained import TrainedModel
+
+        trained = TrainedModel(folder, device)
+        choose_solver(trained.model, solver)
+        compared = resolve_scored_dataset(folder, second, f"lnfgen eval --music {folder.name} DATASET")
+        asked: dict[str, Any] = {
+            "count": count or MUSIC_COUNT,
+            "temperature": 1.0 if temperature is None else temperature,
+        }
+        asked |= {"seed": seed, "split": split}
+        with console.jobs() as progress:
+            comparison = trained.compare_music(compared, **asked, progress=progress)
+        names = ("samples", f"{compared.name}, {split}")
+        facts = {**asked, "model": folder.config.name, "dataset": compared.name, "run": folder.name}
     else:
         if second is None:
             raise LnfgenError(
@@ -54,7 +72,18 @@ def report(
         of_runs = {"--count": count is not None, "--temperature": temperature is not None, "--solver": solver != "loop"}
         if found := [option for option, is_given in of_runs.items() if is_given]:
             raise LnfgenError(f"found {found[0]}, but {first} is no run to sample from; name a run, or leave it out")
-        names, comparison, facts = _of_music(first, second, split, seed)
+
+        from lnfgen.comparison import compare_pieces
+        from lnfgen.data.pieces import open_both
+
+        with console.jobs() as progress:
+            samples, reference = open_both(first, second, split, progress)
+            comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
+        for music in (samples, reference):
+            if music.left_out:
+                console.warn(music.left_out)
+        names = (first.name or str(first), Path(second).name or second)
+        facts = {"samples": str(first), "reference": second, "split": split, "seed": seed}
     title = f"{names[0]} beside {names[1]}"
     if json:
         console.result_json({**comparison.to_json(), **facts})
@@ -69,51 +98,6 @@ def report(
         title += f", AUC {_number(comparison.auc)}"
         write_bytes(plot, figure_distributions(comparison, title, *names, plot.suffix.lower()))
         console.note(f"drawn: {plot}")
-
-
-def _of_run(
-    run: Path | None,
-    dataset: str | None,
-    split: str,
-    count: int | None,
-    temperature: float | None,
-    seed: int,
-    solver: str,
-    device: str,
-) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
-    from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
-
-    folder = resolve_run(run)
-
-    from lnfgen.runs.trained import TrainedModel
-
-    trained = TrainedModel(folder, device)
-    choose_solver(trained.model, solver)
-    compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.name} DATASET")
-    count, temperature = count or MUSIC_COUNT, 1.0 if temperature is None else temperature
-    with console.jobs() as progress:
-        comparison = trained.compare_music(
-            compared, split=split, count=count, temperature=temperature, seed=seed, progress=progress
-        )
-    facts = {"count": count, "temperature": temperature, "seed": seed, "split": split}
-    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": folder.name}
-    return ("samples", f"{compared.name}, {split}"), comparison, facts
-
-
-def _of_music(
-    first: Path, second: str, split: str, seed: int
-) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
-    from lnfgen.comparison import compare_pieces
-    from lnfgen.data.pieces import open_both
-
-    with console.jobs() as progress:
-        samples, reference = open_both(first, second, split, progress)
-        comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
-    for music in (samples, reference):
-        if music.left_out:
-            console.warn(music.left_out)
-    names = (first.name or str(first), Path(second).name or second)
-    return names, comparison, {"samples": str(first), "reference": second, "split": split, "seed": seed}
 
 
 def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
