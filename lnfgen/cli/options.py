@@ -122,11 +122,7 @@ def fresh_seed() -> int:
 
 
 def choose_solver(model: "SequenceModel", method: str) -> None:
-    """Choose how the sequential direction of a model's flow is computed.
-
-    Raises:
-        LnfgenError: if the method is unknown, or the model has no such direction.
-    """
+    """Choose how the sequential direction of a model's flow is computed, if it has one."""
     from lnfgen.flows.solver import SOLVERS
 
     if method not in SOLVERS:

@@ -60,11 +60,7 @@ class Round(NamedTuple):
 
 
 def require_rules(model: SequenceModel, pieces: int) -> None:
-    """Refuse to calibrate a model that has no rules.
-
-    Raises:
-        ConfigError: if `pieces` is not 0 and the model has another output than `past`.
-    """
+    """Raise a `ConfigError` if `pieces` are to calibrate a model whose output is not `past`, which alone has rules."""
     if pieces and _ruled_head(model) is None:
         raise ConfigError(
             f"training.calibration_pieces: found {pieces}, but the output has no rules of how voices move; "
