@@ -109,6 +109,16 @@ def played(program: str, voices: int | None) -> dict[str, Any]:
     return {"program": programs, "voices": voices}
 
 
+def require_fitting(suffix: str, played: dict[str, Any]) -> None:
+    """Raise an `LnfgenError` if a file with this suffix cannot be written, or not with what `played` gives."""
+    from lnfgen.formats import MIDI, PAGE, SOUND, require_writer
+
+    require_writer(suffix, played["voices"])
+    named = (*MIDI, PAGE, SOUND)
+    if len(played["program"]) == 1 and played["program"] != [0] and suffix not in named:
+        raise LnfgenError(f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}")
+
+
 def drawn_seed(seed: int | None) -> int:
     """The seed given, or a fresh one, said on stderr so that a run can be repeated."""
     if seed is None:
