@@ -5,15 +5,16 @@ For a piece and a kind of gap, in nats, given the length:
 - `NLL(hidden | seen) = NLL(all) - NLL(seen)`. NLL(all) is importance-sampled by the posterior, as in `evaluation`, and
   so a little too high. NLL(seen) has a range: it is estimated twice by particles (`SequenceModel.log_known`). Where
   these find the hidden part by themselves, it is too high on average; the true piece is a guess that helps them. Where
-  the true hidden part is kept as one of the particles, it is too low on average, if that is a draw of p(hidden | seen)
-  of the model; there the guess is a filling, which knows no more than what is seen. For pieces that the model has drawn
-  it is one, but for a latent that has to be found. For other pieces, such as Bach's, the true part only stands in for
-  such a draw: if it is less likely by the model than what the model would draw, NLL(seen) may be lower than the range
-  says. The range is wide where p(seen) is hard to estimate, and gets narrower with more particles.
+  the true hidden part is kept as one of the particles, it is too low on average, if that part is a draw from the
+  model's p(hidden | seen); there the guess is a filling, which knows no more than what is seen. For pieces that the
+  model has drawn, it is such a draw, except that their latent is not known and has to be found. For other pieces, such
+  as Bach's, the true part only stands in for such a draw: if the model finds it less likely than what it would draw
+  itself, NLL(seen) may be lower than the range says. The range is wide where p(seen) is hard to estimate, and gets
+  narrower with more particles.
 - `NLL(hidden)`, for the lower voices: of the hidden part alone, with the seen part summed out, by the same kind of
-  estimates. This is the unconditional share of these voices. What NLL(hidden | seen) is less than that is what the
-  melody tells of them. The cells of these voices are those below the melody, so what is summed out depends on the piece
-  itself, and the true melody stands in for a draw even where the model has drawn the piece.
+  estimates. How much NLL(hidden | seen) is below it says how much the melody tells of these voices. Their cells are
+  those below the melody, so what is summed out depends on the piece itself, and the true melody stands in for a draw
+  even where the model has drawn the piece.
 - The prior's NLL: of filling without inference. z is drawn from the prior; steps and keys are drawn in the model's own
   order, and what is seen is set there; but nothing is weighed by how well it fits what is seen. So it is
   `-log E_z prod p(hidden choice | z, choices before)`, over the hidden choices alone, importance-sampled with the same

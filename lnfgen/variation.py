@@ -5,8 +5,8 @@ given a piece are drawn, moved, and made a piece again. This works for every mod
 bit or symbol of the output are moved as well as those of the latent.
 
 - Vary: `noise' = sqrt(1 - a^2) noise + a fresh`. With amount a = 0 it is the piece, with 1 a sample, and if the piece
-  is a sample of the model, so is each result. A model that reads the steps before reacts to each change, so the later
-  in the piece, the less is as it was.
+  is a sample of the model, so is each result. If a model reads the steps before, each change alters what follows, so
+  the end keeps less than the beginning.
 - Interpolate: the numbers of each step go along the arc from those of one piece to those of the other, on the sphere
   (slerp, Shoemake 1985), latent and output each by itself. Each step has an arc of its own, because pieces differ more
   in some places than in others, and nothing should change where they agree. The noise of both pieces is drawn with the

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Keep what the latent says of a piece, draw all else anew, and print the files written.
 
-    So one hears what the latent knows of a piece; `vary --amount 0` gives the piece itself. The model must have a
+    This lets you hear what the latent knows of a piece; `vary --amount 0` gives the piece itself. The model must have a
     latent, and an lstm has none. With --temperature 0 it is the likeliest piece given the latent.
     """
     opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)

@@ -27,7 +27,7 @@ def command(
     """Draw pieces that are like a given one, as near as --amount says, and print the files written.
 
     The random numbers that would have made the model write the piece are changed a little. This works with any model.
-    Where a model reads what it wrote before, a change has consequences, so the later, the less is as it was.
+    If a model reads what it wrote before, each change alters what follows, so the end keeps less than the beginning.
     """
     opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 

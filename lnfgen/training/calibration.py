@@ -33,8 +33,8 @@ ROUNDS = 12
 """Each round draws pieces of its own. Steps get smaller: round r has 1 / (r + 1)^0.7 of a whole step."""
 
 FEW = 3.0
-"""A rule is moved by the difference of the two counts, over the count that it should have and this. So a rule that held
-once or twice by chance does not move far."""
+"""A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by
+chance does not move far."""
 
 
 class Applied(NamedTuple):
