@@ -27,7 +27,6 @@ Ehmann & Downie, 2009, "Evaluation of multiple-F0 estimation and tracking system
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +43,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
-from lnfgen.evaluation import MAX_PASS_STEPS, per_unit
+from lnfgen.evaluation import MAX_PASS_STEPS, log_mean_exp, per_unit
 from lnfgen.filling import MAX_ROW_STEPS, MAX_ROWS, known_bits
 from lnfgen.formats import Piece
 from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
@@ -151,8 +150,7 @@ def score_filling(
         raise LnfgenError("found no pieces to fill; expected at least one")
     model.eval()
     sequences = encoding.adapt(pieces)[0]
-    signatures = [getattr(piece, "time_signature", None) for piece in pieces]
-    pieces = [encoding.decode(*each) for each in zip(sequences, signatures, strict=True)]  # on the model's keys
+    pieces = _decoded(encoding, sequences, pieces)  # on the model's keys
     marginal = Marginal(encoding, encoding.adapt(train)[0])
     scores: dict[str, FillingScore] = {}
     for number, gap in enumerate(GAPS[encoding.kind]):
@@ -170,6 +168,12 @@ def score_filling(
                 music = compare_pieces(*map(_rolls, (drawn, [one.piece for one in hidden], train)))
             scores[gap] = replace(score, music=music)
     return scores
+
+
+def _decoded(encoding: Encoding, sequences: Sequence[np.ndarray], of: Sequence[Piece]) -> list[Piece]:
+    """The pieces that sequences are, with the time signatures of other pieces."""
+    signatures = [getattr(piece, "time_signature", None) for piece in of]
+    return [encoding.decode(*each) for each in zip(sequences, signatures, strict=True)]
 
 
 def _rolls(pieces: Sequence[Piece]) -> list[PianoRoll]:
@@ -227,8 +231,7 @@ class _Scorer:
             moved=moved,
             music=None,
         )
-        signatures = [getattr(one.piece, "time_signature", None) for one in hidden]
-        return score, [self._encoding.decode(*pair) for pair in zip(drawn, signatures, strict=True)]
+        return score, _decoded(self._encoding, drawn, [one.piece for one in hidden])
 
     def _scored(self, hidden: list[_Hidden]) -> tuple[np.ndarray, np.ndarray]:
         """log p(x | T) of each piece, and the part of its hidden choices by the chain rule."""
@@ -252,8 +255,7 @@ class _Scorer:
                     log_prob, _ = model.reconstruction(x, lengths, encoded, noise, choices)
                     log_weights[kind].append((log_prob - kl).cpu().double())
             for kind, parts in enumerate(log_weights):
-                log_mean = torch.logsumexp(torch.cat(parts), 0) - math.log(self._num_samples)
-                result[kind, block] = log_mean.numpy()
+                result[kind, block] = log_mean_exp(torch.cat(parts)).numpy()
             self._tell(len(block))
         return result[0], result[1]
 
