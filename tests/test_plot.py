@@ -13,6 +13,7 @@ import pytest
 from command import Call, call_in, fails
 from toy_models import ODD_SIZES
 
+from lnfgen.cli.plot import _title
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
@@ -216,6 +217,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plot(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     return partial(call_in(home, monkeypatch, capsys), "plot")
+
+
+def test_the_title_names_the_run_that_one_is_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home / "run-rolls")
+    assert _title(RunFolder(Path())).startswith("run-rolls: ")
 
 
 def test_latents_of_text_and_of_music(home, plot):

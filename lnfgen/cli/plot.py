@@ -80,7 +80,7 @@ def command(
 
 
 def _title(run: RunFolder) -> str:
-    return f"{run.path.name}: {run.config.name} on {run.dataset['name']}"
+    return f"{run.path.resolve().name}: {run.config.name} on {run.dataset['name']}"
 
 
 def _curves(run: RunFolder, suffix: str) -> bytes:
@@ -92,14 +92,13 @@ def _curves(run: RunFolder, suffix: str) -> bytes:
 def _compared(runs: list[RunFolder], suffix: str) -> bytes:
     from lnfgen.conventions import UNIT_WORDS
     from lnfgen.plots.curves import Course, compared_curves
+    from lnfgen.runs.naming import distinct_names
 
     units = {run.encoding.unit: run for run in runs}
     if len(units) > 1:
         found = ", ".join(f"{run.name} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
         raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
-    names = [run.path.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.path) for run in runs]
+    names = distinct_names([run.path for run in runs])
     courses = [
         Course(name, run.metrics(), str(run.path / "metrics.jsonl")) for name, run in zip(names, runs, strict=True)
     ]
