@@ -149,6 +149,7 @@ def score_filling(
     if not pieces:
         raise LnfgenError("found no pieces to fill; expected at least one")
     model.eval()
+    num_samples = 1 if model.exact else num_samples
     sequences = encoding.adapt(pieces)[0]
     pieces = _decoded(encoding, sequences, pieces)  # on the model's keys
     marginal = Marginal(encoding, encoding.adapt(train)[0])
@@ -180,30 +181,26 @@ def _rolls(pieces: Sequence[Piece]) -> list[PianoRoll]:
     return [piece for piece in pieces if isinstance(piece, PianoRoll)]
 
 
+@dataclass
 class _Scorer:
     """`score_filling` of one kind of gap."""
 
-    def __init__(
-        self,
-        model: SequenceModel,
-        encoding: Encoding,
-        gap: str,
-        num_samples: int,
-        particles: int,
-        seed: int,
-        progress: Progress,
-    ) -> None:
-        self._model, self._encoding, self._gap = model, encoding, gap
-        self._num_samples = 1 if model.exact else num_samples
-        self._particles, self._seed = particles, seed
-        self._progress, self._done, self._total = progress, 0, 0
+    model: SequenceModel
+    encoding: Encoding
+    gap: str
+    num_samples: int
+    particles: int
+    seed: int
+    progress: Progress
+    done: int = 0
+    total: int = 0
 
     def score(self, hidden: list[_Hidden], marginal: Marginal) -> tuple[FillingScore, list[Piece]]:
         """The figures but those of the music, and the filled pieces."""
-        has_alone = self._gap == LOWER_VOICES
-        self._total = len(hidden) * (3 + 2 * has_alone)  # a round each: all of a piece, and fillings and estimates
+        has_alone = self.gap == LOWER_VOICES
+        self.total = len(hidden) * (3 + 2 * has_alone)  # a round each: all of a piece, and fillings and estimates
         steps = sum(int((~one.known.mask).view(len(one.x), -1).any(1).sum()) for one in hidden)
-        unit = per_unit(self._encoding.unit) / steps
+        unit = per_unit(self.encoding.unit) / steps
         log_all, log_prior = self._scored(hidden)
         seen = [one.known for one in hidden]
         drawn, ess, moved = self._filled(hidden, seen, "filling")
@@ -211,7 +208,7 @@ class _Scorer:
         nats = Range(*(float(end - log_all.sum()) for end in log_seen))
         nll, alone_nll, gain = Range(*(unit * end for end in nats)), None, None
         if has_alone:
-            swapped = [self._model.observation.known(one.x, ~one.known.mask) for one in hidden]
+            swapped = [self.model.observation.known(one.x, ~one.known.mask) for one in hidden]
             others, _, _ = self._filled(hidden, swapped, "filling what is seen")
             log_hidden = self._estimated(hidden, swapped, others, "the hidden part alone")
             alone_nll = Range(-unit * log_hidden.high, -unit * log_hidden.low)
@@ -226,16 +223,16 @@ class _Scorer:
             marginal_nll=-unit * sum(marginal.log_prob(one.x.numpy(), ~one.known.mask.numpy()) for one in hidden),
             total_nats=nats,
             agreement=_agreement(hidden, drawn),
-            measure="f_measure" if self._encoding.kind == "music" else "accuracy",
+            measure="f_measure" if self.encoding.kind == "music" else "accuracy",
             ess=ess,
             moved=moved,
             music=None,
         )
-        return score, _decoded(self._encoding, drawn, [one.piece for one in hidden])
+        return score, _decoded(self.encoding, drawn, [one.piece for one in hidden])
 
     def _scored(self, hidden: list[_Hidden]) -> tuple[np.ndarray, np.ndarray]:
         """log p(x | T) of each piece, and the part of its hidden choices by the chain rule."""
-        model, device = self._model, self._model.device
+        model, device = self.model, self.model.device
         result = np.zeros((2, len(hidden)))
         for block in _blocks(hidden, MAX_PASS_STEPS):
             x = torch.stack([hidden[i].x for i in block]).to(device)
@@ -246,8 +243,8 @@ class _Scorer:
             generators = self._generators(hidden, block, "all")
             log_weights: list[list[Tensor]] = [[], []]
             chunk = max(1, MAX_PASS_STEPS // (len(block) * num_steps))
-            for start in range(0, self._num_samples, chunk):
-                count = min(chunk, self._num_samples - start)
+            for start in range(0, self.num_samples, chunk):
+                count = min(chunk, self.num_samples - start)
                 draws = [model.draw_noise(count, 1, num_steps, generator) for generator in generators]
                 noise = None if draws[0] is None else torch.cat(draws, 1).to(device)  # type: ignore[arg-type]
                 kl = model.kl(lengths, encoded, noise)
@@ -261,14 +258,14 @@ class _Scorer:
 
     def _estimated(self, hidden: list[_Hidden], known: list[Known], filled: list[np.ndarray], what: str) -> Range:
         """log p(known), summed over the pieces, from those that find the rest and those that keep the true piece."""
-        low, high, particles = 0.0, 0.0, PARTICLES_OF_ESTIMATE * self._particles
+        low, high, particles = 0.0, 0.0, PARTICLES_OF_ESTIMATE * self.particles
         for block in _blocks(hidden, MAX_ROW_STEPS // particles, max(1, MAX_ROWS // particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
             true = torch.stack([hidden[i].x for i in block])
             drawn = torch.from_numpy(np.stack([filled[i] for i in block])).to(true.dtype)
             for_low, for_high = (self._generators(hidden, block, f"{what}, {end}") for end in ("low", "high"))
-            low += float(self._model.log_known(true, each, particles, for_low).sum())
-            high += float(self._model.log_known(drawn, each, particles, for_high, true).sum())
+            low += float(self.model.log_known(true, each, particles, for_low).sum())
+            high += float(self.model.log_known(drawn, each, particles, for_high, true).sum())
             self._tell(len(block))
         return Range(*sorted((low, high)))  # where both are nearly exact, chance decides which is the lower one
 
@@ -279,9 +276,9 @@ class _Scorer:
         drawn: list[np.ndarray] = [np.zeros(0)] * len(hidden)
         ess: list[float] = []
         moved: list[float] = []
-        for block in _blocks(hidden, MAX_ROW_STEPS // self._particles, max(1, MAX_ROWS // self._particles)):
+        for block in _blocks(hidden, MAX_ROW_STEPS // self.particles, max(1, MAX_ROWS // self.particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
-            found = self._model.fill_batch(each, self._particles, self._generators(hidden, block, what), 1.0)
+            found = self.model.fill_batch(each, self.particles, self._generators(hidden, block, what), 1.0)
             for i, x in zip(block, found.x.numpy(), strict=True):
                 drawn[i] = x
             ess += found.ess.tolist()
@@ -290,12 +287,12 @@ class _Scorer:
         return drawn, fmean(ess), fmean(moved) if moved else None
 
     def _tell(self, count: int) -> None:
-        self._done += count
-        self._progress(self._gap.replace("_", " "), self._done, self._total)
+        self.done += count
+        self.progress(self.gap.replace("_", " "), self.done, self.total)
 
     def _generators(self, hidden: list[_Hidden], block: list[int], what: str) -> list[torch.Generator]:
         """One for each piece, which depends on the piece and on what is drawn alone."""
-        seed = stream_seed(self._seed, zlib.crc32(what.encode()))
+        seed = stream_seed(self.seed, zlib.crc32(what.encode()))
         return [torch.Generator().manual_seed(stream_seed(seed, hidden[i].index)) for i in block]
 
 
