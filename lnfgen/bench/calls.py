@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lnfgen.bench.devices import CPU, timed_on
+from lnfgen.bench.machine import CPU, timed_on
 from lnfgen.bench.plan import OBSERVATIONS, Variant, batch_lengths
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import Call

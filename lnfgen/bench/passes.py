@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from lnfgen.bench.calls import fresh_model, random_dataset
-from lnfgen.bench.devices import Memory, timed_on
+from lnfgen.bench.machine import Memory, timed_on
 from lnfgen.bench.plan import Variant
 from lnfgen.bench.rows import Row
 from lnfgen.data.batches import collate
