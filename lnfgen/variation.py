@@ -78,13 +78,7 @@ def vary_piece(
 
 
 def reconstruct_piece(
-    model: SequenceModel,
-    encoding: Encoding,
-    given: Given,
-    *,
-    count: int = 1,
-    temperature: float = 1.0,
-    seed: int = 0,
+    model: SequenceModel, encoding: Encoding, given: Given, *, count: int = 1, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Variation]:
     """Draw `count` pieces from p(x | z), each with its own z from the posterior of the given piece.
 

@@ -35,10 +35,7 @@ Seed = Annotated[
     int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and said on stderr")
 ]
 USUAL_RUN = "the newest under runs/, else the model chorales"
-Run = Annotated[
-    Path | None,
-    typer.Argument(help="Run folder, or a model of `lnfgen models`.", show_default=USUAL_RUN),
-]
+Run = Annotated[Path | None, typer.Argument(help="Run folder, or a model of `lnfgen models`.", show_default=USUAL_RUN)]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
 Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
 Tracks = Annotated[
@@ -75,8 +72,7 @@ Voices = Annotated[
     ),
 ]
 InKey = Annotated[
-    str | None,
-    typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False),
+    str | None, typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False)
 ]
 Precision = Annotated[
     str | None,

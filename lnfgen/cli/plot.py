@@ -18,14 +18,10 @@ if TYPE_CHECKING:
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Run folders or models of `lnfgen models`, several to compare.",
-            show_default=USUAL_RUN,
-        ),
+        typer.Argument(help="Run folders or models of `lnfgen models`, several to compare.", show_default=USUAL_RUN),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png"),
+        Path | None, typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png")
     ] = None,
     latents: Annotated[
         bool, typer.Option("--latents", help="Draw the prior's modes and the posteriors, not curves.")

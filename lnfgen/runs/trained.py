@@ -217,13 +217,7 @@ class TrainedModel:
             if said:
                 warnings.warn(said, stacklevel=3)
         fillings = fill_pieces(
-            self.model,
-            self.encoding,
-            given,
-            count=count,
-            temperature=temperature,
-            seed=seed,
-            particles=particles,
+            self.model, self.encoding, given, count=count, temperature=temperature, seed=seed, particles=particles
         )
         return [filling.piece for filling in fillings]
 
