@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from abc_share import tune_shares
+from model_card import Card, card_page
 from safetensors.torch import load_file, save
 
 import lnfgen
@@ -27,7 +28,6 @@ from lnfgen.conventions import SPLITS
 from lnfgen.data.named import NAMED
 from lnfgen.files import write_bytes, write_text
 from lnfgen.pretrained import BOX
-from lnfgen.pretrained.card import Card, card_page
 from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.overview import overview

@@ -218,18 +218,13 @@ def serve(megabytes: float) -> NoReturn:
     while True:
         function, args = requests.get()
         try:
-            _send((True, _value(function, args)))
+            _send((True, function(*args)))
+        except LnfgenError as error:
+            _send((True, error))
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
         except Exception:
             _send((False, traceback.format_exc()))
-
-
-def _value(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    try:
-        return function(*args)
-    except LnfgenError as error:
-        return error
 
 
 def _receive(requests: queue.SimpleQueue[Any]) -> None:

@@ -50,11 +50,7 @@ class Choice:
 
 
 def require_best(best: int, count: int) -> None:
-    """Refuse to choose more pieces than are drawn.
-
-    Raises:
-        LnfgenError: if `best` is not from 1 to `count`.
-    """
+    """Raise an `LnfgenError` if `best`, the pieces to choose, is not from 1 to `count`, the pieces that are drawn."""
     if not 1 <= best <= count:
         raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all of them")
 

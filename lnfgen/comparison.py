@@ -211,13 +211,10 @@ def _measured(sides: Sequence[_Windows], figures: Sequence[Figure], progress: Pr
 def _mean_distance(rows: np.ndarray) -> float:
     """The mean Euclidean distance between two different rows; nan if there are not two."""
     rows = rows[:: math.ceil(len(rows) / _MOST_DISTANT)]
-    distances = np.sqrt(np.maximum(_squared_distances(rows), 0))
-    return float(distances.sum() / (len(rows) * (len(rows) - 1))) if len(rows) > 1 else math.nan
-
-
-def _squared_distances(rows: np.ndarray) -> np.ndarray:
     squares = (rows**2).sum(axis=1)
-    return (squares[:, None] + squares - 2 * rows @ rows.T) * (1 - np.eye(len(rows)))
+    squared_distances = (squares[:, None] + squares - 2 * rows @ rows.T) * (1 - np.eye(len(rows)))
+    total = np.sqrt(np.maximum(squared_distances, 0)).sum()
+    return float(total / (len(rows) * (len(rows) - 1))) if len(rows) > 1 else math.nan
 
 
 def _row_json(row: FigureRow) -> dict[str, Any]:

@@ -89,12 +89,9 @@ def score(
     model.eval()
     num_samples = 1 if model.exact else num_samples
     sums = np.zeros(6)
-    done = 0
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, precision, places):
+        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision, places):
             sums += _sums(model, batch, terms)
-            done += len(batch.indices)
-            progress(done)
     finally:
         model.train(was_training)
     steps = int(lengths_of(sequences).sum())
@@ -128,13 +125,10 @@ def nll_of_each(
     model.eval()
     num_samples = 1 if model.exact else num_samples
     nll = np.zeros(len(sequences))
-    done = 0
-    for batch, terms in _scored(model, sequences, num_samples, seed, "float32"):
-        log_p = _log_mean_exp(terms.reconstruction - terms.kl)
+    for batch, terms in _scored(model, sequences, num_samples, seed, progress):
+        log_p = log_mean_exp(terms.reconstruction - terms.kl)
         log_p += model.length.log_prob(batch.lengths)
         nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
-        done += len(batch.indices)
-        progress(done)
     return nll.tolist()
 
 
@@ -149,13 +143,13 @@ def _sums(model: SequenceModel, batch: Batch, terms: Terms) -> list[float]:
         float(terms.reconstruction.mean(0).sum()),
         float(terms.kl.mean(0).sum()),
         float(model.length.log_prob(batch.lengths).sum()),
-        float(_log_mean_exp(log_weight).sum()),
-        float(_log_mean_exp(sounding).sum()),
+        float(log_mean_exp(log_weight).sum()),
+        float(log_mean_exp(sounding).sum()),
         0 if terms.sounding is None else len(batch.indices),
     ]
 
 
-def _log_mean_exp(log_weight: Tensor) -> Tensor:
+def log_mean_exp(log_weight: Tensor) -> Tensor:
     """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
     return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
 
@@ -175,13 +169,15 @@ def _scored(
     sequences: Sequence[np.ndarray],
     num_samples: int,
     seed: int,
-    precision: str,
+    progress: Callable[[int], None],
+    precision: str = "float32",
     places: Sequence[int] | None = None,
 ) -> Iterator[tuple[Batch, Terms]]:
     """Batches of the sequences at some places, each with its `Terms` in float64 on the CPU.
 
     What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
     """
+    done = 0
     for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
@@ -197,6 +193,8 @@ def _scored(
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         yield batch, _joined(parts)
+        done += len(batch.indices)
+        progress(done)
 
 
 def _joined(parts: list[Terms]) -> Terms:

@@ -83,17 +83,15 @@ def make_folder(path: Path) -> None:
         OutputError: if `path` is a file, or cannot be made.
     """
     with output_errors(path):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def require_free_folder(path: Path) -> None:
-    """Check that `path` can become a new folder: nothing is there, or an empty folder.
+    """Raise an `OutputError` if `path` cannot become a new folder.
 
-    Raises:
-        OutputError: if `path` is a file or a folder that holds something or that this process is in, or its parent
-            folder cannot be written.
+    It cannot if it is a file, a folder that holds something, or the current folder, or if its parent folder cannot be
+    written.
     """
-    path = Path(path)
     if path.resolve() == Path.cwd():
         raise OutputError(f"{path} is the folder that you are in; expected the name of a new folder; choose another")
     if path.exists() and not path.is_dir():
@@ -104,25 +102,17 @@ def require_free_folder(path: Path) -> None:
 
 
 def require_parent(path: Path) -> None:
-    """Check that a file can be written at `path`, before the work whose result goes there.
-
-    Raises:
-        OutputError: if the folder of `path` is missing or cannot be written, or `path` is a folder.
-    """
-    parent = Path(path).parent
+    """Raise an `OutputError` if no file can be written at `path`; call it before the work whose result goes there."""
+    parent = path.parent
     if not parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
-    if Path(path).is_dir():
+    if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder; expected a file name")
     require_writable(parent, path)
 
 
 def require_writable(folder: Path, path: Path) -> None:
-    """Check that something can be written in an existing folder.
-
-    Raises:
-        OutputError: if not; it says that `path` cannot be written.
-    """
+    """Raise an `OutputError` about `path` if nothing can be written in an existing folder."""
     # Only an attempt can tell. The permission bits say little about the root user or a network drive.
     with output_errors(path):
         os.rmdir(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=folder))
@@ -149,7 +139,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         OutputError: if `path` holds something already, or cannot be written.
     """
     require_free_folder(path)
-    target = Path(path).resolve()
+    target = path.resolve()
     _sweep(target)
     with output_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)

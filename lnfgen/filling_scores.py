@@ -5,15 +5,16 @@ For a piece and a kind of gap, in nats, given the length:
 - `NLL(hidden | seen) = NLL(all) - NLL(seen)`. NLL(all) is importance-sampled by the posterior, as in `evaluation`, and
   so a little too high. NLL(seen) has a range: it is estimated twice by particles (`SequenceModel.log_known`). Where
   these find the hidden part by themselves, it is too high on average; the true piece is a guess that helps them. Where
-  the true hidden part is kept as one of the particles, it is too low on average, if that is a draw of p(hidden | seen)
-  of the model; there the guess is a filling, which knows no more than what is seen. For pieces that the model has drawn
-  it is one, but for a latent that has to be found. For other pieces, such as Bach's, the true part only stands in for
-  such a draw: if it is less likely by the model than what the model would draw, NLL(seen) may be lower than the range
-  says. The range is wide where p(seen) is hard to estimate, and gets narrower with more particles.
+  the true hidden part is kept as one of the particles, it is too low on average, if that part is a draw from the
+  model's p(hidden | seen); there the guess is a filling, which knows no more than what is seen. For pieces that the
+  model has drawn, it is such a draw, except that their latent is not known and has to be found. For other pieces, such
+  as Bach's, the true part only stands in for such a draw: if the model finds it less likely than what it would draw
+  itself, NLL(seen) may be lower than the range says. The range is wide where p(seen) is hard to estimate, and gets
+  narrower with more particles.
 - `NLL(hidden)`, for the lower voices: of the hidden part alone, with the seen part summed out, by the same kind of
-  estimates. This is the unconditional share of these voices. What NLL(hidden | seen) is less than that is what the
-  melody tells of them. The cells of these voices are those below the melody, so what is summed out depends on the piece
-  itself, and the true melody stands in for a draw even where the model has drawn the piece.
+  estimates. How much NLL(hidden | seen) is below it says how much the melody tells of these voices. Their cells are
+  those below the melody, so what is summed out depends on the piece itself, and the true melody stands in for a draw
+  even where the model has drawn the piece.
 - The prior's NLL: of filling without inference. z is drawn from the prior; steps and keys are drawn in the model's own
   order, and what is seen is set there; but nothing is weighed by how well it fits what is seen. So it is
   `-log E_z prod p(hidden choice | z, choices before)`, over the hidden choices alone, importance-sampled with the same
@@ -26,7 +27,6 @@ Ehmann & Downie, 2009, "Evaluation of multiple-F0 estimation and tracking system
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
-from lnfgen.evaluation import MAX_PASS_STEPS, per_unit
+from lnfgen.evaluation import MAX_PASS_STEPS, log_mean_exp, per_unit
 from lnfgen.filling import MAX_ROW_STEPS, MAX_ROWS, known_bits
 from lnfgen.formats import Piece
 from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
@@ -149,9 +149,9 @@ def score_filling(
     if not pieces:
         raise LnfgenError("found no pieces to fill; expected at least one")
     model.eval()
+    num_samples = 1 if model.exact else num_samples
     sequences = encoding.adapt(pieces)[0]
-    signatures = [getattr(piece, "time_signature", None) for piece in pieces]
-    pieces = [encoding.decode(*each) for each in zip(sequences, signatures, strict=True)]  # on the model's keys
+    pieces = _decoded(encoding, sequences, pieces)  # on the model's keys
     marginal = Marginal(encoding, encoding.adapt(train)[0])
     scores: dict[str, FillingScore] = {}
     for number, gap in enumerate(GAPS[encoding.kind]):
@@ -171,34 +171,36 @@ def score_filling(
     return scores
 
 
+def _decoded(encoding: Encoding, sequences: Sequence[np.ndarray], of: Sequence[Piece]) -> list[Piece]:
+    """The pieces that sequences are, with the time signatures of other pieces."""
+    signatures = [getattr(piece, "time_signature", None) for piece in of]
+    return [encoding.decode(*each) for each in zip(sequences, signatures, strict=True)]
+
+
 def _rolls(pieces: Sequence[Piece]) -> list[PianoRoll]:
     return [piece for piece in pieces if isinstance(piece, PianoRoll)]
 
 
+@dataclass
 class _Scorer:
     """`score_filling` of one kind of gap."""
 
-    def __init__(
-        self,
-        model: SequenceModel,
-        encoding: Encoding,
-        gap: str,
-        num_samples: int,
-        particles: int,
-        seed: int,
-        progress: Progress,
-    ) -> None:
-        self._model, self._encoding, self._gap = model, encoding, gap
-        self._num_samples = 1 if model.exact else num_samples
-        self._particles, self._seed = particles, seed
-        self._progress, self._done, self._total = progress, 0, 0
+    model: SequenceModel
+    encoding: Encoding
+    gap: str
+    num_samples: int
+    particles: int
+    seed: int
+    progress: Progress
+    done: int = 0
+    total: int = 0
 
     def score(self, hidden: list[_Hidden], marginal: Marginal) -> tuple[FillingScore, list[Piece]]:
         """The figures but those of the music, and the filled pieces."""
-        has_alone = self._gap == LOWER_VOICES
-        self._total = len(hidden) * (3 + 2 * has_alone)  # a round each: all of a piece, and fillings and estimates
+        has_alone = self.gap == LOWER_VOICES
+        self.total = len(hidden) * (3 + 2 * has_alone)  # a round each: all of a piece, and fillings and estimates
         steps = sum(int((~one.known.mask).view(len(one.x), -1).any(1).sum()) for one in hidden)
-        unit = per_unit(self._encoding.unit) / steps
+        unit = per_unit(self.encoding.unit) / steps
         log_all, log_prior = self._scored(hidden)
         seen = [one.known for one in hidden]
         drawn, ess, moved = self._filled(hidden, seen, "filling")
@@ -206,7 +208,7 @@ class _Scorer:
         nats = Range(*(float(end - log_all.sum()) for end in log_seen))
         nll, alone_nll, gain = Range(*(unit * end for end in nats)), None, None
         if has_alone:
-            swapped = [self._model.observation.known(one.x, ~one.known.mask) for one in hidden]
+            swapped = [self.model.observation.known(one.x, ~one.known.mask) for one in hidden]
             others, _, _ = self._filled(hidden, swapped, "filling what is seen")
             log_hidden = self._estimated(hidden, swapped, others, "the hidden part alone")
             alone_nll = Range(-unit * log_hidden.high, -unit * log_hidden.low)
@@ -221,17 +223,16 @@ class _Scorer:
             marginal_nll=-unit * sum(marginal.log_prob(one.x.numpy(), ~one.known.mask.numpy()) for one in hidden),
             total_nats=nats,
             agreement=_agreement(hidden, drawn),
-            measure="f_measure" if self._encoding.kind == "music" else "accuracy",
+            measure="f_measure" if self.encoding.kind == "music" else "accuracy",
             ess=ess,
             moved=moved,
             music=None,
         )
-        signatures = [getattr(one.piece, "time_signature", None) for one in hidden]
-        return score, [self._encoding.decode(*pair) for pair in zip(drawn, signatures, strict=True)]
+        return score, _decoded(self.encoding, drawn, [one.piece for one in hidden])
 
     def _scored(self, hidden: list[_Hidden]) -> tuple[np.ndarray, np.ndarray]:
         """log p(x | T) of each piece, and the part of its hidden choices by the chain rule."""
-        model, device = self._model, self._model.device
+        model, device = self.model, self.model.device
         result = np.zeros((2, len(hidden)))
         for block in _blocks(hidden, MAX_PASS_STEPS):
             x = torch.stack([hidden[i].x for i in block]).to(device)
@@ -242,8 +243,8 @@ class _Scorer:
             generators = self._generators(hidden, block, "all")
             log_weights: list[list[Tensor]] = [[], []]
             chunk = max(1, MAX_PASS_STEPS // (len(block) * num_steps))
-            for start in range(0, self._num_samples, chunk):
-                count = min(chunk, self._num_samples - start)
+            for start in range(0, self.num_samples, chunk):
+                count = min(chunk, self.num_samples - start)
                 draws = [model.draw_noise(count, 1, num_steps, generator) for generator in generators]
                 noise = None if draws[0] is None else torch.cat(draws, 1).to(device)  # type: ignore[arg-type]
                 kl = model.kl(lengths, encoded, noise)
@@ -251,21 +252,20 @@ class _Scorer:
                     log_prob, _ = model.reconstruction(x, lengths, encoded, noise, choices)
                     log_weights[kind].append((log_prob - kl).cpu().double())
             for kind, parts in enumerate(log_weights):
-                log_mean = torch.logsumexp(torch.cat(parts), 0) - math.log(self._num_samples)
-                result[kind, block] = log_mean.numpy()
+                result[kind, block] = log_mean_exp(torch.cat(parts)).numpy()
             self._tell(len(block))
         return result[0], result[1]
 
     def _estimated(self, hidden: list[_Hidden], known: list[Known], filled: list[np.ndarray], what: str) -> Range:
         """log p(known), summed over the pieces, from those that find the rest and those that keep the true piece."""
-        low, high, particles = 0.0, 0.0, PARTICLES_OF_ESTIMATE * self._particles
+        low, high, particles = 0.0, 0.0, PARTICLES_OF_ESTIMATE * self.particles
         for block in _blocks(hidden, MAX_ROW_STEPS // particles, max(1, MAX_ROWS // particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
             true = torch.stack([hidden[i].x for i in block])
             drawn = torch.from_numpy(np.stack([filled[i] for i in block])).to(true.dtype)
             for_low, for_high = (self._generators(hidden, block, f"{what}, {end}") for end in ("low", "high"))
-            low += float(self._model.log_known(true, each, particles, for_low).sum())
-            high += float(self._model.log_known(drawn, each, particles, for_high, true).sum())
+            low += float(self.model.log_known(true, each, particles, for_low).sum())
+            high += float(self.model.log_known(drawn, each, particles, for_high, true).sum())
             self._tell(len(block))
         return Range(*sorted((low, high)))  # where both are nearly exact, chance decides which is the lower one
 
@@ -276,9 +276,9 @@ class _Scorer:
         drawn: list[np.ndarray] = [np.zeros(0)] * len(hidden)
         ess: list[float] = []
         moved: list[float] = []
-        for block in _blocks(hidden, MAX_ROW_STEPS // self._particles, max(1, MAX_ROWS // self._particles)):
+        for block in _blocks(hidden, MAX_ROW_STEPS // self.particles, max(1, MAX_ROWS // self.particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
-            found = self._model.fill_batch(each, self._particles, self._generators(hidden, block, what), 1.0)
+            found = self.model.fill_batch(each, self.particles, self._generators(hidden, block, what), 1.0)
             for i, x in zip(block, found.x.numpy(), strict=True):
                 drawn[i] = x
             ess += found.ess.tolist()
@@ -287,12 +287,12 @@ class _Scorer:
         return drawn, fmean(ess), fmean(moved) if moved else None
 
     def _tell(self, count: int) -> None:
-        self._done += count
-        self._progress(self._gap.replace("_", " "), self._done, self._total)
+        self.done += count
+        self.progress(self.gap.replace("_", " "), self.done, self.total)
 
     def _generators(self, hidden: list[_Hidden], block: list[int], what: str) -> list[torch.Generator]:
         """One for each piece, which depends on the piece and on what is drawn alone."""
-        seed = stream_seed(self._seed, zlib.crc32(what.encode()))
+        seed = stream_seed(self.seed, zlib.crc32(what.encode()))
         return [torch.Generator().manual_seed(stream_seed(seed, hidden[i].index)) for i in block]
 
 

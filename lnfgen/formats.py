@@ -193,11 +193,7 @@ def to_bytes(
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
-    """Check before the work that what writes this suffix is there, and that it can tell voices apart if it must.
-
-    Raises:
-        LnfgenError: if not; the message says how to get it, or which suffixes can.
-    """
+    """Raise an `LnfgenError` if this suffix needs a program that is missing, or cannot tell voices apart but must."""
     if voices is not None and suffix not in WITH_VOICES:
         raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
     if suffix == SOUND:

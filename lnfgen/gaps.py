@@ -1,6 +1,6 @@
 """Kinds of gaps that are hidden in true pieces, to see how well they are filled."""
 
-from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -35,47 +35,25 @@ def with_gap(piece: Piece, values: np.ndarray, gap: str, rng: np.random.Generato
         values: the piece in the model's encoding, `[T]`, or `[T, P]` with the keys of the piece.
     """
     free = np.zeros(values.shape, dtype=np.bool_)
-    _HIDE[gap](piece, free, rng)
+    if gap == LOWER_VOICES:
+        with suppress(LnfgenError):  # no note, or none that has a key below it
+            free |= region(_roll(piece), ["below-melody"])
+    elif gap == "middle":
+        lines = [*_roll(piece).bar_lines(), len(free)]
+        borders = lines if len(lines) > 4 else list(range(len(free) + 1))
+        quarter = (len(borders) - 1) // 4
+        free[borders[quarter] : borders[-1 - quarter]] = True
+    elif gap == "second_half":
+        free[len(free) // 2 :] = True
+    elif gap == "random_cells":
+        free |= rng.random(free.shape) < 0.5
+    else:
+        size = -(-len(free) // 4)
+        start = int(rng.integers(len(free) - size + 1))
+        free[start : start + size] = True
     return Given(values, free, piece, free, Changes()) if free.any() and not free.all() else None
-
-
-def _lower_voices(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:
-    try:
-        free |= region(_roll(piece), ["below-melody"])
-    except LnfgenError:  # no note, or none that has a key below it
-        return
-
-
-def _middle(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:
-    lines = [*_roll(piece).bar_lines(), len(free)]
-    borders = lines if len(lines) > 4 else list(range(len(free) + 1))
-    quarter = (len(borders) - 1) // 4
-    free[borders[quarter] : borders[-1 - quarter]] = True
-
-
-def _second_half(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:
-    free[len(free) // 2 :] = True
-
-
-def _random_cells(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:
-    free |= rng.random(free.shape) < 0.5
-
-
-def _gap(piece: Piece, free: np.ndarray, rng: np.random.Generator) -> None:
-    size = -(-len(free) // 4)
-    start = int(rng.integers(len(free) - size + 1))
-    free[start : start + size] = True
 
 
 def _roll(piece: Piece) -> PianoRoll:
     assert isinstance(piece, PianoRoll)
     return piece
-
-
-_HIDE: dict[str, Callable[[Piece, np.ndarray, np.random.Generator], None]] = {
-    LOWER_VOICES: _lower_voices,
-    "middle": _middle,
-    "second_half": _second_half,
-    "random_cells": _random_cells,
-    "gap": _gap,
-}

@@ -1,4 +1,4 @@
-"""Locks of folders, so that two processes do not write into one.
+"""Locks of folders, so that two processes do not write into one. Who trains a run holds the lock of its folder.
 
 The system takes a lock away when the process ends, however it ends, so that no file has to be cleaned up. On Windows,
 and on file systems without locks, every folder is free.
@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from lnfgen.errors import RunError
 
 try:
     import fcntl
@@ -32,3 +34,16 @@ def try_lock(folder: Path) -> Iterator[bool]:
         yield free
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def training_lock(run: Path) -> Iterator[None]:
+    """Hold the lock of a run for the length of the block.
+
+    Raises:
+        RunError: if another process holds it.
+    """
+    with try_lock(run) as free:
+        if not free:
+            raise RunError(f"{run} is being trained by another process; wait until that ends, or stop it")
+        yield

@@ -106,11 +106,7 @@ def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature:
 
 
 def require_draws(seed: int, temperature: float) -> None:
-    """Refuse what nothing can be drawn with.
-
-    Raises:
-        LnfgenError: if the seed or the temperature is out of range.
-    """
+    """Raise an `LnfgenError` if the seed or the temperature is out of range."""
     if not 0 <= seed < 2**63:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
@@ -118,11 +114,7 @@ def require_draws(seed: int, temperature: float) -> None:
 
 
 def require_one_length(length: int | None, bars: int | None, encoding: Encoding) -> None:
-    """Refuse bars beside a length, or of text.
-
-    Raises:
-        LnfgenError: if both are given, or the encoding is of text and bars are given.
-    """
+    """Raise an `LnfgenError` if bars are given beside a length, or for text."""
     if bars is None:
         return
     if length is not None:

@@ -5,8 +5,8 @@ given a piece are drawn, moved, and made a piece again. This works for every mod
 bit or symbol of the output are moved as well as those of the latent.
 
 - Vary: `noise' = sqrt(1 - a^2) noise + a fresh`. With amount a = 0 it is the piece, with 1 a sample, and if the piece
-  is a sample of the model, so is each result. A model that reads the steps before reacts to each change, so the later
-  in the piece, the less is as it was.
+  is a sample of the model, so is each result. If a model reads the steps before, each change alters what follows, so
+  the end keeps less than the beginning.
 - Interpolate: the numbers of each step go along the arc from those of one piece to those of the other, on the sphere
   (slerp, Shoemake 1985), latent and output each by itself. Each step has an arc of its own, because pieces differ more
   in some places than in others, and nothing should change where they agree. The noise of both pieces is drawn with the
@@ -72,18 +72,13 @@ def vary_piece(
         if amount > 0:  # else round-off could still change a step
             noise = _noise_of(model, x, generator)
             fresh = fresh_noise(len(x), noise, generator)
-            x = sequence_of(model, combined(partial(_perturbed, amount=amount), noise, fresh))
+            moved = combined(lambda old, new: math.sqrt(1 - amount**2) * old + amount * new, noise, fresh)
+            x = sequence_of(model, moved)
         yield _variation(encoding, given, x)
 
 
 def reconstruct_piece(
-    model: SequenceModel,
-    encoding: Encoding,
-    given: Given,
-    *,
-    count: int = 1,
-    temperature: float = 1.0,
-    seed: int = 0,
+    model: SequenceModel, encoding: Encoding, given: Given, *, count: int = 1, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Variation]:
     """Draw `count` pieces from p(x | z), each with its own z from the posterior of the given piece.
 
@@ -192,10 +187,6 @@ def _length(encoding: Encoding, first: Given, second: Given, place: float) -> in
         if all(own % bar == 0 for own in lengths):
             return round(round(length / bar) * bar)
     return round(length)
-
-
-def _perturbed(noise: Tensor, fresh: Tensor, amount: float) -> Tensor:
-    return math.sqrt(1 - amount**2) * noise + amount * fresh
 
 
 def _on_the_way(first: Tensor, second: Tensor, place: float, length: int) -> Tensor:

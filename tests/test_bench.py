@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lnfgen import compute
-from lnfgen.bench import machine, measure
-from lnfgen.bench.calls import fresh_model, matrix_elements, operations, update_call
+from lnfgen.bench import calls, machine, measure
+from lnfgen.bench.calls import fresh_model, matrix_elements, operations, trained_models, update_call
 from lnfgen.bench.passes import measure_passes
 from lnfgen.bench.plan import (
     BASELINE,
@@ -27,7 +29,7 @@ from lnfgen.bench.plan import (
     quick_plan,
 )
 from lnfgen.bench.rows import Row
-from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.config import NAMED_MODELS, Config, build_config
 from lnfgen.models import LengthModel, SequenceModel, build_model
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.training import trainer
@@ -258,6 +260,14 @@ def test_trained_models_are_sampled_from_beside_those_of_their_kind() -> None:
     assert [row["model"] for row in result["sampling"]] == ["lstm", "mine"] * 2
     assert [row["model"] for row in result["training"]] == ["lstm"]
     assert heard[-1][:2] == (5, 5)
+
+
+def test_runs_of_one_name_and_runs_named_as_models_are_all_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "load_model", lambda run, device: run.path)
+    paths = [Path("a/mine"), Path("b/mine"), Path("lstm"), Path()]
+    found = trained_models([SimpleNamespace(path=path, config=Config()) for path in paths])  # type: ignore[misc]
+    assert list(found.values()) == paths
+    assert all(variant.model and variant not in VARIANTS for variant in found)
 
 
 def test_models_compute_on_the_threads_that_train_takes_for_their_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,12 +97,16 @@ def test_command_says_the_threads_of_each_kind_where_they_differ(
         ["--plot", "speed.txt"],
         ["--plot", "nowhere/speed.png"],
         ["no-run"],
+        ["--passes", "--quick"],
+        ["--passes", "--backbone", "scan"],
+        ["--passes", "chorales"],
     ],
 )
 def test_command_refuses_before_it_measures(wrong: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from lnfgen.cli import app
 
     monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("lnfgen.bench.passes.measure_passes", lambda *_: pytest.fail("measured"))
     assert CliRunner().invoke(app, ["bench", *wrong]).exit_code == 1
 
 

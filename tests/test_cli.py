@@ -127,6 +127,8 @@ def test_samples_in_voices_are_the_same_music(home: Path) -> None:
     assert {track.program for track in voices.tracks} <= {73, 48, 32}
     assert start(home, *asked, "x.mid", "--program", "1,2", "--voices", "1").returncode == 2
     fails(start(home, *asked, "x.npz", "--voices", "2"), ".npz", ".musicxml")
+    fails(start(home, *asked, "x.musicxml", "--program", "40"), ".musicxml", "leave --program out")
+    fails(start(home, "sample", "run-lines", "--program", "40"), ".txt", "leave --program out")
     fails(start(home, "sample", "run-lines", "--key", "G"), "leave --key out")
 
 

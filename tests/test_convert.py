@@ -29,6 +29,7 @@ def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, tmp_path: Path)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
     piped = lnfgen("convert", "-", "-", "--tempo", 90, input=(tmp_path / "b.mid").read_bytes())
     assert piped.returncode == 0, piped.stderr
+    fails(lnfgen("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
     (roll,) = formats.read_bytes(piped.stdout)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
 

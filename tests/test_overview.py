@@ -13,9 +13,9 @@ from command import fails, start
 from lnfgen.config import DECAYS_BEFORE_STOP, Config
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import RunError
+from lnfgen.locks import training_lock
 from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_model, save_state
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.lock import training_lock
 from lnfgen.runs.overview import overview
 
 SIZES = {"num_flow_layers": 1, "latent_size": 2, "hidden_size": 4, "num_layers": 1, "embedding_size": 4}

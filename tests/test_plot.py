@@ -13,13 +13,14 @@ import pytest
 from command import Call, call_in, fails
 from toy_models import ODD_SIZES
 
+from lnfgen.cli.plot import _title
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import open_dataset, write_dataset
 from lnfgen.errors import OutputError, RunError
 from lnfgen.flows.temporal import AutoregressiveFlow
 from lnfgen.plots import curves
-from lnfgen.plots.canvas import require_format
+from lnfgen.plots.canvas import require_picture
 from lnfgen.plots.conditionals import View, Views
 from lnfgen.plots.curves import Course, compared_curves, training_curves
 from lnfgen.plots.latents import draw_views
@@ -179,13 +180,13 @@ def test_panels_are_the_same_bytes_each_time(count, density):
 
 
 @pytest.mark.parametrize(("suffix", "start_of_file"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
-def test_other_formats(suffix, start_of_file):
+def test_other_formats(suffix, start_of_file, tmp_path):
     one, other = (training_curves(LINES, "nats_per_step", "run", "m", suffix) for _ in range(2))
     assert one.startswith(start_of_file)
     assert one == other
-    assert require_format(Path("a/B" + suffix.upper())) == suffix
+    assert require_picture(tmp_path / f"B{suffix.upper()}") == suffix
     with pytest.raises(OutputError, match=r"\.png"):
-        require_format(Path("x.jpeg"))
+        require_picture(Path("x.jpeg"))
 
 
 # The command. ---------------------------------------------------------------------------------------------------------
@@ -216,6 +217,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plot(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     return partial(call_in(home, monkeypatch, capsys), "plot")
+
+
+def test_the_title_names_the_run_that_one_is_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home / "run-rolls")
+    assert _title(RunFolder(Path())).startswith("run-rolls: ")
 
 
 def test_latents_of_text_and_of_music(home, plot):
@@ -264,6 +270,7 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
         (["run-lines", "--latents", "--prefix", ""], ["--prefix", "empty"]),
         (["run-rolls", "--latents", "--prefix", "a"], ["--prefix", "music"]),
         (["run-lines", "--features", "0,1"], ["--features", "--latents"]),
+        (["run-lines", "--seed", "0"], ["--seed", "--latents"]),
         (["run-lines", "--out", "x.jpeg"], ["x.jpeg", ".png"]),
         (["run-lines", "--out", "nowhere/x.png"], ["nowhere", "make it first"]),
         (["run-none"], ["run-none", "lnfgen train"]),

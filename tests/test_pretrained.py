@@ -20,7 +20,6 @@ from lnfgen.data.resolve import resolve
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
-from lnfgen.pretrained.card import card_page
 from lnfgen.runs.checkpoint import MODEL, load_model
 from lnfgen.runs.facts import run_facts
 from lnfgen.runs.folder import RunFolder
@@ -188,7 +187,8 @@ def test_a_boxed_folder_holds_what_it_should_and_is_small(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOXED)
-def test_a_card_says_what_the_files_are(name: str) -> None:
+def test_a_card_says_what_the_files_are(name: str, example: Callable[[str], ModuleType]) -> None:
+    card_page = example("model_card").card_page
     card, facts = read_card(name), run_facts(BOX / name)
     assert (BOX / name / "card.md").read_text(encoding="utf-8") == card_page(card)
     for key in ("model", "backbone", "transform", "emission", "preset", "parameters", "dataset"):

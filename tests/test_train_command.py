@@ -201,10 +201,10 @@ def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Run, monkeypatch: p
 
 
 def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
-    console.result_json({"nll": float("nan"), "elbo": 1.0})
+    console.result_json({"nll": float("nan"), "elbo": 1.0, "pieces": [{"nll": float("inf"), "index": 1}]})
     out, err = capsys.readouterr()
-    assert json.loads(out) == {"nll": None, "elbo": 1.0}
-    assert "nll" in err
+    assert json.loads(out) == {"nll": None, "elbo": 1.0, "pieces": [{"nll": None, "index": 1}]}
+    assert "nll, pieces.0.nll" in err
 
 
 def test_precision_of_train_and_eval(lnfgen_here: Run) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from lnfgen.bench.devices import CPU, timed_on
+from lnfgen.bench.machine import CPU, timed_on
 from lnfgen.bench.plan import OBSERVATIONS, Variant, batch_lengths
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import Call
-from lnfgen.config import Config, TrainingConfig
+from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.flows.codebook import Codebook
@@ -21,6 +21,7 @@ from lnfgen.flows.multiscale import STRIDES, MultiscaleFlow
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.naming import distinct_names
 from lnfgen.training.settings import Corpus, run_config
 from lnfgen.training.trainer import Trainer
 
@@ -50,12 +51,17 @@ def fresh_model(variant: Variant, preset: str, kind: str) -> SequenceModel:
 
 
 def trained_models(runs: Sequence[RunFolder], device: torch.device = CPU) -> dict[Variant, SequenceModel]:
-    """The models of runs, each under the name of its run's folder.
+    """The models of runs, each under the name of its run's folder, or its path if another model has that name.
 
     Raises:
         RunError: if a run has no model, or a damaged one.
     """
-    return {Variant(run.path.name, run.config.model.backbone): load_model(run, device) for run in runs}
+    names = distinct_names([run.path for run in runs])
+    found: dict[Variant, SequenceModel] = {}
+    for run, name in zip(runs, names, strict=True):
+        unlike = str(run.path.resolve()) if name in NAMED_MODELS else name
+        found[Variant(unlike, run.config.model.backbone)] = load_model(run, device)
+    return found
 
 
 def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, float]:
@@ -147,10 +153,6 @@ class _Silent:
     def step(self, metrics: dict[str, float]) -> None: ...
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
-
-    def matched(self, found: object) -> None: ...
-
-    def calibrated(self, of_round: object) -> None: ...
 
     def note(self, message: str) -> None: ...
 

@@ -1,17 +1,20 @@
-"""The machine that is measured on: what it is, how busy it is, and how fast its own matrix products are."""
+"""The machine that is measured on: what it is, how busy it is, its time and memory, and its own matrix products."""
 
 import math
 import os
 import platform
 import re
 import statistics
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lnfgen.bench.devices import CPU, timed_on
 from lnfgen.bench.timing import Call, take_turns
+
+CPU = torch.device("cpu")
 
 BUSY = 0.5
 """Load for each core above which other programs change the measured times too much."""
@@ -44,6 +47,38 @@ def _processor() -> str:
     facts = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", facts.read_text(encoding="utf-8") if facts.exists() else "")
     return found[1] if found else platform.processor() or platform.machine()
+
+
+def timed_on(device: torch.device, work: Callable[[], object]) -> float:
+    """The seconds that `work` takes, until the GPU has done all that it was given."""
+    _finish(device)
+    began = time.perf_counter()
+    work()
+    _finish(device)
+    return time.perf_counter() - began
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+class Memory:
+    """The most memory of a GPU that tensors have taken since this was made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    @property
+    def megabytes(self) -> float | None:
+        """It is None where torch does not count it, as on a CPU."""
+        if self._device.type != "cuda":
+            return None
+        return round(torch.cuda.max_memory_allocated(self._device) / 1e6, 1)
 
 
 def product_call(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Call:

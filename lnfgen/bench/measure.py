@@ -15,8 +15,7 @@ import torch
 
 from lnfgen import __version__
 from lnfgen.bench.calls import call_of, fresh_config, fresh_model, operations
-from lnfgen.bench.devices import CPU, Memory
-from lnfgen.bench.machine import SQUARE, machine_facts, product_call, product_rates
+from lnfgen.bench.machine import CPU, SQUARE, Memory, machine_facts, product_call, product_rates
 from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, Plan, Variant, batch_lengths, kind_of
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns

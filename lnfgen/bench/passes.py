@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from lnfgen.bench.calls import fresh_model, random_dataset
-from lnfgen.bench.devices import Memory, timed_on
+from lnfgen.bench.machine import Memory, timed_on
 from lnfgen.bench.plan import Variant
 from lnfgen.bench.rows import Row
 from lnfgen.data.batches import collate
@@ -33,7 +33,6 @@ def measure_passes(
     samples: int = SAMPLES,
     batch: int = BATCH,
     length: int = LENGTH,
-    precision: str = "float32",
     variants: Sequence[Variant] = (Variant("af-scf", "lstm"), Variant("af-scf", "scan")),
 ) -> list[Row]:
     """A row for each number of passes of the same update: seconds (the median), rate and, on a GPU, peak memory.
@@ -43,11 +42,11 @@ def measure_passes(
     return [
         {**variant._asdict(), **row}
         for variant in variants
-        for row in _of_model(fresh_model(variant, preset, "text").to(device), samples, batch, length, precision)
+        for row in _of_model(fresh_model(variant, preset, "text").to(device), samples, batch, length)
     ]
 
 
-def _of_model(model: SequenceModel, samples: int, batch: int, length: int, precision: str) -> Iterator[Row]:
+def _of_model(model: SequenceModel, samples: int, batch: int, length: int) -> Iterator[Row]:
     device = model.device
     split = random_dataset(model, [length] * batch).split("train")
     made = collate(list(split), list(range(batch))).to(device)
@@ -55,7 +54,7 @@ def _of_model(model: SequenceModel, samples: int, batch: int, length: int, preci
 
     def update(num_passes: int) -> None:
         model.zero_grad()
-        accumulate_gradients(model, made, noise, 1.0, num_passes=num_passes, precision=precision)
+        accumulate_gradients(model, made, noise, 1.0, num_passes=num_passes)
 
     num_passes = samples
     while num_passes >= 1:

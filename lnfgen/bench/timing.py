@@ -62,10 +62,3 @@ def _take_slowest(seconds: dict[Key, float], fixed: Collection[Key], available: 
         for key in [max(others, key=seconds.__getitem__)] if others else list(seconds):
             removed[key] = seconds.pop(key)
     return removed
-
-
-def timed(work: Callable[[], object]) -> float:
-    """The seconds that `work` takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began

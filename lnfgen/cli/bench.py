@@ -11,6 +11,7 @@ import typer
 from lnfgen.bench.rows import Row, grouped, variant_name
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Json, Quiet
+from lnfgen.errors import LnfgenError
 from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 from lnfgen.wording import counted
 
@@ -69,6 +70,9 @@ def command(
     from lnfgen.cli.sources import resolve_run
 
     _require_possible(preset, backbone, plot)
+    of_speed = {"a run": runs, "--backbone": backbone, "--quick": quick, "--budget": budget, "--plot": plot}
+    if passes and (found := [what for what, value in of_speed.items() if value]):
+        raise LnfgenError(f"found {found[0]} beside --passes, which measures two models of text alone; leave one out")
     folders = [resolve_run(run) for run in runs or []]
 
     from lnfgen.bench.calls import fresh_config, trained_models
@@ -101,17 +105,14 @@ def command(
 def _require_possible(preset: str, backbone: str | None, plot: Path | None) -> None:
     """Check, before anything is measured, that the names are known and the picture can be written."""
     from lnfgen.config import PRESETS
-    from lnfgen.errors import LnfgenError
-    from lnfgen.files import require_parent
-    from lnfgen.plots.canvas import require_format
+    from lnfgen.plots.canvas import require_picture
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
     if backbone is not None and backbone not in BACKBONES:
         raise LnfgenError(f"--backbone: found {backbone!r}, expected one of {', '.join(BACKBONES)}")
     if plot is not None:
-        require_format(plot)
-        require_parent(plot)
+        require_picture(plot)
 
 
 def _plan(preset: str, backbone: str | None, quick: bool, budget: float | None) -> Plan:
@@ -126,15 +127,13 @@ def _plan(preset: str, backbone: str | None, quick: bool, budget: float | None) 
 
 
 def _draw(plot: Path, figures: Row) -> None:
-    from lnfgen.errors import LnfgenError
     from lnfgen.files import write_bytes
-    from lnfgen.plots.canvas import require_format
     from lnfgen.plots.speed import sampling_curves, time_against_length
 
     panels = sampling_curves(figures["sampling"])
     if not panels:
         raise LnfgenError(f"--plot {plot}: no model was sampled at two lengths; allow more time with --budget")
-    write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", require_format(plot)))
+    write_bytes(plot, time_against_length(panels, f"sampling one sequence, {_about(figures)}", plot.suffix.lower()))
     console.note(f"wrote {plot}")
 
 

@@ -102,11 +102,21 @@ def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
 
     JSON has no NaN and no infinity. Such figures are null, with a warning.
     """
-    lost = [name for name, figure in value.items() if isinstance(figure, float) and not math.isfinite(figure)]
+    lost: list[str] = []
+
+    def known(found: Any, name: str) -> Any:
+        if isinstance(found, dict):
+            return {key: known(item, f"{name}.{key}" if name else key) for key, item in found.items()}
+        if isinstance(found, list | tuple):
+            return [known(item, f"{name}.{index}") for index, item in enumerate(found)]
+        if isinstance(found, float) and not math.isfinite(found):
+            lost.append(name)
+            return None
+        return found
+
+    text = json.dumps(known(value, ""), indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
     if lost:
         warn(f"null stands for a figure that is not finite: {', '.join(lost)}")
-    indent = None if lines else 2
-    text = json.dumps(value | dict.fromkeys(lost), indent=indent, ensure_ascii=False, allow_nan=False)
     result(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # JSON has no bytes: they become escapes
 
 

@@ -1,17 +1,12 @@
 """`lnfgen continue`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 from lnfgen.conventions import PARTICLES
-
-if TYPE_CHECKING:
-    from lnfgen.formats import Piece
-    from lnfgen.given import Given
-    from lnfgen.runs.trained import TrainedModel
 
 
 def command(
@@ -36,13 +31,11 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
+    opened = given.Opened([intro], out, model, count, seed, tracks, program, device, json)
 
-    def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
-        from lnfgen.filling import added_steps
-        from lnfgen.given import given_intro
+    from lnfgen.filling import added_steps
+    from lnfgen.given import given_intro
 
-        added = added_steps(trained.model, trained.encoding, found, length, bars, seed)
-        return given_intro(trained.encoding, found, added)
-
-    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
-    given.draw_given(intro, asked, find, "going on", temperature=temperature, particles=particles)
+    added = added_steps(opened.model, opened.encoding, opened.pieces[0], length, bars, opened.seed)
+    part = given_intro(opened.encoding, opened.pieces[0], added)
+    opened.fill(part, "going on", temperature, particles)

@@ -63,7 +63,7 @@ def command(
     if wanted and transpose:
         raise typer.BadParameter("found --key and --transpose; expected one of them")
     played = options.played(program, voices)
-    formats.require_writer(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played["voices"])
+    options.require_fitting(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played)
     if to is None and files[-1] != "-":
         require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.

@@ -39,7 +39,10 @@ def command(
         ),
     ] = None,
     nll: Annotated[bool, typer.Option("--nll", help="Also the importance-sampled NLL.")] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Samples K of the latent for each sequence.")] = NLL_SAMPLES,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Samples K of the latent for each sequence.", show_default=str(NLL_SAMPLES)),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, valid or test.", show_default="test, or all of a file")
     ] = None,
@@ -99,8 +102,24 @@ def command(
     "Of it alone" is minus log p of the lower voices with the melody summed out. "By the prior" is filling without
     inference: what is seen is set, but z and all that is drawn do not depend on what is seen later.
     """
-    music_alone = {"--temperature": temperature, "--plot": plot}
-    _require_fitting(nll, music, fill, precision, count, particles, music_alone)
+    modes = [name for name, chosen in (("--nll", nll), ("--music", music), ("--fill", fill)) if chosen]
+    if len(modes) > 1:
+        raise LnfgenError(f"found {modes[0]} beside {modes[1]}; expected one of them; run eval twice")
+    if launched() and (music or fill):
+        raise LnfgenError(f"found {modes[0]} under torchrun; several processes share scores alone; start it without")
+    if precision not in (None, *PRECISIONS):
+        raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
+    for option, value, fits, where in (
+        ("--precision", precision, not music and not fill, "scores alone; --music and --fill compute in float32"),
+        ("--samples", samples, not music, "scores and --fill alone"),
+        ("--particles", particles, fill, "--fill alone"),
+        ("--count", count, music or fill, "--music and --fill alone"),
+        ("--temperature", temperature, music, "--music alone"),
+        ("--plot", plot, music, "--music alone"),
+    ):
+        if value is not None and not fits:
+            raise LnfgenError(f"found {option}, which goes with {where}; leave it out")
+    samples = samples or NLL_SAMPLES
     shared: dict[str, Any] = {"split": split or "test", "seed": seed, "solver": solver, "device": device, "json": json}
     if fill:
         from lnfgen.cli.eval_fill import report as report_filling
@@ -111,57 +130,9 @@ def command(
     if music:
         from lnfgen.cli.eval_music import report as report_music
 
-        count = count or MUSIC_COUNT
         report_music(run, dataset, count=count, temperature=temperature, plot=plot, **shared)
         return
-    _report_score(run, dataset, nll, samples, split, seed, solver, precision, device, json)
 
-
-def _require_fitting(
-    nll: bool,
-    music: bool,
-    fill: bool,
-    precision: str | None,
-    count: int | None,
-    particles: int | None,
-    music_alone: dict[str, Any],
-) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        LnfgenError: if there are such.
-    """
-    given = [name for name, chosen in (("--nll", nll), ("--music", music), ("--fill", fill)) if chosen]
-    if len(given) > 1:
-        raise LnfgenError(f"found {given[0]} beside {given[1]}; expected one of them; run eval twice")
-    if launched() and (music or fill):
-        raise LnfgenError(f"found {given[0]} under torchrun; several processes share scores alone; start it without")
-    if precision not in (None, *PRECISIONS):
-        raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
-    if precision is not None and (music or fill):
-        raise LnfgenError(f"found --precision beside {given[0]}, which computes in float32; leave it out")
-    if particles is not None and not fill:
-        raise LnfgenError("found --particles, which goes with --fill alone; add --fill or leave it out")
-    if count is not None and not music and not fill:
-        raise LnfgenError("found --count, which goes with --music or --fill alone; add one of them or leave it out")
-    for name, value in music_alone.items():
-        if value is not None and not music:
-            raise LnfgenError(f"found {name}, which goes with --music alone; add --music or leave it out")
-
-
-def _report_score(
-    run: Path | None,
-    dataset: str | None,
-    nll: bool,
-    samples: int,
-    split: str | None,
-    seed: int,
-    solver: str,
-    precision: str | None,
-    device: str,
-    json: bool,
-) -> None:
-    """Score and print the figures; of several processes, the first prints them."""
     from lnfgen.cli.sources import resolve_run
 
     folder = resolve_run(run)

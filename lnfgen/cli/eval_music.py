@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnfgen.cli import console
 from lnfgen.cli.options import choose_solver
+from lnfgen.conventions import MUSIC_COUNT
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
 
@@ -21,7 +22,7 @@ def report(
     second: str | None,
     *,
     split: str,
-    count: int,
+    count: int | None,
     temperature: float | None,
     seed: int,
     solver: str,
@@ -35,18 +36,54 @@ def report(
         first: a run, the usual one if it is None; or music. A path goes before the name of a model in the box.
         second: a dataset to compare the run with; or other music.
     """
-    from lnfgen.files import require_parent, write_bytes
-    from lnfgen.plots.canvas import require_format
+    from lnfgen.files import write_bytes
+    from lnfgen.plots.canvas import require_picture
     from lnfgen.pretrained import boxed_folder
     from lnfgen.runs.facts import is_run
 
     if plot is not None:
-        require_format(plot)
-        require_parent(plot)
+        require_picture(plot)
+    facts: dict[str, Any]
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
-        names, comparison, facts = _of_run(first, second, split, count, temperature, seed, solver, device)
+        from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
+
+        folder = resolve_run(first)
+
+        from lnfgen.runs.trained import TrainedModel
+
+        trained = TrainedModel(folder, device)
+        choose_solver(trained.model, solver)
+        compared = resolve_scored_dataset(folder, second, f"lnfgen eval --music {folder.name} DATASET")
+        asked: dict[str, Any] = {
+            "count": count or MUSIC_COUNT,
+            "temperature": 1.0 if temperature is None else temperature,
+        }
+        asked |= {"seed": seed, "split": split}
+        with console.jobs() as progress:
+            comparison = trained.compare_music(compared, **asked, progress=progress)
+        names = ("samples", f"{compared.name}, {split}")
+        facts = {**asked, "model": folder.config.name, "dataset": compared.name, "run": folder.name}
     else:
-        names, comparison, facts = _of_music(first, second, split, seed)
+        if second is None:
+            raise LnfgenError(
+                f"{first} is not a run; expected a run, or music and other music to compare it with: "
+                f"lnfgen eval --music {first} OTHER"
+            )
+        of_runs = {"--count": count is not None, "--temperature": temperature is not None, "--solver": solver != "loop"}
+        if found := [option for option, is_given in of_runs.items() if is_given]:
+            raise LnfgenError(f"found {found[0]}, but {first} is no run to sample from; name a run, or leave it out")
+
+        from lnfgen.comparison import compare_pieces
+        from lnfgen.data.pieces import open_both
+
+        with console.jobs() as progress:
+            samples, reference = open_both(first, second, split, progress)
+            comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
+        for music in (samples, reference):
+            if music.left_out:
+                console.warn(music.left_out)
+        names = (first.name or str(first), Path(second).name or second)
+        facts = {"samples": str(first), "reference": second, "split": split, "seed": seed}
     title = f"{names[0]} beside {names[1]}"
     if json:
         console.result_json({**comparison.to_json(), **facts})
@@ -61,56 +98,6 @@ def report(
         title += f", AUC {_number(comparison.auc)}"
         write_bytes(plot, figure_distributions(comparison, title, *names, plot.suffix.lower()))
         console.note(f"drawn: {plot}")
-
-
-def _of_run(
-    run: Path | None,
-    dataset: str | None,
-    split: str,
-    count: int,
-    temperature: float | None,
-    seed: int,
-    solver: str,
-    device: str,
-) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
-    from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
-
-    folder = resolve_run(run)
-
-    from lnfgen.runs.trained import TrainedModel
-
-    trained = TrainedModel(folder, device)
-    choose_solver(trained.model, solver)
-    compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.name} DATASET")
-    temperature = 1.0 if temperature is None else temperature
-    with console.jobs() as progress:
-        comparison = trained.compare_music(
-            compared, split=split, count=count, temperature=temperature, seed=seed, progress=progress
-        )
-    facts = {"count": count, "temperature": temperature, "seed": seed, "split": split}
-    facts |= {"model": trained.run.config.name, "dataset": compared.name, "run": folder.name}
-    return ("samples", f"{compared.name}, {split}"), comparison, facts
-
-
-def _of_music(
-    first: Path, second: str | None, split: str, seed: int
-) -> tuple[tuple[str, str], MusicComparison, dict[str, Any]]:
-    from lnfgen.comparison import compare_pieces
-    from lnfgen.data.pieces import open_both
-
-    if second is None:
-        raise LnfgenError(
-            f"{first} is not a run; expected a run, or music and other music to compare it with: "
-            f"lnfgen eval --music {first} OTHER"
-        )
-    with console.jobs() as progress:
-        samples, reference = open_both(first, second, split, progress)
-        comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
-    for music in (samples, reference):
-        if music.left_out:
-            console.warn(music.left_out)
-    names = (first.name or str(first), Path(second).name or second)
-    return names, comparison, {"samples": str(first), "reference": second, "split": split, "seed": seed}
 
 
 def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:

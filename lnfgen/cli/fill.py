@@ -1,17 +1,12 @@
 """`lnfgen fill`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 from lnfgen.conventions import PARTICLES
-
-if TYPE_CHECKING:
-    from lnfgen.formats import Piece
-    from lnfgen.given import Given
-    from lnfgen.runs.trained import TrainedModel
 
 
 def command(
@@ -44,11 +39,9 @@ def command(
 
     All that --free does not name is kept exactly: notes, held notes and silence. Of a text, each _ is a gap.
     """
+    opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 
-    def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
-        from lnfgen.given import given_part
+    from lnfgen.given import given_part
 
-        return given_part(trained.encoding, found, free or [], gap)
-
-    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
-    given.draw_given(piece, asked, find, "filling", temperature=temperature, particles=particles, free=free or [])
+    part = given_part(opened.encoding, opened.pieces[0], free or [], gap)
+    opened.fill(part, "filling", temperature, particles, free or [])

@@ -1,8 +1,8 @@
 """What the commands share that a piece of a person goes into, and pieces made of it come out of."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import drawn_seed, played
-from lnfgen.cli.outputs import PieceWriter, piece_writer
+from lnfgen.cli.outputs import piece_writer
 from lnfgen.cli.sources import read_pieces, resolve_run, tell_of_file
 from lnfgen.errors import LnfgenError
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lnfgen.formats import Piece
     from lnfgen.given import Given
     from lnfgen.runs.folder import RunFolder
-    from lnfgen.runs.trained import TrainedModel
     from lnfgen.variation import Variation
 
 Source = Annotated[str, typer.Argument(help="A piece of music, or a text for a model of text; - is stdin.")]
@@ -37,115 +36,100 @@ Particles = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The options that all these commands share; `said` is how a person asked for the count."""
+class Opened:
+    """The pieces that a command was given, the model that it draws with, and the writer of what comes out.
 
-    out: str
-    model: Path | None
-    count: int
-    seed: int | None
-    tracks: str
-    program: str
-    device: str
-    json: bool
-    said: str | None = None
+    The run, the place to write to and the files are checked before the model is loaded, which takes long.
 
-
-def draw_given(
-    source: str,
-    asked: Asked,
-    find: "Callable[[TrainedModel, Piece, int], Given]",
-    verb: str,
-    *,
-    temperature: float,
-    particles: int,
-    free: Sequence[str] = (),
-) -> None:
-    """Read the piece, let `find` say what is given of it, draw the rest, and write what comes out.
-
-    `free` are the words for what is to be drawn, where a person has given some.
+    Args:
+        said: how a person asked for the count, if not by --count.
     """
-    folder, writer = _open(asked)
-    piece = _read(folder, source, asked.tracks)
 
-    from lnfgen.filling import fill_pieces
-    from lnfgen.given import beyond_the_model
-    from lnfgen.runs.trained import TrainedModel
+    def __init__(
+        self,
+        sources: Sequence[str],
+        out: str,
+        model: Path | None,
+        count: int,
+        seed: int | None,
+        tracks: str,
+        program: str,
+        device: str,
+        json: bool,
+        said: str | None = None,
+    ) -> None:
+        self.sources, self.count = sources, count
+        self.run = resolve_run(model)
+        self.writer = piece_writer(self.run, out, count, played(program, None), json, said)
+        if sources.count("-") > 1:
+            raise LnfgenError("found - twice, and stdin holds one piece; give a file name")
+        self.pieces = [_read(self.run, source, tracks) for source in sources]
 
-    trained = TrainedModel(folder, asked.device)
-    seed = drawn_seed(asked.seed)
-    given = _at_home(trained, find(trained, piece, seed), source)
-    if cut := beyond_the_model(trained.encoding, given, free):
-        console.warn(f"{source}: {cut}")
-    with console.live(verb, 1) as bar:
-        drawn = fill_pieces(
-            trained.model,
-            trained.encoding,
-            given,
-            count=asked.count,
-            temperature=temperature,
-            seed=seed,
-            particles=particles,
-            progress=lambda done, total: bar.update(done, total=total),
-        )
-        for filling in drawn:
-            moved = {} if filling.moved is None else {"moved": filling.moved}
-            writer.write(filling.piece, {"effective_particles": filling.ess * particles, **moved})
-    known = {"run": folder.name, "seed": seed, "particles": particles, "transposed": given.shift}
-    writer.close(**known, free=float(given.free.mean()))
+        from lnfgen.runs.trained import TrainedModel
 
+        self.model, self.encoding = TrainedModel(self.run, device).model, self.run.encoding
+        self.seed = drawn_seed(seed)
 
-def write_variations(
-    sources: Sequence[str],
-    asked: Asked,
-    draw: "Callable[[TrainedModel, list[Given], int], Iterator[Variation]]",
-    verb: str,
-    facts: dict[str, Any],
-) -> None:
-    """Read the pieces, lay them on the model's grid and keys, and write what `draw` makes of them."""
-    folder, writer = _open(asked)
-    if sources.count("-") > 1:
-        raise LnfgenError("found - twice, and stdin holds one piece; give a file name")
-    pieces = [_read(folder, source, asked.tracks) for source in sources]
+    def fill(self, given: "Given", verb: str, temperature: float, particles: int, free: Sequence[str] = ()) -> None:
+        """Draw the rest of the piece, of which some is given, and write what comes out.
 
-    from lnfgen.given import given_whole
-    from lnfgen.runs.trained import TrainedModel
+        `free` are the words for what is to be drawn, where a person has given some.
+        """
+        from lnfgen.filling import fill_pieces
+        from lnfgen.given import beyond_the_model
 
-    trained = TrainedModel(folder, asked.device)
-    seed = drawn_seed(asked.seed)
-    laid = [
-        _at_home(trained, given_whole(trained.encoding, piece), source)
-        for piece, source in zip(pieces, sources, strict=True)
-    ]
-    with console.live(verb, asked.count) as bar:
-        for index, variation in enumerate(draw(trained, laid, seed)):
-            writer.write(variation.piece, {"shared": _one_or_all(variation.shared)})
-            bar.update(index + 1)
-    writer.close(run=folder.name, seed=seed, transposed=_one_or_all([given.shift for given in laid]), **facts)
+        given = self._at_home(given, self.sources[0])
+        if cut := beyond_the_model(self.encoding, given, free):
+            console.warn(f"{self.sources[0]}: {cut}")
+        with console.live(verb, 1) as bar:
+            drawn = fill_pieces(
+                self.model,
+                self.encoding,
+                given,
+                count=self.count,
+                temperature=temperature,
+                seed=self.seed,
+                particles=particles,
+                progress=lambda done, total: bar.update(done, total=total),
+            )
+            for filling in drawn:
+                moved = {} if filling.moved is None else {"moved": filling.moved}
+                self.writer.write(filling.piece, {"effective_particles": filling.ess * particles, **moved})
+        known = {"run": self.run.name, "seed": self.seed, "particles": particles, "transposed": given.shift}
+        self.writer.close(**known, free=float(given.free.mean()))
 
+    @cached_property
+    def laid(self) -> "list[Given]":
+        """The pieces on the model's grid and keys."""
+        from lnfgen.given import given_whole
 
-def _open(asked: Asked) -> tuple["RunFolder", PieceWriter]:
-    folder = resolve_run(asked.model)
-    writer = piece_writer(folder, asked.out, asked.count, played(asked.program, None), asked.json, asked.said)
-    return folder, writer
+        pairs = zip(self.pieces, self.sources, strict=True)
+        return [self._at_home(given_whole(self.encoding, piece), source) for piece, source in pairs]
+
+    def write(self, variations: "Iterable[Variation]", verb: str, facts: dict[str, Any]) -> None:
+        """Write what is made of the `laid` pieces."""
+        with console.live(verb, self.count) as bar:
+            for index, variation in enumerate(variations):
+                self.writer.write(variation.piece, {"shared": _one_or_all(variation.shared)})
+                bar.update(index + 1)
+        transposed = _one_or_all([given.shift for given in self.laid])
+        self.writer.close(run=self.run.name, seed=self.seed, transposed=transposed, **facts)
+
+    def _at_home(self, given: "Given", source: str) -> "Given":
+        """What is given, where the model is at home, with a word on what was changed."""
+        from lnfgen.filling import at_home
+
+        given = at_home(self.model, self.encoding, given)
+        if given.changes:
+            console.warn(f"{source}: {given.changes}")
+        if given.shift:
+            console.note(f"{source}: moved {given.shift:+} semitones to where the model is at home, and back")
+        return given
 
 
 def _one_or_all(values: Sequence[float]) -> float | list[float]:
     """For JSON: a number where one piece is given, and a list for several."""
     return values[0] if len(values) == 1 else list(values)
-
-
-def _at_home(trained: "TrainedModel", given: "Given", source: str) -> "Given":
-    """What is given, where the model is at home, with a word on what was changed."""
-    from lnfgen.filling import at_home
-
-    given = at_home(trained.model, trained.encoding, given)
-    if given.changes:
-        console.warn(f"{source}: {given.changes}")
-    if given.shift:
-        console.note(f"{source}: moved {given.shift:+} semitones to where the model is at home, and back")
-    return given
 
 
 def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":

@@ -1,17 +1,12 @@
 """`lnfgen harmonize`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 from lnfgen.conventions import MELODY_PARTICLES
-
-if TYPE_CHECKING:
-    from lnfgen.formats import Piece
-    from lnfgen.given import Given
-    from lnfgen.runs.trained import TrainedModel
 
 
 def command(
@@ -32,11 +27,9 @@ def command(
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
+    opened = given.Opened([melody], out, model, count, seed, tracks, program, device, json)
 
-    def find(trained: "TrainedModel", found: "Piece", seed: int) -> "Given":
-        from lnfgen.given import given_melody
+    from lnfgen.given import given_melody
 
-        return given_melody(trained.encoding, found)
-
-    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
-    given.draw_given(melody, asked, find, "harmonizing", temperature=temperature, particles=particles)
+    part = given_melody(opened.encoding, opened.pieces[0])
+    opened.fill(part, "harmonizing", temperature, particles)

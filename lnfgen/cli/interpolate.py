@@ -1,19 +1,12 @@
 """`lnfgen interpolate`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 from lnfgen.conventions import WAY_STEPS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lnfgen.given import Given
-    from lnfgen.runs.trained import TrainedModel
-    from lnfgen.variation import Variation
 
 
 def command(
@@ -36,11 +29,10 @@ def command(
     At each time step, the random numbers that give the one turn into those that give the other, on a sphere (slerp).
     The length of the pieces goes from one to the other too. This works with any model.
     """
+    said = f"--steps {steps}"
+    opened = given.Opened([first, second], out, model, steps, seed, tracks, program, device, json, said)
 
-    def draw(trained: "TrainedModel", pieces: "list[Given]", seed: int) -> "Iterator[Variation]":
-        from lnfgen.variation import interpolate_pieces
+    from lnfgen.variation import interpolate_pieces
 
-        return interpolate_pieces(trained.model, trained.encoding, *pieces, steps=steps, seed=seed)
-
-    asked = given.Asked(out, model, steps, seed, tracks, program, device, json, said=f"--steps {steps}")
-    given.write_variations([first, second], asked, draw, "interpolating", {"steps": steps})
+    way = interpolate_pieces(opened.model, opened.encoding, *opened.laid, steps=steps, seed=opened.seed)
+    opened.write(way, "interpolating", {"steps": steps})

@@ -35,10 +35,7 @@ Seed = Annotated[
     int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and said on stderr")
 ]
 USUAL_RUN = "the newest under runs/, else the model chorales"
-Run = Annotated[
-    Path | None,
-    typer.Argument(help="Run folder, or a model of `lnfgen models`.", show_default=USUAL_RUN),
-]
+Run = Annotated[Path | None, typer.Argument(help="Run folder, or a model of `lnfgen models`.", show_default=USUAL_RUN)]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
 Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
 Tracks = Annotated[
@@ -75,8 +72,7 @@ Voices = Annotated[
     ),
 ]
 InKey = Annotated[
-    str | None,
-    typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False),
+    str | None, typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False)
 ]
 Precision = Annotated[
     str | None,
@@ -109,6 +105,16 @@ def played(program: str, voices: int | None) -> dict[str, Any]:
     return {"program": programs, "voices": voices}
 
 
+def require_fitting(suffix: str, played: dict[str, Any]) -> None:
+    """Raise an `LnfgenError` if a file with this suffix cannot be written, or not with what `played` gives."""
+    from lnfgen.formats import MIDI, PAGE, SOUND, require_writer
+
+    require_writer(suffix, played["voices"])
+    named = (*MIDI, PAGE, SOUND)
+    if len(played["program"]) == 1 and played["program"] != [0] and suffix not in named:
+        raise LnfgenError(f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}")
+
+
 def drawn_seed(seed: int | None) -> int:
     """The seed given, or a fresh one, said on stderr so that a run can be repeated."""
     if seed is None:
@@ -122,11 +128,7 @@ def fresh_seed() -> int:
 
 
 def choose_solver(model: "SequenceModel", method: str) -> None:
-    """Choose how the sequential direction of a model's flow is computed.
-
-    Raises:
-        LnfgenError: if the method is unknown, or the model has no such direction.
-    """
+    """Choose how the sequential direction of a model's flow is computed, if it has one."""
     from lnfgen.flows.solver import SOLVERS
 
     if method not in SOLVERS:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnfgen.cli import console
+from lnfgen.cli.options import require_fitting
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def piece_writer(
         OutputError: if the folder is not there.
     """
     from lnfgen.files import require_parent
-    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT, require_writer
+    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT
 
     fitting = WRITABLE_MUSIC if folder.encoding.kind == "music" else WRITABLE_TEXT
     suffix = fitting[0] if target == "-" else Path(target).suffix.lower()
@@ -90,7 +91,7 @@ def piece_writer(
         raise LnfgenError(f"--out - holds one piece, found {said or f'--count {count}'}; give a file name")
     if target == "-" and json:
         raise LnfgenError("found --json beside --out -, and both write to stdout; give a file name")
-    require_writer(suffix, instruments["voices"])
+    require_fitting(suffix, instruments)
     if target != "-":
         require_parent(Path(target))
     return PieceWriter(target, suffix, count, instruments, json)

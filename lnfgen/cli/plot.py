@@ -18,14 +18,10 @@ if TYPE_CHECKING:
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Run folders or models of `lnfgen models`, several to compare.",
-            show_default=USUAL_RUN,
-        ),
+        typer.Argument(help="Run folders or models of `lnfgen models`, several to compare.", show_default=USUAL_RUN),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png"),
+        Path | None, typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png")
     ] = None,
     latents: Annotated[
         bool, typer.Option("--latents", help="Draw the prior's modes and the posteriors, not curves.")
@@ -60,17 +56,16 @@ def command(
     standard deviations.
     """
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.files import require_parent, write_bytes
-    from lnfgen.plots.canvas import require_format
+    from lnfgen.files import write_bytes
+    from lnfgen.plots.canvas import require_picture
 
-    for option, value in (("--prefix", prefix), ("--features", features), ("--dataset", dataset)):
-        if value and not latents:
+    for option, value in {"--prefix": prefix, "--features": features, "--dataset": dataset, "--seed": seed}.items():
+        if value not in (None, []) and not latents:
             raise LnfgenError(f"found {option}, which curves do not have; add --latents")
     if latents and len(runs or []) > 1:
         raise LnfgenError(f"found {len(runs or [])} runs, and --latents looks into one; name one of them")
     target = out or Path("latents.png" if latents else "curves.png")
-    suffix = require_format(target)
-    require_parent(target)
+    suffix = require_picture(target)
     folders = [resolve_run(path) for path in runs] if runs else [resolve_run(None)]
     if latents:
         picture = _latents(folders[0], dataset, prefix or [], features, seed, suffix)
@@ -81,7 +76,7 @@ def command(
 
 
 def _title(run: RunFolder) -> str:
-    return f"{run.path.name}: {run.config.name} on {run.dataset['name']}"
+    return f"{run.path.resolve().name}: {run.config.name} on {run.dataset['name']}"
 
 
 def _curves(run: RunFolder, suffix: str) -> bytes:
@@ -93,14 +88,13 @@ def _curves(run: RunFolder, suffix: str) -> bytes:
 def _compared(runs: list[RunFolder], suffix: str) -> bytes:
     from lnfgen.conventions import UNIT_WORDS
     from lnfgen.plots.curves import Course, compared_curves
+    from lnfgen.runs.naming import distinct_names
 
     units = {run.encoding.unit: run for run in runs}
     if len(units) > 1:
         found = ", ".join(f"{run.name} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
         raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
-    names = [run.path.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.path) for run in runs]
+    names = distinct_names([run.path for run in runs])
     courses = [
         Course(name, run.metrics(), str(run.path / "metrics.jsonl")) for name, run in zip(names, runs, strict=True)
     ]

@@ -1,16 +1,7 @@
 """`lnfgen reconstruct`."""
 
-from typing import TYPE_CHECKING
-
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lnfgen.given import Given
-    from lnfgen.runs.trained import TrainedModel
-    from lnfgen.variation import Variation
 
 
 def command(
@@ -28,16 +19,14 @@ def command(
 ) -> None:
     """Keep what the latent says of a piece, draw all else anew, and print the files written.
 
-    So one hears what the latent knows of a piece; `vary --amount 0` gives the piece itself. The model must have a
+    This lets you hear what the latent knows of a piece; `vary --amount 0` gives the piece itself. The model must have a
     latent, and an lstm has none. With --temperature 0 it is the likeliest piece given the latent.
     """
+    opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 
-    def draw(trained: "TrainedModel", pieces: "list[Given]", seed: int) -> "Iterator[Variation]":
-        from lnfgen.variation import reconstruct_piece
+    from lnfgen.variation import reconstruct_piece
 
-        return reconstruct_piece(
-            trained.model, trained.encoding, pieces[0], count=count, temperature=temperature, seed=seed
-        )
-
-    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
-    given.write_variations([piece], asked, draw, "reconstructing", {"temperature": temperature})
+    drawn = reconstruct_piece(
+        opened.model, opened.encoding, opened.laid[0], count=count, temperature=temperature, seed=opened.seed
+    )
+    opened.write(drawn, "reconstructing", {"temperature": temperature})

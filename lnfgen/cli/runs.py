@@ -14,10 +14,7 @@ from lnfgen.cli.options import Json, Quiet
 def command(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Runs, folders that hold some, or models of `lnfgen models`.",
-            show_default="runs/",
-        ),
+        typer.Argument(help="Runs, folders that hold some, or models of `lnfgen models`.", show_default="runs/"),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

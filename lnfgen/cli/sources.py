@@ -11,7 +11,6 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.data.options import Options
     from lnfgen.data.storage import Dataset
     from lnfgen.formats import Piece
     from lnfgen.music.pianoroll import PianoRoll
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.json lists all
-
-
-def resolve_dataset(source: str | None, options: "Options | None" = None) -> "Dataset":
-    """Open a dataset folder or a named dataset, or make one of files; how it came out is told on stderr."""
-    from lnfgen.data.resolve import resolve
-
-    with console.jobs() as progress:
-        return resolve(source, progress, tell_of, options)
 
 
 def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
@@ -39,12 +30,17 @@ def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "D
 
 
 def resolve_scored_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
-    """The dataset to score a run on: its own, or another one, whose files are read as those of its own were."""
+    """The dataset to score a run on: its own, or another one, whose files are read as those of its own were.
+
+    How one came out that is made of files is told on stderr.
+    """
+    from lnfgen.data.resolve import resolve
     from lnfgen.runs.dataset import reading_options
 
     if source is None:
         return resolve_run_dataset(run, None, advice)
-    return resolve_dataset(source, reading_options(run))
+    with console.jobs() as progress:
+        return resolve(source, progress, tell_of, reading_options(run))
 
 
 def tell_of(dataset: "Dataset") -> None:

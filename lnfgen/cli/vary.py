@@ -1,19 +1,12 @@
 """`lnfgen vary`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
 from lnfgen.conventions import AMOUNT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lnfgen.given import Given
-    from lnfgen.runs.trained import TrainedModel
-    from lnfgen.variation import Variation
 
 
 def command(
@@ -34,13 +27,11 @@ def command(
     """Draw pieces that are like a given one, as near as --amount says, and print the files written.
 
     The random numbers that would have made the model write the piece are changed a little. This works with any model.
-    Where a model reads what it wrote before, a change has consequences, so the later, the less is as it was.
+    If a model reads what it wrote before, each change alters what follows, so the end keeps less than the beginning.
     """
+    opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 
-    def draw(trained: "TrainedModel", pieces: "list[Given]", seed: int) -> "Iterator[Variation]":
-        from lnfgen.variation import vary_piece
+    from lnfgen.variation import vary_piece
 
-        return vary_piece(trained.model, trained.encoding, pieces[0], amount=amount, count=count, seed=seed)
-
-    asked = given.Asked(out, model, count, seed, tracks, program, device, json)
-    given.write_variations([piece], asked, draw, "varying", {"amount": amount})
+    varied = vary_piece(opened.model, opened.encoding, opened.laid[0], amount=amount, count=count, seed=opened.seed)
+    opened.write(varied, "varying", {"amount": amount})

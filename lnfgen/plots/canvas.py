@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import OutputError
+from lnfgen.files import require_parent
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -23,15 +24,16 @@ PALETTE = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
 _DPI = 130
 
 
-def require_format(path: Path) -> str:
+def require_picture(path: Path) -> str:
     """The suffix of a picture's file. Call it before the work that fills the file, so that a wrong name costs no time.
 
     Raises:
-        OutputError: if pictures cannot be written with that suffix.
+        OutputError: if pictures cannot be written with that suffix, or at that place.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise OutputError(f"cannot draw {path}: found suffix {suffix or 'none'!r}, expected one of {' '.join(FORMATS)}")
+    require_parent(path)
     return suffix
 
 

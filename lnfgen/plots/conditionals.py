@@ -58,13 +58,13 @@ class Views:
     given: str  # what stands behind the bar in p(z_t | ...), the densities
 
 
-def load_latent_model(run: RunFolder, device: str = "auto") -> LatentFlow:
+def load_latent_model(run: RunFolder) -> LatentFlow:
     """The model of a run, if it has a latent that can be drawn.
 
     Raises:
         LnfgenError: if it has no latent, or a latent of one feature.
     """
-    model = load_model(run, prepare_machine(device, run.config.model.work_size))
+    model = load_model(run, prepare_machine("auto", run.config.model.work_size))
     if not isinstance(model, LatentFlow):
         raise LnfgenError(f"{run.name} is a run of {run.config.name}, which has no latents; leave --latents out")
     if model.latent < 2:

@@ -77,20 +77,11 @@ def _draw_posteriors(axis: Any, view: View, labels: Sequence[str], true: int, ex
     plain = {"color": "#333333", "fontsize": 9, "zorder": 7}
     for index, (x, y) in enumerate(_label_places(view.means, extent)):
         style = bold if index == true else plain
+        width, depth = (1.8, 6) if index == true else (0.8, 5)
         for times, alpha in ((1, 1.0), (2, 0.55)):
-            width, height = 2 * times * view.deviations[index]
-            axis.add_patch(
-                Ellipse(
-                    view.means[index],
-                    width,
-                    height,
-                    fill=False,
-                    edgecolor=style["color"],
-                    linewidth=1.8 if index == true else 0.8,
-                    alpha=alpha,
-                    zorder=5 + (index == true),
-                )
-            )
+            size = 2 * times * view.deviations[index]
+            ring: dict[str, Any] = {"edgecolor": style["color"], "linewidth": width, "zorder": depth}
+            axis.add_patch(Ellipse(view.means[index], *size, fill=False, alpha=alpha, **ring))
         halo = [withStroke(linewidth=2.2, foreground="white")]
         where = {"ha": "center", "va": "center", "clip_on": True, "parse_math": False, "path_effects": halo}
         axis.text(x, y, labels[index], **where, **style)

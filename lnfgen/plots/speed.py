@@ -48,14 +48,9 @@ def time_against_length(panels: Mapping[str, Sequence[list[Row]]], title: str, s
         for curve in sorted(curves, key=lambda curve: -curve[-1]["seconds"]):
             color, marker = _CURVES[models.index(curve[0]["model"]) % len(_CURVES)]
             dashes = ("-", "--", ":", "-.")[backbones.index(curve[0]["backbone"]) % 4]
-            line = {
-                "color": color,
-                "marker": marker,
-                "markersize": 5,
-                "linewidth": 1.4,
-                "label": variant_name(curve[0]),
-            }
-            axis.loglog([row["length"] for row in curve], [row["seconds"] for row in curve], dashes, **line)
+            style = {"color": color, "marker": marker, "label": variant_name(curve[0])}
+            points = [[row[key] for row in curve] for key in ("length", "seconds")]
+            axis.loglog(*points, dashes, markersize=5, linewidth=1.4, **style)
         lengths = sorted({row["length"] for curve in curves for row in curve})
         axis.set_xticks(lengths, [str(length) for length in lengths])
         axis.xaxis.set_minor_locator(NullLocator())

@@ -1,7 +1,7 @@
 """Where runs lie: `runs/DATASET-MODEL-NNN` under the present folder, and the models in the box in the package."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,3 +77,9 @@ def resumable_run(run: str | Path) -> Path:
             f"train your own: lnfgen train {path.name}"
         )
     return path
+
+
+def distinct_names(runs: Sequence[Path]) -> list[str]:
+    """What to call runs that are shown together: their folders' names, or their paths if two names are the same."""
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]

@@ -8,9 +8,9 @@ from typing import Any
 from lnfgen.config import DECAYS_BEFORE_STOP, read_run_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
+from lnfgen.locks import try_lock
 from lnfgen.pretrained import boxed_folder, is_boxed
 from lnfgen.runs.facts import is_run, run_facts
-from lnfgen.runs.lock import is_in_training
 from lnfgen.runs.naming import RUNS
 from lnfgen.runs.records import read_record
 
@@ -72,7 +72,8 @@ def _facts(run: Path) -> dict[str, Any]:
     finished = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
     if finished and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
-    state = "training" if is_in_training(run) else "finished" if finished else "interrupted"
+    with try_lock(run) as free:
+        state = "training" if not free else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
     return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 

@@ -49,11 +49,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def require_finite(tensors: dict[str, Tensor], where: Path) -> None:
-    """Check that there is no NaN and no infinity.
-
-    Raises:
-        RunError: if there is one; the message names `where` and the first tensor that has one.
-    """
+    """Raise a `RunError`, with `where` and the tensor's name, if one of them holds a NaN or an infinity."""
     for name, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise RunError(f"{where}: {name} is not finite; train again with a smaller learning rate")

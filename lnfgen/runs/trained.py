@@ -58,11 +58,8 @@ class TrainedModel:
             >>> pieces = model.sample(count=2, seed=1)
             >>> lnfgen.write("song.mid", pieces[0])
 
-        Several pieces are drawn in blocks of 16, and a piece does not depend on how many are drawn. A piece drawn alone
-        is the same but for round-off, which can rarely change a step and all after it.
-
         Args:
-            count: how many pieces.
+            count: how many pieces. A piece does not depend on it, but for round-off if it is 1 (see `lnfgen.sampling`).
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
             bars: bars of each piece of music, in place of `length`.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
@@ -163,9 +160,8 @@ class TrainedModel:
 
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.05, count=3)
 
-        The random numbers that would have made the model write the piece are changed: see `lnfgen.variation`. This
-        works with any model. With a model that reads what it wrote before, a change has consequences, so the later in
-        the piece, the less is as it was. The piece is brought onto the model's grid and keys as by `fill`.
+        This works with any model; see `lnfgen.variation` for how. The piece is brought onto the model's grid and keys
+        as by `fill`.
 
         Args:
             amount: 0 is the piece itself, 1 a sample that has nothing of it.
@@ -184,8 +180,8 @@ class TrainedModel:
 
             >>> lnfgen.write("way.html", model.interpolate(*lnfgen.read("a.mid"), *lnfgen.read("b.mid")))
 
-        Pieces of different lengths have lengths between on the way. If they are moved to where the model is at home by
-        different intervals, so is the way back.
+        If the two differ in length, the lengths of the others lie between. If they are moved by different intervals to
+        where the model is at home, each result is moved back by an interval between.
         """
         ends = self._laid(first), self._laid(second)
         way = interpolate_pieces(self.model, self.encoding, *ends, steps=steps, seed=seed)
@@ -221,13 +217,7 @@ class TrainedModel:
             if said:
                 warnings.warn(said, stacklevel=3)
         fillings = fill_pieces(
-            self.model,
-            self.encoding,
-            given,
-            count=count,
-            temperature=temperature,
-            seed=seed,
-            particles=particles,
+            self.model, self.encoding, given, count=count, temperature=temperature, seed=seed, particles=particles
         )
         return [filling.piece for filling in fillings]
 

@@ -33,8 +33,8 @@ ROUNDS = 12
 """Each round draws pieces of its own. Steps get smaller: round r has 1 / (r + 1)^0.7 of a whole step."""
 
 FEW = 3.0
-"""A rule is moved by the difference of the two counts, over the count that it should have and this. So a rule that held
-once or twice by chance does not move far."""
+"""A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by
+chance does not move far."""
 
 
 class Applied(NamedTuple):
@@ -60,11 +60,7 @@ class Round(NamedTuple):
 
 
 def require_rules(model: SequenceModel, pieces: int) -> None:
-    """Refuse to calibrate a model that has no rules.
-
-    Raises:
-        ConfigError: if `pieces` is not 0 and the model has another output than `past`.
-    """
+    """Raise a `ConfigError` if `pieces` are to calibrate a model whose output is not `past`, which alone has rules."""
     if pieces and _ruled_head(model) is None:
         raise ConfigError(
             f"training.calibration_pieces: found {pieces}, but the output has no rules of how voices move; "

@@ -51,10 +51,9 @@ class Compiled:
 
 
 def require_compiler(device: torch.device) -> None:
-    """Check that torch can compile for a device, by a small function with its gradient.
+    """Raise an `LnfgenError` if torch cannot compile a small function and its gradient for a device.
 
-    Raises:
-        LnfgenError: if it cannot, or if this is one of several processes, in which compiling has not been tried.
+    It is raised in one of several processes too, in which compiling has not been tried.
     """
     if launched():
         raise LnfgenError("--compile: found several processes; expected one; leave it out, as it only saves time")

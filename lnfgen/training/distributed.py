@@ -131,11 +131,7 @@ def on_main(do: Callable[..., None]) -> Callable[..., None]:
 
 
 def require_same(fingerprint: str) -> None:
-    """Check that all processes have opened the same dataset.
-
-    Raises:
-        RunError: if this one has another than the first.
-    """
+    """Raise a `RunError` if this process has opened another dataset than the first one."""
     if from_main(lambda: fingerprint) != fingerprint:
         raise RunError(
             f"process {place()[0]} found another dataset than process 0 at the same path; expected the same files on "

@@ -45,7 +45,8 @@ def first_not_finite(model: nn.Module, gradients: Callable[[], object], device: 
             model.zero_grad(set_to_none=True)
             gradients()
         # A gradient flows from the end of the model to its start, and so do the names in this order.
-        found += [f"the gradient of {name}" for name, own in reversed([*model.named_parameters()]) if _bad(own.grad)]
+        named = reversed([*model.named_parameters()])
+        found += [f"the gradient of {name}" for name, parameter in named if not _finite(parameter.grad)]
     finally:
         for hook in hooks:
             hook.remove()
@@ -86,7 +87,3 @@ def _finite(value: Any) -> bool:
     if isinstance(value, Tensor):
         return not value.is_floating_point() or bool(torch.isfinite(value).all())
     return all(map(_finite, value)) if isinstance(value, Iterable) and not isinstance(value, str) else True
-
-
-def _bad(gradient: Tensor | None) -> bool:
-    return gradient is not None and not _finite(gradient)

@@ -50,11 +50,7 @@ class Matched(NamedTuple):
 
 
 def require_latent(model: SequenceModel, steps: int) -> None:
-    """Refuse to match the posterior of a model that has none.
-
-    Raises:
-        ConfigError: if `steps` is not 0 and the model has no latent.
-    """
+    """Raise a `ConfigError` if `steps` is not 0 and the model has no latent, and so no posterior to match."""
     if steps and not isinstance(model, LatentFlow):
         raise ConfigError(
             f"training.filling_steps: found {steps:,}, but the model has no latent to be drawn; expected 0, or a model "

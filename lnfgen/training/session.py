@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -16,6 +16,7 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable
+from lnfgen.locks import training_lock
 from lnfgen.models import LatentFlow, SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
@@ -31,7 +32,6 @@ from lnfgen.runs.checkpoint import (
 )
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.lock import training_lock
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
 from lnfgen.training.calibration import Round, calibrate, pieces_a_round, require_rules
@@ -41,6 +41,14 @@ from lnfgen.training.matching import Matched, match_posterior, require_latent
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 from lnfgen.wording import counted
+
+
+class Watcher(Reporter, Protocol):
+    """Is told how a run goes, of the steps after its updates too."""
+
+    def matched(self, found: Matched) -> None: ...
+
+    def calibrated(self, of_round: Round) -> None: ...
 
 
 class TrainingSession:
@@ -158,7 +166,7 @@ class TrainingSession:
                 distributed.on_main(save_state)(folder, tensors, values)
         return session
 
-    def train(self, watcher: Reporter, interrupted: Callable[[], bool] = lambda: False) -> bool:
+    def train(self, watcher: Watcher, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, then match and calibrate its model if its settings say so, and tell `watcher`.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
@@ -193,7 +201,7 @@ class TrainingSession:
         assert isinstance(model, LatentFlow)  # `require_latent` has seen to that
         if model.conditional is not None:
             return True
-        done = match_posterior(model, config, self.dataset.split("train"), self._recorder.matched, interrupted)
+        done = match_posterior(model, config, self.dataset.split("train"), self._recorder.watcher.matched, interrupted)
         if done:
             save_model(self.run, model.state_dict())
         return done
@@ -208,7 +216,7 @@ class TrainingSession:
         if not pieces or not distributed.is_main() or is_calibrated(self.run):
             return True
         model, sequences = load_model(self.run, self.device), (torch.tensor(x) for x in self.dataset.split("train"))
-        told = self._recorder.calibrated
+        told = self._recorder.watcher.calibrated
         done = calibrate(model, self.run.encoding, sequences, pieces, training.seed, told, interrupted)
         if done:
             save_calibrated(self.run, model.state_dict())
@@ -233,9 +241,9 @@ class TrainingSession:
 
 
 class _Recorder:
-    """Writes each validation to `metrics.jsonl`, and passes all reports on to the watcher."""
+    """Writes each validation to `metrics.jsonl`, and passes all that the trainer reports on to the watcher."""
 
-    watcher: Reporter
+    watcher: Watcher
 
     def __init__(self, session: TrainingSession) -> None:
         self.session = session
@@ -248,12 +256,6 @@ class _Recorder:
         self.lines.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
         distributed.on_main(self.session.run.write_metrics)(self.lines)
         self.watcher.validated(metrics)
-
-    def matched(self, found: Matched) -> None:
-        self.watcher.matched(found)
-
-    def calibrated(self, of_round: Round) -> None:
-        self.watcher.calibrated(of_round)
 
     def note(self, message: str) -> None:
         self.watcher.note(message)

@@ -18,11 +18,9 @@ from lnfgen.evaluation import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
-from lnfgen.training.calibration import Round
 from lnfgen.training.compiled import Compiled
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
 from lnfgen.training.loader import prefetched
-from lnfgen.training.matching import Matched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
 from lnfgen.training.optimizer import AdamW
 from lnfgen.training.saved import moments_like, require_like
@@ -40,15 +38,11 @@ VALIDATION_SEQUENCES = 320
 
 
 class Reporter(Protocol):
-    """Is told how a run goes. The loop itself prints nothing."""
+    """Is told how the updates go. The loop itself prints nothing."""
 
     def step(self, metrics: dict[str, float]) -> None: ...
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
-
-    def matched(self, found: Matched) -> None: ...
-
-    def calibrated(self, of_round: Round) -> None: ...
 
     def note(self, message: str) -> None: ...
 
