@@ -16,7 +16,7 @@ from lnfgen.cli import sources
 from lnfgen.conventions import SPLITS
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import each_in_parallel, in_parallel
+from lnfgen.data.parallel import in_parallel
 from lnfgen.data.preprocess import prepare
 from lnfgen.data.resolve import resolve
 from lnfgen.data.splits import split_at_random, split_of_label
@@ -259,8 +259,8 @@ def _die(number: int) -> int:
 
 
 def test_a_process_that_dies_costs_one_result() -> None:
-    assert in_parallel(abs, list(range(-40, 0)), "reading") == list(range(40, 0, -1))
-    results = list(each_in_parallel(_die, range(40), "reading", jobs=2))
+    assert list(in_parallel(abs, list(range(-40, 0)), "reading")) == list(range(40, 0, -1))
+    results = list(in_parallel(_die, range(40), "reading", jobs=2))
     assert "20 ends the process that reads it (exit code 1)" in str(results.pop(20))
     assert results == [number for number in range(40) if number != 20]
 

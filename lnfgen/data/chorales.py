@@ -50,10 +50,9 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
         DatasetError: if music21 can read none of them.
     """
     names = chorale_names()
-    results = in_parallel(read_chorale, names, "reading the chorales", progress)
     found: list[Piece] = []
     unreadable: list[Record] = []
-    for name, result in zip(names, results, strict=True):
+    for name, result in zip(names, in_parallel(read_chorale, names, "reading the chorales", progress), strict=True):
         if isinstance(result, LnfgenError):
             unreadable.append({"path": name, "reason": str(result)})
         else:

@@ -33,16 +33,6 @@ def in_parallel(
     tasks: Sequence[_Task],
     description: str,
     progress: Progress = no_progress,
-) -> list[_Result | LnfgenError]:
-    """The result of `function` for each task, as `each_in_parallel` has them."""
-    return list(each_in_parallel(function, tasks, description, progress))
-
-
-def each_in_parallel(
-    function: Callable[[_Task], _Result],
-    tasks: Sequence[_Task],
-    description: str,
-    progress: Progress = no_progress,
     jobs: int | None = None,
 ) -> Generator[_Result | LnfgenError, None, None]:
     """The result of `function` for each task, in the order of the tasks. Few of them wait in memory at a time.

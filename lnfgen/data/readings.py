@@ -20,7 +20,7 @@ import numpy as np
 
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
 from lnfgen.data.gather import SourceFile
-from lnfgen.data.parallel import Progress, each_in_parallel
+from lnfgen.data.parallel import Progress, in_parallel
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes
 from lnfgen.music.pianoroll import PianoRoll
@@ -57,7 +57,7 @@ class Readings:
         def tell(what: str, done: int, _: int) -> None:
             progress(what, known + done, len(files))
 
-        with closing(each_in_parallel(read, paths, "reading", tell, jobs)) as results:  # ends its processes at an error
+        with closing(in_parallel(read, paths, "reading", tell, jobs)) as results:  # ends its processes at an error
             for part, group in missing:
                 write_bytes(part, _to_bytes(list(islice(results, len(group)))))
 
