@@ -18,7 +18,7 @@ from lnfgen.data.options import Options
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.splits import num_splits, random_owners, split_at_random, split_counts, split_in_order
 from lnfgen.data.storage import Record
-from lnfgen.data.textfiles import TextFile, TextSequences, count_characters, find_lines, state_of
+from lnfgen.data.textfiles import TextFile, TextSequences, blocks_of, find_lines, state_of
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.wording import counted
 
@@ -179,7 +179,7 @@ def _chunks_in_order(
 
 def _whole(path: Path) -> np.ndarray:
     """[1, 2]: where the text of a file begins and ends."""
-    return np.array([[0, count_characters(path)]])
+    return np.array([[0, sum(map(len, blocks_of(path)))]])
 
 
 def _chunks(start: int, stop: int, max_length: int) -> np.ndarray:
