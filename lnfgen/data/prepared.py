@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lnfgen.conventions import SPLITS
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.sequences import InMemory, Sequences, SharedWithTrain
+from lnfgen.data.sequences import Sequences, SharedWithTrain
 from lnfgen.data.storage import Dataset, Record, write_dataset
 from lnfgen.data.workplace import Workplace
 from lnfgen.wording import counted
@@ -32,7 +30,7 @@ class Prepared:
 
     name: str
     encoding: Encoding
-    splits: Mapping[str, Sequence[np.ndarray]] | Sequences
+    splits: Sequences
     sources: Sequence[Record]
     options: Mapping[str, Any]
     skipped: Sequence[Record] = ()
@@ -51,7 +49,7 @@ class Prepared:
             remarks.append(f"left out {counted(self.out_of_range, 'note')} outside the range of pitches")
         if self.copies:
             remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
-        sequences = SharedWithTrain(InMemory(self.splits) if isinstance(self.splits, Mapping) else self.splits)
+        sequences = SharedWithTrain(self.splits)
 
         def preprocessing() -> dict[str, Any]:
             shared = str(sequences)

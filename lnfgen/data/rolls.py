@@ -21,7 +21,7 @@ from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.readings import Readings
-from lnfgen.data.sequences import Spool
+from lnfgen.data.sequences import InMemory, Spool
 from lnfgen.data.splits import num_splits, split_at_random, split_in_order
 from lnfgen.data.storage import Record, no_steps
 from lnfgen.data.workplace import Workplace
@@ -130,7 +130,7 @@ def prepare_benchmark(files: Sequence[SourceFile], name: str) -> Prepared:
     return Prepared(
         name,
         encoding,
-        {split: [encoding.encode(roll) for roll in rolls] for split, rolls in pieces.items()},
+        InMemory({split: [encoding.encode(roll) for roll in rolls] for split, rolls in pieces.items()}),
         sources=source_records(files),
         options={"kind": "music", "split": None, "max_length": None, "steps_per_quarter": first.steps_per_quarter},
     )

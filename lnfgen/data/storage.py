@@ -62,9 +62,6 @@ class Split(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[index] for index in range(len(self)))
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
@@ -135,7 +132,7 @@ def write_dataset(
     dropped: Mapping[str, int] | None = None,
     sources: Sequence[Record] = (),
     skipped: Sequence[Record] = (),
-    preprocessing: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+    preprocessing: Callable[[], Mapping[str, Any]] = dict,
     time_signatures: Mapping[str, Sequence[TimeSignature]] | None = None,
 ) -> Dataset:
     """Write a dataset folder and open it. If something fails, nothing is left at `path`.
@@ -145,7 +142,7 @@ def write_dataset(
         splits: the encoded sequences of each split, in order. Each but train may be empty.
         dropped: how many sequences of each split were left out because they were too long.
         sources, skipped: the files that were read, and the files or pieces that were left out.
-        preprocessing: how it was made, as plain JSON values; or what gives them after all sequences have been written.
+        preprocessing: gives how it was made, as plain JSON values; called after all sequences have been written.
         time_signatures: that of each sequence of each split; None: all have that of the encoding.
 
     Raises:
@@ -166,7 +163,7 @@ def write_dataset(
             "splits": entries,
             "sources": list(sources),
             "skipped": list(skipped),
-            "preprocessing": (preprocessing() if callable(preprocessing) else preprocessing) or {},
+            "preprocessing": preprocessing(),
         }
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.

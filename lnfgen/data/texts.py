@@ -16,6 +16,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
 from lnfgen.data.prepared import Prepared
+from lnfgen.data.sequences import InMemory
 from lnfgen.data.splits import num_splits, random_owners, split_at_random, split_counts, split_in_order
 from lnfgen.data.storage import Record
 from lnfgen.data.textfiles import TextFile, TextSequences, blocks_of, find_lines, state_of
@@ -120,7 +121,7 @@ def encode_texts(
     if not kept["train"]:
         raise _nothing_left(name, dropped["train"])
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
-    encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}
+    encoded = InMemory({split: [encoding.encode(item) for item in kept[split]] for split in SPLITS})
     return Prepared(name, encoding, encoded, sources, options, skipped, dropped)
 
 
