@@ -174,7 +174,20 @@ class PianoRoll:
         notes = list(notes)
         if early := [note for note in notes if note[0] < 0]:
             raise LnfgenError(f"the note {early[0]} starts before the piece; expected a start_step of at least 0")
-        sounding, onsets, out_of_range = _grids(notes, num_steps, num_pitches, lowest_pitch)
+        total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
+        sounding = np.zeros((total, num_pitches), dtype=np.bool_)
+        onsets = np.zeros_like(sounding)
+        out_of_range = 0
+        filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
+        for start, length, pitch in sorted(notes):
+            column = pitch - lowest_pitch
+            if 0 <= column < num_pitches:
+                end = start + max(length, 1)
+                sounding[max(start, filled[column]) : end, column] = True
+                filled[column] = max(end, filled[column])
+                onsets[start, column] = True
+            else:
+                out_of_range += 1
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
@@ -192,12 +205,14 @@ class PianoRoll:
             return (2 * step * new + old) // (2 * old)
 
         notes = [(moved(start), moved(start + length) - moved(start), pitch) for start, length, pitch in self.notes()]
-        sounding, onsets, _ = _grids(notes, moved(self.num_steps), self.num_pitches, self.lowest_pitch)
+        roll = PianoRoll.from_notes(
+            notes, num_steps=moved(self.num_steps), num_pitches=self.num_pitches, lowest_pitch=self.lowest_pitch
+        )
         moves = sum(step * new % old != 0 for start, length, _ in self.notes() for step in (start, start + length))
         return replace(
             self,
-            sounding=sounding,
-            onsets=None if self.onsets is None else onsets,
+            sounding=roll.sounding,
+            onsets=None if self.onsets is None else roll.onsets,
             steps_per_quarter=new,
             rounded=self.rounded + moves,
         )
@@ -285,27 +300,6 @@ def is_time_signature(signature: tuple[int, int]) -> bool:
     """Whether a roll may have it: 1 to 255 beats, and a unit that is a power of two up to 128, as in MIDI."""
     beats, unit = signature
     return 1 <= beats <= 255 and unit in (1, 2, 4, 8, 16, 32, 64, 128)
-
-
-def _grids(
-    notes: list[Note], num_steps: int, num_pitches: int, lowest_pitch: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Where these notes sound, where they are struck, and how many have no column."""
-    total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
-    sounding = np.zeros((total, num_pitches), dtype=np.bool_)
-    onsets = np.zeros_like(sounding)
-    out_of_range = 0
-    filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
-    for start, length, pitch in sorted(notes):
-        column = pitch - lowest_pitch
-        if 0 <= column < num_pitches:
-            end = start + max(length, 1)
-            sounding[max(start, filled[column]) : end, column] = True
-            filled[column] = max(end, filled[column])
-            onsets[start, column] = True
-        else:
-            out_of_range += 1
-    return sounding, onsets, out_of_range
 
 
 def _describe(value: object) -> str:
