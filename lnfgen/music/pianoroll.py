@@ -129,6 +129,12 @@ class PianoRoll:
         count = math.ceil(self.num_steps / self._exact_bar)
         return sorted({min(round(index * self._exact_bar), self.num_steps - 1) for index in range(count)})
 
+    def edge_keys(self, top: bool) -> np.ndarray:
+        """int [T]: the column of the highest key that sounds at each step, or of the lowest one; -1 in silence."""
+        sounding = self.sounding
+        keys = self.num_pitches - 1 - sounding[:, ::-1].argmax(axis=1) if top else sounding.argmax(axis=1)
+        return np.where(sounding.any(axis=1), keys, -1)
+
     def struck(self) -> np.ndarray:
         """bool [T, P]: true where a note starts, which is at an onset or where a silent key begins to sound."""
         starts = self.sounding.copy()

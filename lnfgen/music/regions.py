@@ -58,7 +58,7 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
 
 def top_line(roll: PianoRoll) -> PianoRoll:
     """The highest key of each step alone."""
-    cells = (np.arange(roll.num_pitches) == _edge_keys(roll, top=True)[:, None]) & roll.sounding
+    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top=True)[:, None]) & roll.sounding
     return replace(roll, sounding=cells, onsets=None if roll.onsets is None else roll.onsets & cells, tracks=())
 
 
@@ -67,7 +67,7 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
     value = value.strip()
     if word in ("below-melody", "above-bass"):
         top = word == "below-melody"
-        line = _carried(_edge_keys(roll, top))[:, None]
+        line = _carried(roll.edge_keys(top))[:, None]
         columns = np.arange(roll.num_pitches)
         return columns < line if top else columns > line
     if kind == "voice":
@@ -96,12 +96,6 @@ def _voice(roll: PianoRoll, number: int) -> np.ndarray:
     over = from_above - roll.sounding  # those strictly above it
     cells = (over == number - 1) | ((over == number) & ~roll.sounding)
     return cells & (roll.sounding.sum(axis=1) >= number)[:, None]
-
-
-def _edge_keys(roll: PianoRoll, top: bool) -> np.ndarray:
-    """The highest or lowest column that sounds at each step, -1 where none does."""
-    keys = roll.num_pitches - 1 - roll.sounding[:, ::-1].argmax(axis=1) if top else roll.sounding.argmax(axis=1)
-    return np.where(roll.sounding.any(axis=1), keys, -1)
 
 
 def _carried(keys: np.ndarray) -> np.ndarray:
