@@ -48,8 +48,8 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     >>> beyond(["bars:1,keys:C1-C5", "keys:C4-"], 36, 84)
     'keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there'
     """
-    parts = [part.strip() for word in words for part in word.split(",")]
-    ranges = {part: _range(part, part.partition(":")[2].strip(), _pitch) for part in parts if part.startswith("keys:")}
+    parts = [part for word in words for part in map(str.strip, word.split(",")) if part.startswith("keys:")]
+    ranges = {part: _range(part, part.removeprefix("keys:").strip(), pitch_number) for part in parts}
     found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]
     keys = f"the keys of the model, {pitch_name(lowest)} to {pitch_name(highest)}"
     goes = "goes" if len(found) == 1 else "go"
@@ -71,9 +71,11 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
         columns = np.arange(roll.num_pitches)
         return columns < line if top else columns > line
     if kind == "voice":
-        return _voice(roll, _number(word, value))
+        if not value.isdecimal() or int(value) < 1:
+            raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
+        return _voice(roll, int(value))
     if kind == "keys":
-        first, last = _range(word, value, _pitch)
+        first, last = _range(word, value, pitch_number)
         low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
         columns = np.arange(roll.num_pitches) + roll.lowest_pitch
         return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
@@ -121,16 +123,6 @@ def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int 
     if last is not None and last < first:
         raise LnfgenError(f"{word} ends before it begins; expected the smaller one first")
     return first, last
-
-
-def _pitch(name: str) -> int:
-    return pitch_number(name.strip())
-
-
-def _number(word: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
-    return int(value)
 
 
 def _size(roll: PianoRoll) -> str:
