@@ -107,23 +107,18 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
         mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm)),
         mido.MetaMessage("time_signature", numerator=beats, denominator=unit),
     ]
-
-    def end(step: int) -> Any:
-        return mido.MetaMessage("end_of_track", time=(roll.num_steps - step) * ticks_per_step)
-
+    total_ticks = roll.num_steps * ticks_per_step
     if voices is None:
-        events, last = _events(roll.notes(), 0, ticks_per_step)
         first = mido.Message("program_change", program=programs[0])
-        tracks = [mido.MidiTrack([*head, first, *events, end(last)])]
+        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, total_ticks)]
     else:
-        tracks = [mido.MidiTrack([*head, end(0)])]
+        tracks = [_track(head, [], 0, ticks_per_step, total_ticks)]
         programs += programs[-1:] * (voices - len(programs))
         separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
         for channel, (notes, name, number) in enumerate(separated):
-            events, last = _events(notes, channel, ticks_per_step)
             named = mido.MetaMessage("track_name", name=name)
             first = mido.Message("program_change", channel=channel, program=number)
-            tracks.append(mido.MidiTrack([named, first, *events, end(last)]))
+            tracks.append(_track([named, first], notes, channel, ticks_per_step, total_ticks))
     division = ticks_per_step * roll.steps_per_quarter
     file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=division, tracks=tracks)
     buffer = io.BytesIO()
@@ -152,18 +147,19 @@ def _with_any_key_signature() -> Iterator[None]:
         add_meta_spec(MetaSpec_key_signature)
 
 
-def _events(notes: Sequence[Note], channel: int, ticks_per_step: int) -> tuple[list[Any], int]:
-    """The messages of these notes, and the step of the last one."""
+def _track(head: Sequence[Any], notes: Sequence[Note], channel: int, ticks_per_step: int, total_ticks: int) -> Any:
+    """A track of mido that begins with the messages of `head` and ends after so many ticks."""
     events = [(start, "note_on", pitch) for start, _, pitch in notes]
     events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
-    messages: list[Any] = []
+    track = mido.MidiTrack(head)
     now = 0
     # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
     for step, kind, pitch in sorted(events):
         velocity, time = VELOCITY if kind == "note_on" else 0, (step - now) * ticks_per_step
-        messages.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
+        track.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
         now = step
-    return messages, now
+    track.append(mido.MetaMessage("end_of_track", time=total_ticks - now * ticks_per_step))
+    return track
 
 
 @dataclass
