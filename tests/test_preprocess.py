@@ -29,10 +29,10 @@ def preprocess(sources: list[Path], out: Path, options: Options | None = None) -
     return prepare(sources, options or Options()).write(out)
 
 
-def tune(seed: int, steps: int = 64) -> PianoRoll:
+def tune(seed: int, steps: int = 64, tempo_bpm: float = 96.0) -> PianoRoll:
     rng = np.random.default_rng(seed)
     notes = [(start, 4, int(rng.integers(50, 80))) for start in range(0, steps, 4)]
-    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=96.0)
+    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=tempo_bpm)
 
 
 def folder_of_tunes(folder: Path, count: int, steps: int = 64) -> Path:
