@@ -6,10 +6,11 @@ import math
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import Track
 
@@ -24,12 +25,14 @@ class Heard:
         tracks: those with notes, and the notes of each: (start, end, MIDI pitch).
         tempos, signatures: (time, value) of each that is set.
         end: where the piece ends.
+        first_bar: where its first bar ends, or 0 if that is not known.
     """
 
     tracks: list[tuple[Track, list[tuple[Any, Any, int]]]] = field(default_factory=list)
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0
+    first_bar: Any = 0
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -69,4 +72,13 @@ class Heard:
             rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
             tempo_changes=num_changes(self.tempos, self.end),
             metre_changes=num_changes(self.signatures, self.end),
+            has_upbeat=self._has_upbeat(roll.time_signature, quarter),
         )
+
+    def _has_upbeat(self, usual: tuple[int, int], quarter: Fraction) -> bool:
+        """Whether the first bar is shorter than those of the usual time signature, which holds from there on.
+
+        The upbeat may have a time signature of its own.
+        """
+        known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= self.first_bar]
+        return known[-1:] == [usual] and 0 < self.first_bar < bar_length(usual, 1) * quarter

@@ -20,7 +20,7 @@ from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music.heard import Heard
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tempo_and_metre import DEFAULT_BPM
 from lnfgen.music.tracks import ALL, Track, choose_tracks
@@ -75,6 +75,9 @@ def read_midi(
     for piece in kept:
         if midi.ticks_per_beat < 0:  # the times are in seconds, so that no tempo counts
             piece.tempos.clear()
+        # All that MIDI can say of an upbeat is that the first bar has a time signature of its own.
+        first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
+        piece.first_bar = bar_length(first, 1) * quarter if first else 0
         rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
     return rolls

@@ -41,8 +41,10 @@ class PianoRoll:
         rounded: how many starts and ends of notes were rounded to a step of the grid.
         tempo_changes, metre_changes: how many changes of tempo and of time signature the file has that the roll was
             read from. The roll has one of each.
+        has_upbeat: whether the piece begins with an upbeat, as far as its file says that. The roll takes it for the
+            start of bar 1, so that all its bar lines are elsewhere than in the file.
 
-    The last five, from `out_of_range` on, tell of a file, and do not count when two rolls are compared.
+    The last six, from `out_of_range` on, tell of a file, and do not count when two rolls are compared.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -59,6 +61,7 @@ class PianoRoll:
     rounded: int = 0
     tempo_changes: int = 0
     metre_changes: int = 0
+    has_upbeat: bool = False
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets

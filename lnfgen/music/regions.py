@@ -18,7 +18,8 @@ EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bas
 def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
     """The cells bool [T, P] that any of these words means.
 
-    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on; `steps:` likewise. The last one counts too.
+    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on, of which an upbeat is the start; `steps:` likewise. The last one
+      counts too.
     - `keys:C3-C5`, `keys:F#2`: keys by name.
     - `below-melody`: all keys under the highest one that sounds. `above-bass`: all keys over the lowest one. Where
       nothing sounds, the one before counts, and at the start the first one.

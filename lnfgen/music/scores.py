@@ -83,6 +83,8 @@ def roll_of_score(
     Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for they have no length,
     no pitch or no notes. Repeats that music21 cannot follow are played once.
     """
+    from music21 import stream
+
     score = _as_it_sounds(score)
     heard = Heard()
     for part in list(score.parts) or [score]:
@@ -91,6 +93,8 @@ def roll_of_score(
         if notes := _tied(flat):
             heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
         heard.signatures += _signatures(flat)
+        bars = part.getElementsByClass(stream.Measure)
+        heard.first_bar = heard.first_bar or next((Fraction(bar.offset) for bar in bars if bar.offset), 0)
     heard.tempos = _tempos(score.flatten())
     every = [track for track, _ in heard.tracks]
     chosen = choose_tracks(every, tracks, False, name) if every else set()
