@@ -55,9 +55,8 @@ def prepare_music(
     Raises:
         DatasetError: if no file can be read.
     """
-    how = (options.steps_per_quarter, options.drums, options.tracks)
-    read = partial(read_rolls, steps_per_quarter=how[0], drums=how[1], tracks=how[2])
-    readings = Readings(files, read, how, place.folder(), progress, jobs)
+    read = partial(read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
+    readings = Readings(files, read, place.folder(), progress, jobs)
     found, pieces, unreadable = _all_pieces(files, readings)
     if not found:
         raise DatasetError(f"{counted(len(files), 'file')} of {name}, none readable music: {unreadable[0]['reason']}")
