@@ -20,7 +20,7 @@ from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.music.abc import written_out
 from lnfgen.music.heard import MAX_STEPS, Heard
-from lnfgen.music.metres import rests_as_long_as_written, without_accents
+from lnfgen.music.metres import mended_metres
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
@@ -48,8 +48,7 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     rolls: list[PianoRoll] = []
-    mended = without_accents(), rests_as_long_as_written()
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended[0], mended[1]:
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres():
         for part in _tunes(text) if kind == "abc" else [text]:
             restart_clock()
             parser = converter.Converter()
