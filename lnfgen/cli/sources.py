@@ -143,7 +143,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
         console.note(f"{source}: {lost}")
     if begin := sum(roll.has_upbeat for roll in rolls):
         found = counted(begin, "piece begins with an upbeat", "pieces begin with an upbeat")
-        console.note(f"{source}: {found}, which a piano-roll takes for the start of bar 1, so all bar lines move")
+        console.note(f"{source}: {found}; a piano-roll takes it for the start of bar 1, so its bars are not the file's")
     if outside := sum(roll.out_of_range for roll in rolls):
         console.warn(f"{source}: left out {counted(outside, 'note')} outside a piano's 88 keys (A0 to C8)")
 
