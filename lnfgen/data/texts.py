@@ -67,15 +67,8 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
             for (file, _), lines, owner in zip(found, where, owners, strict=True)
         ]
     )
-    return Prepared(
-        name,
-        sequences.encoding,
-        sequences,
-        source_records(file for file, _ in found),
-        {"kind": "text", "max_length": max_length},
-        unreadable,
-        dropped,
-    )
+    sources, made = source_records(file for file, _ in found), {"kind": "text", "max_length": max_length}
+    return Prepared(name, sequences.encoding, sequences, sources, made, unreadable, dropped)
 
 
 def _prepare_tunes(files: Sequence[SourceFile], name: str, options: Options) -> Prepared:
