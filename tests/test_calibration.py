@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from toy_dataset import write_dataset
 from toy_training import Listener
 
 import lnfgen
 from lnfgen.config import ModelConfig
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
 from lnfgen.models.keywise import KeywiseHead

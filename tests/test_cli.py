@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import call_in, fails, start
+from toy_dataset import write_dataset
 
 from lnfgen import formats
 from lnfgen.cli import sample
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import write_dataset
 from lnfgen.music.pianoroll import PianoRoll
 
 SMALL = {

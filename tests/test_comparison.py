@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import fails
+from toy_dataset import write_dataset
 from toy_models import SIZES
 
 import lnfgen
@@ -23,7 +24,7 @@ from lnfgen.comparison import MusicComparison, compare_pieces, spread
 from lnfgen.config import Config
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.data.storage import Dataset
 from lnfgen.errors import DatasetError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model

@@ -5,21 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_preprocess import tune
 
 from lnfgen import formats
+from lnfgen.conventions import SPLITS
 from lnfgen.data.options import Options
 from lnfgen.data.preprocess import prepare
 from lnfgen.data.splits import split_counts
 from lnfgen.data.storage import Dataset
 from lnfgen.music.pianoroll import PianoRoll
-
-SPLITS = ("train", "valid", "test")
-
-
-def tune(seed: int, steps: int = 64, tempo_bpm: float = 96.0) -> PianoRoll:
-    rng = np.random.default_rng(seed)
-    notes = [(start, 4, int(rng.integers(50, 80))) for start in range(0, steps, 4)]
-    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=tempo_bpm)
 
 
 def made(source: Path, **options: object) -> Dataset:

@@ -185,7 +185,7 @@ def test_a_run_killed_between_its_new_length_and_its_new_state_is_resumed(run, m
 
 
 def test_a_changed_dataset_is_refused_by_its_fields(run, dataset, tmp_path):
-    from lnfgen.data.storage import write_dataset
+    from toy_dataset import write_dataset
 
     splits = {"train": list(dataset.split("train"))[:-1], "valid": list(dataset.split("valid"))}
     other = write_dataset(tmp_path / "other", name="toy", encoding=dataset.encoding, splits=splits, dropped={})

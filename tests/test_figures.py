@@ -29,11 +29,6 @@ def random_piece(seed: int, num_steps: int = 64, density: float = 0.05, low: int
     return PianoRoll(sounding, sounding & (rng.random(sounding.shape) < 0.7), steps_per_quarter=2)
 
 
-def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
-    sounding = np.roll(roll.sounding, semitones, axis=1)
-    return replace(roll, sounding=sounding, onsets=np.roll(roll.onsets, semitones, axis=1))
-
-
 def test_keys_a_step() -> None:
     roll = chords(C_MAJOR, C_MAJOR, (*C_MAJOR, 76), (60,), ())
     assert figures.exact_rate(roll, 4) == pytest.approx(2 / 5)
@@ -121,7 +116,7 @@ def test_parallels(before: Sequence[int], after: Sequence[int], expected: int) -
 def test_a_copy_is_found_in_another_key_with_its_length() -> None:
     corpus = [random_piece(seed) for seed in range(3)]
     piece = random_piece(9)
-    copied = transposed(corpus[1], 5)
+    copied = corpus[1].transposed(5)
     sounding, onsets = piece.sounding.copy(), piece.onsets.copy()  # type: ignore[union-attr]
     sounding[20:37], onsets[20:37] = copied.sounding[30:47], copied.onsets[30:47]  # type: ignore[index]
     mixed = replace(piece, sounding=sounding, onsets=onsets)
@@ -143,14 +138,14 @@ def test_a_copy_agrees_in_its_onsets_and_its_moves() -> None:
 
 def test_a_copy_goes_over_silence_but_is_more_than_silence() -> None:
     rest = chords((), (), (), (60,), (), (), (64,), (), (), (), ())
-    assert longest_copies([rest], [transposed(rest, 7)]) == [2.0]  # from the first note to the last one
+    assert longest_copies([rest], [rest.transposed(7)]) == [2.0]  # from the first note to the last one
     assert longest_copies([chords((), (), ())], [rest]) == [0.0]
     assert longest_copies([rest], [chords((), (), ())]) == [0.0]
 
 
 def test_a_piece_is_no_copy_of_itself() -> None:
     corpus = [random_piece(seed) for seed in range(4)]
-    corpus.append(transposed(corpus[3], -4))
+    corpus.append(corpus[3].transposed(-4))
     alone = longest_copies(corpus, corpus, range(5))
     assert max(alone[:3]) < 4
     assert min(alone[3:]) > 28
@@ -168,11 +163,11 @@ def with_passage(piece: PianoRoll, at: int, passage: PianoRoll) -> PianoRoll:
 
 def test_pieces_that_share_a_passage_in_any_key_are_related() -> None:
     alone, first, second, third = (random_piece(seed) for seed in range(4))
-    passage = transposed(first, -5).stretch(10, 34)
+    passage = first.transposed(-5).stretch(10, 34)
     ends = [bool(passage.sounding[step].any()) for step in (0, -1)]
     assert ends == [True, True]
     second = with_passage(second, 3, passage)
-    third = with_passage(third, 20, transposed(second, 2).stretch(30, 50))  # of the second one, not of the passage
+    third = with_passage(third, 20, second.transposed(2).stretch(30, 50))  # of the second one, not of the passage
     assert related_pieces([alone, first, second, third], 16) == [0, 1, 1, 1]
     assert related_pieces([third, alone, first], 16) == [0, 1, 2]  # without the second one, nothing relates them
     assert related_pieces([alone, first, second, third], 28) == [0, 1, 2, 3]
@@ -204,7 +199,7 @@ def test_silence_and_long_chords_relate_no_pieces() -> None:
 def test_transposition_changes_no_figure() -> None:
     roll = random_piece(1)
     for figure in music_figures(2).values():
-        values = {round(figure.value(transposed(roll, semitones)), 12) for semitones in (-12, -5, 0, 1, 7)}
+        values = {round(figure.value(roll.transposed(semitones)), 12) for semitones in (-12, -5, 0, 1, 7)}
         assert len(values) == 1, figure.label
 
 

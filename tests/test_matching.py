@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from test_particles import check, fitting_toy
+from toy_dataset import write_dataset
 from toy_models import MODELS, OUTPUTS, SIZES, noise_like, random_x, randomise, toy
 from toy_training import Listener, after
 
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.models import LatentFlow, Symbols, add_conditional
 from lnfgen.models.conditional import ConditionalPrior

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Call
+from toy_dataset import write_dataset
 
 import lnfgen
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.material import split_of, whole_file
-from lnfgen.data.storage import write_dataset
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.midi import midi_bytes, read_midi
 from lnfgen.music.pianoroll import PianoRoll

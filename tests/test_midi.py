@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
-from lnfgen.music.midi import MAX_STEPS, midi_bytes, read_midi
+from lnfgen.music.heard import MAX_STEPS
+from lnfgen.music.midi import midi_bytes, read_midi
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, PianoRoll
 
 END = "00 FF 2F 00"

@@ -82,10 +82,10 @@ def test_related_chorales_are_in_one_split_and_copies_count_once() -> None:
     half = original.transposed(3).stretch(0, 40)
     rolls = (original, half, other, original.transposed(-2), other.transposed(1))
     found: list[Piece] = list(zip(names, rolls, strict=True))
-    pieces, copies = chorales.without_settings_that_come_again(found)
+    splits, copies, groups = chorales.divided(found)
     assert [copy["path"] for copy in copies] == ["bach/bwv154.3", "bach/bwv269"]
     assert "bach/bwv245.15" in copies[0]["reason"]
-    splits = chorales.split_by_group(pieces, chorales.first_of_group(pieces))
+    assert sorted(groups) == [1, 2]
     assert {split: [name for name, _ in part] for split, part in splits.items()} == {
         "train": ["bach/bwv245.15", "bach/bwv245.37"],
         "valid": ["bach/bwv359"],

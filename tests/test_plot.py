@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Call, call_in, fails
+from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
 from lnfgen.cli.plot import _title
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import open_dataset, write_dataset
+from lnfgen.data.storage import open_dataset
 from lnfgen.errors import OutputError, RunError
 from lnfgen.flows.temporal import AutoregressiveFlow
 from lnfgen.plots import curves

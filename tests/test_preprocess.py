@@ -16,7 +16,7 @@ from lnfgen.cli import sources
 from lnfgen.conventions import SPLITS
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import each_in_parallel, in_parallel
+from lnfgen.data.parallel import in_parallel
 from lnfgen.data.preprocess import prepare
 from lnfgen.data.resolve import resolve
 from lnfgen.data.splits import split_at_random, split_of_label
@@ -29,10 +29,10 @@ def preprocess(sources: list[Path], out: Path, options: Options | None = None) -
     return prepare(sources, options or Options()).write(out)
 
 
-def tune(seed: int, steps: int = 64) -> PianoRoll:
+def tune(seed: int, steps: int = 64, tempo_bpm: float = 96.0) -> PianoRoll:
     rng = np.random.default_rng(seed)
     notes = [(start, 4, int(rng.integers(50, 80))) for start in range(0, steps, 4)]
-    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=96.0)
+    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=tempo_bpm)
 
 
 def folder_of_tunes(folder: Path, count: int, steps: int = 64) -> Path:
@@ -259,8 +259,8 @@ def _die(number: int) -> int:
 
 
 def test_a_process_that_dies_costs_one_result() -> None:
-    assert in_parallel(abs, list(range(-40, 0)), "reading") == list(range(40, 0, -1))
-    results = list(each_in_parallel(_die, range(40), "reading", jobs=2))
+    assert list(in_parallel(abs, list(range(-40, 0)), "reading")) == list(range(40, 0, -1))
+    results = list(in_parallel(_die, range(40), "reading", jobs=2))
     assert "20 ends the process that reads it (exit code 1)" in str(results.pop(20))
     assert results == [number for number in range(40) if number != 20]
 

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 from command import one_line
+from toy_dataset import write_dataset
 
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.evaluation import score
 from lnfgen.models import Frames, Symbols

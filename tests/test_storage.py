@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toy_dataset import write_dataset
 
 from lnfgen.data.encoding import UNKNOWN, Encoding
-from lnfgen.data.storage import Dataset, open_dataset, write_dataset
+from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.pianoroll import PianoRoll
@@ -87,7 +88,7 @@ def test_an_empty_sequence_is_refused_before_anything_is_written(tmp_path: Path)
 def test_time_signatures_are_kept_and_a_dataset_without_them_opens(tmp_path: Path) -> None:
     encoding = Encoding("music", num_pitches=5, time_signature=(3, 4))
     signatures = [(4, 4), (6, 8)]
-    for name, kept, found in (("old", None, [(3, 4), (3, 4)]), ("new", {"train": signatures}, signatures)):
+    for name, kept, found in (("old", {}, [(3, 4), (3, 4)]), ("new", {"train": signatures}, signatures)):
         splits = {"train": [np.ones((3, 5), np.uint8)] * 2}
         write_dataset(tmp_path / name, name="m", encoding=encoding, splits=splits, time_signatures=kept)
         pieces = open_dataset(tmp_path / name).pieces("train")

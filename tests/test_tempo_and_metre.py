@@ -52,6 +52,7 @@ def test_the_time_signature_of_a_file_is_the_one_that_lasts_longest(
     assert isinstance(roll, PianoRoll)
     assert (roll.time_signature, roll.num_steps) == (lasts, sum(16 * beats // unit for beats, unit in bars))
     assert lost_changes([roll]).endswith("left out changes: 1 of time signature")
+    assert roll.has_upbeat == (bars is UPBEAT)
 
 
 def test_longest_tempo() -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from toy_dataset import write_dataset
 from toy_training import TRAINING, Session, after, make_dataset
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import collate, shuffled_batches, transposed
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import write_dataset
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import score
 from lnfgen.text import UNKNOWN

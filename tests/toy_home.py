@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
 from lnfgen import formats
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import write_dataset
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model

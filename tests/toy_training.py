@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from toy_dataset import write_dataset
 
 from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, write_dataset
+from lnfgen.data.storage import Dataset
 from lnfgen.runs.checkpoint import new_model, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.text import UNKNOWN

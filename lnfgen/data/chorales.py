@@ -50,23 +50,21 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
         DatasetError: if music21 can read none of them.
     """
     names = chorale_names()
-    results = in_parallel(read_chorale, names, "reading the chorales", progress)
     found: list[Piece] = []
     unreadable: list[Record] = []
-    for name, result in zip(names, results, strict=True):
+    for name, result in zip(names, in_parallel(read_chorale, names, "reading the chorales", progress), strict=True):
         if isinstance(result, LnfgenError):
             unreadable.append({"path": name, "reason": str(result)})
         else:
             found.append((name, result))
     if not found:
         raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
-    pieces, copies = without_settings_that_come_again(found)
-    firsts = first_of_group(pieces)
-    sizes = [size for size in Counter(firsts).values() if size > 1]
+    splits, copies, groups = divided(found)
+    related = [size for size in groups if size > 1]
     paths = [chorale_path(name) for name in names]
     prepared = encode_rolls(
         "chorales",
-        split_by_group(pieces, firsts),
+        splits,
         MAX_CHORALE_STEPS,
         STEPS_PER_QUARTER,
         tempo_bpm=TEMPO_BPM,
@@ -79,30 +77,24 @@ def prepare_chorales(progress: Progress = no_progress) -> Prepared:
         },
     )
     shared = f"share {SHARED_STEPS} steps or more with another one, in some key"
-    remark = f"{sum(sizes)} of the {len(pieces)} chorales {shared}: {len(sizes)} groups, each in one split"
+    remark = f"{sum(related)} of the {sum(groups)} chorales {shared}: {len(related)} groups, each in one split"
     return replace(prepared, copies=[*copies, *prepared.copies], remarks=[remark])
 
 
-def without_settings_that_come_again(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Record]]:
-    """The chorales without those that sound as an earlier one does, in any key, and {path, reason} of these."""
-    return without_copies(pieces, _chords_in_any_key, "the same chords at every step, in this or another key,")
+def divided(found: Sequence[Piece]) -> tuple[dict[str, list[Piece]], list[Record], list[int]]:
+    """The chorales divided into splits, {path, reason} of those left out, and the sizes of the groups of related ones.
 
-
-def first_of_group(pieces: Sequence[Piece]) -> list[str]:
-    """For each chorale, the name of the first one of those that it is related to, itself among them.
-
-    Bach set many tunes more than once, and used settings again, in other keys as well. Where one of these is in train
-    and another one in test, test says how well a model remembers.
+    Left out is what sounds as an earlier one does, in any key. Bach set many tunes more than once, and used settings
+    again, in other keys as well. Where one of these is in train and another one in test, test says how well a model
+    remembers. So a group is in one split, by a hash of the name of its first chorale.
     """
-    return [pieces[first][0] for first in related_pieces([roll for _, roll in pieces], SHARED_STEPS)]
-
-
-def split_by_group(pieces: Sequence[Piece], firsts: Sequence[str]) -> dict[str, list[Piece]]:
-    """The chorales divided by a hash of these names, which are the same for all of a group."""
+    same = "the same chords at every step, in this or another key,"
+    pieces, copies = without_copies(found, _chords_in_any_key, same)
+    firsts = related_pieces([roll for _, roll in pieces], SHARED_STEPS)
     splits: dict[str, list[Piece]] = {split: [] for split in SPLITS}
     for piece, first in zip(pieces, firsts, strict=True):
-        splits[split_by_hash(first)].append(piece)
-    return splits
+        splits[split_by_hash(pieces[first][0])].append(piece)
+    return splits, copies, list(Counter(firsts).values())
 
 
 def _chords_in_any_key(roll: PianoRoll) -> tuple[object, ...]:

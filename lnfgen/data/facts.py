@@ -85,13 +85,7 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
 
 
 def _track_facts(track: Track) -> dict[str, Any]:
-    return {
-        "number": track.number,
-        "name": track.name,
-        "instrument": track.instrument,
-        "program": track.program,
-        "channel": track.channel,
-        "notes": track.notes,
+    return {key: getattr(track, key) for key in ("number", "name", "instrument", "program", "channel", "notes")} | {
         "lowest_note": pitch_name(track.lowest),
         "highest_note": pitch_name(track.highest),
         "notes_at_a_time": round(track.polyphony, 2),

@@ -16,8 +16,7 @@ from lnfgen.errors import LnfgenError
 Progress = Callable[[str, int, int], None]
 """A function that is told what is being done, how much of it is done, and how much there is in all."""
 
-MIN_PARALLEL = 16  # tasks; for fewer, starting the processes takes longer than they save
-
+_LEAST = 8  # tasks for each process; for fewer, starting it takes longer than it saves
 _WAITING = 8  # tasks for each process that are begun or done before the first of them is taken
 
 _Task = TypeVar("_Task")
@@ -29,16 +28,6 @@ def no_progress(description: str, done: int, total: int) -> None:
 
 
 def in_parallel(
-    function: Callable[[_Task], _Result],
-    tasks: Sequence[_Task],
-    description: str,
-    progress: Progress = no_progress,
-) -> list[_Result | LnfgenError]:
-    """The result of `function` for each task, as `each_in_parallel` has them."""
-    return list(each_in_parallel(function, tasks, description, progress))
-
-
-def each_in_parallel(
     function: Callable[[_Task], _Result],
     tasks: Sequence[_Task],
     description: str,
@@ -56,7 +45,7 @@ def each_in_parallel(
         jobs: how many processes work; None: as many as there are processors, but no more than 16.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(jobs or min(cores, 16), len(tasks) // (MIN_PARALLEL // 2))
+    workers = min(jobs or min(cores, 16), len(tasks) // _LEAST)
 
     def result_of(compute: Callable[[], _Result]) -> _Result | LnfgenError:
         try:
@@ -64,7 +53,7 @@ def each_in_parallel(
         except LnfgenError as error:
             return error
 
-    if len(tasks) < MIN_PARALLEL or workers < 2:
+    if workers < 2:
         for done, task in enumerate(tasks, start=1):
             result = result_of(partial(function, task))
             progress(description, done, len(tasks))

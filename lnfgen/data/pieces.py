@@ -67,7 +67,7 @@ def open_music(source: MusicSource, split: str, steps_per_quarter: int, progress
     if files[0].suffix in benchmarks.SUFFIXES:
         return _of_dataset(resolve(source, progress), split)
     read = partial(read_rolls, steps_per_quarter=steps_per_quarter)
-    results = in_parallel(read, [file.path for file in files], f"reading {path.name}", progress)
+    results = list(in_parallel(read, [file.path for file in files], f"reading {path.name}", progress))
     rolls = [roll for result in results if not isinstance(result, LnfgenError) for roll in result]
     reasons = [result for result in results if isinstance(result, LnfgenError)]
     if not rolls:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
 from lnfgen.data.gather import SourceFile
-from lnfgen.data.parallel import Progress, each_in_parallel
+from lnfgen.data.parallel import Progress, in_parallel
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes
 from lnfgen.music.pianoroll import PianoRoll
@@ -28,28 +29,27 @@ from lnfgen.music.tracks import Track
 
 FILES = 64
 
-_VERSION = 3  # raised when lnfgen would read other rolls from the same files
+_VERSION = 4  # raised when lnfgen would read other rolls from the same files
 _LIMITS = ("LNFGEN_READ_SECONDS", "LNFGEN_READ_MB")
 _FIELDS = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "out_of_range", "rounded")
 
-Read = Callable[[Path], list[PianoRoll]]
+Read = partial[list[PianoRoll]]
 
 
 class Readings:
     """What the files hold, in their order. It can be gone through several times."""
 
     def __init__(
-        self, files: Sequence[SourceFile], read: Read, how: object, folder: Path, progress: Progress, jobs: int | None
+        self, files: Sequence[SourceFile], read: Read, folder: Path, progress: Progress, jobs: int | None
     ) -> None:
         """Read the files that no part in the folder has.
 
         Args:
-            read: at the top of a module, or a partial of such a function.
-            how: what decides the result of `read`, besides the file; its `repr` goes into the names of the parts.
+            read: of a function at the top of a module; its keywords decide the result, besides the file.
             jobs: how many processes read; None: as many as there are processors.
         """
         groups = [files[start : start + FILES] for start in range(0, len(files), FILES)]
-        self._parts = [folder / f"{number:06d}-{_key(group, how)}.part" for number, group in enumerate(groups)]
+        self._parts = [folder / f"{number:06d}-{_key(group, read)}.part" for number, group in enumerate(groups)]
         missing = [(part, group) for part, group in zip(self._parts, groups, strict=True) if not part.is_file()]
         paths = [file.path for _, group in missing for file in group]
         known = len(files) - len(paths)
@@ -57,7 +57,7 @@ class Readings:
         def tell(what: str, done: int, _: int) -> None:
             progress(what, known + done, len(files))
 
-        with closing(each_in_parallel(read, paths, "reading", tell, jobs)) as results:  # ends its processes at an error
+        with closing(in_parallel(read, paths, "reading", tell, jobs)) as results:  # ends its processes at an error
             for part, group in missing:
                 write_bytes(part, _to_bytes(list(islice(results, len(group)))))
 
@@ -78,9 +78,9 @@ class Readings:
             yield found[number]
 
 
-def _key(files: Sequence[SourceFile], how: object) -> str:
+def _key(files: Sequence[SourceFile], read: Read) -> str:
     limits = [os.environ.get(name) for name in _LIMITS]
-    decides = (_VERSION, how, limits, [(str(file.path), file.sha256) for file in files])
+    decides = (_VERSION, read.keywords, limits, [(str(file.path), file.sha256) for file in files])
     return hashlib.sha256(repr(decides).encode("utf-8", errors="replace")).hexdigest()[:16]
 
 

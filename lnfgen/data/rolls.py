@@ -21,7 +21,7 @@ from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.readings import Readings
-from lnfgen.data.sequences import Spool
+from lnfgen.data.sequences import InMemory, Spool
 from lnfgen.data.splits import num_splits, split_at_random, split_in_order
 from lnfgen.data.storage import Record, no_steps
 from lnfgen.data.workplace import Workplace
@@ -31,7 +31,6 @@ from lnfgen.music.tracks import ALL, Track, said_of
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
-_SILENT = "has a silent stretch"
 
 Piece = tuple[str, PianoRoll]
 """A roll and its label, which says what file it is from."""
@@ -56,9 +55,8 @@ def prepare_music(
     Raises:
         DatasetError: if no file can be read.
     """
-    how = (options.steps_per_quarter, options.drums, options.tracks)
-    read = partial(read_rolls, steps_per_quarter=how[0], drums=how[1], tracks=how[2])
-    readings = Readings(files, read, how, place.folder(), progress, jobs)
+    read = partial(read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
+    readings = Readings(files, read, place.folder(), progress, jobs)
     found, pieces, unreadable = _all_pieces(files, readings)
     if not found:
         raise DatasetError(f"{counted(len(files), 'file')} of {name}, none readable music: {unreadable[0]['reason']}")
@@ -131,7 +129,7 @@ def prepare_benchmark(files: Sequence[SourceFile], name: str) -> Prepared:
     return Prepared(
         name,
         encoding,
-        {split: [encoding.encode(roll) for roll in rolls] for split, rolls in pieces.items()},
+        InMemory({split: [encoding.encode(roll) for roll in rolls] for split, rolls in pieces.items()}),
         sources=source_records(files),
         options={"kind": "music", "split": None, "max_length": None, "steps_per_quarter": first.steps_per_quarter},
     )
@@ -209,40 +207,30 @@ class _Stretches:
         self.unused: list[Record] = []
         self.silent: list[Record] = []
         self.copies: list[Record] = []
+        # Where splits are disjoint: of each stretch, the first split that holds it.
         self._owners: dict[bytes, str] | None = {} if disjoint else None
 
     def take(self, encoding: Encoding, split: str, label: str, roll: PianoRoll) -> list[np.ndarray]:
         """The encoded stretches of a roll that the dataset gets."""
         taken = []
-        for piece, values in _encoded(encoding, roll, self.max_length):
-            if isinstance(values, str):
-                (self.silent if values.startswith(_SILENT) else self.unused).append({"path": label, "reason": values})
-            elif self._owner(split, values) != split:
-                held = counted(piece.num_steps, "step")
-                self.copies.append({"path": label, "reason": f"an earlier split holds {held} of it"})
+        stretches = roll.cut(self.max_length)
+        for stretch in stretches:
+            try:
+                values = encoding.encode(stretch)
+            except LnfgenError as error:  # the other stretches would fail in the same way
+                self.unused.append({"path": label, "reason": str(error)})
+                break
+            steps = counted(stretch.num_steps, "step")
+            if not stretch.sounding.any() and len(stretches) == 1:
+                self.unused.append({"path": label, "reason": f"holds no notes in range ({steps})"})
+            elif not stretch.sounding.any():
+                self.silent.append({"path": label, "reason": f"has a silent stretch ({steps})"})
+            elif self._owners is not None and self._owners.setdefault(digest(values), split) != split:
+                self.copies.append({"path": label, "reason": f"an earlier split holds {steps} of it"})
             else:
                 taken.append(values)
-                self.time_signatures[split].append(piece.time_signature)
+                self.time_signatures[split].append(stretch.time_signature)
         return taken
-
-    def _owner(self, split: str, values: np.ndarray) -> str:
-        """The split that gets a stretch of this split: where splits are disjoint, the first one that holds it."""
-        return split if self._owners is None else self._owners.setdefault(digest(values), split)
-
-
-def _encoded(encoding: Encoding, roll: PianoRoll, max_length: int) -> Iterator[tuple[PianoRoll, np.ndarray | str]]:
-    """The parts of a roll that is cut at bar lines, each with its values, or with the reason why it is of no use."""
-    for piece in roll.cut(max_length):
-        try:
-            values = encoding.encode(piece)
-        except LnfgenError as error:  # the roll's other pieces would fail in the same way
-            yield piece, str(error)
-            return
-        if piece.sounding.any():
-            yield piece, values
-        else:
-            part = "holds no notes in range" if piece.num_steps == roll.num_steps else _SILENT
-            yield piece, f"{part} ({counted(piece.num_steps, 'step')})"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ _TOGETHER = 64  # sequences in memory that go on together
 
 
 class Sequences(Protocol):
-    """What is known of the sequences before they come, and the sequences. They can be asked for several times."""
+    """The sequences of all splits, which can be gone through several times. Their lengths are known before."""
 
     @property
     def lengths(self) -> Mapping[str, np.ndarray]:

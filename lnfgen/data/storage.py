@@ -1,15 +1,14 @@
 """The dataset folder: `dataset.json`, which describes it, and a safetensors file (a shard) for each split.
 
-The folder is written as a whole, and the sequences as a stream (`shards.py`). When it is opened, each shard is checked
-against the SHA-256 in `dataset.json`; a large one only once, until it changes.
+`prepared.py` writes it. When it is opened, each shard is checked against the SHA-256 in `dataset.json`; a large one
+only once, until it changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +17,8 @@ from typing import Any
 import numpy as np
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.sequences import InMemory, Sequences
-from lnfgen.data.shards import ShardWriter, hash_of_shard, map_tensors, remember_hash
+from lnfgen.data.shards import hash_of_shard, map_tensors
 from lnfgen.errors import DatasetError
-from lnfgen.files import new_folder, write_bytes
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.wording import counted
 
@@ -61,9 +58,6 @@ class Split(Sequence[np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -126,91 +120,6 @@ def is_manifest_of_run(path: Path) -> bool:
     return is_dataset(path) and (Path(path) / "config.json").is_file()
 
 
-def write_dataset(
-    path: Path,
-    *,
-    name: str,
-    encoding: Encoding,
-    splits: Mapping[str, Sequence[np.ndarray]] | Sequences,
-    dropped: Mapping[str, int] | None = None,
-    sources: Sequence[Record] = (),
-    skipped: Sequence[Record] = (),
-    preprocessing: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
-    time_signatures: Mapping[str, Sequence[TimeSignature]] | None = None,
-) -> Dataset:
-    """Write a dataset folder and open it. If something fails, nothing is left at `path`.
-
-    Args:
-        path: a new or empty folder.
-        splits: the encoded sequences of each split, in order. Each but train may be empty.
-        dropped: how many sequences of each split were left out because they were too long.
-        sources, skipped: the files that were read, and the files or pieces that were left out.
-        preprocessing: how it was made, as plain JSON values; or what gives them after all sequences have been written.
-        time_signatures: that of each sequence of each split; None: all have that of the encoding.
-
-    Raises:
-        DatasetError: if train or a sequence is empty.
-        OutputError: if `path` holds something or cannot be written.
-    """
-    sequences = InMemory(splits) if isinstance(splits, Mapping) else splits
-    _require_steps(name, sequences.lengths)
-    with new_folder(Path(path)) as folder:
-        entries = _write_shards(folder, encoding, sequences, dropped or {})
-        for split, signatures in (time_signatures or {}).items():
-            entries[split]["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in signatures)
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            "name": name,
-            "kind": encoding.kind,
-            "encoding": encoding.to_json(),
-            "splits": entries,
-            "sources": list(sources),
-            "skipped": list(skipped),
-            "preprocessing": (preprocessing() if callable(preprocessing) else preprocessing) or {},
-        }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.
-        write_bytes(folder / MANIFEST, text.encode("utf-8", errors="replace"))
-    written = {entry["shard"]: entry["sha256"] for entry in entries.values()}
-    for name, sha256 in written.items():
-        remember_hash(Path(path) / name, sha256)
-    return _open(Path(path), lambda shard: written[shard.name])
-
-
-def _write_shards(
-    folder: Path, encoding: Encoding, sequences: Sequences, dropped: Mapping[str, int]
-) -> dict[str, dict[str, Any]]:
-    """Write a shard for each split, in one pass over all sequences. What the manifest says of each is returned."""
-    with ExitStack() as stack:
-        shards = {
-            split: stack.enter_context(ShardWriter(folder / f"{split}.safetensors", own, no_steps(encoding)))
-            for split, own in sequences.lengths.items()
-        }
-        for split, values in sequences.blocks():
-            shards[split].write(values)
-    return {
-        split: {
-            "sequences": len(sequences.lengths[split]),
-            "steps": shard.num_steps,
-            "dropped": int(dropped.get(split, 0)),
-            "shard": f"{split}.safetensors",
-            "sha256": shard.sha256,
-        }
-        for split, shard in shards.items()
-    }
-
-
-def _require_steps(name: str, lengths: Mapping[str, np.ndarray]) -> None:
-    """Check that there is a sequence in train, and a step in each sequence."""
-    if not len(lengths.get("train", ())):
-        raise DatasetError(
-            f"{name} leaves no sequence to train on; give more or longer pieces, or preprocess with another --split"
-        )
-    for split, own in lengths.items():
-        if not own.all():
-            raise DatasetError(f"{name} has an empty sequence in {split}; expected at least one step in each")
-
-
 def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check all of it against its `dataset.json`.
 
@@ -220,10 +129,7 @@ def open_dataset(path: Path) -> Dataset:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
             written.
     """
-    return _open(Path(path), hash_of_shard)
-
-
-def _open(path: Path, hash_of: Callable[[Path], str]) -> Dataset:
+    path = Path(path)
     manifest = _read_manifest(path)
     try:
         encoding = Encoding.from_json(manifest["encoding"])
@@ -231,7 +137,7 @@ def _open(path: Path, hash_of: Callable[[Path], str]) -> Dataset:
         raise DatasetError(f"{path / MANIFEST} has {error}") from None
     if manifest["kind"] != encoding.kind:
         raise _damaged(path / MANIFEST, "its kind is not its encoding's")
-    splits = {name: _open_split(path, name, entry, encoding, hash_of) for name, entry in manifest["splits"].items()}
+    splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
     digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
     for name in sorted(splits):
         digest.update(f"{name} {manifest['splits'][name]['sha256']}\n".encode())
@@ -270,12 +176,10 @@ def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -
             raise _damaged(file, f"the key {key!r} of {what} is {found.get(key, 'missing')!r:.40}, not {kind.__name__}")
 
 
-def _open_split(
-    path: Path, name: str, entry: dict[str, Any], encoding: Encoding, hash_of: Callable[[Path], str]
-) -> Split:
+def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
     shard = path / entry["shard"]
     try:
-        found = hash_of(shard)
+        found = hash_of_shard(shard)
         if found != entry["sha256"]:
             raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
         tensors = map_tensors(shard)

@@ -22,7 +22,6 @@ from lnfgen.text import UNKNOWN, not_utf8
 
 BLOCK_BYTES = 1 << 20
 
-_BYTE_ORDER_MARK = 0xFEFF
 _LAST_SPACE = 0x3000  # the highest code point that `str.strip` takes off
 _CODE_POINTS = 0x110000
 
@@ -34,22 +33,19 @@ def blocks_of(path: Path) -> Iterator[np.ndarray]:
         UnreadableFileError: if the file is missing, is empty, or is no UTF-8, in which case some blocks came before.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    taken, first = 0, True
     try:
         with open(path, "rb") as file:
+            taken = 3 if file.read(3) == codecs.BOM_UTF8 else 0
+            file.seek(taken)
             while True:
                 content = file.read(BLOCK_BYTES)
                 rest = len(decoder.getstate()[0])  # bytes of a character that the last block ended in
                 try:
                     if content and content.isascii() and not rest:
-                        first = False
                         yield np.frombuffer(content, np.uint8)
                     else:
                         text = decoder.decode(content, final=not content)
-                        points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-                        mark = first and len(points) > 0 and points[0] == _BYTE_ORDER_MARK
-                        first = first and not len(points)
-                        yield points[1:] if mark else points
+                        yield np.frombuffer(text.encode("utf-32-le"), "<u4")
                 except UnicodeDecodeError as error:
                     offset = taken - rest + error.start
                     raise not_utf8(str(path), error.object[error.start], offset) from None
@@ -95,15 +91,6 @@ def find_lines(path: Path) -> np.ndarray:
 def _spaces() -> np.ndarray:
     """bool: which code points `str.strip` takes off. The last entry stands for all higher ones."""
     return np.array([chr(point).isspace() for point in range(_LAST_SPACE + 2)])
-
-
-def count_characters(path: Path) -> int:
-    """How many characters a file has.
-
-    Raises:
-        UnreadableFileError: as `blocks_of`.
-    """
-    return sum(map(len, blocks_of(path)))
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
 from lnfgen.data.prepared import Prepared
+from lnfgen.data.sequences import InMemory
 from lnfgen.data.splits import num_splits, random_owners, split_at_random, split_counts, split_in_order
 from lnfgen.data.storage import Record
-from lnfgen.data.textfiles import TextFile, TextSequences, count_characters, find_lines, state_of
+from lnfgen.data.textfiles import TextFile, TextSequences, blocks_of, find_lines, state_of
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.wording import counted
 
@@ -66,15 +67,8 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
             for (file, _), lines, owner in zip(found, where, owners, strict=True)
         ]
     )
-    return Prepared(
-        name,
-        sequences.encoding,
-        sequences,
-        source_records(file for file, _ in found),
-        {"kind": "text", "max_length": max_length},
-        unreadable,
-        dropped,
-    )
+    sources, made = source_records(file for file, _ in found), {"kind": "text", "max_length": max_length}
+    return Prepared(name, sequences.encoding, sequences, sources, made, unreadable, dropped)
 
 
 def _prepare_tunes(files: Sequence[SourceFile], name: str, options: Options) -> Prepared:
@@ -120,7 +114,7 @@ def encode_texts(
     if not kept["train"]:
         raise _nothing_left(name, dropped["train"])
     encoding = Encoding(kind="text", vocabulary=text.fit_vocabulary(kept["train"]))
-    encoded = {split: [encoding.encode(item) for item in kept[split]] for split in SPLITS}
+    encoded = InMemory({split: [encoding.encode(item) for item in kept[split]] for split in SPLITS})
     return Prepared(name, encoding, encoded, sources, options, skipped, dropped)
 
 
@@ -179,7 +173,7 @@ def _chunks_in_order(
 
 def _whole(path: Path) -> np.ndarray:
     """[1, 2]: where the text of a file begins and ends."""
-    return np.array([[0, count_characters(path)]])
+    return np.array([[0, sum(map(len, blocks_of(path)))]])
 
 
 def _chunks(start: int, stop: int, max_length: int) -> np.ndarray:

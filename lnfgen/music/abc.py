@@ -35,6 +35,8 @@ def written_out(tune: str) -> str:
     - A repeat without a start goes back to the last end of a repeat or double bar line (4.8), but in music21 to the
       first bar. So each repeat gets a start, also where music21 misses it: in `:|:` and `||:`, in `::` after a capital
       letter, and before a field.
+    - A metre after a bar line is written twice. music21 loses a field that stands alone between a bar line and a note,
+      and then divides the longer bars.
     - A field inside a line (3.2), such as `[K:D]`, is on a line of its own. music21 takes it for a chord.
     - A voice is written as a whole, with a number for its name. music21 takes each V: with a number for a new voice
       that begins with the tune, and no other V: for one.
@@ -129,6 +131,8 @@ class _Body:
             self.voice = self.voices["".join(text[2:].split()[:1])]
         if text[0] in "LM":
             self.values[text[0]] = text[2:].strip()
+        if text.startswith("M:"):
+            text = f"{text}\n{text}"
         voice, here = self.voice, len(self.parts)
         if voice.is_new and voice.begins is not None:
             if self.starts.pop(voice.begins, None):

@@ -42,7 +42,7 @@ def longest_copies(
         return _in_piece_and_corpus(names, is_asked[starts], owner[starts])
 
     longest = np.zeros(len(owner), np.int64)  # of each step, how long the shared passage is that starts there
-    for length, starts, _ in _shared_passages(_numbered_steps(rolls, [roll.struck() for roll in rolls]), rolls, shared):
+    for length, starts, _ in _shared_passages(rolls, shared, with_onsets=True):
         longest[starts] = length
     steps = np.arange(len(owner))
     last_sounding = np.maximum.accumulate(np.where(_sounds(rolls), steps, -1))
@@ -77,7 +77,7 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
         return len({keys.tobytes() for keys in steps if keys.any()}) >= MIN_CHORDS
 
     group = np.arange(len(rolls))
-    for length, starts, names in _shared_passages(_numbered_steps(rolls), rolls, shared):
+    for length, starts, names in _shared_passages(rolls, shared, with_onsets=False):
         if length < num_steps:
             continue
         ends_sounding = sounds[starts + length - 1]
@@ -91,19 +91,16 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
 
 
 def _shared_passages(
-    numbered: tuple[np.ndarray, np.ndarray], rolls: Sequence[PianoRoll], shared: _Shared
+    rolls: Sequence[PianoRoll], shared: _Shared, *, with_onsets: bool
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The shared passages of each length, from one step on: (length, starts, names). They start with sounding steps.
 
     Starts are steps of all rolls, one roll after the other. Passages that are the same in some key have the same name.
     Only those that are shared can be the first steps of longer ones that are, so that few are left soon.
-
-    Args:
-        numbered: what must be the same, as `_numbered_steps` gives it.
     """
     lengths = np.array([roll.num_steps for roll in rolls])
     ends = np.repeat(np.cumsum(lengths), lengths)  # of each step, the step after the last one of its roll
-    chords, moves = numbered
+    chords, moves = _numbered_steps(rolls, with_onsets)
     starts = np.flatnonzero(_sounds(rolls))
     names, length = chords[starts], 1
     while len(starts):
@@ -142,22 +139,20 @@ def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[
     return lowest, highest
 
 
-def _numbered_steps(
-    rolls: Sequence[PianoRoll], struck: Sequence[np.ndarray] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def _numbered_steps(rolls: Sequence[PianoRoll], with_onsets: bool) -> tuple[np.ndarray, np.ndarray]:
     """Two numbers for each step of all rolls, one roll after the other, that are the same in every key.
 
-    The first is of the keys counted from the lowest one, and which of them are struck, if that is given; 0 is silence.
+    The first is of the keys counted from the lowest one, and with onsets, of those that are struck; 0 is silence.
     The second is of that and of the move of the lowest key since the last step that sounded.
     """
     width = max(roll.num_pitches for roll in rolls)
     numbers: dict[bytes, int] = {bytes(width): 0}
     chords: list[int] = []
     moves: list[np.ndarray] = []
-    for index, roll in enumerate(rolls):
+    for roll in rolls:
         values = roll.sounding.astype(np.uint8)
-        if struck is not None:
-            values += 2 * struck[index].astype(np.uint8)
+        if with_onsets:
+            values += 2 * roll.struck().astype(np.uint8)
         lowest = roll.sounding.argmax(axis=1)
         padded = np.pad(values, ((0, 0), (0, width)))
         shifted = np.take_along_axis(padded, lowest[:, None] + np.arange(width), axis=1)

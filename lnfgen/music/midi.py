@@ -8,11 +8,9 @@ from __future__ import annotations
 import bisect
 import contextlib
 import io
-import math
 import struct
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from operator import itemgetter
 from typing import Any
@@ -21,13 +19,13 @@ import mido
 from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll
+from lnfgen.music.heard import Heard
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length
 from lnfgen.music.separation import separate_voices, voice_names
-from lnfgen.music.tempo_and_metre import DEFAULT_BPM, longest_signature, longest_tempo, num_changes
+from lnfgen.music.tempo_and_metre import DEFAULT_BPM
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
 
-MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
 _TARGET_TICKS_PER_QUARTER = 480
 
@@ -62,7 +60,7 @@ def read_midi(
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
         midi = mido.MidiFile(file=io.BytesIO(sound))
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
-    heard: list[_Heard] = []
+    heard: list[Heard] = []
     every: list[Track] = []
     for group in groups:
         heard.append(_listen(group, len(every) + 1))
@@ -71,10 +69,16 @@ def read_midi(
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
     chosen = choose_tracks(every, tracks, drums, name) if every else set()
     kept = [piece for piece in heard if any(track.number in chosen for track, _ in piece.tracks)] or heard[:1]
+    quarter = _ticks_per_quarter(midi.ticks_per_beat, name)
     rolls: list[PianoRoll] = []
     total = 0
     for piece in kept:
-        rolls.append(_quantise(piece, chosen, midi.ticks_per_beat, name, steps_per_quarter, total))
+        if midi.ticks_per_beat < 0:  # the times are in seconds, so that no tempo counts
+            piece.tempos.clear()
+        # All that MIDI can say of an upbeat is that the first bar has a time signature of its own.
+        first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
+        piece.first_bar = bar_length(first, 1) * quarter if first else 0
+        rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
     return rolls
 
@@ -107,23 +111,18 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
         mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm)),
         mido.MetaMessage("time_signature", numerator=beats, denominator=unit),
     ]
-
-    def end(step: int) -> Any:
-        return mido.MetaMessage("end_of_track", time=(roll.num_steps - step) * ticks_per_step)
-
+    total_ticks = roll.num_steps * ticks_per_step
     if voices is None:
-        events, last = _events(roll.notes(), 0, ticks_per_step)
         first = mido.Message("program_change", program=programs[0])
-        tracks = [mido.MidiTrack([*head, first, *events, end(last)])]
+        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, total_ticks)]
     else:
-        tracks = [mido.MidiTrack([*head, end(0)])]
+        tracks = [_track(head, [], 0, ticks_per_step, total_ticks)]
         programs += programs[-1:] * (voices - len(programs))
         separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
         for channel, (notes, name, number) in enumerate(separated):
-            events, last = _events(notes, channel, ticks_per_step)
             named = mido.MetaMessage("track_name", name=name)
             first = mido.Message("program_change", channel=channel, program=number)
-            tracks.append(mido.MidiTrack([named, first, *events, end(last)]))
+            tracks.append(_track([named, first], notes, channel, ticks_per_step, total_ticks))
     division = ticks_per_step * roll.steps_per_quarter
     file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=division, tracks=tracks)
     buffer = io.BytesIO()
@@ -152,33 +151,24 @@ def _with_any_key_signature() -> Iterator[None]:
         add_meta_spec(MetaSpec_key_signature)
 
 
-def _events(notes: Sequence[Note], channel: int, ticks_per_step: int) -> tuple[list[Any], int]:
-    """The messages of these notes, and the step of the last one."""
+def _track(head: Sequence[Any], notes: Sequence[Note], channel: int, ticks_per_step: int, total_ticks: int) -> Any:
+    """A track of mido that begins with the messages of `head` and ends after so many ticks."""
     events = [(start, "note_on", pitch) for start, _, pitch in notes]
     events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
-    messages: list[Any] = []
+    track = mido.MidiTrack(head)
     now = 0
     # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
     for step, kind, pitch in sorted(events):
         velocity, time = VELOCITY if kind == "note_on" else 0, (step - now) * ticks_per_step
-        messages.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
+        track.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
         now = step
-    return messages, now
+    track.append(mido.MetaMessage("end_of_track", time=total_ticks - now * ticks_per_step))
+    return track
 
 
-@dataclass
-class _Heard:
-    """What some tracks play; times are in ticks."""
-
-    tracks: list[tuple[Track, list[tuple[int, int, int]]]] = field(default_factory=list)  # notes: (start, end, pitch)
-    tempos: list[tuple[int, float]] = field(default_factory=list)
-    signatures: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
-    end: int = 0
-
-
-def _listen(tracks: Sequence[Any], first_number: int) -> _Heard:
+def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
     """What these tracks of mido play, those with notes numbered from `first_number` on."""
-    heard = _Heard()
+    heard = Heard()
     names: dict[int, str] = {}
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
     notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
@@ -216,49 +206,19 @@ def _listen(tracks: Sequence[Any], first_number: int) -> _Heard:
     return heard
 
 
-def _quantise(
-    heard: _Heard, chosen: Container[int], division: int, name: str, steps_per_quarter: int, before: int
-) -> PianoRoll:
-    """The roll of the chosen tracks. `division` is what the header of the file says of its ticks.
-
-    The file has `before` steps in other rolls.
-    """
-    ticks_per_quarter = Fraction(division)
+def _ticks_per_quarter(division: int, name: str) -> Fraction:
+    """What the header of a file says of its ticks."""
+    ticks = Fraction(division)
     if division < 0:  # times are in seconds (SMPTE)
         # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
         frames = -(division >> 8)
         per_second = (Fraction(30000, 1001) if frames == 29 else frames) * (division & 0xFF)
-        ticks_per_quarter = per_second * Fraction(60) / Fraction(DEFAULT_BPM)
-    if not ticks_per_quarter:
+        ticks = per_second * Fraction(60) / Fraction(DEFAULT_BPM)
+    if not ticks:
         raise UnreadableFileError(
             f"{name} is a damaged MIDI file: its header has 0 ticks to a beat; expected at least 1"
         )
-
-    def step(tick: int) -> int:
-        return math.floor(tick * steps_per_quarter / ticks_per_quarter + Fraction(1, 2))  # half a step rounds up
-
-    num_steps = max(1, step(heard.end))
-    if before + num_steps > MAX_STEPS:
-        raise UnreadableFileError(
-            f"{name} lasts {before + num_steps} steps, likely a damaged delta time; expected at most {MAX_STEPS}"
-        )
-    notes = [note for track, notes in heard.tracks if track.number in chosen for note in notes]
-    roll = PianoRoll.from_notes(
-        [(step(start), step(end) - step(start), pitch) for start, end, pitch in notes],
-        num_steps=num_steps,
-        steps_per_quarter=steps_per_quarter,
-        tempo_bpm=DEFAULT_BPM if division < 0 else longest_tempo(heard.tempos, heard.end),
-        time_signature=longest_signature(heard.signatures, heard.end),
-    )
-    grid = ticks_per_quarter / steps_per_quarter
-    times = (tick for start, end, _ in notes for tick in (start, end))
-    return replace(
-        roll,
-        tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in heard.tracks),
-        rounded=sum(tick * grid.denominator % grid.numerator != 0 for tick in times),
-        tempo_changes=0 if division < 0 else num_changes(heard.tempos, heard.end),
-        metre_changes=num_changes(heard.signatures, heard.end),
-    )
+    return ticks
 
 
 def _decoded(name: str) -> str:

@@ -249,4 +249,4 @@ def _note_values(length: Fraction) -> tuple[Fraction, ...]:
 def _name(pitch: int, sharps: int) -> str:
     """A MIDI pitch as music21 names it, such as B-4 for B flat."""
     step, alter, octave = spelled(pitch, sharps)
-    return step + ("#" * alter if alter > 0 else "-" * -alter) + str(octave)
+    return step + "#" * alter + "-" * -alter + str(octave)

@@ -41,8 +41,10 @@ class PianoRoll:
         rounded: how many starts and ends of notes were rounded to a step of the grid.
         tempo_changes, metre_changes: how many changes of tempo and of time signature the file has that the roll was
             read from. The roll has one of each.
+        has_upbeat: whether the piece begins with an upbeat, as far as its file says that. The roll takes it for the
+            start of bar 1, so that all its bar lines are elsewhere than in the file.
 
-    The last five, from `out_of_range` on, tell of a file, and do not count when two rolls are compared.
+    The last six, from `out_of_range` on, tell of a file, and do not count when two rolls are compared.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -59,6 +61,7 @@ class PianoRoll:
     rounded: int = 0
     tempo_changes: int = 0
     metre_changes: int = 0
+    has_upbeat: bool = False
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -129,6 +132,12 @@ class PianoRoll:
         count = math.ceil(self.num_steps / self._exact_bar)
         return sorted({min(round(index * self._exact_bar), self.num_steps - 1) for index in range(count)})
 
+    def edge_keys(self, top: bool) -> np.ndarray:
+        """int [T]: the column of the highest key that sounds at each step, or of the lowest one; -1 in silence."""
+        sounding = self.sounding
+        keys = self.num_pitches - 1 - sounding[:, ::-1].argmax(axis=1) if top else sounding.argmax(axis=1)
+        return np.where(sounding.any(axis=1), keys, -1)
+
     def struck(self) -> np.ndarray:
         """bool [T, P]: true where a note starts, which is at an onset or where a silent key begins to sound."""
         starts = self.sounding.copy()
@@ -174,7 +183,20 @@ class PianoRoll:
         notes = list(notes)
         if early := [note for note in notes if note[0] < 0]:
             raise LnfgenError(f"the note {early[0]} starts before the piece; expected a start_step of at least 0")
-        sounding, onsets, out_of_range = _grids(notes, num_steps, num_pitches, lowest_pitch)
+        total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
+        sounding = np.zeros((total, num_pitches), dtype=np.bool_)
+        onsets = np.zeros_like(sounding)
+        out_of_range = 0
+        filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
+        for start, length, pitch in sorted(notes):
+            column = pitch - lowest_pitch
+            if 0 <= column < num_pitches:
+                end = start + max(length, 1)
+                sounding[max(start, filled[column]) : end, column] = True
+                filled[column] = max(end, filled[column])
+                onsets[start, column] = True
+            else:
+                out_of_range += 1
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
@@ -192,12 +214,14 @@ class PianoRoll:
             return (2 * step * new + old) // (2 * old)
 
         notes = [(moved(start), moved(start + length) - moved(start), pitch) for start, length, pitch in self.notes()]
-        sounding, onsets, _ = _grids(notes, moved(self.num_steps), self.num_pitches, self.lowest_pitch)
+        roll = PianoRoll.from_notes(
+            notes, num_steps=moved(self.num_steps), num_pitches=self.num_pitches, lowest_pitch=self.lowest_pitch
+        )
         moves = sum(step * new % old != 0 for start, length, _ in self.notes() for step in (start, start + length))
         return replace(
             self,
-            sounding=sounding,
-            onsets=None if self.onsets is None else onsets,
+            sounding=roll.sounding,
+            onsets=None if self.onsets is None else roll.onsets,
             steps_per_quarter=new,
             rounded=self.rounded + moves,
         )
@@ -285,27 +309,6 @@ def is_time_signature(signature: tuple[int, int]) -> bool:
     """Whether a roll may have it: 1 to 255 beats, and a unit that is a power of two up to 128, as in MIDI."""
     beats, unit = signature
     return 1 <= beats <= 255 and unit in (1, 2, 4, 8, 16, 32, 64, 128)
-
-
-def _grids(
-    notes: list[Note], num_steps: int, num_pitches: int, lowest_pitch: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Where these notes sound, where they are struck, and how many have no column."""
-    total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
-    sounding = np.zeros((total, num_pitches), dtype=np.bool_)
-    onsets = np.zeros_like(sounding)
-    out_of_range = 0
-    filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
-    for start, length, pitch in sorted(notes):
-        column = pitch - lowest_pitch
-        if 0 <= column < num_pitches:
-            end = start + max(length, 1)
-            sounding[max(start, filled[column]) : end, column] = True
-            filled[column] = max(end, filled[column])
-            onsets[start, column] = True
-        else:
-            out_of_range += 1
-    return sounding, onsets, out_of_range
 
 
 def _describe(value: object) -> str:

@@ -18,7 +18,8 @@ EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bas
 def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
     """The cells bool [T, P] that any of these words means.
 
-    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on; `steps:` likewise. The last one counts too.
+    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on, of which an upbeat is the start; `steps:` likewise. The last one
+      counts too.
     - `keys:C3-C5`, `keys:F#2`: keys by name.
     - `below-melody`: all keys under the highest one that sounds. `above-bass`: all keys over the lowest one. Where
       nothing sounds, the one before counts, and at the start the first one.
@@ -48,8 +49,8 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     >>> beyond(["bars:1,keys:C1-C5", "keys:C4-"], 36, 84)
     'keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there'
     """
-    parts = [part.strip() for word in words for part in word.split(",")]
-    ranges = {part: _range(part, part.partition(":")[2].strip(), _pitch) for part in parts if part.startswith("keys:")}
+    parts = [part for word in words for part in map(str.strip, word.split(",")) if part.startswith("keys:")]
+    ranges = {part: _range(part, part.removeprefix("keys:").strip(), pitch_number) for part in parts}
     found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]
     keys = f"the keys of the model, {pitch_name(lowest)} to {pitch_name(highest)}"
     goes = "goes" if len(found) == 1 else "go"
@@ -58,7 +59,7 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
 
 def top_line(roll: PianoRoll) -> PianoRoll:
     """The highest key of each step alone."""
-    cells = (np.arange(roll.num_pitches) == _edge_keys(roll, top=True)[:, None]) & roll.sounding
+    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top=True)[:, None]) & roll.sounding
     return replace(roll, sounding=cells, onsets=None if roll.onsets is None else roll.onsets & cells, tracks=())
 
 
@@ -67,13 +68,15 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
     value = value.strip()
     if word in ("below-melody", "above-bass"):
         top = word == "below-melody"
-        line = _carried(_edge_keys(roll, top))[:, None]
+        line = _carried(roll.edge_keys(top))[:, None]
         columns = np.arange(roll.num_pitches)
         return columns < line if top else columns > line
     if kind == "voice":
-        return _voice(roll, _number(word, value))
+        if not value.isdecimal() or int(value) < 1:
+            raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
+        return _voice(roll, int(value))
     if kind == "keys":
-        first, last = _range(word, value, _pitch)
+        first, last = _range(word, value, pitch_number)
         low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
         columns = np.arange(roll.num_pitches) + roll.lowest_pitch
         return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
@@ -96,12 +99,6 @@ def _voice(roll: PianoRoll, number: int) -> np.ndarray:
     over = from_above - roll.sounding  # those strictly above it
     cells = (over == number - 1) | ((over == number) & ~roll.sounding)
     return cells & (roll.sounding.sum(axis=1) >= number)[:, None]
-
-
-def _edge_keys(roll: PianoRoll, top: bool) -> np.ndarray:
-    """The highest or lowest column that sounds at each step, -1 where none does."""
-    keys = roll.num_pitches - 1 - roll.sounding[:, ::-1].argmax(axis=1) if top else roll.sounding.argmax(axis=1)
-    return np.where(roll.sounding.any(axis=1), keys, -1)
 
 
 def _carried(keys: np.ndarray) -> np.ndarray:
@@ -127,16 +124,6 @@ def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int 
     if last is not None and last < first:
         raise LnfgenError(f"{word} ends before it begins; expected the smaller one first")
     return first, last
-
-
-def _pitch(name: str) -> int:
-    return pitch_number(name.strip())
-
-
-def _number(word: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
-    return int(value)
 
 
 def _size(roll: PianoRoll) -> str:

@@ -39,12 +39,12 @@ def pitch_name(pitch: int) -> str:
 
 
 def pitch_number(name: str) -> int:
-    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`.
+    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`; there may be space around it.
 
     Raises:
         ValueError: if this is not the name of a pitch.
     """
-    match = _PITCH.fullmatch(name)
+    match = _PITCH.fullmatch(name.strip())
     if not match:
         raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
     letter, accidental, octave = match.groups()

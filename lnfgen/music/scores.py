@@ -12,7 +12,6 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -20,10 +19,9 @@ from xml.etree import ElementTree
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.music.abc import written_out
-from lnfgen.music.metres import rests_as_long_as_written, without_accents
-from lnfgen.music.midi import MAX_STEPS
+from lnfgen.music.heard import MAX_STEPS, Heard
+from lnfgen.music.metres import mended_metres
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
-from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
@@ -50,8 +48,7 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     rolls: list[PianoRoll] = []
-    mended = without_accents(), rests_as_long_as_written()
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended[0], mended[1]:
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres():
         for part in _tunes(text) if kind == "abc" else [text]:
             restart_clock()
             parser = converter.Converter()
@@ -82,46 +79,25 @@ def roll_of_score(
 ) -> PianoRoll:
     """The piano-roll of a music21 score as it sounds: repeats are played, and transposing instruments transpose.
 
-    Times are rounded to the nearest step, and a note lasts at least one step. Tied notes are one note. Grace notes,
-    unpitched percussion and chord symbols are left out, for they have no length, no pitch or no notes. Repeats that
-    music21 cannot follow are played once. Tempo and time signature are those that last longest (see
-    `tempo_and_metre`).
+    Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for they have no length,
+    no pitch or no notes. Repeats that music21 cannot follow are played once.
     """
+    from music21 import stream
+
     score = _as_it_sounds(score)
-    parts: list[tuple[Track, list[tuple[Fraction, Fraction, int]]]] = []
-    end = Fraction(0)
-    signatures: list[tuple[Fraction, tuple[int, int]]] = []
+    heard = Heard()
     for part in list(score.parts) or [score]:
         flat = part.flatten()
-        end = max(end, Fraction(flat.highestTime))
+        heard.end = max(heard.end, Fraction(flat.highestTime))
         if notes := _tied(flat):
-            parts.append((_track(part, len(parts) + 1, notes), notes))
-        signatures += _signatures(flat)
-    tempos = _tempos(score.flatten())
-
-    def step(offset: Fraction) -> int:
-        return int(offset * steps_per_quarter + Fraction(1, 2))
-
-    if step(end) > MAX_STEPS:
-        raise UnreadableFileError(f"{name} lasts {step(end)} steps; expected at most {MAX_STEPS}")
-    every = [track for track, _ in parts]
+            heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
+        heard.signatures += _signatures(flat)
+        bars = part.getElementsByClass(stream.Measure)
+        heard.first_bar = heard.first_bar or next((Fraction(bar.offset) for bar in bars if bar.offset), 0)
+    heard.tempos = _tempos(score.flatten())
+    every = [track for track, _ in heard.tracks]
     chosen = choose_tracks(every, tracks, False, name) if every else set()
-    kept = [note for track, notes in parts if track.number in chosen for note in notes]
-    roll = PianoRoll.from_notes(
-        [(step(start), step(stop) - step(start), pitch) for start, stop, pitch in kept],
-        num_steps=step(end),
-        steps_per_quarter=steps_per_quarter,
-        tempo_bpm=longest_tempo(tempos, end),
-        time_signature=longest_signature(signatures, end),
-    )
-    times = (offset for start, stop, _ in kept for offset in (start, stop))
-    return replace(
-        roll,
-        tracks=tuple(replace(track, kept=track.number in chosen) for track in every),
-        rounded=sum((offset * steps_per_quarter).denominator != 1 for offset in times),
-        tempo_changes=num_changes(tempos, end),
-        metre_changes=num_changes(signatures, end),
-    )
+    return heard.roll(chosen, Fraction(1), steps_per_quarter, name)
 
 
 def _signatures(flat: Any) -> list[tuple[Fraction, tuple[int, int]]]:

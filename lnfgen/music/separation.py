@@ -186,7 +186,5 @@ def _middles(roll: PianoRoll, num_voices: int) -> np.ndarray:
         return np.median(ranks, axis=0) + roll.lowest_pitch
     if not counts.any():
         return np.full(num_voices, 60.0)
-    sounding = roll.sounding[counts > 0]
-    top = np.median(roll.num_pitches - 1 - sounding[:, ::-1].argmax(axis=1))
-    bottom = np.median(sounding.argmax(axis=1))
+    top, bottom = (np.median(roll.edge_keys(top)[counts > 0]) for top in (True, False))
     return np.linspace(top, bottom, num_voices) + roll.lowest_pitch

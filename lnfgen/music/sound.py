@@ -103,10 +103,11 @@ def require_synthesiser() -> tuple[str, Path]:
             "FluidSynth is there but no soundfont; install one (apt install fluid-soundfont-gm), or name a .sf2 file "
             f"in the environment variable {SOUNDFONT}; .html plays and saves WAV without either"
         )
-    ranks = {word: rank for rank, word in enumerate(_PREFERRED)}
-    return command, min(
-        found, key=lambda path: min((ranks[word] for word in ranks if word in path.name.lower()), default=len(ranks))
-    )
+
+    def rank(path: Path) -> int:
+        return next((rank for rank, word in enumerate(_PREFERRED) if word in path.name.lower()), len(_PREFERRED))
+
+    return command, min(found, key=rank)
 
 
 def _wave(samples: np.ndarray, seconds: float) -> bytes:

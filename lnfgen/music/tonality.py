@@ -30,8 +30,8 @@ class Key:
         return ((self.tonic + (3 if self.mode == "minor" else 0)) * 7 + 6) % 12 - 6
 
     def __str__(self) -> str:
-        place = self.sharps + (3 if self.mode == "minor" else 0)  # of the tonic on the line of fifths; 0 is C
-        return f"{_name(place)} {self.mode}".rstrip()
+        step, alter, _ = spelled(self.tonic, self.sharps)
+        return f"{step}{'#' * alter}{'b' * -alter} {self.mode}".rstrip()
 
     @classmethod
     def parse(cls, text: str) -> Key:
@@ -40,9 +40,8 @@ class Key:
         Raises:
             LnfgenError: if they name none.
         """
-        found = re.fullmatch(
-            r"([a-g])(#|b|♯|♭|-?sharp|-?flat|)(?:-?(m|min|minor|maj|major))?", _squeezed(re.sub(r"M\s*$", "maj", text))
-        )
+        squeezed = "".join(re.sub(r"M\s*$", "maj", text).lower().split())
+        found = re.fullmatch(r"([a-g])(#|b|♯|♭|-?sharp|-?flat|)(?:-?(m|min|minor|maj|major))?", squeezed)
         if not found:
             raise LnfgenError(f"the key {text!r}; expected a tonic and perhaps major or minor, as G, Bb or 'a minor'")
         letter, sign, mode = found.groups()
@@ -93,12 +92,3 @@ def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
     step = _FIFTHS[(place + 1) % 7]
     alter = (place + 1) // 7
     return step, alter, (pitch - alter) // 12 - 1
-
-
-def _name(place: int) -> str:
-    alter = (place + 1) // 7
-    return _FIFTHS[(place + 1) % 7] + ("#" * alter if alter > 0 else "b" * -alter)
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.lower().split())

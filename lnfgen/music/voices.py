@@ -60,9 +60,8 @@ def parallel_rate(roll: PianoRoll) -> float:
 
 def _moves(roll: PianoRoll, top: bool) -> np.ndarray:
     """The semitones of each move of a line to another key. Silence between two keys does not count."""
-    sounding = roll.sounding[roll.sounding.any(axis=1)]
-    line = roll.num_pitches - 1 - sounding[:, ::-1].argmax(axis=1) if top else sounding.argmax(axis=1)
-    moves = np.abs(np.diff(line))
+    line = roll.edge_keys(top)
+    moves = np.abs(np.diff(line[line >= 0]))
     return moves[moves > 0]
 
 

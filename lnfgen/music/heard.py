@@ -1,0 +1,84 @@
+"""What a file of music plays, as its reader has found it, and the piano-roll of that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from operator import itemgetter
+from typing import Any
+
+from lnfgen.errors import UnreadableFileError
+from lnfgen.music.pianoroll import PianoRoll, bar_length
+from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, num_changes
+from lnfgen.music.tracks import Track
+
+MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
+
+
+@dataclass
+class Heard:
+    """What a piece in a file plays. Times are in the unit of the file.
+
+    Attributes:
+        tracks: those with notes, and the notes of each: (start, end, MIDI pitch).
+        tempos, signatures: (time, value) of each that is set.
+        end: where the piece ends.
+        first_bar: where its first bar ends, or 0 if that is not known.
+    """
+
+    tracks: list[tuple[Track, list[tuple[Any, Any, int]]]] = field(default_factory=list)
+    tempos: list[tuple[Any, float]] = field(default_factory=list)
+    signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
+    end: Any = 0
+    first_bar: Any = 0
+
+    def roll(
+        self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
+    ) -> PianoRoll:
+        """The tracks with the chosen numbers as one piano-roll.
+
+        Times are rounded to the nearest step, and a note lasts at least one step. Tempo and time signature are those
+        that last longest.
+
+        Args:
+            quarter: how long a quarter is in the unit of the file.
+            name: what errors call the file.
+            before: the steps that other rolls of the file have.
+
+        Raises:
+            UnreadableFileError: if the rolls of the file last over `MAX_STEPS`.
+        """
+
+        def step(time: Any) -> int:
+            return math.floor(time * steps_per_quarter / quarter + Fraction(1, 2))  # half a step rounds up
+
+        if (steps := before + step(self.end)) > MAX_STEPS:
+            raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
+        notes = [note for track, notes in self.tracks if track.number in chosen for note in notes]
+        roll = PianoRoll.from_notes(
+            [(step(start), step(end) - step(start), pitch) for start, end, pitch in notes],
+            num_steps=step(self.end),
+            steps_per_quarter=steps_per_quarter,
+            tempo_bpm=longest_tempo(self.tempos, self.end),
+            time_signature=longest_signature(self.signatures, self.end),
+        )
+        grid = quarter / steps_per_quarter
+        times = (time for start, end, _ in notes for time in (start, end))
+        return replace(
+            roll,
+            tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
+            rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
+            tempo_changes=num_changes(self.tempos, self.end),
+            metre_changes=num_changes(self.signatures, self.end),
+            has_upbeat=self._has_upbeat(roll.time_signature, quarter),
+        )
+
+    def _has_upbeat(self, usual: tuple[int, int], quarter: Fraction) -> bool:
+        """Whether the first bar is shorter than those of the usual time signature, which holds from there on.
+
+        The upbeat may have a time signature of its own.
+        """
+        known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= self.first_bar]
+        return known[-1:] == [usual] and 0 < self.first_bar < bar_length(usual, 1) * quarter
