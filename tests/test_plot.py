@@ -92,7 +92,7 @@ def test_the_bars_of_a_step_are_those_of_its_piece(tmp_path):
     encoding = Encoding(kind="music", time_signature=(3, 4))
     splits = {"train": [np.ones((40, 88), np.uint8)]}
     for kept, last in (([(4, 4)], "bar 3, step 4"), ([(2, 4)], "bar 5, step 4"), ([], "bar 3, step 12")):
-        signatures = {"train": kept} if kept else None
+        signatures = {"train": kept} if kept else {}
         path = tmp_path / str(kept)
         dataset = write_dataset(path, name="m", encoding=encoding, splits=splits, time_signatures=signatures)
         assert step_title(choose_steps(dataset)[-1], encoding).startswith(last)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from lnfgen.models.observation import Frames, Known, tempered
-from lnfgen.models.output import Drawn, OutputHead, Sampler
+from lnfgen.models.observation import Frames
+from lnfgen.models.output import FactorisedHead
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, LOG_VARIANCE_BOUND, Gaussian
 from lnfgen.transforms.bounds import bounded
 
@@ -45,25 +45,15 @@ class KeyPosterior(nn.Module):
         return Gaussian(mean, INITIAL_LOG_VARIANCE + bounded(raw, LOG_VARIANCE_BOUND))
 
 
-class KeyHead(OutputHead):
+class KeyHead(FactorisedHead):
     """`p(bit i of x_t | z) = sigmoid(slope z_ti + offset)`, with the same slope and offset for all keys."""
 
     def __init__(self, frames: Frames) -> None:
-        super().__init__()
-        self.frames = frames
+        super().__init__(frames)
+        self.num_keys = frames.num_pitches
         self.slope = nn.Parameter(torch.full((frames.bits_per_key, 1), SLOPE))
         self.offset = nn.Parameter(torch.full((frames.bits_per_key, 1), -SLOPE * DISTANCE / 2))
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self._logits(context, temperature)
-
-    def sampler(self, temperature: float) -> Sampler:
-        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = self._logits(context, temperature)
-            return Drawn(self.frames.sample(logits, uniform, known), logits)
-
-        return Sampler(draw)
-
-    def _logits(self, z: Tensor, temperature: float) -> Tensor:
-        by_key = z.to(self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
-        return tempered(torch.addcmul(self.offset, self.slope, by_key).flatten(-2), temperature)
+    def logits(self, context: Tensor) -> Tensor:
+        by_key = context.to(self.dtype).unflatten(-1, (-1, self.num_keys))
+        return torch.addcmul(self.offset, self.slope, by_key).flatten(-2)

@@ -65,23 +65,37 @@ class Sampler:
         """Go on with these rows `[B]` of what is known of the steps before: row i becomes what row `rows[i]` was."""
 
 
-class IndependentHead(OutputHead):
-    """A perceptron for a categorical symbol, or for keys that are independent of each other given the context."""
+class FactorisedHead(OutputHead):
+    """A categorical symbol, or keys that are independent of each other, given the context of the step alone."""
 
-    def __init__(self, observation: Observation, num_context: int, hidden: int, dropout: float) -> None:
+    def __init__(self, observation: Observation) -> None:
         super().__init__()
         self.observation = observation
-        self.mlp = MLP(num_context, [hidden], observation.num_logits, dropout=dropout)
+
+    @abstractmethod
+    def logits(self, context: Tensor) -> Tensor:
+        """context `[..., C]` -> `[..., num_logits]` at temperature 1, in the precision of the parameters."""
 
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return tempered(self.mlp(context).to(self.dtype), temperature)
+        return tempered(self.logits(context), temperature)
 
     def sampler(self, temperature: float) -> Sampler:
         def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = tempered(self.mlp(context).to(self.dtype), temperature)
+            logits = tempered(self.logits(context), temperature)
             return Drawn(self.observation.sample(logits, uniform, known), logits)
 
         return Sampler(draw)
+
+
+class IndependentHead(FactorisedHead):
+    """The logits are a perceptron of the context."""
+
+    def __init__(self, observation: Observation, num_context: int, hidden: int, dropout: float) -> None:
+        super().__init__(observation)
+        self.mlp = MLP(num_context, [hidden], observation.num_logits, dropout=dropout)
+
+    def logits(self, context: Tensor) -> Tensor:
+        return self.mlp(context).to(self.dtype)
 
 
 class NADEHead(OutputHead):

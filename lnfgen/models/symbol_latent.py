@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from lnfgen.flows.codebook import Codebook
-from lnfgen.models.observation import Known, Symbols, tempered
-from lnfgen.models.output import Drawn, OutputHead, Sampler
+from lnfgen.models.observation import Symbols
+from lnfgen.models.output import FactorisedHead
 from lnfgen.models.posterior import Gaussian
 
 SPREAD, SCALE = 4.0, 0.22
@@ -35,25 +35,14 @@ class SymbolPosterior(nn.Module):
         return Gaussian(self.codebook.means.t()[x], 2 * self.codebook.log_scales.t()[x])
 
 
-class SymbolHead(OutputHead):
+class SymbolHead(FactorisedHead):
     """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook: Bayes' rule, where all codes are as likely."""
 
     def __init__(self, symbols: Symbols, codes: Codebook) -> None:
         """It begins with a copy of these codes."""
-        super().__init__()
-        self.symbols = symbols
+        super().__init__(symbols)
         self.codebook = Codebook(codes.num_features, codes.num_codes, SCALE)
         self.codebook.begin_as(codes)
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self._logits(context, temperature)
-
-    def sampler(self, temperature: float) -> Sampler:
-        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = self._logits(context, temperature)
-            return Drawn(self.symbols.sample(logits, uniform, known), logits)
-
-        return Sampler(draw)
-
-    def _logits(self, z: Tensor, temperature: float) -> Tensor:
-        return tempered(self.codebook.log_prob(z.to(self.dtype)).sum(-2), temperature)
+    def logits(self, context: Tensor) -> Tensor:
+        return self.codebook.log_prob(context.to(self.dtype)).sum(-2)
