@@ -21,7 +21,7 @@ from lnfgen.data.storage import open_dataset
 from lnfgen.errors import OutputError, RunError
 from lnfgen.flows.temporal import AutoregressiveFlow
 from lnfgen.plots import curves
-from lnfgen.plots.canvas import require_picture
+from lnfgen.plots.canvas import new_figure, require_picture, set_title
 from lnfgen.plots.conditionals import View, Views
 from lnfgen.plots.curves import Course, compared_curves, training_curves
 from lnfgen.plots.latents import draw_views
@@ -123,6 +123,16 @@ def size_of(png: bytes) -> tuple[int, ...]:
 
     assert png.startswith(b"\x89PNG\r\n")
     return imread(io.BytesIO(png)).shape[:2]
+
+
+@pytest.mark.parametrize("width", [4, 6, 12])
+def test_a_title_is_as_wide_as_its_picture(width):
+    figure = new_figure(width, 4)
+    set_title(figure, "run-with-a-name: af-codes on $ptb$\n" + "contours: p(z_t | z_<t, T); MMMM of each one, " * 4)
+    figure.canvas.draw()
+    title = figure.get_suptitle()
+    assert "run-with-a-name: af-codes on $ptb$\n" in title
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_curves_are_a_png_and_a_baseline_has_fewer_panels():

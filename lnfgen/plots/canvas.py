@@ -6,6 +6,7 @@ Matplotlib is loaded when the first figure is made, so that importing this modul
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ PALETTE = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
 """Colours of curves that are beside one another."""
 
 _DPI = 130
+
+_TITLE_CHARACTERS = 11
+"""So many characters of a title stand on an inch, at the least."""
 
 
 def require_picture(path: Path) -> str:
@@ -48,8 +52,10 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def set_title(figure: Any, title: str) -> None:
-    """Write the title at the top left, as it stands: a `$` in a name does not start a formula."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
+    """Write the title at the top left, in lines that fit. A `$` in a name does not start a formula."""
+    width = int(_TITLE_CHARACTERS * figure.get_figwidth())
+    lines = [part for line in title.splitlines() for part in textwrap.wrap(line, width)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10, parse_math=False)
 
 
 def style_axis(axis: Any, grid: str = "both") -> None:
