@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from command import fails
@@ -17,6 +18,7 @@ from toy_training import make_dataset
 
 import lnfgen.training.session
 from lnfgen.cli import console, main
+from lnfgen.config import read_run_config
 from lnfgen.errors import is_out_of_memory
 from lnfgen.training.trainer import Trainer
 
@@ -227,3 +229,21 @@ def test_an_unknown_precision_is_refused(lnfgen_here: Run, command: tuple[str, .
     done = lnfgen_here(*command, "--precision", "float16")
     assert done.returncode == 1
     assert b"float32" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(lnfgen_here: Run) -> None:
+    """As text8 is: letters and spaces, no line, no suffix."""
+    words = ["anarchism", "originated", "as", "a", "term", "of", "abuse"]
+    letters = np.random.default_rng(0)
+    Path("text8").write_text(" ".join(letters.choice(words, 4000)))
+    refused = lnfgen_here("preprocess", "text8", "--as", "text", "--out", "lines")
+    assert (refused.returncode, b"--chunks, which cuts" in refused.stderr) == (1, True)
+    assert not lnfgen_here("preprocess", "text8", "--as", "text", "--chunks", "--out", "chunks").returncode
+    few = ("--preset", "paper", "--max-steps", "2", "--batch-size", "2", "--seed", "1")
+    trained = lnfgen_here("train", "chunks", *few, "--out", "run")
+    assert trained.returncode == 0, trained.stderr
+    assert read_run_config(Path("run/config.json")).model.hidden_size == 500
+    scored = json.loads(lnfgen_here("eval", "run", "--nll", "--samples", "2", "--json").stdout)
+    assert scored["unit"] == "bits_per_char"
+    assert 0 < scored["marginal_nll"] < scored["nll"]

@@ -60,7 +60,7 @@ def prepare_text(files: Sequence[SourceFile], name: str, options: Options) -> Pr
         ]
     dropped = _drop_long(where, owners, max_length)
     if not any((owner == 0).any() for owner in owners):
-        raise _nothing_left(name, dropped["train"])
+        raise _nothing_left(name, dropped["train"], lines=not options.chunks)
     sequences = TextSequences(
         [
             TextFile(file.path, lines, owner, states[file.path])
@@ -118,10 +118,11 @@ def encode_texts(
     return Prepared(name, encoding, encoded, sources, options, skipped, dropped)
 
 
-def _nothing_left(name: str, dropped: int) -> DatasetError:
+def _nothing_left(name: str, dropped: int, *, lines: bool = False) -> DatasetError:
+    chunks = "--chunks, which cuts texts without lines, " if lines and dropped else ""
     return DatasetError(
         f"{name} leaves no sequence to train on ({dropped} dropped for their length); "
-        "give more text, or preprocess it with another --split or a larger --max-length"
+        f"give more text, or preprocess it with {chunks}another --split or a larger --max-length"
     )
 
 
