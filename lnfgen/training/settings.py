@@ -103,8 +103,8 @@ MOST_CODES = 500
 
 FILLING_SHARE = 1 / 3
 """So many updates, as a share of the run's own, fit the flow with which `fill` draws z of a text. At `tiny` on PTB, a
-quarter of each of 60 sentences of valid was filled anew. By the judgement of the baseline that cost 1.11 bits more for
-each hidden character than the true sentences, and 0.45 with this flow; what the baseline itself filled in, 0.13
+quarter of each of 60 sentences of valid was filled anew. By the judgement of the baseline that cost 0.93 bits more for
+each hidden character than the true sentences, and 0.44 with this flow; what the baseline itself filled in, 0.13
 (`examples/judged_filling.py`)."""
 
 NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0}
