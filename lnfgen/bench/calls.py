@@ -59,8 +59,8 @@ def trained_models(runs: Sequence[RunFolder], device: torch.device = CPU) -> dic
     names = distinct_names([run.path for run in runs])
     found: dict[Variant, SequenceModel] = {}
     for run, name in zip(runs, names, strict=True):
-        unlike = str(run.path.resolve()) if name in NAMED_MODELS else name
-        found[Variant(unlike, run.config.model.backbone)] = load_model(run, device)
+        shown = str(run.path.resolve()) if name in NAMED_MODELS else name
+        found[Variant(shown, run.config.model.backbone)] = load_model(run, device)
     return found
 
 
