@@ -78,3 +78,19 @@ def every_sequence(observation: Observation, steps: int) -> Tensor:
     values = (0, 1, 3) if observation.has_onsets else (0, 1)
     flat = list(itertools.product(values, repeat=steps * observation.num_pitches))
     return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, observation.num_pitches))
+
+
+def probabilities_that_sum_to_1(model: SequenceModel, steps: int, samples: int) -> Tensor:
+    """p(x | T) of every x of so many steps, by importance sampling, after a check that they sum to 1.
+
+    The posterior must cover the prior, so that the weights vary little.
+    """
+    x = every_sequence(model.observation, steps)
+    noise = noise_like(model, samples, len(x), steps)
+    assert noise is not None
+    terms = model(x, torch.full((len(x),), steps), noise.double())
+    weights = (terms.reconstruction - terms.kl).exp()  # [K, all x], each of mean p(x | T)
+    error = float((weights.var(0) / samples).sum().sqrt())
+    assert error < 0.03
+    assert abs(float(weights.mean(0).sum()) - 1) < 4 * error
+    return weights.mean(0)
