@@ -251,6 +251,18 @@ def test_a_skipped_update_changes_no_weight(dataset):
     assert all(torch.equal(value, before[key]) for key, value in session.trainer.state_tensors()["weights"].items())
 
 
+def test_weights_decay_and_codes_keep_their_place(dataset):
+    """Codes that decay come to lie upon each other, those of rare symbols first."""
+    trainer = Session(dataset, "af-codes", learning_rate=0.1, weight_decay=5.0).trainer
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    for parameter in trainer.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    trainer.optimizer.step()
+    for name, parameter in trainer.model.named_parameters():
+        decays = parameter.dim() > 1 and "codebook" not in name
+        torch.testing.assert_close(parameter.detach(), before[name] * (0.5 if decays else 1.0))
+
+
 def test_nothing_but_nan_ends_in_one_clear_line(dataset):
     session = Session(dataset, max_steps=100)
     break_loss(session, lambda step: step >= 5)

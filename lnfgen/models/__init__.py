@@ -75,18 +75,18 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         )
     positions = Positions(config.position_size, near_end=config.near_end)
     posterior: Posterior | KeyPosterior | SymbolPosterior
+    config = _with_latent_of(observation, config, emission)
     if config.latent_kind == "keys":
-        frames = _frames_for_keys(observation, emission)
-        config = dataclasses.replace(config, latent_size=frames.num_logits)
-        posterior, prior, decoder = KeyPosterior(frames), build_prior(config, frames), Emission(None, KeyHead(frames))
+        assert isinstance(observation, Frames)
+        posterior, decoder = KeyPosterior(observation), Emission(None, KeyHead(observation))
+        prior = build_prior(config, observation)
     elif config.latent_kind == "symbols":
-        symbols = _symbols_for_codes(observation)
-        posterior = SymbolPosterior(symbols, config.latent_size)
-        prior = build_prior(dataclasses.replace(config, num_codes=symbols.num_symbols))
+        assert isinstance(observation, Symbols)
+        posterior, prior = SymbolPosterior(observation, config.latent_size), build_prior(config)
         for module in prior.modules():
             if isinstance(module, Codebook):
                 module.begin_as(posterior.codebook)
-        decoder = Emission(None, SymbolHead(symbols, posterior.codebook))
+        decoder = Emission(None, SymbolHead(observation, posterior.codebook))
     else:
         posterior, prior = _build_posterior(config, observation), build_prior(config)
         decoder = _build_emission(emission, observation, config)
@@ -100,9 +100,8 @@ def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
     network = BACKBONES[config.backbone].bidirectional(
         config.embedding_size + config.position_size, each_way, config.num_layers, config.dropout
     )
-    told = dataclasses.replace(config, position_size=config.position_size + features, latent_size=model.latent)
-    if config.latent_kind == "symbols":
-        told = dataclasses.replace(told, num_codes=_symbols_for_codes(observation).num_symbols)
+    config = _with_latent_of(observation, config, _emission_name(config, observation))
+    told = dataclasses.replace(config, position_size=config.position_size + features)
     frames = observation if config.latent_kind == "keys" and isinstance(observation, Frames) else None
     model.conditional = ConditionalPrior(
         observation, network, config.embedding_size, 2 * each_way, features, build_prior(told, frames)
@@ -157,31 +156,26 @@ def _emission_name(config: ModelConfig, observation: Observation) -> str:
     return config.emission
 
 
-def _frames_for_keys(observation: Observation, emission: str) -> Frames:
-    """The frames whose keys the latent stands for.
+def _with_latent_of(observation: Observation, config: ModelConfig, emission: str) -> ModelConfig:
+    """The configuration with the size of a latent that stands for what is observed: for its keys or its symbols.
 
     Raises:
-        ConfigError: if a step has no keys, or the output is another one than bernoulli.
+        ConfigError: if a step has no such keys or symbols, or the latent does not go with the output.
     """
-    if not isinstance(observation, Frames):
-        raise ConfigError("model.latent_kind: found keys for text, which has none; expected learned or symbols")
-    if emission != "bernoulli":
-        raise ConfigError(
-            f"model.latent_kind: found keys with the output {emission}, but keys are independent given such a latent; "
-            "expected model.emission bernoulli, or model.latent_kind learned"
-        )
-    return observation
-
-
-def _symbols_for_codes(observation: Observation) -> Symbols:
-    """The symbols that the latent has a code for.
-
-    Raises:
-        ConfigError: if a step is no symbol.
-    """
-    if not isinstance(observation, Symbols):
-        raise ConfigError("model.latent_kind: found symbols for music, which has none; expected learned or keys")
-    return observation
+    if config.latent_kind == "keys":
+        if not isinstance(observation, Frames):
+            raise ConfigError("model.latent_kind: found keys for text, which has none; expected learned or symbols")
+        if emission != "bernoulli":
+            raise ConfigError(
+                f"model.latent_kind: found keys with the output {emission}, but keys are independent given such a "
+                "latent; expected model.emission bernoulli, or model.latent_kind learned"
+            )
+        return dataclasses.replace(config, latent_size=observation.num_logits)
+    if config.latent_kind == "symbols":
+        if not isinstance(observation, Symbols):
+            raise ConfigError("model.latent_kind: found symbols for music, which has none; expected learned or keys")
+        return dataclasses.replace(config, num_codes=observation.num_symbols)
+    return config
 
 
 def _build_head(kind: str, observation: Observation, config: ModelConfig, num_context: int) -> OutputHead:

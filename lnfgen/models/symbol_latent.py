@@ -1,5 +1,7 @@
 """A latent that is a point for each symbol, and an encoder and a decoder that know only these points."""
 
+import copy
+
 from torch import Tensor, nn
 
 from lnfgen.flows.codebook import Codebook
@@ -41,8 +43,7 @@ class SymbolHead(FactorisedHead):
     def __init__(self, symbols: Symbols, codes: Codebook) -> None:
         """It begins with a copy of these codes."""
         super().__init__(symbols)
-        self.codebook = Codebook(codes.num_features, codes.num_codes, SCALE)
-        self.codebook.begin_as(codes)
+        self.codebook = copy.deepcopy(codes)
 
     def logits(self, context: Tensor) -> Tensor:
         return self.codebook.log_prob(context.to(self.dtype)).sum(-2)

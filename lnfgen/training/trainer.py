@@ -15,6 +15,7 @@ from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import per_unit, score
+from lnfgen.flows.codebook import Codebook
 from lnfgen.models import SequenceModel
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
@@ -363,7 +364,13 @@ class _Sums:
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Only matrices decay; biases and other vectors keep the scale that they need."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    others = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    """Only matrices decay. Biases and other vectors keep the scale that they need, and codes their place.
+
+    (Codes that are drawn to zero come to lie upon each other, the rare ones first.)
+    """
+    codebooks = [module for module in model.modules() if isinstance(module, Codebook)]
+    of_codes = {parameter for codebook in codebooks for parameter in codebook.parameters()}
+    decays = {p: p.dim() > 1 and p not in of_codes for p in model.parameters()}
+    matrices = [parameter for parameter, decay in decays.items() if decay]
+    others = [parameter for parameter, decay in decays.items() if not decay]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
