@@ -55,6 +55,12 @@ class Codebook(nn.Module):
         return bounded(self.raw_log_scales, LOG_SCALE_BOUND)
 
     def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z | k) for z `[..., D]`: `[..., K]`."""
+        log_scales = self.log_scales
+        deviations = (z.unsqueeze(-1) - self.means) * torch.exp(-log_scales)
+        return -0.5 * deviations.square().sum(-2) - (log_scales + LOG_SQRT_2PI).sum(-2)
+
+    def log_probs(self, z: Tensor) -> Tensor:
         """log p(z_d | k) for z `[..., D]`: `[..., D, K]`."""
         return _log_normal(z.unsqueeze(-1), self.means, self.log_scales)
 
@@ -79,10 +85,10 @@ class CodeMixture(FeatureFlow):
         return torch.log_softmax(self.conditioner(context).to(dtype), -1)
 
     def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
-        return torch.logsumexp(self._log_weights(context, z.dtype) + self.codebook.log_prob(z).sum(-2), -1)
+        return torch.logsumexp(self._log_weights(context, z.dtype) + self.codebook.log_prob(z), -1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        of_features = self.codebook.log_prob(z)
+        of_features = self.codebook.log_probs(z)
         of_earlier = of_features.cumsum(-2) - of_features
         weights = torch.log_softmax(self._log_weights(context, z.dtype).unsqueeze(-2) + of_earlier, -1)
         eps, ladj = NormalMixture(weights, self.codebook.means, self.codebook.log_scales).inverse(z)
@@ -172,5 +178,5 @@ class CodeReading(nn.Module):
         self.table = nn.Parameter(torch.randn(num_codes, embedding))
 
     def forward(self, z: Tensor) -> Tensor:
-        shares = torch.softmax(self.codebook.log_prob(z.clamp(-FAR, FAR)).sum(-2), -1)
+        shares = torch.softmax(self.codebook.log_prob(z.clamp(-FAR, FAR)), -1)
         return torch.cat([shares @ self.table, z], -1)

@@ -46,4 +46,4 @@ class SymbolHead(FactorisedHead):
         self.codebook = copy.deepcopy(codes)
 
     def logits(self, context: Tensor) -> Tensor:
-        return self.codebook.log_prob(context.to(self.dtype)).sum(-2)
+        return self.codebook.log_prob(context.to(self.dtype))
