@@ -334,3 +334,16 @@ def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
 def test_a_model_of_text_takes_no_file_of_music(call: Call) -> None:
     done = call("continue", "melody.mid", "--out", "x.txt", "--model", "run-lines")
     fails(done, "melody.mid is music; expected a text, as run-lines makes; choose another --model")
+    for out in ("x.mid", "x.txt"):  # no text has a melody, so it is the model that does not fit
+        done = call("harmonize", "song.txt", "--out", out, "--model", "run-lines")
+        fails(done, "run-lines makes text; expected a model of music; choose another --model")
+
+
+@pytest.mark.parametrize(
+    "words", [("fill", "--free", "1"), ("continue",), ("vary",), ("reconstruct",), ("interpolate", "song.txt")]
+)
+def test_a_text_has_no_tracks(words: tuple[str, ...], toy_home: Path, call: Call) -> None:
+    before = sorted(toy_home.iterdir())
+    asked = (*words, "song.txt", "--out", "new.txt", "--model", "run-lines")
+    fails(call(*asked, "--tracks", "melody"), "run-lines makes text, which has no tracks; leave --tracks out")
+    assert sorted(toy_home.iterdir()) == before

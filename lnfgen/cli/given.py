@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import drawn_seed, played
+from lnfgen.cli.options import drawn_seed, played, require_no_music_options
 from lnfgen.cli.outputs import piece_writer
 from lnfgen.cli.sources import read_pieces, resolve_run, tell_of_file
 from lnfgen.errors import LnfgenError
@@ -43,6 +43,7 @@ class Opened:
 
     Args:
         said: how a person asked for the count, if not by --count.
+        music_alone: the command is not for text.
     """
 
     def __init__(
@@ -57,9 +58,15 @@ class Opened:
         device: str,
         json: bool,
         said: str | None = None,
+        music_alone: bool = False,
     ) -> None:
+        from lnfgen.music.tracks import ALL
+
         self.sources, self.count = sources, count
         self.run = resolve_run(model)
+        if music_alone and self.run.encoding.kind == "text":
+            raise LnfgenError(f"{self.run.name} makes text; expected a model of music; choose another --model")
+        require_no_music_options(self.run, tracks=tracks != ALL)
         self.writer = piece_writer(self.run, out, count, played(program, None), json, said)
         if sources.count("-") > 1:
             raise LnfgenError("found - twice, and stdin holds one piece; give a file name")

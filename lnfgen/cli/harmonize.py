@@ -27,7 +27,7 @@ def command(
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
-    opened = given.Opened([melody], out, model, count, seed, tracks, program, device, json)
+    opened = given.Opened([melody], out, model, count, seed, tracks, program, device, json, music_alone=True)
 
     from lnfgen.given import given_melody
 

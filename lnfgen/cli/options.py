@@ -13,6 +13,7 @@ from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.models import SequenceModel
+    from lnfgen.runs.folder import RunFolder
 
 
 def _set_quiet(quiet: bool) -> bool:
@@ -113,6 +114,13 @@ def require_fitting(suffix: str, played: dict[str, Any]) -> None:
     named = (*MIDI, PAGE, SOUND)
     if len(played["program"]) == 1 and played["program"] != [0] and suffix not in named:
         raise LnfgenError(f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}")
+
+
+def require_no_music_options(run: "RunFolder", **given: bool) -> None:
+    """Raise an `LnfgenError` if the run makes text and one of these options, which are for music alone, is given."""
+    for name, is_given in given.items():
+        if is_given and run.encoding.kind == "text":
+            raise LnfgenError(f"{run.name} makes text, which has no {name}; leave --{name} out")
 
 
 def drawn_seed(seed: int | None) -> int:

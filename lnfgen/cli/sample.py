@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.errors import LnfgenError
 from lnfgen.launch import is_main
 from lnfgen.wording import counted
 
@@ -60,7 +61,9 @@ def command(
     from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
-    _require_possible(folder, count, best, tempo, key)
+    if best is not None and best > count:
+        raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
+    options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None)
     kept = count if best is None else best
     said = f"--count {count}" if best is None else f"--best {best}"
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
@@ -99,17 +102,6 @@ def command(
         console.note(f"the flow was solved in at most {counted(sweeps, 'sweep')}")
 
 
-def _require_possible(folder: "RunFolder", count: int, best: int | None, tempo: float | None, key: str | None) -> None:
-    """Check, before anything is loaded, that the options fit together and to what the run makes."""
-    from lnfgen.errors import LnfgenError
-
-    if best is not None and best > count:
-        raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
-    for name, value in (("tempo", tempo), ("key", key)):
-        if value is not None and folder.encoding.kind == "text":
-            raise LnfgenError(f"{folder.name} makes text, which has no {name}; leave --{name} out")
-
-
 def _facts(choice: "Choice", unit: str) -> dict[str, Any]:
     """What `--json` tells of a piece beside its file: also why it was chosen, if it was."""
     facts: dict[str, Any] = {"index": choice.index + 1}
@@ -142,7 +134,6 @@ def _chosen(
     """Draw all pieces and choose the best. What is not as asked is said: copies not looked for, or too few left."""
     from lnfgen.choosing import choose_best
     from lnfgen.cli.sources import resolve_run_dataset
-    from lnfgen.errors import LnfgenError
 
     drawn: list[Piece] = []
     with console.live("sampling", count) as bar:
