@@ -124,8 +124,12 @@ def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureF
     with pytest.raises(LnfgenError, match=r"\+60 semitones would move notes off the keys; expected -39 to \+41"):
         convert.command([a, b], transpose=60)
     (tmp_path / "a.txt").write_text("words")
-    with pytest.raises(LnfgenError, match="leave out --transpose and --tempo"):
+    with pytest.raises(LnfgenError, match=r"cannot write a text as '\.mid'"):
         convert.command([str(tmp_path / "a.txt"), b], transpose=1)
+    of_music = {"transpose": 1, "tempo": 60, "key": "G", "tracks": "melody", "drums": True, "steps_per_quarter": 8}
+    for option, value in of_music.items():
+        with pytest.raises(LnfgenError, match=f"is a text; leave --{option.replace('_', '-')} out, which is for music"):
+            convert.command([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")], **{option: value})  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match="stdin has no name"):
         convert.command(["-"], to="mid")
     assert not Path(b).exists()

@@ -56,14 +56,26 @@ def command(
     """
     from lnfgen import formats
     from lnfgen.files import require_parent
+    from lnfgen.music.pianoroll import STEPS_PER_QUARTER
     from lnfgen.music.tonality import Key
+    from lnfgen.music.tracks import ALL
 
     targets = _targets(files, to, out)
     wanted = None if key is None else Key.parse(key)
     if wanted and transpose:
         raise typer.BadParameter("found --key and --transpose; expected one of them")
+    of_music = {
+        "--steps-per-quarter": steps_per_quarter != STEPS_PER_QUARTER,
+        "--drums": drums,
+        "--tracks": tracks != ALL,
+        "--transpose": transpose != 0,
+        "--key": key is not None,
+        "--tempo": tempo is not None,
+    }
+    for_music = [option for option, is_given in of_music.items() if is_given]
     played = options.played(program, voices)
-    options.require_fitting(Path(next(iter(targets.values()))).suffix.lower() or ".mid", played)
+    suffix = Path(next(iter(targets.values()))).suffix.lower()  # empty: stdout
+    options.require_fitting(suffix or ".mid", played)
     if to is None and files[-1] != "-":
         require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
@@ -73,6 +85,9 @@ def command(
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, drums, tracks)
+        takes_text = suffix in ("", *formats.WRITABLE_TEXT)  # what does not, says so of any text
+        if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
+            raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         pieces = _changed(pieces, source, transpose, wanted, tempo)
         if to is not None or len(targets) == 1:
             _write(pieces, source, targets[source], played, taken)
@@ -119,9 +134,7 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
 def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | None, tempo: float | None) -> list[Piece]:
     """The pieces of a file in the key and the tempo that are asked for; what was left out of them is said."""
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
-    if len(rolls) < len(pieces):
-        if transpose or wanted or tempo is not None:
-            raise LnfgenError(f"{source} is a text; leave out --transpose and --tempo, and --key, which are for music")
+    if not rolls:
         return pieces
     tell_of_file(rolls, source, new_tempo=tempo is not None)
     rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
