@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import lnfgen
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.trained import TrainedModel
 
@@ -39,6 +40,7 @@ def is_tune(text: str, folder: Path) -> bool:
     except lnfgen.LnfgenError:
         return False
     for roll in rolls:
+        assert isinstance(roll, PianoRoll)  # as a .abc always is
         beats, unit = roll.time_signature
         bars = roll.num_steps * unit / (4 * roll.steps_per_quarter * beats)
         if len(roll.notes()) >= LEAST_NOTES and bars >= LEAST_BARS:

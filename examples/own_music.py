@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lnfgen
 from lnfgen.files import write_bytes
-from lnfgen.music.page import page_bytes
+from lnfgen.formats import PAGE, Piece, to_bytes
 from lnfgen.music.pianoroll import PianoRoll
 
 TUNE = "GGDDEED- CCBBAAG- DDCCBBA- DDCCBBA- GGDDEED- CCBBAAG-"
@@ -43,7 +43,7 @@ def main() -> None:
     model, seed = lnfgen.load(asked.run), asked.seed
 
     tune = melody(model.encoding.steps_per_quarter)
-    pieces = {"Melody": tune}
+    pieces: dict[str, Piece] = {"Melody": tune}
     harmonies = model.harmonize(tune, count=3, seed=seed)
     for number, harmony in enumerate(harmonies, 1):
         pieces[f"Harmony {number}"] = harmony
@@ -59,7 +59,7 @@ def main() -> None:
     for number, piece in enumerate(way[1:-1], 1):
         pieces[f"Between harmonies 1 and 2, {number} of 2"] = piece
 
-    page = page_bytes(list(pieces.values()), "Ah! vous dirai-je, maman", names=list(pieces), voices=4)
+    page = to_bytes(list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4)
     write_bytes(asked.out / "page.html", page)
     for made in [*(f"{name}.png" for name in pictures), "page.html"]:
         sys.stdout.write(f"{asked.out / made}\n")

@@ -42,9 +42,10 @@ def table(label: str, model: LatentFlow, steps: int, repeats: int) -> None:
     assert prior.solver is not None
     positions = model.positions(lengths, steps).detach()
     start = torch.randn(1, steps, model.latent, generator=torch.Generator().manual_seed(0))
-    name, direction, other = "sample", prior.forward, prior.inverse
+    name, direction, other = (
+        ("score", prior.inverse, prior.forward) if prior.loops_to_score else ("sample", prior.forward, prior.inverse)
+    )
     if prior.loops_to_score:
-        name, direction, other = "score", prior.inverse, prior.forward
         start = other(start, positions, lengths)[0].detach()
     loop_gradient: Tensor | None = None
     for method in SOLVERS:
