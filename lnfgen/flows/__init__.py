@@ -9,5 +9,5 @@ Every flow keeps this contract:
 - No input is changed in place.
 - The batch comes first: `[N, T, D]`, where N may be K samples of B sequences.
 - A flow computes at padded steps too, but its real steps never depend on them. The model masks the padding.
-- With its initial weights a flow is close to the identity.
+- With its initial weights a flow is close to the identity. A mixture of codes is not: they are apart from the start.
 """

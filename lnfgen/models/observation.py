@@ -62,7 +62,7 @@ class Symbols:
         return Known(x, mask)
 
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
-        """Invert the cumulative distribution function at uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
+        """Invert the cumulative distribution function at 1 - uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
 
         With uniform `[..., V]` it is the symbol with the smallest -log(uniform) / p: see `models.noise`. What is known
         stays as it is.

@@ -54,7 +54,7 @@ class CausalConvScan(nn.Module):
 
 
 class CausalConvolution(nn.Module):
-    """`y_t = x_t + sum_{k=0}^3 w_k * x_{t-k}`, each feature by itself: x and y `[B, T, F]`."""
+    """`y_t = x_t + sum_{k=0}^3 w_k * x_{t-3+k}`, each feature by itself: x and y `[B, T, F]`."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

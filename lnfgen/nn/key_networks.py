@@ -20,8 +20,9 @@ REACH = 24
 """A key sees the values of keys up to so many semitones below it in its own step."""
 
 REACH_BEFORE = 12
-"""In the steps before, a key sees keys up to so many semitones above and below it. A value of the second kind also sees
-them in its own step, in values of the first kind."""
+"""In the steps before, a key sees keys up to so many semitones above and below it, and what the recurrences of those up
+to half as far have made of them. A value of the second kind also sees keys up to so many semitones above and below it
+in its own step, in values of the first kind."""
 
 WIDTH = 2 * REACH_BEFORE + 1
 
