@@ -57,9 +57,6 @@ class Recipe:
 SUITED = settings_for(Corpus("music", has_onsets=True), Config())
 """What `lnfgen train` takes for the chorales at its default preset."""
 
-SUITED_TO_TUNES = settings_for(Corpus("text"), Config())
-"""What it takes for a text of which a run sees each sequence often."""
-
 RECIPES = {
     "chorales": Recipe(
         dataset="chorales",
@@ -83,8 +80,8 @@ RECIPES = {
         dataset="folk-abc",
         settings={
             "preset": "small",
-            "model": {**SUITED_TO_TUNES["model"], "num_layers": 4},
-            "training": {**SUITED_TO_TUNES["training"], "max_steps": 3600, "filling_steps": 1000, "seed": 1},
+            "model": {"baseline": True, "hidden_size": 320, "dropout": 0.3, "near_end": True},
+            "training": {"max_steps": 3600, "batch_size": 16, "learning_rate": 3e-3, "cooldown_start": 0.7, "seed": 1},
         },
         makes="Irish and American dance tunes, as ABC text",
         use="lnfgen sample folk-abc --out tune.abc && lnfgen convert tune.abc tune.mid",
