@@ -17,6 +17,7 @@ from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import per_unit, score
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models import SequenceModel
+from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.compiled import Compiled
@@ -364,13 +365,13 @@ class _Sums:
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Only matrices decay. Biases and other vectors keep the scale that they need, and codes their place.
+    """Only matrices decay. Biases and other vectors keep the scale that they need.
 
-    (Codes that are drawn to zero come to lie upon each other, the rare ones first.)
+    Nor does what says where z lies: codes that are drawn to zero come to lie upon each other, the rare ones first.
     """
-    codebooks = [module for module in model.modules() if isinstance(module, Codebook)]
-    of_codes = {parameter for codebook in codebooks for parameter in codebook.parameters()}
-    decays = {p: p.dim() > 1 and p not in of_codes for p in model.parameters()}
+    placed = [module for module in model.modules() if isinstance(module, Codebook | KeyPosterior | KeyHead)]
+    places = {parameter for module in placed for parameter in module.parameters()}
+    decays = {p: p.dim() > 1 and p not in places for p in model.parameters()}
     matrices = [parameter for parameter, decay in decays.items() if decay]
     others = [parameter for parameter, decay in decays.items() if not decay]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
