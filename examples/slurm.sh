@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train on several machines under Slurm:  sbatch examples/slurm.sh DATASET RUN
 # DATASET and RUN lie in folders that all machines share. A job that is submitted again goes on with the run.
-# Not yet run under Slurm; `torchrun` with two nodes was, on one machine (see README).
+# Not yet run under Slurm; `torchrun` with two nodes was, on one machine (see cluster.md).
 #SBATCH --job-name=lnfgen
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1       # one torchrun on each machine, which starts the processes

@@ -1,4 +1,6 @@
-"""The figures of README's section on speed: `python examples/speed.py PICTURE.svg > speed.json`, some ten minutes.
+"""The figures of `speed.md`, and README's of speed: `python examples/speed.py PICTURE.svg > speed.json`.
+
+It takes some ten minutes.
 
 It is `lnfgen bench` with fewer cases: text updates with one sample of z in place of ten, and float32 alone. It measures
 the backbones `lstm` and `scan`, or one by its name: `python examples/speed.py --backbone conv-scan > conv.json`.

@@ -165,7 +165,8 @@ def _given_text(encoding: Encoding, text: str, free: Sequence[str], gap: str | N
             )
         marks |= np.array([character == mark for character in text], dtype=np.bool_)
         if not marks.any():
-            raise LnfgenError(f"found no gap in the text; mark each missing character with {mark!r}, or name them")
+            how = f"mark each missing character with {mark!r}, or say which to draw, as 10-20"
+            raise LnfgenError(f"found no gap in the text; {how}")
     if marks.all():
         raise LnfgenError("no character of the text is kept; to draw all of a text there is `lnfgen sample`")
     return _text(encoding, text, marks)

@@ -87,8 +87,8 @@ def reconstruct_piece(
     """
     if model.exact:
         raise LnfgenError(
-            f"this model is an lstm, which has no latent to reconstruct from; expected one of {WITH_LATENT}, as the "
-            "model chorales is; vary and interpolate work with any model"
+            f"this model is an lstm, which has no latent to reconstruct from; expected one of {WITH_LATENT}, or the "
+            "model chorales in the box; vary and interpolate work with any model"
         )
     require_draws(seed, temperature)
     for x, generator in _streams(model, given, count, seed):

@@ -56,7 +56,7 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="With --music: pieces to sample; with --fill: of the split, the first ones.",
+            help="With --music: pieces to sample; with --fill: how many pieces of the split, the first ones.",
             show_default=f"{MUSIC_COUNT}, all",
         ),
     ] = None,
@@ -64,7 +64,7 @@ def command(
         int | None,
         typer.Option(
             min=2,
-            help="With --fill: for each piece; each estimate takes four times as many.",
+            help="With --fill: ways that are followed for each piece; each estimate takes four times as many.",
             show_default=str(PARTICLES),
         ),
     ] = None,
@@ -79,9 +79,10 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score a run on a split or on a file of yours: NLL, ELBO and its parts, log p(T) included, over T + 1.
+    """Score a run on a split or on a file of yours: NLL, ELBO and its parts.
 
-    All figures are costs in nats per time step (music) or bits per character (text): lower is better.
+    All figures are costs in nats per time step (music) or bits per character (text): lower is better. They
+    include the cost of the length T of each sequence, and are divided by the sum of T + 1.
 
     A file is scored whole, brought onto the model's grid and range of pitches; with --split it is made into a dataset,
     as train would. Files and folders are read with the --tracks and --drums that the run's dataset was made with.

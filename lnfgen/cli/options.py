@@ -46,7 +46,7 @@ Tracks = Annotated[
         "of their names or instruments; several with commas."
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]
 
 
 def _tempo(bpm: float | None) -> float | None:
@@ -61,7 +61,8 @@ Tempo = Annotated[
     float | None, typer.Option(callback=_tempo, help="Quarter notes a minute, in place of the piece's own.")
 ]
 Programs = Annotated[
-    str, typer.Option(help="MIDI program, 0 is a piano; several with commas are those of voices, from the top.")
+    str,
+    typer.Option(help="MIDI program of the instrument; 0 is a piano. With commas, one for each voice from the top."),
 ]
 Voices = Annotated[
     int | None,

@@ -28,7 +28,7 @@ def command(
             show_default="256 steps, 288 characters",
         ),
     ] = None,
-    chunks: Annotated[bool, typer.Option("--chunks", help="Text in contiguous chunks instead of by line.")] = False,
+    chunks: Annotated[bool, typer.Option("--chunks", help="Cut text at --max-length, not at lines.")] = False,
     split: Annotated[
         str, typer.Option(help="Shares of train, valid and test, unless the names of the files say the splits.")
     ] = "0.8,0.1,0.1",

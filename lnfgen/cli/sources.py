@@ -84,13 +84,14 @@ def resolve_run(run: Path | None) -> "RunFolder":
     """
     from lnfgen.pretrained import is_boxed
     from lnfgen.runs.folder import RunFolder
-    from lnfgen.runs.naming import find_run, usual_run
+    from lnfgen.runs.naming import RUNS, find_run, usual_run
 
     path = usual_run() if run is None else find_run(run)
     if run is None:
-        console.note(f"no runs here; the model in the box: {path.name}" if is_boxed(path) else f"run {path}")
+        boxed = f"no runs under {RUNS}/; taking the model in the box: {path.name}"
+        console.note(boxed if is_boxed(path) else f"run {path}")
     elif run.exists() and is_boxed(path):
-        console.note(f"{run} here is no run; the model in the box: {path.name}")
+        console.note(f"{run} here is no run; taking the model in the box: {path.name}")
     return RunFolder(path)
 
 

@@ -58,7 +58,7 @@ def command(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file with keys of config.json to set; or a run, of which what it changed of its preset counts."
+            help="JSON file with keys of config.json to set; or a run, of which what differs from its preset counts."
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
