@@ -40,7 +40,7 @@ class Heard:
         """The tracks with the chosen numbers as one piano-roll.
 
         Times are rounded to the nearest step, and a note lasts at least one step. Tempo and time signature are those
-        that last longest.
+        that last longest. A time signature that the upbeat has for itself counts as no change of it.
 
         Args:
             quarter: how long a quarter is in the unit of the file.
@@ -64,6 +64,8 @@ class Heard:
             tempo_bpm=longest_tempo(self.tempos, self.end),
             time_signature=longest_signature(self.signatures, self.end),
         )
+        upbeat = self.first_bar if self._has_upbeat(roll.time_signature, quarter) else 0
+        metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
         grid = quarter / steps_per_quarter
         times = (time for start, end, _ in notes for time in (start, end))
         return replace(
@@ -71,9 +73,8 @@ class Heard:
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
             rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
             tempo_changes=num_changes(self.tempos, self.end),
-            metre_changes=num_changes(self.signatures, self.end),
-            has_upbeat=self._has_upbeat(roll.time_signature, quarter),
-        )
+            metre_changes=num_changes(metres, self.end),
+        ).with_upbeat(step(upbeat))
 
     def _has_upbeat(self, usual: tuple[int, int], quarter: Fraction) -> bool:
         """Whether the first bar is shorter than those of the usual time signature, which holds from there on.
