@@ -77,7 +77,7 @@ def read_midi(
             piece.tempos.clear()
         # An upbeat is a first bar with a time signature of its own: MIDI has no other word for it.
         first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
-        piece.first_bar = bar_length(first, 1) * quarter if first else 0
+        piece.lines = [bar_length(first, 1) * quarter] if first else []
         rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
     return rolls
