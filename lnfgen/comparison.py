@@ -112,7 +112,8 @@ def compare_pieces(
     """Compare pieces with those of a reference.
 
     All pieces are first put on the grid of the first reference piece. Where a piece has no onsets, those of all others
-    are left out, because repeated notes would then be one note on one side only.
+    are left out, because repeated notes would then be one note on one side only. Bars are counted from the first step
+    on, also after an upbeat: samples do not say whether they begin with one.
 
     Args:
         corpus: where copies are searched for, such as the pieces that a model was trained on. By default this is the
@@ -164,9 +165,9 @@ def compare_pieces(
 
 
 def _made_alike(groups: Sequence[Sequence[PianoRoll]], grid: int) -> list[list[PianoRoll]]:
-    """All pieces on one grid, and all with onsets or all without."""
+    """All pieces on one grid, without upbeats, and all with onsets or all without."""
     has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
-    moved = [[piece.on_grid(grid) for piece in pieces] for pieces in groups]
+    moved = [[piece.on_grid(grid).with_upbeat(0) for piece in pieces] for pieces in groups]
     return moved if has_onsets else [[replace(piece, onsets=None) for piece in pieces] for pieces in moved]
 
 

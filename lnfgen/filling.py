@@ -65,7 +65,7 @@ def added_steps(
 ) -> int:
     """How many steps or characters an intro goes on for: as asked, or drawn from p(T | T > its own length).
 
-    Bars are counted from the next bar line on.
+    Bars are counted from the next bar line on, which is the file's where it tells of an upbeat.
     """
     require_one_length(length, bars, encoding)
     if length is not None:
@@ -74,6 +74,7 @@ def added_steps(
     own = len(roll) if isinstance(roll, str) else roll.num_steps
     if bars is not None and not isinstance(roll, str):
         bar = bar_length(roll.time_signature, roll.steps_per_quarter)
+        own -= roll.upbeat
         return round((-(-own // bar) + bars) * bar) - own
     return model.length.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
 

@@ -237,6 +237,8 @@ def _npz_bytes(roll: PianoRoll) -> bytes:
     }
     if roll.onsets is not None:
         arrays["onsets"] = roll.onsets
+    if roll.upbeat:
+        arrays["upbeat"] = np.int64(roll.upbeat)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
@@ -263,6 +265,7 @@ def _read_npz(content: bytes, name: str) -> PianoRoll:
             int(values.get("lowest_pitch", 21)),
             float(values.get("tempo_bpm", 120.0)),
             (int(beats), int(unit)),
+            upbeat=int(values.get("upbeat", 0)),
         )
     except (LnfgenError, TypeError, ValueError, OverflowError) as error:
         raise UnreadableFileError(f"{name} is no piano-roll: {error}") from error

@@ -200,7 +200,7 @@ def _characters(word: str, length: int) -> slice:
 
 
 def decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo and time signature."""
+    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo, metre and upbeat."""
     if isinstance(given.piece, str):
         drawn = encoding.decode(x)
         assert isinstance(drawn, str)
@@ -211,4 +211,4 @@ def decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
     lowest = max(roll.lowest_pitch, given.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + given.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    return replace(roll, lowest_pitch=lowest - given.shift, out_of_range=0)
+    return replace(roll, lowest_pitch=lowest - given.shift, out_of_range=0).with_upbeat(given.piece.upbeat)

@@ -147,12 +147,6 @@ def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
 
-def test_convert_says_that_bar_lines_move_after_an_upbeat(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.abc").write_text("X:1\nM:3/4\nL:1/4\nK:C\nA|CDE|FG|]\n")
-    convert.command([str(tmp_path / "a.abc"), str(tmp_path / "a.npz")])
-    assert "a.abc: 1 piece begins with an upbeat; " in capsys.readouterr().err
-
-
 def test_convert_says_which_changes_of_tempo_and_metre_it_leaves_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

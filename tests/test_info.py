@@ -46,6 +46,7 @@ def test_info_of_a_piece(lnfgen: Run, tmp_path: Path) -> None:
         "tempo_bpm": 120.0,
         "tempo_changes": 0,
         "time_signature": "3/4",
+        "upbeat": 0,
         "metre_changes": 0,
         "out_of_range": 0,
     }

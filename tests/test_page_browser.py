@@ -125,6 +125,20 @@ def test_it_is_played_from_the_keyboard(page: Browser) -> None:
     assert playing(page) == [False, False]
 
 
+def test_an_upbeat_is_bar_0(browser: Browser, tmp_path: Path) -> None:
+    waltz = PianoRoll.from_notes([(0, 1, 60), (1, 3, 62), (4, 3, 64)], steps_per_quarter=1, time_signature=(3, 4))
+    lnfgen.write(tmp_path / "waltz.html", waltz.with_upbeat(1))
+    browser.open(tmp_path / "waltz.html")
+    assert where(browser) == "bar 0, beat 3"
+    for place in ("bar 1, beat 1", "bar 2, beat 1"):
+        browser.press("ArrowRight", shift=True)
+        assert where(browser) == place
+    browser.press("ArrowLeft")
+    assert where(browser) == "bar 1, beat 3"
+    browser.press("Home")
+    assert where(browser) == "bar 0, beat 3"
+
+
 def test_one_piece_plays_at_a_time_and_a_click_goes_there(page: Browser) -> None:
     page.click("article:nth-of-type(1) .play")
     page.until(lambda: playing(page) == [True, False], "piece 1")

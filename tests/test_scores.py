@@ -116,13 +116,14 @@ def test_accidentals_repeats_and_rests_of_abc_are_as_the_standard_has_them(
 
 def test_metres_and_upbeats_of_abc_are_found() -> None:
     for music, found in (
-        ("CDE|FGA|\nM:4/4\nCDEF|CDEF|CDEF|", ((4, 4), 1, False)),
-        ("[M:2/4]CD|EF|[M:4/4]CDEF|CDEF|", ((4, 4), 1, False)),
-        ("|:A|CDE|FG:|A|CDE|FG|]", ((3, 4), 0, True)),
-        ("CD", ((3, 4), 0, False)),
+        ("CDE|FGA|\nM:4/4\nCDEF|CDEF|CDEF|", ((4, 4), 1, 0)),
+        ("[M:2/4]CD|EF|[M:4/4]CDEF|CDEF|", ((4, 4), 1, 0)),
+        ("|:A|CDE|FG:|A|CDE|FG|]", ((3, 4), 0, 4)),
+        ("CD", ((3, 4), 0, 0)),
+        ("A[K:G]CD|EFG|EFG|", ((3, 4), 0, 0)),
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
-        assert (roll.time_signature, roll.metre_changes, roll.has_upbeat) == found
+        assert (roll.time_signature, roll.metre_changes, roll.upbeat) == found
 
 
 def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:

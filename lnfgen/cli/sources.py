@@ -138,9 +138,6 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
             console.note(f"{source}: {said_of([roll.tracks])}")
     if lost := lost_changes(rolls, of_tempo=not new_tempo):
         console.note(f"{source}: {lost}")
-    if begin := sum(roll.has_upbeat for roll in rolls):
-        found = counted(begin, "piece begins with an upbeat", "pieces begin with an upbeat")
-        console.note(f"{source}: {found}; a piano-roll takes it for the start of bar 1, so its bars are not the file's")
     if outside := sum(roll.out_of_range for roll in rolls):
         console.warn(f"{source}: left out {counted(outside, 'note')} outside a piano's 88 keys (A0 to C8)")
 

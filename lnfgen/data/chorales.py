@@ -139,7 +139,8 @@ def read_chorale(name: str) -> PianoRoll:
         _keep_voices(score)
         _drop_repeats(score)
         roll = roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
-        roll = replace(roll, time_signature=TIME_SIGNATURES.get(name, roll.time_signature))
+        # As in every dataset, an upbeat is taken for the start of bar 1.
+        roll = replace(roll, time_signature=TIME_SIGNATURES.get(name, roll.time_signature), upbeat=0)
         return roll.in_range(LOWEST_PITCH, NUM_PITCHES)
 
 

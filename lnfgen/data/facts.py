@@ -68,7 +68,7 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
     return {
         "kind": "music",
         "steps": piece.num_steps,
-        "bars": len(piece.bar_lines()),
+        "bars": piece.num_bars,
         "seconds": round(piece.seconds, 3),
         "notes": len(notes),
         "lowest_note": pitch_name(pitches[0]) if pitches else None,
@@ -79,6 +79,7 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "tempo_bpm": piece.tempo_bpm,
         "tempo_changes": piece.tempo_changes,
         "time_signature": f"{beats}/{unit}",
+        "upbeat": piece.upbeat,
         "metre_changes": piece.metre_changes,
         "out_of_range": piece.out_of_range,
     } | ({"tracks": [_track_facts(track) for track in piece.tracks]} if piece.tracks else {})

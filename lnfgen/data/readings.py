@@ -2,6 +2,8 @@
 
 A part has the rolls of `FILES` files. Its name is a hash of what decides them: the files' paths and content, how they
 are read, and the limits of reading. So a part that is there already is not read again.
+
+An upbeat is not kept: sequences of a dataset begin with it, and pieces are cut as if it was the start of bar 1.
 """
 
 from __future__ import annotations

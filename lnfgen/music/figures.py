@@ -98,26 +98,26 @@ def note_length(roll: PianoRoll) -> float:
 
 
 def off_quarter_rate(roll: PianoRoll) -> float:
-    """The share of notes that start elsewhere than a quarter does, the piece starting on one."""
-    starts = roll.struck().sum(axis=1)
-    return 1.0 - _share(starts[:: roll.steps_per_quarter].sum(), starts.sum())
+    """The share of notes that start elsewhere than a quarter does, bar 1 starting on one."""
+    starts, grid = roll.struck().sum(axis=1), roll.steps_per_quarter
+    return 1.0 - _share(starts[roll.upbeat % grid :: grid].sum(), starts.sum())
 
 
 def downbeat_rate(roll: PianoRoll) -> float:
     """The share of notes that start where a bar does, by the piece's time signature."""
     starts = roll.struck().sum(axis=1)
-    return _share(starts[roll.bar_lines()].sum(), starts.sum())
+    return _share(sum(starts[step] for number, step in roll.bars().items() if number), starts.sum())
 
 
 def groove_consistency(roll: PianoRoll) -> float:
     """How alike the rhythms of neighbouring bars are (muspy), from 0 to 1; 1 means that they are the same.
 
     It is 1 minus the share of the places in a bar at which one bar has an onset and the next one has none, or the other
-    way round. Only whole bars count.
+    way round. Only whole bars count, and so no upbeat.
     """
     size = roll.steps_per_bar
-    onsets = roll.struck().sum(axis=1) > 0
-    bars = onsets[: roll.num_steps // size * size].reshape(-1, size)
+    onsets = (roll.struck().sum(axis=1) > 0)[roll.upbeat :]
+    bars = onsets[: len(onsets) // size * size].reshape(-1, size)
     return 1.0 - float((bars[1:] != bars[:-1]).mean()) if len(bars) > 1 else math.nan
 
 

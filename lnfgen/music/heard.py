@@ -25,14 +25,14 @@ class Heard:
         tracks: those with notes, and the notes of each: (start, end, MIDI pitch).
         tempos, signatures: (time, value) of each that is set.
         end: where the piece ends.
-        first_bar: where its first bar ends, or 0 if that is not known.
+        lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
     """
 
     tracks: list[tuple[Track, list[tuple[Any, Any, int]]]] = field(default_factory=list)
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0
-    first_bar: Any = 0
+    lines: list[Any] = field(default_factory=list)
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -40,7 +40,7 @@ class Heard:
         """The tracks with the chosen numbers as one piano-roll.
 
         Times are rounded to the nearest step, and a note lasts at least one step. Tempo and time signature are those
-        that last longest.
+        that last longest. A time signature that the upbeat has for itself counts as no change of it.
 
         Args:
             quarter: how long a quarter is in the unit of the file.
@@ -64,6 +64,8 @@ class Heard:
             tempo_bpm=longest_tempo(self.tempos, self.end),
             time_signature=longest_signature(self.signatures, self.end),
         )
+        upbeat = self._upbeat(roll.time_signature, quarter)
+        metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
         grid = quarter / steps_per_quarter
         times = (time for start, end, _ in notes for time in (start, end))
         return replace(
@@ -71,14 +73,19 @@ class Heard:
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
             rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
             tempo_changes=num_changes(self.tempos, self.end),
-            metre_changes=num_changes(self.signatures, self.end),
-            has_upbeat=self._has_upbeat(roll.time_signature, quarter),
-        )
+            metre_changes=num_changes(metres, self.end),
+        ).with_upbeat(step(upbeat))
 
-    def _has_upbeat(self, usual: tuple[int, int], quarter: Fraction) -> bool:
-        """Whether the first bar is shorter than those of the usual time signature, which holds from there on.
+    def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
+        """How long the first bar is, if it is shorter than those of the usual time signature; else 0.
 
-        The upbeat may have a time signature of its own.
+        That one holds from there on, and the upbeat may have a time signature of its own. The next bar must be whole:
+        music21 divides a bar of ABC where the key changes inside it.
         """
-        known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= self.first_bar]
-        return known[-1:] == [usual] and 0 < self.first_bar < bar_length(usual, 1) * quarter
+        if not self.lines:
+            return 0
+        first, *following = self.lines
+        bar = bar_length(usual, 1) * quarter
+        known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
+        is_upbeat = known[-1:] == [usual] and first < bar and all(line == first + bar for line in following)
+        return first if is_upbeat else 0

@@ -20,7 +20,7 @@ from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.music.heard import Heard
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tempo_and_metre import DEFAULT_BPM
 from lnfgen.music.tracks import ALL, Track, choose_tracks
@@ -75,9 +75,9 @@ def read_midi(
     for piece in kept:
         if midi.ticks_per_beat < 0:  # the times are in seconds, so that no tempo counts
             piece.tempos.clear()
-        # All that MIDI can say of an upbeat is that the first bar has a time signature of its own.
+        # An upbeat is a first bar with a time signature of its own: MIDI has no other word for it.
         first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
-        piece.first_bar = bar_length(first, 1) * quarter if first else 0
+        piece.lines = [bar_length(first, 1) * quarter] if first else []
         rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
     return rolls
@@ -86,7 +86,9 @@ def read_midi(
 def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
-    Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`.
+    Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`. An upbeat has a time
+    signature of its own, as 1/4 before 3/4. It is not written where none says its length, as that of a triplet, or
+    where what follows is no longer than the upbeat, because the reader takes the time signature that lasts longest.
 
     Args:
         program: the General MIDI program (instrument), 0 (piano) to 127, or those of the voices from the highest one
@@ -106,17 +108,16 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
     if not 1 <= len(programs) <= (voices or 1):
         raise LnfgenError(f"{len(programs)} programs, {counted(voices or 1, 'voice')}; expected at most one for each")
     ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
-    beats, unit = roll.time_signature
-    head = [
-        mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm)),
-        mido.MetaMessage("time_signature", numerator=beats, denominator=unit),
-    ]
+    upbeat = _upbeat_signature(roll)
+    tempo = mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm))
+    head = [tempo, _metre(upbeat or roll.time_signature)]
+    later = [(roll.upbeat, _metre(roll.time_signature))] if upbeat else []
     total_ticks = roll.num_steps * ticks_per_step
     if voices is None:
         first = mido.Message("program_change", program=programs[0])
-        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, total_ticks)]
+        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, total_ticks, later)]
     else:
-        tracks = [_track(head, [], 0, ticks_per_step, total_ticks)]
+        tracks = [_track(head, [], 0, ticks_per_step, total_ticks, later)]
         programs += programs[-1:] * (voices - len(programs))
         separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
         for channel, (notes, name, number) in enumerate(separated):
@@ -151,16 +152,46 @@ def _with_any_key_signature() -> Iterator[None]:
         add_meta_spec(MetaSpec_key_signature)
 
 
-def _track(head: Sequence[Any], notes: Sequence[Note], channel: int, ticks_per_step: int, total_ticks: int) -> Any:
-    """A track of mido that begins with the messages of `head` and ends after so many ticks."""
-    events = [(start, "note_on", pitch) for start, _, pitch in notes]
+def _metre(signature: tuple[int, int]) -> Any:
+    """The message of mido with this time signature."""
+    return mido.MetaMessage("time_signature", numerator=signature[0], denominator=signature[1])
+
+
+def _upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
+    """The time signature of a bar that is as long as the upbeat, in the unit of the piece or a shorter one.
+
+    None if there is no upbeat, or `midi_bytes` does not write it.
+    """
+    whole_notes = Fraction(roll.upbeat, 4 * roll.steps_per_quarter)
+    unit = max(roll.time_signature[1], whole_notes.denominator)
+    beats = whole_notes * unit
+    is_written = beats.denominator == 1 and is_time_signature((int(beats), unit)) and 2 * roll.upbeat < roll.num_steps
+    return (int(beats), unit) if is_written else None
+
+
+def _track(
+    head: Sequence[Any],
+    notes: Sequence[Note],
+    channel: int,
+    ticks_per_step: int,
+    total_ticks: int,
+    later: Sequence[tuple[int, Any]] = (),
+) -> Any:
+    """A track of mido that begins with the messages of `head` and ends after so many ticks.
+
+    `later` are other messages, each with the step where it comes.
+    """
+    events: list[tuple[int, str, Any]] = [(start, "note_on", pitch) for start, _, pitch in notes]
     events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
+    events += [(step, "", message) for step, message in later]
     track = mido.MidiTrack(head)
     now = 0
     # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
-    for step, kind, pitch in sorted(events):
-        velocity, time = VELOCITY if kind == "note_on" else 0, (step - now) * ticks_per_step
-        track.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=time))
+    for step, kind, what in sorted(events):
+        velocity = VELOCITY if kind == "note_on" else 0
+        message = mido.Message(kind, channel=channel, note=what, velocity=velocity) if kind else what
+        message.time = (step - now) * ticks_per_step
+        track.append(message)
         now = step
     track.append(mido.MetaMessage("end_of_track", time=total_ticks - now * ticks_per_step))
     return track

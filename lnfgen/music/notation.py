@@ -41,7 +41,8 @@ class _Staff:
 def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
-    Reading it again gives the same length, the same keys that sound and, where they are known, the same onsets.
+    Reading it again gives the same length and upbeat, the same keys that sound and, where they are known, the same
+    onsets.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
@@ -159,11 +160,14 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     part.insert(0, player)
     beats, unit = roll.time_signature
     bar = Fraction(4 * beats, unit)
-    voices = [
-        bars_of_voice(notes, roll.num_steps, roll.steps_per_quarter, roll.time_signature) for notes in staff.voices
-    ]
+    grid = roll.steps_per_quarter
+    voices = [bars_of_voice(notes, roll.num_steps, grid, roll.time_signature, roll.upbeat) for notes in staff.voices]
+    missing = bar - Fraction(roll.upbeat, grid) if roll.upbeat else Fraction(0)
     for index, symbols in enumerate(zip(*voices, strict=True)):
-        measure = stream.Measure(number=index + 1)
+        measure = stream.Measure(number=index if roll.upbeat else index + 1)
+        if measure.number == 0:
+            measure.paddingLeft = missing
+            measure.showNumber = stream.enums.ShowNumber.NEVER
         if index == 0:
             measure.insert(0, clef.TrebleClef() if staff.clef == "treble" else clef.BassClef())
             measure.insert(0, key.KeySignature(sharps))
@@ -171,10 +175,10 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
             if number == 1:
                 measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
         _fill(measure, symbols, sharps, staff.stems, bar)
-        part.insert(index * bar, measure)
+        part.insert(max(index * bar - missing, 0), measure)
     measure.rightBarline = "final"
     # Otherwise music21 fills the last bar with rests.
-    measure.paddingRight = (index + 1) * bar - Fraction(roll.num_steps, roll.steps_per_quarter)
+    measure.paddingRight = (index + 1) * bar - missing - Fraction(roll.num_steps, grid)
     return part
 
 
@@ -194,7 +198,7 @@ def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: 
         for symbol in symbols:
             for offset, element in _elements(symbol, sharps, bar):
                 if element.isRest:
-                    # Otherwise music21 reads a rest that fills a short last bar as one that lasts a whole bar.
+                    # Otherwise music21 reads a rest that fills an upbeat or a short last bar as a whole bar of rest.
                     element.fullMeasure = element.quarterLength == bar
                     # A choir's voices that rest together have one rest; a piano's hand has those of its first voice.
                     element.style.hideObjectOnPrint = number > 1 and (not stems or symbol in voices[0])

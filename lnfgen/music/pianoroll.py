@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -41,10 +42,10 @@ class PianoRoll:
         rounded: how many starts and ends of notes were rounded to a step of the grid.
         tempo_changes, metre_changes: how many changes of tempo and of time signature the file has that the roll was
             read from. The roll has one of each.
-        has_upbeat: whether the piece begins with an upbeat, as far as its file says that. The roll takes it for the
-            start of bar 1, so that all its bar lines are elsewhere than in the file.
+        upbeat: the steps before the first bar line, less than those of a bar and of the piece; 0 if there is no upbeat,
+            or it is not known.
 
-    The last six, from `out_of_range` on, tell of a file, and do not count when two rolls are compared.
+    Those from `out_of_range` to `metre_changes` tell of a file, and do not count when two rolls are compared.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -61,7 +62,7 @@ class PianoRoll:
     rounded: int = 0
     tempo_changes: int = 0
     metre_changes: int = 0
-    has_upbeat: bool = False
+    upbeat: int = 0
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -84,11 +85,13 @@ class PianoRoll:
         if not is_time_signature(self.time_signature):
             expected = "beats from 1 to 255 over a power of two up to 128"
             raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
+        if not 0 <= self.upbeat < self._upbeat_limit:
+            raise LnfgenError(f"an upbeat of {self.upbeat} steps; expected less than a bar and than the piece")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PianoRoll):
             return NotImplemented
-        names = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature")
+        names = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "upbeat")
         return (
             np.array_equal(self.sounding, other.sounding)
             and np.array_equal(self.onsets, other.onsets)  # type: ignore[arg-type]  # None equals None alone
@@ -98,9 +101,10 @@ class PianoRoll:
     def __repr__(self) -> str:
         beats, unit = self.time_signature
         onsets = "" if self.onsets is not None else ", onsets unknown"
+        upbeat = f", upbeat of {self.upbeat}" if self.upbeat else ""
         return (
             f"PianoRoll({self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}, "
-            f"{self.steps_per_quarter} per quarter, {self.tempo_bpm:g} bpm, {beats}/{unit}{onsets})"
+            f"{self.steps_per_quarter} per quarter, {self.tempo_bpm:g} bpm, {beats}/{unit}{upbeat}{onsets})"
         )
 
     @property
@@ -127,10 +131,33 @@ class PianoRoll:
     def _exact_bar(self) -> Fraction:
         return bar_length(self.time_signature, self.steps_per_quarter)
 
+    @property
+    def _upbeat_limit(self) -> Fraction:
+        return min(self._exact_bar, Fraction(self.num_steps))
+
+    @property
+    def num_bars(self) -> int:
+        """How many bars there are, the upbeat not counted; the last one may be cut short."""
+        return max(self.bars())
+
+    def bars(self) -> dict[int, int]:
+        """The step where each bar starts, by its number; the nearest one if a bar does not start on the grid.
+
+        An upbeat is bar 0, and the bar after it is bar 1. Without an upbeat the piece begins with bar 1.
+        """
+        bar, last = self._exact_bar, self.num_steps - 1
+        count = math.ceil((self.num_steps - self.upbeat) / bar)
+        starts = {0} | {min(self.upbeat + round(index * bar), last) for index in range(count)}
+        return dict(enumerate(sorted(starts), start=0 if self.upbeat else 1))
+
     def bar_lines(self) -> list[int]:
-        """The step where each bar starts, from 0 on; the nearest one if a bar does not start on the grid."""
-        count = math.ceil(self.num_steps / self._exact_bar)
-        return sorted({min(round(index * self._exact_bar), self.num_steps - 1) for index in range(count)})
+        """The step where each bar starts, from 0 on, where the upbeat starts if there is one; see `bars`."""
+        return list(self.bars().values())
+
+    def with_upbeat(self, steps: int) -> PianoRoll:
+        """The piece with its first bar line after so many steps; without an upbeat if they are a bar or the piece."""
+        upbeat = steps if steps < self._upbeat_limit else 0
+        return self if upbeat == self.upbeat else replace(self, upbeat=upbeat)
 
     def edge_keys(self, top: bool) -> np.ndarray:
         """int [T]: the column of the highest key that sounds at each step, or of the lowest one; -1 in silence."""
@@ -202,9 +229,9 @@ class PianoRoll:
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
         """The piece on another grid.
 
-        The start and the end of each note, and the end of the piece, go to the nearest step, half a step to the later
-        one; a note keeps at least a step. Where all of them lie on steps of the new grid, nothing is lost. Without
-        onsets, notes of one pitch may join where the rest between them is shorter than a new step.
+        The start and the end of each note, the end of the upbeat and that of the piece go to the nearest step, half a
+        step to the later one; a note keeps at least a step. Where all of them lie on steps of the new grid, nothing is
+        lost. Without onsets, notes of one pitch may join where the rest between them is shorter than a new step.
         """
         old, new = self.steps_per_quarter, steps_per_quarter
         if new == old:
@@ -224,7 +251,8 @@ class PianoRoll:
             onsets=None if self.onsets is None else roll.onsets,
             steps_per_quarter=new,
             rounded=self.rounded + moves,
-        )
+            upbeat=0,
+        ).with_upbeat(moved(self.upbeat))
 
     def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
         """The piece with other columns. Notes that none of them has are left out and counted in `out_of_range`."""
@@ -280,13 +308,20 @@ class PianoRoll:
         return pieces
 
     def stretch(self, start: int, end: int) -> PianoRoll:
-        """The steps from `start` up to `end`, as a piece: what `cut` says of notes across a cut holds here too."""
+        """The steps from `start` up to `end`, as a piece: what `cut` says of notes across a cut holds here too.
+
+        Bar lines stay where they are: where it starts inside a bar, the rest of that bar is its upbeat.
+        """
         sounding, onsets = self.sounding[start:end].copy(), None
         if self.onsets is not None:
             onsets = self.onsets[start:end].copy()
             onsets[0] = sounding[0]
         left_out, rounded = (self.out_of_range, self.rounded) if start == 0 else (0, 0)
-        return replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out, rounded=rounded)
+        ahead, bar = start - self.upbeat, self._exact_bar
+        lines = (round(index * bar) for index in itertools.count(max(0, (ahead - 1) // bar)))
+        upbeat = next(line for line in lines if line >= ahead) - ahead
+        piece = replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out, rounded=rounded, upbeat=0)
+        return piece.with_upbeat(upbeat)
 
 
 def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:

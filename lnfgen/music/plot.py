@@ -27,17 +27,19 @@ _BLACK_ROW, _BEAT, _OCTAVE, _BAR = "#eef0f3", "#d9dde2", "#b9bfc7", "#8a929c"
 def png_bytes(roll: PianoRoll) -> bytes:
     """A PNG of a roll, on lines with equally many bars: time from left to right, on each line the same pitches.
 
+    An upbeat stands before the first bar line, and has no number.
+
     Each note is a box with a dark edge where it is struck. Where onsets are not known there are no dark edges. The rows
     of black keys are shaded, and each C has its name. Only the pitches that sound are shown, with a margin.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    notes, bars = roll.notes(), roll.bar_lines()
+    notes, bars = roll.notes(), [step for number, step in roll.bars().items() if number]
     low, high = _pitches_shown(roll)
     line_height = float(np.clip((high - low + 1) * _PITCH, *_LINE_HEIGHTS))
     per_line = _bars_per_line(len(bars), roll.num_steps / roll.steps_per_quarter, line_height)
-    starts = bars[::per_line]
+    starts = [0, *bars[::per_line][1:]]
     ends = [*starts[1:], roll.num_steps]
     span = max(end - start for start, end in zip(starts, ends, strict=True))
     line_width = max(span / roll.steps_per_quarter * _QUARTER, _LEAST_WIDTH)
@@ -51,7 +53,7 @@ def png_bytes(roll: PianoRoll) -> bytes:
         axes.set_ylim(low - 0.5, high + 0.5)
         _mark_pitches(axes, range(low, high + 1), start, end)
         numbered = dict(enumerate(bars[index * per_line : (index + 1) * per_line], start=index * per_line + 1))
-        _mark_time(axes, roll, numbered, end, line_width / span)
+        _mark_time(axes, roll, numbered, start, end, line_width / span)
         inside = [note for note in notes if note[0] < end and note[0] + note[1] > start]
         _draw_notes(axes, roll, inside, line_width / span)
     buffer = io.BytesIO()
@@ -92,13 +94,13 @@ def _mark_pitches(axes: Any, pitches: range, start: int, end: int) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _mark_time(axes: Any, roll: PianoRoll, bars: dict[int, int], end: int, inches_per_step: float) -> None:
+def _mark_time(axes: Any, roll: PianoRoll, bars: dict[int, int], start: int, end: int, inches_per_step: float) -> None:
     """Draw the bar lines with their numbers above, and thin lines for the beats where there is room."""
     low, high = axes.get_ylim()
-    start = min(bars.values())
     beat = 4 * roll.steps_per_quarter / roll.time_signature[1]
     if beat >= 1 and beat * inches_per_step > 0.1:
-        axes.vlines(np.arange(start, end, beat), low, high, color=_BEAT, linewidth=0.5, zorder=1)
+        first = start + (min(bars.values()) - start) % beat  # after an upbeat beats are counted from the bar line on
+        axes.vlines(np.arange(first, end, beat), low, high, color=_BEAT, linewidth=0.5, zorder=1)
     axes.vlines(list(bars.values()), low, high, color=_BAR, linewidth=0.8, zorder=2)
     axes.vlines([end], low, high, color=_BAR, linewidth=2.0 if end == roll.num_steps else 0.8, zorder=2, clip_on=False)
     # Where there is no room for all numbers, each second, fourth or eighth has one, as phrases have 2, 4 or 8 bars.

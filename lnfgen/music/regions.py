@@ -18,8 +18,8 @@ EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bas
 def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
     """The cells bool [T, P] that any of these words means.
 
-    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on, of which an upbeat is the start; `steps:` likewise. The last one
-      counts too.
+    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on, the last one included; `bars:0` is the upbeat. `steps:` likewise,
+      from 1 on.
     - `keys:C3-C5`, `keys:F#2`: keys by name.
     - `below-melody`: all keys under the highest one that sounds. `above-bass`: all keys over the lowest one. Where
       nothing sounds, the one before counts, and at the start the first one.
@@ -82,12 +82,11 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
         return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
     if kind in ("bars", "steps"):
         first, last = _range(word, value, int)
-        starts = roll.bar_lines() if kind == "bars" else list(range(roll.num_steps))
-        if first < 1:
-            raise LnfgenError(f"{word}: {kind} are counted from 1 on")
-        borders = [*starts, roll.num_steps]
-        begin = borders[min(first - 1, len(starts))]
-        end = borders[len(starts) if last is None else min(last, len(starts))]
+        starts = roll.bars() if kind == "bars" else {step + 1: step for step in range(roll.num_steps)}
+        if first < min(starts):
+            raise LnfgenError(f"{word}: {kind} are counted from {min(starts)} on")
+        begin = starts.get(first, roll.num_steps)
+        end = roll.num_steps if last is None else starts.get(last + 1, roll.num_steps)
         steps = np.arange(roll.num_steps)[:, None]
         return np.broadcast_to((begin <= steps) & (steps < end), roll.sounding.shape)
     raise LnfgenError(f"found {word!r}; expected {EXPECTED}")
@@ -127,5 +126,5 @@ def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int 
 
 
 def _size(roll: PianoRoll) -> str:
-    sizes = counted(len(roll.bar_lines()), "bar"), counted(roll.num_steps, "step")
+    sizes = counted(roll.num_bars, "bar"), counted(roll.num_steps, "step")
     return f"{', '.join(sizes)} and {counted(int(roll.sounding.sum(axis=1).max()), 'voice')}"

@@ -28,9 +28,11 @@ class Symbol:
 
 
 def bars_of_voice(
-    notes: Sequence[Note], num_steps: int, steps_per_quarter: int, time_signature: tuple[int, int]
+    notes: Sequence[Note], num_steps: int, steps_per_quarter: int, time_signature: tuple[int, int], upbeat: int = 0
 ) -> list[list[Symbol]]:
     """The symbols of a voice in each bar, which fill it; the last bar ends with the piece.
+
+    An upbeat of so many steps is the first bar, and is written as the end of one.
 
     Notes that sound together are a chord. Where one of them starts or ends alone, the others are tied there. So are
     notes at bar lines, and where a reader of this metre expects to see a beat.
@@ -38,7 +40,8 @@ def bars_of_voice(
     edges = sorted({0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))})
     ordered = sorted(notes)
     bar = Fraction(4 * time_signature[0], time_signature[1])
-    end = Fraction(num_steps, steps_per_quarter)
+    missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)  # of the first bar, before the piece
+    end = missing + Fraction(num_steps, steps_per_quarter)
     bars: list[list[Symbol]] = [[] for _ in range(-int(-end // bar))]
     sounding: list[Note] = []
     upcoming = 0
@@ -50,7 +53,7 @@ def bars_of_voice(
         pitches = tuple(sorted({note[2] for note in sounding}))
         before = frozenset(note[2] for note in sounding if note[0] < start)
         after = frozenset(note[2] for note in sounding if note[0] + note[1] > stop)
-        position, until = Fraction(start, steps_per_quarter), Fraction(stop, steps_per_quarter)
+        position, until = (missing + Fraction(step, steps_per_quarter) for step in (start, stop))
         while position < until:
             index = int(position // bar)
             inside = min(until, (index + 1) * bar)
@@ -58,6 +61,7 @@ def bars_of_voice(
             inner = position - index * bar, inside - position
             for offset, length in [inner] if whole_rest else split(*inner, time_signature):
                 last = index * bar + offset + length == until
+                offset -= 0 if index else missing
                 bars[index].append(Symbol(offset, length, pitches, before, after if last else frozenset(pitches)))
                 before = frozenset(pitches)
             position = inside

@@ -13,7 +13,8 @@
     .
 
 Each line is a step: the pitches that sound, with a `!` after those that are struck, or `.` for silence. Middle C is C4.
-Where onsets are not known (`onsets: no`) there is no `!`. Empty lines and lines that start with `#` are comments.
+Where onsets are not known (`onsets: no`) there is no `!`. A line such as `upbeat: 4` is there where the piece begins
+with an upbeat, bar 0, of so many steps. Empty lines and lines that start with `#` are comments.
 """
 
 import re
@@ -60,6 +61,7 @@ _KEYS: dict[str, tuple[Any, Callable[[str], Any], str]] = {  # of the header: th
     "steps_per_quarter": (STEPS_PER_QUARTER, int, "a whole number"),
     "tempo_bpm": (120.0, float, "a number"),
     "time_signature": ((4, 4), _signature, "one such as 4/4"),
+    "upbeat": (0, int, "a whole number of steps"),
     "lowest_pitch": (LOWEST_PITCH, pitch_number, "a name such as C4, F#3 or Bb5"),
     "num_pitches": (NUM_PITCHES, lambda text: range(129).index(int(text)), "a whole number up to 128"),
     "onsets": (True, {"yes": True, "no": False}.__getitem__, "yes or no"),
@@ -74,11 +76,12 @@ def roll_to_text(roll: PianoRoll) -> str:
         f"steps_per_quarter: {roll.steps_per_quarter}",
         f"tempo_bpm: {roll.tempo_bpm!r}",
         f"time_signature: {beats}/{unit}",
+        *([f"upbeat: {roll.upbeat}"] if roll.upbeat else []),
         f"lowest_pitch: {pitch_name(roll.lowest_pitch)}",
         f"num_pitches: {roll.num_pitches}",
         f"onsets: {'no' if roll.onsets is None else 'yes'}",
     ]
-    bars = {step: number for number, step in enumerate(roll.bar_lines(), start=1)}
+    bars = {step: number for number, step in roll.bars().items()}
     names = [pitch_name(roll.lowest_pitch + column) for column in range(roll.num_pitches)]
     for step in range(roll.num_steps):
         if step in bars:

@@ -92,8 +92,8 @@ def roll_of_score(
         if notes := _tied(flat):
             heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
         heard.signatures += _signatures(flat)
-        bars = part.getElementsByClass(stream.Measure)
-        heard.first_bar = heard.first_bar or next((Fraction(bar.offset) for bar in bars if bar.offset), 0)
+        lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
+        heard.lines = heard.lines or lines[:2]
     heard.tempos = _tempos(score.flatten())
     every = [track for track, _ in heard.tracks]
     chosen = choose_tracks(every, tracks, False, name) if every else set()

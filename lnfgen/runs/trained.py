@@ -279,8 +279,8 @@ class TrainedModel:
         reference = open_music(
             dataset or dataset_of(self.run, advice="the argument `dataset`"), split, self.encoding.steps_per_quarter
         )
-        # Samples have the usual time signature of the set, and so must what their bars are compared with.
-        others = [replace(piece, time_signature=self.encoding.time_signature) for piece in reference.pieces]
+        # Samples have the usual time signature of the set and no upbeat, and so must what they are compared with.
+        others = [replace(piece, time_signature=self.encoding.time_signature, upbeat=0) for piece in reference.pieces]
         pieces: list[PianoRoll] = []
         drawn = sample_pieces(self.model, self.encoding, count=count, temperature=temperature, seed=seed)
         for piece in drawn:

@@ -92,6 +92,7 @@ def _data(roll: PianoRoll, name: str, file: str) -> dict[str, Any]:
         "file": file,
         "tempo": roll.tempo_bpm,
         "metre": roll.time_signature,
+        "upbeat": roll.upbeat,
         "grid": roll.steps_per_quarter,
         "steps": roll.num_steps,
         "notes": [number for note in roll.notes() for number in note],
@@ -100,7 +101,7 @@ def _data(roll: PianoRoll, name: str, file: str) -> dict[str, Any]:
 
 def _facts(roll: PianoRoll) -> str:
     beats, unit = roll.time_signature
-    bars, notes, seconds = len(roll.bar_lines()), len(roll.notes()), round(roll.seconds)
+    bars, notes, seconds = roll.num_bars, len(roll.notes()), round(roll.seconds)
     facts = [
         f"{beats}/{unit}",
         f"♩ = {roll.tempo_bpm:.0f}",

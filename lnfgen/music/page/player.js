@@ -23,7 +23,8 @@ const pieces = JSON.parse(byId("data").textContent).map((data) => {
   events.push({ start: length });
   const level = 1.15 / Math.sqrt(Math.max(1, sounding / length)); // one voice alone is as loud as a choir
   const pitches = [...new Set(notes.map((note) => note.pitch))]; // in the order in which they come
-  return { ...data, notes, events, pitches, length, level, bar: 4 * beats / unit, beat: 4 / unit };
+  const upbeat = data.upbeat / data.grid;
+  return { ...data, notes, events, pitches, length, level, upbeat, bar: 4 * beats / unit, beat: 4 / unit };
 });
 
 const articles = [...document.querySelectorAll("article")];
@@ -265,7 +266,8 @@ document.addEventListener("keydown", (event) => {
   } else if (move && !slides) {
     const step = event.shiftKey || key.startsWith("Page") ? piece.bar : piece.beat;
     choose(index);
-    seek((Math.round(placeNow() / step) + move) * step);
+    const at = (placeNow() - piece.upbeat) / step; // from the first bar line on
+    seek(piece.upbeat + ((at < 0 ? Math.floor(at) : Math.round(at)) + move) * step);
   } else if (key === "Home" && !slides) {
     choose(index);
     seek(0);

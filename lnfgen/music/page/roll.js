@@ -1,5 +1,6 @@
 
-// The piano-roll of a piece, drawn as rows that are as wide as the page, with whole bars in each.
+// The piano-roll of a piece, drawn as rows that are as wide as the page, with whole bars in each. An upbeat is in the
+// first row, before its bars.
 
 const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 const BLACK = [1, 3, 6, 8, 10];
@@ -44,8 +45,9 @@ class Roll {
     const tallest = width < 600 ? 210 : 270;
     this.step = Math.max(3.5, Math.min(8, tallest / (this.high - this.low + 1))); // pixels of a semitone
     const room = width - GUTTER - 1;
-    const bars = Math.max(1, Math.ceil(piece.length / piece.bar - 1e-9));
-    const most = Math.max(1, Math.floor(room / (Math.max(12, Math.min(18, width / 36)) * piece.bar)));
+    const bars = Math.max(1, Math.ceil((piece.length - piece.upbeat) / piece.bar - 1e-9));
+    const narrowest = Math.max(12, Math.min(18, width / 36)); // pixels of a quarter note
+    const most = Math.max(1, Math.floor((room / narrowest - piece.upbeat) / piece.bar));
     let each = Math.ceil(bars / Math.ceil(bars / most)); // rows of nearly equal length ...
     for (const phrase of [4, 2]) { // ... and of whole phrases, where there is room
       const rounded = Math.ceil(each / phrase) * phrase;
@@ -54,14 +56,15 @@ class Roll {
         break;
       }
     }
-    const shown = Math.min(each * piece.bar, piece.length);
+    const shown = Math.min(piece.upbeat + each * piece.bar, piece.length);
     this.scale = Math.min(room / shown, 72); // pixels of a quarter note
     this.rowLength = each * piece.bar;
     this.rows = [];
     this.row = undefined;
     const drawn = document.createDocumentFragment();
-    for (let from = 0; from < piece.length - 1e-9; from += this.rowLength) {
-      this.rows.push(this.draw(from, Math.min(from + this.rowLength, piece.length), drawn));
+    for (let line = piece.upbeat; line < piece.length - 1e-9; line += this.rowLength) {
+      const from = this.rows.length ? line : 0;
+      this.rows.push(this.draw(from, Math.min(line + this.rowLength, piece.length), drawn));
     }
     this.element.replaceChildren(drawn);
     const playhead = `M0 ${HEAD - 2}V${this.rows[0].height}`;
@@ -115,16 +118,17 @@ class Roll {
   }
 
   drawTime(root, from, to, x, bottom) {
-    const { bar, beat } = this.piece;
+    const { bar, beat, upbeat } = this.piece;
     let beats = "", bars = "";
     if (beat * this.scale >= 6) {
-      for (let at = from; at < to - 1e-9; at += beat) beats += `M${Math.round(x(at)) + 0.5} ${HEAD}V${bottom}`;
+      const first = from || upbeat % beat; // the upbeat may begin inside a beat
+      for (let at = first; at < to - 1e-9; at += beat) beats += `M${Math.round(x(at)) + 0.5} ${HEAD}V${bottom}`;
     }
-    const first = Math.round(from / bar), last = Math.ceil(to / bar - 1e-9);
+    const first = Math.max(0, Math.round((from - upbeat) / bar)), last = Math.ceil((to - upbeat) / bar - 1e-9);
     let every = 1;
     while (every * bar * this.scale < 24) every *= 2;
     for (let index = first; index < last; index++) {
-      const left = Math.round(x(index * bar)) + 0.5;
+      const left = Math.round(x(upbeat + index * bar)) + 0.5;
       if (index % every === 0) svg("text", { x: left + 2, y: HEAD - 9 }, root).textContent = index + 1;
       if (bar * this.scale >= 4 || index % every === 0) bars += `M${left} ${HEAD - 16}V${bottom}`;
     }
@@ -152,8 +156,8 @@ class Roll {
   // into view, unless the reader has scrolled elsewhere.
   show(position, follow = false) {
     this.position = position;
-    const index = Math.min(Math.floor(position / this.rowLength + 1e-9), this.rows.length - 1);
-    const row = this.rows[index];
+    const index = Math.floor((position - this.piece.upbeat) / this.rowLength + 1e-9);
+    const row = this.rows[Math.max(0, Math.min(index, this.rows.length - 1))];
     if (row !== this.row) {
       const seen = this.row?.root.getBoundingClientRect();
       row.root.insertBefore(this.keysDown, row.names);
@@ -177,11 +181,11 @@ class Roll {
     else if (below > 0) scrollBy(0, Math.min(below, top - 8));
   }
 
-  // What a screen reader says of the place.
+  // What a screen reader says of the place. An upbeat is bar 0.
   tell() {
-    const { bar, beat, length } = this.piece;
-    const at = this.position + 1e-6;
-    const words = `bar ${Math.floor(at / bar) + 1}, beat ${Math.floor((at % bar) / beat) + 1}`;
+    const { bar, beat, upbeat, length } = this.piece;
+    const at = this.position + 1e-6 + bar - upbeat; // from a bar line before the piece on
+    const words = `bar ${Math.floor(at / bar)}, beat ${Math.floor((at % bar) / beat) + 1}`;
     if (words === this.said) return;
     this.said = words;
     this.element.setAttribute("aria-valuetext", words);
