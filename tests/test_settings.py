@@ -196,6 +196,19 @@ def test_a_latent_of_symbols_goes_with_codes_alone():
         assert config.training.kl_warmup_end > 0
 
 
+def test_codes_in_time_have_more_blocks_where_a_preset_has_too_few():
+    corpus = Corpus("text", num_symbols=50)
+    assert [run_config(preset=preset, corpus=corpus).model.num_layers for preset in PRESETS] == [1, 4, 2]
+    others = [
+        run_config("lstm", "small", corpus=corpus),
+        run_config("multiscale-codes", "small", corpus=corpus),
+        run_config("af-scf", "small", corpus=corpus),
+        run_config("af-codes", "small", backbone="lstm", corpus=corpus),
+        run_config("af-codes", "small", corpus=Corpus("music")),
+    ]
+    assert {config.model.num_layers for config in others} == {ModelConfig().num_layers}
+
+
 def test_text_has_the_latent_of_the_paper_at_its_preset():
     config = run_config(preset="paper", corpus=Corpus("text"))
     assert (config.name, config.model.latent_size) == ("af-scf", ModelConfig().latent_size)
