@@ -62,7 +62,7 @@ class Opened:
     ) -> None:
         from lnfgen.music.tracks import ALL
 
-        self.sources, self.count = sources, count
+        self.sources, self.count, self._asked_seed = sources, count, seed
         self.run = resolve_run(model)
         if music_alone and self.run.encoding.kind == "text":
             raise LnfgenError(f"{self.run.name} makes text; expected a model of music; choose another --model")
@@ -75,7 +75,11 @@ class Opened:
         from lnfgen.runs.trained import TrainedModel
 
         self.model, self.encoding = TrainedModel(self.run, device).model, self.run.encoding
-        self.seed = drawn_seed(seed)
+
+    @cached_property
+    def seed(self) -> int:
+        """The seed; one that is drawn is said where it is first needed, and so not before an error in what is given."""
+        return drawn_seed(self._asked_seed)
 
     def fill(self, given: "Given", verb: str, temperature: float, particles: int, free: Sequence[str] = ()) -> None:
         """Draw the rest of the piece, of which some is given, and write what comes out.
