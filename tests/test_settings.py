@@ -204,9 +204,12 @@ def test_codes_in_time_have_more_blocks_where_a_preset_has_too_few():
         run_config("multiscale-codes", "small", corpus=corpus),
         run_config("af-scf", "small", corpus=corpus),
         run_config("af-codes", "small", backbone="lstm", corpus=corpus),
+        run_config("af-codes", "small", corpus=Corpus("text", num_symbols=MOST_CODES + 1)),
         run_config("af-codes", "small", corpus=Corpus("music")),
     ]
     assert {config.model.num_layers for config in others} == {ModelConfig().num_layers}
+    music = run_config(preset="small", corpus=Corpus("music", has_onsets=True))
+    assert music.model.num_layers == MUSIC_AT_PRESETS["small"]["model"]["num_layers"]
 
 
 def test_text_has_the_latent_of_the_paper_at_its_preset():

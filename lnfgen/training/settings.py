@@ -184,7 +184,7 @@ def settings_for(corpus: Corpus | None, config: Config) -> dict[str, dict[str, A
         at_preset = config.preset in TEXT_LATENTS
         latent = {"features": "codes", "latent_size": TEXT_LATENTS[config.preset]} if at_preset else {}
         codes = WITH_CODES if at_preset and corpus.num_symbols <= MOST_CODES else NO_SETTINGS
-        blocks = {"num_layers": BLOCKS[config.preset]} if config.preset in BLOCKS else {}
+        blocks = {"num_layers": BLOCKS[config.preset]} if codes is WITH_CODES and config.preset in BLOCKS else {}
         few = corpus.num_sequences is not None and config.training.passes(corpus.num_sequences) < FEW_PASSES
         filling = {"filling_steps": int(FILLING_SHARE * _updates(corpus, config))} if at_preset else {}
         return {
@@ -294,12 +294,13 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
     features = asked.get("features", config.model.features if "features" in others else suited["model"].get("features"))
     latent_kind = suited["model"].get("latent_kind")  # None where the corpus is no text that has codes
     has_codes = features == "codes" and latent_kind == asked.get("latent_kind", "symbols")
-    if latent_kind is not None and not has_codes:
-        others |= {"latent_kind", "kl_warmup_start", "kl_warmup_end"}
+    if latent_kind is not None:
+        if not has_codes:
+            others |= {"latent_kind", "kl_warmup_start", "kl_warmup_end"}
+        if not (has_codes and config.model.time == "af" and config.model.backbone == OF_TEXT["model"]["backbone"]):
+            others |= {"num_layers"}
     if not (baseline or has_codes):
         others |= {"near_end"}
-    if not (has_codes and config.model.time == "af" and config.model.backbone == OF_TEXT["model"]["backbone"]):
-        others |= {"num_layers"}
     kept = {
         section: {key: value for key, value in suited[section].items() if key not in others}
         for section in ("model", "training")
