@@ -3,10 +3,10 @@
 The prior of z_t then has a mode for each likely symbol. Layers of NLSq have two modes each, and learn fifty slowly.
 The map to N(0, 1) by distribution functions, one feature after the other, is that of Rosenblatt (1952).
 
-Prototypes on character PTB at the tiny preset, 400 updates, seed 1, about 52 CPU seconds each: `af-scf` has a valid
-ELBO of 3.10 bits per character, and a mixture with a reading 2.59. After 150 updates the ELBO on train, since update
-100, was 4.00 for `af-scf`, 4.04 with a reading alone, 3.71 with a mixture alone, 3.51 with both, 3.59 with both on one
-codebook, and 3.75 with both and four layers of `scf` between z and the mixture.
+Prototypes with a learned latent on character PTB at the tiny preset, 400 updates, seed 1, about 52 CPU seconds each:
+`af-scf` has a valid ELBO of 3.10 bits per character, and a mixture with a reading 2.59. After 150 updates the ELBO on
+train, since update 100, was 4.00 for `af-scf`, 4.04 with a reading alone, 3.71 with a mixture alone, 3.51 with both,
+3.59 with both on one codebook, and 3.75 with both and four layers of `scf` between z and the mixture.
 """
 
 import math
