@@ -70,6 +70,7 @@ Cells of one budget have as many updates; their times differ, but for those of `
 HOUR: dict[str, dict[str, Any]] = {
     "lstm": {"training.max_steps": 32_500},
     "af-codes": {"model.num_layers": 4, "training.max_steps": 23_500},
+    "multiscale-codes": {"training.max_steps": 27_000},
 }
 """The text models of the budget `hour`, with as many updates as take about 60 minutes of a core (10 % more where other
 programs use the same memory)."""
