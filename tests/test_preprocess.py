@@ -131,6 +131,20 @@ def test_nothing_readable(tmp_path: Path) -> None:
         preprocess([tmp_path / "a.doc"], tmp_path / "mine", Options(kind="text"))
 
 
+def test_options_for_the_other_kind_are_refused(tmp_path: Path) -> None:
+    music = folder_of_tunes(tmp_path / "mine", 3)
+    text = tmp_path / "lines.txt"
+    text.write_text("a line\n" * 20)
+    with pytest.raises(DatasetError, match=r"are music; leave --chunks out .* for text"):
+        preprocess([music], tmp_path / "d", Options(chunks=True))
+    wanted = {"steps_per_quarter": 8, "drums": True, "tracks": "melody"}
+    for name, value in wanted.items():
+        option = "--" + name.replace("_", "-")
+        with pytest.raises(DatasetError, match=rf"are text; leave {option} out .*{name}=.* for music"):
+            preprocess([text], tmp_path / "d", dataclasses.replace(Options(), **{name: value}))
+    assert not (tmp_path / "d").exists()
+
+
 def test_music_and_text_together_ask_for_as(tmp_path: Path) -> None:
     source = folder_of_tunes(tmp_path / "mine", 3)
     (source / "words.txt").write_text("some\nwords\nhere\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from lnfgen.conventions import Kind
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.tracks import ALL
 
@@ -45,6 +45,15 @@ class Options:
             raise LnfgenError(f"a maximal length of {self.max_length}; expected at least 1")
         if not 1 <= self.steps_per_quarter <= 960:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
+
+    def require_fitting(self, kind: Kind) -> None:
+        """Raise a `DatasetError` if an option is given that has no effect on files of this kind."""
+        plain = Options()
+        for name in ("steps_per_quarter", "drums", "tracks") if kind == "text" else ("chunks",):
+            if getattr(self, name) != getattr(plain, name):
+                other = "music" if kind == "text" else "text"
+                option = f"--{name.replace('_', '-')} out (in Python {name}=)"
+                raise DatasetError(f"the files are {kind}; leave {option}, which is for {other}")
 
     @classmethod
     def recorded(cls, options: Mapping[str, Any]) -> Options:

@@ -42,7 +42,8 @@ def prepare(
         jobs: how many processes read files of music; None: as many as there are processors, but no more than 16.
 
     Raises:
-        DatasetError: if nothing can be read, music and text are mixed, or no text is left to train on.
+        DatasetError: if nothing can be read, music and text are mixed, an option is for the other kind, or no text is
+            left to train on.
         UnreadableFileError: under `options.strict`, for the first file that cannot be read.
     """
     files = gather(sources, options.kind) if files is None else files
@@ -51,6 +52,7 @@ def prepare(
         prepared = prepare_benchmark(files, name)
         return replace(prepared, options={**asdict(options), **prepared.options})
     kind = options.kind or _only_kind(files)
+    options.require_fitting(kind)
     strays: list[Record] = []
     copies: list[Record] = []
     given = splits_by_name([file.label for file in files])
