@@ -21,7 +21,7 @@ from lnfgen.files import read_object
 from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 from lnfgen.transforms import TRANSFORMS  # names alone as well
 
-TIMES = ("af", "iaf", "coupling", "multiscale", "none")
+TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
 PRECISIONS = ("float32", "bfloat16")
 KEPT = ("best", "last")
@@ -41,7 +41,7 @@ class ModelConfig:
     """Sizes and choices of a model. The baseline has no latent and ignores what only concerns the latent."""
 
     baseline: bool = False  # true: the autoregressive LSTM baseline, which has no latent
-    time: str = "af"  # how the flow runs across time: af, iaf, coupling, multiscale, none
+    time: str = "af"  # how the flow runs across time: af, iaf, coupling, blocks, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none, codes
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
@@ -226,7 +226,7 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
     "af-af": {"baseline": False, "time": "af", "features": "af"},
     "af-scf": {"baseline": False, "time": "af", "features": "scf"},
     "af-codes": {"baseline": False, "time": "af", "features": "codes"},
-    "multiscale-codes": {"baseline": False, "time": "multiscale", "features": "codes"},
+    "blocks-codes": {"baseline": False, "time": "blocks", "features": "codes"},
     "iaf-scf": {"baseline": False, "time": "iaf", "features": "scf"},
     "coupling": {"baseline": False, "time": "coupling", "features": "none"},
 }

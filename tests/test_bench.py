@@ -80,7 +80,7 @@ def test_operations_of_an_update_are_those_that_the_trainer_makes(name: str, kin
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "length"), [("iaf-scf", {}, 7), ("coupling", {}, 7), ("iaf-scf", {"time": "multiscale"}, 32)]
+    ("name", "changes", "length"), [("iaf-scf", {}, 7), ("coupling", {}, 7), ("iaf-scf", {"time": "blocks"}, 7)]
 )
 def test_operations_of_a_parallel_sample_are_those_made(name: str, changes: dict[str, object], length: int) -> None:
     model = model_of(name, "scan", **changes).eval()

@@ -20,7 +20,7 @@ from lnfgen.plots.steps import (
 )
 
 STEPS = 5
-ALONE = [name for name, values in NAMED_MODELS.items() if values.get("time") in ("af", "iaf", "multiscale", "none")]
+ALONE = [name for name, values in NAMED_MODELS.items() if values.get("time") in ("af", "iaf", "blocks", "none")]
 """Those whose priors map their steps one by one."""
 
 

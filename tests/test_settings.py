@@ -179,7 +179,7 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
 def test_a_latent_of_symbols_goes_with_codes_alone():
     """Other flows learn their latent, with a KL that does not count at first: else they learn not to use it."""
     corpus = Corpus("text", num_symbols=50)
-    for config in (run_config(preset="tiny", corpus=corpus), run_config("multiscale-codes", "small", corpus=corpus)):
+    for config in (run_config(preset="tiny", corpus=corpus), run_config("blocks-codes", "small", corpus=corpus)):
         assert (config.model.latent_kind, config.model.near_end) == ("symbols", True)
         assert config.training.kl_warmup_end == 0
     learned = [
@@ -201,7 +201,7 @@ def test_codes_in_time_have_more_blocks_where_a_preset_has_too_few():
     assert [run_config(preset=preset, corpus=corpus).model.num_layers for preset in PRESETS] == [1, 4, 2]
     others = [
         run_config("lstm", "small", corpus=corpus),
-        run_config("multiscale-codes", "small", corpus=corpus),
+        run_config("blocks-codes", "small", corpus=corpus),
         run_config("af-scf", "small", corpus=corpus),
         run_config("af-codes", "small", backbone="lstm", corpus=corpus),
         run_config("af-codes", "small", corpus=Corpus("text", num_symbols=MOST_CODES + 1)),

@@ -16,7 +16,7 @@ from lnfgen.models.sequence_model import SequenceModel
 
 pytestmark = pytest.mark.contract
 
-LATENT = ["af-only", "af-af", "af-scf", "af-codes", "multiscale-codes", "iaf-scf", "coupling"]
+LATENT = ["af-only", "af-af", "af-scf", "af-codes", "blocks-codes", "iaf-scf", "coupling"]
 SYMBOLS = 4
 
 
@@ -31,7 +31,7 @@ def codebooks(model: SequenceModel) -> list[Codebook]:
     return [module for module in model.modules() if isinstance(module, Codebook)]
 
 
-@pytest.mark.parametrize("name", ["af-codes", "multiscale-codes", "iaf-scf"])
+@pytest.mark.parametrize("name", ["af-codes", "blocks-codes", "iaf-scf"])
 def test_all_codebooks_begin_alike_and_learn_apart(name):
     model = fresh(name, 30)  # a code for each symbol, whatever `num_codes` is
     books = codebooks(model)
@@ -78,7 +78,7 @@ def test_a_gradient_reaches_every_code():
             assert (parameter.grad != 0).all(), name
 
 
-@pytest.mark.parametrize("name", ["af-codes", "multiscale-codes"])
+@pytest.mark.parametrize("name", ["af-codes", "blocks-codes"])
 @torch.no_grad()
 def test_probabilities_of_all_sequences_sum_to_1(name):
     """By importance sampling from a posterior that overlaps, so that it covers the prior."""

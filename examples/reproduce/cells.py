@@ -70,7 +70,7 @@ Cells of one budget have as many updates; their times differ, but for those of `
 HOUR: dict[str, dict[str, Any]] = {
     "lstm": {"training.max_steps": 32_500},
     "af-codes": {"model.num_layers": 4, "training.max_steps": 23_500},
-    "multiscale-codes": {"training.max_steps": 27_000},
+    "blocks-codes": {"training.max_steps": 13_500},
 }
 """The text models of the budget `hour`, with as many updates as take about 60 minutes of a core (10 % more where other
 programs use the same memory)."""
@@ -151,7 +151,7 @@ KEYS = [
     for dataset, budget in (("jsb_chorales", "keys"), ("nottingham", "keys-long-pieces"))
 ]
 
-CODES = ("af-codes", "multiscale-codes")
+CODES = ("af-codes", "blocks-codes")
 ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT)]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
 ON_TEXT += [

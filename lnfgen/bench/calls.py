@@ -17,7 +17,6 @@ from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.flows.codebook import Codebook
-from lnfgen.flows.multiscale import STRIDES, MultiscaleFlow
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
@@ -83,18 +82,10 @@ def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, 
 
 
 def matrix_elements(part: nn.Module) -> float:
-    """How many weights its matrices have; tables of embeddings and codes are no matrices.
-
-    A network of a `MultiscaleFlow` reads one in so many steps, and its weights count as one in so many.
-    """
+    """How many weights its matrices have; tables of embeddings and codes are no matrices."""
     tables = nn.Embedding | Codebook
     weights = (p for m in part.modules() if not isinstance(m, tables) for p in m.parameters(recurse=False))
-    elements: float = sum(p.numel() for p in weights if p.dim() == 2)
-    for flow in part.modules():
-        if isinstance(flow, MultiscaleFlow):
-            of_levels = zip(STRIDES, flow.networks, strict=True)
-            elements -= sum((1 - 1 / stride) * matrix_elements(network) for stride, network in of_levels)
-    return elements
+    return sum(p.numel() for p in weights if p.dim() == 2)
 
 
 def call_of(model: SequenceModel, case: Row, length: int) -> Call:

@@ -6,10 +6,10 @@ from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
+from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import FeatureFlow, build_feature_flow, build_key_flow
-from lnfgen.flows.multiscale import MultiscaleFlow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -211,22 +211,20 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
     if config.features == "codes" and config.time != "iaf":  # iaf reads eps, which is not near the codes
         reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
         num_read += config.embedding_size
-    if config.time == "multiscale":
-        each_way = _half(config.hidden_size)  # narrow, because each level has a network
-        return MultiscaleFlow(
-            _feature_flow(config, 2 * each_way + config.position_size, transform),
-            lambda: backbone.bidirectional(
-                num_read + config.position_size, each_way, config.num_layers, config.dropout
-            ),
-            2 * each_way,
-            config.input_dropout,
-            reading,
-        )
-    causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
 
     def network() -> nn.Module:
         return backbone.causal(num_read + config.position_size, config.hidden_size, config.num_layers, config.dropout)
 
+    if config.time == "blocks":
+        each_way = _half(config.hidden_size)
+        return BlockwiseFlow(
+            _feature_flow(config, config.hidden_size + 2 * each_way + config.position_size, transform),
+            network(),
+            backbone.bidirectional(config.hidden_size, each_way, 1, config.dropout),
+            config.input_dropout,
+            reading,
+        )
+    causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
     if frames is None or config.features != "af":
         features = _feature_flow(config, config.hidden_size, transform)
         return causal(features, network(), config.input_dropout, reading)

@@ -1,0 +1,97 @@
+"""A flow across time in 32 passes: each draws one step of every block of 32 steps."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from lnfgen.flows.features import FeatureFlow
+from lnfgen.flows.temporal import TemporalFlow
+from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.dropout import Dropout
+
+BLOCK = 32
+"""Steps of a block, and passes of `forward`.
+
+On character PTB at `tiny` with a latent of symbols, the valid ELBO of `blocks-codes` after 1,200 updates with seed 1 is
+2.04 bits per character. With blocks of 16 steps it is 2.23, and `af-codes`, which is one block, has 1.90. After 400
+updates it is 2.32, and 2.36 where a block knows nothing of the others.
+"""
+
+
+class BlockwiseFlow(TemporalFlow):
+    """`eps_t = g(z_t; c_t)`, where c_t is computed from the earlier steps of every block; `blocks` in `time`.
+
+    Blocks are of `block` steps, the last one as long as what is left. Pass p of `forward` draws step p of all of them:
+    `within` reads the earlier steps of each block, and `across` joins what it made of them, in both directions. So
+    `forward` takes at most `block` passes, for any T, and `inverse` is parallel over T. The Jacobian is triangular if
+    the steps are put in the order of the passes.
+
+    Limit: given the earlier passes, the steps of one pass are independent. They lie `block` steps apart.
+    """
+
+    given = "z of earlier passes, T"
+
+    def __init__(
+        self,
+        features: FeatureFlow,
+        within: nn.Module,
+        across: Bidirectional,
+        input_dropout: float,
+        reading: nn.Module,
+    ) -> None:
+        """`within` is causal. Its output, that of `across` and the positions are the context of `features`.
+
+        `reading` is applied to z before a network reads it.
+        """
+        super().__init__()
+        self.features = features
+        self.within = within
+        self.across = across
+        self.reading = reading
+        self.input_dropout = Dropout(input_dropout)
+        self.block = BLOCK
+
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        eps_of, positions_of, counts = self._folded(eps), self._folded(positions), self._counts(eps, lengths)
+        state, value = None, torch.zeros_like(eps_of[:, :, 0])
+        values, ladjs = [], []
+        for p in range(eps_of.shape[2]):
+            row = slice(p, p + 1)
+            context, state = self._next_contexts(value.unsqueeze(2), positions_of[:, :, row], counts[:, row], state)
+            value, ladj = self.features(eps_of[:, :, p], context.squeeze(2))
+            values.append(value)
+            ladjs.append(ladj)
+        num_steps = eps.shape[1]
+        return torch.stack(values, 2).flatten(1, 2)[:, :num_steps], torch.stack(ladjs, 2).flatten(1, 2)[:, :num_steps]
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self.features.inverse(z, self.contexts(z, z, positions, lengths))
+
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self.features.log_prob(z, self.contexts(z, z, positions, lengths))
+
+    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        earlier = pad(self._folded(z)[:, :, :-1], (0, 0, 1, 0))
+        contexts, _ = self._next_contexts(earlier, self._folded(positions), self._counts(z, lengths), None)
+        return contexts.flatten(1, 2)[:, : z.shape[1]]
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """`[N, T, F]` -> `[N, B, P, F]`: B blocks of P steps, P being T or `block`, whichever is less."""
+        size = min(self.block, x.shape[1])
+        return pad(x, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))
+
+    def _counts(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """In how many blocks each step is real, `[N, P]`."""
+        size = min(self.block, x.shape[1])
+        return (lengths[:, None] + torch.arange(size - 1, -1, -1, device=x.device)) // size
+
+    def _next_contexts(
+        self, earlier: Tensor, positions: Tensor, counts: Tensor, state: object
+    ) -> tuple[Tensor, object]:
+        """The contexts `[N, B, P, C]` of P steps from z just before each, `[N, B, P, D]`, and the state after them."""
+        read = torch.cat([self.input_dropout(self.reading(earlier)), positions], -1)
+        own, state = self.within(read.flatten(0, 1), state)
+        own = own.unflatten(0, read.shape[:2])
+        others = self.across(own.transpose(1, 2).flatten(0, 1), counts.flatten())  # [N * P, B, ...]
+        others = others.unflatten(0, counts.shape).transpose(1, 2)
+        return torch.cat([own, others, positions], -1), state

@@ -1,0 +1,63 @@
+"""The flow by blocks, at lengths that a block divides in all ways."""
+
+import pytest
+import test_flows
+import torch
+from torch import Tensor
+
+from lnfgen.flows.blockwise import BLOCK, BlockwiseFlow
+from lnfgen.nn.masking import length_mask
+
+pytestmark = pytest.mark.contract
+
+
+def flow(block: int) -> BlockwiseFlow:
+    prior = test_flows.random_flow("blocks", "scf", "nlsq")
+    assert isinstance(prior, BlockwiseFlow)
+    prior.block = block
+    return prior
+
+
+def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    x, positions = test_flows.inputs(3, seed=num_steps, num_steps=num_steps)
+    return x, positions, torch.tensor([num_steps, max(1, num_steps - 3), -(-num_steps // 2)])
+
+
+@pytest.mark.parametrize(("block", "num_steps"), [*((3, steps) for steps in range(1, 11)), (BLOCK, 65)])
+def test_both_directions_agree_and_no_step_sees_padding(block, num_steps):
+    prior, (eps, positions, lengths) = flow(block), inputs(num_steps)
+    z, ladj = prior.forward(eps, positions, lengths)
+    again, ladj_back = prior.inverse(z, positions, lengths)
+    torch.testing.assert_close(again, eps, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(ladj_back, -ladj, rtol=1e-9, atol=1e-9)
+    for i, length in enumerate(lengths.tolist()):  # each sequence by itself, without padding
+        alone, _ = prior.inverse(z[i : i + 1, :length], positions[i : i + 1, :length], lengths[i : i + 1])
+        torch.testing.assert_close(again[i : i + 1, :length], alone, rtol=1e-9, atol=1e-9)
+    is_real = length_mask(lengths, num_steps)
+    changed, _ = prior.forward(torch.where(is_real[..., None], eps, 3.0), positions, lengths)
+    torch.testing.assert_close(changed[is_real], z[is_real], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_a_step_reads_those_of_earlier_passes_in_all_blocks(direction):
+    prior, (x, positions, _) = flow(3), inputs(8)  # its last block has two steps
+    whole = torch.full((3,), 8)
+    before = getattr(prior, direction)(x, positions, whole)[0]
+    x[:, 4] += 1.0
+    moved = (getattr(prior, direction)(x, positions, whole)[0] != before).any(-1).any(0)
+    assert moved.nonzero().flatten().tolist() == [2, 4, 5]
+
+
+def test_a_sequence_of_one_block_is_autoregressive():
+    prior, (x, positions, _) = flow(BLOCK), inputs(4)
+    jacobian = test_flows.jacobian_of(prior.inverse, x[:1], positions[:1])
+    reads = (jacobian != 0).any(-1).any(1)
+    assert torch.equal(reads, torch.ones(4, 4, dtype=torch.bool).tril())
+
+
+def test_its_passes_are_as_many_as_a_block_has_steps():
+    prior, (eps, positions, lengths) = flow(3), inputs(10)
+    passes = []
+    prior.within.register_forward_hook(lambda *_: passes.append(1))
+    prior.forward(eps, positions, lengths)
+    assert len(passes) == 3
