@@ -118,30 +118,43 @@ class NormalMixture(NamedTuple):
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """`eps = Phi^-1(F(z))`, and log|deps/dz|, where F is the distribution function of the mixture."""
-        z = z.unsqueeze(-1)
-        y = (z - self.means) * torch.exp(-self.log_scales)
-        below = torch.logsumexp(self.log_weights + torch.special.log_ndtr(y), -1)
-        above = torch.logsumexp(self.log_weights + torch.special.log_ndtr(-y), -1)
-        eps = normal_quantile(below, above)
-        log_density = torch.logsumexp(self.log_weights + _log_normal(z, self.means, self.log_scales), -1)
-        return eps, log_density + 0.5 * eps**2 + LOG_SQRT_2PI
+        eps = normal_quantile(self._log_tail(z, z.new_ones(())), self._log_tail(z, z.new_full((), -1)))
+        return eps, self._log_slope(z, eps)
 
     def forward(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """The z with `inverse(z) = eps`, and log|dz/deps|, with gradients."""
+        """The z with `inverse(z) = eps`, and log|dz/deps|, with gradients.
+
+        Solved is `log F(z) = log Phi(eps)`, or above the median the same of 1 - F and 1 - Phi. Both sides are precise
+        in a tail, and need half as much time as the quantile.
+        """
+        side = torch.where(eps < 0, 1.0, -1.0).to(eps.dtype)
+        wanted = torch.special.log_ndtr(side * eps)
 
         def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
-            value, log_slope = self.inverse(z)
-            return value - eps, torch.exp(log_slope).clamp(min=torch.finfo(eps.dtype).tiny)  # it must not be 0
+            log_tail = self._log_tail(z, side)
+            slope = torch.exp(self._log_density(z) - log_tail)
+            return side * (log_tail - wanted), slope.clamp(min=torch.finfo(eps.dtype).tiny)  # it must not be 0
 
         with torch.no_grad():
             solutions = self.means + torch.exp(self.log_scales) * eps.unsqueeze(-1)  # of each normal; z is between them
-
             start = (torch.exp(self.log_weights) * solutions).sum(-1)
             tolerance = TOLERANCE_ULPS * torch.finfo(eps.dtype).eps * (1 + eps.abs())
             z = solve(evaluate, start, solutions.amin(-1), solutions.amax(-1), tolerance)
         if torch.is_grad_enabled():
             z = root_with_gradient(z, *evaluate(z))
-        return z, -self.inverse(z)[1]
+        return z, -self._log_slope(z, eps)
+
+    def _log_tail(self, z: Tensor, side: Tensor) -> Tensor:
+        """log F(z) where `side` is 1, and log(1 - F(z)) where it is -1."""
+        y = (z.unsqueeze(-1) - self.means) * torch.exp(-self.log_scales)
+        return torch.logsumexp(self.log_weights + torch.special.log_ndtr(side.unsqueeze(-1) * y), -1)
+
+    def _log_density(self, z: Tensor) -> Tensor:
+        return torch.logsumexp(self.log_weights + _log_normal(z.unsqueeze(-1), self.means, self.log_scales), -1)
+
+    def _log_slope(self, z: Tensor, eps: Tensor) -> Tensor:
+        """log|deps/dz| where `inverse(z) = eps`."""
+        return self._log_density(z) + 0.5 * eps**2 + LOG_SQRT_2PI
 
 
 def _log_normal(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
