@@ -61,12 +61,11 @@ class Codebook(nn.Module):
         `[..., D, K]`: a tenth of the time of an update of `af-codes`.
         """
         log_scales = self.log_scales
-        deviations = (z.unsqueeze(-1) - self.means) * torch.exp(-log_scales)
-        return -0.5 * deviations.square().sum(-2) - (log_scales + LOG_SQRT_2PI).sum(-2)
+        return -0.5 * _deviations(z, self.means, log_scales).square().sum(-2) - (log_scales + LOG_SQRT_2PI).sum(-2)
 
     def log_prob_by_feature(self, z: Tensor) -> Tensor:
         """log p(z_d | k) for z `[..., D]`: `[..., D, K]`."""
-        return _log_normal(z.unsqueeze(-1), self.means, self.log_scales)
+        return _log_normal(_deviations(z, self.means, self.log_scales), self.log_scales)
 
 
 class CodeMixture(FeatureFlow):
@@ -103,7 +102,7 @@ class CodeMixture(FeatureFlow):
         features, ladjs = [], []
         for eps_d, *codes in zip(eps.unbind(-1), self.codebook.means, log_scales, strict=True):
             z_d, ladj = NormalMixture(weights, *codes).forward(eps_d)
-            weights = torch.log_softmax(weights + _log_normal(z_d.unsqueeze(-1), *codes), -1)
+            weights = torch.log_softmax(weights + _log_normal(_deviations(z_d, *codes), codes[1]), -1)
             features.append(z_d)
             ladjs.append(ladj)
         return torch.stack(features, -1), torch.stack(ladjs, -1).sum(-1)
@@ -118,8 +117,9 @@ class NormalMixture(NamedTuple):
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """`eps = Phi^-1(F(z))`, and log|deps/dz|, where F is the distribution function of the mixture."""
-        eps = normal_quantile(self._log_tail(z, z.new_ones(())), self._log_tail(z, z.new_full((), -1)))
-        return eps, self._log_slope(z, eps)
+        y = _deviations(z, self.means, self.log_scales)
+        eps = normal_quantile(self._log_cdf(y), self._log_cdf(-y))
+        return eps, self._log_density(y) + 0.5 * eps**2 + LOG_SQRT_2PI
 
     def forward(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         """The z with `inverse(z) = eps`, and log|dz/deps|, with gradients.
@@ -131,8 +131,9 @@ class NormalMixture(NamedTuple):
         wanted = torch.special.log_ndtr(side * eps)
 
         def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
-            log_tail = self._log_tail(z, side)
-            slope = torch.exp(self._log_density(z) - log_tail)
+            y = _deviations(z, self.means, self.log_scales)
+            log_tail = self._log_cdf(side.unsqueeze(-1) * y)
+            slope = torch.exp(self._log_density(y) - log_tail)
             return side * (log_tail - wanted), slope.clamp(min=torch.finfo(eps.dtype).tiny)  # it must not be 0
 
         with torch.no_grad():
@@ -142,23 +143,24 @@ class NormalMixture(NamedTuple):
             z = solve(evaluate, start, solutions.amin(-1), solutions.amax(-1), tolerance)
         if torch.is_grad_enabled():
             z = root_with_gradient(z, *evaluate(z))
-        return z, -self._log_slope(z, eps)
+        log_density = self._log_density(_deviations(z, self.means, self.log_scales))
+        return z, -(log_density + 0.5 * eps**2 + LOG_SQRT_2PI)
 
-    def _log_tail(self, z: Tensor, side: Tensor) -> Tensor:
-        """log F(z) where `side` is 1, and log(1 - F(z)) where it is -1."""
-        y = (z.unsqueeze(-1) - self.means) * torch.exp(-self.log_scales)
-        return torch.logsumexp(self.log_weights + torch.special.log_ndtr(side.unsqueeze(-1) * y), -1)
+    def _log_cdf(self, y: Tensor) -> Tensor:
+        """log F at these deviations; of their negatives it is log(1 - F)."""
+        return torch.logsumexp(self.log_weights + torch.special.log_ndtr(y), -1)
 
-    def _log_density(self, z: Tensor) -> Tensor:
-        return torch.logsumexp(self.log_weights + _log_normal(z.unsqueeze(-1), self.means, self.log_scales), -1)
-
-    def _log_slope(self, z: Tensor, eps: Tensor) -> Tensor:
-        """log|deps/dz| where `inverse(z) = eps`."""
-        return self._log_density(z) + 0.5 * eps**2 + LOG_SQRT_2PI
+    def _log_density(self, y: Tensor) -> Tensor:
+        return torch.logsumexp(self.log_weights + _log_normal(y, self.log_scales), -1)
 
 
-def _log_normal(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    return -0.5 * ((z - mean) * torch.exp(-log_scale)) ** 2 - log_scale - LOG_SQRT_2PI
+def _deviations(z: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
+    """How far z `[...]` is from the mean of each of K normals, in their standard deviations: `[..., K]`."""
+    return (z.unsqueeze(-1) - means) * torch.exp(-log_scales)
+
+
+def _log_normal(deviations: Tensor, log_scales: Tensor) -> Tensor:
+    return -0.5 * deviations**2 - log_scales - LOG_SQRT_2PI
 
 
 def _mills_ratio(size: Tensor) -> Tensor:
