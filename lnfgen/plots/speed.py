@@ -17,6 +17,7 @@ _CURVES = (
     ("#2e7d32", "v"),
     ("#b36b00", "P"),
     ("#5b8db8", "X"),
+    ("#8d6e63", "*"),
 )
 """A colour and a mark for each model."""
 
