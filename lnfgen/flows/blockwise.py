@@ -26,7 +26,8 @@ class BlockwiseFlow(TemporalFlow):
     `forward` takes at most `block` passes, for any T, and `inverse` is parallel over T. The Jacobian is triangular if
     the steps are put in the order of the passes.
 
-    Limit: given the earlier passes, the steps of one pass are independent. They lie `block` steps apart.
+    Limits: given the earlier passes, the steps of one pass are independent; they lie `block` steps apart. And the last
+    steps of a block hardly learn to fit the next block, whose first steps are known by then: they are one step in ten.
     """
 
     given = "z of earlier passes, T"
