@@ -113,9 +113,10 @@ def require_parent(path: Path) -> None:
 
 def require_writable(folder: Path, path: Path) -> None:
     """Raise an `OutputError` about `path` if nothing can be written in an existing folder."""
-    # Only an attempt can tell. The permission bits say little about the root user or a network drive.
-    with output_errors(path):
-        os.rmdir(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=folder))
+    # Only an attempt can tell. The permission bits say little about the root user or a network drive. On Linux such a
+    # file has no name, so that nothing is left of it if the process is killed.
+    with output_errors(path), tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def numbered(path: Path, index: int, count: int) -> Path:

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from toy_training import Listener, Session, after
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import collate
 from lnfgen.errors import ConfigError, LnfgenError, OutputError, RunError
-from lnfgen.files import STALE_SECONDS, new_folder
+from lnfgen.files import STALE_SECONDS, new_folder, require_writable
 from lnfgen.runs.checkpoint import MODEL, STATE_PARTS, load_model, load_state, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.tensors import read_tensors, serialise
@@ -247,7 +248,7 @@ def test_a_read_only_run_is_said_before_it_is_trained(run, monkeypatch):
     def refuse(*args: object, **kwargs: object) -> str:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(OutputError, match="Read-only file system") as error:
         TrainingSession.resume(run, "cpu")
     one_line(error)
@@ -373,3 +374,11 @@ def test_a_run_that_stops_on_nan_names_the_layer_and_keeps_the_state_before(run)
     assert values["step"] <= 10
     assert (values["skipped"], values["skipped_in_all"], values["rate"]) == (0, 0, 1.0)
     assert all(value.isfinite().all() for value in tensors["weights"].values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file has a name")
+def test_a_kill_while_a_folder_is_tried_leaves_nothing(tmp_path, monkeypatch):
+    for delete in ("rmdir", "unlink"):
+        monkeypatch.setattr(os, delete, lambda *_, **__: None)  # a killed process deletes nothing
+    require_writable(tmp_path, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
