@@ -81,7 +81,7 @@ def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, 
     return {"sampling": rest - parts.get("posterior", 0.0) + of_z, "training": 3 * (rest + samples * of_z)}
 
 
-def matrix_elements(part: nn.Module) -> float:
+def matrix_elements(part: nn.Module) -> int:
     """How many weights its matrices have; tables of embeddings and codes are no matrices."""
     tables = nn.Embedding | Codebook
     weights = (p for m in part.modules() if not isinstance(m, tables) for p in m.parameters(recurse=False))
