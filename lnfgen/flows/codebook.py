@@ -119,7 +119,7 @@ class NormalMixture(NamedTuple):
         """`eps = Phi^-1(F(z))`, and log|deps/dz|, where F is the distribution function of the mixture."""
         y = _deviations(z, self.means, self.log_scales)
         eps = normal_quantile(self._log_cdf(y), self._log_cdf(-y))
-        return eps, self._log_density(y) + 0.5 * eps**2 + LOG_SQRT_2PI
+        return eps, self._log_slope(y, eps)
 
     def forward(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         """The z with `inverse(z) = eps`, and log|dz/deps|, with gradients.
@@ -143,8 +143,7 @@ class NormalMixture(NamedTuple):
             z = solve(evaluate, start, solutions.amin(-1), solutions.amax(-1), tolerance)
         if torch.is_grad_enabled():
             z = root_with_gradient(z, *evaluate(z))
-        log_density = self._log_density(_deviations(z, self.means, self.log_scales))
-        return z, -(log_density + 0.5 * eps**2 + LOG_SQRT_2PI)
+        return z, -self._log_slope(_deviations(z, self.means, self.log_scales), eps)
 
     def _log_cdf(self, y: Tensor) -> Tensor:
         """log F at these deviations; of their negatives it is log(1 - F)."""
@@ -152,6 +151,10 @@ class NormalMixture(NamedTuple):
 
     def _log_density(self, y: Tensor) -> Tensor:
         return torch.logsumexp(self.log_weights + _log_normal(y, self.log_scales), -1)
+
+    def _log_slope(self, y: Tensor, eps: Tensor) -> Tensor:
+        """log|deps/dz| at these deviations, whose value of the map is eps."""
+        return self._log_density(y) + 0.5 * eps**2 + LOG_SQRT_2PI
 
 
 def _deviations(z: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
