@@ -226,6 +226,7 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
     "af-af": {"baseline": False, "time": "af", "features": "af"},
     "af-scf": {"baseline": False, "time": "af", "features": "scf"},
     "af-codes": {"baseline": False, "time": "af", "features": "codes"},
+    "blocks-scf": {"baseline": False, "time": "blocks", "features": "scf"},
     "blocks-codes": {"baseline": False, "time": "blocks", "features": "codes"},
     "iaf-scf": {"baseline": False, "time": "iaf", "features": "scf"},
     "coupling": {"baseline": False, "time": "coupling", "features": "none"},

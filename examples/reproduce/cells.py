@@ -71,6 +71,8 @@ HOUR: dict[str, dict[str, Any]] = {
     "lstm": {"training.max_steps": 32_500},
     "af-codes": {"model.num_layers": 4, "training.max_steps": 23_500},
     "blocks-codes": {"training.max_steps": 13_500},
+    "af-scf": {"training.max_steps": 10_500},
+    "coupling": {"training.max_steps": 6_200},
 }
 """The text models of the budget `hour`, with as many updates as take about 60 minutes of a core (10 % more where other
 programs use the same memory)."""
@@ -151,6 +153,9 @@ KEYS = [
     for dataset, budget in (("jsb_chorales", "keys"), ("nottingham", "keys-long-pieces"))
 ]
 
+BLOCKS = [Cell("jsb_chorales", "blocks-scf", seed=seed) for seed in (1, 2, 3)]
+BLOCKS += [Cell(dataset, "blocks-scf") for dataset in SETS[1:]]
+
 CODES = ("af-codes", "blocks-codes")
 ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT)]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
@@ -181,6 +186,7 @@ _ordered = [
     *PAST,
     *KEYS,
     *ON_TEXT,
+    *BLOCKS,
     *_on_lstms("jsb_chorales"),
     Cell("nottingham", "af-scf"),
     *ABLATION,

@@ -36,7 +36,7 @@ OUTPUTS = {
 NOT_OF_TEXT = ("keys of a frame", "over T")
 HEAD = ("model", "keys of a frame", "updates", "NLL(50)", "over T", "ELBO", "reconstruction", "KL", "minutes", "seeds")
 
-ONE_PASS = ("iaf-scf", "coupling", "blocks-codes")
+ONE_PASS = ("iaf-scf", "coupling", "blocks-scf", "blocks-codes")
 """The models that draw z of all steps at once, or in at most 32 passes."""
 
 MINUTES = (5, 10, 20, 30, 40, 50, 60)

@@ -18,6 +18,7 @@ _CURVES = (
     ("#b36b00", "P"),
     ("#5b8db8", "X"),
     ("#8d6e63", "*"),
+    ("#00897b", "p"),
 )
 """A colour and a mark for each model."""
 
