@@ -191,8 +191,8 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
 def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFlow:
     """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone.
 
-    With `frames`, z is of their keys. Then a flow that is autoregressive across the features is tied across the keys, if
-    `time` is `af` or `iaf`.
+    With `frames`, z is of their keys. Then a flow that is autoregressive across the features is tied across the keys,
+    if `time` is `af` or `iaf`.
     """
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
