@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from music21 import meter, note, stream
+from music21 import bar, meter, musicxml, note, spanner, stream
 
 from lnfgen import formats
 from lnfgen.errors import UnreadableFileError
@@ -102,6 +102,12 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
             "V:1\n^FFGF|G4:|c4|d4:|\nV:2\nF4|C4:|C4|D4:|",
             "V:1\n^F^FG^F|G4|^F^FG^F|G4|c4|d4|c4|d4|\nV:2\nF4|C4|F4|C4|C4|D4|C4|D4|",
         ),
+        ("HF2 ~TG2|.A2(Bc)|H[FA]2 uvB2|", "F2G2|A2Bc|[FA]2B2|"),
+        ("F>{g}A F>(A|B>.c) G2|{^a}A4|A4|", "F>AF>A|B>cG2|^A4|A4|"),
+        ("(3{g}FGA (3B.c(d)|F2y2 F2|X2|G4|", "(3FGA (3Bcd|F2F2|z4|z4|G4|"),
+        ("|:F4|G4:|", "F4|G4|F4|G4|"),
+        ("F4:|:G4|A4:|", "F4|F4|G4|A4|G4|A4|"),
+        ("F2GA|[M:2+3/8]F2B/2|[M:(2+2)/4]c4|", "F2GA|\nM:5/8\nF2B/2|\nM:4/4\nc4|"),
     ],
 )
 @pytest.mark.parametrize("version", ["", "%abc-2.1\n"])
@@ -112,6 +118,47 @@ def test_accidentals_repeats_and_rests_of_abc_are_as_the_standard_has_them(
     (found,) = read_score(f"{version}{head}{music}\n".encode(), ".abc")
     (expected,) = read_score(f"{head}{meant}\n".encode(), ".abc")
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "metre", "tempo"),
+    [("M:(2+3+2)/8\nQ:1/4 = 100", (7, 8), 100), ("M:2+3/8\nQ:3/8 = 60", (5, 8), 90), ("M:4/4\nQ:1/4=50", (4, 4), 50)],
+)
+def test_metres_that_are_sums_and_tempos_with_blanks(head: str, metre: tuple[int, int], tempo: float) -> None:
+    (roll,) = read_score(f"X:1\n{head}\nL:1/8\nK:C\nCDEFG|GFEDC|C5|\n".encode(), ".abc")
+    assert (roll.time_signature, roll.tempo_bpm, roll.upbeat) == (metre, tempo, 0)
+
+
+@pytest.mark.parametrize(
+    ("bars", "played"),
+    [
+        ("C D :| E F :|", "CDCDEFEF"),
+        ("C :| D :| E :|", "CCDDEE"),
+        ("|: C D :| E F :|", "CDCDEFEF"),
+        ("C [1 D :| [2 E F [1 G :| [2 A B", "CDCEFGFAB"),
+        ("C :| D |: E :| F", "CCDEEF"),
+    ],
+)
+def test_a_repeat_without_a_start_goes_back_to_the_one_before(bars: str, played: str) -> None:
+    part, endings, starts, number = stream.Part(), [], False, ""
+    for word in bars.split():
+        if word == ":|":
+            part[stream.Measure].last().rightBarline = bar.Repeat("end")
+        elif word == "|:":
+            starts = True
+        elif word.startswith("["):
+            number = word[1]
+        else:
+            measure = stream.Measure([note.Note(word, quarterLength=4)])
+            measure.leftBarline = bar.Repeat("start") if starts else None
+            part.append(measure)
+            endings += [spanner.RepeatBracket(measure, number=int(number))] if number else []
+            starts, number = False, ""
+    for ending in endings:
+        part.insert(0, ending)
+    written = musicxml.m21ToXml.GeneralObjectExporter(stream.Score([part])).parse()
+    (roll,) = read_score(written, ".musicxml")
+    assert "".join("C D EF G A B"[pitch % 12] for _, _, pitch in roll.notes()) == played
 
 
 def test_metres_and_upbeats_of_abc_are_found() -> None:

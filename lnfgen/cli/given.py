@@ -11,7 +11,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.cli.options import drawn_seed, played, require_no_music_options
 from lnfgen.cli.outputs import piece_writer
-from lnfgen.cli.sources import read_pieces, resolve_run, tell_of_file
+from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, tell_of_file
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
 
     What was left out of the file is said, as `convert` says it.
     """
+    from lnfgen.music.tracks import ALL
+
     if folder.encoding.kind == "text":
         from lnfgen.formats import READABLE, WRITABLE_TEXT
         from lnfgen.text import decode_utf8, read_text
@@ -162,6 +164,7 @@ def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
             raise LnfgenError(f"{source} is empty; expected a text")
         return text
     pieces = read_pieces(source, folder.encoding.steps_per_quarter, False, tracks)
+    require_no_roll(source, {"--tracks": tracks != ALL})
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
     tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source)

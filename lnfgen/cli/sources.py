@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +123,17 @@ def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> 
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
     return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+
+
+def require_no_roll(source: str, given: Mapping[str, bool]) -> None:
+    """Refuse what is given of options for reading MIDI files and scores, if the file is a piano-roll.
+
+    Its grid and notes are as they are, and it has no tracks. A text is not for here.
+    """
+    if Path(source).suffix.lower() in (".npz", ".txt"):
+        for option, is_given in given.items():
+            if is_given:
+                raise LnfgenError(f"{source} is a piano-roll; leave {option} out, which is for MIDI files and scores")
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:

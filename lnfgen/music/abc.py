@@ -18,11 +18,17 @@ _PARTS = re.compile(
     (?P<field>^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]{0,300}\])
     | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!)
     | (?P<bar>:*\|[|\]:]*|::+|\[\|:*)(?P<ending>\s*\[?\d)?
+    | (?P<grace>\{[^}\n]*\})
+    | (?P<silent>[.~H-Wh-w](?=[.~H-Wh-w]*[({"!\[^_=A-Ga-gxz])|\((?!\d)|\)|y\d*)
     | (?P<sign>\^\^?|__?|=)?(?P<note>[A-Ga-g][,']*)(?P<length>[\d/]*)(?P<tie>-?)
-    | (?P<rest>x) | Z(?P<bars>\d*)
+    | (?P<rest>x) | [ZX](?P<bars>\d*)
     """,
     re.MULTILINE | re.VERBOSE,
 )
+
+
+_SUM = re.compile(r"^(M:\s*)\(?(\d+(?:\s*\+\s*\d+)+)\)?(?=\s*/)", re.MULTILINE)
+_TEMPO = re.compile(r"^Q:.*", re.MULTILINE)
 
 
 def written_out(tune: str) -> str:
@@ -40,9 +46,15 @@ def written_out(tune: str) -> str:
     - A field inside a line (3.2), such as `[K:D]`, is on a line of its own. music21 takes it for a chord.
     - A voice is written as a whole, with a number for its name. music21 takes each V: with a number for a new voice
       that begins with the tune, and no other V: for one.
-    - music21 leaves out `x`, which is a rest, and `Z4`, which is four bars of rest (4.5), and the note under an
+    - music21 leaves out `x`, which is a rest, `Z4` and `X4`, which are four bars of rest (4.5), and the note under an
       annotation such as `">here"` (4.19).
+    - Grace notes, slurs, spaces such as `y` and decorations such as `H` have no length and are left out (4.11, 4.12,
+      4.14). Before a note with an `H`, music21 leaves out the note. Where one of them stands between the notes of
+      `A>B` or in a tuplet, it divides the beat otherwise.
+    - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
+      splits it into two lengths.
     """
+    tune = _plain(tune)
     header, *rest = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
     if not rest:
         return tune
@@ -53,6 +65,12 @@ def written_out(tune: str) -> str:
     header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
     key, end_of_line, body = rest[0].partition("\n")
     return header + unit + key + end_of_line + _Body(header + unit, gives_signs=not has_own_rule).written(body)
+
+
+def _plain(text: str) -> str:
+    """The text with metres and tempos, in fields on lines of their own, as music21 reads them."""
+    text = _SUM.sub(lambda metre: metre[1] + str(sum(map(int, metre[2].split("+")))), text)
+    return _TEMPO.sub(lambda tempo: re.sub(r"\s*=\s*", "=", tempo[0]), text)
 
 
 @dataclass
@@ -116,6 +134,10 @@ class _Body:
             return self._field(text)
         if not text.startswith("%"):
             self.voice.is_new = False
+        if part["grace"]:
+            self._read_signs(text)
+        if part["grace"] or part["silent"]:
+            return ""
         self.voice.has_notes |= part["note"] is not None
         if part["bars"] is not None:
             return self._bars_of_rest(int(part["bars"] or 1)) or text
@@ -126,7 +148,7 @@ class _Body:
     def _field(self, text: str) -> str:
         """A field on a line of its own. It may change the voice, and the start of a repeat right before it follows."""
         is_inside = text.startswith("[")
-        text = text.strip("[]") if is_inside else text
+        text = _plain(text.strip("[]")) if is_inside else text
         if text.startswith("V:"):
             self.voice = self.voices["".join(text[2:].split()[:1])]
         if text[0] in "LM":
@@ -162,6 +184,12 @@ class _Body:
         if part["tie"] and sign:
             voice.tied[note] = sign
         return sign
+
+    def _read_signs(self, grace: str) -> None:
+        """The accidentals of grace notes, which hold to the end of the bar too."""
+        for part in _PARTS.finditer(grace[1:-1]):
+            if part["note"]:
+                self._sign(part)
 
     def _bar(self, bar: str, has_ending: bool) -> str:
         """A bar line without the start of a repeat, which `starts` has."""

@@ -1,4 +1,4 @@
-"""Two faults of music21 with metres, mended while it parses a score."""
+"""Three faults of music21 with metres and bars, mended while it parses a score."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ def mended_metres() -> Iterator[None]:
     Where one staff of a bar is empty, music21 takes the first rest of any staff for the one that fills the bar. In 5/4
     or 6/4 a whole rest after a note then gets the length of the bar, and all that follows comes too late. So a rest is
     stretched to its bar only where nothing else is in the bar.
+
+    An ABC tune, or a part between double lines, has bars for music21 if it has two single bar lines or more. Without
+    bars it plays no repeats. Here one line of any kind is enough.
     """
-    from music21 import meter
+    from music21 import abcFormat, meter
     from music21.musicxml import xmlToM21
 
     time_signature: Any = meter.TimeSignature
     parser: Any = xmlToM21.MeasureParser
-    load, parse = time_signature.load, parser.parse
+    tune: Any = abcFormat.ABCHandler
+    load, parse, has_bars = time_signature.load, parser.parse, tune.definesMeasures
 
     def load_quickly(self: Any, value: str, divisions: Any = None) -> None:
         if divisions is None and "/" in value:
@@ -41,8 +45,11 @@ def mended_metres() -> Iterator[None]:
         parse(self)
         self.fullMeasureRest &= self.restAndNoteCount == {"rest": 1, "note": 0}
 
-    time_signature.load, parser.parse = load_quickly, parse_strictly
+    def has_a_bar(self: Any) -> bool:
+        return any(isinstance(token, abcFormat.ABCBar) for token in self.tokens)
+
+    time_signature.load, parser.parse, tune.definesMeasures = load_quickly, parse_strictly, has_a_bar
     try:
         yield
     finally:
-        time_signature.load, parser.parse = load, parse
+        time_signature.load, parser.parse, tune.definesMeasures = load, parse, has_bars
