@@ -77,8 +77,8 @@ class ModelConfig:
     def work_size(self) -> int:
         """How wide a step's products are, by which the number of threads is chosen (see `lnfgen.compute`).
 
-        It is `hidden_size`, but the output `past` has a third of that for each of some fifty keys. At `tiny`, two
-        threads take 0.55 to 0.7 of the time that one takes for an update with it.
+        It is `hidden_size`, but the output `past` has a quarter to a half of that for each of some fifty keys. At
+        `tiny`, two threads take 0.55 to 0.7 of the time that one takes for an update with it.
         """
         return self.hidden_size * (16 if self.emission == "past" else 1)
 

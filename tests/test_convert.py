@@ -147,6 +147,27 @@ def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
 
+def test_convert_says_how_many_times_it_rounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fine = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62), (4, 2, 64)], num_steps=12, steps_per_quarter=6)
+    formats.write(tmp_path / "triplet.mid", fine)
+    a, b = str(tmp_path / "triplet.mid"), str(tmp_path / "a.npz")
+    convert.command([a, b])
+    said = "rounded 4 starts and ends of notes to the grid; --steps-per-quarter makes it finer"
+    assert capsys.readouterr().err == f"{a}: {said}\n"
+    convert.command([a, b], steps_per_quarter=6)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.txt"])
+def test_options_that_a_piano_roll_has_no_use_for_are_refused(name: str, tmp_path: Path) -> None:
+    formats.write(tmp_path / name, ROLL)
+    a, b = str(tmp_path / name), str(tmp_path / "b.mid")
+    for option, value in {"tracks": "melody", "drums": True, "steps_per_quarter": 8}.items():
+        with pytest.raises(LnfgenError, match=f"is a piano-roll; leave --{option.replace('_', '-')} out"):
+            convert.command([a, b], **{option: value})  # type: ignore[arg-type]
+    assert not Path(b).exists()
+
+
 def test_convert_says_which_changes_of_tempo_and_metre_it_leaves_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +249,10 @@ def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.
         convert.command([a, b], key=key)
         assert formats.read(b) == [scale.transposed(semitones)]
         assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
+    formats.write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
+    convert.command([a, b], key="f")
+    assert formats.read(b) == [scale.transposed(5).in_range(0, 128)]
+    capsys.readouterr()
     formats.write(a, PianoRoll.from_notes([], num_steps=4))
     convert.command([a, b], key="G")
     assert "no notes and so no key" in capsys.readouterr().err

@@ -308,3 +308,4 @@ def test_dropout_keeps_a_share_scales_it_and_passes_gradients_there_alone(dtype)
     torch.manual_seed(0)
     assert torch.equal(Dropout(0.3)(x) != 0, kept)
     assert torch.equal(Dropout(0.3).eval()(x), x)
+    assert torch.equal(Dropout(1e-6)(x), x)  # rounds to none

@@ -8,7 +8,7 @@ from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, 
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.errors import ConfigError
-from lnfgen.flows.codebook import Codebook
+from lnfgen.flows.codebook import Codebook, CodeMixture
 from lnfgen.models import Frames, Symbols, build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known
@@ -48,6 +48,18 @@ def test_nothing_is_lost_at_the_start():
     x = random_x(model.observation, 3, 5)
     terms = model(x, LENGTHS, noise_like(model, 20, 3, 5).double())
     assert float(terms.reconstruction.min()) > -0.01
+
+
+@torch.no_grad()
+def test_distant_codes_leave_no_round_off_in_float32():
+    torch.manual_seed(0)
+    flow = CodeMixture(8, 50, 4, 16)
+    flow.codebook.means.copy_(4 * torch.randn(8, 50))
+    flow.codebook.raw_log_scales.fill_(-3.0)
+    z, context = flow.codebook.means[:, :50].T + 0.05 * torch.randn(50, 8), torch.randn(50, 4)
+    eps, _ = flow.inverse(z, context)
+    exact, _ = flow.double().inverse(z.double(), context.double())
+    torch.testing.assert_close(eps.double(), exact, rtol=2e-5, atol=2e-5)
 
 
 @torch.no_grad()

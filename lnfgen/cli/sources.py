@@ -164,4 +164,7 @@ def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
     semitones = semitones_to(found, key)
     now = type(found)((found.tonic + semitones) % 12, found.mode)
     console.note(f"{name}: found {found}, moved {semitones:+} semitones to {now}")
-    return roll.transposed(semitones)
+    try:
+        return roll.transposed(semitones)
+    except LnfgenError:  # a model, or a piano, has too few keys for the move; MIDI has 128
+        return roll.in_range(0, 128).transposed(semitones)

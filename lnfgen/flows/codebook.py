@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from lnfgen.flows.features import LOG_SQRT_2PI, FeatureFlow
 from lnfgen.nn.mlp import MLP
@@ -92,7 +93,7 @@ class CodeMixture(FeatureFlow):
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         of_features = self.codebook.log_prob_by_feature(z)
-        of_earlier = of_features.cumsum(-2) - of_features
+        of_earlier = pad(of_features[..., :-1, :].cumsum(-2), (0, 0, 1, 0))
         weights = torch.log_softmax(self._log_weights(context, z.dtype).unsqueeze(-2) + of_earlier, -1)
         eps, ladj = NormalMixture(weights, self.codebook.means, self.codebook.log_scales).inverse(z)
         return eps, ladj.sum(-1)

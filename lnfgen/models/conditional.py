@@ -44,7 +44,7 @@ class ConditionalPrior(nn.Module):
         return torch.cat([positions, self.head(torch.cat([states, embedded], -1))], -1)
 
     def begin_as(self, prior: TemporalFlow) -> None:
-        """Take the weights of a prior, and 0 for the features of what is known: then this is the prior."""
+        """Take the weights of a prior. Those that read what is known are 0, so at first this flow is the prior."""
         own = self.flow.state_dict()
         for name, weights in prior.state_dict().items():
             grown = torch.zeros_like(own[name])

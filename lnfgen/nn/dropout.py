@@ -22,7 +22,7 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         threshold = round((1 - self.p) * RESOLUTION)  # how many of the RESOLUTION possible draws keep an element
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits are random
-        mask = words.view(torch.int16)[: x.numel()].view(x.shape) < threshold - RESOLUTION // 2
+        mask = words.view(torch.int16)[: x.numel()].view(x.shape) <= threshold - RESOLUTION // 2 - 1  # fits in 16 bits
         return _Mask.apply(x, mask.view(torch.uint8), RESOLUTION / threshold)  # torch multiplies by bytes faster
 
 

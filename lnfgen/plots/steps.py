@@ -21,8 +21,7 @@ NUM_STEPS = 4
 """Steps of a piece that are looked at, if no text is given."""
 
 FIRST_STEPS = 40
-"""The steps are taken from so many first steps of the piece. The flow runs up to the step for each sample of it, so
-late steps take long."""
+"""The steps are taken from so many first steps of the piece, where a title can say what came before."""
 
 NUM_CANDIDATES = {"text": 12, "music": 7}
 """As many candidates as a reader can tell apart in a picture, by the kind of the dataset."""

@@ -35,7 +35,7 @@ def lengthened(config: TrainingConfig, num_sequences: int, max_steps: int | None
     """The settings of a run that is given another length, `max_steps` or `epochs` or whichever of both ends first.
 
     The KL weight rises at the same updates as before, so where it is 1 it stays 1. If the new end comes before that,
-    it rises up to the new end.
+    it rises up to the new end; before it begins to rise, it does not rise at all.
     """
     longer = replace(config, max_steps=max_steps, epochs=epochs)
     scale = config.total_steps(num_sequences) / longer.total_steps(num_sequences)

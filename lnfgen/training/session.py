@@ -203,7 +203,8 @@ class TrainingSession:
             return True
         done = match_posterior(model, config, self.dataset.split("train"), self._recorder.watcher.matched, interrupted)
         if done:
-            save_model(self.run, model.state_dict())
+            save = save_calibrated if is_calibrated(self.run) else save_model  # the rules stay as they are
+            save(self.run, model.state_dict())
         return done
 
     def _calibrate(self, interrupted: Callable[[], bool]) -> bool:

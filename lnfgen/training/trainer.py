@@ -135,9 +135,12 @@ class Trainer:
     @property
     def kl_weight(self) -> float:
         """The KL weight of the coming update."""
+        return self._kl_weight_at(self.step)
+
+    def _kl_weight_at(self, step: int) -> float:
         if self.model.exact:
             return 1.0
-        return annealed_kl_weight(self.step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
+        return annealed_kl_weight(step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
 
     @property
     def learning_rate(self) -> float:
@@ -217,7 +220,7 @@ class Trainer:
         metrics: dict[str, Any] = {
             "step": self.step,
             "epoch": round(self.step / self.steps_per_epoch, 3),
-            "kl_weight": self.kl_weight,
+            "kl_weight": self._kl_weight_at(self.step - 1),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "skipped_updates": self.skipped_in_all,
             **{f"train_{name}": value for name, value in self.sums.means(self.unit).items()},
@@ -254,9 +257,9 @@ class Trainer:
     def _finish(self) -> None:
         if self.validated_on is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
             self.save_kept(self.average.module.state_dict())
-            if self.kl_weight < 1.0:
+            if (weight := self._kl_weight_at(self.step - 1)) < 1.0:
                 self.reporter.note(
-                    f"the run ended at KL weight {self.kl_weight:.2f}, before 1: its last weights are kept as the model"
+                    f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model"
                 )
         self.save_last(self)
 
