@@ -137,6 +137,7 @@ def test_metres_that_are_sums_and_tempos_with_blanks(head: str, metre: tuple[int
         ("|: C D :| E F :|", "CDCDEFEF"),
         ("C [1 D :| [2 E F [1 G :| [2 A B", "CDCEFGFAB"),
         ("C :| D |: E :| F", "CCDEEF"),
+        ("C :| D |: E", "CCDE"),
     ],
 )
 def test_a_repeat_without_a_start_goes_back_to_the_one_before(bars: str, played: str) -> None:
@@ -178,6 +179,12 @@ def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None
     part.insert(0, meter.TimeSignature("4/4"))
     part.insert(4, meter.TimeSignature("1/4"))
     assert roll_of_score(stream.Score([part])).time_signature == (4, 4)
+
+
+def test_repeats_of_humdrum_are_played() -> None:
+    kern = "**kern\n*M4/4\n=1-\n1c\n=2\n1d\n=:|!|:\n1e\n=4\n1f\n=:|!\n*-\n"
+    (roll,) = read_score(kern.encode(), ".krn")
+    assert [pitch for _, _, pitch in roll.notes()] == [60, 62, 60, 62, 64, 65, 64, 65]
 
 
 def test_humdrum() -> None:

@@ -29,6 +29,8 @@ class BlockwiseFlow(TemporalFlow):
     Limits: given the earlier passes, the steps of one pass are independent; they lie `block` steps apart. And the last
     steps of a block hardly learn to fit to the next block, although its first steps are known by then: after the 1,200
     updates of `BLOCK` the first step of a block costs 4.2 bits, and the last one 1.8, as most others do.
+
+    On music the blocks cost little: README's results have `blocks-scf` beside `af-scf`, `iaf-scf` and `coupling`.
     """
 
     given = "z of earlier passes, T"

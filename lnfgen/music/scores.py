@@ -165,33 +165,36 @@ def _as_it_sounds(score: Any) -> Any:
         with contextlib.suppress(Exception):  # then the pitches stay as they are written
             score = score.toSoundingPitch()
     if any(True for _ in score.recurse().getElementsByClass((bar.Repeat, repeat.RepeatMark))):
-        _begin_repeats(score)
+        _pair_repeats(score)
         with contextlib.suppress(Exception):  # the signs do not pair up or a part has no bars: play once
             score = score.expandRepeats()
     return score
 
 
-def _begin_repeats(score: Any) -> None:
-    """Give a start to each repeat without one, after the repeat before it and its endings.
+def _pair_repeats(score: Any) -> None:
+    """Give a start to each repeat without one, after the repeat before it and its endings, and drop one without an end.
 
-    music21 would go back to the first bar, and play A B A B of `A :| B :|` as A A B A A B.
+    music21 would go back to the first bar, and play `A :| B :|` as A A B A A B. Where an end is missing, as after the
+    last repeat of a humdrum score, it would play no repeat at all.
     """
     from music21 import bar, spanner, stream
 
     for part in list(score.parts) or [score]:
         brackets = part.recurse().getElementsByClass(spanner.RepeatBracket)
         in_endings = {id(measure) for bracket in brackets for measure in bracket.getSpannedElements()}
-        begins, has_ended = None, False
+        begins, has_ended, opened = None, False, None
         for measure in part.getElementsByClass(stream.Measure):
             signs = [getattr(line, "direction", None) for line in (measure.leftBarline, measure.rightBarline)]
             if "start" in signs:
-                begins, has_ended = None, False
+                begins, has_ended, opened = None, False, measure
             elif has_ended and id(measure) not in in_endings:
                 begins, has_ended = measure, False
             if "end" in signs:
                 if begins is not None:
                     begins.leftBarline = bar.Repeat("start")
-                begins, has_ended = None, True
+                begins, has_ended, opened = None, True, None
+        if opened is not None:
+            opened.leftBarline = None
 
 
 @contextlib.contextmanager
