@@ -168,6 +168,7 @@ def test_metres_and_upbeats_of_abc_are_found() -> None:
         ("[M:2/4]CD|EF|[M:4/4]CDEF|CDEF|", ((4, 4), 1, 0)),
         ("|:A|CDE|FG:|A|CDE|FG|]", ((3, 4), 0, 4)),
         ("CD", ((3, 4), 0, 0)),
+        ("CDEFGABc|]", ((3, 4), 0, 0)),
         ("A[K:G]CD|EFG|EFG|", ((3, 4), 0, 0)),
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")

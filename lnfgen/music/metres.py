@@ -23,8 +23,8 @@ def mended_metres() -> Iterator[None]:
     or 6/4 a whole rest after a note then gets the length of the bar, and all that follows comes too late. So a rest is
     stretched to its bar only where nothing else is in the bar.
 
-    An ABC tune, or a part between double lines, has bars for music21 if it has two single bar lines or more. Without
-    bars it plays no repeats. Here one line of any kind is enough.
+    An ABC tune has bars for music21 if it has two single bar lines or more. Without bars it plays no repeats. Here a
+    sign of repetition is enough.
     """
     from music21 import abcFormat, meter
     from music21.musicxml import xmlToM21
@@ -45,10 +45,11 @@ def mended_metres() -> Iterator[None]:
         parse(self)
         self.fullMeasureRest &= self.restAndNoteCount == {"rest": 1, "note": 0}
 
-    def has_a_bar(self: Any) -> bool:
-        return any(isinstance(token, abcFormat.ABCBar) for token in self.tokens)
+    def has_bars_or_repeats(self: Any) -> bool:
+        lines = (token for token in self.tokens if isinstance(token, abcFormat.ABCBar))
+        return bool(has_bars(self)) or any(line.isRepeat() for line in lines)
 
-    time_signature.load, parser.parse, tune.definesMeasures = load_quickly, parse_strictly, has_a_bar
+    time_signature.load, parser.parse, tune.definesMeasures = load_quickly, parse_strictly, has_bars_or_repeats
     try:
         yield
     finally:
