@@ -157,7 +157,7 @@ BLOCKS = [Cell("jsb_chorales", "blocks-scf", seed=seed) for seed in (1, 2, 3)]
 BLOCKS += [Cell(dataset, "blocks-scf") for dataset in SETS[1:]]
 
 CODES = ("af-codes", "blocks-codes")
-ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT)]
+ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT, "blocks-scf")]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
 ON_TEXT += [
     Cell(TEXT, model, "lstm" if model == "lstm" else "conv-scan", emission="categorical", budget="hour")
