@@ -10,7 +10,7 @@ MAX_LINE = 288  # characters; published results for the Penn Treebank also leave
 UNKNOWN = "\ufffd"
 """The symbol that stands for each character that is not in the vocabulary."""
 
-_LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form feeds and U+2028
+LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form feeds and U+2028
 _TUNE = re.compile(r"^X:", re.MULTILINE)
 
 
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
 
 def lines(text: str) -> list[str]:
     """All lines of a text that are not empty, without the space around them."""
-    return [line for line in map(str.strip, _LINE_ENDS.split(text)) if line]
+    return [line for line in map(str.strip, LINE_ENDS.split(text)) if line]
 
 
 def chunks(text: str, max_length: int) -> list[str]:
@@ -80,4 +80,4 @@ def abc_tunes(text: str) -> list[str]:
     """The tunes of an ABC file as texts: each from its `X:` line to the next one, without blank lines at its end."""
     starts = [match.start() for match in _TUNE.finditer(text)]
     tunes = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    return [_LINE_ENDS.sub("\n", tune).rstrip() + "\n" for tune in tunes]
+    return [LINE_ENDS.sub("\n", tune).rstrip() + "\n" for tune in tunes]

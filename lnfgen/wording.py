@@ -1,4 +1,4 @@
-"""How messages say a number of things. It imports nothing, so that every module may use it."""
+"""How messages and pictures say a number of things, or a name. It imports nothing, so that every module may use it."""
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
@@ -8,3 +8,8 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     # "0 copies"
     """
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def in_utf8(name: str) -> str:
+    """A name without what UTF-8 does not have; the name of a file may be any bytes."""
+    return name.encode("utf-8", "replace").decode("utf-8")

@@ -21,6 +21,12 @@ def test_music_round_trip_tells_struck_from_held() -> None:
     assert encoding.decode(values) == ROLL
 
 
+def test_a_key_that_is_held_after_silence_is_struck() -> None:
+    values = np.array([[1, 0], [1, 1], [0, 3]], dtype=np.uint8)
+    decoded = Encoding("music", lowest_pitch=60, num_pitches=2).decode(values)
+    assert decoded == PianoRoll.from_notes([(0, 2, 60), (1, 1, 61), (2, 1, 61)], lowest_pitch=60, num_pitches=2)
+
+
 def test_music_without_onsets_keeps_sounding_alone() -> None:
     encoding = Encoding("music", has_onsets=False)
     values = encoding.encode(ROLL)

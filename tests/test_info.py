@@ -93,6 +93,12 @@ def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.Cap
     }
 
 
+def test_lines_of_a_text_end_where_those_of_a_dataset_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_bytes("a\x0cb\u2028c\r\n\nd\n".encode())
+    facts = facts_of(tmp_path / "a.txt", capsys)
+    assert (facts["lines"], facts["longest_line"]) == (3, 5)
+
+
 def test_info_of_many_files_is_a_line_of_json_each_and_a_bad_one_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ from command import Call
 from toy_dataset import write_dataset
 
 import lnfgen
+from lnfgen.cli.sources import resolve_scored_dataset
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.material import split_of, whole_file
+from lnfgen.data.options import Options
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.midi import midi_bytes, read_midi
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.folder import RunFolder
 from lnfgen.text import UNKNOWN
 
 COARSE = Encoding(kind="music", steps_per_quarter=2)
@@ -73,8 +77,8 @@ def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("ab\n\n  ba\n")
     (tmp_path / "blank.txt").write_text("\n \n")
 
-    def lengths(name: str, **options: object) -> list[int]:
-        return [len(sequence) for sequence in whole_file(tmp_path / name, encoding, options).sequences]
+    def lengths(name: str, **options: Any) -> list[int]:
+        return [len(sequence) for sequence in whole_file(tmp_path / name, encoding, Options(**options)).sequences]
 
     assert lengths("lines.txt") == [2, 2]
     assert lengths("lines.txt", chunks=True, max_length=5) == [5, 4]
@@ -97,6 +101,16 @@ def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call:
     with pytest.warns(UserWarning, match="rounded 2 .* left out 1 note"):
         score = lnfgen.load(toy_home / "run-rolls").nll(piece, samples=2)
     assert score.nll == pytest.approx(figures["nll"], rel=1e-6)
+
+
+def test_a_folder_is_read_on_the_grid_of_the_run(toy_home: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tunes").mkdir()
+    for pitch in range(60, 65):
+        tune = PianoRoll.from_notes([(0, 2, pitch), (2, 4, pitch + 2)], steps_per_quarter=2)
+        lnfgen.write(tmp_path / "tunes" / f"{pitch}.mid", tune)
+    run = RunFolder(toy_home / "run-rolls")
+    assert resolve_scored_dataset(run, str(tmp_path / "tunes"), "").encoding.steps_per_quarter == 2
 
 
 def test_eval_of_a_file_needs_no_dataset(toy_home: Path, call: Call) -> None:

@@ -3,10 +3,12 @@
 import dataclasses
 import io
 import math
+import os
 import re
 import shutil
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -144,6 +146,9 @@ def test_curves_are_a_png_and_a_baseline_has_fewer_panels():
     without = [{key: value for key, value in line(s).items() if "valid" not in key and key != "kept"} for s in (1, 2)]
     size_of(training_curves(without, "nats_per_step", "no valid split", "m"))
     size_of(training_curves([line(10, kl_weight=0.1, valid_kl=math.nan)] * 2, "nats_per_step", "early", "m"))
+    diverged = [*LINES, line(10 * len(LINES) + 10, valid_elbo=math.inf)]
+    size_of(training_curves(diverged, "nats_per_step", os.fsdecode(b"caf\xe9"), "m"))
+    size_of(compared_curves([Course(os.fsdecode(b"caf\xe9"), diverged, "m")] * 2, "nats_per_step"))
 
 
 def test_the_parts_that_are_drawn_and_the_length_add_up_to_the_elbo(monkeypatch):
@@ -188,6 +193,14 @@ def test_panels_are_the_same_bytes_each_time(count, density):
     one, other = (draw_views([step] * count, views, encoding, "a $title$") for _ in range(2))
     assert one == other
     assert min(size_of(one)) > 400
+
+
+def test_control_characters_leave_an_svg_well_formed():
+    encoding = Encoding(kind="text", vocabulary=("\ufffd", "\x0c", "\x9b", "\ufffe"))
+    step = LatentStep(np.array([1, 2, 3, 1]), 3, np.array([1, 2, 3]), 0)
+    views = Views((0, 1), (-3, 3, -3, 3), [View(np.zeros((8, 8)), np.zeros((3, 2)), np.ones((3, 2)))], "z_<t, T")
+    ElementTree.fromstring(draw_views([step], views, encoding, "a title", ".svg"))
+    assert step_title(step, encoding) == "after ␌\ufffd\ufffd, then ␌"
 
 
 @pytest.mark.parametrize(("suffix", "start_of_file"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import lnfgen.runs.dataset
 from lnfgen.config import Config
 from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
-from lnfgen.runs.dataset import dataset_of
+from lnfgen.runs.dataset import dataset_of, reading_options
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.session import TrainingSession
 
@@ -78,6 +80,21 @@ def test_a_named_dataset_is_made_again_and_taken_if_it_is_the_same(
     with pytest.raises(RunError, match="is not on this machine; fetch it first") as error:
         dataset_of(moved, advice=ADVICE)
     assert str(error.value).endswith(ADVICE)
+
+
+@pytest.mark.parametrize("damage", [[], {"options": None}, {"options": {"max_length": "x"}}])
+def test_damaged_options_are_one_line(damage: object, moved: RunFolder) -> None:
+    path = moved.path / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"preprocessing": damage}))
+    with pytest.raises(RunError, match=r"is damaged: found no preprocessing\.options"):
+        reading_options(RunFolder(moved.path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose file names are any bytes")
+def test_a_path_that_is_no_utf8_is_remembered(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / os.fsdecode(b"caf\xe9"))
+    session = TrainingSession.begin(Config(model=SIZES, training=TRAINING), dataset, "cpu", tmp_path / "run")
+    assert dataset_of(RunFolder(session.run.path), advice=ADVICE).path == dataset.path
 
 
 def test_the_record_of_a_dataset_without_its_path_is_one_line(moved: RunFolder) -> None:

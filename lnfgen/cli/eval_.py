@@ -85,7 +85,8 @@ def command(
     include the cost of the length T of each sequence, and are divided by the sum of T + 1.
 
     A file is scored whole, brought onto the model's grid and range of pitches; with --split it is made into a dataset,
-    as train would. Files and folders are read with the --tracks and --drums that the run's dataset was made with.
+    as train would. Files and folders are read as those of the run's dataset were: on the same grid, with the same
+    --tracks, --drums, --chunks and --max-length.
 
     With --music, how far sampled music is from the split: figures such as the length of notes, of both side by side.
 
@@ -214,12 +215,12 @@ def _material(
     from lnfgen.cli.sources import resolve_run_dataset, resolve_scored_dataset
     from lnfgen.data.benchmarks import SUFFIXES
     from lnfgen.data.material import split_of, whole_file
+    from lnfgen.runs.dataset import reading_options
 
     run, encoding = trained.run, trained.encoding
     advice = f"lnfgen eval {run.name} DATASET"
     if split is None and source is not None and Path(source).is_file() and Path(source).suffix.lower() not in SUFFIXES:
-        options = run.dataset.get("preprocessing", {}).get("options", {})
-        material = whole_file(Path(source), encoding, options)
+        material = whole_file(Path(source), encoding, reading_options(run))
         try:
             return material, split_of(resolve_run_dataset(run, None, advice), "train", encoding).sequences
         except RunError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -159,7 +159,7 @@ class Encoding:
             raise LnfgenError(
                 f"values of shape {list(values.shape)} are no music; expected 0 to {top} in [steps, {self.num_pitches}]"
             )
-        return PianoRoll(
+        roll = PianoRoll(
             sounding=(values & SOUNDING) != 0,
             onsets=(values & ONSET) != 0 if self.has_onsets else None,
             steps_per_quarter=self.steps_per_quarter,
@@ -167,6 +167,8 @@ class Encoding:
             tempo_bpm=self.tempo_bpm,
             time_signature=time_signature or self.time_signature,
         )
+        # A model may draw a key as held that was silent. It is struck there, as `encode` has it too.
+        return replace(roll, onsets=roll.struck()) if self.has_onsets else roll
 
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""

@@ -11,6 +11,7 @@ from lnfgen.data.storage import open_dataset
 from lnfgen.formats import Piece
 from lnfgen.music.rolltext import pitch_name
 from lnfgen.music.tracks import Track
+from lnfgen.text import LINE_ENDS
 
 # Facts of a piece that add up over the pieces of a file.
 _SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
@@ -53,7 +54,8 @@ def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def piece_facts(piece: Piece) -> dict[str, Any]:
     """What one piece is: its length, its notes or characters, its grid."""
     if isinstance(piece, str):
-        lines = piece.splitlines()
+        lines = LINE_ENDS.split(piece)
+        lines = lines if lines[-1] else lines[:-1]  # the last line may end too
         return {
             "kind": "text",
             "characters": len(piece),

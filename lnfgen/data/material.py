@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -51,29 +50,29 @@ def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
     return Material(dataset.name, split, sequences, chosen.dropped, changes)
 
 
-def whole_file(path: Path, encoding: Encoding, options: Mapping[str, Any]) -> Material:
+def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
     """All pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is.
 
     Args:
-        options: those that the model's dataset was made with, from its manifest.
+        options: those by which the model's dataset was read.
 
     Raises:
         UnreadableFileError: if the file is missing or damaged, or holds no text.
         LnfgenError: if it holds the other kind.
     """
-    suffix, own = path.suffix.lower(), Options.recorded(options)
+    suffix = path.suffix.lower()
     pieces: list[formats.Piece]
     if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in formats.READABLE):
         content = text.read_text(path)
-        if own.chunks:
-            pieces = [*text.chunks(content, own.max_length or text.MAX_LINE)]
+        if options.chunks:
+            pieces = [*text.chunks(content, options.max_length or text.MAX_LINE)]
         else:
             pieces = [*(text.abc_tunes(content) if suffix == ".abc" else text.lines(content))]
         if not pieces:
             raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
     else:
         grid = encoding.steps_per_quarter
-        pieces = formats.read(path, steps_per_quarter=grid, drums=own.drums, tracks=own.tracks)
+        pieces = formats.read(path, steps_per_quarter=grid, drums=options.drums, tracks=options.tracks)
     sequences, changes = encoding.adapt(pieces)
     several = [piece.tracks for piece in pieces if not isinstance(piece, str) and len(piece.tracks) > 1]
     return Material(path.name, "all", sequences, 0, changes, said_of(several) if several else "")

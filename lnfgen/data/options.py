@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from lnfgen.conventions import Kind
 from lnfgen.errors import DatasetError, LnfgenError
@@ -54,13 +53,3 @@ class Options:
                 other = "music" if kind == "text" else "text"
                 option = f"--{name.replace('_', '-')} out (in Python {name}=)"
                 raise DatasetError(f"the files are {kind}; leave {option}, which is for {other}")
-
-    @classmethod
-    def recorded(cls, options: Mapping[str, Any]) -> Options:
-        """Those of the options in the manifest of a dataset by which more files are read for its models."""
-        return cls(
-            max_length=options.get("max_length"),
-            chunks=bool(options.get("chunks")),
-            drums=bool(options.get("drums")),
-            tracks=str(options.get("tracks", ALL)),
-        )

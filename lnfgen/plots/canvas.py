@@ -13,6 +13,7 @@ from typing import Any
 
 from lnfgen.errors import OutputError
 from lnfgen.files import require_parent
+from lnfgen.wording import in_utf8
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -54,7 +55,7 @@ def new_figure(width: float, height: float) -> Any:
 def set_title(figure: Any, title: str) -> None:
     """Write the title at the top left, in lines that fit. A `$` in a name does not start a formula."""
     width = int(_TITLE_CHARACTERS * figure.get_figwidth())
-    lines = [part for line in title.splitlines() for part in textwrap.wrap(line, width)]
+    lines = [part for line in in_utf8(title).splitlines() for part in textwrap.wrap(line, width)]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10, parse_math=False)
 
 
@@ -77,8 +78,9 @@ def label_log_axis(axis: Any) -> None:
 
 
 def show_legend(where: Any, **options: Any) -> None:
-    """A small legend of an axis or a figure, its labels as they stand."""
+    """A small legend of an axis or a figure, its labels as they stand. Names of files may be any bytes."""
     for text in where.legend(fontsize=8, frameon=False, **options).get_texts():
+        text.set_text(in_utf8(text.get_text()))
         text.set_parse_math(False)
 
 

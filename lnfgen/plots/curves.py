@@ -133,8 +133,8 @@ def _require(lines: Sequence[dict[str, Any]], keys: Sequence[str], where: str) -
 
 def _limit(axis: Any, costs: np.ndarray) -> None:
     """Let an axis span these costs with a margin, so that higher ones from the start of a run do not flatten them."""
-    if np.isfinite(costs).any():
-        low, high = np.nanmin(costs), np.nanmax(costs)
+    if len(costs := costs[np.isfinite(costs)]):
+        low, high = costs.min(), costs.max()
         margin = 0.12 * (high - low) + 1e-3 * abs(high) + 1e-9
         axis.set_ylim(low - margin, high + margin)
 

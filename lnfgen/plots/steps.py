@@ -6,6 +6,7 @@ always among them.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.rolltext import pitch_name
+from lnfgen.text import UNKNOWN
 
 NUM_STEPS = 4
 """Steps of a piece that are looked at, if no text is given."""
@@ -113,10 +115,18 @@ def with_candidates(x: np.ndarray, step: int, common: np.ndarray) -> LatentStep:
 def value_name(value: np.ndarray, encoding: Encoding) -> str:
     """A character, with a visible sign for blanks; or a frame's pitches, with ! after each that is struck there."""
     if encoding.kind == "text":
-        symbol = encoding.vocabulary[int(value)]
-        return _BLANKS.get(symbol, symbol)
+        return _visible(encoding.vocabulary[int(value)])
     pitches = [pitch_name(encoding.lowest_pitch + int(key)) + "!" * bool(value[key] & 2) for key in value.nonzero()[0]]
     return " ".join(pitches[:_PITCHES]) + (" …" if len(pitches) > _PITCHES else "") or "rest"
+
+
+def _visible(symbol: str) -> str:
+    """The character, or a sign for one that a drawing cannot show; an .svg may not even hold control characters."""
+    if symbol in _BLANKS:
+        return _BLANKS[symbol]
+    if symbol < " ":
+        return chr(0x2400 + ord(symbol))  # its control picture
+    return UNKNOWN if unicodedata.category(symbol) in ("Cc", "Cn") else symbol
 
 
 def value_label(value: np.ndarray, encoding: Encoding) -> str:

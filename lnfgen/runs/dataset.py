@@ -8,13 +8,31 @@ from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.resolve import resolve
 from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
+from lnfgen.music.tracks import ALL
 from lnfgen.runs.folder import RunFolder
 
 
 def reading_options(run: RunFolder) -> Options:
-    """How to read other music for a run: with the tracks that its own dataset has."""
-    own = Options.recorded(run.dataset.get("preprocessing", {}).get("options", {}))
-    return Options(drums=own.drums, tracks=own.tracks)
+    """How to read other files for a run: as those of its own dataset were, and music on the model's grid.
+
+    Raises:
+        RunError: if the run's `dataset.json` is damaged there.
+    """
+    preprocessing, kind = run.dataset.get("preprocessing", {}), run.encoding.kind
+    own = preprocessing.get("options", {}) if isinstance(preprocessing, dict) else None
+    max_length = own.get("max_length") if isinstance(own, dict) else ""
+    if not isinstance(own, dict) or not isinstance(max_length, int | None):
+        where = run.path / "dataset.json"
+        raise RunError(f"{where} is damaged: found no preprocessing.options in it; restore it, or train again")
+    if kind == "text":
+        return Options(kind=kind, max_length=max_length, chunks=bool(own.get("chunks")))
+    return Options(
+        kind=kind,
+        max_length=max_length,
+        steps_per_quarter=run.encoding.steps_per_quarter,
+        drums=bool(own.get("drums")),
+        tracks=str(own.get("tracks", ALL)),
+    )
 
 
 def dataset_of(

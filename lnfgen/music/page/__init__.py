@@ -21,7 +21,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
 from lnfgen.music.midi import midi_bytes
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.wording import counted
+from lnfgen.wording import counted, in_utf8
 
 _SCRIPTS = ("sound.js", "roll.js", "player.js")
 
@@ -49,10 +49,10 @@ def page_bytes(
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
     if names is not None and len(names) != len(rolls):
         raise LnfgenError(f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each")
-    title = _utf8(title) or "Piano-roll"
+    title = in_utf8(title) or "Piano-roll"
     several = len(rolls) > 1
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
-    names = numbers if names is None else list(map(_utf8, names))
+    names = numbers if names is None else list(map(in_utf8, names))
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
     pieces = [
@@ -110,11 +110,6 @@ def _facts(roll: PianoRoll) -> str:
         f"{seconds // 60}:{seconds % 60:02d}",
     ]
     return " · ".join(facts)
-
-
-def _utf8(name: str) -> str:
-    """A name without what UTF-8 does not have; the name of a file may be any bytes."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _part(name: str) -> str:
