@@ -49,8 +49,8 @@ def written_out(tune: str) -> str:
     - music21 leaves out `x`, which is a rest, `Z4` and `X4`, which are four bars of rest (4.5), and the note under an
       annotation such as `">here"` (4.19).
     - Grace notes, slurs, spaces such as `y` and decorations such as `H` have no length and are left out (4.11, 4.12,
-      4.14). Before a note with an `H`, music21 leaves out the note. Where one of them stands between the notes of
-      `A>B` or in a tuplet, it divides the beat otherwise.
+      4.14). music21 leaves out a note with an `H`, and divides the beat otherwise where one of them stands between the
+      notes of `A>B` or in a tuplet.
     - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
       splits it into two lengths.
     """
@@ -68,7 +68,7 @@ def written_out(tune: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text with metres and tempos, in fields on lines of their own, as music21 reads them."""
+    """The text with its fields of metre and tempo, those on lines of their own, as music21 reads them."""
     text = _SUM.sub(lambda metre: metre[1] + str(sum(map(int, metre[2].split("+")))), text)
     return _TEMPO.sub(lambda tempo: re.sub(r"\s*=\s*", "=", tempo[0]), text)
 
