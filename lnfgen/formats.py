@@ -25,7 +25,8 @@ Piece = PianoRoll | str
 
 MIDI = (".mid", ".midi")
 SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
-READABLE = (*MIDI, *SCORES, ".npz", ".txt")
+ROLLS = (".npz", ".txt")  # a .txt may be a text as well
+READABLE = (*MIDI, *SCORES, *ROLLS)
 WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png", ".html", ".wav")
 WRITABLE_TEXT = (".txt", ".abc")
 PAGE = ".html"

@@ -10,6 +10,11 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
+def counted_ends(number: int) -> str:
+    """How many starts and ends of notes, as in `12 starts and ends of notes`."""
+    return counted(number, "start or end of a note", "starts and ends of notes")
+
+
 def in_utf8(name: str) -> str:
     """A name without what UTF-8 does not have; the name of a file may be any bytes."""
     return name.encode("utf-8", "replace").decode("utf-8")

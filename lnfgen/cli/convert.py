@@ -12,7 +12,7 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, moved_to, read_pieces, require_no_roll, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
-from lnfgen.wording import counted
+from lnfgen.wording import counted, counted_ends
 
 if TYPE_CHECKING:
     from lnfgen.formats import Piece
@@ -64,12 +64,10 @@ def command(
     wanted = None if key is None else Key.parse(key)
     if wanted and transpose:
         raise typer.BadParameter("found --key and --transpose; expected one of them")
-    of_reading = {
+    of_music = {
         "--steps-per-quarter": steps_per_quarter != STEPS_PER_QUARTER,
         "--drums": drums,
         "--tracks": tracks != ALL,
-    }
-    of_music = of_reading | {
         "--transpose": transpose != 0,
         "--key": key is not None,
         "--tempo": tempo is not None,
@@ -90,7 +88,7 @@ def command(
         takes_text = suffix in ("", *formats.WRITABLE_TEXT)  # what does not, says so of any text
         if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
-        require_no_roll(source, of_reading)
+        require_no_roll(source, for_music)
         pieces = _changed(pieces, source, transpose, wanted, tempo)
         if to is not None or len(targets) == 1:
             _write(pieces, source, targets[source], played, taken)
@@ -141,8 +139,7 @@ def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | Non
         return pieces
     tell_of_file(rolls, source, new_tempo=tempo is not None)
     if rounded := sum(roll.rounded for roll in rolls):
-        ends = counted(rounded, "start or end of a note", "starts and ends of notes")
-        console.note(f"{source}: rounded {ends} to the grid; --steps-per-quarter makes it finer")
+        console.note(f"{source}: rounded {counted_ends(rounded)} to the grid; --steps-per-quarter makes it finer")
     rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
     return [moved_to(roll, wanted, source) if wanted else roll for roll in rolls]
 

@@ -164,7 +164,7 @@ def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
             raise LnfgenError(f"{source} is empty; expected a text")
         return text
     pieces = read_pieces(source, folder.encoding.steps_per_quarter, False, tracks)
-    require_no_roll(source, {"--tracks": tracks != ALL})
+    require_no_roll(source, ["--tracks"] if tracks != ALL else [])
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
     tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source)

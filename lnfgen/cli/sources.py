@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lnfgen.runs.folder import RunFolder
 
 
+_OF_READING = ("--steps-per-quarter", "--drums", "--tracks")
 _SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.json lists all
 
 
@@ -125,15 +126,16 @@ def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> 
     return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
 
 
-def require_no_roll(source: str, given: Mapping[str, bool]) -> None:
-    """Refuse what is given of options for reading MIDI files and scores, if the file is a piano-roll.
+def require_no_roll(source: str, given: Sequence[str]) -> None:
+    """Refuse those of the given options that are for reading MIDI files and scores, if a file of music is a piano-roll.
 
-    Its grid and notes are as they are, and it has no tracks. A text is not for here.
+    Its grid and notes are as they are, and it has no tracks.
     """
-    if Path(source).suffix.lower() in (".npz", ".txt"):
-        for option, is_given in given.items():
-            if is_given:
-                raise LnfgenError(f"{source} is a piano-roll; leave {option} out, which is for MIDI files and scores")
+    from lnfgen.formats import ROLLS
+
+    unused = [option for option in given if option in _OF_READING]
+    if unused and Path(source).suffix.lower() in ROLLS:
+        raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:

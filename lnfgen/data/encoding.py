@@ -13,7 +13,7 @@ from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.text import UNKNOWN
-from lnfgen.wording import counted
+from lnfgen.wording import counted, counted_ends
 
 _FIELDS = {
     "music": ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature"),
@@ -46,8 +46,7 @@ class Changes:
     def __str__(self) -> str:
         changes = []
         if self.rounded:
-            ends = counted(self.rounded, "start or end of a note", "starts and ends of notes")
-            changes.append(f"rounded {ends} to the model's grid")
+            changes.append(f"rounded {counted_ends(self.rounded)} to the model's grid")
         if self.out_of_range:
             changes.append(f"left out {counted(self.out_of_range, 'note')} beyond the model's range")
         if self.unknown:

@@ -25,8 +25,6 @@ _PARTS = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
-
-
 _SUM = re.compile(r"^(M:\s*)\(?(\d+(?:\s*\+\s*\d+)+)\)?(?=\s*/)", re.MULTILINE)
 _TEMPO = re.compile(r"^Q:.*", re.MULTILINE)
 
@@ -134,9 +132,10 @@ class _Body:
             return self._field(text)
         if not text.startswith("%"):
             self.voice.is_new = False
+        if part["silent"]:
+            return ""
         if part["grace"]:
             self._read_signs(text)
-        if part["grace"] or part["silent"]:
             return ""
         self.voice.has_notes |= part["note"] is not None
         if part["bars"] is not None:

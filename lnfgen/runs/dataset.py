@@ -18,12 +18,12 @@ def reading_options(run: RunFolder) -> Options:
     Raises:
         RunError: if the run's `dataset.json` is damaged there.
     """
-    preprocessing, kind = run.dataset.get("preprocessing", {}), run.encoding.kind
+    preprocessing = run.dataset.get("preprocessing", {})
     own = preprocessing.get("options", {}) if isinstance(preprocessing, dict) else None
-    max_length = own.get("max_length") if isinstance(own, dict) else ""
-    if not isinstance(own, dict) or not isinstance(max_length, int | None):
+    if not isinstance(own, dict) or not isinstance(own.get("max_length"), int | None):
         where = run.path / "dataset.json"
         raise RunError(f"{where} is damaged: found no preprocessing.options in it; restore it, or train again")
+    kind, max_length = run.encoding.kind, own.get("max_length")
     if kind == "text":
         return Options(kind=kind, max_length=max_length, chunks=bool(own.get("chunks")))
     return Options(
