@@ -1,5 +1,6 @@
 """`lnfgen train` and what reads its runs, in this process: signals, settings, memory, moved datasets."""
 
+import io
 import json
 import os
 import shutil
@@ -96,6 +97,35 @@ def test_a_signal_saves_and_ends_with_its_code(name: str, code: int, lnfgen_here
     done = lnfgen_here("train", "--resume", "--out", "run")
     assert (done.returncode, done.stdout) == (0, b"run\n")
     assert b"has made its 9 updates" in done.stderr
+
+
+class _Interrupting(io.RawIOBase):
+    """A stream that keeps what is written, and sends this process a signal while the first validation is written."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        first = b"kept" in bytes(content) and b"kept" not in self.kept
+        self.kept += bytes(content)
+        if first:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return len(content)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send a signal to itself")
+def test_a_signal_that_comes_while_a_line_is_written(lnfgen_here: Run, monkeypatch) -> None:
+    class _Text(io.TextIOWrapper):
+        """Of a type of its own, so that the program leaves it as it is."""
+
+    stream = _Interrupting()
+    monkeypatch.setattr("sys.stderr", _Text(io.BufferedWriter(stream), line_buffering=True))
+    done = lnfgen_here(*TRAIN, "run", "--max-steps", "100")
+    assert done.returncode == 143, stream.kept.decode()
+    assert b"go on with: lnfgen train --resume --out run" in stream.kept
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")

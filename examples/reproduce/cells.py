@@ -72,6 +72,7 @@ HOUR: dict[str, dict[str, Any]] = {
     "af-codes": {"model.num_layers": 4, "training.max_steps": 23_500},
     "blocks-codes": {"training.max_steps": 13_500},
     "af-scf": {"training.max_steps": 10_500},
+    "af-af": {"training.max_steps": 11_500},
     "coupling": {"training.max_steps": 6_200},
 }
 """The text models of the budget `hour`, with as many updates as take about 60 minutes of a core (10 % more where other

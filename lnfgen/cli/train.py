@@ -215,6 +215,8 @@ def _interruptible() -> Iterator[list[int]]:
             _end(number)
         try:
             console.note("stopping after this update; a second signal, such as Ctrl-C, stops at once")
+        except RuntimeError:  # it came while a line was written, and a stream cannot be entered a second time
+            pass
         except OSError:  # the terminal is gone, and what is said on the way to the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
