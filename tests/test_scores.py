@@ -121,6 +121,35 @@ def test_accidentals_repeats_and_rests_of_abc_are_as_the_standard_has_them(
 
 
 @pytest.mark.parametrize(
+    ("order", "played"),
+    [
+        ("ABA", "A A B B A A"),
+        ("A(BA)2 % words", "A A B B A A B B A A"),
+        ("B.A2", "B B A A A A"),
+        ("AC", "A A B B"),  # a section that is not there
+        ("the old version", "A A B B"),
+        ("(A", "A A B B"),
+        ("A99B99", "A A B B"),  # over a hundred
+    ],
+)
+def test_sections_of_abc_are_played_in_their_order(order: str, played: str) -> None:
+    head = "X:1\nM:2/4\nL:1/8\n"
+    tune = "K:C\nP:A\nC2 D2|E4:|\nP:B\nF2 G2|A4:|\n"
+    sections = {"A": "C2 D2|E4|", "B": "F2 G2|A4|"}
+    (found,) = read_score(f"{head}P:{order}\n{tune}".encode(), ".abc")
+    (expected,) = read_score(f"{head}K:C\n{''.join(sections[name] for name in played.split())}\n".encode(), ".abc")
+    assert found.notes() == expected.notes()
+
+
+def test_a_section_of_abc_keeps_its_key_and_metre_where_it_is_played_again() -> None:
+    head = "X:1\nM:2/4\nL:1/8\nP:ABA\nK:C\n"
+    (found,) = read_score(f"{head}c4|\nP:A\nF2 C2|\nP:B\n[K:D]\nM:3/4\nL:1/4\nF C C|\n".encode(), ".abc")
+    pitches = [pitch for _, _, pitch in found.notes()]
+    assert pitches == [72, 65, 60, 66, 61, 61, 65, 60], "what is ahead of the sections is played first"
+    assert [length for _, length, _ in found.notes()] == [8, 4, 4, 4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
     ("head", "metre", "tempo"),
     [("M:(2+3+2)/8\nQ:1/4 = 100", (7, 8), 100), ("M:2+3/8\nQ:3/8 = 60", (5, 8), 90), ("M:4/4\nQ:1/4=50", (4, 4), 50)],
 )

@@ -25,6 +25,9 @@ _PARTS = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
+MAX_SECTIONS = 100
+"""That are played, of a tune whose header gives their order."""
+
 _SUM = re.compile(r"^(M:\s*)\(?(\d+(?:\s*\+\s*\d+)+)\)?(?=\s*/)", re.MULTILINE)
 _TEMPO = re.compile(r"^Q:.*", re.MULTILINE)
 
@@ -51,6 +54,7 @@ def written_out(tune: str) -> str:
       notes of `A>B` or in a tuplet.
     - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
       splits it into two lengths.
+    - Sections are written in the order in which they are played, such as `P:ABA` in the header (3.1.9).
     """
     tune = _plain(tune)
     header, *rest = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
@@ -62,13 +66,40 @@ def written_out(tune: str) -> str:
         header = header.replace("%abc-", "% abc-")  # no version, so that music21 adds no accidentals to those below
     header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
     key, end_of_line, body = rest[0].partition("\n")
-    return header + unit + key + end_of_line + _Body(header + unit, gives_signs=not has_own_rule).written(body)
+    return header + unit + key + end_of_line + _Body(header + unit + key, gives_signs=not has_own_rule).written(body)
+
+
+def _order(header: str) -> str:
+    """The sections in the order in which they are played, a letter each; empty if the header does not say it.
+
+    `P:A(BC)2` is ABCBC.
+    """
+    found = re.search(r"^P:([^%\n]*)", header, re.MULTILINE)
+    order, before = re.sub(r"[.\s]", "", found[1]) if found else "", ""
+    while order != before and len(order) <= MAX_SECTIONS:
+        before = order
+        order = re.sub(r"\(([A-Z]*)\)(\d{0,2})|([A-Z])(\d{1,2})", _repeated, order)
+    return order if re.fullmatch(rf"[A-Z]{{1,{MAX_SECTIONS}}}", order) else ""
+
+
+def _repeated(group: re.Match[str]) -> str:
+    inside, times, letter, times_of_letter = group.groups()
+    return (letter or inside) * int(times_of_letter or times or 1)
 
 
 def _plain(text: str) -> str:
     """The text with its fields of metre and tempo, those on lines of their own, as music21 reads them."""
     text = _SUM.sub(lambda metre: metre[1] + str(sum(map(int, metre[2].split("+")))), text)
     return _TEMPO.sub(lambda tempo: re.sub(r"\s*=\s*", "=", tempo[0]), text)
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A section of a tune: its letter, the number of its first part, and the fields K, L and M that hold there."""
+
+    letter: str
+    start: int
+    values: dict[str, str]
 
 
 @dataclass
@@ -99,7 +130,10 @@ class _Body:
 
     def __init__(self, header: str, gives_signs: bool) -> None:
         self.gives_signs = gives_signs
-        self.values = dict(re.findall(r"^([LM]):\s*(\S+)", header, re.MULTILINE))
+        self.order = _order(header)
+        self.sections: list[_Section] = []
+        fields = re.findall(r"^([KLM]):([^%\n]*)", header, re.MULTILINE)
+        self.values = {name: value.strip() for name, value in fields}
         self.parts: list[str] = []
         self.starts: dict[int, str] = {}  # what follows a part where a repeat starts
         self.voices: dict[str, _Voice] = defaultdict(_Voice)
@@ -114,11 +148,32 @@ class _Body:
             self._add(self._part(part))
             end = part.end()
         self._add(body[end:])
-        texts = ["".join(self.parts[i] + self.starts.get(i, "") for i in voice.text) for voice in self.voices.values()]
-        if len(texts) == 1:
-            return texts[0]
+        if len(self.voices) == 1:
+            return self._in_order()
+        texts = ["".join(map(self._text, voice.text)) for voice in self.voices.values()]
         common = "" if self.voices[""].has_notes else texts.pop(0)
         return common + "".join(f"\nV:{number}\n{text}" for number, text in enumerate(texts, start=1))
+
+    def _in_order(self) -> str:
+        """The one voice that there is, its sections in their order. A tune that lacks one of them stays as it is."""
+        texts = [self._text(number) for number in range(len(self.parts))]
+        starts = [section.start for section in self.sections]
+        if not self.order or not set(self.order) <= {section.letter for section in self.sections}:
+            return "".join(texts)
+        ends = [*starts[1:], len(texts)][: len(starts)]
+        after = [*(section.values for section in self.sections[1:]), self.values]
+        written, holds = "".join(texts[: starts[0]]), self.sections[0].values
+        for letter in self.order:
+            index = next(i for i, section in enumerate(self.sections) if section.letter == letter)
+            for name, value in self.sections[index].values.items():
+                if holds.get(name) != value:
+                    written += f"\n{name}:{value}" * (2 if name == "M" else 1)
+            written += "\n" + "".join(texts[starts[index] : ends[index]])
+            holds = after[index]
+        return written
+
+    def _text(self, number: int) -> str:
+        return self.parts[number] + self.starts.get(number, "")
 
     def _add(self, text: str) -> None:
         self.voice.text.append(len(self.parts))
@@ -150,8 +205,8 @@ class _Body:
         text = _plain(text.strip("[]")) if is_inside else text
         if text.startswith("V:"):
             self.voice = self.voices["".join(text[2:].split()[:1])]
-        if text[0] in "LM":
-            self.values[text[0]] = text[2:].strip()
+        if text[0] in "KLM":
+            self.values[text[0]] = text[2:].partition("%")[0].strip()
         if text.startswith("M:"):
             text = f"{text}\n{text}"
         voice, here = self.voice, len(self.parts)
@@ -159,6 +214,10 @@ class _Body:
             if self.starts.pop(voice.begins, None):
                 self.starts[here] = "|:" if is_inside else "\n|:"
             voice.begins = here
+        if text.startswith("P:") and self.order:
+            if voice.begins != here:
+                voice.begins, voice.marked, voice.is_new = here, "", True
+            self.sections.append(_Section(text[2:].partition("%")[0].strip()[:1], here, dict(self.values)))
         if text.startswith("V:") or (is_inside and text[0].islower()):  # the latter are words, and notes to music21
             return ""
         return f"\n{text}\n" if is_inside else text
