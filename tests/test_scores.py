@@ -141,6 +141,13 @@ def test_sections_of_abc_are_played_in_their_order(order: str, played: str) -> N
     assert found.notes() == expected.notes()
 
 
+def test_a_section_of_abc_may_have_a_start_without_an_end() -> None:
+    head = "X:1\nM:2/4\nL:1/8\n"
+    (found,) = read_score(f"{head}P:ABA\nK:C\nP:A\nC2 D2|E4::\nP:B\nF2 G2|A4||\n".encode(), ".abc")
+    (expected,) = read_score(f"{head}K:C\nC2 D2|E4|C2 D2|E4|F2 G2|A4|C2 D2|E4|C2 D2|E4|\n".encode(), ".abc")
+    assert found.notes() == expected.notes()
+
+
 def test_a_section_of_abc_keeps_its_key_and_metre_where_it_is_played_again() -> None:
     head = "X:1\nM:2/4\nL:1/8\nP:ABA\nK:C\n"
     (found,) = read_score(f"{head}c4|\nP:A\nF2 C2|\nP:B\n[K:D]\nM:3/4\nL:1/4\nF C C|\n".encode(), ".abc")

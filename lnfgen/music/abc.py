@@ -168,7 +168,8 @@ class _Body:
             for name, value in self.sections[index].values.items():
                 if holds.get(name) != value:
                     written += f"\n{name}:{value}" * (2 if name == "M" else 1)
-            written += "\n" + "".join(texts[starts[index] : ends[index]])
+            # music21 would take a start without an end for that of the next section.
+            written += "\n" + re.sub(r"\|:(?!.*:\|)", "", "".join(texts[starts[index] : ends[index]]), flags=re.DOTALL)
             holds = after[index]
         return written
 
