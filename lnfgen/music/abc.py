@@ -54,7 +54,7 @@ def written_out(tune: str) -> str:
       notes of `A>B` or in a tuplet.
     - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
       splits it into two lengths.
-    - Sections are written in the order in which they are played, such as `P:ABA` in the header (3.1.9).
+    - Sections of a tune in one voice are written in the order of the header, such as `P:ABA` (3.1.9).
     """
     tune = _plain(tune)
     header, *rest = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
