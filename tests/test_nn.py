@@ -287,10 +287,32 @@ def test_near_the_end_one_feature_tells_the_last_steps_apart():
         torch.testing.assert_close(row[:length], torch.exp(-torch.arange(length).flip(0) / NEAR_END[0]))
 
 
+def test_in_bars_two_features_tell_the_place_in_a_bar():
+    """And without them none does: no other wave comes back after 8 steps, or 12."""
+    for period in (8, 12):
+        for in_bars in (True, False):
+            positions = Positions(2, in_bars=in_bars)
+            waves = len(positions.frequency)
+            with torch.no_grad():
+                weight = positions.project.weight.zero_()
+                wave = (positions.frequency - 2 * torch.pi / period).abs().argmin()
+                weight[0, wave] = weight[1, waves + wave] = 1.0  # its sine and its cosine
+                positions.project.bias.zero_()
+                found = positions(torch.tensor([1000]), 1000)[0]
+            bars = found[: 1000 // period * period].unflatten(0, (-1, period))
+            moved = float((bars - bars[0]).abs().max())
+            if in_bars:
+                assert moved < 1e-3
+                assert torch.pdist(bars[0]).min() > 0.5
+            else:
+                assert moved > 1
+
+
 def test_positions_have_unit_scale():
     torch.manual_seed(0)
-    scale = float(Positions(64)(torch.tensor([200]), 200).detach().std())
-    assert 0.5 < scale < 2
+    for in_bars in (True, False):
+        scale = float(Positions(64, in_bars=in_bars)(torch.tensor([200]), 200).detach().std())
+        assert 0.5 < scale < 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

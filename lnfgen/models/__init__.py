@@ -63,7 +63,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         return AutoregressiveLSTM(
             observation,
             length,
-            Positions(config.position_size, near_end=config.near_end),
+            _build_positions(config),
             CausalLSTM(
                 config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
             ),
@@ -73,7 +73,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
             config.input_dropout,
             config.note_noise,
         )
-    positions = Positions(config.position_size, near_end=config.near_end)
+    positions = _build_positions(config)
     posterior: Posterior | KeyPosterior | SymbolPosterior
     config = _with_latent_of(observation, config, emission)
     if config.latent_kind == "keys":
@@ -91,6 +91,10 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
         posterior, prior = _build_posterior(config, observation), build_prior(config)
         decoder = _build_emission(emission, observation, config)
     return LatentFlow(observation, length, positions, posterior, prior, decoder, config.latent_size)
+
+
+def _build_positions(config: ModelConfig) -> Positions:
+    return Positions(config.position_size, near_end=config.near_end, in_bars=config.in_bars)
 
 
 def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
