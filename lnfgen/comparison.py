@@ -112,8 +112,7 @@ def compare_pieces(
     """Compare pieces with those of a reference.
 
     All pieces are first put on the grid of the first reference piece. Where a piece has no onsets, those of all others
-    are left out, because repeated notes would then be one note on one side only. Bars are counted from the first step
-    on, also after an upbeat: samples do not say whether they begin with one.
+    are left out, because repeated notes would then be one note on one side only.
 
     Args:
         corpus: where copies are searched for, such as the pieces that a model was trained on. By default this is the
@@ -165,16 +164,16 @@ def compare_pieces(
 
 
 def _made_alike(groups: Sequence[Sequence[PianoRoll]], grid: int) -> list[list[PianoRoll]]:
-    """All pieces on one grid, without upbeats, and all with onsets or all without."""
+    """All pieces on one grid, and all with onsets or all without."""
     has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
-    moved = [[piece.on_grid(grid).with_upbeat(0) for piece in pieces] for pieces in groups]
+    moved = [[piece.on_grid(grid) for piece in pieces] for pieces in groups]
     return moved if has_onsets else [[replace(piece, onsets=None) for piece in pieces] for pieces in moved]
 
 
 def _window_steps(pieces: Sequence[PianoRoll]) -> int:
     """The steps of a window that half of these pieces are long enough for, in whole quarters where that is possible."""
     grid = pieces[0].steps_per_quarter
-    middle = sorted(piece.num_steps for piece in pieces)[(len(pieces) - 1) // 2]
+    middle = sorted(piece.num_steps - piece.upbeat for piece in pieces)[(len(pieces) - 1) // 2]
     return min(WINDOW_QUARTERS * grid, middle // grid * grid or middle)
 
 
@@ -185,12 +184,13 @@ def _windows(pieces: Sequence[PianoRoll], num_steps: int) -> _Windows:
 
 
 def _cut(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
-    """Windows of so many steps, one after the other, each from a bar line on. What is left over is dropped.
+    """Windows of so many steps, one after the other, each from a bar line on. What is left over is dropped, as is an
+    upbeat.
 
     A note that sounds already where a window starts is struck there (`PianoRoll.stretch`).
     """
     lines = piece.bar_lines()
-    start = 0
+    start = piece.upbeat
     while start + num_steps <= piece.num_steps:
         yield piece.stretch(start, start + num_steps)
         following = bisect.bisect_left(lines, start + num_steps)

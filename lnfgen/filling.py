@@ -71,6 +71,7 @@ def added_steps(
     if length is not None:
         return length
     roll = piece if isinstance(piece, str) and encoding.kind == "text" else on_grid(encoding, piece)
+    roll = roll.from_bar_line() if isinstance(roll, PianoRoll) and encoding.fills_upbeats else roll
     own = len(roll) if isinstance(roll, str) else roll.num_steps
     if bars is not None and not isinstance(roll, str):
         bar = bar_length(roll.time_signature, roll.steps_per_quarter)

@@ -29,12 +29,14 @@ class Given:
     """A piece of which some is given, as a model sees it.
 
     Attributes:
-        values: uint8 [T, P] or int32 [T]: the whole piece, what is free included.
+        values: uint8 [T, P] or int32 [T]: the whole piece, what is free included. Where the model's pieces begin at a
+            bar line, so does it, with silence ahead of an upbeat.
         free: bool of the same shape.
         piece: the piece itself; music is on the model's grid, with all 128 keys of MIDI.
-        free_cells: what is free of it, bool [T, 128] or [T].
+        free_cells: what is free of it, bool [T - ahead, 128] or [T].
         changes: what was lost on the way.
         shift: semitones that music was moved up for the model.
+        ahead: steps of silence ahead of an upbeat, which the piece itself does not have.
     """
 
     values: np.ndarray
@@ -43,6 +45,7 @@ class Given:
     free_cells: np.ndarray
     changes: Changes
     shift: int = 0
+    ahead: int = 0
 
 
 def given_part(encoding: Encoding, piece: Piece, free: Sequence[str], gap: str | None = None) -> Given:
@@ -121,13 +124,14 @@ def _given_music(encoding: Encoding, roll: PianoRoll, free: np.ndarray) -> Given
 
 
 def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: int) -> Given:
-    """The roll and what is free of it, so many semitones higher, on the model's keys."""
+    """The roll and what is free of it, so many semitones higher, on the model's keys and from a bar line on."""
+    ahead = roll.from_bar_line().num_steps - roll.num_steps if encoding.fills_upbeats else 0
     columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
     inside = (columns >= 0) & (columns < 128)
 
     def cut(cells: np.ndarray) -> np.ndarray:
-        result = np.zeros((len(cells), encoding.num_pitches), dtype=np.bool_)
-        result[:, inside] = cells[:, columns[inside]]
+        result = np.zeros((ahead + len(cells), encoding.num_pitches), dtype=np.bool_)
+        result[ahead:, inside] = cells[:, columns[inside]]
         return result
 
     struck = roll.struck()
@@ -135,7 +139,7 @@ def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: i
     if encoding.has_onsets:
         values |= cut(struck) * np.uint8(ONSET)
     lost = int((struck & ~free).sum() - cut(struck & ~free).sum())
-    return Given(values, cut(free), roll, free, Changes(roll.rounded, lost), shift)
+    return Given(values, cut(free), roll, free, Changes(roll.rounded, lost), shift, ahead)
 
 
 def beyond_the_model(encoding: Encoding, given: Given, free: Sequence[str]) -> str:
@@ -200,15 +204,30 @@ def _characters(word: str, length: int) -> slice:
 
 
 def decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo, metre and upbeat."""
+    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo, metre and upbeat.
+
+    What was drawn in the silence ahead of an upbeat makes the upbeat longer.
+    """
+    piece = decoded_in_full(encoding, given, x)
+    if isinstance(piece, str) or not given.ahead:
+        return piece
+    sounds = piece.sounding.any(axis=1)
+    silent = int(sounds.argmax()) if sounds.any() else piece.num_steps - 1
+    return piece.stretch(min(given.ahead, silent), piece.num_steps)
+
+
+def decoded_in_full(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
+    """The same with a step for each of x: where there was silence ahead of the upbeat, the piece begins with it."""
     if isinstance(given.piece, str):
         drawn = encoding.decode(x)
         assert isinstance(drawn, str)
         pairs = zip(drawn, given.piece, given.free.tolist(), strict=True)
         return "".join(new if free else old for new, old, free in pairs)  # an unknown character stays as it was
-    roll = replace(encoding, tempo_bpm=given.piece.tempo_bpm).decode(x, given.piece.time_signature)
+    here = replace(encoding, tempo_bpm=given.piece.tempo_bpm)
+    roll = here.decode(x, given.piece.time_signature, keeps_silence=True)
     assert isinstance(roll, PianoRoll)
     lowest = max(roll.lowest_pitch, given.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + given.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    return replace(roll, lowest_pitch=lowest - given.shift, out_of_range=0).with_upbeat(given.piece.upbeat)
+    roll = replace(roll, lowest_pitch=lowest - given.shift, out_of_range=0)
+    return roll if encoding.fills_upbeats else roll.with_upbeat(given.piece.upbeat)

@@ -51,8 +51,9 @@ def sample_pieces(
     """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
 
     Args:
-        length: steps of each piece; drawn from p(T) if neither this nor `bars` is given.
-        bars: bars of each piece of music, in the time signature of the encoding.
+        length: steps of each piece, silence ahead of an upbeat counted; drawn from p(T) if neither this nor `bars` is
+            given.
+        bars: bars of each piece of music, that of an upbeat counted, in the time signature of the encoding.
         temperature: scales the noise and divides the emission's logits; 0 gives the likeliest piece.
         seed: decides a piece, together with its place among the pieces.
         place: the number of this process, and how many draw together.

@@ -18,11 +18,10 @@ bit or symbol of the output are moved as well as those of the latent.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +30,7 @@ from lnfgen.conventions import MAX_LENGTH
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
-from lnfgen.given import Given, decoded
+from lnfgen.given import Given, decoded, decoded_in_full
 from lnfgen.models import SequenceModel
 from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence_of
 from lnfgen.music.pianoroll import PianoRoll, bar_length
@@ -74,7 +73,7 @@ def vary_piece(
             fresh = fresh_noise(len(x), noise, generator)
             moved = combined(lambda old, new: math.sqrt(1 - amount**2) * old + amount * new, noise, fresh)
             x = sequence_of(model, moved)
-        yield _variation(encoding, given, x)
+        yield _variation(encoding, given, x, [decoded_in_full(encoding, given, given.values)])
 
 
 def reconstruct_piece(
@@ -96,7 +95,8 @@ def reconstruct_piece(
         assert eps is not None
         uniform = model.observation.uniform(1, len(x), generator).to(eps.device)
         with torch.inference_mode():
-            yield _variation(encoding, given, model.generate([len(x)], eps[None], uniform, temperature)[0])
+            drawn = model.generate([len(x)], eps[None], uniform, temperature)[0]
+        yield _variation(encoding, given, drawn, [decoded_in_full(encoding, given, given.values)])
 
 
 def interpolate_pieces(
@@ -119,7 +119,7 @@ def interpolate_pieces(
     for index, noise in enumerate(noises):
         fresh = fresh_noise(longest - len(ends[index]), noise, _generator(seed, 1 + index))
         noises[index] = combined(lambda *parts: torch.cat(parts), noise, fresh)
-    originals = [_decoded(encoding, given, given.values) for given in (first, second)]
+    originals = [decoded_in_full(encoding, given, given.values) for given in (first, second)]
     for index in range(steps):
         place = index / (steps - 1)
         nearer = first if place < 0.5 else second
@@ -128,8 +128,7 @@ def interpolate_pieces(
             length = _length(encoding, first, second, place)
             x = sequence_of(model, combined(partial(_on_the_way, place=place, length=length), *noises))
         shift = round((1 - place) * first.shift + place * second.shift)
-        piece = _decoded(encoding, replace(nearer, shift=shift), x.numpy())
-        yield Variation(piece, tuple(share_of(original, piece) for original in originals))
+        yield _variation(encoding, replace(nearer, shift=shift), x, originals)
 
 
 def share_of(original: Piece, piece: Piece) -> float:
@@ -167,16 +166,16 @@ def _noise_of(model: SequenceModel, x: Tensor, generator: torch.Generator, num_s
     return noise_of(model, x, generator, num_samples=num_samples, num_steps=num_steps)
 
 
-def _variation(encoding: Encoding, given: Given, x: Tensor) -> Variation:
-    piece = _decoded(encoding, given, x.numpy())
-    return Variation(piece, (share_of(_decoded(encoding, given, given.values), piece),))
-
-
-def _decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece. An unknown character of the given text stays where the model draws the unknown symbol there."""
-    if len(x) == len(given.values):
-        return decoded(encoding, replace(given, free=x != given.values), x)
-    return encoding.decode(x) if encoding.kind == "text" else decoded(encoding, given, x)
+def _variation(encoding: Encoding, given: Given, x: Tensor, originals: Sequence[Piece]) -> Variation:
+    """The piece that was drawn, x, in place of the given one, beside pieces that have a step for each of theirs."""
+    values = x.numpy()
+    if len(values) == len(given.values):  # an unknown character stays where the model draws the unknown symbol there
+        given = replace(given, free=values != given.values)
+    elif isinstance(given.piece, str):
+        text = encoding.decode(values)
+        return Variation(text, tuple(share_of(original, text) for original in originals))
+    full = decoded_in_full(encoding, given, values)
+    return Variation(decoded(encoding, given, values), tuple(share_of(original, full) for original in originals))
 
 
 def _length(encoding: Encoding, first: Given, second: Given, place: float) -> int:

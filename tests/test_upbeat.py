@@ -14,9 +14,12 @@ from command import Call
 from test_page import Page
 
 from lnfgen import formats
+from lnfgen.comparison import compare_pieces
+from lnfgen.data.encoding import Encoding
 from lnfgen.data.options import Options
 from lnfgen.data.preprocess import prepare
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.given import decoded, given_part, given_whole
 from lnfgen.music import figures
 from lnfgen.music.midi import midi_bytes
 from lnfgen.music.page import page_bytes
@@ -24,6 +27,7 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import region
 from lnfgen.music.rhythm import bars_of_voice
 from lnfgen.music.rolltext import roll_to_text
+from lnfgen.text import UNKNOWN
 
 WALTZ = PianoRoll.from_notes(
     [(0, 2, 67), (2, 2, 65), (4, 12, 60), (16, 4, 62), (20, 8, 64), (28, 6, 65)], time_signature=(3, 4)
@@ -227,20 +231,110 @@ def test_info_tells_the_upbeat(tmp_path: Path, lnfgen: Call) -> None:
     assert (facts["upbeat"], facts["bars"], facts["steps"], facts["metre_changes"]) == (4, 3, 34, 0)
 
 
-def test_what_models_see_does_not_depend_on_the_upbeat(tmp_path: Path) -> None:
-    made = []
+def test_sequences_of_a_dataset_begin_at_a_bar_line(tmp_path: Path) -> None:
     for name, upbeat in (("with", 4), ("without", 0)):
         source = tmp_path / name / "tunes"
         source.mkdir(parents=True)
         for number in range(3):
             formats.write(source / f"{number}.npz", WALTZ.transposed(number).with_upbeat(upbeat))
-        dataset = prepare([source], Options(max_length=16)).write(tmp_path / name / "dataset")
-        made.append({split: [values.tolist() for values in dataset.split(split)] for split in dataset.split_names})
-    assert made[0] == made[1]
-    assert [len(values) for values in made[0]["train"]] == [12, 12, 10]
+        dataset = prepare([source], Options(max_length=24)).write(tmp_path / name / "dataset")
+        assert dataset.encoding.fills_upbeats
+        first, rest = dataset.split("train")
+        assert (len(first), len(rest)) == ((24, 18) if upbeat else (24, 10))
+        silent = int((first != 0).any(axis=1).argmax())
+        assert silent == (8 if upbeat else 0), "it is the bar of 12 steps before the upbeat of 4"
+        piece, _ = dataset.pieces("train")
+        assert isinstance(piece, PianoRoll)
+        assert (piece.upbeat, piece.num_steps) == (upbeat, 24 - silent), "the silence is no part of the piece"
+        assert piece.notes()[0][0] == 0
 
 
-def test_commands_give_a_piece_back_with_its_upbeat(toy_home: Path, call: Call) -> None:
+@pytest.mark.parametrize("metre", [(3, 4), (4, 4), (6, 8), (5, 8), (7, 16)])
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_an_upbeat_becomes_silence_and_comes_back(metre: tuple[int, int], grid: int) -> None:
+    for fills in (True, False):
+        encoding = Encoding("music", steps_per_quarter=grid, time_signature=metre, fills_upbeats=fills)
+        assert Encoding.from_json(encoding.to_json()) == encoding
+        for upbeat in range(bar := max(1, round(4 * grid * metre[0] / metre[1]))):
+            notes = [(step, 1, 60 + step % 3) for step in range(30)]
+            roll = PianoRoll.from_notes(notes, steps_per_quarter=grid, time_signature=metre).with_upbeat(upbeat)
+            values = encoding.encode(roll)
+            assert len(values) == 30 + (bar - roll.upbeat if fills and roll.upbeat else 0)
+            full = encoding.decode(values, keeps_silence=True)
+            assert isinstance(full, PianoRoll)
+            assert (full.num_steps, full.upbeat) == (len(values), 0)
+            if not fills:
+                assert encoding.decode(values) == roll.with_upbeat(0)
+            elif 2 * roll.upbeat <= bar:
+                assert encoding.decode(values) == roll
+            else:  # there is less than half a bar of silence, which stays as a rest
+                assert encoding.decode(values) == full == roll.from_bar_line()
+    # A bar of silence, less than half a bar, or a piece of silence is no upbeat.
+    for steps in (5, 12, 20, 40):
+        roll = PianoRoll.from_notes([(steps, 4, 60)] if steps < 40 else [], num_steps=40, time_signature=(3, 4))
+        assert roll.from_first_note() == roll
+    assert WALTZ.from_bar_line().from_first_note() == WALTZ
+    assert WALTZ.from_first_note() == WALTZ
+
+
+def test_datasets_of_before_have_no_word_of_it() -> None:
+    encoding = Encoding("music")
+    assert "fills_upbeats" not in encoding.to_json(), "so that their fingerprints stay"
+    with pytest.raises(DatasetError, match="fills_upbeats is 1"):
+        Encoding.from_json(encoding.to_json() | {"fills_upbeats": 1})
+    with pytest.raises(DatasetError, match="unknown fields"):
+        Encoding.from_json({"kind": "text", "vocabulary": [UNKNOWN, "a"], "fills_upbeats": True})
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
+    """Where nothing is changed, a piece comes back as it was; where all is free, the upbeat can get longer."""
+    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=fills)
+    for roll in (WALTZ, WALTZ.with_upbeat(0)):
+        given = given_whole(encoding, roll)
+        assert given.ahead == (8 if fills and roll.upbeat else 0)
+        assert not given.values[: given.ahead].any()
+        assert decoded(encoding, given, given.values) == roll.in_range(21, 88)
+    given = given_part(encoding, WALTZ, ["bars:0"])
+    steps = np.flatnonzero(given.free.any(axis=1)).tolist()
+    assert steps == [given.ahead + step for step in range(4)], "the silence ahead of it is not free"
+    earlier = given.values.copy()
+    earlier[given.ahead - 2 if fills else 0, 40] = 3
+    piece = decoded(encoding, given, earlier)
+    assert isinstance(piece, PianoRoll)
+    assert piece.upbeat == (6 if fills else 4)
+    bars = [roll.stretch(roll.upbeat, roll.num_steps) for roll in (piece, WALTZ.in_range(21, 88))]
+    assert bars[0] == bars[1]
+
+
+def test_an_interpolated_piece_that_is_shorter_than_the_silence_ahead() -> None:
+    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
+    given = given_whole(encoding, WALTZ)
+    piece = decoded(encoding, given, np.zeros((6, 88), np.uint8))
+    assert isinstance(piece, PianoRoll)
+    assert piece.num_steps == 1
+
+
+def test_samples_are_scored_from_their_bar_line_on() -> None:
+    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
+    values = encoding.encode(WALTZ.in_range(21, 88))
+    piece = encoding.decode(values)
+    assert np.array_equal(encoding.adapt([piece])[0][0], values)
+
+
+def test_passages_that_are_compared_begin_after_the_upbeat() -> None:
+    # In each bar one note of three is at its start. With the upbeat in the first passage, none would be.
+    notes = [(2, 2, 60), *((4 + 16 * bar + place, 2, 60 + place) for bar in range(12) for place in (0, 8, 12))]
+    roll = PianoRoll.from_notes(notes, num_steps=4 + 192).with_upbeat(4)
+    found = compare_pieces([roll], [roll.transposed(1)], [])
+    assert found.figures["downbeat_rate"].samples.tolist() == [pytest.approx(1 / 3)]
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path, call: Call) -> None:
+    dataset = json.loads((toy_home / "run-rolls/dataset.json").read_text())
+    dataset["encoding"] |= {"fills_upbeats": fills}
+    (toy_home / "run-rolls/dataset.json").write_text(json.dumps(dataset))
     formats.write(toy_home / "waltz.mid", WALTZ)
     few = ("--model", "run-rolls", "--seed", "1", "--out")
     for words in (

@@ -39,7 +39,9 @@ def command(
         int | None,
         typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
     ] = None,
-    bars: Annotated[int | None, typer.Option(min=1, help="Bars of each, instead of --length.")] = None,
+    bars: Annotated[
+        int | None, typer.Option(min=1, help="Bars of each, that of an upbeat counted, instead of --length.")
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
     tempo: options.Tempo = None,
     key: options.InKey = None,

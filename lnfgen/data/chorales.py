@@ -27,7 +27,7 @@ STEPS_PER_QUARTER = 2
 would be twice as many steps to model."""
 
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
-MAX_CHORALE_STEPS = 128  # 16 bars of 4/4 in eighths
+MAX_CHORALE_STEPS = 136  # 17 bars of 4/4 in eighths: 16, and that of an upbeat
 
 LOWEST_PITCH, NUM_PITCHES = 36, 49
 """C2 to C6, which holds all voices (C2 to A5) with some room to transpose them. The other keys of a piano would take
@@ -139,8 +139,7 @@ def read_chorale(name: str) -> PianoRoll:
         _keep_voices(score)
         _drop_repeats(score)
         roll = roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
-        # As in every dataset, an upbeat is taken for the start of bar 1.
-        roll = replace(roll, time_signature=TIME_SIGNATURES.get(name, roll.time_signature), upbeat=0)
+        roll = replace(roll, time_signature=TIME_SIGNATURES.get(name, roll.time_signature))
         return roll.in_range(LOWEST_PITCH, NUM_PITCHES)
 
 

@@ -16,7 +16,15 @@ from lnfgen.text import UNKNOWN
 from lnfgen.wording import counted, counted_ends
 
 _FIELDS = {
-    "music": ("has_onsets", "lowest_pitch", "num_pitches", "steps_per_quarter", "tempo_bpm", "time_signature"),
+    "music": (
+        "has_onsets",
+        "lowest_pitch",
+        "num_pitches",
+        "steps_per_quarter",
+        "tempo_bpm",
+        "time_signature",
+        "fills_upbeats",
+    ),
     "text": ("vocabulary",),
 }
 
@@ -66,6 +74,8 @@ class Encoding:
         has_onsets: whether a struck key differs from a held one. If not, values are 0 and 1 only.
         lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
         steps_per_quarter: the grid of all pieces.
+        fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in datasets of
+            version 0.1.0 and the published ones, their first step is that of the upbeat.
         tempo_bpm, time_signature: typical values of the set. Samples are written with them.
         vocabulary: the unknown symbol, then the characters of train in the order of their code points.
     """
@@ -77,6 +87,7 @@ class Encoding:
     steps_per_quarter: int = STEPS_PER_QUARTER
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
+    fills_upbeats: bool = False
     vocabulary: tuple[str, ...] = ()
 
     @property
@@ -111,6 +122,7 @@ class Encoding:
             raise LnfgenError(
                 f"a piano-roll of {words.format(*found)}; expected {words.format(*expected)}; read it on that grid"
             )
+        piece = piece.from_bar_line() if self.fills_upbeats else piece
         values = piece.sounding.astype(np.uint8)  # 0, or the bit SOUNDING
         if self.has_onsets:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
@@ -139,11 +151,14 @@ class Encoding:
                 changes += Changes(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
         return sequences, changes
 
-    def decode(self, values: np.ndarray, time_signature: tuple[int, int] | None = None) -> PianoRoll | str:
+    def decode(
+        self, values: np.ndarray, time_signature: tuple[int, int] | None = None, *, keeps_silence: bool = False
+    ) -> PianoRoll | str:
         """The piece that `encode` gives these values for. The unknown symbol becomes the character U+FFFD.
 
         Args:
             time_signature: that of a piece of music; None: the usual one of the set.
+            keeps_silence: the piece has a step for each value, with the silence that fills the bar of an upbeat.
 
         Raises:
             LnfgenError: if the values have a shape or range that this encoding does not give.
@@ -167,11 +182,14 @@ class Encoding:
             time_signature=time_signature or self.time_signature,
         )
         # A model may draw a key as held that was silent. It is struck there, as `encode` has it too.
-        return replace(roll, onsets=roll.struck()) if self.has_onsets else roll
+        roll = replace(roll, onsets=roll.struck()) if self.has_onsets else roll
+        return roll.from_first_note() if self.fills_upbeats and not keeps_silence else roll
 
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""
         values = {name: getattr(self, name) for name in _FIELDS[self.kind]}
+        if not self.fills_upbeats:
+            values.pop("fills_upbeats", None)  # so the fingerprints of older datasets stay
         return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
@@ -184,8 +202,8 @@ class Encoding:
         if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
             raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
         names = {"kind", *_FIELDS[value["kind"]]}
-        if set(value) != names:
-            odd = ", ".join(sorted(set(value) ^ names))
+        if names := (set(value) ^ names) - ({"fills_upbeats"} - set(value)):
+            odd = ", ".join(sorted(names))
             raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         for name, field in plain.items():
@@ -220,7 +238,7 @@ def _is_valid(name: str, value: Any) -> bool:
             and all(isinstance(symbol, str) and len(symbol) == 1 for symbol in value)
             and len(set(value)) == len(value)
         )
-    if name == "has_onsets":
+    if name in ("has_onsets", "fills_upbeats"):
         return type(value) is bool
     if name == "tempo_bpm":
         return type(value) in (int, float)

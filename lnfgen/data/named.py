@@ -57,12 +57,12 @@ NAMED: dict[str, NamedDataset] = {
         NamedDataset(
             "chorales",
             "music",
-            "Bach's four-part chorales in eighths, onsets kept, cut to 16 bars (the default)",
+            "Bach's four-part chorales in eighths, onsets kept, cut to 17 bars (the default)",
             "347 chorales",
             "the music21 package, no download",
             _MUSIC21,
             "music in the public domain; encodings as licensed in music21's corpus",
-            version=3,
+            version=4,
         ),
         NamedDataset(
             "folk-abc",

@@ -2,8 +2,6 @@
 
 A part has the rolls of `FILES` files. Its name is a hash of what decides them: the files' paths and content, how they
 are read, and the limits of reading. So a part that is there already is not read again.
-
-An upbeat is not kept: sequences of a dataset begin with it, and pieces are cut as if it was the start of bar 1.
 """
 
 from __future__ import annotations
@@ -31,9 +29,9 @@ from lnfgen.music.tracks import Track
 
 FILES = 64
 
-_VERSION = 5  # raised when lnfgen would read other rolls from the same files
+_VERSION = 6  # raised when lnfgen would read other rolls from the same files
 _LIMITS = ("LNFGEN_READ_SECONDS", "LNFGEN_READ_MB")
-_FIELDS = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "out_of_range", "rounded")
+_FIELDS = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "upbeat", "out_of_range", "rounded")
 
 Read = partial[list[PianoRoll]]
 

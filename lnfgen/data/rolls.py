@@ -148,7 +148,7 @@ def encode_rolls(
     disjoint: bool = False,
     place: Workplace | None = None,
 ) -> Prepared:
-    """The dataset of these pieces, cut at bar lines to at most `max_length` steps.
+    """The dataset of these pieces, from a bar line on and cut at bar lines to at most `max_length` steps.
 
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
     of the first roll. A roll on another grid or of another range and each stretch without a note are skipped, with a
@@ -168,7 +168,9 @@ def encode_rolls(
     for split in SPLITS:
         for label, roll in splits[split]:
             if encoding is None:
-                encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
+                encoding = Encoding(
+                    "music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter, fills_upbeats=True
+                )
                 spool = Spool(place.folder(), SPLITS, no_steps(encoding))
             tempos[roll.tempo_bpm] += 1
             metres[roll.time_signature] += 1
@@ -213,7 +215,7 @@ class _Stretches:
     def take(self, encoding: Encoding, split: str, label: str, roll: PianoRoll) -> list[np.ndarray]:
         """The encoded stretches of a roll that the dataset gets."""
         taken = []
-        stretches = roll.cut(self.max_length)
+        stretches = roll.from_bar_line().cut(self.max_length)
         for stretch in stretches:
             try:
                 values = encoding.encode(stretch)

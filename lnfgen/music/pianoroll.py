@@ -159,6 +159,27 @@ class PianoRoll:
         upbeat = steps if steps < self._upbeat_limit else 0
         return self if upbeat == self.upbeat else replace(self, upbeat=upbeat)
 
+    def from_bar_line(self) -> PianoRoll:
+        """The piece from the start of its first bar on: an upbeat has silence ahead, which fills its bar."""
+        if not self.upbeat:
+            return self
+        ahead = np.zeros((max(0, self.steps_per_bar - self.upbeat), self.num_pitches), dtype=np.bool_)
+        return replace(
+            self,
+            sounding=np.concatenate([ahead, self.sounding]),
+            onsets=None if self.onsets is None else np.concatenate([ahead, self.onsets]),
+            upbeat=0,
+        )
+
+    def from_first_note(self) -> PianoRoll:
+        """The piece without silence that fills half of its first bar or more: what is left of that bar is an upbeat.
+
+        Less silence is a rest, and so is a whole bar of it. A piece that has an upbeat stays as it is.
+        """
+        silent = int(self.sounding.any(axis=1).argmax())  # 0 where there is no note
+        is_upbeat = not self.upbeat and self.steps_per_bar <= 2 * silent < 2 * self.steps_per_bar
+        return self.stretch(silent, self.num_steps) if is_upbeat else self
+
     def edge_keys(self, top: bool) -> np.ndarray:
         """int [T]: the column of the highest key that sounds at each step, or of the lowest one; -1 in silence."""
         sounding = self.sounding

@@ -142,7 +142,7 @@ def step_title(step: LatentStep, encoding: Encoding) -> str:
         text = "".join(value_name(value, encoding) for value in x[max(0, index - _TEXT_BEFORE) : index])
         shown = f"after {'…' if index > _TEXT_BEFORE else ''}{text}" if index else "at the start"
         return f"{shown}, then {value_label(x[index], encoding)}"
-    roll = encoding.decode(x, step.time_signature)
+    roll = encoding.decode(x, step.time_signature, keeps_silence=True)
     assert isinstance(roll, PianoRoll)
     bars = roll.bar_lines()
     bar = sum(start <= index for start in bars)

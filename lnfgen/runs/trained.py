@@ -61,7 +61,7 @@ class TrainedModel:
         Args:
             count: how many pieces. A piece does not depend on it, but for round-off if it is 1 (see `lnfgen.sampling`).
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
-            bars: bars of each piece of music, in place of `length`.
+            bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
@@ -279,8 +279,11 @@ class TrainedModel:
         reference = open_music(
             dataset or dataset_of(self.run, advice="the argument `dataset`"), split, self.encoding.steps_per_quarter
         )
-        # Samples have the usual time signature of the set and no upbeat, and so must what they are compared with.
-        others = [replace(piece, time_signature=self.encoding.time_signature, upbeat=0) for piece in reference.pieces]
+        # Samples have the usual time signature of the set, and so must what they are compared with. Where models take
+        # an upbeat for the start of bar 1, this holds for both sides.
+        usual = [replace(piece, time_signature=self.encoding.time_signature, upbeat=0) for piece in reference.pieces]
+        upbeats = [piece.upbeat if self.encoding.fills_upbeats else 0 for piece in reference.pieces]
+        others = [piece.with_upbeat(upbeat) for piece, upbeat in zip(usual, upbeats, strict=True)]
         pieces: list[PianoRoll] = []
         drawn = sample_pieces(self.model, self.encoding, count=count, temperature=temperature, seed=seed)
         for piece in drawn:
