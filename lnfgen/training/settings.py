@@ -144,9 +144,9 @@ With weights tied across the keys, a transposed piece teaches the same weights, 
 time. This output can predict without z. With a KL weight that rises from 0 it would first learn to use z, and then not
 to; free bits keep some of z in use.
 
-Told the place in a bar, a model of the chorales has a valid ELBO of 2.89 nats per step after 656 updates at `small`, and
-else 2.93 (seed 1). At `tiny` this is less than what two seeds differ by. `af-scf` with independent keys has no use for
-it: on JSB at `tiny`, which does not tell bar lines, 6.80 in place of 6.74.
+Told the place in a bar, a model of the chorales has a valid ELBO of 2.89 nats per step after 656 updates at `small`,
+and else 2.93 (seed 1). At `tiny` this is less than what two seeds differ by. `af-scf` with independent keys has no use
+for it: on JSB at `tiny`, which does not tell bar lines, 6.80 in place of 6.74.
 """
 
 MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
