@@ -100,6 +100,20 @@ def test_the_bars_of_a_step_are_those_of_its_piece(tmp_path):
         assert step_title(choose_steps(dataset)[-1], encoding).startswith(last)
 
 
+def test_the_bars_of_a_step_are_counted_from_the_upbeat_on():
+    for fills, silent, titles in (
+        (True, 8, ("bar 0, step 9", "bar 1, step 1")),
+        (True, 4, ("bar 1, step 9", "bar 2, step 1")),
+        (False, 8, ("bar 1, step 9", "bar 2, step 1")),
+    ):
+        encoding = Encoding(kind="music", time_signature=(3, 4), fills_upbeats=fills)
+        x = np.zeros((40, 88), np.uint8)
+        x[silent:, 40] = 1
+        for index, title in zip((8, 12), titles, strict=True):
+            step = LatentStep(x, index, x[index : index + 1], true=0)
+            assert step_title(step, encoding).startswith(title)
+
+
 # Pictures. ------------------------------------------------------------------------------------------------------------
 
 

@@ -74,8 +74,8 @@ class Encoding:
         has_onsets: whether a struck key differs from a held one. If not, values are 0 and 1 only.
         lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
         steps_per_quarter: the grid of all pieces.
-        fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in datasets of
-            version 0.1.0 and the published ones, their first step is that of the upbeat.
+        fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in older datasets
+            and in the published ones, their first step is that of the upbeat.
         tempo_bpm, time_signature: typical values of the set. Samples are written with them.
         vocabulary: the unknown symbol, then the characters of train in the order of their code points.
     """

@@ -144,10 +144,10 @@ def step_title(step: LatentStep, encoding: Encoding) -> str:
         return f"{shown}, then {value_label(x[index], encoding)}"
     roll = encoding.decode(x, step.time_signature, keeps_silence=True)
     assert isinstance(roll, PianoRoll)
-    bars = roll.bar_lines()
-    bar = sum(start <= index for start in bars)
+    has_upbeat = encoding.fills_upbeats and roll.from_first_note().upbeat > 0
+    bar, start = max((bar, start) for bar, start in roll.bars().items() if start <= index)
     shown = f"after {value_name(x[index - 1], encoding)}" if index else "at the start"
-    return f"bar {bar}, step {index - bars[bar - 1] + 1}, {shown}"
+    return f"bar {bar - 1 if has_upbeat else bar}, step {index - start + 1}, {shown}"
 
 
 def candidate_labels(steps: Sequence[LatentStep], encoding: Encoding) -> tuple[list[list[str]], list[str]]:
