@@ -159,6 +159,7 @@ BLOCKS += [Cell(dataset, "blocks-scf") for dataset in SETS[1:]]
 
 CODES = ("af-codes", "blocks-codes")
 ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT, "blocks-scf")]
+ON_TEXT += [Cell(TEXT, model, "lstm", emission="categorical") for model in ("af-codes", *LATENT)]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
 ON_TEXT += [
     Cell(TEXT, model, "lstm" if model == "lstm" else "conv-scan", emission="categorical", budget="hour")
