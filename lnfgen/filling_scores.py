@@ -172,9 +172,9 @@ def score_filling(
 
 
 def _decoded(encoding: Encoding, sequences: Sequence[np.ndarray], of: Sequence[Piece]) -> list[Piece]:
-    """The pieces that sequences are, a step for each value, with the time signatures of other pieces."""
+    """The pieces that sequences are, with the time signatures of other pieces."""
     signatures = [getattr(piece, "time_signature", None) for piece in of]
-    return [encoding.decode(*each, keeps_silence=True) for each in zip(sequences, signatures, strict=True)]
+    return [encoding.decode(*each) for each in zip(sequences, signatures, strict=True)]
 
 
 def _rolls(pieces: Sequence[Piece]) -> list[PianoRoll]:

@@ -32,9 +32,12 @@ def with_gap(piece: Piece, values: np.ndarray, gap: str, rng: np.random.Generato
     """The piece without what this kind of gap hides; None if that is nothing or all.
 
     Args:
-        values: the piece in the model's encoding, `[T]`, or `[T, P]` with the keys of the piece.
+        values: the piece in the model's encoding, `[T]`, or `[T, P]` with the keys of the piece. They may begin with
+            silence ahead of an upbeat, which is not hidden.
     """
-    free = np.zeros(values.shape, dtype=np.bool_)
+    ahead = len(values) - (len(piece) if isinstance(piece, str) else piece.num_steps)
+    hidden = np.zeros(values.shape, dtype=np.bool_)
+    free = hidden[ahead:]
     if gap == LOWER_VOICES:
         with suppress(LnfgenError):  # no note, or none that has a key below it
             free |= region(_roll(piece), ["below-melody"])
@@ -51,7 +54,7 @@ def with_gap(piece: Piece, values: np.ndarray, gap: str, rng: np.random.Generato
         size = -(-len(free) // 4)
         start = int(rng.integers(len(free) - size + 1))
         free[start : start + size] = True
-    return Given(values, free, piece, free, Changes()) if free.any() and not free.all() else None
+    return Given(values, hidden, piece, free, Changes(), ahead=ahead) if free.any() and not free.all() else None
 
 
 def _roll(piece: Piece) -> PianoRoll:

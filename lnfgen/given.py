@@ -230,4 +230,4 @@ def decoded_in_full(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + given.shift)
     roll = roll.in_range(lowest, highest - lowest)
     roll = replace(roll, lowest_pitch=lowest - given.shift, out_of_range=0)
-    return roll if encoding.fills_upbeats else roll.with_upbeat(given.piece.upbeat)
+    return roll if given.ahead else roll.with_upbeat(given.piece.upbeat)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command import Call
 from test_page import Page
+from toy_models import toy
 
 from lnfgen import formats
 from lnfgen.comparison import compare_pieces
@@ -19,7 +20,10 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.options import Options
 from lnfgen.data.preprocess import prepare
 from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.filling import added_steps
+from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
 from lnfgen.given import decoded, given_part, given_whole
+from lnfgen.models import Frames
 from lnfgen.music import figures
 from lnfgen.music.midi import midi_bytes
 from lnfgen.music.page import page_bytes
@@ -259,6 +263,9 @@ def test_an_upbeat_becomes_silence_and_comes_back(metre: tuple[int, int], grid: 
             notes = [(step, 1, 60 + step % 3) for step in range(30)]
             roll = PianoRoll.from_notes(notes, steps_per_quarter=grid, time_signature=metre).with_upbeat(upbeat)
             values = encoding.encode(roll)
+            if 4 * grid * metre[0] % metre[1]:  # the bar is no whole number of steps
+                assert (len(values), encoding.decode(values)) == (30, roll.with_upbeat(0))
+                continue
             assert len(values) == 30 + (bar - roll.upbeat if fills and roll.upbeat else 0)
             full = encoding.decode(values, keeps_silence=True)
             assert isinstance(full, PianoRoll)
@@ -275,6 +282,73 @@ def test_an_upbeat_becomes_silence_and_comes_back(metre: tuple[int, int], grid: 
         assert roll.from_first_note() == roll
     assert WALTZ.from_bar_line().from_first_note() == WALTZ
     assert WALTZ.from_first_note() == WALTZ
+
+
+@pytest.mark.parametrize("metre", [(3, 4), (4, 4), (5, 8), (1, 4)])
+@pytest.mark.parametrize("grid", [1, 2, 3])
+def test_sequences_of_any_length_are_encoded_again_as_they_were(metre: tuple[int, int], grid: int) -> None:
+    """And a note stays where it is in its bar, also in a sequence that is no longer than a bar."""
+    encoding = Encoding("music", steps_per_quarter=grid, time_signature=metre, fills_upbeats=True)
+    for length in range(1, 20):
+        for first in range(length):
+            values = np.zeros((length, 88), np.uint8)
+            values[first:, 40] = 3
+            piece = encoding.decode(values)
+            assert isinstance(piece, PianoRoll)
+            assert np.array_equal(encoding.encode(piece), values)
+            assert np.array_equal(encoding.adapt([piece])[0][0], values)
+
+
+@pytest.mark.parametrize("metre", [(3, 4), (5, 8), (9, 8), (7, 16), (4, 4)])
+@pytest.mark.parametrize("grid", [1, 2, 3])
+def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[int, int], grid: int) -> None:
+    encoding = Encoding("music", steps_per_quarter=grid, time_signature=metre, fills_upbeats=True)
+    for upbeat in range(4 * grid * metre[0] // metre[1]):
+        for length in range(20, 26):
+            notes = [(step, 1, 60 + step % 3) for step in range(length)]
+            roll = PianoRoll.from_notes(notes, steps_per_quarter=grid, time_signature=metre).with_upbeat(upbeat)
+            given = given_whole(encoding, roll)
+            assert decoded(encoding, given, given.values) == roll
+            longer = PianoRoll.from_notes(notes, num_steps=60, steps_per_quarter=grid, time_signature=metre)
+            added = added_steps(toy("lstm", Frames(88, True)), encoding, roll, None, 1, 0)
+            assert length + added in longer.with_upbeat(upbeat).bar_lines()
+
+
+def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
+    roll = PianoRoll.from_notes([(4 * i, 4, 60 + i) for i in range(9)]).with_upbeat(4)  # a quarter, and two bars
+    (tmp_path / "tune").mkdir()
+    formats.write(tmp_path / "tune/a.npz", roll)
+    dataset = prepare([tmp_path / "tune"], Options()).write(tmp_path / "dataset")
+    found = [values for split in dataset.split_names for values in dataset.split(split)]
+    assert [len(values) for values in found] == [16, 16, 16]
+    assert np.flatnonzero(found[0].any(axis=1)).tolist() == [12, 13, 14, 15]
+
+
+def test_a_piece_of_rests_is_left_out_with_its_own_length(tmp_path: Path) -> None:
+    (tmp_path / "tunes").mkdir()
+    for number in range(3):
+        formats.write(tmp_path / f"tunes/{number}.npz", WALTZ.transposed(number))
+    formats.write(tmp_path / "tunes/rests.npz", PianoRoll.from_notes([], num_steps=34).with_upbeat(4))
+    prepared = prepare([tmp_path / "tunes"], Options())
+    assert [record["reason"] for record in prepared.skipped] == ["holds no notes in range (34 steps)"]
+
+
+@pytest.mark.parametrize("gap", GAPS["music"])
+def test_the_silence_ahead_of_an_upbeat_is_not_hidden(gap: str) -> None:
+    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
+    chords = [(start, length, pitch - down) for start, length, pitch in WALTZ.notes() for down in (0, 12)]
+    roll = PianoRoll.from_notes(chords, time_signature=(3, 4)).with_upbeat(4)
+    values = encoding.encode(roll)
+    piece = encoding.decode(values)
+    given = with_gap(piece, values, gap, np.random.default_rng(0))
+    assert given is not None
+    assert given.ahead == 8
+    assert not given.free[:8].any()
+    assert given.free[8:].any()
+    assert np.array_equal(given.free[8:], given.free_cells)
+    if gap == LOWER_VOICES:
+        melody = given_part(encoding, piece, ["below-melody"])
+        assert np.array_equal(given.free, melody.free)
 
 
 def test_datasets_of_before_have_no_word_of_it() -> None:

@@ -224,7 +224,8 @@ class _Stretches:
                 break
             steps = counted(stretch.num_steps, "step")
             if not stretch.sounding.any() and len(stretches) == 1:
-                self.unused.append({"path": label, "reason": f"holds no notes in range ({steps})"})
+                own = counted(roll.num_steps, "step")
+                self.unused.append({"path": label, "reason": f"holds no notes in range ({own})"})
             elif not stretch.sounding.any():
                 self.silent.append({"path": label, "reason": f"has a silent stretch ({steps})"})
             elif self._owners is not None and self._owners.setdefault(digest(values), split) != split:
@@ -261,7 +262,8 @@ def _notes_of(roll: PianoRoll) -> tuple[object, ...]:
 def _split_in_time(pieces: Sequence[Piece], shares: Sequence[float]) -> dict[str, list[Piece]]:
     """Of each piece the first bars for train, the next ones for valid, and the last ones for test."""
     splits: dict[str, list[Piece]] = {split: [] for split in SPLITS}
-    for label, roll in pieces:
+    for label, piece in pieces:
+        roll = piece.from_bar_line()  # an upbeat may be all of a part
         lines = [*roll.bar_lines(), roll.num_steps]
         for split, bars in split_in_order(len(lines) - 1, shares).items():
             if bars.start < bars.stop:

@@ -160,10 +160,13 @@ class PianoRoll:
         return self if upbeat == self.upbeat else replace(self, upbeat=upbeat)
 
     def from_bar_line(self) -> PianoRoll:
-        """The piece from the start of its first bar on: an upbeat has silence ahead, which fills its bar."""
-        if not self.upbeat:
+        """The piece from the start of its first bar on: an upbeat has silence ahead, which fills its bar.
+
+        Where a bar is no whole number of steps, as 5/8 on a grid of quarters, the piece stays as it is.
+        """
+        if not self.upbeat or self._exact_bar.denominator > 1:
             return self
-        ahead = np.zeros((max(0, self.steps_per_bar - self.upbeat), self.num_pitches), dtype=np.bool_)
+        ahead = np.zeros((self.steps_per_bar - self.upbeat, self.num_pitches), dtype=np.bool_)
         return replace(
             self,
             sounding=np.concatenate([ahead, self.sounding]),
@@ -174,11 +177,14 @@ class PianoRoll:
     def from_first_note(self) -> PianoRoll:
         """The piece without silence that fills half of its first bar or more: what is left of that bar is an upbeat.
 
-        Less silence is a rest, and so is a whole bar of it. A piece that has an upbeat stays as it is.
+        Less silence is a rest, and so is a whole bar of it. A piece stays as it is if it has an upbeat, if it is no
+        longer than a bar, and if it has bars that `from_bar_line` cannot fill.
         """
+        bar = self._exact_bar
+        if self.upbeat or self.num_steps <= bar or bar.denominator > 1:
+            return self
         silent = int(self.sounding.any(axis=1).argmax())  # 0 where there is no note
-        is_upbeat = not self.upbeat and self.steps_per_bar <= 2 * silent < 2 * self.steps_per_bar
-        return self.stretch(silent, self.num_steps) if is_upbeat else self
+        return self.stretch(silent, self.num_steps) if bar <= 2 * silent < 2 * bar else self
 
     def edge_keys(self, top: bool) -> np.ndarray:
         """int [T]: the column of the highest key that sounds at each step, or of the lowest one; -1 in silence."""
