@@ -61,7 +61,7 @@ def call(toy_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 @pytest.fixture
 def few_home_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter samples where a model is asked for the keys that it is at home on; the usual ones take a second."""
-    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 8)
+    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 32)
 
 
 @pytest.fixture
