@@ -168,8 +168,8 @@ class _Body:
             for name, value in self.sections[index].values.items():
                 if holds.get(name) != value:
                     written += f"\n{name}:{value}" * (2 if name == "M" else 1)
-            # music21 would take a start without an end for that of the next section.
-            written += "\n" + re.sub(r"\|:(?!.*:\|)", "", "".join(texts[starts[index] : ends[index]]), flags=re.DOTALL)
+            repeats, end, rest = "".join(texts[starts[index] : ends[index]]).rpartition(":|")
+            written += "\n" + repeats + end + rest.replace("|:", "")  # music21 takes it for the next section's start
             holds = after[index]
         return written
 
