@@ -70,13 +70,15 @@ def added_steps(
     require_one_length(length, bars, encoding)
     if length is not None:
         return length
-    roll = piece if isinstance(piece, str) and encoding.kind == "text" else on_grid(encoding, piece)
-    roll = roll.from_bar_line() if isinstance(roll, PianoRoll) and encoding.fills_upbeats else roll
-    own = len(roll) if isinstance(roll, str) else roll.num_steps
-    if bars is not None and not isinstance(roll, str):
-        bar = bar_length(roll.time_signature, roll.steps_per_quarter)
-        own -= roll.upbeat
-        return round((-(-own // bar) + bars) * bar) - own
+    if isinstance(piece, str) and encoding.kind == "text":
+        own = len(piece)
+    else:
+        roll = encoding.from_bar_line(on_grid(encoding, piece))
+        own = roll.num_steps
+        if bars is not None:
+            bar = bar_length(roll.time_signature, roll.steps_per_quarter)
+            own -= roll.upbeat
+            return round((-(-own // bar) + bars) * bar) - own
     return model.length.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
 
 

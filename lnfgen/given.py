@@ -125,7 +125,7 @@ def _given_music(encoding: Encoding, roll: PianoRoll, free: np.ndarray) -> Given
 
 def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: int) -> Given:
     """The roll and what is free of it, so many semitones higher, on the model's keys and from a bar line on."""
-    ahead = roll.from_bar_line().num_steps - roll.num_steps if encoding.fills_upbeats else 0
+    ahead = encoding.from_bar_line(roll).num_steps - roll.num_steps
     columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
     inside = (columns >= 0) & (columns < 128)
 
@@ -204,11 +204,15 @@ def _characters(word: str, length: int) -> slice:
 
 
 def decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo, metre and upbeat.
+    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo, metre and upbeat."""
+    return without_silence_ahead(given, decoded_in_full(encoding, given, x))
+
+
+def without_silence_ahead(given: Given, piece: Piece) -> Piece:
+    """A piece of `decoded_in_full`, from its upbeat on.
 
     What was drawn in the silence ahead of an upbeat makes the upbeat longer.
     """
-    piece = decoded_in_full(encoding, given, x)
     if isinstance(piece, str) or not given.ahead:
         return piece
     sounds = piece.sounding.any(axis=1)

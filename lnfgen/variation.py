@@ -30,7 +30,7 @@ from lnfgen.conventions import MAX_LENGTH
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
-from lnfgen.given import Given, decoded, decoded_in_full
+from lnfgen.given import Given, decoded_in_full, without_silence_ahead
 from lnfgen.models import SequenceModel
 from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence_of
 from lnfgen.music.pianoroll import PianoRoll, bar_length
@@ -67,13 +67,14 @@ def vary_piece(
     """
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, another sample")
+    original = decoded_in_full(encoding, given, given.values)
     for x, generator in _streams(model, given, count, seed):
         if amount > 0:  # else round-off could still change a step
             noise = _noise_of(model, x, generator)
             fresh = fresh_noise(len(x), noise, generator)
             moved = combined(lambda old, new: math.sqrt(1 - amount**2) * old + amount * new, noise, fresh)
             x = sequence_of(model, moved)
-        yield _variation(encoding, given, x, [decoded_in_full(encoding, given, given.values)])
+        yield _variation(encoding, given, x, [original])
 
 
 def reconstruct_piece(
@@ -90,13 +91,14 @@ def reconstruct_piece(
             "model chorales in the box; vary and interpolate work with any model"
         )
     require_draws(seed, temperature)
+    original = decoded_in_full(encoding, given, given.values)
     for x, generator in _streams(model, given, count, seed):
         eps = _noise_of(model, x, generator).latent
         assert eps is not None
         uniform = model.observation.uniform(1, len(x), generator).to(eps.device)
         with torch.inference_mode():
             drawn = model.generate([len(x)], eps[None], uniform, temperature)[0]
-        yield _variation(encoding, given, drawn, [decoded_in_full(encoding, given, given.values)])
+        yield _variation(encoding, given, drawn, [original])
 
 
 def interpolate_pieces(
@@ -175,7 +177,7 @@ def _variation(encoding: Encoding, given: Given, x: Tensor, originals: Sequence[
         text = encoding.decode(values)
         return Variation(text, tuple(share_of(original, text) for original in originals))
     full = decoded_in_full(encoding, given, values)
-    return Variation(decoded(encoding, given, values), tuple(share_of(original, full) for original in originals))
+    return Variation(without_silence_ahead(given, full), tuple(share_of(original, full) for original in originals))
 
 
 def _length(encoding: Encoding, first: Given, second: Given, place: float) -> int:

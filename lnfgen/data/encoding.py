@@ -122,11 +122,15 @@ class Encoding:
             raise LnfgenError(
                 f"a piano-roll of {words.format(*found)}; expected {words.format(*expected)}; read it on that grid"
             )
-        piece = piece.from_bar_line() if self.fills_upbeats else piece
+        piece = self.from_bar_line(piece)
         values = piece.sounding.astype(np.uint8)  # 0, or the bit SOUNDING
         if self.has_onsets:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
         return values
+
+    def from_bar_line(self, roll: PianoRoll) -> PianoRoll:
+        """The roll with silence ahead of an upbeat, if the pieces of this encoding have it."""
+        return roll.from_bar_line() if self.fills_upbeats else roll
 
     def encode_points(self, code_points: np.ndarray) -> np.ndarray:
         """Text that is given as its code points, unsigned [T], as int32 [T]."""
@@ -202,8 +206,10 @@ class Encoding:
         if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
             raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
         names = {"kind", *_FIELDS[value["kind"]]}
-        if names := (set(value) ^ names) - ({"fills_upbeats"} - set(value)):
-            odd = ", ".join(sorted(names))
+        if value["kind"] == "music":
+            value = {"fills_upbeats": False, **value}  # older datasets do not say it
+        if set(value) != names:
+            odd = ", ".join(sorted(set(value) ^ names))
             raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         for name, field in plain.items():

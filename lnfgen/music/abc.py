@@ -157,10 +157,10 @@ class _Body:
     def _in_order(self) -> str:
         """The one voice that there is, its sections in their order. A tune that lacks one of them stays as it is."""
         texts = [self._text(number) for number in range(len(self.parts))]
-        starts = [section.start for section in self.sections]
         if not self.order or not set(self.order) <= {section.letter for section in self.sections}:
             return "".join(texts)
-        ends = [*starts[1:], len(texts)][: len(starts)]
+        starts = [section.start for section in self.sections]
+        ends = [*starts[1:], len(texts)]
         after = [*(section.values for section in self.sections[1:]), self.values]
         written, holds = "".join(texts[: starts[0]]), self.sections[0].values
         for letter in self.order:
@@ -206,8 +206,9 @@ class _Body:
         text = _plain(text.strip("[]")) if is_inside else text
         if text.startswith("V:"):
             self.voice = self.voices["".join(text[2:].split()[:1])]
+        value = text[2:].partition("%")[0].strip()
         if text[0] in "KLM":
-            self.values[text[0]] = text[2:].partition("%")[0].strip()
+            self.values[text[0]] = value
         if text.startswith("M:"):
             text = f"{text}\n{text}"
         voice, here = self.voice, len(self.parts)
@@ -218,7 +219,7 @@ class _Body:
         if text.startswith("P:") and self.order:
             if voice.begins != here:
                 voice.begins, voice.marked, voice.is_new = here, "", True
-            self.sections.append(_Section(text[2:].partition("%")[0].strip()[:1], here, dict(self.values)))
+            self.sections.append(_Section(value[:1], here, dict(self.values)))
         if text.startswith("V:") or (is_inside and text[0].islower()):  # the latter are words, and notes to music21
             return ""
         return f"\n{text}\n" if is_inside else text

@@ -281,9 +281,12 @@ class TrainedModel:
         )
         # Samples have the usual time signature of the set, and so must what they are compared with. Where models take
         # an upbeat for the start of bar 1, this holds for both sides.
-        usual = [replace(piece, time_signature=self.encoding.time_signature, upbeat=0) for piece in reference.pieces]
-        upbeats = [piece.upbeat if self.encoding.fills_upbeats else 0 for piece in reference.pieces]
-        others = [piece.with_upbeat(upbeat) for piece, upbeat in zip(usual, upbeats, strict=True)]
+        others = [
+            replace(piece, time_signature=self.encoding.time_signature, upbeat=0).with_upbeat(
+                piece.upbeat if self.encoding.fills_upbeats else 0
+            )
+            for piece in reference.pieces
+        ]
         pieces: list[PianoRoll] = []
         drawn = sample_pieces(self.model, self.encoding, count=count, temperature=temperature, seed=seed)
         for piece in drawn:
