@@ -73,6 +73,7 @@ HOUR: dict[str, dict[str, Any]] = {
     "blocks-codes": {"training.max_steps": 13_500},
     "af-scf": {"training.max_steps": 10_500},
     "af-af": {"training.max_steps": 11_500},
+    "iaf-scf": {"training.max_steps": 3_300},
     "coupling": {"training.max_steps": 6_200},
 }
 """The text models of the budget `hour`, with as many updates as take about 60 minutes of a core (10 % more where other
