@@ -27,7 +27,7 @@ from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
 from lnfgen.music.rolltext import pitch_name
-from lnfgen.sampling import require_draws, require_one_length, sample_pieces
+from lnfgen.sampling import bars_in, require_draws, require_one_length, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
@@ -70,6 +70,7 @@ def added_steps(
     require_one_length(length, bars, encoding)
     if length is not None:
         return length
+    lengths = model.length
     if isinstance(piece, str) and encoding.kind == "text":
         own = len(piece)
     else:
@@ -79,7 +80,9 @@ def added_steps(
             bar = bar_length(roll.time_signature, roll.steps_per_quarter)
             own -= roll.upbeat
             return round((-(-own // bar) + bars) * bar) - own
-    return model.length.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
+        if model.time_signatures is not None and roll.time_signature in model.time_signatures.known:
+            lengths = model.time_signatures.lengths_in(roll.time_signature)
+    return lengths.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
 
 
 def fill_pieces(
@@ -119,8 +122,10 @@ def fill_pieces(
             progress(number * total + done, len(blocks) * total)
 
         each = Known(*(part.expand(len(generators), *part.shape) for part in known))
+        signatures = [] if isinstance(given.piece, str) else [given.piece.time_signature] * len(generators)
+        bars = bars_in(model, encoding, signatures)
         with torch.inference_mode():
-            found = model.fill_batch(each, particles, generators, temperature, tell)
+            found = model.fill_batch(each, particles, generators, temperature, tell, bars)
         for x, ess in zip(found.x.numpy(), found.ess.tolist(), strict=True):
             yield Filling(decoded(encoding, given, x), ess, found.moved)
 

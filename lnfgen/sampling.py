@@ -1,5 +1,7 @@
 """Pieces from a model, each from its own random stream.
 
+A model that is told time signatures first draws that of a piece, then its length, and then its notes.
+
 One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
 always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
 longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
@@ -12,19 +14,22 @@ Several processes can draw together, a block each at a time. The pieces are the 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from lnfgen.conventions import MAX_LENGTH
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
 from lnfgen.models import SequenceModel
+from lnfgen.models.time_signatures import TimeSignature
 from lnfgen.music.pianoroll import bar_length
 from lnfgen.streams import stream_seed
+from lnfgen.waiting import sent
 
 BLOCK_ROWS = 16
 """Rows of a block. With so many, the overhead of a step in a loop over time is small for each row."""
@@ -43,6 +48,7 @@ def sample_pieces(
     count: int = 1,
     length: int | None = None,
     bars: int | None = None,
+    time_signature: TimeSignature | None = None,
     temperature: float = 1.0,
     seed: int = 0,
     place: tuple[int, int] = (0, 1),
@@ -53,7 +59,9 @@ def sample_pieces(
     Args:
         length: steps of each piece, silence ahead of an upbeat counted; drawn from p(T) if neither this nor `bars` is
             given.
-        bars: bars of each piece of music, that of an upbeat counted, in the time signature of the encoding.
+        bars: bars of each piece of music, that of an upbeat counted.
+        time_signature: that of each piece, of a model that is told it; by default it is drawn. Pieces of other models
+            have that of the encoding.
         temperature: scales the noise and divides the emission's logits; 0 gives the likeliest piece.
         seed: decides a piece, together with its place among the pieces.
         place: the number of this process, and how many draw together.
@@ -61,19 +69,21 @@ def sample_pieces(
             the others nothing.
 
     Raises:
-        LnfgenError: if the count, seed, length or temperature is out of range, or bars are asked for beside a
-            length, or of text.
+        LnfgenError: if the count, seed, length or temperature is out of range, bars are asked for beside a length, or
+            of text, or the model does not know the time signature.
     """
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
     require_draws(seed, temperature)
     require_one_length(length, bars, encoding)
-    if bars is not None:
-        length = math.ceil(bars * bar_length(encoding.time_signature, encoding.steps_per_quarter))
-    if length is not None and not 1 <= length <= MAX_LENGTH:
-        raise LnfgenError(f"a length of {length:,} steps; expected 1 to {MAX_LENGTH:,}")
+    require_known(model, encoding, time_signature)
+    known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    steps_of = {one: length if bars is None else _steps_of_bars(bars, one, encoding) for one in known}
+    for steps in steps_of.values():
+        if steps is not None and not 1 <= steps <= MAX_LENGTH:
+            raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
     model.eval()
-    blocks = _blocks(model, count, length, seed)
+    blocks = _blocks(model, count, steps_of, time_signature, seed)
     rank, size = place
     while here := list(islice(blocks, size)):
         drawn = _drawn(model, encoding, here[rank], temperature) if rank < len(here) else []
@@ -81,29 +91,78 @@ def sample_pieces(
             yield from pieces
 
 
+class _Row(NamedTuple):
+    time_signature: TimeSignature
+    length: int
+    generator: torch.Generator
+
+
 class _Block(NamedTuple):
     """Rows that are drawn together, of which the first `shown` are pieces that were asked for."""
 
-    lengths: list[int]
-    generators: list[torch.Generator]
+    rows: list[_Row]
     shown: int
 
 
-def _blocks(model: SequenceModel, count: int, length: int | None, seed: int) -> Iterator[_Block]:
-    rows = 1 if count == 1 else BLOCK_ROWS
-    for first in range(0, count, rows):
-        generators = [torch.Generator().manual_seed(stream_seed(seed, first + row)) for row in range(rows)]
-        lengths = [model.length.sample(generator) if length is None else length for generator in generators]
-        size = block_rows(rows, max(lengths))
-        for start in range(0, min(rows, count - first), size):
-            part = slice(start, start + size)
-            yield _Block(lengths[part], generators[part], min(size, count - first - start))
+def _blocks(
+    model: SequenceModel,
+    count: int,
+    steps_of: dict[TimeSignature, int | None],
+    time_signature: TimeSignature | None,
+    seed: int,
+) -> Iterator[_Block]:
+    size = 1 if count == 1 else BLOCK_ROWS
+    (usual, *_), signatures = steps_of, model.time_signatures
+    for first in range(0, count, size):
+        rows = []
+        for index in range(first, first + size):
+            generator = torch.Generator().manual_seed(stream_seed(seed, index))
+            own = usual if signatures is None else time_signature or signatures.sample(generator)
+            length = steps_of[own]
+            if length is None:
+                length = (model.length if signatures is None else signatures.lengths_in(own)).sample(generator)
+            rows.append(_Row(own, length, generator))
+        part = block_rows(size, max(row.length for row in rows))
+        for start in range(0, min(size, count - first), part):
+            yield _Block(rows[start : start + part], min(part, count - first - start))
 
 
 def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
+    signatures, lengths, generators = (list(each) for each in zip(*block.rows, strict=True))
     with torch.inference_mode():
-        drawn = model.sample_batch(block.lengths, block.generators, temperature)
-    return [encoding.decode(x.numpy()) for x in drawn[: block.shown]]
+        drawn = model.sample_batch(lengths, generators, temperature, bars_in(model, encoding, signatures))
+    pairs = zip(drawn[: block.shown], signatures, strict=False)
+    return [encoding.decode(x.numpy(), signature) for x, signature in pairs]
+
+
+def _steps_of_bars(bars: int, time_signature: TimeSignature, encoding: Encoding) -> int:
+    return math.ceil(bars * bar_length(time_signature, encoding.steps_per_quarter))
+
+
+def bars_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
+    """What a model is told of the bars of N sequences, `[N, 3]` on its device; None if it is not told them."""
+    if model.time_signatures is None:
+        return None
+    return sent(torch.from_numpy(encoding.bars(time_signatures)), model.device)
+
+
+def require_known(model: SequenceModel, encoding: Encoding, time_signature: TimeSignature | None) -> None:
+    """Raise an `LnfgenError` if pieces in this time signature cannot be drawn."""
+    if time_signature is None:
+        return
+    found = "a time signature of {}/{}".format(*time_signature)
+    if encoding.kind != "music":
+        raise LnfgenError(f"found {found} for text, which has none; leave it out")
+    if model.time_signatures is None:
+        usual = "{}/{}".format(*encoding.time_signature)
+        raise LnfgenError(
+            f"found {found}, but this model was not told time signatures in training, and writes all in {usual}; leave "
+            "it out, or train a model with --set model.in_metre=true"
+        )
+    known = model.time_signatures.known
+    if time_signature not in known:
+        known_words = ", ".join("{}/{}".format(*one) for one in known)
+        raise LnfgenError(f"found {found}; expected one of those of the training data: {known_words}")
 
 
 def require_draws(seed: int, temperature: float) -> None:

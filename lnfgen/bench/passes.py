@@ -15,7 +15,7 @@ from lnfgen.bench.calls import fresh_model, random_dataset
 from lnfgen.bench.machine import Memory, timed_on
 from lnfgen.bench.plan import Variant
 from lnfgen.bench.rows import Row
-from lnfgen.data.batches import collate
+from lnfgen.data.batches import batch_of
 from lnfgen.errors import is_out_of_memory
 from lnfgen.models import SequenceModel
 from lnfgen.training.objective import accumulate_gradients
@@ -49,7 +49,7 @@ def measure_passes(
 def _of_model(model: SequenceModel, samples: int, batch: int, length: int) -> Iterator[Row]:
     device = model.device
     split = random_dataset(model, [length] * batch).split("train")
-    made = collate(list(split), list(range(batch))).to(device)
+    made = batch_of(split, list(range(batch))).to(device)
     noise = model.draw_noise(samples, batch, length, torch.Generator(device).manual_seed(0))
 
     def update(num_passes: int) -> None:

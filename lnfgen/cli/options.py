@@ -91,6 +91,22 @@ Solver = Annotated[
 ]
 
 
+def time_signature(metre: str | None) -> tuple[int, int] | None:
+    """What `--metre 3/4` means.
+
+    Raises:
+        LnfgenError: if it is no time signature.
+    """
+    from lnfgen.music.pianoroll import is_time_signature
+
+    if metre is None:
+        return None
+    beats, _, unit = metre.partition("/")
+    if not (beats.isdecimal() and unit.isdecimal() and is_time_signature((int(beats), int(unit)))):
+        raise LnfgenError(f"--metre: found {metre!r}; expected a time signature, as 3/4 or 6/8")
+    return int(beats), int(unit)
+
+
 def played(program: str, voices: int | None) -> dict[str, Any]:
     """The programs and the voices that a writer is asked for; several programs are as many voices."""
     try:

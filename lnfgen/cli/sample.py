@@ -42,6 +42,9 @@ def command(
     bars: Annotated[
         int | None, typer.Option(min=1, help="Bars of each, that of an upbeat counted, instead of --length.")
     ] = None,
+    metre: Annotated[
+        str | None, typer.Option(help="Time signature of each, as 3/4.", show_default="drawn, as in the training data")
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
     tempo: options.Tempo = None,
     key: options.InKey = None,
@@ -65,12 +68,12 @@ def command(
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
-    options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None)
+    options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None, metre=metre is not None)
     kept = count if best is None else best
     said = f"--count {count}" if best is None else f"--best {best}"
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     writer = piece_writer(folder, out, kept, options.played(program, voices), json, said)
-    wanted = None if key is None else Key.parse(key)
+    wanted, signature = None if key is None else Key.parse(key), options.time_signature(metre)
 
     from lnfgen.choosing import Choice
     from lnfgen.compute import prepare_machine
@@ -83,6 +86,7 @@ def command(
     options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
+    asked["time_signature"] = signature
     asked["seed"] = distributed.from_main(lambda: options.drawn_seed(seed))
     pieces = sample_pieces(model, encoding, **asked, place=distributed.place(), gathered=distributed.gathered)
     if not is_main():

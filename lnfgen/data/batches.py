@@ -21,23 +21,36 @@ class Batch(NamedTuple):
     x: Tensor  # [B, T] of text or [B, T, P] of music, padded with 0 at the end
     lengths: Tensor  # [B], the steps of each sequence
     indices: list[int]  # the place of each sequence in the split
+    bars: Tensor | None = None  # [B, 3], the bars of each as `Encoding.bars` gives them, where they are known
 
     def pinned(self, device: torch.device) -> "Batch":
         """The same in memory from which a copy to the device need not be waited for."""
-        return Batch(pinned(self.x, device), pinned(self.lengths, device), self.indices)
+        return self._with(lambda part: pinned(part, device))
 
     def to(self, device: torch.device) -> "Batch":
-        x, lengths = (part.to(device, non_blocking=True) for part in (self.x, self.lengths))
-        return Batch(x, lengths, self.indices)
+        return self._with(lambda part: part.to(device, non_blocking=True))
+
+    def _with(self, do: Callable[[Tensor], Tensor]) -> "Batch":
+        bars = None if self.bars is None else do(self.bars)
+        return Batch(do(self.x), do(self.lengths), self.indices, bars)
 
 
-def collate(sequences: Sequence[np.ndarray], indices: list[int]) -> Batch:
-    """The batch of these sequences, `[T_i]` or `[T_i, P]`, all padded to the length of the longest."""
+def batch_of(split: Sequence[np.ndarray], indices: list[int]) -> Batch:
+    """The batch of some sequences of a split."""
+    return collate([split[i] for i in indices], indices, bars_of(split))
+
+
+def collate(sequences: Sequence[np.ndarray], indices: list[int], bars: np.ndarray | None = None) -> Batch:
+    """The batch of these sequences, `[T_i]` or `[T_i, P]`, all padded to the length of the longest.
+
+    `indices` are their places in a split, and `bars` `[N, 3]` the bars of all sequences of the split.
+    """
     lengths = [len(sequence) for sequence in sequences]
     x = np.zeros((len(sequences), max(lengths), *sequences[0].shape[1:]), sequences[0].dtype)
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
-    return Batch(torch.from_numpy(x), torch.tensor(lengths), indices)
+    own_bars = None if bars is None else torch.from_numpy(bars[indices])
+    return Batch(torch.from_numpy(x), torch.tensor(lengths), indices, own_bars)
 
 
 def transposed(sequences: Sequence[np.ndarray], semitones: int, seed: int) -> list[np.ndarray]:
@@ -86,6 +99,11 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([len(sequence) for sequence in sequences]) if lengths is None else lengths
 
 
+def bars_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The bars of each sequence, `[N, 3]`, where a split or a list of pieces has them."""
+    return getattr(sequences, "bars", None)
+
+
 def batches_by_length(
     sequences: Sequence[np.ndarray], max_steps: int, places: Sequence[int] | None = None
 ) -> Iterator[Batch]:
@@ -98,8 +116,8 @@ def batches_by_length(
     group: list[int] = []
     for index in chosen[np.argsort(lengths[chosen], kind="stable")].tolist():
         if group and (len(group) + 1) * int(lengths[index]) > max_steps:
-            yield collate([sequences[i] for i in group], group)
+            yield batch_of(sequences, group)
             group = []
         group.append(index)
     if group:
-        yield collate([sequences[i] for i in group], group)
+        yield batch_of(sequences, group)

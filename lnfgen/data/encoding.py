@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
-from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll, bar_and_beats
 from lnfgen.text import UNKNOWN
 from lnfgen.wording import counted, counted_ends
 
@@ -60,6 +60,14 @@ class Changes:
         if self.unknown:
             changes.append(f"took {counted(self.unknown, 'character')} not in the model's vocabulary as unknown")
         return "; ".join(changes)
+
+
+class Encoded(list[np.ndarray]):
+    """Sequences of pieces, and the bars of each, as `Encoding.bars` gives them; None for text."""
+
+    def __init__(self, sequences: Iterable[np.ndarray], bars: np.ndarray | None) -> None:
+        super().__init__(sequences)
+        self.bars = bars
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,18 @@ class Encoding:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
         return values
 
+    def bars(self, time_signatures: Sequence[tuple[int, int]]) -> np.ndarray:
+        """What a model is told of the bars of N sequences (`bar_and_beats`), float32 `[N, 3]`."""
+        rows = {one: bar_and_beats(one, self.steps_per_quarter) for one in set(time_signatures)}
+        return np.array([rows[one] for one in time_signatures], np.float32).reshape(-1, 3)
+
+    def encode_all(self, pieces: Iterable[PianoRoll | str]) -> Encoded:
+        """`encode` of several pieces, with the bars of each."""
+        pieces = list(pieces)
+        rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
+        bars = self.bars([roll.time_signature for roll in rolls]) if self.kind == "music" else None
+        return Encoded(map(self.encode, pieces), bars)
+
     def from_bar_line(self, roll: PianoRoll) -> PianoRoll:
         """The roll with silence ahead of an upbeat, if the pieces of this encoding have it."""
         return roll.from_bar_line() if self.fills_upbeats else roll
@@ -139,20 +159,22 @@ class Encoding:
             return np.frombuffer(code_points.tobytes().translate(table), np.uint8).astype(np.int32)
         return self._lookup.take(code_points, mode="clip")
 
-    def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[list[np.ndarray], Changes]:
+    def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Changes]:
         """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
 
         Raises:
             LnfgenError: if a piece is of the other kind.
         """
-        sequences, changes = [], Changes()
+        adapted, changes = [], Changes()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
                 piece = piece.on_grid(self.steps_per_quarter).in_range(self.lowest_pitch, self.num_pitches)
                 changes += Changes(piece.rounded, piece.out_of_range)
-            sequences.append(self.encode(piece))
+            adapted.append(piece)
+        sequences = self.encode_all(adapted)
+        for piece, values in zip(adapted, sequences, strict=True):
             if isinstance(piece, str):
-                changes += Changes(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
+                changes += Changes(unknown=int((values == 0).sum()) - piece.count(UNKNOWN))
         return sequences, changes
 
     def decode(

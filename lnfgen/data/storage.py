@@ -43,6 +43,7 @@ class Split(Sequence[np.ndarray]):
         values, offsets: the tensors of the shard.
         dropped: how many sequences were left out of the split because they were too long.
         time_signatures: that of each sequence, where the dataset keeps them; else none.
+        bars: what these mean on the grid of the dataset, as `Encoding.bars` gives it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Split(Sequence[np.ndarray]):
     offsets: np.ndarray = field(repr=False)
     dropped: int = 0
     time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
+    bars: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -196,7 +198,8 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
     if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
         held = counted(len(offsets) - 1, "sequence")
         raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
-    return Split(name, values, offsets, entry["dropped"], _time_signatures(path / MANIFEST, name, entry))
+    signatures = _time_signatures(path / MANIFEST, name, entry)
+    return Split(name, values, offsets, entry["dropped"], signatures, encoding.bars(signatures) if signatures else None)
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:

@@ -28,6 +28,7 @@ from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.models.symbol_latent import SymbolHead, SymbolPosterior
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext
 from lnfgen.nn.lstm import CausalLSTM
@@ -42,14 +43,20 @@ __all__ = [
     "SequenceModel",
     "Symbols",
     "Terms",
+    "TimeSignatures",
     "add_conditional",
     "build_model",
     "build_prior",
 ]
 
 
-def build_model(config: ModelConfig, observation: Observation, length: LengthModel) -> SequenceModel:
-    """A model with fresh weights, drawn from torch's global generator.
+def build_model(
+    config: ModelConfig,
+    observation: Observation,
+    length: LengthModel,
+    time_signatures: TimeSignatures | None = None,
+) -> SequenceModel:
+    """A model with fresh weights, drawn from torch's global generator. With `in_metre`, it needs time signatures.
 
     Example:
         model = build_model(ModelConfig(), Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
@@ -58,6 +65,16 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
     Raises:
         ConfigError: if the configured emission or kind of latent does not fit the observation.
     """
+    model = _build_model(config, observation, length)
+    if config.in_metre:
+        if isinstance(observation, Symbols):
+            raise ConfigError("model.in_metre: found true for text, which has no bars; expected false")
+        assert time_signatures is not None
+        model.time_signatures = time_signatures
+    return model
+
+
+def _build_model(config: ModelConfig, observation: Observation, length: LengthModel) -> SequenceModel:
     emission = _emission_name(config, observation)
     if config.baseline:
         return AutoregressiveLSTM(
@@ -94,7 +111,7 @@ def build_model(config: ModelConfig, observation: Observation, length: LengthMod
 
 
 def _build_positions(config: ModelConfig) -> Positions:
-    return Positions(config.position_size, near_end=config.near_end, in_bars=config.in_bars)
+    return Positions(config.position_size, near_end=config.near_end, in_bars=config.in_bars, in_metre=config.in_metre)
 
 
 def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:

@@ -61,16 +61,18 @@ class LatentFilling:
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
+        bars: Tensor | None = None,
     ) -> None:
         self._model = model
         self._known = Known(*(part.to(model.device) for part in known))
         self._num_particles, self._generators = num_particles, generators
         self._temperature = max(temperature, MIN_TEMPERATURE)
         self._num_steps, self._groups = known.mask.shape[1], len(generators)
-        positions, conditional = self._positions(self._groups), model.conditional
-        self._prior = self._given_known = _Draws(model.prior, positions, self._temperature)
+        conditional = model.conditional
+        self._positions = model.place(self._lengths(self._groups), self._num_steps, bars)  # [G, T, F]
+        self._prior = self._given_known = _Draws(model.prior, self._positions, self._temperature)
         if conditional is not None:
-            context = conditional.context(self._known, self._lengths(self._groups), positions)
+            context = conditional.context(self._known, self._lengths(self._groups), self._positions)
             self._given_known = _Draws(conditional.flow, context, self._temperature)
         self._moves = self._tried = 0
 
@@ -152,13 +154,14 @@ class LatentFilling:
     def _filtered(self, z: Tensor, **options: Any) -> Filtered:
         """x given z `[G * K, T, D]`, by `filter_particles` with these options; without x to keep, z is chosen too."""
         model, rows = self._model, len(z)
-        context = model.emission.context(z, self._lengths(rows), self._positions(rows))
+        positions = self._positions.repeat_interleave(rows // self._groups, 0)
+        context = model.emission.context(z, self._lengths(rows), positions)
         steps = _EmissionSteps(context, model.emission.head.sampler(self._temperature))
         return filter_particles(steps, model.observation, self._known, self._num_particles, self._generators, **options)
 
     def _posterior(self, x: Tensor) -> Gaussian:
         """q(z | x) of whole sequences x `[G, T, ...]`."""
-        return self._model.posterior(x, self._lengths(len(x)), self._positions(len(x)))
+        return self._model.posterior(x, self._lengths(len(x)), self._positions)
 
     def _move_latent(
         self, z: Tensor, x: Tensor, posterior: Gaussian, log_joint: Tensor, start: int, end: int
@@ -184,7 +187,7 @@ class LatentFilling:
     def _log_joint(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x, z) at the temperature, up to a constant, float64 on the CPU: z `[C, G, T, D]` -> `[C, G]`."""
         model, folded = self._model, z.flatten(0, 1)
-        lengths, positions = self._lengths(len(folded)), self._positions(len(folded))
+        lengths, positions = self._lengths(len(folded)), self._positions.repeat(len(z), 1, 1)
         logits = model.emission(folded, lengths, positions, x, self._temperature)
         log_prob = sum_real(model.observation.log_prob(logits, x), lengths[: len(x)])
         return self._prior.log_density(z.transpose(0, 1)).t() + log_prob.cpu()
@@ -196,9 +199,6 @@ class LatentFilling:
 
     def _lengths(self, rows: int) -> Tensor:
         return torch.full((rows,), self._num_steps, device=self._model.device)
-
-    def _positions(self, rows: int) -> Tensor:
-        return self._model.positions(self._lengths(1), self._num_steps).expand(rows, -1, -1)
 
 
 class _Draws:

@@ -52,9 +52,9 @@ class LatentFlow(SequenceModel):
         shape = (num_samples, batch, num_steps, self.latent)
         return torch.randn(shape, generator=generator, device=generator.device)
 
-    def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
+    def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
         """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T, F]`."""
-        positions = self.positions(lengths, x.shape[1])
+        positions = self.place(lengths, x.shape[1], bars)
         return *self.posterior(x, lengths, positions), positions
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
@@ -74,9 +74,11 @@ class LatentFlow(SequenceModel):
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         return self.emission(z, lengths_k, positions, x)
 
-    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[Tensor | None, Tensor]:
+    def explain(
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, bars: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor]:
         assert noise is not None
-        encoded = self.encode(x, lengths)
+        encoded = self.encode(x, lengths, bars)
         terms = self.terms(x, lengths, encoded, noise.to(self.device))
         weights = torch.softmax((terms.reconstruction - terms.kl)[:, 0].cpu().double(), 0)
         chosen = int(torch.searchsorted(weights.cumsum(0), choice).clamp(max=len(weights) - 1))
@@ -84,10 +86,17 @@ class LatentFlow(SequenceModel):
         eps, _ = self.prior.inverse(z, positions, lengths)
         return eps, self.emission(z, lengths, positions, x)[0]
 
-    def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
+    def generate(
+        self,
+        lengths: Sequence[int],
+        eps: Tensor | None,
+        uniform: Tensor,
+        temperature: float,
+        bars: Tensor | None = None,
+    ) -> list[Tensor]:
         assert eps is not None
         steps = sent(torch.tensor(lengths), self.device)
-        positions = self.positions(steps, max(lengths))
+        positions = self.place(steps, max(lengths), bars)
         z, _ = self.prior(eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
@@ -98,9 +107,10 @@ class LatentFlow(SequenceModel):
         generators: Sequence[torch.Generator],
         temperature: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        bars: Tensor | None = None,
     ) -> Filled:
         """By particles that carry z, then by moves of z and of the hidden part in turn: see `models.latent_filling`."""
-        return LatentFilling(self, known, num_particles, generators, temperature).run(progress)
+        return LatentFilling(self, known, num_particles, generators, temperature, bars).run(progress)
 
     def log_known(
         self,
@@ -109,8 +119,9 @@ class LatentFlow(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         kept: Tensor | None = None,
+        bars: Tensor | None = None,
     ) -> Tensor:
-        return LatentFilling(self, known, num_particles, generators, 1.0).log_known(guess, kept)
+        return LatentFilling(self, known, num_particles, generators, 1.0, bars).log_known(guess, kept)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

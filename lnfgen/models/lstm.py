@@ -51,24 +51,34 @@ class AutoregressiveLSTM(SequenceModel):
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
         return None
 
-    def encode(self, x: Tensor, lengths: Tensor) -> Encoded:
-        return ()
+    def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
+        """The positions `[B, T, F]`."""
+        return (self.place(lengths, x.shape[1], bars),)
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
 
-    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded = (), noise: Tensor | None = None) -> Tensor:
-        positions = self.positions(lengths, x.shape[1])
+    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None = None) -> Tensor:
+        (positions,) = encoded
         heard = self.note_noise(x)
         previous = shift(self.input_dropout(self.embed(heard)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         return self.head(torch.cat([states, positions], -1), x, heard)[None]
 
-    def explain(self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor) -> tuple[None, Tensor]:
-        return None, self.logits(x, lengths)[0]
+    def explain(
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, bars: Tensor | None = None
+    ) -> tuple[None, Tensor]:
+        return None, self.logits(x, lengths, self.encode(x, lengths, bars))[0]
 
-    def generate(self, lengths: Sequence[int], eps: Tensor | None, uniform: Tensor, temperature: float) -> list[Tensor]:
-        positions = self.positions(sent(torch.tensor(lengths), self.device), max(lengths))
+    def generate(
+        self,
+        lengths: Sequence[int],
+        eps: Tensor | None,
+        uniform: Tensor,
+        temperature: float,
+        bars: Tensor | None = None,
+    ) -> list[Tensor]:
+        positions = self.place(sent(torch.tensor(lengths), self.device), max(lengths), bars)
         state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:
@@ -98,11 +108,12 @@ class AutoregressiveLSTM(SequenceModel):
         generators: Sequence[torch.Generator],
         temperature: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        bars: Tensor | None = None,
     ) -> Filled:
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
         total = known.mask.shape[1]
         found = self._filtered(
-            known, num_particles, generators, temperature, progress=lambda done: progress(done, total)
+            known, num_particles, generators, temperature, bars, progress=lambda done: progress(done, total)
         )
         return Filled(found.x.cpu(), found.ess, None)
 
@@ -113,10 +124,11 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         kept: Tensor | None = None,
+        bars: Tensor | None = None,
     ) -> Tensor:
         kept = None if kept is None else kept.to(self.device)
         guess = guess.to(self.device)
-        return self._filtered(known, num_particles, generators, 1.0, kept=kept, guess=guess).log_known
+        return self._filtered(known, num_particles, generators, 1.0, bars, kept=kept, guess=guess).log_known
 
     def _filtered(
         self,
@@ -124,26 +136,31 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
+        bars: Tensor | None,
         **options: Any,
     ) -> Filtered:
         """The result of `filter_particles` with these options."""
         known = Known(*(part.to(self.device) for part in known))
-        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature)
+        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature, bars)
         return filter_particles(steps, self.observation, known, num_particles, generators, alone=True, **options)
 
 
 class _LSTMSteps:
     """The steps of the baseline for a batch whose rows may be chosen anew at each step."""
 
-    def __init__(self, model: AutoregressiveLSTM, num_steps: int, rows: int, temperature: float) -> None:
+    def __init__(
+        self, model: AutoregressiveLSTM, num_steps: int, rows: int, temperature: float, bars: Tensor | None
+    ) -> None:
         self._model = model
         self._sampler = model.head.sampler(temperature)
-        self._positions = model.positions(torch.tensor([num_steps], device=model.device), num_steps)[0]
+        lengths = torch.full((rows,), num_steps, device=model.device)
+        self._positions = model.place(lengths, num_steps, bars)  # [G, T, F]
+        self._sequence_of = torch.arange(rows, device=model.device)  # the sequence that each row is of
         self._embedded = self._positions.new_zeros(rows, model.embedding)
         self._state: LSTMState | None = None
 
     def draw(self, t: int, uniform: Tensor, known: Known) -> Drawn:
-        model, position = self._model, self._positions[t].expand(len(self._embedded), -1)
+        model, position = self._model, self._positions[self._sequence_of, t]
         states, self._state = model.lstm(torch.cat([self._embedded, position], -1)[:, None], self._state)
         drawn = self._sampler.draw(torch.cat([states[:, 0], position], -1), uniform, known)
         self._embedded = model.embed(drawn.x)
@@ -151,6 +168,6 @@ class _LSTMSteps:
 
     def keep(self, rows: Tensor) -> None:
         self._sampler.keep(rows)
-        self._embedded = self._embedded[rows]
+        self._sequence_of, self._embedded = self._sequence_of[rows], self._embedded[rows]
         if self._state is not None:
             self._state = [(hidden[:, rows], cell[:, rows]) for hidden, cell in self._state]

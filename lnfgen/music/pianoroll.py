@@ -357,6 +357,17 @@ def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fract
     return Fraction(4 * steps_per_quarter * beats, unit)
 
 
+def bar_and_beats(time_signature: tuple[int, int], steps_per_quarter: int) -> tuple[float, int, int]:
+    """The steps of a bar, its beats, and the parts of a beat: of 6/8 on a grid of sixteenths, 12, 2 and 3.
+
+    A beat has three parts where the unit is an eighth or shorter and a bar has 6, 9, 12, ... of them, else two.
+    """
+    number, unit = time_signature
+    is_compound = unit >= 8 and number > 3 and number % 3 == 0
+    beats, parts = (number // 3, 3) if is_compound else (number, 2)
+    return float(bar_length(time_signature, steps_per_quarter)), beats, parts
+
+
 def require_tempo(bpm: float) -> None:
     """Check that a roll may have this tempo, which MIDI's format limits.
 

@@ -17,6 +17,17 @@ NEAR_END = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 IN_BARS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 3.0, 6.0, 12.0, 24.0, 48.0, 96.0)
 """Periods in steps of beats, bars and phrases, in metres of two and of three, on any usual grid."""
 
+OF_A_BAR = (0.125, 0.25, 0.5, 1.0, 2.0)
+"""Waves in a bar: of phrases of eight, four and two bars, of a bar, and of half a bar. Those of a beat and of the parts
+of a beat come from the time signature."""
+
+BEATS = (2, 3, 4)
+"""Beats of a bar that have a feature of their own, as three parts of a beat have. Bars of 3/4 and of 6/8 are equally
+long, and differ in these alone."""
+
+NUM_OF_METRE = 4 * (len(OF_A_BAR) + 2) + len(BEATS) + 1
+"""Features that say the place in a bar of the sequence's own time signature, and what it is."""
+
 
 class Positions(nn.Module):
     """Features of "steps since the start" and "steps to the end": lengths `[B]` -> `[B, T, features]`.
@@ -30,26 +41,44 @@ class Positions(nn.Module):
     sees. With these features a text ends where a sentence or a tune does.
 
     With `in_bars` there are also sinusoids with the periods of beats and bars. The other waves have none of these
-    periods, and a sum of them is soon out of step with the bars.
+    periods, and a sum of them is soon out of step with the bars. With `in_metre` the bars are those of each sequence's
+    own time signature: `bars` `[B, 3]` has the steps of a bar, its beats, and the parts of a beat
+    (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
     """
 
     frequency: Tensor  # [num_waves], radians per step
     reach: Tensor  # [num_near], steps
 
-    def __init__(self, features: int, *, near_end: bool = False, in_bars: bool = False) -> None:
+    def __init__(self, features: int, *, near_end: bool = False, in_bars: bool = False, in_metre: bool = False) -> None:
         super().__init__()
+        self.in_metre = in_metre
         waves = torch.exp(-math.log(LONGEST_WAVE) * torch.arange(16) / 15)  # half periods of 1 to LONGEST_WAVE
         waves = torch.cat([waves, 2 / torch.tensor(IN_BARS if in_bars else ())])
-        num_waves = len(waves)
+        num_waves, of_metre = len(waves), NUM_OF_METRE if in_metre else 0
         self.register_buffer("frequency", math.pi * waves, persistent=False)
         self.register_buffer("reach", torch.tensor(NEAR_END if near_end else ()), persistent=False)
-        self.project = nn.Linear(4 * num_waves + len(self.reach), features)
-        nn.init.normal_(self.project.weight, std=(2 * num_waves) ** -0.5)  # unit scale: sinusoids have mean square 1/2
+        self.project = nn.Linear(4 * num_waves + len(self.reach) + of_metre, features)
+        scale = (2 * num_waves + of_metre / 2) ** -0.5  # unit scale: sinusoids have mean square 1/2
+        nn.init.normal_(self.project.weight, std=scale)
 
-    def forward(self, lengths: Tensor, num_steps: int) -> Tensor:
+    def forward(self, lengths: Tensor, num_steps: int, bars: Tensor | None = None) -> Tensor:
         steps = torch.arange(num_steps, device=lengths.device)[:, None]
         angle = steps * self.frequency
         wave = torch.cat([angle.sin(), angle.cos()], -1)
         start = wave.to(self.project.weight.dtype).expand(len(lengths), -1, -1)
         to_end = torch.cat([start, torch.exp(-steps / self.reach).to(start.dtype).expand(len(lengths), -1, -1)], -1)
-        return self.project(torch.cat([start, flip(to_end, lengths)], -1))
+        features = [start, flip(to_end, lengths)]
+        if self.in_metre:
+            assert bars is not None
+            features += self._of_metre(lengths, steps, bars)
+        return self.project(torch.cat(features, -1))
+
+    def _of_metre(self, lengths: Tensor, steps: Tensor, bars: Tensor) -> list[Tensor]:
+        """The place in the bars of each sequence from the start and from the end, and what bars they are."""
+        dtype = self.project.weight.dtype
+        length, beats, parts = (bars[:, None, index : index + 1] for index in range(3))  # [B, 1, 1]
+        per_bar = torch.cat([*(torch.full_like(length, number) for number in OF_A_BAR), beats, beats * parts], -1)
+        angle = steps * (2 * math.pi * per_bar / length)
+        wave = torch.cat([angle.sin(), angle.cos()], -1).to(dtype)
+        kinds = torch.cat([*(beats == number for number in BEATS), parts == 3], -1).to(dtype)
+        return [wave, flip(wave, lengths), kinds.expand(-1, len(steps), -1)]

@@ -24,6 +24,7 @@ from lnfgen.models import (
     Observation,
     SequenceModel,
     Symbols,
+    TimeSignatures,
     add_conditional,
     build_model,
 )
@@ -67,9 +68,11 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     """
     try:
         lengths = LengthModel(len(weights["length.lengths"]))
-        model = build_model(run.config.model, observation_of(run.encoding), lengths)
+        config = run.config.model
+        signatures = TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
+        model = build_model(config, observation_of(run.encoding), lengths, signatures)
         if isinstance(model, LatentFlow) and any(name.startswith("conditional.") for name in weights):
-            add_conditional(model, run.config.model)
+            add_conditional(model, config)
         for name, own in model.state_dict().items():
             if weights[name].is_floating_point() != own.is_floating_point():
                 raise TypeError(name)
@@ -240,5 +243,10 @@ def observation_of(encoding: Encoding) -> Observation:
 def new_model(config: Config, dataset: Dataset) -> SequenceModel:
     """An untrained model for a dataset. The seed decides its weights, and the train split its length model."""
     torch.manual_seed(config.training.seed)
-    lengths = LengthModel.fit(torch.from_numpy(dataset.split("train").lengths.copy()))
-    return build_model(config.model, observation_of(dataset.encoding), lengths)
+    train, encoding = dataset.split("train"), dataset.encoding
+    lengths = torch.from_numpy(train.lengths.copy())
+    signatures = None
+    if config.model.in_metre and encoding.kind == "music":
+        each = train.time_signatures or [encoding.time_signature] * len(train)
+        signatures = TimeSignatures.fit(each, torch.from_numpy(encoding.bars(each)), lengths)
+    return build_model(config.model, observation_of(encoding), LengthModel.fit(lengths), signatures)

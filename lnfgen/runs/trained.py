@@ -49,6 +49,7 @@ class TrainedModel:
         *,
         length: int | None = None,
         bars: int | None = None,
+        time_signature: tuple[int, int] | None = None,
         temperature: float = 1.0,
         seed: int = 0,
         best: int | None = None,
@@ -62,6 +63,8 @@ class TrainedModel:
             count: how many pieces. A piece does not depend on it, but for round-off if it is 1 (see `lnfgen.sampling`).
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
+            time_signature: that of each piece, such as (3, 4); by default it is drawn. A model that was not told time
+                signatures in training writes all pieces in the usual one of the set.
             temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
@@ -70,13 +73,20 @@ class TrainedModel:
 
         Raises:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
-                length, or of text, or each piece holds a long copy.
+                length, or of text, the model does not know the time signature, or each piece holds a long copy.
         """
         if best is not None:
             require_best(best, count)
         pieces = list(
             sample_pieces(
-                self.model, self.encoding, count=count, length=length, bars=bars, temperature=temperature, seed=seed
+                self.model,
+                self.encoding,
+                count=count,
+                length=length,
+                bars=bars,
+                time_signature=time_signature,
+                temperature=temperature,
+                seed=seed,
             )
         )
         if best is None:
@@ -279,10 +289,11 @@ class TrainedModel:
         reference = open_music(
             dataset or dataset_of(self.run, advice="the argument `dataset`"), split, self.encoding.steps_per_quarter
         )
-        # Samples have the usual time signature of the set, and so must what they are compared with. Where models take
-        # an upbeat for the start of bar 1, this holds for both sides.
+        # A model that is not told time signatures writes all samples in the usual one of the set, and so must be what
+        # they are compared with. Where models take an upbeat for the start of bar 1, this holds for both sides.
+        usual = None if self.model.time_signatures is not None else self.encoding.time_signature
         others = [
-            replace(piece, time_signature=self.encoding.time_signature, upbeat=0).with_upbeat(
+            replace(piece, time_signature=usual or piece.time_signature, upbeat=0).with_upbeat(
                 piece.upbeat if self.encoding.fills_upbeats else 0
             )
             for piece in reference.pieces

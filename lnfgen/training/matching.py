@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import Config
-from lnfgen.data.batches import collate, shuffled_epochs
+from lnfgen.data.batches import batch_of, shuffled_epochs
 from lnfgen.data.storage import Split
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.models import LatentFlow, SequenceModel, add_conditional
@@ -93,14 +93,15 @@ def match_posterior(
     for step, indices in zip(range(1, steps + 1), order, strict=False):
         if interrupted():
             return False
-        batch = collate([train[i] for i in indices], indices)
+        batch = batch_of(train, indices)
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * cooled_share(step - 1, steps, COOLDOWN_START) * min(1.0, step / WARMUP_STEPS)
         known = drawn_known(model.observation, batch.x, batch.lengths.tolist(), rng)
         noise = torch.randn(1, *batch.x.shape[:2], model.latent, generator=generator).to(device)
-        x, lengths = batch.x.to(device), batch.lengths.to(device)
+        here = batch.to(device)
+        x, lengths = here.x, here.lengths
         with torch.no_grad():
-            mean, log_variance, positions = encoded = model.encode(x, lengths)
+            mean, log_variance, positions = encoded = model.encode(x, lengths, here.bars)
         of_known = conditional.context(Known(*(part.to(device) for part in known)), lengths, positions)
         kl = model.kl_from(conditional.flow, lengths, (mean, log_variance, of_known), noise)[0] / (lengths + 1)
         optimizer.zero_grad(set_to_none=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
 from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
+from lnfgen.data.encoding import Encoded
 from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.evaluation import per_unit, score
@@ -117,7 +118,7 @@ class Trainer:
             sequences = [split[i] for i in indices]
             if self.config.transpose:
                 sequences = transposed(sequences, self.config.transpose, (seed << 40) + step)
-            yield collate(sequences, indices)
+            yield collate(sequences, indices, split.bars)
 
     @property
     def finished(self) -> bool:
@@ -339,7 +340,8 @@ def validation_sample(valid: Split) -> Sequence[np.ndarray]:
     if len(valid) <= VALIDATION_SEQUENCES:
         return valid
     drawn = np.random.default_rng(0).choice(len(valid), VALIDATION_SEQUENCES, replace=False)
-    return [valid[index] for index in np.sort(drawn)]
+    drawn.sort()
+    return Encoded((valid[index] for index in drawn), None if valid.bars is None else valid.bars[drawn])
 
 
 class _Sums:

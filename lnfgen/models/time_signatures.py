@@ -1,0 +1,76 @@
+"""The model of time signatures p(m), and of the lengths p(T | m) of the pieces in each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.models.length import LengthModel
+
+TimeSignature = tuple[int, int]
+
+
+class TimeSignatures(nn.Module):
+    """The time signatures m of the training pieces, as often as they come, the most common one first.
+
+    The models of notes are given m, as they are given T: p(x | T, m). A sample draws m and then T, or it has the m that
+    is asked for. Scores are given m too, and leave p(m) out.
+    """
+
+    signatures: Tensor  # int64 [M, 2]
+    bars: Tensor  # float32 [M, 3], what `Positions` is told of bars in each
+    counts: Tensor  # float64 [M]
+
+    def __init__(self, num_lengths: Sequence[int]) -> None:
+        """Before `fit` or `load_state_dict`, with room for so many distinct lengths of pieces in each signature."""
+        super().__init__()
+        self.register_buffer("signatures", torch.full((len(num_lengths), 2), 4))
+        self.register_buffer("bars", torch.ones(len(num_lengths), 3))
+        self.register_buffer("counts", torch.ones(len(num_lengths), dtype=torch.float64))
+        self.lengths = nn.ModuleList(LengthModel(number) for number in num_lengths)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> TimeSignatures:
+        return self  # these few numbers stay on the CPU, as those of the length model
+
+    @classmethod
+    def fit(cls, signatures: Sequence[TimeSignature], bars: Tensor, lengths: Tensor) -> TimeSignatures:
+        """Fit to the time signatures of N training pieces, their bars `[N, 3]` and their lengths `[N]`."""
+        counts = Counter(signatures)
+        places = {m: place for place, (m, _) in enumerate(counts.most_common())}
+        place_of = torch.tensor([places[m] for m in signatures])
+        models = [LengthModel.fit(lengths[place_of == place]) for place in range(len(places))]
+        fitted = cls([len(model.lengths) for model in models])
+        fitted.signatures.copy_(torch.tensor(list(places)))
+        fitted.bars[place_of] = bars
+        fitted.counts.copy_(torch.tensor([counts[m] for m in places]))
+        fitted.lengths = nn.ModuleList(models)
+        return fitted
+
+    @classmethod
+    def with_room_for(cls, weights: Mapping[str, Tensor], prefix: str) -> TimeSignatures:
+        """One into which the weights with this prefix can be loaded.
+
+        Raises:
+            KeyError: if some are missing.
+        """
+        count = len(weights[f"{prefix}counts"])
+        return cls([len(weights[f"{prefix}lengths.{place}.lengths"]) for place in range(count)])
+
+    @property
+    def known(self) -> list[TimeSignature]:
+        """The time signatures of the training pieces, the most common one first."""
+        return [(beats, unit) for beats, unit in self.signatures.tolist()]
+
+    def sample(self, generator: torch.Generator) -> TimeSignature:
+        """Draw one, with a CPU generator."""
+        return self.known[int(torch.multinomial(self.counts, 1, generator=generator))]
+
+    def lengths_in(self, signature: TimeSignature) -> LengthModel:
+        """p(T | m) of one of the known signatures."""
+        model = self.lengths[self.known.index(signature)]
+        assert isinstance(model, LengthModel)
+        return model
