@@ -55,8 +55,8 @@ class ModelConfig:
     embedding_size: int = 200  # features that a symbol or frame is embedded in
     position_size: int = 16  # features of "steps since the start" and "steps to the end", together
     near_end: bool = False  # these features also say how near the end is, so that a text ends as a whole
-    in_bars: bool = False  # these features also say the place in a bar
-    in_metre: bool = False  # and the place in a bar of each piece's own time signature, which `sample` then can choose
+    in_bars: bool = False  # these features also say the place in a bar, as far as one can without a time signature
+    in_metre: bool = False  # they also say each piece's time signature, and the place in its bars
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)

@@ -310,8 +310,9 @@ def test_in_bars_two_features_tell_the_place_in_a_bar():
 
 def test_positions_have_unit_scale():
     torch.manual_seed(0)
-    for in_bars in (True, False):
-        scale = float(Positions(64, in_bars=in_bars)(torch.tensor([200]), 200).detach().std())
+    bars = torch.tensor([[12.0, 3, 2]])
+    for kinds in ({}, {"in_bars": True}, {"in_metre": True}, {"near_end": True, "in_bars": True, "in_metre": True}):
+        scale = float(Positions(64, **kinds)(torch.tensor([200]), 200, bars).detach().std())
         assert 0.5 < scale < 2
 
 

@@ -239,13 +239,14 @@ def test_a_sequence_is_kept(output: str) -> None:
     x, known = partly_known(observation)
     x, each = x[None], Known(*(part[None] for part in known))
     found = float(model.log_known(x, each, 1, generators(1), x)[0])
-    logits = model.logits(x, torch.tensor([STEPS]))[0]
+    lengths = torch.tensor([STEPS])
+    logits = model.logits(x, lengths, model.encode(x, lengths))[0]
     log_known = observation.log_prob(logits, x, known.mask[None])[0].double()
     log_hidden = observation.log_prob(logits, x)[0].double() - log_known
     proposed = torch.log(GUESSED + (1 - GUESSED) * log_hidden.exp())  # x is the guess as well
     last = int(known.mask.view(STEPS, -1).any(1).nonzero().max())
     assert found == pytest.approx(float((log_known + log_hidden - proposed)[: last + 1].sum()), rel=1e-5)
-    steps = _LSTMSteps(model, STEPS, 1, 1.0)
+    steps = _LSTMSteps(model, STEPS, 1, 1.0, None)
     filtered = filter_particles(steps, observation, each, 1, generators(1), kept=x)
     assert torch.equal(filtered.x[:, : last + 1].to(x.dtype), x[:, : last + 1])
     assert float(filtered.log_known[0]) == pytest.approx(float(log_known.sum()), rel=1e-5)
@@ -257,7 +258,7 @@ def test_where_nothing_is_known_the_weights_at_the_start_decide() -> None:
     model = toy("lstm", Symbols(4))
     known = Known(torch.zeros(2, STEPS, dtype=torch.int32), torch.zeros(2, STEPS, dtype=torch.bool))
     weights = torch.tensor([[-1e3, 0.0, -1e3], [0.0, -1e3, -1e3]], dtype=torch.float64)
-    steps = _LSTMSteps(model, STEPS, 6, 1.0)
+    steps = _LSTMSteps(model, STEPS, 6, 1.0, None)
     found = filter_particles(steps, model.observation, known, 3, generators(2), log_weight=weights)
     assert found.rows.tolist() == [1, 3]
     assert found.log_known.tolist() == [0, 0]

@@ -285,7 +285,7 @@ def test_what_suits_the_tied_output_does_not_go_with_another_one():
         {"config": {"model": {"emission": "nade"}}},
     ):
         config = run_config(corpus=corpus, **asked)
-        assert config == build_config(backbone="scan").override({"model": {"emission": "nade"}})
+        assert config == build_config(backbone="scan").override({"model": {"emission": "nade", "in_metre": True}})
 
 
 def test_what_a_person_asks_for_goes_before_what_suits_the_data():

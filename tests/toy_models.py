@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
 from lnfgen.models.keywise import KeywiseHead
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -47,12 +47,15 @@ def randomise(module: Module, scale: float = 0.5, seed: int = 0) -> Module:
     return module
 
 
-def toy(name: str, observation: Observation, **changes: object) -> SequenceModel:
+def toy(
+    name: str, observation: Observation, time_signatures: TimeSignatures | None = None, **changes: object
+) -> SequenceModel:
+    """A model with large random weights; it is told time signatures, if there are some."""
     torch.manual_seed(0)
     name, _, backbone = name.partition("/")
-    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", **changes}
+    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", "in_metre": time_signatures is not None, **changes}
     config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
-    model = build_model(config, observation, LengthModel.fit(LENGTHS))
+    model = build_model(config, observation, LengthModel.fit(LENGTHS), time_signatures)
     randomise(model)
     for module in model.modules():
         if isinstance(module, KeywiseHead):  # its layers add up, and logits of some hundreds say nothing of the rest

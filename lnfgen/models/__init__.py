@@ -56,7 +56,9 @@ def build_model(
     length: LengthModel,
     time_signatures: TimeSignatures | None = None,
 ) -> SequenceModel:
-    """A model with fresh weights, drawn from torch's global generator. With `in_metre`, it needs time signatures.
+    """A model with fresh weights, drawn from torch's global generator.
+
+    With `in_metre` it is told time signatures: those given, by default 4/4 alone.
 
     Example:
         model = build_model(ModelConfig(), Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
@@ -69,8 +71,7 @@ def build_model(
     if config.in_metre:
         if isinstance(observation, Symbols):
             raise ConfigError("model.in_metre: found true for text, which has no bars; expected false")
-        assert time_signatures is not None
-        model.time_signatures = time_signatures
+        model.time_signatures = time_signatures or TimeSignatures([1])
     return model
 
 

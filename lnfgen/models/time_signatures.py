@@ -26,10 +26,10 @@ class TimeSignatures(nn.Module):
     counts: Tensor  # float64 [M]
 
     def __init__(self, num_lengths: Sequence[int]) -> None:
-        """Before `fit` or `load_state_dict`, with room for so many distinct lengths of pieces in each signature."""
+        """With room for so many distinct lengths in each signature. Before `fit` all are 4/4 in sixteenths."""
         super().__init__()
         self.register_buffer("signatures", torch.full((len(num_lengths), 2), 4))
-        self.register_buffer("bars", torch.ones(len(num_lengths), 3))
+        self.register_buffer("bars", torch.tensor([16.0, 4, 2]).repeat(len(num_lengths), 1))
         self.register_buffer("counts", torch.ones(len(num_lengths), dtype=torch.float64))
         self.lengths = nn.ModuleList(LengthModel(number) for number in num_lengths)
 

@@ -282,15 +282,15 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
 
     The baseline has a backbone of its own and no latent. A flow across the features suits where neither a model nor a
     transform is named, `WITH_CODES` and `BLOCKS` that flow alone; only this flow and the baseline are told of a near
-    end. Where an output suits the corpus, all but the backbone suits that output alone, and does not count if another
-    one is asked for.
+    end. Where an output suits the corpus, all but the backbone and `in_metre` suits that output alone, and does not
+    count if another one is asked for.
     """
     baseline = bool(asked.get("baseline"))
     backbone = "lstm" if baseline else suited["model"].get("backbone", "lstm")
     config = build_config(model or "af-scf", preset, asked.get("backbone", backbone))
     emission = suited["model"].get("emission")  # None where the rest suits any output
     if emission is not None and asked.get("emission", emission) != emission:
-        return config
+        return config.override({"model": {"in_metre": suited["model"]["in_metre"]}})
     others = {"backbone"}
     if baseline:
         others |= {"latent_size", "features", "filling_steps"}

@@ -1,0 +1,282 @@
+"""Time signatures that a model is told: in datasets, scores, samples and work on a person's own pieces."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from command import Call
+from toy_dataset import write_dataset
+from toy_models import noise_like, random_x, toy
+
+import lnfgen as api
+from lnfgen.data.batches import batch_of, batches_by_length
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.storage import Dataset
+from lnfgen.errors import ConfigError, LnfgenError
+from lnfgen.evaluation import nll_of_each, score
+from lnfgen.filling import added_steps, fill_pieces
+from lnfgen.given import given_intro, given_part, given_whole
+from lnfgen.models import Frames, SequenceModel, Symbols, TimeSignatures
+from lnfgen.models.observation import Known
+from lnfgen.models.time_signatures import TimeSignature
+from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
+from lnfgen.nn.positions import Positions
+from lnfgen.sampling import sample_pieces
+from lnfgen.streams import stream_seed
+from lnfgen.training.distributed import own_part
+from lnfgen.variation import interpolate_pieces, reconstruct_piece, vary_piece
+
+ENCODING = Encoding("music", steps_per_quarter=4, num_pitches=3, lowest_pitch=60)
+SIGNATURES: list[TimeSignature] = [(4, 4), (6, 8), (4, 4), (3, 4), (4, 4), (3, 4)]
+LENGTHS = torch.tensor([32, 24, 48, 36, 64, 12])
+MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
+
+
+def toy_metres() -> TimeSignatures:
+    return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.bars(SIGNATURES)), LENGTHS)
+
+
+def told(name: str, emission: str = "auto") -> SequenceModel:
+    return toy(name, Frames(3, has_onsets=True), toy_metres(), emission=emission)
+
+
+def bars(*signatures: TimeSignature) -> torch.Tensor:
+    return torch.from_numpy(ENCODING.bars(signatures))
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def test_bars_and_beats() -> None:
+    known = {(4, 4): (16, 4, 2), (3, 4): (12, 3, 2), (6, 8): (12, 2, 3), (2, 2): (16, 2, 2), (12, 8): (24, 4, 3)}
+    known |= {(3, 8): (6, 3, 2), (9, 16): (9, 3, 3), (6, 4): (24, 6, 2), (5, 8): (10, 5, 2)}
+    for signature, expected in known.items():
+        assert bar_and_beats(signature, 4) == expected
+    assert bar_and_beats((5, 8), 1) == (2.5, 5, 2)
+
+
+def test_features_come_back_with_the_bars_of_each_sequence() -> None:
+    """With eight bars all of them do, from the start and from the end."""
+    torch.manual_seed(0)
+    positions = Positions(6, in_metre=True)
+    num_fixed = positions.project.in_features - positions(torch.tensor([1]), 1, bars((4, 4))).shape[-1]
+    assert num_fixed > 0
+    with torch.no_grad():
+        positions.project.weight[:, : 4 * len(positions.frequency)] = 0  # those that bars do not change
+        found = positions(torch.tensor([300, 300, 290]), 300, bars((4, 4), (3, 4), (6, 8)))
+        alone = positions(torch.tensor([290]), 290, bars((6, 8)))
+    torch.testing.assert_close(found[2, :290], alone[0])
+    for row, period in ((0, 128), (1, 96)):
+        torch.testing.assert_close(found[row, period:], found[row, :-period], atol=1e-3, rtol=1e-3)
+        assert not torch.allclose(found[row, 64:], found[row, :-64], atol=0.1) or period == 64
+    assert not torch.allclose(found[1, :280], found[2, :280], atol=0.1), "bars of 3/4 and 6/8 are equally long"
+
+
+def test_the_model_of_time_signatures() -> None:
+    metres = toy_metres()
+    assert metres.known == [(4, 4), (3, 4), (6, 8)]
+    assert metres.bars.tolist() == [[16, 4, 2], [12, 3, 2], [12, 2, 3]]
+    (generator,) = generators(0)
+    drawn = Counter(metres.sample(generator) for _ in range(6000))
+    for signature, share in (((4, 4), 1 / 2), ((3, 4), 1 / 3), ((6, 8), 1 / 6)):
+        assert drawn[signature] / 6000 == pytest.approx(share, abs=0.03)
+    lengths = metres.lengths_in((3, 4))
+    assert lengths.lengths.tolist() == [12, 36]
+    again = TimeSignatures.with_room_for(metres.state_dict(), "")
+    again.load_state_dict(metres.state_dict())
+    assert again.known == metres.known
+    assert torch.equal(again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS))
+
+
+def test_text_has_no_bars() -> None:
+    with pytest.raises(ConfigError, match=r"model.in_metre: found true for text, which has no bars; expected false"):
+        toy("lstm", Symbols(4), in_metre=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_sequences_of_a_batch_have_their_own_bars(name: str) -> None:
+    model = told(name).double()
+    x, lengths = random_x(model.observation, 3, 9), torch.tensor([9, 9, 7])
+    noise = noise_like(model, 2, 3, 9)
+    noise = None if noise is None else noise.double()
+    signatures: list[TimeSignature] = [(3, 4), (4, 4), (6, 8)]
+    together = model(x, lengths, noise, bars(*signatures))
+    for row, signature in enumerate(signatures):
+        part = slice(row, row + 1)
+        own = None if noise is None else noise[:, part, : lengths[row]]
+        alone = model(x[part, : lengths[row]], lengths[part], own, bars(signature))
+        other = model(x[part, : lengths[row]], lengths[part], own, bars((2, 4)))
+        for term in ("reconstruction", "kl"):
+            torch.testing.assert_close(getattr(together, term)[:, part], getattr(alone, term))
+        assert not torch.allclose(alone.reconstruction, other.reconstruction)
+    usual, first = model(x, lengths, noise), model(x, lengths, noise, bars(*[(4, 4)] * 3))
+    torch.testing.assert_close(usual.reconstruction, first.reconstruction)
+
+
+@pytest.mark.parametrize("name", ["lstm", "af-scf"])
+@pytest.mark.parametrize("emission", ["bernoulli", "past"])
+def test_filling_several_is_filling_each(name: str, emission: str) -> None:
+    model = told(name, emission)
+    x = random_x(model.observation, 2, 6)
+    mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.5
+    known = model.observation.known(x, mask.expand(2, -1, -1))
+    both, seeds = bars((3, 4), (4, 4)), (5, 6)
+    with torch.inference_mode():
+        together = model.fill_batch(known, 4, generators(*seeds), 1.0, bars=both).x
+        logs = model.log_known(x, known, 4, generators(*seeds), bars=both)
+        kept = model.log_known(x.flip(0), known, 4, generators(*seeds), x, both)
+        for row, seed in enumerate(seeds):
+            part = slice(row, row + 1)
+            own = Known(*(each[part] for each in known))
+            alone = model.fill_batch(own, 4, generators(seed), 1.0, bars=both[part]).x
+            assert torch.equal(together[part], alone)
+            torch.testing.assert_close(logs[part], model.log_known(x[part], own, 4, generators(seed), bars=both[part]))
+            torch.testing.assert_close(
+                kept[part], model.log_known(x.flip(0)[part], own, 4, generators(seed), x[part], both[part])
+            )
+        other = model.log_known(x, known, 4, generators(*seeds), bars=bars((6, 8), (2, 4)))
+    assert not torch.allclose(other, logs)
+
+
+def music_of(path: Path, **fields: object) -> Dataset:
+    """Pieces that strike a key at the start of each bar, and another one on each other quarter."""
+    pieces = []
+    for signature, length in zip(SIGNATURES, LENGTHS.tolist(), strict=True):
+        bar = bar_and_beats(signature, 4)[0]
+        notes = [(step, 1, 60 if step % bar == 0 else 61) for step in range(0, length, 4)]
+        roll = PianoRoll.from_notes(notes, num_steps=length, time_signature=signature, lowest_pitch=60, num_pitches=3)
+        pieces.append(ENCODING.encode(roll))
+    each = dict.fromkeys(("train", "valid", "test"), SIGNATURES)
+    splits = dict.fromkeys(each, pieces)
+    return write_dataset(path, name="bars", encoding=ENCODING, splits=splits, time_signatures=each, **fields)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return music_of(tmp_path_factory.mktemp("metres") / "bars")
+
+
+def test_batches_tell_the_bars(dataset: Dataset) -> None:
+    split = dataset.split("train")
+    batch = batch_of(split, [3, 0])
+    assert batch.bars is not None
+    assert batch.bars.tolist() == [[12, 3, 2], [16, 4, 2]]
+    moved = batch.to(torch.device("cpu"))
+    assert moved.bars is not None
+    assert torch.equal(moved.bars, batch.bars)
+    assert own_part(batch).batch.bars is batch.bars
+    for each in batches_by_length(split, 70):
+        assert each.bars is not None
+        assert torch.equal(each.bars, bars(*(SIGNATURES[index] for index in each.indices)))
+
+
+def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) -> None:
+    model, split = told("af-scf"), dataset.split("test")
+    pieces = list(dataset.pieces("test"))
+    again, _ = ENCODING.adapt(pieces)
+    expected = score(model, split, ENCODING.unit, num_samples=3)
+    assert score(model, again, ENCODING.unit, num_samples=3) == expected
+    assert nll_of_each(model, ENCODING.encode_all(pieces), ENCODING.unit, num_samples=3) == pytest.approx(
+        nll_of_each(model, split, ENCODING.unit, num_samples=3)
+    )
+    without = score(model, list(split), ENCODING.unit, num_samples=3)
+    assert without.nll != expected.nll, "then all are taken to be in 4/4"
+
+
+def drawn(pieces: Iterator[object]) -> list[PianoRoll]:
+    return [piece for piece in pieces if isinstance(piece, PianoRoll)]
+
+
+def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
+    model = told("af-scf")
+    pieces = drawn(sample_pieces(model, ENCODING, count=48, seed=2))
+    counts = Counter(piece.time_signature for piece in pieces)
+    assert set(counts) == {(4, 4), (3, 4), (6, 8)}
+    assert counts[4, 4] > counts[6, 8]
+    assert drawn(sample_pieces(model, ENCODING, count=20, seed=2)) == pieces[:20]
+    in_three = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=(3, 4), seed=2))
+    assert {(piece.time_signature, piece.num_steps) for piece in in_three} == {((3, 4), 36)}
+    of_bars = drawn(sample_pieces(model, ENCODING, count=16, bars=2, seed=2))
+    assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {((4, 4), 32), ((3, 4), 24)}
+    for wrong, said in (
+        ((5, 8), "found a time signature of 5/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
+        ((2, 4), "found a time signature of 2/4"),
+    ):
+        with pytest.raises(LnfgenError, match=said):
+            next(sample_pieces(model, ENCODING, time_signature=wrong))
+    with pytest.raises(LnfgenError, match=r"was not told time signatures in training, and writes all in 4/4"):
+        next(sample_pieces(toy("lstm", Frames(3, has_onsets=True)), ENCODING, time_signature=(3, 4)))
+    text = Encoding("text", vocabulary=("\ufffd", "a"))
+    with pytest.raises(LnfgenError, match=r"3/4 for text, which has none"):
+        next(sample_pieces(toy("lstm", Symbols(2)), text, time_signature=(3, 4)))
+
+
+@pytest.mark.parametrize("name", ["lstm", "af-scf"])
+def test_own_pieces_keep_their_time_signature(name: str) -> None:
+    """Also one that the training data does not have."""
+    model = told(name)
+    for signature in ((3, 4), (5, 8)):
+        roll = PianoRoll.from_notes([(0, 3, 60), (5, 2, 61)], num_steps=12, time_signature=signature)
+        whole = given_whole(ENCODING, roll)
+        (same,) = vary_piece(model, ENCODING, whole, amount=0)
+        assert same.piece == whole.piece.in_range(60, 3)  # type: ignore[union-attr]
+        found = [
+            *(each.piece for each in vary_piece(model, ENCODING, whole, amount=0.5, seed=1)),
+            *(each.piece for each in interpolate_pieces(model, ENCODING, whole, whole, steps=3)),
+            *(each.piece for each in fill_pieces(model, ENCODING, given_part(ENCODING, roll, ["keys:C#4"]), seed=1)),
+            *(each.piece for each in fill_pieces(model, ENCODING, given_intro(ENCODING, roll, 4), seed=1)),
+        ]
+        if not model.exact:
+            found += [each.piece for each in reconstruct_piece(model, ENCODING, whole, seed=1)]
+        assert {piece.time_signature for piece in drawn(iter(found))} == {signature}
+    # Variations of a sample by nearly nothing are that sample, which they are not in other bars.
+    (sample,) = drawn(sample_pieces(model, ENCODING, length=24, time_signature=(3, 4), seed=3))
+    (near,) = vary_piece(model, ENCODING, given_whole(ENCODING, sample), amount=1e-9, seed=4)
+    assert near.piece == sample or near.shared[0] > 0.9
+
+
+def test_a_piece_goes_on_to_a_length_of_its_time_signature() -> None:
+    model = told("lstm")
+    assert model.time_signatures is not None
+    for signature in ((3, 4), (4, 4)):
+        roll = PianoRoll.from_notes([(0, 12, 60)], num_steps=26, time_signature=signature)
+        lengths = [26 + added_steps(model, ENCODING, roll, None, None, seed) for seed in range(20)]
+        own = model.time_signatures.lengths_in(signature)
+        seeds = (stream_seed(seed, 0) for seed in range(20))
+        assert lengths == [own.sample(generator, beyond=26) for generator in generators(*seeds)]
+
+
+def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call) -> None:
+    """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
+    sizes = {"hidden_size": 12, "embedding_size": 8, "position_size": 12, "num_layers": 1, "dropout": 0.0}
+    values = {f"model.{name}": value for name, value in sizes.items()} | {"model.input_dropout": 0.0}
+    values |= {"training.transpose": 0, "training.batch_size": 3}
+    model = api.train(
+        dataset, "lstm", "tiny", out=tmp_path / "run", seed=1, max_steps=200, emission="bernoulli", set=values
+    )
+    assert model.model.time_signatures is not None
+    for signature, bar in (((4, 4), 16), ((3, 4), 12)):
+        pieces = drawn(iter(model.sample(count=8, bars=3, time_signature=signature, temperature=0.5, seed=3)))
+        struck = Counter(start for piece in pieces for start, _, pitch in piece.notes() if pitch == 60)
+        places = {start for start, count in struck.items() if count > 4}
+        assert places == set(range(0, 3 * bar, bar))
+    expected = score(model.model, dataset.split("test"), ENCODING.unit)
+    assert model.nll(list(dataset.pieces("test"))).nll == pytest.approx(expected.nll)
+
+    sampled = lnfgen("sample", "run", "--out", "a.mid", "--metre", "3/4", "--bars", 3, "--seed", 3)
+    assert sampled.returncode == 0, sampled.stderr
+    told = json.loads(lnfgen("info", "a.mid", "--json").stdout)
+    assert (told["time_signature"], told["bars"]) == ("3/4", 3)
+    for wrong, said in (
+        ("3", b"error: --metre: found '3'; expected a time signature, as 3/4 or 6/8"),
+        ("3/5", b"error: --metre: found '3/5'; expected a time signature"),
+        ("7/8", b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
+    ):
+        failed = lnfgen("sample", "run", "--out", "b.mid", "--metre", wrong)
+        assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
+    assert not (tmp_path / "b.mid").exists()
