@@ -80,8 +80,7 @@ def added_steps(
             bar = bar_length(roll.time_signature, roll.steps_per_quarter)
             own -= roll.upbeat
             return round((-(-own // bar) + bars) * bar) - own
-        if model.time_signatures is not None and roll.time_signature in model.time_signatures.known:
-            lengths = model.time_signatures.lengths_in(roll.time_signature)
+        lengths = model.lengths_in(roll.time_signature)
     return lengths.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
 
 

@@ -78,12 +78,14 @@ def sample_pieces(
     require_one_length(length, bars, encoding)
     require_known(model, encoding, time_signature)
     known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
-    steps_of = {one: length if bars is None else _steps_of_bars(bars, one, encoding) for one in known}
-    for steps in steps_of.values():
+    steps_in: dict[TimeSignature, int | None] = {}
+    for one in known if time_signature is None else [time_signature]:
+        steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.steps_per_quarter))
         if steps is not None and not 1 <= steps <= MAX_LENGTH:
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
+        steps_in[one] = steps
     model.eval()
-    blocks = _blocks(model, count, steps_of, time_signature, seed)
+    blocks = _blocks(model, count, steps_in, seed)
     rank, size = place
     while here := list(islice(blocks, size)):
         drawn = _drawn(model, encoding, here[rank], temperature) if rank < len(here) else []
@@ -92,6 +94,8 @@ def sample_pieces(
 
 
 class _Row(NamedTuple):
+    """What a piece is to be, before its notes or characters are drawn."""
+
     time_signature: TimeSignature
     length: int
     generator: torch.Generator
@@ -104,27 +108,26 @@ class _Block(NamedTuple):
     shown: int
 
 
-def _blocks(
-    model: SequenceModel,
-    count: int,
-    steps_of: dict[TimeSignature, int | None],
-    time_signature: TimeSignature | None,
-    seed: int,
-) -> Iterator[_Block]:
-    size = 1 if count == 1 else BLOCK_ROWS
-    (usual, *_), signatures = steps_of, model.time_signatures
-    for first in range(0, count, size):
-        rows = []
-        for index in range(first, first + size):
-            generator = torch.Generator().manual_seed(stream_seed(seed, index))
-            own = usual if signatures is None else time_signature or signatures.sample(generator)
-            length = steps_of[own]
-            if length is None:
-                length = (model.length if signatures is None else signatures.lengths_in(own)).sample(generator)
-            rows.append(_Row(own, length, generator))
-        part = block_rows(size, max(row.length for row in rows))
-        for start in range(0, min(size, count - first), part):
-            yield _Block(rows[start : start + part], min(part, count - first - start))
+def _blocks(model: SequenceModel, count: int, steps_in: dict[TimeSignature, int | None], seed: int) -> Iterator[_Block]:
+    """`steps_in` has the time signatures that a piece may have, and its steps in each; None: they are drawn."""
+    num_rows = 1 if count == 1 else BLOCK_ROWS
+    for first in range(0, count, num_rows):
+        rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
+        size = block_rows(num_rows, max(row.length for row in rows))
+        for start in range(0, min(num_rows, count - first), size):
+            yield _Block(rows[start : start + size], min(size, count - first - start))
+
+
+def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> _Row:
+    generator = torch.Generator().manual_seed(seed)
+    time_signature, *others = steps_in
+    if others:
+        assert model.time_signatures is not None
+        time_signature = model.time_signatures.sample(generator)
+    steps = steps_in[time_signature]
+    if steps is None:
+        steps = model.lengths_in(time_signature).sample(generator)
+    return _Row(time_signature, steps, generator)
 
 
 def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
@@ -133,10 +136,6 @@ def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature:
         drawn = model.sample_batch(lengths, generators, temperature, bars_in(model, encoding, signatures))
     pairs = zip(drawn[: block.shown], signatures, strict=False)
     return [encoding.decode(x.numpy(), signature) for x, signature in pairs]
-
-
-def _steps_of_bars(bars: int, time_signature: TimeSignature, encoding: Encoding) -> int:
-    return math.ceil(bars * bar_length(time_signature, encoding.steps_per_quarter))
 
 
 def bars_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
@@ -150,19 +149,19 @@ def require_known(model: SequenceModel, encoding: Encoding, time_signature: Time
     """Raise an `LnfgenError` if pieces in this time signature cannot be drawn."""
     if time_signature is None:
         return
-    found = "a time signature of {}/{}".format(*time_signature)
+    found = "found a time signature of {}/{}".format(*time_signature)
     if encoding.kind != "music":
-        raise LnfgenError(f"found {found} for text, which has none; leave it out")
+        raise LnfgenError(f"{found} for text, which has none; leave it out")
+    known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    if time_signature in known:
+        return
+    words = ", ".join("{}/{}".format(*one) for one in known)
     if model.time_signatures is None:
-        usual = "{}/{}".format(*encoding.time_signature)
         raise LnfgenError(
-            f"found {found}, but this model was not told time signatures in training, and writes all in {usual}; leave "
-            "it out, or train a model with --set model.in_metre=true"
+            f"{found}, but this model was not told time signatures in training, and writes all in {words}; leave it "
+            "out, or train a model with --set model.in_metre=true"
         )
-    known = model.time_signatures.known
-    if time_signature not in known:
-        known_words = ", ".join("{}/{}".format(*one) for one in known)
-        raise LnfgenError(f"found {found}; expected one of those of the training data: {known_words}")
+    raise LnfgenError(f"{found}; expected one of those of the training data: {words}")
 
 
 def require_draws(seed: int, temperature: float) -> None:

@@ -54,7 +54,7 @@ class LatentFlow(SequenceModel):
 
     def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
         """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T, F]`."""
-        positions = self.place(lengths, x.shape[1], bars)
+        positions = self.positions_of(lengths, x.shape[1], bars)
         return *self.posterior(x, lengths, positions), positions
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
@@ -96,7 +96,7 @@ class LatentFlow(SequenceModel):
     ) -> list[Tensor]:
         assert eps is not None
         steps = sent(torch.tensor(lengths), self.device)
-        positions = self.place(steps, max(lengths), bars)
+        positions = self.positions_of(steps, max(lengths), bars)
         z, _ = self.prior(eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 

@@ -53,7 +53,7 @@ class AutoregressiveLSTM(SequenceModel):
 
     def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
         """The positions `[B, T, F]`."""
-        return (self.place(lengths, x.shape[1], bars),)
+        return (self.positions_of(lengths, x.shape[1], bars),)
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
@@ -78,7 +78,7 @@ class AutoregressiveLSTM(SequenceModel):
         temperature: float,
         bars: Tensor | None = None,
     ) -> list[Tensor]:
-        positions = self.place(sent(torch.tensor(lengths), self.device), max(lengths), bars)
+        positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), bars)
         state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:
@@ -154,7 +154,7 @@ class _LSTMSteps:
         self._model = model
         self._sampler = model.head.sampler(temperature)
         lengths = torch.full((rows,), num_steps, device=model.device)
-        self._positions = model.place(lengths, num_steps, bars)  # [G, T, F]
+        self._positions = model.positions_of(lengths, num_steps, bars)  # [G, T, F]
         self._sequence_of = torch.arange(rows, device=model.device)  # the sequence that each row is of
         self._embedded = self._positions.new_zeros(rows, model.embedding)
         self._state: LSTMState | None = None

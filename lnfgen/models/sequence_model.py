@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
-from lnfgen.models.time_signatures import TimeSignatures
+from lnfgen.models.time_signatures import TimeSignature, TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.waiting import sent
@@ -71,7 +71,14 @@ class SequenceModel(nn.Module, ABC):
         self.length = length
         self.time_signatures: TimeSignatures | None = None
 
-    def place(self, lengths: Tensor, num_steps: int, bars: Tensor | None) -> Tensor:
+    def lengths_in(self, time_signature: TimeSignature) -> LengthModel:
+        """p(T) of sequences in a time signature: of those alone, if the model knows it."""
+        signatures = self.time_signatures
+        if signatures is None or time_signature not in signatures.known:
+            return self.length
+        return signatures.lengths_in(time_signature)
+
+    def positions_of(self, lengths: Tensor, num_steps: int, bars: Tensor | None) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
         if self.time_signatures is not None and bars is None:
             bars = sent(self.time_signatures.bars[:1], self.device).expand(len(lengths), -1)

@@ -152,7 +152,7 @@ def prior_samples(
     """
     prior, length = model.prior, len(z)
     lengths = torch.tensor([length], device=model.device)
-    positions, z = model.place(lengths, length, _told(model, bars, 1)), z[None].to(model.device)
+    positions, z = model.positions_of(lengths, length, _told(model, bars, 1)), z[None].to(model.device)
     contexts = prior.contexts(prior.inverse(z, positions, lengths)[0], z, positions, lengths)
     if contexts is not None:
         eps = torch.randn(num_samples, z.shape[-1], generator=generator).to(z)
