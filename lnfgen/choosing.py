@@ -88,7 +88,7 @@ def choose_best(
     indices = [index for index, copied in enumerate(is_copied) if not copied]
     nlls = nll_of_each(
         model,
-        encoding.encode_all(pieces[index] for index in indices),
+        encoding.adapt(pieces[index] for index in indices)[0],
         encoding.unit,
         seed=stream_seed(seed, _SCORING),
         progress=lambda done: progress("scoring", done, len(indices)),

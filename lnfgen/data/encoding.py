@@ -141,13 +141,6 @@ class Encoding:
         rows = {one: bar_and_beats(one, self.steps_per_quarter) for one in set(time_signatures)}
         return np.array([rows[one] for one in time_signatures], np.float32).reshape(-1, 3)
 
-    def encode_all(self, pieces: Iterable[PianoRoll | str]) -> Encoded:
-        """`encode` of several pieces, with the bars of each."""
-        pieces = list(pieces)
-        rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
-        bars = self.bars([roll.time_signature for roll in rolls]) if self.kind == "music" else None
-        return Encoded(map(self.encode, pieces), bars)
-
     def from_bar_line(self, roll: PianoRoll) -> PianoRoll:
         """The roll with silence ahead of an upbeat, if the pieces of this encoding have it."""
         return roll.from_bar_line() if self.fills_upbeats else roll
@@ -165,17 +158,16 @@ class Encoding:
         Raises:
             LnfgenError: if a piece is of the other kind.
         """
-        adapted, changes = [], Changes()
+        sequences, signatures, changes = [], [], Changes()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
                 piece = piece.on_grid(self.steps_per_quarter).in_range(self.lowest_pitch, self.num_pitches)
                 changes += Changes(piece.rounded, piece.out_of_range)
-            adapted.append(piece)
-        sequences = self.encode_all(adapted)
-        for piece, values in zip(adapted, sequences, strict=True):
+                signatures.append(piece.time_signature)
+            sequences.append(self.encode(piece))
             if isinstance(piece, str):
-                changes += Changes(unknown=int((values == 0).sum()) - piece.count(UNKNOWN))
-        return sequences, changes
+                changes += Changes(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
+        return Encoded(sequences, self.bars(signatures) if self.kind == "music" else None), changes
 
     def decode(
         self, values: np.ndarray, time_signature: tuple[int, int] | None = None, *, keeps_silence: bool = False
