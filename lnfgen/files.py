@@ -76,6 +76,15 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def write_json(path: Path, value: Any, indent: int) -> None:
+    """Write a value as JSON in UTF-8, as `write_bytes` does.
+
+    A file's name may hold bytes that are no UTF-8. They become escapes of JSON, which are read as the same name.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where it is not there yet.
 

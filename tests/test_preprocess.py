@@ -55,6 +55,16 @@ def test_own_folder(tmp_path: Path) -> None:
     assert len(dataset.manifest["sources"]) == 29
 
 
+def test_the_name_of_a_source_may_be_no_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    try:
+        (tmp_path / name).write_text("one\ntwo\nthree\n")
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    dataset = preprocess([tmp_path / name], tmp_path / "d")
+    assert [Path(source["path"]).name for source in dataset.manifest["sources"]] == [name]
+
+
 def test_whole_pieces_go_to_one_split(tmp_path: Path) -> None:
     source = folder_of_tunes(tmp_path / "mine", 10)
     dataset = preprocess([source], tmp_path / "d", Options(max_length=12))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from lnfgen.data.shards import ShardWriter, remember_hash
 from lnfgen.data.storage import FORMAT_VERSION, MANIFEST, Dataset, Record, TimeSignature, no_steps, open_dataset
 from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError
-from lnfgen.files import new_folder, write_bytes
+from lnfgen.files import new_folder, write_json
 from lnfgen.wording import counted
 
 
@@ -76,9 +75,7 @@ class Prepared:
                     "remarks": self._remarks(str(sequences)),
                 },
             }
-            text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-            # The name of a source file may hold bytes that are no UTF-8. That must not stop the writing.
-            write_bytes(folder / MANIFEST, text.encode("utf-8", errors="replace"))
+            write_json(folder / MANIFEST, manifest, indent=1)
         for entry in entries.values():
             remember_hash(path / entry["shard"], entry["sha256"])
         return open_dataset(path)

@@ -20,7 +20,7 @@ from lnfgen.config import Config, read_run_config
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import FORMAT_VERSION, Dataset
 from lnfgen.errors import DatasetError, RunError
-from lnfgen.files import new_folder, write_bytes, write_text
+from lnfgen.files import new_folder, write_json, write_text
 from lnfgen.pretrained import BOXED, is_boxed
 from lnfgen.runs.records import METRICS, read_metrics, read_record
 
@@ -93,7 +93,5 @@ def _write_settings(folder: Path, config: Config, dataset: Dataset) -> dict[str,
     """Write `config.json` and `dataset.json`, and return the content of the latter."""
     manifest = {**dataset.manifest, "path": str(dataset.path.resolve()), "fingerprint": dataset.fingerprint}
     write_text(folder / "config.json", config.to_json())
-    # A path may hold bytes that are no UTF-8. As escapes of JSON they are read as the same path.
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_bytes(folder / "dataset.json", text.encode("utf-8", errors="backslashreplace"))
+    write_json(folder / "dataset.json", manifest, indent=2)
     return manifest
