@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from toy_dataset import write_dataset
 from toy_models import noise_like, random_x, toy
 
 import lnfgen as api
+from lnfgen.choosing import choose_best
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
@@ -280,3 +282,12 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
         failed = lnfgen("sample", "run", "--out", "b.mid", "--metre", wrong)
         assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
     assert not (tmp_path / "b.mid").exists()
+
+
+def test_a_long_copy_is_over_four_bars_of_the_piece() -> None:
+    notes = [(step, 4, 60 + step % 3) for step in range(0, 64, 4)]
+    train = PianoRoll.from_notes(notes, num_steps=64, lowest_pitch=60, num_pitches=3)
+    copied = train.stretch(0, 52)  # 13 quarters: over four bars of 3/4, and less than four of 4/4
+    pieces = [copied, replace(copied, time_signature=(3, 4))]
+    chosen = choose_best(told("lstm"), ENCODING, pieces, 2, [train])
+    assert [(choice.index, choice.longest_copy) for choice in chosen] == [(0, 13)]
