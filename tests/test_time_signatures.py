@@ -242,6 +242,17 @@ def test_own_pieces_keep_their_time_signature(name: str) -> None:
     assert near.piece == sample or near.shared[0] > 0.9
 
 
+def test_between_pieces_in_two_time_signatures_there_are_whole_bars_of_the_nearer_one() -> None:
+    ends: list[tuple[TimeSignature, int]] = [((4, 4), 32), ((3, 4), 60)]
+    first, second = (
+        given_whole(ENCODING, PianoRoll.from_notes([(0, 3, 60)], num_steps=steps, time_signature=signature))
+        for signature, steps in ends
+    )
+    way = drawn(each.piece for each in interpolate_pieces(told("lstm"), ENCODING, first, second, steps=5))
+    found = [(piece.time_signature, piece.num_steps) for piece in way]
+    assert found == [ends[0], ((4, 4), 32), ((3, 4), 48), ((3, 4), 48), ends[1]]
+
+
 def test_a_piece_goes_on_to_a_length_of_its_time_signature() -> None:
     model = told("lstm")
     assert model.time_signatures is not None
