@@ -14,6 +14,7 @@ from toy_models import noise_like, random_x, toy
 
 import lnfgen as api
 from lnfgen.choosing import choose_best
+from lnfgen.cli import options
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
@@ -92,6 +93,13 @@ def test_the_model_of_time_signatures() -> None:
     again.load_state_dict(metres.state_dict())
     assert again.known == metres.known
     assert torch.equal(again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS))
+
+
+def test_what_a_metre_is() -> None:
+    assert options.time_signature("12/8") == (12, 8)
+    for wrong in ("", "3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
+        with pytest.raises(LnfgenError, match=r"--metre: found '.{,40}; expected a time signature, as 3/4 or 6/8"):
+            options.time_signature(wrong)
 
 
 def test_text_has_no_bars() -> None:
@@ -205,12 +213,16 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     assert {(piece.time_signature, piece.num_steps) for piece in in_three} == {((3, 4), 36)}
     of_bars = drawn(sample_pieces(model, ENCODING, count=16, bars=2, seed=2))
     assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {((4, 4), 32), ((3, 4), 24)}
+    same = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=[3, 4], seed=2))  # type: ignore[arg-type]
+    assert same == in_three, "JSON has lists"
     for wrong, said in (
+        ("3/4", r"found '3/4' as a time signature; expected two numbers, such as \(3, 4\)"),
+        (3, "found 3 as a time signature"),
         ((5, 8), "found a time signature of 5/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
         ((2, 4), "found a time signature of 2/4"),
     ):
         with pytest.raises(LnfgenError, match=said):
-            next(sample_pieces(model, ENCODING, time_signature=wrong))
+            next(sample_pieces(model, ENCODING, time_signature=wrong))  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match=r"was not told time signatures in training, and writes all in 4/4"):
         next(sample_pieces(toy("lstm", Frames(3, has_onsets=True)), ENCODING, time_signature=(3, 4)))
     text = Encoding("text", vocabulary=("\ufffd", "a"))
