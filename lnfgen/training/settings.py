@@ -138,7 +138,7 @@ OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
         "transpose": 3,
     },
 }
-"""What suits a person's own music and the chorales. All but the backbone goes with the emission `past`.
+"""What suits a person's own music and the chorales. All but the backbone and `in_metre` goes with the emission `past`.
 
 With weights tied across the keys, a transposed piece teaches the same weights, and small batches teach more in the same
 time. This output can predict without z. With a KL weight that rises from 0 it would first learn to use z, and then not
