@@ -40,7 +40,7 @@ def table(label: str, model: LatentFlow, steps: int, repeats: int) -> None:
     """A row for each solver of the sequential direction."""
     prior, lengths = model.prior, torch.tensor([steps])
     assert prior.solver is not None
-    positions = model.positions(lengths, steps).detach()
+    positions = model.positions_of(lengths, steps, None).detach()
     start = torch.randn(1, steps, model.latent, generator=torch.Generator().manual_seed(0))
     name, direction, other = (
         ("score", prior.inverse, prior.forward) if prior.loops_to_score else ("sample", prior.forward, prior.inverse)

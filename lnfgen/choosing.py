@@ -21,7 +21,7 @@ from lnfgen.text import with_long_copies
 from lnfgen.wording import counted
 
 MAX_COPY_BARS = 4
-"""The longest passage of the training data, in any key, that a chosen piece of music may hold."""
+"""The longest passage of the training data, in any key, that a chosen piece of music may hold, in its own bars."""
 
 MAX_COPY_CHARS = 120
 """The longest passage of the training data that a chosen text may hold. Texts that nobody copied share shorter ones:
@@ -109,8 +109,8 @@ def _copies(
         return unknown, with_long_copies(texts, corpus, MAX_COPY_CHARS)
     rolls, known = ([piece for piece in side if isinstance(piece, PianoRoll)] for side in (pieces, train))
     copies = longest_copies(rolls, known)
-    most = MAX_COPY_BARS * bar_length(encoding.time_signature, 1)
-    return [*copies], [quarters > most for quarters in copies]
+    most = [MAX_COPY_BARS * bar_length(roll.time_signature, 1) for roll in rolls]
+    return [*copies], [quarters > limit for quarters, limit in zip(copies, most, strict=True)]
 
 
 def _is_silent(piece: Piece) -> bool:

@@ -76,7 +76,7 @@ def sample_pieces(
         raise LnfgenError(f"{count} pieces; expected at least 1")
     require_draws(seed, temperature)
     require_one_length(length, bars, encoding)
-    require_known(model, encoding, time_signature)
+    time_signature = known_signature(model, encoding, time_signature)
     known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
     steps_in: dict[TimeSignature, int | None] = {}
     for one in known if time_signature is None else [time_signature]:
@@ -145,16 +145,24 @@ def bars_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[
     return sent(torch.from_numpy(encoding.bars(time_signatures)), model.device)
 
 
-def require_known(model: SequenceModel, encoding: Encoding, time_signature: TimeSignature | None) -> None:
-    """Raise an `LnfgenError` if pieces in this time signature cannot be drawn."""
-    if time_signature is None:
-        return
-    found = "found a time signature of {}/{}".format(*time_signature)
+def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
+    """The time signature that is asked for, as the model knows it; None if none is.
+
+    Raises:
+        LnfgenError: if it is none, or pieces in it cannot be drawn.
+    """
+    if asked is None:
+        return None
+    try:
+        beats, unit = asked
+    except (TypeError, ValueError):
+        raise LnfgenError(f"found {asked!r} as a time signature; expected two numbers, such as (3, 4)") from None
+    found = f"found a time signature of {beats}/{unit}"
     if encoding.kind != "music":
         raise LnfgenError(f"{found} for text, which has none; leave it out")
     known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
-    if time_signature in known:
-        return
+    if (beats, unit) in known:
+        return known[known.index((beats, unit))]
     words = ", ".join("{}/{}".format(*one) for one in known)
     if model.time_signatures is None:
         raise LnfgenError(

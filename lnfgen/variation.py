@@ -193,9 +193,10 @@ def _variation(encoding: Encoding, given: Given, x: Tensor, originals: Sequence[
 def _length(encoding: Encoding, first: Given, second: Given, place: float) -> int:
     lengths = [len(given.values) for given in (first, second)]
     length = (1 - place) * lengths[0] + place * lengths[1]
-    if isinstance(first.piece, PianoRoll):
-        bar = bar_length(first.piece.time_signature, encoding.steps_per_quarter)
-        if all(own % bar == 0 for own in lengths):
+    if isinstance(first.piece, PianoRoll) and isinstance(second.piece, PianoRoll):
+        bars = [bar_length(roll.time_signature, encoding.steps_per_quarter) for roll in (first.piece, second.piece)]
+        if all(own % bar == 0 for own, bar in zip(lengths, bars, strict=True)):
+            bar = bars[0] if place < 0.5 else bars[1]  # the result has the time signature of the nearer piece
             return round(round(length / bar) * bar)
     return round(length)
 

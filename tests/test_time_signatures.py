@@ -1,8 +1,10 @@
 """Time signatures that a model is told: in datasets, scores, samples and work on a person's own pieces."""
 
+import importlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from toy_dataset import write_dataset
 from toy_models import noise_like, random_x, toy
 
 import lnfgen as api
+from lnfgen.choosing import choose_best
+from lnfgen.cli import options
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
@@ -90,6 +94,13 @@ def test_the_model_of_time_signatures() -> None:
     again.load_state_dict(metres.state_dict())
     assert again.known == metres.known
     assert torch.equal(again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS))
+
+
+def test_what_a_metre_is() -> None:
+    assert options.time_signature("12/8") == (12, 8)
+    for wrong in ("", "3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
+        with pytest.raises(LnfgenError, match=r"--metre: found '.{,40}; expected a time signature, as 3/4 or 6/8"):
+            options.time_signature(wrong)
 
 
 def test_text_has_no_bars() -> None:
@@ -188,6 +199,14 @@ def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) 
     assert without.nll != expected.nll, "then all are taken to be in 4/4"
 
 
+def test_the_example_of_solvers_tells_the_bars(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
+    importlib.import_module("solvers").table("a run", told("af-scf"), 3, 1)
+    assert capsys.readouterr().out.count("| sample |") == 2
+
+
 def drawn(pieces: Iterator[object]) -> list[PianoRoll]:
     return [piece for piece in pieces if isinstance(piece, PianoRoll)]
 
@@ -203,12 +222,16 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     assert {(piece.time_signature, piece.num_steps) for piece in in_three} == {((3, 4), 36)}
     of_bars = drawn(sample_pieces(model, ENCODING, count=16, bars=2, seed=2))
     assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {((4, 4), 32), ((3, 4), 24)}
+    same = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=[3, 4], seed=2))  # type: ignore[arg-type]
+    assert same == in_three, "JSON has lists"
     for wrong, said in (
+        ("3/4", r"found '3/4' as a time signature; expected two numbers, such as \(3, 4\)"),
+        (3, "found 3 as a time signature"),
         ((5, 8), "found a time signature of 5/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
         ((2, 4), "found a time signature of 2/4"),
     ):
         with pytest.raises(LnfgenError, match=said):
-            next(sample_pieces(model, ENCODING, time_signature=wrong))
+            next(sample_pieces(model, ENCODING, time_signature=wrong))  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match=r"was not told time signatures in training, and writes all in 4/4"):
         next(sample_pieces(toy("lstm", Frames(3, has_onsets=True)), ENCODING, time_signature=(3, 4)))
     text = Encoding("text", vocabulary=("\ufffd", "a"))
@@ -238,6 +261,17 @@ def test_own_pieces_keep_their_time_signature(name: str) -> None:
     (sample,) = drawn(sample_pieces(model, ENCODING, length=24, time_signature=(3, 4), seed=3))
     (near,) = vary_piece(model, ENCODING, given_whole(ENCODING, sample), amount=1e-9, seed=4)
     assert near.piece == sample or near.shared[0] > 0.9
+
+
+def test_between_pieces_in_two_time_signatures_there_are_whole_bars_of_the_nearer_one() -> None:
+    ends: list[tuple[TimeSignature, int]] = [((4, 4), 32), ((3, 4), 60)]
+    first, second = (
+        given_whole(ENCODING, PianoRoll.from_notes([(0, 3, 60)], num_steps=steps, time_signature=signature))
+        for signature, steps in ends
+    )
+    way = drawn(each.piece for each in interpolate_pieces(told("lstm"), ENCODING, first, second, steps=5))
+    found = [(piece.time_signature, piece.num_steps) for piece in way]
+    assert found == [ends[0], ((4, 4), 32), ((3, 4), 48), ((3, 4), 48), ends[1]]
 
 
 def test_a_piece_goes_on_to_a_length_of_its_time_signature() -> None:
@@ -280,3 +314,12 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
         failed = lnfgen("sample", "run", "--out", "b.mid", "--metre", wrong)
         assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
     assert not (tmp_path / "b.mid").exists()
+
+
+def test_a_long_copy_is_over_four_bars_of_the_piece() -> None:
+    notes = [(step, 4, 60 + step % 3) for step in range(0, 64, 4)]
+    train = PianoRoll.from_notes(notes, num_steps=64, lowest_pitch=60, num_pitches=3)
+    copied = train.stretch(0, 52)  # 13 quarters: over four bars of 3/4, and less than four of 4/4
+    pieces = [copied, replace(copied, time_signature=(3, 4))]
+    chosen = choose_best(told("lstm"), ENCODING, pieces, 2, [train])
+    assert [(choice.index, choice.longest_copy) for choice in chosen] == [(0, 13)]

@@ -1,5 +1,6 @@
 """Options that several commands share, so that each has one name and one help text."""
 
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,10 +102,10 @@ def time_signature(metre: str | None) -> tuple[int, int] | None:
 
     if metre is None:
         return None
-    beats, _, unit = metre.partition("/")
-    if not (beats.isdecimal() and unit.isdecimal() and is_time_signature((int(beats), int(unit)))):
-        raise LnfgenError(f"--metre: found {metre!r}; expected a time signature, as 3/4 or 6/8")
-    return int(beats), int(unit)
+    match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", metre)
+    if match is None or not is_time_signature(signature := (int(match[1]), int(match[2]))):
+        raise LnfgenError(f"--metre: found {metre!r:.40}; expected a time signature, as 3/4 or 6/8")
+    return signature
 
 
 def played(program: str, voices: int | None) -> dict[str, Any]:

@@ -84,7 +84,8 @@ class Encoding:
         steps_per_quarter: the grid of all pieces.
         fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in older datasets
             and in the published ones, their first step is that of the upbeat.
-        tempo_bpm, time_signature: typical values of the set. Samples are written with them.
+        tempo_bpm, time_signature: typical values of the set. Samples are written with them, but for the time signature
+            where a model is told that of each piece.
         vocabulary: the unknown symbol, then the characters of train in the order of their code points.
     """
 
