@@ -7,6 +7,9 @@ It loads no torch, so that a command can show a default in its --help.
 from typing import Final, Literal
 
 Kind = Literal["music", "text"]
+
+TimeSignature = tuple[int, int]
+"""The beats of a bar, and the unit of a beat: 3/4 is (3, 4)."""
 """What a dataset holds."""
 
 SPLITS = ("train", "valid", "test")

@@ -184,7 +184,7 @@ def _scored(
         on_device = batch.pinned(model.device).to(model.device)
         chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
         with autocast(model.device, precision):
-            encoded = model.encode(on_device.x, on_device.lengths, on_device.bars)
+            encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
         parts: list[Terms] = []
         for start in range(0, num_samples, chunk):
             count = min(chunk, num_samples - start)

@@ -27,7 +27,7 @@ from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
 from lnfgen.music.rolltext import pitch_name
-from lnfgen.sampling import bars_in, require_draws, require_one_length, sample_pieces
+from lnfgen.sampling import metres_in, require_draws, require_one_length, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
@@ -122,9 +122,9 @@ def fill_pieces(
 
         each = Known(*(part.expand(len(generators), *part.shape) for part in known))
         signatures = [] if isinstance(given.piece, str) else [given.piece.time_signature] * len(generators)
-        bars = bars_in(model, encoding, signatures)
+        metres = metres_in(model, encoding, signatures)
         with torch.inference_mode():
-            found = model.fill_batch(each, particles, generators, temperature, tell, bars)
+            found = model.fill_batch(each, particles, generators, temperature, tell, metres)
         for x, ess in zip(found.x.numpy(), found.ess.tolist(), strict=True):
             yield Filling(decoded(encoding, given, x), ess, found.moved)
 

@@ -50,7 +50,7 @@ from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.sampling import bars_in
+from lnfgen.sampling import metres_in
 from lnfgen.streams import stream_seed
 
 PARTICLES_OF_ESTIMATE = 4
@@ -240,7 +240,7 @@ class _Scorer:
             counted = ~torch.stack([hidden[i].known.mask for i in block]).to(device)
             num_steps = x.shape[1]
             lengths = torch.full((len(block),), num_steps, device=device)
-            encoded = model.encode(x, lengths, self._bars(hidden, block))
+            encoded = model.encode(x, lengths, self._metres(hidden, block))
             generators = self._generators(hidden, block, "all")
             log_weights: list[list[Tensor]] = [[], []]
             chunk = max(1, MAX_PASS_STEPS // (len(block) * num_steps))
@@ -265,9 +265,9 @@ class _Scorer:
             true = torch.stack([hidden[i].x for i in block])
             drawn = torch.from_numpy(np.stack([filled[i] for i in block])).to(true.dtype)
             for_low, for_high = (self._generators(hidden, block, f"{what}, {end}") for end in ("low", "high"))
-            bars = self._bars(hidden, block)
-            low += float(self.model.log_known(true, each, particles, for_low, bars=bars).sum())
-            high += float(self.model.log_known(drawn, each, particles, for_high, true, bars).sum())
+            metres = self._metres(hidden, block)
+            low += float(self.model.log_known(true, each, particles, for_low, metres=metres).sum())
+            high += float(self.model.log_known(drawn, each, particles, for_high, true, metres).sum())
             self._tell(len(block))
         return Range(*sorted((low, high)))  # where both are nearly exact, chance decides which is the lower one
 
@@ -280,8 +280,8 @@ class _Scorer:
         moved: list[float] = []
         for block in _blocks(hidden, MAX_ROW_STEPS // self.particles, max(1, MAX_ROWS // self.particles)):
             each = Known(*(torch.stack(parts) for parts in zip(*(known[i] for i in block), strict=True)))
-            generators, bars = self._generators(hidden, block, what), self._bars(hidden, block)
-            found = self.model.fill_batch(each, self.particles, generators, 1.0, bars=bars)
+            generators, metres = self._generators(hidden, block, what), self._metres(hidden, block)
+            found = self.model.fill_batch(each, self.particles, generators, 1.0, metres=metres)
             for i, x in zip(block, found.x.numpy(), strict=True):
                 drawn[i] = x
             ess += found.ess.tolist()
@@ -289,9 +289,9 @@ class _Scorer:
             self._tell(len(block))
         return drawn, fmean(ess), fmean(moved) if moved else None
 
-    def _bars(self, hidden: list[_Hidden], block: list[int]) -> Tensor | None:
+    def _metres(self, hidden: list[_Hidden], block: list[int]) -> Tensor | None:
         signatures = [piece.time_signature for piece in _rolls([hidden[i].piece for i in block])]
-        return bars_in(self.model, self.encoding, signatures)
+        return metres_in(self.model, self.encoding, signatures)
 
     def _tell(self, count: int) -> None:
         self.done += count

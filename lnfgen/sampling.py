@@ -21,12 +21,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH
+from lnfgen.conventions import MAX_LENGTH, TimeSignature
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import Piece
 from lnfgen.models import SequenceModel
-from lnfgen.models.time_signatures import TimeSignature
 from lnfgen.music.pianoroll import bar_length
 from lnfgen.streams import stream_seed
 from lnfgen.waiting import sent
@@ -133,16 +132,16 @@ def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: 
 def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
     signatures, lengths, generators = (list(each) for each in zip(*block.rows, strict=True))
     with torch.inference_mode():
-        drawn = model.sample_batch(lengths, generators, temperature, bars_in(model, encoding, signatures))
+        drawn = model.sample_batch(lengths, generators, temperature, metres_in(model, encoding, signatures))
     pairs = zip(drawn[: block.shown], signatures, strict=False)
     return [encoding.decode(x.numpy(), signature) for x, signature in pairs]
 
 
-def bars_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
-    """What a model is told of the bars of N sequences, `[N, 3]` on its device; None if it is not told them."""
+def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
+    """What a model is told of the metres of N sequences, `[N, 3]` on its device; None if it is not told them."""
     if model.time_signatures is None:
         return None
-    return sent(torch.from_numpy(encoding.bars(time_signatures)), model.device)
+    return sent(torch.from_numpy(encoding.metres(time_signatures)), model.device)
 
 
 def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:

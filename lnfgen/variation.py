@@ -34,7 +34,7 @@ from lnfgen.given import Given, decoded_in_full, without_silence_ahead
 from lnfgen.models import SequenceModel
 from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence_of
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.sampling import MAX_BLOCK_STEPS, bars_in, require_draws
+from lnfgen.sampling import MAX_BLOCK_STEPS, metres_in, require_draws
 from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
@@ -68,13 +68,13 @@ def vary_piece(
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, another sample")
     original = decoded_in_full(encoding, given, given.values)
-    bars = _bars_of(model, encoding, given)
+    metres = _metres_of(model, encoding, given)
     for x, generator in _streams(model, given, count, seed):
         if amount > 0:  # else round-off could still change a step
-            noise = _noise_of(model, x, generator, bars)
+            noise = _noise_of(model, x, generator, metres)
             fresh = fresh_noise(len(x), noise, generator)
             moved = combined(lambda old, new: math.sqrt(1 - amount**2) * old + amount * new, noise, fresh)
-            x = sequence_of(model, moved, bars)
+            x = sequence_of(model, moved, metres)
         yield _variation(encoding, given, x, [original])
 
 
@@ -93,13 +93,13 @@ def reconstruct_piece(
         )
     require_draws(seed, temperature)
     original = decoded_in_full(encoding, given, given.values)
-    bars = _bars_of(model, encoding, given)
+    metres = _metres_of(model, encoding, given)
     for x, generator in _streams(model, given, count, seed):
-        eps = _noise_of(model, x, generator, bars).latent
+        eps = _noise_of(model, x, generator, metres).latent
         assert eps is not None
         uniform = model.observation.uniform(1, len(x), generator).to(eps.device)
         with torch.inference_mode():
-            drawn = model.generate([len(x)], eps[None], uniform, temperature, bars)[0]
+            drawn = model.generate([len(x)], eps[None], uniform, temperature, metres)[0]
         yield _variation(encoding, given, drawn, [original])
 
 
@@ -119,19 +119,21 @@ def interpolate_pieces(
     model.eval()
     ends = [torch.from_numpy(given.values) for given in (first, second)]
     longest = max(map(len, ends))
-    bars_of = [_bars_of(model, encoding, given) for given in (first, second)]
-    noises = [_noise_of(model, x, _generator(seed, 0), bars, longest) for x, bars in zip(ends, bars_of, strict=True)]
+    metres_of = [_metres_of(model, encoding, given) for given in (first, second)]
+    noises = [
+        _noise_of(model, x, _generator(seed, 0), metres, longest) for x, metres in zip(ends, metres_of, strict=True)
+    ]
     for index, noise in enumerate(noises):
         fresh = fresh_noise(longest - len(ends[index]), noise, _generator(seed, 1 + index))
         noises[index] = combined(lambda *parts: torch.cat(parts), noise, fresh)
     originals = [decoded_in_full(encoding, given, given.values) for given in (first, second)]
     for index in range(steps):
         place = index / (steps - 1)
-        nearer, bars = (first, bars_of[0]) if place < 0.5 else (second, bars_of[1])
+        nearer, metres = (first, metres_of[0]) if place < 0.5 else (second, metres_of[1])
         x = ends[0] if index == 0 else ends[1]
         if 0 < index < steps - 1:
             length = _length(encoding, first, second, place)
-            x = sequence_of(model, combined(partial(_on_the_way, place=place, length=length), *noises), bars)
+            x = sequence_of(model, combined(partial(_on_the_way, place=place, length=length), *noises), metres)
         shift = round((1 - place) * first.shift + place * second.shift)
         yield _variation(encoding, replace(nearer, shift=shift), x, originals)
 
@@ -167,15 +169,15 @@ def _generator(seed: int, index: int) -> torch.Generator:
 
 
 def _noise_of(
-    model: SequenceModel, x: Tensor, generator: torch.Generator, bars: Tensor | None, num_steps: int | None = None
+    model: SequenceModel, x: Tensor, generator: torch.Generator, metres: Tensor | None, num_steps: int | None = None
 ) -> Noise:
     num_samples = max(1, min(SAMPLES, MAX_BLOCK_STEPS // (num_steps or len(x))))
-    return noise_of(model, x, generator, num_samples=num_samples, num_steps=num_steps, bars=bars)
+    return noise_of(model, x, generator, num_samples=num_samples, num_steps=num_steps, metres=metres)
 
 
-def _bars_of(model: SequenceModel, encoding: Encoding, given: Given) -> Tensor | None:
-    """The bars of a given piece, `[1, 3]`, for a model that is told them."""
-    return None if isinstance(given.piece, str) else bars_in(model, encoding, [given.piece.time_signature])
+def _metres_of(model: SequenceModel, encoding: Encoding, given: Given) -> Tensor | None:
+    """The metre of a given piece, `[1, 3]`, for a model that is told it."""
+    return None if isinstance(given.piece, str) else metres_in(model, encoding, [given.piece.time_signature])
 
 
 def _variation(encoding: Encoding, given: Given, x: Tensor, originals: Sequence[Piece]) -> Variation:

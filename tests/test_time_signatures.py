@@ -16,6 +16,7 @@ from toy_models import noise_like, random_x, toy
 import lnfgen as api
 from lnfgen.choosing import choose_best
 from lnfgen.cli import options
+from lnfgen.conventions import TimeSignature
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
@@ -25,7 +26,6 @@ from lnfgen.filling import added_steps, fill_pieces
 from lnfgen.given import given_intro, given_part, given_whole
 from lnfgen.models import Frames, SequenceModel, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
-from lnfgen.models.time_signatures import TimeSignature
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
 from lnfgen.sampling import sample_pieces
@@ -40,15 +40,15 @@ MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
 
 def toy_metres() -> TimeSignatures:
-    return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.bars(SIGNATURES)), LENGTHS)
+    return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.metres(SIGNATURES)), LENGTHS)
 
 
 def told(name: str, emission: str = "auto") -> SequenceModel:
     return toy(name, Frames(3, has_onsets=True), toy_metres(), emission=emission)
 
 
-def bars(*signatures: TimeSignature) -> torch.Tensor:
-    return torch.from_numpy(ENCODING.bars(signatures))
+def metres(*signatures: TimeSignature) -> torch.Tensor:
+    return torch.from_numpy(ENCODING.metres(signatures))
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -67,12 +67,12 @@ def test_features_come_back_with_the_bars_of_each_sequence() -> None:
     """With eight bars all of them do, from the start and from the end."""
     torch.manual_seed(0)
     positions = Positions(6, in_metre=True)
-    num_fixed = positions.project.in_features - positions(torch.tensor([1]), 1, bars((4, 4))).shape[-1]
+    num_fixed = positions.project.in_features - positions(torch.tensor([1]), 1, metres((4, 4))).shape[-1]
     assert num_fixed > 0
     with torch.no_grad():
         positions.project.weight[:, : 4 * len(positions.frequency)] = 0  # those that bars do not change
-        found = positions(torch.tensor([300, 300, 290]), 300, bars((4, 4), (3, 4), (6, 8)))
-        alone = positions(torch.tensor([290]), 290, bars((6, 8)))
+        found = positions(torch.tensor([300, 300, 290]), 300, metres((4, 4), (3, 4), (6, 8)))
+        alone = positions(torch.tensor([290]), 290, metres((6, 8)))
     torch.testing.assert_close(found[2, :290], alone[0])
     for row, period in ((0, 128), (1, 96)):
         torch.testing.assert_close(found[row, period:], found[row, :-period], atol=1e-3, rtol=1e-3)
@@ -83,7 +83,7 @@ def test_features_come_back_with_the_bars_of_each_sequence() -> None:
 def test_the_model_of_time_signatures() -> None:
     metres = toy_metres()
     assert metres.known == [(4, 4), (3, 4), (6, 8)]
-    assert metres.bars.tolist() == [[16, 4, 2], [12, 3, 2], [12, 2, 3]]
+    assert metres.metres.tolist() == [[16, 4, 2], [12, 3, 2], [12, 2, 3]]
     (generator,) = generators(0)
     drawn = Counter(metres.sample(generator) for _ in range(6000))
     for signature, share in (((4, 4), 1 / 2), ((3, 4), 1 / 3), ((6, 8), 1 / 6)):
@@ -94,6 +94,14 @@ def test_the_model_of_time_signatures() -> None:
     again.load_state_dict(metres.state_dict())
     assert again.known == metres.known
     assert torch.equal(again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS))
+
+
+def test_lengths_in_a_rare_time_signature_are_whole_bars_too() -> None:
+    signatures: list[TimeSignature] = [(4, 4)] * 60 + [(6, 8)]
+    lengths = torch.tensor([32, 48] * 30 + [36])
+    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), lengths)
+    assert metres.lengths_in((6, 8)).log_prob(torch.tensor([36])).exp() > 0.9
+    assert metres.lengths_in((4, 4)).log_prob(torch.tensor([32, 48])).exp().sum() > 0.9
 
 
 def test_what_a_metre_is() -> None:
@@ -116,16 +124,16 @@ def test_sequences_of_a_batch_have_their_own_bars(name: str) -> None:
     noise = noise_like(model, 2, 3, 9)
     noise = None if noise is None else noise.double()
     signatures: list[TimeSignature] = [(3, 4), (4, 4), (6, 8)]
-    together = model(x, lengths, noise, bars(*signatures))
+    together = model(x, lengths, noise, metres(*signatures))
     for row, signature in enumerate(signatures):
         part = slice(row, row + 1)
         own = None if noise is None else noise[:, part, : lengths[row]]
-        alone = model(x[part, : lengths[row]], lengths[part], own, bars(signature))
-        other = model(x[part, : lengths[row]], lengths[part], own, bars((2, 4)))
+        alone = model(x[part, : lengths[row]], lengths[part], own, metres(signature))
+        other = model(x[part, : lengths[row]], lengths[part], own, metres((2, 4)))
         for term in ("reconstruction", "kl"):
             torch.testing.assert_close(getattr(together, term)[:, part], getattr(alone, term))
         assert not torch.allclose(alone.reconstruction, other.reconstruction)
-    usual, first = model(x, lengths, noise), model(x, lengths, noise, bars(*[(4, 4)] * 3))
+    usual, first = model(x, lengths, noise), model(x, lengths, noise, metres(*[(4, 4)] * 3))
     torch.testing.assert_close(usual.reconstruction, first.reconstruction)
 
 
@@ -136,21 +144,23 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     x = random_x(model.observation, 2, 6)
     mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.5
     known = model.observation.known(x, mask.expand(2, -1, -1))
-    both, seeds = bars((3, 4), (4, 4)), (5, 6)
+    both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
-        together = model.fill_batch(known, 4, generators(*seeds), 1.0, bars=both).x
-        logs = model.log_known(x, known, 4, generators(*seeds), bars=both)
+        together = model.fill_batch(known, 4, generators(*seeds), 1.0, metres=both).x
+        logs = model.log_known(x, known, 4, generators(*seeds), metres=both)
         kept = model.log_known(x.flip(0), known, 4, generators(*seeds), x, both)
         for row, seed in enumerate(seeds):
             part = slice(row, row + 1)
             own = Known(*(each[part] for each in known))
-            alone = model.fill_batch(own, 4, generators(seed), 1.0, bars=both[part]).x
+            alone = model.fill_batch(own, 4, generators(seed), 1.0, metres=both[part]).x
             assert torch.equal(together[part], alone)
-            torch.testing.assert_close(logs[part], model.log_known(x[part], own, 4, generators(seed), bars=both[part]))
+            torch.testing.assert_close(
+                logs[part], model.log_known(x[part], own, 4, generators(seed), metres=both[part])
+            )
             torch.testing.assert_close(
                 kept[part], model.log_known(x.flip(0)[part], own, 4, generators(seed), x[part], both[part])
             )
-        other = model.log_known(x, known, 4, generators(*seeds), bars=bars((6, 8), (2, 4)))
+        other = model.log_known(x, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
     assert not torch.allclose(other, logs)
 
 
@@ -175,15 +185,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_batches_tell_the_bars(dataset: Dataset) -> None:
     split = dataset.split("train")
     batch = batch_of(split, [3, 0])
-    assert batch.bars is not None
-    assert batch.bars.tolist() == [[12, 3, 2], [16, 4, 2]]
+    assert batch.metres is not None
+    assert batch.metres.tolist() == [[12, 3, 2], [16, 4, 2]]
     moved = batch.to(torch.device("cpu"))
-    assert moved.bars is not None
-    assert torch.equal(moved.bars, batch.bars)
-    assert own_part(batch).batch.bars is batch.bars
+    assert moved.metres is not None
+    assert torch.equal(moved.metres, batch.metres)
+    assert own_part(batch).batch.metres is batch.metres
     for each in batches_by_length(split, 70):
-        assert each.bars is not None
-        assert torch.equal(each.bars, bars(*(SIGNATURES[index] for index in each.indices)))
+        assert each.metres is not None
+        assert torch.equal(each.metres, metres(*(SIGNATURES[index] for index in each.indices)))
 
 
 def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) -> None:

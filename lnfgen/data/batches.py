@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     x: Tensor  # [B, T] of text or [B, T, P] of music, padded with 0 at the end
     lengths: Tensor  # [B], the steps of each sequence
     indices: list[int]  # the place of each sequence in the split
-    bars: Tensor | None = None  # [B, 3], the bars of each as `Encoding.bars` gives them, where they are known
+    metres: Tensor | None = None  # [B, 3], the metre of each as `Encoding.metres` gives it, where it is known
 
     def pinned(self, device: torch.device) -> "Batch":
         """The same in memory from which a copy to the device need not be waited for."""
@@ -31,26 +31,26 @@ class Batch(NamedTuple):
         return self._with(lambda part: part.to(device, non_blocking=True))
 
     def _with(self, do: Callable[[Tensor], Tensor]) -> "Batch":
-        bars = None if self.bars is None else do(self.bars)
-        return Batch(do(self.x), do(self.lengths), self.indices, bars)
+        metres = None if self.metres is None else do(self.metres)
+        return Batch(do(self.x), do(self.lengths), self.indices, metres)
 
 
 def batch_of(split: Sequence[np.ndarray], indices: list[int]) -> Batch:
     """The batch of some sequences of a split."""
-    return collate([split[i] for i in indices], indices, bars_of(split))
+    return collate([split[i] for i in indices], indices, metres_of(split))
 
 
-def collate(sequences: Sequence[np.ndarray], indices: list[int], bars: np.ndarray | None = None) -> Batch:
+def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndarray | None = None) -> Batch:
     """The batch of these sequences, `[T_i]` or `[T_i, P]`, all padded to the length of the longest.
 
-    `indices` are their places in a split, and `bars` `[N, 3]` the bars of all sequences of the split.
+    `indices` are their places in a split, and `metres` `[N, 3]` are those of all sequences of the split.
     """
     lengths = [len(sequence) for sequence in sequences]
     x = np.zeros((len(sequences), max(lengths), *sequences[0].shape[1:]), sequences[0].dtype)
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
-    own_bars = None if bars is None else torch.from_numpy(bars[indices])
-    return Batch(torch.from_numpy(x), torch.tensor(lengths), indices, own_bars)
+    own_metres = None if metres is None else torch.from_numpy(metres[indices])
+    return Batch(torch.from_numpy(x), torch.tensor(lengths), indices, own_metres)
 
 
 def transposed(sequences: Sequence[np.ndarray], semitones: int, seed: int) -> list[np.ndarray]:
@@ -99,9 +99,9 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([len(sequence) for sequence in sequences]) if lengths is None else lengths
 
 
-def bars_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The bars of each sequence, `[N, 3]`, where a split or a list of pieces has them."""
-    return getattr(sequences, "bars", None)
+def metres_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The metre of each sequence, `[N, 3]`, where a split or a list of pieces has them."""
+    return getattr(sequences, "metres", None)
 
 
 def batches_by_length(

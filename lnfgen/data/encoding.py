@@ -63,11 +63,11 @@ class Changes:
 
 
 class Encoded(list[np.ndarray]):
-    """Sequences of pieces, and the bars of each, as `Encoding.bars` gives them; None for text."""
+    """Sequences of pieces, and the metre of each, as `Encoding.metres` gives it; None for text."""
 
-    def __init__(self, sequences: Iterable[np.ndarray], bars: np.ndarray | None) -> None:
+    def __init__(self, sequences: Iterable[np.ndarray], metres: np.ndarray | None) -> None:
         super().__init__(sequences)
-        self.bars = bars
+        self.metres = metres
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ class Encoding:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
         return values
 
-    def bars(self, time_signatures: Sequence[tuple[int, int]]) -> np.ndarray:
-        """What a model is told of the bars of N sequences (`bar_and_beats`), float32 `[N, 3]`."""
+    def metres(self, time_signatures: Sequence[tuple[int, int]]) -> np.ndarray:
+        """What a model is told of the metres of N sequences (`bar_and_beats`), float32 `[N, 3]`."""
         rows = {one: bar_and_beats(one, self.steps_per_quarter) for one in set(time_signatures)}
         return np.array([rows[one] for one in time_signatures], np.float32).reshape(-1, 3)
 
@@ -168,7 +168,7 @@ class Encoding:
             sequences.append(self.encode(piece))
             if isinstance(piece, str):
                 changes += Changes(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
-        return Encoded(sequences, self.bars(signatures) if self.kind == "music" else None), changes
+        return Encoded(sequences, self.metres(signatures) if self.kind == "music" else None), changes
 
     def decode(
         self, values: np.ndarray, time_signature: tuple[int, int] | None = None, *, keeps_silence: bool = False

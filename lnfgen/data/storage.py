@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.shards import hash_of_shard, map_tensors
 from lnfgen.errors import DatasetError
@@ -26,8 +27,6 @@ FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 Record = Mapping[str, str]
 """An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
-
-TimeSignature = tuple[int, int]
 
 _MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
@@ -43,7 +42,7 @@ class Split(Sequence[np.ndarray]):
         values, offsets: the tensors of the shard.
         dropped: how many sequences were left out of the split because they were too long.
         time_signatures: that of each sequence, where the dataset keeps them; else none.
-        bars: what these mean on the grid of the dataset, as `Encoding.bars` gives it.
+        metres: what these mean on the grid of the dataset, as `Encoding.metres` gives it.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Split(Sequence[np.ndarray]):
     offsets: np.ndarray = field(repr=False)
     dropped: int = 0
     time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
-    bars: np.ndarray | None = field(default=None, repr=False)
+    metres: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -199,7 +198,9 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         held = counted(len(offsets) - 1, "sequence")
         raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
     signatures = _time_signatures(path / MANIFEST, name, entry)
-    return Split(name, values, offsets, entry["dropped"], signatures, encoding.bars(signatures) if signatures else None)
+    return Split(
+        name, values, offsets, entry["dropped"], signatures, encoding.metres(signatures) if signatures else None
+    )
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:

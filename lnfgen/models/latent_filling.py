@@ -61,7 +61,7 @@ class LatentFilling:
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> None:
         self._model = model
         self._known = Known(*(part.to(model.device) for part in known))
@@ -69,7 +69,7 @@ class LatentFilling:
         self._temperature = max(temperature, MIN_TEMPERATURE)
         self._num_steps, self._groups = known.mask.shape[1], len(generators)
         conditional = model.conditional
-        self._positions = model.positions_of(self._lengths(self._groups), self._num_steps, bars)  # [G, T, F]
+        self._positions = model.positions_of(self._lengths(self._groups), self._num_steps, metres)  # [G, T, F]
         self._prior = self._given_known = _Draws(model.prior, self._positions, self._temperature)
         if conditional is not None:
             context = conditional.context(self._known, self._lengths(self._groups), self._positions)

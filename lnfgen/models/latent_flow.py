@@ -52,9 +52,9 @@ class LatentFlow(SequenceModel):
         shape = (num_samples, batch, num_steps, self.latent)
         return torch.randn(shape, generator=generator, device=generator.device)
 
-    def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
+    def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T, F]`."""
-        positions = self.positions_of(lengths, x.shape[1], bars)
+        positions = self.positions_of(lengths, x.shape[1], metres)
         return *self.posterior(x, lengths, positions), positions
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
@@ -75,10 +75,10 @@ class LatentFlow(SequenceModel):
         return self.emission(z, lengths_k, positions, x)
 
     def explain(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, bars: Tensor | None = None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, metres: Tensor | None = None
     ) -> tuple[Tensor | None, Tensor]:
         assert noise is not None
-        encoded = self.encode(x, lengths, bars)
+        encoded = self.encode(x, lengths, metres)
         terms = self.terms(x, lengths, encoded, noise.to(self.device))
         weights = torch.softmax((terms.reconstruction - terms.kl)[:, 0].cpu().double(), 0)
         chosen = int(torch.searchsorted(weights.cumsum(0), choice).clamp(max=len(weights) - 1))
@@ -92,11 +92,11 @@ class LatentFlow(SequenceModel):
         eps: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> list[Tensor]:
         assert eps is not None
         steps = sent(torch.tensor(lengths), self.device)
-        positions = self.positions_of(steps, max(lengths), bars)
+        positions = self.positions_of(steps, max(lengths), metres)
         z, _ = self.prior(eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
@@ -107,10 +107,10 @@ class LatentFlow(SequenceModel):
         generators: Sequence[torch.Generator],
         temperature: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> Filled:
         """By particles that carry z, then by moves of z and of the hidden part in turn: see `models.latent_filling`."""
-        return LatentFilling(self, known, num_particles, generators, temperature, bars).run(progress)
+        return LatentFilling(self, known, num_particles, generators, temperature, metres).run(progress)
 
     def log_known(
         self,
@@ -119,9 +119,9 @@ class LatentFlow(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         kept: Tensor | None = None,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> Tensor:
-        return LatentFilling(self, known, num_particles, generators, 1.0, bars).log_known(guess, kept)
+        return LatentFilling(self, known, num_particles, generators, 1.0, metres).log_known(guess, kept)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

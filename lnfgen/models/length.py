@@ -37,15 +37,17 @@ class LengthModel(nn.Module):
         return self  # these few numbers stay on the CPU in float64, which not every device supports
 
     @classmethod
-    def fit(cls, lengths: Tensor) -> "LengthModel":
-        """Fit to the lengths `[N]` of the training split, each at least 1."""
+    def fit(cls, lengths: Tensor, kernel: Tensor | None = None) -> "LengthModel":
+        """Fit to the lengths `[N]` of the training split, each at least 1; the kernel is chosen if it is not given."""
         counts = torch.bincount(lengths)  # a sort would need several copies of a large corpus's lengths
         distinct = counts.nonzero().flatten()
         counts = counts[distinct]
         model = cls(len(distinct))
         model.lengths.copy_(distinct)
         model.counts.copy_(counts)
-        if len(lengths) > 1:
+        if kernel is not None:
+            model.kernel.copy_(kernel)
+        elif len(lengths) > 1:
             model.kernel.copy_(model._best_kernel())
         return model
 

@@ -51,9 +51,9 @@ class AutoregressiveLSTM(SequenceModel):
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
         return None
 
-    def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
+    def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The positions `[B, T, F]`."""
-        return (self.positions_of(lengths, x.shape[1], bars),)
+        return (self.positions_of(lengths, x.shape[1], metres),)
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
@@ -66,9 +66,9 @@ class AutoregressiveLSTM(SequenceModel):
         return self.head(torch.cat([states, positions], -1), x, heard)[None]
 
     def explain(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, bars: Tensor | None = None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, metres: Tensor | None = None
     ) -> tuple[None, Tensor]:
-        return None, self.logits(x, lengths, self.encode(x, lengths, bars))[0]
+        return None, self.logits(x, lengths, self.encode(x, lengths, metres))[0]
 
     def generate(
         self,
@@ -76,9 +76,9 @@ class AutoregressiveLSTM(SequenceModel):
         eps: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> list[Tensor]:
-        positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), bars)
+        positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), metres)
         state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:
@@ -108,12 +108,12 @@ class AutoregressiveLSTM(SequenceModel):
         generators: Sequence[torch.Generator],
         temperature: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> Filled:
         """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
         total = known.mask.shape[1]
         found = self._filtered(
-            known, num_particles, generators, temperature, bars, progress=lambda done: progress(done, total)
+            known, num_particles, generators, temperature, metres, progress=lambda done: progress(done, total)
         )
         return Filled(found.x.cpu(), found.ess, None)
 
@@ -124,11 +124,11 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         kept: Tensor | None = None,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> Tensor:
         kept = None if kept is None else kept.to(self.device)
         guess = guess.to(self.device)
-        return self._filtered(known, num_particles, generators, 1.0, bars, kept=kept, guess=guess).log_known
+        return self._filtered(known, num_particles, generators, 1.0, metres, kept=kept, guess=guess).log_known
 
     def _filtered(
         self,
@@ -136,12 +136,12 @@ class AutoregressiveLSTM(SequenceModel):
         num_particles: int,
         generators: Sequence[torch.Generator],
         temperature: float,
-        bars: Tensor | None,
+        metres: Tensor | None,
         **options: Any,
     ) -> Filtered:
         """The result of `filter_particles` with these options."""
         known = Known(*(part.to(self.device) for part in known))
-        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature, bars)
+        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature, metres)
         return filter_particles(steps, self.observation, known, num_particles, generators, alone=True, **options)
 
 
@@ -149,12 +149,12 @@ class _LSTMSteps:
     """The steps of the baseline for a batch whose rows may be chosen anew at each step."""
 
     def __init__(
-        self, model: AutoregressiveLSTM, num_steps: int, rows: int, temperature: float, bars: Tensor | None
+        self, model: AutoregressiveLSTM, num_steps: int, rows: int, temperature: float, metres: Tensor | None
     ) -> None:
         self._model = model
         self._sampler = model.head.sampler(temperature)
         lengths = torch.full((rows,), num_steps, device=model.device)
-        self._positions = model.positions_of(lengths, num_steps, bars)  # [G, T, F]
+        self._positions = model.positions_of(lengths, num_steps, metres)  # [G, T, F]
         self._sequence_of = torch.arange(rows, device=model.device)  # the sequence that each row is of
         self._embedded = self._positions.new_zeros(rows, model.embedding)
         self._state: LSTMState | None = None

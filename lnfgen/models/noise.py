@@ -50,7 +50,7 @@ def noise_of(
     *,
     num_samples: int,
     num_steps: int | None = None,
-    bars: Tensor | None = None,
+    metres: Tensor | None = None,
 ) -> Noise:
     """Draw the numbers that give x `[T]` or `[T, P]`.
 
@@ -58,24 +58,24 @@ def noise_of(
         num_samples: draws K of z, of which one is chosen.
         num_steps: draw for so many steps and use the first T of them, so that sequences of different lengths get the
             same random numbers from the same seed.
-        bars: `[1, 3]`, those of x, for a model that is told them.
+        metres: `[1, 3]`, that of x, for a model that is told it.
     """
     steps, batch, lengths = num_steps or len(x), x[None].to(model.device), torch.tensor([len(x)], device=model.device)
     drawn = model.draw_noise(num_samples, 1, steps, generator)
     uniform = torch.rand(steps, model.observation.num_logits, generator=generator, dtype=torch.float64)[: len(x)]
     choice = torch.rand(1, generator=generator, dtype=torch.float64)
-    eps, logits = model.explain(batch, lengths, None if drawn is None else drawn[:, :, : len(x)], choice, bars)
+    eps, logits = model.explain(batch, lengths, None if drawn is None else drawn[:, :, : len(x)], choice, metres)
     return Noise(None if eps is None else eps[0], output_noise(model.observation, logits[0].cpu().double(), x, uniform))
 
 
 @torch.inference_mode()
-def sequence_of(model: SequenceModel, noise: Noise, bars: Tensor | None = None) -> Tensor:
-    """The sequence `[T]` or `[T, P]` that these numbers give, on the CPU; `bars` as in `noise_of`."""
+def sequence_of(model: SequenceModel, noise: Noise, metres: Tensor | None = None) -> Tensor:
+    """The sequence `[T]` or `[T, P]` that these numbers give, on the CPU; `metres` as in `noise_of`."""
     uniform = torch.special.ndtr(noise.output)[None]
     if model.device.type == "mps":  # which has no float64
         uniform = uniform.float()
     eps = None if noise.latent is None else noise.latent[None].to(model.device)
-    return model.generate([len(noise.output)], eps, uniform.to(model.device), 1.0, bars)[0]
+    return model.generate([len(noise.output)], eps, uniform.to(model.device), 1.0, metres)[0]
 
 
 def combined(do: Callable[..., Tensor], *noises: Noise) -> Noise:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from lnfgen.conventions import TimeSignature
 from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
-from lnfgen.models.time_signatures import TimeSignature, TimeSignatures
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.waiting import sent
@@ -50,8 +51,8 @@ only through them, so they can be summed here over the samples before one backwa
 class SequenceModel(nn.Module, ABC):
     """`p(x) = p(T) p(x | T)` of sequences of one kind of observation.
 
-    A model that has `time_signatures` is told the bars of each sequence: `bars` `[B, 3]` on its device, as
-    `lnfgen.nn.positions` has them. Without `bars`, they are those of the most common time signature. Other models do
+    A model that has `time_signatures` is told the bars of each sequence: `metres` `[B, 3]` on its device, as
+    `lnfgen.nn.positions` has them. Without `metres`, they are those of the most common time signature. Other models do
     not read them.
     """
 
@@ -78,15 +79,15 @@ class SequenceModel(nn.Module, ABC):
             return self.length
         return signatures.lengths_in(time_signature)
 
-    def positions_of(self, lengths: Tensor, num_steps: int, bars: Tensor | None) -> Tensor:
+    def positions_of(self, lengths: Tensor, num_steps: int, metres: Tensor | None) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
-        if self.time_signatures is not None and bars is None:
-            bars = sent(self.time_signatures.bars[:1], self.device).expand(len(lengths), -1)
-        return self.positions(lengths, num_steps, bars)
+        if self.time_signatures is not None and metres is None:
+            metres = sent(self.time_signatures.metres[:1], self.device).expand(len(lengths), -1)
+        return self.positions(lengths, num_steps, metres)
 
-    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None, bars: Tensor | None = None) -> Terms:
+    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None) -> Terms:
         """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` of `draw_noise`."""
-        return self.terms(x, lengths, self.encode(x, lengths, bars), noise)
+        return self.terms(x, lengths, self.encode(x, lengths, metres), noise)
 
     def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:
         """The same from the result of `encode`, so that the K samples can be scored in several calls."""
@@ -94,7 +95,7 @@ class SequenceModel(nn.Module, ABC):
         return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
 
     @abstractmethod
-    def encode(self, x: Tensor, lengths: Tensor, bars: Tensor | None = None) -> Encoded:
+    def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """Compute what all samples of z share. Its cost does not depend on their number."""
 
     @abstractmethod
@@ -140,7 +141,7 @@ class SequenceModel(nn.Module, ABC):
         lengths: Sequence[int],
         generators: Sequence[torch.Generator],
         temperature: float,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> list[Tensor]:
         """`sample` for several sequences together, each with its own length and generator.
 
@@ -155,7 +156,7 @@ class SequenceModel(nn.Module, ABC):
         noise = [drawn[0, 0] for drawn in (self.draw_noise(1, 1, *pair) for pair in pairs) if drawn is not None]
         eps = temperature * padded(noise) if noise else None
         uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
-        return self.generate(lengths, eps, uniform, temperature, bars)
+        return self.generate(lengths, eps, uniform, temperature, metres)
 
     @abstractmethod
     def generate(
@@ -164,7 +165,7 @@ class SequenceModel(nn.Module, ABC):
         eps: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> list[Tensor]:
         """The sequences that some random numbers give, on the CPU; `sample_batch` draws these numbers.
 
@@ -176,7 +177,7 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def explain(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, bars: Tensor | None = None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, metres: Tensor | None = None
     ) -> tuple[Tensor | None, Tensor]:
         """What may have given one sequence x `[1, T]` or `[1, T, P]`: eps `[1, T, D]`, and the logits of each step.
 
@@ -192,7 +193,7 @@ class SequenceModel(nn.Module, ABC):
         generators: Sequence[torch.Generator],
         temperature: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> "Filled":
         """Draw a sequence for each of G generators (on the CPU), given what is known of it: from p(hidden | known, T).
 
@@ -209,7 +210,7 @@ class SequenceModel(nn.Module, ABC):
         num_particles: int,
         generators: Sequence[torch.Generator],
         kept: Tensor | None = None,
-        bars: Tensor | None = None,
+        metres: Tensor | None = None,
     ) -> Tensor:
         """The log of an estimate of p(known | T) of G sequences, in nats, float64 `[G]` on the CPU.
 

@@ -42,7 +42,7 @@ class Positions(nn.Module):
 
     With `in_bars` there are also sinusoids with the periods of beats and bars. The other waves have none of these
     periods, and a sum of them is soon out of step with the bars. With `in_metre` the bars are those of each sequence's
-    own time signature: `bars` `[B, 3]` has the steps of a bar, its beats, and the parts of a beat
+    own time signature: `metres` `[B, 3]` has the steps of a bar, its beats, and the parts of a beat
     (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
     """
 
@@ -61,7 +61,7 @@ class Positions(nn.Module):
         scale = (2 * num_waves + of_metre / 2) ** -0.5  # unit scale: sinusoids have mean square 1/2
         nn.init.normal_(self.project.weight, std=scale)
 
-    def forward(self, lengths: Tensor, num_steps: int, bars: Tensor | None = None) -> Tensor:
+    def forward(self, lengths: Tensor, num_steps: int, metres: Tensor | None = None) -> Tensor:
         steps = torch.arange(num_steps, device=lengths.device)[:, None]
         angle = steps * self.frequency
         wave = torch.cat([angle.sin(), angle.cos()], -1)
@@ -69,14 +69,14 @@ class Positions(nn.Module):
         to_end = torch.cat([start, torch.exp(-steps / self.reach).to(start.dtype).expand(len(lengths), -1, -1)], -1)
         features = [start, flip(to_end, lengths)]
         if self.in_metre:
-            assert bars is not None
-            features += self._of_metre(lengths, steps, bars)
+            assert metres is not None
+            features += self._of_metre(lengths, steps, metres)
         return self.project(torch.cat(features, -1))
 
-    def _of_metre(self, lengths: Tensor, steps: Tensor, bars: Tensor) -> list[Tensor]:
+    def _of_metre(self, lengths: Tensor, steps: Tensor, metres: Tensor) -> list[Tensor]:
         """The place in the bars of each sequence from the start and from the end, and what bars they are."""
         dtype = self.project.weight.dtype
-        length, beats, parts = (bars[:, None, index : index + 1] for index in range(3))  # [B, 1, 1]
+        length, beats, parts = (metres[:, None, index : index + 1] for index in range(3))  # [B, 1, 1]
         per_bar = torch.cat([*(torch.full_like(length, number) for number in OF_A_BAR), beats, beats * parts], -1)
         angle = steps * (2 * math.pi * per_bar / length)
         wave = torch.cat([angle.sin(), angle.cos()], -1).to(dtype)

@@ -94,9 +94,9 @@ def views_of(
     deviations = [(0.5 * posterior.log_variance[:, pair].double()).exp().numpy() for posterior in posteriors]
     points: list[np.ndarray] = []
     for index, step in enumerate(steps):
-        path = posterior_of(model, torch.from_numpy(np.array(step.x))[None], step.bars).mean[0]
+        path = posterior_of(model, torch.from_numpy(np.array(step.x))[None], step.metres).mean[0]
         generator = torch.Generator().manual_seed(stream_seed(seed, index))
-        z = prior_samples(model, path, step.step, NUM_SAMPLES, generator, step.bars)
+        z = prior_samples(model, path, step.step, NUM_SAMPLES, generator, step.metres)
         points.append(z[:, pair].double().numpy())
         progress(index + 1)
     extent = window(points, means, deviations)
@@ -120,11 +120,11 @@ def window(points: Sequence[np.ndarray], means: Sequence[np.ndarray], deviations
 
 
 @torch.inference_mode()
-def posterior_of(model: LatentFlow, x: Tensor, bars: np.ndarray | None = None) -> Gaussian:
+def posterior_of(model: LatentFlow, x: Tensor, metres: np.ndarray | None = None) -> Gaussian:
     """q(z | x) of sequences that are equally long and have the same bars `[1, 3]`: `[N, T, ...]` -> `[N, T, D]`."""
     x = x.to(model.device)
     lengths = torch.full((len(x),), x.shape[1], device=model.device)
-    mean, log_variance, _ = model.encode(x, lengths, _told(model, bars, len(x)))
+    mean, log_variance, _ = model.encode(x, lengths, _told(model, metres, len(x)))
     return Gaussian(mean.cpu(), log_variance.cpu())
 
 
@@ -132,7 +132,7 @@ def candidate_posteriors(model: LatentFlow, step: LatentStep) -> Gaussian:
     """q(z_t | x) with each candidate in turn in the place of x_t: `[C, D]`."""
     replaced = np.stack([step.x] * len(step.candidates))
     replaced[:, step.step] = step.candidates
-    mean, log_variance = posterior_of(model, torch.from_numpy(replaced), step.bars)
+    mean, log_variance = posterior_of(model, torch.from_numpy(replaced), step.metres)
     return Gaussian(mean[:, step.step], log_variance[:, step.step])
 
 
@@ -143,7 +143,7 @@ def prior_samples(
     step: int,
     num_samples: int,
     generator: torch.Generator,
-    bars: np.ndarray | None = None,
+    metres: np.ndarray | None = None,
 ) -> Tensor:
     """Samples of z_t given what the prior reads for this step of the others: z `[T, D]` -> `[S, D]`.
 
@@ -152,7 +152,7 @@ def prior_samples(
     """
     prior, length = model.prior, len(z)
     lengths = torch.tensor([length], device=model.device)
-    positions, z = model.positions_of(lengths, length, _told(model, bars, 1)), z[None].to(model.device)
+    positions, z = model.positions_of(lengths, length, _told(model, metres, 1)), z[None].to(model.device)
     contexts = prior.contexts(prior.inverse(z, positions, lengths)[0], z, positions, lengths)
     if contexts is not None:
         eps = torch.randn(num_samples, z.shape[-1], generator=generator).to(z)
@@ -164,8 +164,8 @@ def prior_samples(
     return torch.cat(parts)
 
 
-def _told(model: LatentFlow, bars: np.ndarray | None, count: int) -> Tensor | None:
-    return None if bars is None else torch.from_numpy(bars).to(model.device).expand(count, -1)
+def _told(model: LatentFlow, metres: np.ndarray | None, count: int) -> Tensor | None:
+    return None if metres is None else torch.from_numpy(metres).to(model.device).expand(count, -1)
 
 
 def most_apart(posteriors: Sequence[Gaussian]) -> tuple[int, int]:

@@ -43,7 +43,7 @@ class LatentStep:
     candidates: np.ndarray  # [C] or [C, P]
     true: int  # the index of x[step] among the candidates
     time_signature: tuple[int, int] | None = None  # of the piece; None: the usual one of its dataset
-    bars: np.ndarray | None = None  # [1, 3], what a model is told of its bars; None: those of the usual one
+    metres: np.ndarray | None = None  # [1, 3], what a model is told of its bars; None: those of the usual one
 
 
 def choose_steps(dataset: Dataset, prefixes: Sequence[str] = (), seed: int = 0) -> list[LatentStep]:
@@ -70,8 +70,8 @@ def choose_steps(dataset: Dataset, prefixes: Sequence[str] = (), seed: int = 0) 
     index = int(rng.integers(len(split)))
     signature = split.time_signatures[index] if split.time_signatures else None
     steps = [with_candidates(x, step, common) for x, step in steps_along(split[index])]
-    bars = None if split.bars is None else split.bars[index : index + 1]
-    return [replace(step, time_signature=signature, bars=bars) for step in steps]
+    metres = None if split.metres is None else split.metres[index : index + 1]
+    return [replace(step, time_signature=signature, metres=metres) for step in steps]
 
 
 def steps_along(x: np.ndarray) -> list[tuple[np.ndarray, int]]:

@@ -248,5 +248,5 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
     signatures = None
     if config.model.in_metre and encoding.kind == "music":
         each = train.time_signatures or [encoding.time_signature] * len(train)
-        signatures = TimeSignatures.fit(each, torch.from_numpy(encoding.bars(each)), lengths)
+        signatures = TimeSignatures.fit(each, torch.from_numpy(encoding.metres(each)), lengths)
     return build_model(config.model, observation_of(encoding), LengthModel.fit(lengths), signatures)

@@ -193,8 +193,8 @@ def own_part(batch: Batch) -> Part:
     rows = rows if count else slice(0, 1)
     lengths = batch.lengths[rows]
     x = batch.x[rows, : int(lengths.max())].contiguous()
-    bars = None if batch.bars is None else batch.bars[rows]
-    return Part(Batch(x, lengths, batch.indices[rows], bars), rows, count, count / total)
+    metres = None if batch.metres is None else batch.metres[rows]
+    return Part(Batch(x, lengths, batch.indices[rows], metres), rows, count, count / total)
 
 
 def even_cuts(lengths: Sequence[int], parts: int) -> list[slice]:

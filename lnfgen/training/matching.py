@@ -101,7 +101,7 @@ def match_posterior(
         here = batch.to(device)
         x, lengths = here.x, here.lengths
         with torch.no_grad():
-            mean, log_variance, positions = encoded = model.encode(x, lengths, here.bars)
+            mean, log_variance, positions = encoded = model.encode(x, lengths, here.metres)
         of_known = conditional.context(Known(*(part.to(device) for part in known)), lengths, positions)
         kl = model.kl_from(conditional.flow, lengths, (mean, log_variance, of_known), noise)[0] / (lengths + 1)
         optimizer.zero_grad(set_to_none=True)

@@ -73,7 +73,7 @@ def accumulate_gradients(
     # A replica takes the mean of the gradients over the processes; times their number it is the sum.
     scale = share if replica is None else share * replica.size
     with autocast(device, precision):
-        encoded = parts_of.encode(batch.x, batch.lengths, batch.bars)
+        encoded = parts_of.encode(batch.x, batch.lengths, batch.metres)
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
     num_samples = 1 if noise is None else len(noise)
 

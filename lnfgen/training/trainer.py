@@ -118,7 +118,7 @@ class Trainer:
             sequences = [split[i] for i in indices]
             if self.config.transpose:
                 sequences = transposed(sequences, self.config.transpose, (seed << 40) + step)
-            yield collate(sequences, indices, split.bars)
+            yield collate(sequences, indices, split.metres)
 
     @property
     def finished(self) -> bool:
@@ -341,7 +341,7 @@ def validation_sample(valid: Split) -> Sequence[np.ndarray]:
         return valid
     drawn = np.random.default_rng(0).choice(len(valid), VALIDATION_SEQUENCES, replace=False)
     drawn.sort()
-    return Encoded((valid[index] for index in drawn), None if valid.bars is None else valid.bars[drawn])
+    return Encoded((valid[index] for index in drawn), None if valid.metres is None else valid.metres[drawn])
 
 
 class _Sums:
