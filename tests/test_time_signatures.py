@@ -316,6 +316,9 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
     assert sampled.returncode == 0, sampled.stderr
     told = json.loads(lnfgen("info", "a.mid", "--json").stdout)
     assert (told["time_signature"], told["bars"]) == ("3/4", 3)
+    of_run = json.loads(lnfgen("info", "run", "--json").stdout)
+    assert of_run["time_signatures"] == "4/4: 3, 3/4: 2, 6/8: 1"
+    assert of_run["parameters"] == sum(weights.numel() for weights in model.model.parameters())
     for wrong, said in (
         ("3", b"error: --metre: found '3'; expected a time signature, as 3/4 or 6/8"),
         ("3/5", b"error: --metre: found '3/5'; expected a time signature"),

@@ -1,6 +1,7 @@
 """What `lnfgen info` tells of a run. It reads the files one by one, so that it loads no model and no torch."""
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from lnfgen.runs.records import METRICS, read_metrics, read_record
 
 FILES = ("config.json", METRICS, "model.safetensors")
 """A folder that holds one of these is a run."""
+
+
+_NO_WEIGHTS = ("length.", "time_signatures.", "conditional.")
 
 
 def is_run(folder: Path) -> bool:
@@ -42,6 +46,7 @@ def run_facts(folder: Path) -> dict[str, Any]:
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
         "holds": manifest.get("kind"),
+        "time_signatures": _time_signatures(manifest) if config.model.in_metre else None,
         "parameters": _count_parameters(folder / "model.safetensors"),
         "epochs": last.get("epoch"),
         "steps": last.get("step"),
@@ -51,16 +56,25 @@ def run_facts(folder: Path) -> dict[str, Any]:
     }
 
 
+def _time_signatures(manifest: dict[str, Any]) -> str | None:
+    """Those of the train split, which `sample --metre` takes, the most common one first."""
+    try:
+        words = manifest["splits"]["train"]["time_signatures"].split()
+    except (KeyError, TypeError, AttributeError):  # an older dataset, or a damaged one
+        return None
+    return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common())
+
+
 def _count_parameters(path: Path) -> int | None:
     """The number of weights in a safetensors file, of which none is loaded.
 
-    Those of the length model do not count, nor those of the flow that only `fill` draws from.
+    Those of lengths and time signatures do not count, nor those of the flow that only `fill` draws from.
     """
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="np") as tensors:
-            names = [name for name in tensors.keys() if not name.startswith(("length.", "conditional."))]  # noqa: SIM118
+            names = [name for name in tensors.keys() if not name.startswith(_NO_WEIGHTS)]  # noqa: SIM118
             return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, ValueError) as error:
         raise RunError(
