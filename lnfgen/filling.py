@@ -27,7 +27,7 @@ from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
 from lnfgen.music.rolltext import pitch_name
-from lnfgen.sampling import metres_in, require_draws, require_one_length, sample_pieces
+from lnfgen.sampling import metres_of, require_draws, require_one_length, sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
@@ -121,8 +121,7 @@ def fill_pieces(
             progress(number * total + done, len(blocks) * total)
 
         each = Known(*(part.expand(len(generators), *part.shape) for part in known))
-        signatures = [] if isinstance(given.piece, str) else [given.piece.time_signature] * len(generators)
-        metres = metres_in(model, encoding, signatures)
+        metres = metres_of(model, encoding, [given.piece] * len(generators))
         with torch.inference_mode():
             found = model.fill_batch(each, particles, generators, temperature, tell, metres)
         for x, ess in zip(found.x.numpy(), found.ess.tolist(), strict=True):

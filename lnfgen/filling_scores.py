@@ -50,7 +50,7 @@ from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.sampling import metres_in
+from lnfgen.sampling import metres_of
 from lnfgen.streams import stream_seed
 
 PARTICLES_OF_ESTIMATE = 4
@@ -290,8 +290,7 @@ class _Scorer:
         return drawn, fmean(ess), fmean(moved) if moved else None
 
     def _metres(self, hidden: list[_Hidden], block: list[int]) -> Tensor | None:
-        signatures = [piece.time_signature for piece in _rolls([hidden[i].piece for i in block])]
-        return metres_in(self.model, self.encoding, signatures)
+        return metres_of(self.model, self.encoding, [hidden[i].piece for i in block])
 
     def _tell(self, count: int) -> None:
         self.done += count

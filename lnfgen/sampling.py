@@ -144,6 +144,11 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
     return sent(torch.from_numpy(encoding.metres(time_signatures)), model.device)
 
 
+def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:
+    """The same of pieces, each in its own time signature."""
+    return metres_in(model, encoding, [piece.time_signature for piece in pieces if not isinstance(piece, str)])
+
+
 def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
     """The time signature that is asked for, as the model knows it; None if none is.
 

@@ -34,7 +34,7 @@ from lnfgen.given import Given, decoded_in_full, without_silence_ahead
 from lnfgen.models import SequenceModel
 from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence_of
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.sampling import MAX_BLOCK_STEPS, metres_in, require_draws
+from lnfgen.sampling import MAX_BLOCK_STEPS, metres_of, require_draws
 from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
@@ -68,7 +68,7 @@ def vary_piece(
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, another sample")
     original = decoded_in_full(encoding, given, given.values)
-    metres = _metres_of(model, encoding, given)
+    metres = metres_of(model, encoding, [given.piece])
     for x, generator in _streams(model, given, count, seed):
         if amount > 0:  # else round-off could still change a step
             noise = _noise_of(model, x, generator, metres)
@@ -93,7 +93,7 @@ def reconstruct_piece(
         )
     require_draws(seed, temperature)
     original = decoded_in_full(encoding, given, given.values)
-    metres = _metres_of(model, encoding, given)
+    metres = metres_of(model, encoding, [given.piece])
     for x, generator in _streams(model, given, count, seed):
         eps = _noise_of(model, x, generator, metres).latent
         assert eps is not None
@@ -119,9 +119,9 @@ def interpolate_pieces(
     model.eval()
     ends = [torch.from_numpy(given.values) for given in (first, second)]
     longest = max(map(len, ends))
-    metres_of = [_metres_of(model, encoding, given) for given in (first, second)]
+    metres_at_end = [metres_of(model, encoding, [given.piece]) for given in (first, second)]
     noises = [
-        _noise_of(model, x, _generator(seed, 0), metres, longest) for x, metres in zip(ends, metres_of, strict=True)
+        _noise_of(model, x, _generator(seed, 0), metres, longest) for x, metres in zip(ends, metres_at_end, strict=True)
     ]
     for index, noise in enumerate(noises):
         fresh = fresh_noise(longest - len(ends[index]), noise, _generator(seed, 1 + index))
@@ -129,7 +129,7 @@ def interpolate_pieces(
     originals = [decoded_in_full(encoding, given, given.values) for given in (first, second)]
     for index in range(steps):
         place = index / (steps - 1)
-        nearer, metres = (first, metres_of[0]) if place < 0.5 else (second, metres_of[1])
+        nearer, metres = (first, metres_at_end[0]) if place < 0.5 else (second, metres_at_end[1])
         x = ends[0] if index == 0 else ends[1]
         if 0 < index < steps - 1:
             length = _length(encoding, first, second, place)
@@ -173,11 +173,6 @@ def _noise_of(
 ) -> Noise:
     num_samples = max(1, min(SAMPLES, MAX_BLOCK_STEPS // (num_steps or len(x))))
     return noise_of(model, x, generator, num_samples=num_samples, num_steps=num_steps, metres=metres)
-
-
-def _metres_of(model: SequenceModel, encoding: Encoding, given: Given) -> Tensor | None:
-    """The metre of a given piece, `[1, 3]`, for a model that is told it."""
-    return None if isinstance(given.piece, str) else metres_in(model, encoding, [given.piece.time_signature])
 
 
 def _variation(encoding: Encoding, given: Given, x: Tensor, originals: Sequence[Piece]) -> Variation:

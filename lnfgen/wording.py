@@ -1,4 +1,10 @@
-"""How messages and pictures say a number of things, or a name. It imports nothing, so that every module may use it."""
+"""How messages and pictures say a number of things, or a name.
+
+It imports nothing of the package, so that every module may use it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
@@ -13,6 +19,11 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
 def counted_ends(number: int) -> str:
     """How many starts and ends of notes, as in `12 starts and ends of notes`."""
     return counted(number, "start or end of a note", "starts and ends of notes")
+
+
+def frequencies(words: Iterable[str]) -> str:
+    """How often each word comes, the most common one first, as in `4/4: 12, 3/4: 5`; empty if there are none."""
+    return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common())
 
 
 def in_utf8(name: str) -> str:

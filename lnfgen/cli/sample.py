@@ -73,7 +73,8 @@ def command(
     said = f"--count {count}" if best is None else f"--best {best}"
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     writer = piece_writer(folder, out, kept, options.played(program, voices), json, said)
-    wanted, signature = None if key is None else Key.parse(key), options.time_signature(metre)
+    wanted = None if key is None else Key.parse(key)
+    signature = options.time_signature(metre)
 
     from lnfgen.choosing import Choice
     from lnfgen.compute import prepare_machine
@@ -85,8 +86,8 @@ def command(
     model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
     options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
-    asked: dict[str, Any] = {"count": count, "length": length, "bars": bars, "temperature": temperature}
-    asked["time_signature"] = signature
+    asked: dict[str, Any] = {"count": count, "length": length, "bars": bars}
+    asked |= {"time_signature": signature, "temperature": temperature}
     asked["seed"] = distributed.from_main(lambda: options.drawn_seed(seed))
     pieces = sample_pieces(model, encoding, **asked, place=distributed.place(), gathered=distributed.gathered)
     if not is_main():

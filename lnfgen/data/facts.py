@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from lnfgen.formats import Piece
 from lnfgen.music.rolltext import pitch_name
 from lnfgen.music.tracks import Track
 from lnfgen.text import LINE_ENDS
+from lnfgen.wording import frequencies
 
 # Facts of a piece that add up over the pieces of a file.
 _SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
@@ -34,10 +34,9 @@ def dataset_facts(folder: Path) -> dict[str, Any]:
         keys = ("has_onsets", "steps_per_quarter", "lowest_pitch", "num_pitches", "tempo_bpm")
         facts |= {key: getattr(encoding, key) for key in keys}
         facts["time_signature"] = "{}/{}".format(*encoding.time_signature)
-        found = Counter(signature for name in dataset.split_names for signature in dataset.split(name).time_signatures)
-        if found:
-            shown = (f"{beats}/{unit}: {count}" for (beats, unit), count in found.most_common())
-            facts["time_signatures"] = ", ".join(shown)
+        each = (signature for name in dataset.split_names for signature in dataset.split(name).time_signatures)
+        if found := frequencies(f"{beats}/{unit}" for beats, unit in each):
+            facts["time_signatures"] = found
     counts = {key: len(manifest[key]) for key in ("sources", "skipped")}
     return facts | counts | {"fingerprint": dataset.fingerprint}
 

@@ -1,7 +1,6 @@
 """What `lnfgen info` tells of a run. It reads the files one by one, so that it loads no model and no torch."""
 
 import math
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from lnfgen.config import Config, read_run_config
 from lnfgen.errors import RunError
 from lnfgen.runs.records import METRICS, read_metrics, read_record
+from lnfgen.wording import frequencies
 
 FILES = ("config.json", METRICS, "model.safetensors")
 """A folder that holds one of these is a run."""
@@ -62,7 +62,7 @@ def _time_signatures(manifest: dict[str, Any]) -> str | None:
         words = manifest["splits"]["train"]["time_signatures"].split()
     except (KeyError, TypeError, AttributeError):  # an older dataset, or a damaged one
         return None
-    return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common())
+    return frequencies(words)
 
 
 def _count_parameters(path: Path) -> int | None:
