@@ -67,17 +67,21 @@ BUDGETS: dict[str, dict[str, Any]] = {
 Cells of one budget have as many updates; their times differ, but for those of `hour`.
 """
 
-HOUR: dict[str, dict[str, Any]] = {
-    "lstm": {"training.max_steps": 32_500},
-    "af-codes": {"model.num_layers": 4, "training.max_steps": 23_500},
-    "blocks-codes": {"training.max_steps": 13_500},
-    "af-scf": {"training.max_steps": 10_500},
-    "af-af": {"training.max_steps": 11_500},
-    "iaf-scf": {"training.max_steps": 3_300},
-    "coupling": {"training.max_steps": 6_200},
+HOUR: dict[tuple[str, str], dict[str, Any]] = {
+    ("lstm", "lstm"): {"training.max_steps": 32_500},
+    ("af-codes", "conv-scan"): {"model.num_layers": 4, "training.max_steps": 23_500},
+    ("blocks-codes", "conv-scan"): {"training.max_steps": 13_500},
+    ("af-scf", "conv-scan"): {"training.max_steps": 10_500},
+    ("af-af", "conv-scan"): {"training.max_steps": 11_500},
+    ("iaf-scf", "conv-scan"): {"training.max_steps": 3_300},
+    ("coupling", "conv-scan"): {"training.max_steps": 6_200},
+    ("af-scf", "lstm"): {"training.max_steps": 6_700},
+    ("af-af", "lstm"): {"training.max_steps": 6_400},
+    ("iaf-scf", "lstm"): {"training.max_steps": 2_800},
+    ("coupling", "lstm"): {"training.max_steps": 6_200},
 }
-"""The text models of the budget `hour`, with as many updates as take about 60 minutes of a core (10 % more where other
-programs use the same memory)."""
+"""The text models of the budget `hour` and their backbones, with as many updates as take about 60 minutes of a core
+(10 % more where other programs use the same memory)."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Cell:
         chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
         has_transform = ModelConfig(**NAMED_MODELS[self.model]).has_transform
         chosen |= {"emission": self.emission} | ({"transform": self.transform} if has_transform else {})
-        budget |= HOUR[self.model] if self.budget == "hour" else {}
+        budget |= HOUR[self.model, self.backbone] if self.budget == "hour" else {}
         keys = budget | ({} if self.features is None else {"model.features": self.features})
         keys |= {"training.transpose": self.transpose} if self.transpose else {}
         words = [word for option, value in chosen.items() for word in (f"--{option}", str(value))]
@@ -162,10 +166,7 @@ CODES = ("af-codes", "blocks-codes")
 ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT, "blocks-scf")]
 ON_TEXT += [Cell(TEXT, model, "lstm", emission="categorical") for model in ("af-codes", *LATENT)]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
-ON_TEXT += [
-    Cell(TEXT, model, "lstm" if model == "lstm" else "conv-scan", emission="categorical", budget="hour")
-    for model in HOUR
-]
+ON_TEXT += [Cell(TEXT, model, backbone, emission="categorical", budget="hour") for model, backbone in HOUR]
 
 ABLATION = [
     Cell("jsb_chorales", "af-scf", transform=transform, features=features)
