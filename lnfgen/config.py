@@ -60,6 +60,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
+    copy_attention: bool = False  # such an output is also told how the music went on where it was like this before
     latent_kind: str = "learned"  # what z_t says: learned; keys of music (best with af); symbols of text (with codes)
 
     @property

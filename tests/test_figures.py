@@ -51,6 +51,24 @@ def test_rhythm() -> None:
     assert math.isnan(figures.groove_consistency(replace(roll, time_signature=(4, 4))))  # a bar alone has no neighbour
 
 
+def test_bars_that_came_before() -> None:
+    a, b = (C_MAJOR, F_MAJOR), (C_MAJOR, G_SEVEN)  # bars of 2/8
+
+    def of(*bars: Sequence[Sequence[int]], upbeat: int = 0) -> float:
+        roll = chords(*(chord for bar in bars for chord in bar), time_signature=(2, 8))
+        return figures.repeat_rate(replace(roll, upbeat=upbeat))
+
+    silence = ((), ())
+    assert of(a, b) == 0
+    assert of(a, b, a, a) == pytest.approx(2 / 4)
+    assert of(a, silence, silence, a) == pytest.approx(1 / 2)
+    assert of([F_MAJOR], a, b, a, upbeat=1) == pytest.approx(1 / 3)
+    assert of(a, a, [C_MAJOR]) == pytest.approx(1 / 2)
+    assert math.isnan(of(silence))
+    held = PianoRoll.from_notes([(0, 1, 60), (1, 1, 60), (2, 2, 60)], steps_per_quarter=2, time_signature=(2, 8))
+    assert figures.repeat_rate(held) == 0  # the second bar is not struck again
+
+
 def test_pitches() -> None:
     scale = chords(*((pitch,) for pitch in (62, 64, 66, 67, 69, 71, 73, 74)))  # D major, D twice
     assert figures.pitch_range(scale) == 12

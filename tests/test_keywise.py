@@ -27,7 +27,7 @@ STEPS, KEYS, CONTEXT = 6, 32, 5
 def head(has_onsets: bool = True, keys: int = KEYS) -> KeywiseHead:
     """Large weights everywhere, but for rules, which count ten times."""
     torch.manual_seed(0)
-    tied = randomise(KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3)).double().eval()
+    tied = randomise(KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=True)).double().eval()
     with torch.no_grad():
         for pairs in (tied.bottom_to_top, tied.inner_to_others):
             pairs.rules.div_(RULES_RATE)

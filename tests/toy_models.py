@@ -22,6 +22,7 @@ SIZES = ModelConfig(
     embedding_size=5,
     position_size=4,
     dropout=0.3,
+    copy_attention=True,
 )
 ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
 """The same with an odd number of latent features, whose halves differ, and one layer."""

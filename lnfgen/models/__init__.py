@@ -206,7 +206,7 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
         return NADEHead(observation, num_context, config.hidden_size, config.dropout)
     if kind == "past":
         assert isinstance(observation, Frames)
-        return KeywiseHead(observation, num_context, config.hidden_size, config.dropout)
+        return KeywiseHead(observation, num_context, config.hidden_size, config.dropout, config.copy_attention)
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 

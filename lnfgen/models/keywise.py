@@ -21,6 +21,7 @@ from lnfgen.models.voice_leading import (
     voice_keys,
 )
 from lnfgen.models.voice_networks import VoiceChoice, VoicePairs
+from lnfgen.nn.copying import NUM_HEADS, CopyAttention
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.key_networks import over_keys
 from lnfgen.nn.masking import shift
@@ -64,7 +65,8 @@ class KeywiseHead(OutputHead):
     recurrences that run over time for each key, and in its own frame by the voices drawn so far. It is also told how
     far its voice would move to it, which voices would move in parallel with that, and how many voices are still to
     come. So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the
-    context, a bias for each key and the ends of the range tell keys apart.
+    context, a bias for each key and the ends of the range tell keys apart. With `copies` it is told as well what the
+    key did next where the frames before were most like the last ones (`CopyAttention`): phrases come again.
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs, which decide key by key. The recurrences are those of `CausalScan`, so scoring is
@@ -77,7 +79,7 @@ class KeywiseHead(OutputHead):
     reads_past = True
     periods: Tensor
 
-    def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
+    def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float, copies: bool = False) -> None:
         """`hidden` is that of the model's backbone; a key has a quarter of it for the past and half for its output."""
         super().__init__()
         self.frames = frames
@@ -98,6 +100,10 @@ class KeywiseHead(OutputHead):
         self.from_path = nn.Linear(PATH, hidden)
         self.from_counts = nn.Embedding((NUM_VOICES + 1) * NUM_VOICES, hidden)
         self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
+        self.copying = CopyAttention() if copies else None
+        if copies:
+            self.from_copied = nn.Linear(NUM_HEADS * bits, hidden, bias=False)
+            self.from_nothing = nn.Linear(NUM_HEADS, hidden, bias=False)
         self.top = VoiceChoice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1)
@@ -109,10 +115,12 @@ class KeywiseHead(OutputHead):
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        before, heard = shift(x), shift(x if heard is None else heard)
+        heard = x if heard is None else heard
+        copied = None if self.copying is None else self._copied(self.copying(self.frames.bits(heard, self.dtype)))
+        before, heard = shift(x), shift(heard)
         past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        given = self._given(context, past, beats[:, None], heard, before, x)
+        given = self._given(context, past, copied, beats[:, None], heard, before, x)
         return self._logits(given, lambda logits: x, temperature)
 
     def sampler(self, temperature: float) -> Sampler:
@@ -159,8 +167,21 @@ class KeywiseHead(OutputHead):
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
 
+    def _copied(self, recalled: Tensor) -> Tensor:
+        """What keys are told of what is recalled for a frame: `[..., heads, num_logits + 1]` -> `[..., P, hidden]`."""
+        frames, nothing = recalled[..., :-1], recalled[..., -1]
+        by_key = frames.unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
+        return self.from_copied(self.dropout(by_key)) + self.from_nothing(nothing)[..., None, :]
+
     def _given(
-        self, context: Tensor, past: Tensor, beats: Tensor, heard: Tensor, before: Tensor, x: Tensor | None = None
+        self,
+        context: Tensor,
+        past: Tensor,
+        copied: Tensor | None,
+        beats: Tensor,
+        heard: Tensor,
+        before: Tensor,
+        x: Tensor | None = None,
     ) -> "_Given":
         """What is known of a frame before it is drawn, from the one before, `[..., P]`, and from what is heard of it.
 
@@ -172,8 +193,9 @@ class KeywiseHead(OutputHead):
         sounding = (before & SOUNDING) > 0
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
+        units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         return _Given(
-            units=self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key)),
+            units=units if copied is None else units + copied,
             num_before=num_before,
             paths=torch.tanh(self.path(past)),
             below=((heard & SOUNDING) > 0).cumsum(-1).clamp(max=NUM_VOICES),
@@ -308,7 +330,7 @@ def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
 
 
 class _KeywiseSampler(Sampler):
-    """It keeps the last frame, the states of the recurrences over time, and the number of the step."""
+    """It keeps the last frames, the states of the recurrences over time, and the number of the step."""
 
     def __init__(self, head: KeywiseHead, temperature: float) -> None:
         super().__init__(self._draw)
@@ -316,17 +338,20 @@ class _KeywiseSampler(Sampler):
         self._t = 0
         self._x: Tensor | None = None
         self._states: list[Tensor] | None = None
+        self._bits: Tensor | None = None  # those of the frames that may be copied, `[B, t, num_logits]`
 
     def keep(self, rows: Tensor) -> None:
         if self._x is not None and self._states is not None:
             self._x, self._states = self._x[rows], [state[rows] for state in self._states]
+        if self._bits is not None:
+            self._bits = self._bits[rows]
 
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
         head = self._head
         before = head.frames.silence(uniform) if self._x is None else self._x
         features, self._states = head._past(before[:, None], self._states)
         beats = head._beats(torch.full((), self._t, device=context.device))
-        given = head._given(context, features[:, 0], beats, before, before)
+        given = head._given(context, features[:, 0], self._copied(uniform), beats, before, before)
 
         def decide(logits: Tensor) -> Tensor:
             return head.frames.sample(logits, uniform, known)
@@ -335,3 +360,14 @@ class _KeywiseSampler(Sampler):
         self._x = decide(logits)
         self._t += 1
         return Drawn(self._x, logits)
+
+    def _copied(self, uniform: Tensor) -> Tensor | None:
+        head = self._head
+        if head.copying is None:
+            return None
+        if self._bits is None:
+            self._bits = uniform.new_zeros(len(uniform), 0, head.frames.num_logits)
+        if self._x is not None:
+            last = head.frames.bits(self._x, head.dtype)
+            self._bits = torch.cat([self._bits, last[:, None]], 1)[:, -head.copying.REACH :]
+        return head._copied(head.copying.next(self._bits))

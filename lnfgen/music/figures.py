@@ -48,6 +48,7 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
         "off_quarter_rate": Figure("onsets off the quarter", off_quarter_rate),
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
         "groove_consistency": Figure("groove consistency", groove_consistency),
+        "repeat_rate": Figure("bars that came before", repeat_rate),
         "pitch_range": Figure("pitch range, semitones", pitch_range),
         "pitch_class_entropy": Figure("pitch-class entropy, bits", pitch_class_entropy),
         "scale_consistency": Figure("notes in the best scale", scale_consistency),
@@ -119,6 +120,18 @@ def groove_consistency(roll: PianoRoll) -> float:
     onsets = (roll.struck().sum(axis=1) > 0)[roll.upbeat :]
     bars = onsets[: len(onsets) // size * size].reshape(-1, size)
     return 1.0 - float((bars[1:] != bars[:-1]).mean()) if len(bars) > 1 else math.nan
+
+
+def repeat_rate(roll: PianoRoll) -> float:
+    """The share of bars with notes that are the same, note for note, as an earlier one of the piece.
+
+    Only whole bars count, and so no upbeat.
+    """
+    size = roll.steps_per_bar
+    steps = np.concatenate([roll.sounding, roll.struck()], axis=1)[roll.upbeat :]
+    bars = steps[: len(steps) // size * size].reshape(-1, size * steps.shape[1])
+    bars = bars[bars.any(axis=1)]
+    return 1.0 - _share(len(np.unique(bars, axis=0)), len(bars))
 
 
 def pitch_range(roll: PianoRoll) -> float:

@@ -127,7 +127,13 @@ OF_MUSIC: dict[str, dict[str, Any]] = {"model": {"backbone": "scan"}, "training"
 independent, as in the paper."""
 
 OF_MUSIC_WITH_ONSETS: dict[str, dict[str, Any]] = {
-    "model": {"backbone": "scan", "emission": "past", "note_noise": 0.05, "in_metre": True},
+    "model": {
+        "backbone": "scan",
+        "emission": "past",
+        "note_noise": 0.05,
+        "copy_attention": True,
+        "in_metre": True,
+    },
     "training": {
         "batch_size": 8,
         "cooldown_start": 0.5,

@@ -1,0 +1,101 @@
+"""Attention that copies: what came next where the past was most like the last steps."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, normalize, pad
+
+NUM_LAGS = 16
+"""So many of the last steps are compared with as many before each earlier step."""
+
+SPAN = 512
+"""An earlier step is at most so far away. Eight bars of 4/4 in sixteenths are 128 steps."""
+
+BLOCK = 128
+"""Steps that are computed together. Memory grows with T * (SPAN + BLOCK), not with T^2."""
+
+HALF_LIVES = (1.0, 2.0, 4.0, 16.0)
+"""At first, what is so many steps further back counts half as much in each head."""
+
+NUM_HEADS = len(HALF_LIVES)
+
+MATCH, NO_MATCH = 8.0, 6.0
+"""Initial scores of a past that is the same in all its steps, and of attending to nothing."""
+
+DISTANCE_RATE = 10.0
+"""Scores of distances are multiplied by this. With Adam all weights move equally fast, so these scores move faster."""
+
+
+class CopyAttention(nn.Module):
+    """For each step, the steps before it whose own past is most like its past, as a mean: frames `[B, T, F]`.
+
+    Step t attends to step t - d by `sum_l w_l cos(x_{t-1-l}, x_{t-1-l-d}) + b_d`, softmax over `d = 1 .. SPAN` and over
+    a score for nothing, in several heads. So where a phrase comes again, it is recalled how it goes on. There are no
+    networks here, only weights of lags and of distances: what repeats itself is found from the first updates on, and in
+    any key.
+
+    Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
+    one, for text; here frames are compared themselves. Relative positions are laid out as in the Music Transformer
+    (Huang et al. 2018, arXiv 1809.04281).
+    """
+
+    REACH = SPAN + NUM_LAGS
+    """A step depends on so many steps before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        weights = 0.5 ** (torch.arange(NUM_LAGS) / torch.tensor(HALF_LIVES)[:, None])
+        self.by_lag = nn.Parameter(MATCH * weights / weights.sum(-1, keepdim=True))  # w, [heads, lags]
+        self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b / DISTANCE_RATE
+        self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """What is recalled for each step: the mean frame, and the weight of nothing, `[B, T, heads, F + 1]`."""
+        num_steps = frames.shape[1]
+        size = min(BLOCK, num_steps)
+        num_blocks = -(-num_steps // size)
+        span = min(SPAN, num_steps)
+        padded = pad(frames, (0, 0, span + NUM_LAGS, num_blocks * size - num_steps))
+        windows = padded[:, :-1].unfold(1, span + NUM_LAGS + size - 1, size).transpose(-1, -2)
+        starts = size * torch.arange(num_blocks, device=frames.device)
+        return self._block(windows, starts, span).flatten(1, 2)[:, :num_steps]
+
+    def next(self, frames: Tensor) -> Tensor:
+        """The same for the one step after these frames `[B, T, F]`, of which the last `REACH` are enough."""
+        num_steps = frames.shape[1]
+        span = max(1, min(SPAN, num_steps))
+        window = pad(frames, (0, 0, max(0, span + NUM_LAGS - num_steps), 0))[:, -(span + NUM_LAGS) :]
+        start = torch.full((1,), num_steps, device=frames.device)
+        return self._block(window[:, None], start, span)[:, 0, 0]
+
+    def _block(self, window: Tensor, start: Tensor, span: int) -> Tensor:
+        """The steps `[N]` blocks begin at, each with the frames from `span + NUM_LAGS` before it to its last but one.
+
+        window `[B, N, span + NUM_LAGS + size - 1, F]` -> `[B, N, size, heads, F + 1]`.
+        """
+        size = window.shape[2] - span - NUM_LAGS + 1
+        unit = normalize(torch.cat([window, (window.sum(-1, keepdim=True) == 0).to(window)], -1), dim=-1)
+        likeness = unit[:, :, span:] @ unit[:, :, :-1].transpose(-1, -2)
+        by_distance = _diagonals(likeness, span)  # [B, N, size + NUM_LAGS - 1, span], the farthest first
+        kernel = self.by_lag.flip(-1)[:, None, :, None]
+        score = conv2d(by_distance.flatten(0, 1)[:, None], kernel).unflatten(0, window.shape[:2])
+        score = score + DISTANCE_RATE * self.by_distance[:, :span].flip(-1)[:, None]
+        steps = start[:, None] + torch.arange(size, device=window.device)
+        before_start = torch.arange(span, 0, -1, device=window.device) > steps[..., None]  # [N, size, span]
+        score = score.masked_fill(before_start[:, None], -torch.inf)  # [B, N, heads, size, span]
+        nothing = self.nothing[:, None, None].expand(*score.shape[:-1], 1)
+        weight = torch.softmax(torch.cat([score, nothing], -1), -1)
+        weight, nothing = weight[..., :-1], weight[..., -1:]
+        mean = _from_diagonals(weight) @ window[:, :, None, NUM_LAGS:]
+        return torch.cat([mean, nothing.to(mean)], -1).transpose(2, 3)
+
+
+def _diagonals(matrix: Tensor, width: int) -> Tensor:
+    """Row i from its column i on: `[..., R, C]` -> `[..., R, width]`, where `C >= R + width - 1`."""
+    rows, columns = matrix.shape[-2:]
+    return pad(matrix.flatten(-2), (0, rows)).unflatten(-1, (rows, columns + 1))[..., :width]
+
+
+def _from_diagonals(diagonals: Tensor) -> Tensor:
+    """The matrix `[..., R, R + W - 1]` whose row i has these values `[..., R, W]` from its column i on, and else 0."""
+    rows, width = diagonals.shape[-2:]
+    return pad(diagonals, (0, rows)).flatten(-2)[..., :-rows].unflatten(-1, (rows, rows + width - 1))

@@ -1,0 +1,76 @@
+"""Attention that copies what came next where the past was most like the last steps."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lnfgen.nn import copying
+from lnfgen.nn.copying import DISTANCE_RATE, NUM_HEADS, NUM_LAGS, CopyAttention
+
+SPAN, BLOCK = 12, 8
+"""Small ones, so that short sequences have several blocks and steps that are too far away."""
+
+
+@pytest.fixture
+def attention(monkeypatch: pytest.MonkeyPatch) -> CopyAttention:
+    monkeypatch.setattr(copying, "SPAN", SPAN)
+    monkeypatch.setattr(copying, "BLOCK", BLOCK)
+    torch.manual_seed(0)
+    attention = CopyAttention().double()
+    with torch.no_grad():
+        attention.by_distance.normal_(std=0.1)
+    return attention
+
+
+def frames(steps: int, keys: int = 6) -> Tensor:
+    generator = torch.Generator().manual_seed(steps)
+    return (torch.rand(2, steps, keys, generator=generator) < 0.25).double()
+
+
+def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
+    """A loop over steps, distances and lags. Before the first step there is silence, which no step attends to."""
+
+    def unit(t: int) -> Tensor:
+        """A frame and whether it is silent, of length 1."""
+        frame = x[:, t] if t >= 0 else torch.zeros_like(x[:, 0])
+        frame = torch.cat([frame, (frame.sum(-1, keepdim=True) == 0).double()], -1)
+        return frame / frame.norm(dim=-1, keepdim=True)
+
+    recalled = torch.zeros(*x.shape[:2], NUM_HEADS, x.shape[-1] + 1, dtype=torch.double)
+    for t in range(x.shape[1]):
+        distances = range(1, min(SPAN, t) + 1)
+        for head in range(NUM_HEADS):
+            scores = [attention.nothing[head].expand(len(x))]
+            for d in distances:
+                alike = [(unit(t - 1 - lag) * unit(t - 1 - lag - d)).sum(-1) for lag in range(NUM_LAGS)]
+                score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
+                scores.append(score + DISTANCE_RATE * attention.by_distance[head, d - 1])
+            weights = torch.stack(scores).softmax(0)
+            recalled[:, t, head, -1] = weights[0]
+            for weight, d in zip(weights[1:], distances, strict=True):
+                recalled[:, t, head, :-1] += weight[:, None] * x[:, t - d]
+    return recalled
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 30])
+@torch.no_grad()
+def test_blocks_are_what_the_definition_says(attention, steps):
+    x = frames(steps)
+    torch.testing.assert_close(attention(x), by_definition(attention, x), rtol=1e-9, atol=1e-12)
+
+
+@torch.no_grad()
+def test_step_by_step_is_as_in_blocks(attention):
+    """So no step sees itself or a later one, and the last `REACH` steps are enough."""
+    x = frames(50)
+    reach = SPAN + NUM_LAGS
+    stepped = [attention.next(x[:, max(0, t - reach) : t]) for t in range(50)]
+    torch.testing.assert_close(torch.stack(stepped, 1), attention(x), rtol=1e-9, atol=1e-12)
+
+
+@torch.no_grad()
+def test_what_comes_again_is_recalled_before_anything_is_learned():
+    phrase = frames(40, keys=20)
+    recalled = CopyAttention().double()(torch.cat([phrase, phrase], 1))[:, :, 0, :-1] > 0.5
+    assert torch.equal(recalled[:, 45:], phrase[:, 5:].bool())  # from some steps into the second time on
+    assert not recalled[:, :40].any()
