@@ -37,6 +37,12 @@ PAST_BUDGET: dict[str, Any] = {
 }
 """What suits music with onsets and this output (`lnfgen.training.settings`), without transposition."""
 
+LONG_PIECES: dict[str, Any] = {"training.max_steps": 300, "training.batch_size": 2}
+"""The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough."""
+
+COPIES: dict[str, Any] = {"model.copy_attention": "true"}
+"""The output is also told how the music went on where it was like this before."""
+
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
@@ -57,8 +63,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "training.filling_steps": 0,
     },
     "past": PAST_BUDGET,
-    # The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough.
-    "long-pieces": PAST_BUDGET | {"training.max_steps": 300, "training.batch_size": 2},
+    "long-pieces": PAST_BUDGET | LONG_PIECES,
+    "copies": PAST_BUDGET | COPIES,
+    "copies-long-pieces": PAST_BUDGET | COPIES | LONG_PIECES,
     "keys": KEYS_BUDGET,
     "keys-long-pieces": KEYS_BUDGET | {"training.batch_size": 2},
 }
@@ -115,6 +122,11 @@ class Cell:
         return BUDGETS[self.budget].get("model.latent_kind") == "keys"
 
     @property
+    def copies(self) -> bool:
+        """Whether its output has copy attention."""
+        return "model.copy_attention" in BUDGETS[self.budget]
+
+    @property
     def name(self) -> str:
         """The name of its files: what differs from a usual cell, and the seed."""
         parts = [self.dataset, self.model] + ([self.backbone] if self.model != "lstm" else [])
@@ -154,6 +166,12 @@ PAST = [
 ]
 PAST += [Cell(dataset, "lstm", "lstm", emission="past", budget="long-pieces") for dataset in SETS[1:]]
 
+COPYING = [Cell("jsb_chorales", "lstm", "lstm", emission="past", budget="copies")]
+COPYING += [
+    Cell("jsb_chorales", "af-scf", emission="past", transpose=transpose, budget="copies") for transpose in (0, 5)
+]
+COPYING += [Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
+
 KEYS = [
     Cell(dataset, "af-af", transform="mixture", budget=budget)
     for dataset, budget in (("jsb_chorales", "keys"), ("nottingham", "keys-long-pieces"))
@@ -188,6 +206,7 @@ _ordered = [
     *_on_scans("jsb_chorales"),
     *NADE,
     *PAST,
+    *COPYING,
     *KEYS,
     *ON_TEXT,
     *BLOCKS,
