@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, LnfgenError
 from lnfgen.evaluation import nll_of_each, score
 from lnfgen.filling import added_steps, fill_pieces
+from lnfgen.filling_scores import score_filling
 from lnfgen.given import given_intro, given_part, given_whole
 from lnfgen.models import Frames, SequenceModel, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
@@ -273,10 +275,34 @@ def test_own_pieces_keep_their_time_signature(name: str) -> None:
         if not model.exact:
             found += [each.piece for each in reconstruct_piece(model, ENCODING, whole, seed=1)]
         assert {piece.time_signature for piece in drawn(iter(found))} == {signature}
-    # Variations of a sample by nearly nothing are that sample, which they are not in other bars.
+    # Variations of a sample by nearly nothing are that sample.
     (sample,) = drawn(sample_pieces(model, ENCODING, length=24, time_signature=(3, 4), seed=3))
     (near,) = vary_piece(model, ENCODING, given_whole(ENCODING, sample), amount=1e-9, seed=4)
     assert near.piece == sample or near.shared[0] > 0.9
+
+
+@pytest.mark.parametrize("name", ["lstm", "af-scf"])
+def test_what_is_made_of_own_pieces_depends_on_their_time_signature(name: str) -> None:
+    """Of the same notes in 3/4 and in 6/8, whose bars are equally long, so that only what the model is told differs."""
+    model = told(name)
+
+    def made(signature: TimeSignature) -> dict[str, object]:
+        roll = PianoRoll.from_notes([(0, 3, 60), (5, 2, 61)], num_steps=24, time_signature=signature)
+        whole, other = given_whole(ENCODING, roll), given_whole(ENCODING, roll.transposed(1))
+        pieces = {
+            "vary": vary_piece(model, ENCODING, whole, amount=1, seed=1),
+            "interpolate": islice(interpolate_pieces(model, ENCODING, whole, other, steps=3), 1, 2),
+            "fill": fill_pieces(model, ENCODING, given_part(ENCODING, roll, ["keys:C#4-D4"]), seed=1),
+        }
+        if not model.exact:
+            pieces["reconstruct"] = reconstruct_piece(model, ENCODING, whole, seed=1)
+        found: dict[str, object] = {name: [each.piece.notes() for each in some] for name, some in pieces.items()}
+        scores = score_filling(model, ENCODING, [roll], [roll], num_samples=2, particles=2)
+        return found | {f"score of {gap}": score.total_nats for gap, score in scores.items()}
+
+    in_three, in_six = made((3, 4)), made((6, 8))
+    for what, notes in in_three.items():
+        assert notes != in_six[what], what
 
 
 def test_between_pieces_in_two_time_signatures_there_are_whole_bars_of_the_nearer_one() -> None:
