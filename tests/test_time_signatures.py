@@ -12,11 +12,12 @@ import pytest
 import torch
 from command import Call
 from toy_dataset import write_dataset
-from toy_models import noise_like, random_x, toy
+from toy_models import SIZES, noise_like, random_x, toy
 
 import lnfgen as api
 from lnfgen.choosing import choose_best
 from lnfgen.cli import options
+from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.encoding import Encoding
@@ -26,7 +27,7 @@ from lnfgen.evaluation import nll_of_each, score
 from lnfgen.filling import added_steps, fill_pieces
 from lnfgen.filling_scores import score_filling
 from lnfgen.given import given_intro, given_part, given_whole
-from lnfgen.models import Frames, SequenceModel, Symbols, TimeSignatures
+from lnfgen.models import Frames, LatentFlow, SequenceModel, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
@@ -34,6 +35,7 @@ from lnfgen.sampling import sample_pieces
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.distributed import own_part
+from lnfgen.training.matching import match_posterior
 from lnfgen.variation import interpolate_pieces, reconstruct_piece, vary_piece
 
 ENCODING = Encoding("music", steps_per_quarter=4, num_pitches=3, lowest_pitch=60)
@@ -303,6 +305,26 @@ def test_what_is_made_of_own_pieces_depends_on_their_time_signature(name: str) -
     in_three, in_six = made((3, 4)), made((6, 8))
     for what, notes in in_three.items():
         assert notes != in_six[what], what
+
+
+def test_the_flow_that_fill_draws_from_is_fitted_with_the_bars_of_each_piece(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, seen = told("af-scf"), []
+    assert isinstance(model, LatentFlow)
+    before = model.positions_of
+
+    def positions_of(lengths: torch.Tensor, num_steps: int, metres: torch.Tensor | None) -> torch.Tensor:
+        assert metres is not None
+        seen.extend(zip(lengths.tolist(), metres.tolist(), strict=True))
+        return before(lengths, num_steps, metres)
+
+    monkeypatch.setattr(model, "positions_of", positions_of)
+    sizes = replace(SIZES, **NAMED_MODELS["af-scf"], in_metre=True)
+    training = TrainingConfig(batch_size=3, filling_steps=2)
+    assert match_posterior(model, Config("tiny", sizes, training), dataset.split("train"), lambda _: None)
+    expected = zip(LENGTHS.tolist(), ENCODING.metres(SIGNATURES).tolist(), strict=True)
+    assert sorted(seen) == sorted(expected)  # both updates together are one epoch
 
 
 def test_between_pieces_in_two_time_signatures_there_are_whole_bars_of_the_nearer_one() -> None:
