@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ from lnfgen.bench.plan import (
 )
 from lnfgen.bench.rows import Row
 from lnfgen.config import NAMED_MODELS, Config, build_config
-from lnfgen.models import LengthModel, SequenceModel, build_model
+from lnfgen.models import LatentFlow, LengthModel, SequenceModel, add_conditional, build_model
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.training import trainer
 
@@ -105,6 +105,13 @@ def test_operations_grow_with_the_samples_of_the_latent_alone() -> None:
     assert three - two == two - one > 0
     assert operations(exact, 10, 9) == operations(exact, 10, 1)
     assert operations(latent, 60)["sampling"] == 6 * operations(latent, 10)["sampling"]
+
+
+def test_the_flow_that_only_fill_draws_from_needs_no_operations() -> None:
+    model = model_of("af-scf", "scan")
+    before = operations(model, 10, 2)
+    add_conditional(cast(LatentFlow, model), build_config("af-scf", "tiny", "scan").override({"model": SMALL}).model)
+    assert operations(model, 10, 2) == before
 
 
 # Batches of equal and of ragged lengths. ------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_devices():
     assert resolve_device("cpu").type == "cpu"
     assert prepare_machine("cpu", work_size=500).type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
-    for name in ("gpu", "cuda:99", ""):
+    for name in ("gpu", "cuda:99", "", "meta", "hpu"):
         with pytest.raises(LnfgenError, match="expected auto") as error:
             resolve_device(name)
         assert "\n" not in str(error.value)

@@ -115,20 +115,21 @@ def test_score_is_the_direct_computation(name, kind):
     """Each sequence on its own, each sample on its own, with the definition's sums."""
     observation = OBSERVATIONS[kind]
     model, sequences, samples = toy(name, observation), sequences_of(observation, LENGTHS), 3
-    elbo = kl = reconstruction = log_p = log_p_length = 0.0
+    elbo = kl = reconstruction = log_p = log_p_sounding = 0.0
     for index, x in enumerate(sequences):
         generator = torch.Generator().manual_seed(stream_seed(3, index))
-        weights = []
+        weights, sounding = [], []
         for _ in range(1 if model.exact else samples):
             noise = model.draw_noise(1, 1, len(x), generator)
             terms = model(torch.from_numpy(x)[None], torch.tensor([len(x)]), noise)
             weights.append(float(terms.reconstruction - terms.kl))
+            sounding.append(0.0 if terms.sounding is None else float(terms.sounding - terms.kl))
             kl += float(terms.kl) / (1 if model.exact else samples)
             reconstruction += float(terms.reconstruction) / (1 if model.exact else samples)
         length = float(model.length.log_prob(torch.tensor([len(x)])))
         elbo += np.mean(weights) + length
         log_p += np.logaddexp.reduce(weights) - math.log(len(weights)) + length
-        log_p_length += length
+        log_p_sounding += np.logaddexp.reduce(sounding) - math.log(len(sounding)) + length
     count = sum(LENGTHS) + len(LENGTHS)
     found = score(model, sequences, "nats_per_step", num_samples=samples, seed=3)
     assert found.elbo == pytest.approx(-elbo / count, rel=1e-10)
@@ -139,6 +140,7 @@ def test_score_is_the_direct_computation(name, kind):
     assert (found.sequences, found.steps) == (len(LENGTHS), sum(LENGTHS))
     assert (found.sounding_nll is not None) == (kind == "onsets")
     if kind == "onsets":
+        assert found.sounding_nll == pytest.approx(-log_p_sounding / count, rel=1e-10)
         assert found.sounding_nll < found.nll
 
 

@@ -159,6 +159,17 @@ def test_a_run_that_is_ended_while_it_is_fitted_goes_on_to_the_same_model(datase
     assert not again.found
 
 
+def test_a_finished_run_without_a_valid_split_is_not_fitted_again(tmp_path: Path) -> None:
+    words = [np.arange(1, 6, dtype=np.int32)] * 6
+    alone = write_dataset(tmp_path / "alone", name="toy", encoding=TEXT, splits={"train": words}, dropped={})
+    run = session(alone, tmp_path / "run", steps=2)
+    assert run.train(first := Matches())
+    before = (run.run.path / "model.safetensors").read_bytes()
+    assert TrainingSession.resume(RunFolder(tmp_path / "run"), "cpu").train(again := Matches())
+    assert (bool(first.found), bool(again.found)) == (True, False)
+    assert (run.run.path / "model.safetensors").read_bytes() == before
+
+
 def test_a_fit_that_is_not_finite_leaves_the_model_as_it_is(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,11 @@ class CodeMixture(FeatureFlow):
 
     `inverse` is a closed formula, and so is `log_prob`, which needs none of the F_d. `forward` solves an equation for
     one feature after the other.
+
+    Limit: a sampler's temperature multiplies eps, and eps = 0 gives the median of each feature given those before it,
+    not the likeliest code. So a low temperature favours codes in the middle, and helps less than where it makes likely
+    symbols likelier: 16 samples of 60 characters by `af-codes` after an hour on PTB cost it 1.43 bits a character at
+    temperature 1, 1.33 at 0.5, and 1.10 with the weights w_k^2, normalised, in place of 0.5.
     """
 
     def __init__(self, num_features: int, num_codes: int, num_context: int, hidden: int) -> None:

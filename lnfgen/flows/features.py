@@ -33,10 +33,12 @@ class FeatureFlow(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+    def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """z and log|det dz/deps|."""
 
     @abstractmethod
-    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]: ...
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """eps and log|det deps/dz|."""
 
     def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
         """log p(z | context) `[...]`, where eps has the distribution N(0, I)."""

@@ -22,6 +22,8 @@ Update = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Solution(NamedTuple):
+    """The solution y of a system, what `update(y)` says of log-determinants, and how many sweeps were made."""
+
     value: Tensor
     log_abs_det_jacobian: Tensor
     sweeps: int

@@ -26,10 +26,12 @@ class TemporalFlow(nn.Module, ABC):
     """What is known where z_t is drawn, in words for a picture."""
 
     @abstractmethod
-    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
+    def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """z, and of each step its summand of log|det dz/deps|."""
 
     @abstractmethod
-    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]: ...
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """eps, and of each step its summand of log|det deps/dz|."""
 
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         """log p(z_t | z_<t, T) `[N, T]`, where eps has the distribution N(0, I)."""

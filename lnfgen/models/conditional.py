@@ -38,7 +38,10 @@ class ConditionalPrior(nn.Module):
         self.flow = flow
 
     def context(self, known: Known, lengths: Tensor, positions: Tensor) -> Tensor:
-        """What the flow is given in place of the positions `[B, T, F]`: these, and features of known `[B, T, ...]`."""
+        """What the flow is given in place of the positions `[B, T, F]`: these, and features of known `[B, T, ...]`.
+
+        The result is `[B, T, F + features]`; the positions come first.
+        """
         embedded = self.embed(known)
         states = self.network(torch.cat([embedded, positions], -1), lengths)
         return torch.cat([positions, self.head(torch.cat([states, embedded], -1))], -1)

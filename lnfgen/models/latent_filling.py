@@ -9,7 +9,9 @@ known, hardly any draw of the prior fits it. So the chain goes on with moves tha
   them, or z as it is, is chosen by the weight p(x, z) / q(z | x). This is iterated sampling importance resampling
   (Andrieu, Doucet & Holenstein, 2010; Andrieu, Lee & Vihola, 2018), inside Gibbs sampling. The posterior's steps are
   independent given x, so a window can be drawn by itself.
-- x_hidden given z: independent outputs are drawn exactly; others by a conditional particle filter.
+- x_hidden given z: by a conditional particle filter, which keeps x as it is as one of K particles. Where the outputs
+  are independent given z, all weights are equal: each of the other particles is an exact draw, and one of the K is
+  chosen by chance. So with one particle x stays as it is, up to the last step of which anything is known.
 
 Alternating the posterior and the emission of a model with a latent, corrected by acceptance: Mattei & Frellsen (2018,
 arXiv 1802.04826), "Metropolis-within-Gibbs".

@@ -51,14 +51,17 @@ def voice_keys(sounding: Tensor) -> Tensor:
 
 
 def move_case(key: Tensor, before: Tensor) -> Tensor:
-    """The number of the case of a voice's move to a key from where it was: `NO_MOVE` plus the semitones up."""
+    """The number of the case of a voice's move to a key from where it was: `NO_MOVE` plus the semitones up.
+
+    key and before `[...]` -> `[...]`. If the voice was silent, it is the last case, `NUM_MOVES - 1`.
+    """
     return torch.where(before == NO_KEY, NUM_MOVES - 1, (key - before).clamp(-NO_MOVE, NO_MOVE) + NO_MOVE)
 
 
 def motion(move: Tensor, other: Tensor) -> Tensor:
     """How two voices move together, from the cases of their moves: the number of the motion, from 0 to NUM_MOTIONS - 1.
 
-    Voices that were silent do not move.
+    Both cases are those of `move_case`, `[...]` each. Voices that were silent do not move.
     """
     one, two = _semitones(move), _semitones(other)
     size = sum((one.abs() > bound).long() for bound in PARALLEL_SIZES[:-1])

@@ -142,7 +142,10 @@ def _(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes one call per step."""
+    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes one call per step.
+
+    decay and x are `[B, T, H]`, start is `[B, H]`, and the result is all h, `[B, T, H]`.
+    """
     states = torch.empty_like(x)
     order = slice(None, None, -1 if reverse else 1)
     for factor, added, state in zip(*(v.unbind(1)[order] for v in (decay, x, states)), strict=True):

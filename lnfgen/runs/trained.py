@@ -65,7 +65,8 @@ class TrainedModel:
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
             time_signature: that of each piece, such as (3, 4); by default it is drawn. A model that was not told time
                 signatures in training writes all pieces in the usual one of the set.
-            temperature: below 1 safer, above 1 wilder; 0 is the likeliest piece.
+            temperature: below 1 safer, above 1 wilder; at 0 there is no noise, and each key or character is the
+                likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
                 if too many hold one. If the dataset of the run is no longer there, a warning says that copies were not

@@ -65,6 +65,7 @@ class Plateau:
 
     @property
     def exhausted(self) -> bool:
+        """Whether the rate has been lowered so often without a lower cost that training ends."""
         return self.stale >= DECAYS_BEFORE_STOP * self.patience
 
 

@@ -120,9 +120,10 @@ class TrainingSession:
         """A session that goes on where a run stopped.
 
         `max_steps` or `epochs` give the run another length. Then the KL weight rises at the same updates as before, and
-        where it is 1 it stays so; validations are spread over the new length; the learning rate stays as it has
-        decayed; and the patience with validations that do not improve starts anew, also where it had ended the run. The
-        run's `config.json` then says all that.
+        where it is 1 it stays so; validations are spread over the new length; the learning rate stays as it has decayed
+        by validations, but a cooldown (`training.cooldown_start`) is moved to the new end, so the rate rises again; and
+        the patience with validations that do not improve starts anew, also where it had ended the run. The run's
+        `config.json` then says all that.
 
         Args:
             dataset: a copy of the run's dataset, if it is not where it was. The run then remembers the new place.

@@ -256,9 +256,13 @@ class Trainer:
         return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
     def _finish(self) -> None:
-        if self.validated_on is None or math.isinf(self.plateau.best):  # no weights were chosen by validation
+        weight = self._kl_weight_at(self.step - 1)
+        kept = not math.isinf(self.plateau.best)  # the best weights
+        if self.validated_on is None:
+            kept = self.finished and weight == 1.0  # those after the last update
+        if not kept:
             self.save_kept(self.average.module.state_dict())
-            if (weight := self._kl_weight_at(self.step - 1)) < 1.0:
+            if weight < 1.0:
                 self.reporter.note(
                     f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model"
                 )
