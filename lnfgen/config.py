@@ -60,7 +60,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
-    copy_attention: bool = False  # such an output is also told how the music went on where it was like this before
+    copy_attention: bool = False  # such an output, or else the prior of af, is told what came after what was like this
     latent_kind: str = "learned"  # what z_t says: learned; keys of music (best with af); symbols of text (with codes)
 
     @property
@@ -75,6 +75,11 @@ class ModelConfig:
     def has_transform(self) -> bool:
         """Whether the model has layers with an elementwise transform."""
         return not self.baseline and self.features != "codes"
+
+    @property
+    def prior_copies(self) -> bool:
+        """Whether copy attention is in the prior: where z is drawn step by step and the output does not copy."""
+        return self.copy_attention and self.time == "af" and self.emission != "past"
 
     @property
     def work_size(self) -> int:

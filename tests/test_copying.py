@@ -28,13 +28,11 @@ def frames(steps: int, keys: int = 6) -> Tensor:
 
 
 def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
-    """A loop over steps, distances and lags. Before the first step there is silence, which no step attends to."""
+    """A loop over steps, distances and lags. Silence is as before the first step: like nothing."""
 
     def unit(t: int) -> Tensor:
-        """A frame and whether it is silent, of length 1."""
-        frame = x[:, t] if t >= 0 else torch.zeros_like(x[:, 0])
-        frame = torch.cat([frame, (frame.sum(-1, keepdim=True) == 0).double()], -1)
-        return frame / frame.norm(dim=-1, keepdim=True)
+        """A frame of length 1, or 0 in silence."""
+        return x[:, t] / x[:, t].norm(dim=-1, keepdim=True).clamp(min=1e-12) if t >= 0 else torch.zeros_like(x[:, 0])
 
     recalled = torch.zeros(*x.shape[:2], NUM_HEADS, x.shape[-1] + 1, dtype=torch.double)
     for t in range(x.shape[1]):

@@ -41,7 +41,7 @@ LONG_PIECES: dict[str, Any] = {"training.max_steps": 300, "training.batch_size":
 """The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough."""
 
 COPIES: dict[str, Any] = {"model.copy_attention": "true"}
-"""The output is also told how the music went on where it was like this before."""
+"""The output that reads the past, or else the prior, is told how the music went on where it was like this before."""
 
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
@@ -64,6 +64,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     },
     "past": PAST_BUDGET,
     "long-pieces": PAST_BUDGET | LONG_PIECES,
+    "prior-copies": {"preset": "tiny", "training.cooldown_start": 0.5} | COPIES,
     "copies": PAST_BUDGET | COPIES,
     "copies-long-pieces": PAST_BUDGET | COPIES | LONG_PIECES,
     "keys": KEYS_BUDGET,
@@ -123,7 +124,7 @@ class Cell:
 
     @property
     def copies(self) -> bool:
-        """Whether its output has copy attention."""
+        """Whether it has copy attention, in its output or in its prior."""
         return "model.copy_attention" in BUDGETS[self.budget]
 
     @property
@@ -171,6 +172,7 @@ COPYING += [
     Cell("jsb_chorales", "af-scf", emission="past", transpose=transpose, budget="copies") for transpose in (0, 5)
 ]
 COPYING += [Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
+COPYING += [Cell(dataset, "af-scf", budget="prior-copies") for dataset in SETS[:2]]
 
 KEYS = [
     Cell(dataset, "af-af", transform="mixture", budget=budget)

@@ -30,6 +30,7 @@ from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.models.symbol_latent import SymbolHead, SymbolPosterior
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.backbones import BACKBONES
+from lnfgen.nn.copying import CopyingNetwork
 from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
@@ -248,10 +249,12 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
             reading,
         )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
+    whole, num_context = network(), config.hidden_size
     if frames is None or config.features != "af":
-        features = _feature_flow(config, config.hidden_size, transform)
-        return causal(features, network(), config.input_dropout, reading)
-    whole = network()
+        if config.prior_copies:
+            size = _half(config.hidden_size)
+            whole, num_context = CopyingNetwork(whole, num_read, size), num_context + size
+        return causal(_feature_flow(config, num_context, transform), whole, config.input_dropout, reading)
     keys, kinds = frames.num_pitches, frames.bits_per_key
     of_keys = build_key_flow(
         keys,

@@ -1,5 +1,7 @@
 """Attention that copies: what came next where the past was most like the last steps."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, normalize, pad
@@ -31,7 +33,7 @@ class CopyAttention(nn.Module):
     Step t attends to step t - d by `sum_l w_l cos(x_{t-1-l}, x_{t-1-l-d}) + b_d`, softmax over `d = 1 .. SPAN` and over
     a score for nothing, in several heads. So where a phrase comes again, it is recalled how it goes on. There are no
     networks here, only weights of lags and of distances: what repeats itself is found from the first updates on, and in
-    any key.
+    any key. Silence is like nothing, itself included: a model that recalled rests after rests would fall silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
     one, for text; here frames are compared themselves. Relative positions are laid out as in the Music Transformer
@@ -73,7 +75,7 @@ class CopyAttention(nn.Module):
         window `[B, N, span + NUM_LAGS + size - 1, F]` -> `[B, N, size, heads, F + 1]`.
         """
         size = window.shape[2] - span - NUM_LAGS + 1
-        unit = normalize(torch.cat([window, (window.sum(-1, keepdim=True) == 0).to(window)], -1), dim=-1)
+        unit = normalize(window, dim=-1)
         likeness = unit[:, :, span:] @ unit[:, :, :-1].transpose(-1, -2)
         by_distance = _diagonals(likeness, span)  # [B, N, size + NUM_LAGS - 1, span], the farthest first
         kernel = self.by_lag.flip(-1)[:, None, :, None]
@@ -87,6 +89,36 @@ class CopyAttention(nn.Module):
         weight, nothing = weight[..., :-1], weight[..., -1:]
         mean = _from_diagonals(weight) @ window[:, :, None, NUM_LAGS:]
         return torch.cat([mean, nothing.to(mean)], -1).transpose(2, 3)
+
+
+class CopyingNetwork(nn.Module):
+    """A causal network over values that is also told what is recalled: x `[B, T, F]` -> `[B, T, hidden + size]`.
+
+    The first `num_values` features of x are the value of the step before, which is 0 at the first step.
+    """
+
+    def __init__(self, network: nn.Module, num_values: int, size: int) -> None:
+        """`network` is causal and reads all of x; `size` features say what is recalled."""
+        super().__init__()
+        self.network, self.num_values = network, num_values
+        self.copying = CopyAttention()
+        self.told = nn.Linear(NUM_HEADS * (num_values + 1), size)
+
+    def forward(self, x: Tensor, state: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
+        """The outputs, and the state after the last step, from which a later call continues."""
+        of_network, before = state or (None, None)
+        y, of_network = self.network(x, of_network)
+        values = x[..., : self.num_values]
+        if before is None:
+            before = values[:, 1:]
+            recalled = self.copying(pad(before, (0, 0, 0, 1)))  # the last step is seen by none
+        else:
+            before = torch.cat([before, values], 1)
+            ends = range(before.shape[1] - x.shape[1] + 1, before.shape[1] + 1)
+            recalled = torch.stack([self.copying.next(before[:, :end]) for end in ends], 1)
+        # Bounded, because values that depend on values alone could grow from step to step.
+        told = torch.tanh(self.told(recalled.flatten(-2)))
+        return torch.cat([y, told], -1), [of_network, before[:, -self.copying.REACH :]]
 
 
 def _diagonals(matrix: Tensor, width: int) -> Tensor:
