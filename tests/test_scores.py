@@ -74,6 +74,8 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
     assert roll.notes() == [(0, 4, 69), (4, 2, 73), (6, 2, 74), (8, 8, 76)]
     (halved,) = read_score(b"X:1\nM:2/4\nK:D\nA2 cd|]\n", ".abc")  # below 3/4 it is a sixteenth
     assert halved.notes() == [(0, 2, 69), (2, 1, 73), (3, 1, 74)]
+    (rest,) = read_score(b"X:1\nM:4/4\nK:D\nA8|[M:2/4]Z|B4|]\n", ".abc")  # another metre leaves the unit as it is
+    assert rest.notes() == [(0, 16, 69), (24, 8, 71)]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,12 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("(3{g}FGA (3B.c(d)|F2y2 F2|X2|G4|", "(3FGA (3Bcd|F2F2|z4|z4|G4|"),
         ("|:F4|G4:|", "F4|G4|F4|G4|"),
         ("F4:|:G4|A4:|", "F4|F4|G4|A4|G4|A4|"),
+        ("|:C4|1F4:|2G4:|3A4|]", "C4|F4|C4|G4|C4|A4|"),
+        ("C4|[1,2F4:|\\\n [3G4|]A4:|", "C4|F4|C4|F4|C4|G4|A4|A4|"),
+        ("|:C4|[1,3F4:|[2,4-5G4:|A4:|", "C4|F4|C4|G4|C4|F4|C4|G4|C4|G4|A4|A4|"),
+        ("C4|1D4|E4:|2F4|G4|A4:|", "C4|D4|E4|C4|F4|G4|A4|A4|"),
+        ("|::C4|D4::|", "C4|D4|C4|D4|C4|D4|"),
+        ("C4[|]D4:|", "C4|D4|C4|D4|"),
         ("F2GA|[M:2+3/8]F2B/2|[M:(2+2)/4]c4|", "F2GA|\nM:5/8\nF2B/2|\nM:4/4\nc4|"),
     ],
 )
@@ -206,6 +214,7 @@ def test_metres_and_upbeats_of_abc_are_found() -> None:
         ("CD", ((3, 4), 0, 0)),
         ("CDEFGABc|]", ((3, 4), 0, 0)),
         ("A[K:G]CD|EFG|EFG|", ((3, 4), 0, 0)),
+        ("C|DEF|GABc|def|def|C|DEF|GABc|def|", ((3, 4), 4, 4)),  # music21 divides a bar that is too long
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
         assert (roll.time_signature, roll.metre_changes, roll.upbeat) == found

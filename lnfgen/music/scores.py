@@ -91,7 +91,7 @@ def roll_of_score(
         heard.end = max(heard.end, Fraction(flat.highestTime))
         if notes := _tied(flat):
             heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
-        heard.signatures += _signatures(flat)
+        heard.signatures += _signatures(part)
         lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
         heard.lines = heard.lines or lines[:2]
     heard.tempos = _tempos(score.flatten())
@@ -100,12 +100,20 @@ def roll_of_score(
     return heard.roll(chosen, Fraction(1), steps_per_quarter, name)
 
 
-def _signatures(flat: Any) -> list[tuple[Fraction, tuple[int, int]]]:
-    """The time signatures of a flat stream of music21, each with its offset in quarters."""
-    from music21 import meter
+def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
+    """The time signatures of a part of music21, each with its offset in quarters.
 
-    marks = flat.getElementsByClass(meter.TimeSignature)
-    found = [(Fraction(mark.offset), (mark.numerator, mark.denominator)) for mark in marks if mark.numerator]
+    They are looked for bar by bar: music21 can have one object in several bars, which is flattened to one offset.
+    """
+    from music21 import meter, stream
+
+    bars = [(Fraction(0), part), *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure))]
+    found = [
+        (start + Fraction(mark.offset), (mark.numerator, mark.denominator))
+        for start, bar in bars
+        for mark in bar.getElementsByClass(meter.TimeSignature)
+        if mark.numerator
+    ]
     return [(offset, signature) for offset, signature in found if is_time_signature(signature)]
 
 
