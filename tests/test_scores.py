@@ -114,6 +114,7 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("|:C4|[1,3F4:|[2,4-5G4:|A4:|", "C4|F4|C4|G4|C4|F4|C4|G4|C4|G4|A4|A4|"),
         ("C4|1D4|E4:|2F4|G4|A4:|", "C4|D4|E4|C4|F4|G4|A4|A4|"),
         ("|::C4|D4::|", "C4|D4|C4|D4|C4|D4|"),
+        ("F2(3::CDE|G4|", "F2(3CDE|G4|"),
         ("C4[|]D4:|", "C4|D4|C4|D4|"),
         ("F2GA|[M:2+3/8]F2B/2|[M:(2+2)/4]c4|", "F2GA|\nM:5/8\nF2B/2|\nM:4/4\nc4|"),
     ],
@@ -218,6 +219,38 @@ def test_metres_and_upbeats_of_abc_are_found() -> None:
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
         assert (roll.time_signature, roll.metre_changes, roll.upbeat) == found
+
+
+@pytest.mark.parametrize(
+    ("music", "notes"),
+    [
+        ("[CE]2-[CE]2|G4|", [(0, 16, 60), (0, 16, 64), (16, 16, 67)]),
+        ("z2[CE]2-|[CE]2 z2|", [(8, 16, 60), (8, 16, 64)]),
+        ("[C-E]2[CE]2-|E4|", [(0, 16, 60), (0, 8, 64), (8, 24, 64)]),
+        ('"C"[^C2E2]-"G7"[CE-]E|G4|', [(0, 12, 61), (0, 16, 64), (16, 16, 67)]),
+        ("C2E2&C,4|G4|", [(0, 16, 48), (0, 8, 60), (8, 8, 64), (16, 16, 67)]),
+        ("E4|C4-&E4-&z2G,2|C4&E4|]", [(0, 16, 64), (16, 32, 60), (16, 32, 64), (24, 8, 55)]),
+        (
+            "|:C4&E4|1G4:|2uA4&+u+F4",
+            [(0, 16, 60), (0, 16, 64), (16, 16, 67), (32, 16, 60), (32, 16, 64), (48, 16, 65), (48, 16, 69)],
+        ),
+        ("V:1\nC4|D4&E4|\nV:2\nC,4|D,4|", [(0, 16, 48), (0, 16, 60), (16, 16, 50), (16, 16, 62), (16, 16, 64)]),
+    ],
+)
+def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tuple[int, int, int]]) -> None:
+    (roll,) = read_score(f"X:1\nM:4/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
+    assert sorted(roll.notes()) == sorted(notes)
+
+
+def test_a_tie_of_musicxml_is_read_at_either_note() -> None:
+    start, stop = '<tie type="start"/>', '<tie type="stop"/>'
+    for first, second in ((start, stop), (start, ""), ("", stop)):
+        (roll,) = read_score(score_xml(note_xml("C", 4, 4, first) + note_xml("C", 4, 8, second)), ".musicxml")
+        assert roll.notes() == [(0, 12, 60)]
+    free = note_xml("C", 4, 4, "<voice>1</voice>") * 2
+    tied = note_xml("C", 4, 4, f"{start}<voice>2</voice>") + note_xml("C", 4, 8, f"{stop}<voice>2</voice>")
+    (roll,) = read_score(score_xml(f"{free}<backup><duration>8</duration></backup>{tied}"), ".musicxml")
+    assert roll.notes() == [(0, 4, 60), (4, 8, 60)], "of two notes of one pitch, one alone is tied"
 
 
 def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:

@@ -5,11 +5,13 @@ Source: the abc music standard 2.1, abcnotation.com/wiki/abc:standard:v2.1; its 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 MAX_BARS = 1000
 """Of a rest. More are a misprint, and would fill the memory."""
@@ -17,15 +19,18 @@ MAX_BARS = 1000
 _PARTS = re.compile(
     r"""
     (?P<field>^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]{0,300}\])
-    | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!)
+    | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!|\(\d(?::\d?){0,2})
     | (?P<bar>:*\|[|\]:]*|::+|\[\|[\]:]*)(?P<ending>(?:[\s\\]|%.*|^w:.*)*\[?\d{1,2}(?:[,-]\d{1,2})*)?
     | (?P<grace>\{[^}\n]*\})
-    | (?P<silent>[.~H-Wh-w](?=[.~H-Wh-w]*[({"!\[^_=A-Ga-gxz])|\((?!\d)|\)|y\d*)
+    | (?P<silent>[.~H-Wh-w](?=[.~H-Wh-w]*[({"!\[^_=A-Ga-gxz])|\((?!\d)|\)|y\d*|u)
     | (?P<sign>\^\^?|__?|=)?(?P<note>[A-Ga-g][,']*)(?P<length>[\d/]*)(?P<tie>-?)
-    | (?P<rest>x) | [ZX](?P<bars>\d*)
+    | (?P<rest>x) | [ZX](?P<bars>\d*) | (?P<overlay>&)
     """,
     re.MULTILINE | re.VERBOSE,
 )
+_OVERLAY = " u "
+"""What stands for `&` here: a sign for a bow, which is a token of its own to music21 and is left out elsewhere."""
+
 MAX_SECTIONS = 100
 """That are played, of a tune whose header gives their order."""
 
@@ -163,7 +168,7 @@ class _Body:
             self._add(body[end : part.start()])
             self._write(part)
             end = part.end()
-        self._add(body[end:])
+        self._add(body[end:] + "\n|")  # music21 needs two bar lines to see bars
         if len(self.voices) == 1:
             return self._joined(self._in_order())
         texts = [self._joined(voice.text) for voice in self.voices.values()]
@@ -216,6 +221,8 @@ class _Body:
             return self._bars_of_rest(int(part["bars"] or 1)) or text
         if part["note"] and self.gives_signs:
             return self._sign(part) + text.removeprefix(part["sign"] or "")
+        if part["overlay"]:
+            return _OVERLAY
         return "z" if part["rest"] else "" if text.startswith('">') else text
 
     def _field(self, text: str) -> None:
@@ -264,8 +271,7 @@ class _Body:
         voice, repeat = self.voice, self.voice.repeat
         voice.signs.clear()
         ends, starts = bar.startswith(":"), bar.endswith(":")
-        is_plain = not (ends or starts or ending)
-        self._add(bar if is_plain else "|" if voice.has_notes else "")
+        self._add("|" if voice.has_notes else "")
         repeat.bars += 1
         numbers = _numbers(ending)
         if ends and repeat.body is None:
@@ -305,3 +311,47 @@ def _numbers(ending: str) -> list[int]:
     """The passes that an ending such as `[1,3-5` is for."""
     ranges = re.findall(r"(\d+)(?:-(\d+))?", ending)
     return [number for first, last in ranges for number in range(int(first), int(last or first) + 1)]
+
+
+@contextlib.contextmanager
+def with_ties_and_overlays() -> Iterator[None]:
+    """In this block, music21 ties the notes of chords (4.17, 4.20), and plays the overlays of `written_out` (7.4).
+
+    An overlay is what sounds from the last bar line on beside what stands before it. It becomes a voice of its bar.
+    """
+    from music21 import abcFormat, chord, stream, tie
+    from music21.abcFormat import translate
+
+    of_abc: Any = translate
+    parse_bar, parse_note = of_abc.parseTokens, of_abc.parseABCNote
+
+    def parse_overlays(handler: Any, into: Any, part: Any, in_bars: bool) -> Any:
+        voices: list[list[Any]] = [[]]
+        for token in handler.tokens:
+            if isinstance(token, abcFormat.ABCUpbow):
+                voices.append([])
+            else:
+                voices[-1].append(token)
+        handler.tokens = voices[0]
+        found = parse_bar(handler, into, part, in_bars)
+        for handler.tokens in voices[1:]:
+            voice = stream.Voice()
+            parse_bar(handler, voice, part, in_bars)
+            into.insert(0, voice)
+        return found
+
+    def parse_tied(token: Any, into: Any) -> None:
+        # music21 has a tie end at the next note, which may be that of an overlay. Its start is enough.
+        token.tie = "start" if token.tie in ("start", "continue") else None
+        parse_note(token, into)
+        if isinstance(token, abcFormat.ABCChord) and token.subTokens and (token.tie or "-" in token.src):
+            into.coreElementsChanged()
+            marks = re.findall(r"[A-Ga-g][,'\d/]*(-?)", token.src.rpartition("[")[2].partition("]")[0])
+            for sound, mark in zip(into.getElementsByClass(chord.Chord).last().notes, marks, strict=False):
+                sound.tie = tie.Tie("start") if mark or token.tie else None
+
+    of_abc.parseTokens, of_abc.parseABCNote = parse_overlays, parse_tied
+    try:
+        yield
+    finally:
+        of_abc.parseTokens, of_abc.parseABCNote = parse_bar, parse_note

@@ -11,6 +11,7 @@ import io
 import re
 import warnings
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -18,7 +19,7 @@ from xml.etree import ElementTree
 
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
-from lnfgen.music.abc import written_out
+from lnfgen.music.abc import with_ties_and_overlays, written_out
 from lnfgen.music.heard import MAX_STEPS, Heard
 from lnfgen.music.metres import mended_metres
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
@@ -48,7 +49,7 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     rolls: list[PianoRoll] = []
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres():
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres(), with_ties_and_overlays():
         for part in _tunes(text) if kind == "abc" else [text]:
             restart_clock()
             parser = converter.Converter()
@@ -136,32 +137,35 @@ def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) 
 
 
 def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
-    """The notes of a part as (start, end, MIDI pitch), in quarters. Tied notes are joined to one."""
+    """The notes of a part as (start, end, MIDI pitch), in quarters. Tied notes are joined to one.
+
+    Some programs write a tie at one of its two notes alone; either is enough.
+    """
     from music21 import harmony
 
-    notes: list[tuple[Fraction, Fraction, int]] = []
-    # (pitch, end) -> where in `notes`. Two voices can have tied notes of one pitch.
-    last: dict[tuple[int, Fraction], list[int]] = {}
+    sounds: list[tuple[Fraction, Fraction, int, bool, bool]] = []
     for element in flat.notes:
         if isinstance(element, harmony.Harmony) and not element.writeAsChord:
             continue
         start = Fraction(element.offset)
         end = start + Fraction(element.duration.quarterLength)
-        if end == start:
-            continue
         for sound in getattr(element, "notes", None) or (element,):
-            if not hasattr(sound, "pitch"):
-                continue
-            pitch = sound.pitch.midi
-            joins = sound.tie is not None and sound.tie.type in ("stop", "continue")
-            open_ones = last.get((pitch, start)) if joins else None
-            if open_ones:
-                index = open_ones.pop()
-                notes[index] = (notes[index][0], end, pitch)
-            else:
-                index = len(notes)
-                notes.append((start, end, pitch))
-            last.setdefault((pitch, end), []).append(index)
+            if end > start and hasattr(sound, "pitch"):
+                kind = getattr(sound.tie, "type", None)
+                comes, goes_on = kind in ("stop", "continue"), kind in ("start", "continue")
+                sounds.append((start, end, sound.pitch.midi, comes, goes_on))
+    # Two voices can have notes of one pitch, of which one alone is tied: that one takes what comes before.
+    sounds.sort(key=lambda sound: (sound[0], not sound[3]))
+    notes: list[tuple[Fraction, Fraction, int]] = []
+    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
+    for start, end, pitch, comes, goes_on in sounds:
+        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
+            index = before.pop()
+            notes[index] = (notes[index][0], end, pitch)
+        else:
+            index = len(notes)
+            notes.append((start, end, pitch))
+        last[pitch, end, goes_on].append(index)
     return notes
 
 
