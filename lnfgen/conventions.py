@@ -7,10 +7,10 @@ It loads no torch, so that a command can show a default in its --help.
 from typing import Final, Literal
 
 Kind = Literal["music", "text"]
+"""What a dataset holds."""
 
 TimeSignature = tuple[int, int]
 """The beats of a bar, and the unit of a beat: 3/4 is (3, 4)."""
-"""What a dataset holds."""
 
 SPLITS = ("train", "valid", "test")
 """The parts of every dataset: to train on, to choose a model by, and to report."""
