@@ -334,6 +334,12 @@ def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
     assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
 
 
+@pytest.mark.parametrize(("num_steps", "upbeat"), [(40, 0), (64, 16)])  # in 6/4 a bar has 24 steps
+def test_a_whole_rest_that_is_less_than_a_bar_stays_as_long_as_it_is(num_steps: int, upbeat: int) -> None:
+    roll = PianoRoll.from_notes([(upbeat, 4, 60)], num_steps=num_steps, time_signature=(6, 4)).with_upbeat(upbeat)
+    assert read_score(musicxml_bytes(roll, voices=1), ".musicxml") == [roll]
+
+
 def test_the_same_roll_is_the_same_score() -> None:
     roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
     assert musicxml_bytes(roll) == musicxml_bytes(roll)
