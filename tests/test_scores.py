@@ -114,6 +114,8 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("|:C4|[1,3F4:|[2,4-5G4:|A4:|", "C4|F4|C4|G4|C4|F4|C4|G4|C4|G4|A4|A4|"),
         ("C4|1D4|E4:|2F4|G4|A4:|", "C4|D4|E4|C4|F4|G4|A4|A4|"),
         ("|::C4|D4::|", "C4|D4|C4|D4|C4|D4|"),
+        ("F_EF2|[K:D exp _b ^f]FBcB-|B=BBB|[K:D phr ^f]FDEB|", "F_EF2|^F_Bc_B-|_B=B=B=B|^FD_E_B|"),
+        ("[K:Hp]FGcC|[K:C clef=bass]FGcC|", "^FG^c^C|FGcC|"),
         ("F2(3::CDE|G4|", "F2(3CDE|G4|"),
         ("C4[|]D4:|", "C4|D4|C4|D4|"),
         ("F2GA|[M:2+3/8]F2B/2|[M:(2+2)/4]c4|", "F2GA|\nM:5/8\nF2B/2|\nM:4/4\nc4|"),
@@ -396,6 +398,14 @@ def test_a_metre_of_many_beats_takes_no_time(content: bytes, suffix: str, steps:
 def test_a_note_that_lasts_for_days_is_refused() -> None:
     with pytest.raises(UnreadableFileError, match=r"^tune lasts \d+ steps; expected at most 1000000$"):
         read_score(b"X:1\nM:4/4\nL:1/4\nK:C\nA2 D99999999 E|G2\n", ".abc", "tune")
+
+
+def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> None:
+    tunes = "X:1\nM:4/4\nL:1/4\nK:D exp _e ^f % freygish\nDEFG|\n\nX:2\nM:4/4\nL:1/4\nK:C\nG4|\n"
+    for end in ("\n", "\r\n", "\r"):
+        first, second = read_score(tunes.replace("\n", end).encode(), ".abc")
+        assert [pitch for _, _, pitch in first.notes()] == [62, 63, 66, 67]
+        assert second.notes() == [(0, 16, 67)]
 
 
 def test_a_book_of_tunes_shares_its_head_and_keeps_tunes_of_one_number() -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 MAX_BARS = 1000
@@ -35,6 +36,7 @@ MAX_SECTIONS = 100
 """That are played, of a tune whose header gives their order."""
 
 _SUM = re.compile(r"^(M:\s*)\(?(\d+(?:\s*\+\s*\d+)+)\)?(?=\s*/)", re.MULTILINE)
+_KEY_SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
 _TEMPO = re.compile(r"^Q:.*", re.MULTILINE)
 
 
@@ -58,6 +60,8 @@ def written_out(tune: str) -> str:
     - Grace notes, slurs, spaces such as `y` and decorations such as `H` have no length and are left out (4.11, 4.12,
       4.14). music21 leaves out a note with an `H`, and divides the beat otherwise where one of them stands between the
       notes of `A>B` or in a tuplet.
+    - The accidentals of a key such as `D exp _b ^f` or `D phr ^f`, and of the bagpipes' `Hp`, are given to the notes
+      (3.1.14). music21 leaves them out.
     - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
       splits it into two lengths.
     - Sections of a tune in one voice are written in the order of the header, such as `P:ABA` (3.1.9).
@@ -72,7 +76,8 @@ def written_out(tune: str) -> str:
         header = header.replace("%abc-", "% abc-")  # no version, so that music21 adds no accidentals to those below
     header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
     key, end_of_line, body = rest[0].partition("\n")
-    return header + unit + key + end_of_line + _Body(header + unit + key, gives_signs=not has_own_rule).written(body)
+    written = _Body(header + unit + key, gives_signs=not has_own_rule).written(body)
+    return header + unit + "K:" + _plain_key(key[2:].strip()) + end_of_line + written
 
 
 def _order(header: str) -> str:
@@ -97,6 +102,18 @@ def _plain(text: str) -> str:
     """The text with its fields of metre and tempo, those on lines of their own, as music21 reads them."""
     text = _SUM.sub(lambda metre: metre[1] + str(sum(map(int, metre[2].split("+")))), text)
     return _TEMPO.sub(lambda tempo: re.sub(r"\s*=\s*", "=", tempo[0]), text)
+
+
+def _plain_key(key: str) -> str:
+    """A key as music21 reads it, without accidentals of its own."""
+    key = "D" if key[:2].lower() == "hp" else key
+    return "C" if re.search(r"\bexp\b", key) else _KEY_SIGN.sub("", key)
+
+
+@lru_cache(maxsize=256)
+def _own_signs(key: str) -> dict[str, str]:
+    """The accidentals that a key has beside its mode, by the name of the note."""
+    return {step.upper(): sign for sign, step in _KEY_SIGN.findall(key)}
 
 
 _Values = dict[str, str]
@@ -192,6 +209,7 @@ class _Body:
             if text and values is not holds:
                 for name, value in values.items():
                     if holds.get(name) != value:
+                        value = _plain_key(value) if name == "K" else value
                         written.append(f"\n{name}:{value}\n" * (2 if name == "M" else 1))
                 holds = values
             written.append(text)
@@ -255,7 +273,7 @@ class _Body:
         tied = voice.tied.pop(note, "")
         if part["sign"]:
             voice.signs[step] = part["sign"]
-        sign: str = voice.signs.get(step, tied)
+        sign: str = voice.signs.get(step, tied or _own_signs(voice.values["K"]).get(step, ""))
         if part["tie"] and sign:
             voice.tied[note] = sign
         return sign
