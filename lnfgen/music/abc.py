@@ -289,7 +289,7 @@ class _Body:
         voice, repeat = self.voice, self.voice.repeat
         voice.signs.clear()
         ends, starts = bar.startswith(":"), bar.endswith(":")
-        self._add("|" if voice.has_notes else "")
+        self._add("|")
         repeat.bars += 1
         numbers = _numbers(ending)
         if ends and repeat.body is None:
