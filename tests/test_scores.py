@@ -113,6 +113,8 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("C4|[1,2F4:|\\\n [3G4|]A4:|", "C4|F4|C4|F4|C4|G4|A4|A4|"),
         ("|:C4|[1,3F4:|[2,4-5G4:|A4:|", "C4|F4|C4|G4|C4|F4|C4|G4|C4|G4|A4|A4|"),
         ("C4|1D4|E4:|2F4|G4|A4:|", "C4|D4|E4|C4|F4|G4|A4|A4|"),
+        ("C4|D4:|2F4|G4:|", "C4|D4|C4|D4|F4|G4|G4|"),
+        ("C4|1D4||E4:|2F4|", "C4|D4|E4|C4|F4|"),
         ("|::C4|D4::|", "C4|D4|C4|D4|C4|D4|"),
         ("F_EF2|[K:D exp _b ^f]FBcB-|B=BBB|[K:D phr ^f]FDEB|", "F_EF2|^F_Bc_B-|_B=B=B=B|^FD_E_B|"),
         ("[K:Hp]FGcC|[K:C clef=bass]FGcC|", "^FG^c^C|FGcC|"),
@@ -237,7 +239,7 @@ def test_metres_and_upbeats_of_abc_are_found() -> None:
             "|:C4&E4|1G4:|2uA4&+u+F4",
             [(0, 16, 60), (0, 16, 64), (16, 16, 67), (32, 16, 60), (32, 16, 64), (48, 16, 65), (48, 16, 69)],
         ),
-        ("V:1\nC4|D4&E4|\nV:2\nC,4|D,4|", [(0, 16, 48), (0, 16, 60), (16, 16, 50), (16, 16, 62), (16, 16, 64)]),
+        ("V:1\nC4|D4&E4\nV:2\nC,4|D,4|", [(0, 16, 48), (0, 16, 60), (16, 16, 50), (16, 16, 62), (16, 16, 64)]),
     ],
 )
 def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tuple[int, int, int]]) -> None:

@@ -65,6 +65,7 @@ def written_out(tune: str) -> str:
     - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
       splits it into two lengths.
     - Sections of a tune in one voice are written in the order of the header, such as `P:ABA` (3.1.9).
+    - What `with_ties_and_overlays` plays as an overlay begins with `_OVERLAY`.
     """
     tune = _plain(tune)
     header, *rest = re.split(r"^(?=K:)", tune, maxsplit=1, flags=re.MULTILINE)
@@ -185,12 +186,13 @@ class _Body:
             self._add(body[end : part.start()])
             self._write(part)
             end = part.end()
-        self._add(body[end:] + "\n|")  # music21 needs two bar lines to see bars
+        self._add(body[end:])
+        last = "\n|"  # music21 needs two bar lines to see bars
         if len(self.voices) == 1:
-            return self._joined(self._in_order())
+            return self._joined(self._in_order()) + last
         texts = [self._joined(voice.text) for voice in self.voices.values()]
         common = "" if self.voices[""].has_notes else texts.pop(0)
-        return common + "".join(f"\nV:{number}\n{text}" for number, text in enumerate(texts, start=1))
+        return common + "".join(f"\nV:{number}\n{text}{last}" for number, text in enumerate(texts, start=1))
 
     def _in_order(self) -> list[tuple[str, _Values]]:
         """The text of the one voice that there is, its sections in their order, if the tune has all of them."""
@@ -293,7 +295,11 @@ class _Body:
         repeat.bars += 1
         numbers = _numbers(ending)
         if ends and repeat.body is None:
-            self._again(slice(repeat.start, len(voice.text)), len(bar) - len(bar.lstrip(":")) if "|" in bar else 1)
+            times = (
+                len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
+            )  # `::|` is the end of what is played three times
+            self._again(slice(repeat.start, len(voice.text)), times)
+            repeat.passes += 1
         elif ends and repeat.body is not None:
             body = slice(repeat.start, repeat.body)
             repeat.passes += 1
@@ -305,12 +311,14 @@ class _Body:
                 repeat.passes += 1
             if numbers:
                 self._again(body)
+        # Endings are equally long. Where the last one is at its end, and at a double bar line, a new repeat may begin.
         is_over = repeat.passes > 0 and repeat.bars >= repeat.bars_of_first
+        may_begin = repeat.passes > 0 or not (repeat.is_marked or repeat.body)
         here = len(voice.text)
         if numbers:
             repeat.body = here if repeat.body is None else repeat.body
             repeat.numbers, repeat.opened, repeat.bars = numbers, here, 0
-        elif ends or starts or is_over or (bar in ("||", "|]", "[|") and not (repeat.is_marked and not repeat.passes)):
+        elif ends or starts or is_over or (bar in ("||", "|]", "[|") and may_begin):
             voice.repeat = _Repeat(here, is_marked=starts)
 
     def _again(self, stretch: slice, times: int = 1) -> None:
