@@ -24,7 +24,6 @@ from lnfgen.music.heard import MAX_STEPS, Heard
 from lnfgen.music.metres import mended_metres
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, Track, choose_tracks
-from lnfgen.text import LINE_ENDS
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
@@ -72,7 +71,7 @@ def _tunes(book: str) -> list[str]:
     music21 takes a tenth of a second for a tune, so each may take as long as another file, and a book of any length is
     read. In a whole book it would also take two tunes with one number for one.
     """
-    head, *tunes = re.split(r"^(?=X:)", LINE_ENDS.sub("\n", book), flags=re.MULTILINE)
+    head, *tunes = re.split(r"^(?=X:)", re.sub(r"\r\n?", "\n", book), flags=re.MULTILINE)
     return [written_out(tune) for tune in [head + tune for tune in tunes] or [head]]
 
 
