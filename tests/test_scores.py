@@ -438,3 +438,4 @@ def test_what_is_no_score_is_said_in_one_line(content: bytes, suffix: str) -> No
     with pytest.raises(UnreadableFileError, match="tune") as caught:
         read_score(content, suffix, "tune")
     assert "\n" not in str(caught.value)
+    assert " a ABC" not in str(caught.value)

@@ -27,6 +27,7 @@ from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
+_EXPECTED = {kind: f"expected {'an' if kind == 'abc' else 'a'} {word} score" for kind, word in _WORDS.items()}
 _MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
 
 
@@ -61,7 +62,7 @@ def read_score(
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
     if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
-        raise UnreadableFileError(f"{name} holds no notes; expected a {_WORDS[kind]} score with at least one")
+        raise UnreadableFileError(f"{name} holds no notes; {_EXPECTED[kind]} with at least one")
     return rolls
 
 
@@ -232,7 +233,7 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
             f"{name} is no MusicXML score: found {text[:20]!r}; expected a <score-partwise> element"
         )
     if not text.strip():
-        raise UnreadableFileError(f"{name} is empty; expected a {_WORDS[kind]} score")
+        raise UnreadableFileError(f"{name} is empty; {_EXPECTED[kind]}")
     return text
 
 
