@@ -11,7 +11,6 @@ UNKNOWN = "\ufffd"
 """The symbol that stands for each character that is not in the vocabulary."""
 
 LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form feeds and U+2028
-_TUNE = re.compile(r"^X:", re.MULTILINE)
 
 
 def decode_utf8(content: bytes, name: str) -> str:
@@ -78,6 +77,5 @@ def fit_vocabulary(train: Iterable[str]) -> tuple[str, ...]:
 
 def abc_tunes(text: str) -> list[str]:
     """The tunes of an ABC file as texts: each from its `X:` line to the next one, without blank lines at its end."""
-    starts = [match.start() for match in _TUNE.finditer(text)]
-    tunes = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    return [LINE_ENDS.sub("\n", tune).rstrip() + "\n" for tune in tunes]
+    _, *tunes = re.split(r"^(?=X:)", LINE_ENDS.sub("\n", text), flags=re.MULTILINE)
+    return [tune.rstrip() + "\n" for tune in tunes]

@@ -102,8 +102,8 @@ def test_chunks_lose_nothing() -> None:
 
 
 def test_abc_tunes() -> None:
-    tunes = text.abc_tunes("% book\nX:1\nT:a X: b\nK:C\nCDE|\n\n\nX: 2\r\nK:G\r\nGAB|")
-    assert tunes == ["X:1\nT:a X: b\nK:C\nCDE|\n", "X: 2\nK:G\nGAB|\n"]
+    tunes = text.abc_tunes("% book\nX:1\nT:a X: b\nK:C\nCDE|\n\n\nX: 2\r\nK:G\r\nGAB|\rX:3\r")
+    assert tunes == ["X:1\nT:a X: b\nK:C\nCDE|\n", "X: 2\nK:G\nGAB|\n", "X:3\n"]
 
 
 def test_text_that_is_not_utf8_names_the_byte() -> None:

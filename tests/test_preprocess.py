@@ -183,6 +183,16 @@ def test_a_benchmark_set_stands_alone_wherever_it_is_named(tmp_path: Path) -> No
             preprocess([tmp_path / name for name in names], tmp_path / "d")
 
 
+def test_options_that_a_benchmark_set_does_not_heed_are_named_in_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set.pickle").write_bytes(pickle.dumps({name: [[(60,)] * 9] for name in SPLITS}, protocol=0))
+    run = call_in(tmp_path, monkeypatch, capsys)
+    warning = b"set.pickle is a fixed dataset: options that shape one have no effect on it"
+    assert warning in run("preprocess", "set.pickle", "--out", "a", "--max-length", 4).stderr
+    assert warning not in run("preprocess", "set.pickle", "--out", "b", "--as", "music").stderr
+
+
 @pytest.mark.parametrize(
     ("label", "split"),
     [

@@ -74,6 +74,8 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
     assert roll.notes() == [(0, 4, 69), (4, 2, 73), (6, 2, 74), (8, 8, 76)]
     (halved,) = read_score(b"X:1\nM:2/4\nK:D\nA2 cd|]\n", ".abc")  # below 3/4 it is a sixteenth
     assert halved.notes() == [(0, 2, 69), (2, 1, 73), (3, 1, 74)]
+    (rest,) = read_score(b"X:1\nM:4/4\nK:D\nA8|[M:2/4]Z|B4|]\n", ".abc")  # another metre leaves the unit as it is
+    assert rest.notes() == [(0, 16, 69), (24, 8, 71)]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,17 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("(3{g}FGA (3B.c(d)|F2y2 F2|X2|G4|", "(3FGA (3Bcd|F2F2|z4|z4|G4|"),
         ("|:F4|G4:|", "F4|G4|F4|G4|"),
         ("F4:|:G4|A4:|", "F4|F4|G4|A4|G4|A4|"),
+        ("|:C4|1F4:|2G4:|3A4|]", "C4|F4|C4|G4|C4|A4|"),
+        ("C4|[1,2F4:|\\\n [3G4|]A4:|", "C4|F4|C4|F4|C4|G4|A4|A4|"),
+        ("|:C4|[1,3F4:|[2,4-5G4:|A4:|", "C4|F4|C4|G4|C4|F4|C4|G4|C4|G4|A4|A4|"),
+        ("C4|1D4|E4:|2F4|G4|A4:|", "C4|D4|E4|C4|F4|G4|A4|A4|"),
+        ("C4|D4:|2F4|G4:|", "C4|D4|C4|D4|F4|G4|G4|"),
+        ("C4|1D4||E4:|2F4|", "C4|D4|E4|C4|F4|"),
+        ("|::C4|D4::|", "C4|D4|C4|D4|C4|D4|"),
+        ("F_EF2|[K:D exp _b ^f]FBcB-|B=BBB|[K:D phr ^f]FDEB|", "F_EF2|^F_Bc_B-|_B=B=B=B|^FD_E_B|"),
+        ("[K:Hp]FGcC|[K:C clef=bass]FGcC|", "^FG^c^C|FGcC|"),
+        ("F2(3::CDE|G4|", "F2(3CDE|G4|"),
+        ("C4[|]D4:|", "C4|D4|C4|D4|"),
         ("F2GA|[M:2+3/8]F2B/2|[M:(2+2)/4]c4|", "F2GA|\nM:5/8\nF2B/2|\nM:4/4\nc4|"),
     ],
 )
@@ -206,9 +219,43 @@ def test_metres_and_upbeats_of_abc_are_found() -> None:
         ("CD", ((3, 4), 0, 0)),
         ("CDEFGABc|]", ((3, 4), 0, 0)),
         ("A[K:G]CD|EFG|EFG|", ((3, 4), 0, 0)),
+        ("V:1\nA|CDE|FGA|c3|\nV:2\nz|z3|CDE|F3|", ((3, 4), 0, 4)),
+        ("C|DEF|GABc|def|def|C|DEF|GABc|def|", ((3, 4), 4, 4)),  # music21 divides a bar that is too long
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
         assert (roll.time_signature, roll.metre_changes, roll.upbeat) == found
+
+
+@pytest.mark.parametrize(
+    ("music", "notes"),
+    [
+        ("[CE]2-[CE]2|G4|", [(0, 16, 60), (0, 16, 64), (16, 16, 67)]),
+        ("z2[CE]2-|[CE]2 z2|", [(8, 16, 60), (8, 16, 64)]),
+        ("[C-E]2[CE]2-|E4|", [(0, 16, 60), (0, 8, 64), (8, 24, 64)]),
+        ('"C"[^C2E2]-"G7"[CE-]E|G4|', [(0, 12, 61), (0, 16, 64), (16, 16, 67)]),
+        ("C2E2&C,4|G4|", [(0, 16, 48), (0, 8, 60), (8, 8, 64), (16, 16, 67)]),
+        ("E4|C4-&E4-&z2G,2|C4&E4|]", [(0, 16, 64), (16, 32, 60), (16, 32, 64), (24, 8, 55)]),
+        (
+            "|:C4&E4|1G4:|2uA4&+u+F4",
+            [(0, 16, 60), (0, 16, 64), (16, 16, 67), (32, 16, 60), (32, 16, 64), (48, 16, 65), (48, 16, 69)],
+        ),
+        ("V:1\nC4|D4&E4\nV:2\nC,4|D,4|", [(0, 16, 48), (0, 16, 60), (16, 16, 50), (16, 16, 62), (16, 16, 64)]),
+    ],
+)
+def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tuple[int, int, int]]) -> None:
+    (roll,) = read_score(f"X:1\nM:4/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
+    assert sorted(roll.notes()) == sorted(notes)
+
+
+def test_a_tie_of_musicxml_is_read_at_either_note() -> None:
+    start, stop = '<tie type="start"/>', '<tie type="stop"/>'
+    for first, second in ((start, stop), (start, ""), ("", stop)):
+        (roll,) = read_score(score_xml(note_xml("C", 4, 4, first) + note_xml("C", 4, 8, second)), ".musicxml")
+        assert roll.notes() == [(0, 12, 60)]
+    free = note_xml("C", 4, 4, "<voice>1</voice>") * 2
+    tied = note_xml("C", 4, 4, f"{start}<voice>2</voice>") + note_xml("C", 4, 8, f"{stop}<voice>2</voice>")
+    (roll,) = read_score(score_xml(f"{free}<backup><duration>8</duration></backup>{tied}"), ".musicxml")
+    assert roll.notes() == [(0, 4, 60), (4, 8, 60)], "of two notes of one pitch, one alone is tied"
 
 
 def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:
@@ -292,6 +339,12 @@ def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
     assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
 
 
+@pytest.mark.parametrize(("num_steps", "upbeat"), [(40, 0), (64, 16)])  # in 6/4 a bar has 24 steps
+def test_a_whole_rest_that_is_less_than_a_bar_stays_as_long_as_it_is(num_steps: int, upbeat: int) -> None:
+    roll = PianoRoll.from_notes([(upbeat, 4, 60)], num_steps=num_steps, time_signature=(6, 4)).with_upbeat(upbeat)
+    assert read_score(musicxml_bytes(roll, voices=1), ".musicxml") == [roll]
+
+
 def test_the_same_roll_is_the_same_score() -> None:
     roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
     assert musicxml_bytes(roll) == musicxml_bytes(roll)
@@ -350,6 +403,14 @@ def test_a_note_that_lasts_for_days_is_refused() -> None:
         read_score(b"X:1\nM:4/4\nL:1/4\nK:C\nA2 D99999999 E|G2\n", ".abc", "tune")
 
 
+def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> None:
+    tunes = "X:1\nM:4/4\nL:1/4\nK:D exp _e ^f % freygish\nDEFG|\n\nX:2\nM:4/4\nL:1/4\nK:C\nG4|\n"
+    for end in ("\n", "\r\n", "\r"):
+        first, second = read_score(tunes.replace("\n", end).encode(), ".abc")
+        assert [pitch for _, _, pitch in first.notes()] == [62, 63, 66, 67]
+        assert second.notes() == [(0, 16, 67)]
+
+
 def test_a_book_of_tunes_shares_its_head_and_keeps_tunes_of_one_number() -> None:
     book = "M:3/4\nL:1/4\n\n" + "X:1\nK:D\nDEF|\n\n" * 3
     rolls = read_score(book.encode(), ".abc")
@@ -377,3 +438,4 @@ def test_what_is_no_score_is_said_in_one_line(content: bytes, suffix: str) -> No
     with pytest.raises(UnreadableFileError, match="tune") as caught:
         read_score(content, suffix, "tune")
     assert "\n" not in str(caught.value)
+    assert " a ABC" not in str(caught.value)

@@ -78,7 +78,7 @@ class Opened:
 
     @cached_property
     def seed(self) -> int:
-        """The seed; one that is drawn is said where it is first needed, and so not before an error in what is given."""
+        """The seed; one that is drawn is said where it is first needed, and so not before an error in the files."""
         return drawn_seed(self._asked_seed)
 
     def fill(self, given: "Given", verb: str, temperature: float, particles: int, free: Sequence[str] = ()) -> None:

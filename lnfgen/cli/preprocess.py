@@ -68,6 +68,8 @@ def command(
         console.note(f"downloading {name} from {named.mirror()}")
     with console.jobs() as progress:
         dataset = make_dataset(source, out, options, download, progress, jobs)
+    if name is None and options != Options(kind=as_) and (benchmark := _benchmark_in(dataset)):
+        console.warn(f"{benchmark} is a fixed dataset: options that shape one have no effect on it")
     if as_json:
         console.result_json(_flat(dataset))
     else:
@@ -81,6 +83,14 @@ def _shares(split: str) -> tuple[float, float, float]:
     except ValueError:
         raise typer.BadParameter(f"{split!r}; expected three shares, as 0.8,0.1,0.1", param_hint="--split") from None
     return train, valid, test
+
+
+def _benchmark_in(dataset: "Dataset") -> str | None:
+    """The benchmark file that a dataset was made of; None if it was made of others."""
+    from lnfgen.data.benchmarks import SUFFIXES
+
+    paths = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
+    return next((path for path in paths if Path(path).suffix.lower() in SUFFIXES), None)
 
 
 def _flat(dataset: "Dataset") -> dict[str, Any]:

@@ -29,7 +29,7 @@ from lnfgen.music.tracks import Track
 
 FILES = 64
 
-_VERSION = 6  # raised when lnfgen would read other rolls from the same files
+_VERSION = 7  # raised when lnfgen would read other rolls from the same files
 _LIMITS = ("LNFGEN_READ_SECONDS", "LNFGEN_READ_MB")
 _FIELDS = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "upbeat", "out_of_range", "rounded")
 

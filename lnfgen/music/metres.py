@@ -1,4 +1,4 @@
-"""Three faults of music21 with metres and bars, mended while it parses a score."""
+"""Two faults of music21 with metres and bars, mended while it parses a score."""
 
 from __future__ import annotations
 
@@ -22,17 +22,13 @@ def mended_metres() -> Iterator[None]:
     Where one staff of a bar is empty, music21 takes the first rest of any staff for the one that fills the bar. In 5/4
     or 6/4 a whole rest after a note then gets the length of the bar, and all that follows comes too late. So a rest is
     stretched to its bar only where nothing else is in the bar.
-
-    An ABC tune has bars for music21 if it has two single bar lines or more. Without bars it plays no repeats. Here a
-    sign of repetition is enough.
     """
-    from music21 import abcFormat, meter
+    from music21 import meter
     from music21.musicxml import xmlToM21
 
     time_signature: Any = meter.TimeSignature
     parser: Any = xmlToM21.MeasureParser
-    tune: Any = abcFormat.ABCHandler
-    load, parse, has_bars = time_signature.load, parser.parse, tune.definesMeasures
+    load, parse = time_signature.load, parser.parse
 
     def load_quickly(self: Any, value: str, divisions: Any = None) -> None:
         if divisions is None and "/" in value:
@@ -45,12 +41,8 @@ def mended_metres() -> Iterator[None]:
         parse(self)
         self.fullMeasureRest &= self.restAndNoteCount == {"rest": 1, "note": 0}
 
-    def has_bars_or_repeats(self: Any) -> bool:
-        lines = (token for token in self.tokens if isinstance(token, abcFormat.ABCBar))
-        return bool(has_bars(self)) or any(line.isRepeat() for line in lines)
-
-    time_signature.load, parser.parse, tune.definesMeasures = load_quickly, parse_strictly, has_bars_or_repeats
+    time_signature.load, parser.parse = load_quickly, parse_strictly
     try:
         yield
     finally:
-        time_signature.load, parser.parse, tune.definesMeasures = load, parse, has_bars
+        time_signature.load, parser.parse = load, parse

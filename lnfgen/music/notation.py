@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -193,6 +193,11 @@ def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: 
 
     if not stems:
         voices = [symbols for symbols in voices if any(symbol.pitches for symbol in symbols)] or voices[:1]
+    (first, *more), *others = voices
+    if not (more or others or first.pitches) and first.length in (4, 8) and first.length != bar:
+        # music21 reads a rest of this value that is alone in its bar as a whole bar of rest, as in an upbeat of 6/4.
+        half = first.length / 2
+        voices = [[replace(first, length=half), replace(first, offset=first.offset + half, length=half)]]
     for number, symbols in enumerate(voices, start=1):
         into = stream.Voice(id=str(number)) if len(voices) > 1 else measure
         for symbol in symbols:

@@ -11,6 +11,7 @@ import io
 import re
 import warnings
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -18,7 +19,7 @@ from xml.etree import ElementTree
 
 from lnfgen.children import restart_clock
 from lnfgen.errors import UnreadableFileError, unreadable
-from lnfgen.music.abc import written_out
+from lnfgen.music.abc import with_ties_and_overlays, written_out
 from lnfgen.music.heard import MAX_STEPS, Heard
 from lnfgen.music.metres import mended_metres
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
@@ -26,6 +27,7 @@ from lnfgen.music.tracks import ALL, Track, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
+_EXPECTED = {kind: f"expected {'an' if kind == 'abc' else 'a'} {word} score" for kind, word in _WORDS.items()}
 _MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
 
 
@@ -48,7 +50,7 @@ def read_score(
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     rolls: list[PianoRoll] = []
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres():
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres(), with_ties_and_overlays():
         for part in _tunes(text) if kind == "abc" else [text]:
             restart_clock()
             parser = converter.Converter()
@@ -60,7 +62,7 @@ def read_score(
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
     if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
-        raise UnreadableFileError(f"{name} holds no notes; expected a {_WORDS[kind]} score with at least one")
+        raise UnreadableFileError(f"{name} holds no notes; {_EXPECTED[kind]} with at least one")
     return rolls
 
 
@@ -70,8 +72,8 @@ def _tunes(book: str) -> list[str]:
     music21 takes a tenth of a second for a tune, so each may take as long as another file, and a book of any length is
     read. In a whole book it would also take two tunes with one number for one.
     """
-    head, *tunes = re.split(r"^(?=X:)", book, flags=re.MULTILINE)
-    return [written_out(tune) for tune in [head + tune for tune in tunes] or [book]]
+    head, *tunes = re.split(r"^(?=X:)", re.sub(r"\r\n?", "\n", book), flags=re.MULTILINE)
+    return [written_out(tune) for tune in [head + tune for tune in tunes] or [head]]
 
 
 def roll_of_score(
@@ -91,7 +93,7 @@ def roll_of_score(
         heard.end = max(heard.end, Fraction(flat.highestTime))
         if notes := _tied(flat):
             heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
-        heard.signatures += _signatures(flat)
+        heard.signatures += _signatures(part)
         lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
         heard.lines = heard.lines or lines[:2]
     heard.tempos = _tempos(score.flatten())
@@ -100,12 +102,20 @@ def roll_of_score(
     return heard.roll(chosen, Fraction(1), steps_per_quarter, name)
 
 
-def _signatures(flat: Any) -> list[tuple[Fraction, tuple[int, int]]]:
-    """The time signatures of a flat stream of music21, each with its offset in quarters."""
-    from music21 import meter
+def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
+    """The time signatures of a part of music21, each with its offset in quarters.
 
-    marks = flat.getElementsByClass(meter.TimeSignature)
-    found = [(Fraction(mark.offset), (mark.numerator, mark.denominator)) for mark in marks if mark.numerator]
+    They are looked for bar by bar: music21 can have one object in several bars, which is flattened to one offset.
+    """
+    from music21 import meter, stream
+
+    bars = [(Fraction(0), part), *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure))]
+    found = [
+        (start + Fraction(mark.offset), (mark.numerator, mark.denominator))
+        for start, bar in bars
+        for mark in bar.getElementsByClass(meter.TimeSignature)
+        if mark.numerator
+    ]
     return [(offset, signature) for offset, signature in found if is_time_signature(signature)]
 
 
@@ -128,32 +138,35 @@ def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) 
 
 
 def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
-    """The notes of a part as (start, end, MIDI pitch), in quarters. Tied notes are joined to one."""
+    """The notes of a part as (start, end, MIDI pitch), in quarters. Tied notes are joined to one.
+
+    Some programs write a tie at one of its two notes alone; either is enough.
+    """
     from music21 import harmony
 
-    notes: list[tuple[Fraction, Fraction, int]] = []
-    # (pitch, end) -> where in `notes`. Two voices can have tied notes of one pitch.
-    last: dict[tuple[int, Fraction], list[int]] = {}
+    sounds: list[tuple[Fraction, Fraction, int, bool, bool]] = []
     for element in flat.notes:
         if isinstance(element, harmony.Harmony) and not element.writeAsChord:
             continue
         start = Fraction(element.offset)
         end = start + Fraction(element.duration.quarterLength)
-        if end == start:
-            continue
         for sound in getattr(element, "notes", None) or (element,):
-            if not hasattr(sound, "pitch"):
-                continue
-            pitch = sound.pitch.midi
-            joins = sound.tie is not None and sound.tie.type in ("stop", "continue")
-            open_ones = last.get((pitch, start)) if joins else None
-            if open_ones:
-                index = open_ones.pop()
-                notes[index] = (notes[index][0], end, pitch)
-            else:
-                index = len(notes)
-                notes.append((start, end, pitch))
-            last.setdefault((pitch, end), []).append(index)
+            if end > start and hasattr(sound, "pitch"):
+                kind = getattr(sound.tie, "type", None)
+                comes, goes_on = kind in ("stop", "continue"), kind in ("start", "continue")
+                sounds.append((start, end, sound.pitch.midi, comes, goes_on))
+    # Two voices can have notes of one pitch, of which one alone is tied: that one takes what comes before.
+    sounds.sort(key=lambda sound: (sound[0], not sound[3]))
+    notes: list[tuple[Fraction, Fraction, int]] = []
+    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
+    for start, end, pitch, comes, goes_on in sounds:
+        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
+            index = before.pop()
+            notes[index] = (notes[index][0], end, pitch)
+        else:
+            index = len(notes)
+            notes.append((start, end, pitch))
+        last[pitch, end, goes_on].append(index)
     return notes
 
 
@@ -220,7 +233,7 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
             f"{name} is no MusicXML score: found {text[:20]!r}; expected a <score-partwise> element"
         )
     if not text.strip():
-        raise UnreadableFileError(f"{name} is empty; expected a {_WORDS[kind]} score")
+        raise UnreadableFileError(f"{name} is empty; {_EXPECTED[kind]}")
     return text
 
 
