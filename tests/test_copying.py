@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from lnfgen.config import ModelConfig
+from lnfgen.models import build_prior
 from lnfgen.nn import copying
-from lnfgen.nn.copying import DISTANCE_RATE, NUM_HEADS, NUM_LAGS, CopyAttention
+from lnfgen.nn.copying import DISTANCE_RATE, NUM_HEADS, NUM_LAGS, CopyAttention, CopyingNetwork
+from lnfgen.nn.scan import CausalScan
 
 SPAN, BLOCK = 12, 8
 """Small ones, so that short sequences have several blocks and steps that are too far away."""
@@ -72,3 +75,39 @@ def test_what_comes_again_is_recalled_before_anything_is_learned():
     recalled = CopyAttention().double()(torch.cat([phrase, phrase], 1))[:, :, 0, :-1] > 0.5
     assert torch.equal(recalled[:, 45:], phrase[:, 5:].bool())  # from some steps into the second time on
     assert not recalled[:, :40].any()
+
+
+@torch.no_grad()
+def test_a_network_goes_on_from_its_state(attention):
+    """In one step, in several, and beyond `REACH`; the value at its first step is none that can be recalled."""
+    torch.manual_seed(0)
+    network = CopyingNetwork(CausalScan(6, 8, 1, 0.0), num_values=4, size=3).double().eval()
+    network.copying = attention
+    x = torch.randn(2, 60, 6, dtype=torch.double)
+    x[:, 0, :4] = 0
+    expected, _ = network(x)
+    found, state = [], None
+    for part in x.split([1, 1, 5, *[1] * 53], 1):
+        y, state = network(part, state)
+        found.append(y)
+    torch.testing.assert_close(torch.cat(found, 1), expected, rtol=1e-9, atol=1e-12)
+    frames = torch.cat([x[:, 1:, :4], x[:, :1, :4]], 1)
+    told = torch.tanh(network.told(attention(frames).flatten(-2)))
+    torch.testing.assert_close(expected[..., 8:], told, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("time", "emission", "copies"),
+    [
+        ("af", "auto", True),
+        ("af", "nade", True),
+        ("af", "past", False),
+        ("iaf", "auto", False),
+        ("none", "auto", False),
+    ],
+)
+def test_the_prior_copies_where_it_is_drawn_step_by_step_and_the_output_does_not(time, emission, copies):
+    config = ModelConfig(time=time, emission=emission, copy_attention=True, hidden_size=8)
+    assert copies == any(isinstance(module, CopyingNetwork) for module in build_prior(config).modules())
+    plain = build_prior(ModelConfig(time=time, emission=emission, hidden_size=8))
+    assert not any(isinstance(module, CopyAttention) for module in plain.modules())
