@@ -157,7 +157,7 @@ where a model that is told neither has 2.93. `af-scf` with independent keys has 
 does not tell bar lines, `in_bars` has 6.80 in place of 6.74.
 
 With copy attention the model of these tunes has 0.80 in place of 1.13. On the chorales, whose phrases hardly come again
-note for note, it is 3.41 and 3.45 at `tiny`, and 2.87 and 2.91 at `small`.
+note for note, it is 3.42 and 3.45 at `tiny`.
 """
 
 MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
