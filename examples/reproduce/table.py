@@ -186,13 +186,13 @@ def _measured(dataset: str, results: Results) -> Iterator[list[Cell]]:
 
 def _model(cell: Cell) -> str:
     name = f"`{cell.model}`" + (f" on {cell.backbone}s" if cell.model != "lstm" else "")
-    return name + f", `{cell.transform}`" * (cell.transform != "nlsq")
+    return name + f", `{cell.transform}`" * (cell.transform != "nlsq") + ", copy attention" * cell.copies
 
 
 def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
     """One row: the mean over seeds, and of the NLL also how far the seeds are from it at most."""
     cell, tests = cells[0], [result["test"] for result in found]
-    output = OUTPUTS[cell.emission] + "; z says each key" * cell.says_keys + "; copy attention" * cell.copies
+    output = OUTPUTS[cell.emission] + "; z says each key" * cell.says_keys
     output += f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
     nlls = [test["nll"] for test in tests]
     spread = max(abs(nll - statistics.fmean(nlls)) for nll in nlls)

@@ -366,7 +366,7 @@ class _KeywiseSampler(Sampler):
         if head.copying is None:
             return None
         if self._bits is None:
-            self._bits = uniform.new_zeros(len(uniform), 0, head.frames.num_logits)
+            self._bits = uniform.new_zeros(len(uniform), 0, head.frames.num_logits, dtype=head.dtype)
         if self._x is not None:
             last = head.frames.bits(self._x, head.dtype)
             self._bits = torch.cat([self._bits, last[:, None]], 1)[:, -head.copying.REACH :]
