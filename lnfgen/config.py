@@ -60,7 +60,7 @@ class ModelConfig:
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
-    copy_attention: bool = False  # such an output, or else the prior of af, is told what came after what was like this
+    copy_attention: bool = False  # the output past, or else the prior of af, is told what came next where it was alike
     latent_kind: str = "learned"  # what z_t says: learned; keys of music (best with af); symbols of text (with codes)
 
     @property

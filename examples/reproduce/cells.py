@@ -43,15 +43,19 @@ LONG_PIECES: dict[str, Any] = {"training.max_steps": 300, "training.batch_size":
 COPIES: dict[str, Any] = {"model.copy_attention": "true"}
 """The output that reads the past, or else the prior, is told how the music went on where it was like this before."""
 
+GRID_BUDGET: dict[str, Any] = {"preset": "tiny", "training.cooldown_start": 0.5}
+
+LONGER_BUDGET: dict[str, Any] = {
+    "preset": "small",
+    "model.dropout": 0.3,
+    "training.max_steps": 3280,
+    "training.cooldown_start": 0.5,
+}
+
 BUDGETS: dict[str, dict[str, Any]] = {
-    "grid": {"preset": "tiny", "training.cooldown_start": 0.5},
+    "grid": GRID_BUDGET,
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
-    "longer-dropout": {
-        "preset": "small",
-        "model.dropout": 0.3,
-        "training.max_steps": 3280,
-        "training.cooldown_start": 0.5,
-    },
+    "longer-dropout": LONGER_BUDGET,
     # In this many updates the baseline takes as long on text as the other models take in those of `grid`.
     "equal-time": {"preset": "tiny", "training.max_steps": 7000, "training.cooldown_start": 0.5},
     # An hour of one core, validations included: `HOUR`. No time goes into what `fill` needs.
@@ -64,7 +68,8 @@ BUDGETS: dict[str, dict[str, Any]] = {
     },
     "past": PAST_BUDGET,
     "long-pieces": PAST_BUDGET | LONG_PIECES,
-    "prior-copies": {"preset": "tiny", "training.cooldown_start": 0.5} | COPIES,
+    "prior-copies": GRID_BUDGET | COPIES,
+    "longer-prior-copies": LONGER_BUDGET | COPIES,
     "copies": PAST_BUDGET | COPIES,
     "copies-long-pieces": PAST_BUDGET | COPIES | LONG_PIECES,
     "keys": KEYS_BUDGET,
@@ -173,6 +178,7 @@ COPYING += [
 ]
 COPYING += [Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
 COPYING += [Cell(dataset, "af-scf", budget="prior-copies") for dataset in SETS[:2]]
+COPYING += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies")]
 
 KEYS = [
     Cell(dataset, "af-af", transform="mixture", budget=budget)

@@ -215,7 +215,7 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
     """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone.
 
     With `frames`, z is of their keys. Then a flow that is autoregressive across the features is tied across the keys,
-    if `time` is `af` or `iaf`.
+    if `time` is `af` or `iaf`. Such a flow has no copy attention.
     """
     backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
     if config.time == "coupling":
