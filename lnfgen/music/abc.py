@@ -295,9 +295,8 @@ class _Body:
         repeat.bars += 1
         numbers = _numbers(ending)
         if ends and repeat.body is None:
-            times = (
-                len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
-            )  # `::|` is the end of what is played three times
+            # `::|` is the end of what is played three times.
+            times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
             self._again(slice(repeat.start, len(voice.text)), times)
             repeat.passes += 1
         elif ends and repeat.body is not None:
