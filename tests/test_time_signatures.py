@@ -101,6 +101,17 @@ def test_the_model_of_time_signatures() -> None:
     assert torch.equal(again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS))
 
 
+def test_samples_are_in_no_rare_time_signature() -> None:
+    """Unless it is asked for: a model has hardly seen it. Where all are rare, all are drawn."""
+    signatures: list[TimeSignature] = [(4, 4)] * 200 + [(3, 4)] * 50 + [(3, 2)] * 2
+    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((252,), 48))
+    assert (3, 2) in metres.known
+    assert {metres.sample(generator) for generator in generators(*range(1000))} == {(4, 4), (3, 4)}
+    signatures = [(beats, 4) for beats in range(1, 81)]
+    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((80,), 48))
+    assert len({metres.sample(generator) for generator in generators(*range(2000))}) == 80
+
+
 def test_lengths_in_a_rare_time_signature_are_whole_bars_too() -> None:
     signatures: list[TimeSignature] = [(4, 4)] * 60 + [(6, 8)]
     lengths = torch.tensor([32, 48] * 30 + [36])

@@ -12,12 +12,18 @@ from torch import Tensor, nn
 from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
 
+MIN_SHARE = 0.02
+"""A sample is in no time signature that is rarer than this, compared with the most common one, unless it is asked for.
+
+A model that has seen two pieces in 3/2 writes poor ones.
+"""
+
 
 class TimeSignatures(nn.Module):
     """The time signatures m of the training pieces, as often as they come, the most common one first.
 
-    The models of notes are given m, as they are given T: p(x | T, m). A sample draws m and then T, or it has the m that
-    is asked for. Scores are given m too: they leave p(m) out, and have the p(T) of all pieces.
+    The models of notes are given m, as they are given T: p(x | T, m). A sample draws m, but not a rare one, and then T,
+    or it has the m that is asked for. Scores are given m too: they leave p(m) out, and have the p(T) of all pieces.
     """
 
     signatures: Tensor  # int64 [M, 2]
@@ -69,8 +75,9 @@ class TimeSignatures(nn.Module):
         return [(beats, unit) for beats, unit in self.signatures.tolist()]
 
     def sample(self, generator: torch.Generator) -> TimeSignature:
-        """Draw one, with a CPU generator."""
-        return self.known[int(torch.multinomial(self.counts, 1, generator=generator))]
+        """Draw one that is not rare, with a CPU generator."""
+        weights = self.counts.where(self.counts >= MIN_SHARE * self.counts.max(), 0)
+        return self.known[int(torch.multinomial(weights, 1, generator=generator))]
 
     def lengths_in(self, signature: TimeSignature) -> LengthModel:
         """p(T | m) of one of the known signatures."""
