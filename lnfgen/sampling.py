@@ -61,8 +61,9 @@ def sample_pieces(
         bars: bars of each piece of music, that of an upbeat counted.
         time_signature: that of each piece, of a model that is told it; by default it is drawn. Pieces of other models
             have that of the encoding.
-        temperature: scales the noise and divides the emission's logits; at 0 there is no noise, and each key or
-            character is the likeliest one given those before.
+        temperature: divides the emission's logits, and those of a prior that chooses among codes; any other prior has
+            its noise multiplied by it. At 0 there is no noise, and each key or character is the likeliest one given
+            those before.
         seed: decides a piece, together with its place among the pieces.
         place: the number of this process, and how many draw together.
         gathered: takes what this process has drawn. In the one that yields the pieces, it gives what each has drawn; in

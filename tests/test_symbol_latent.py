@@ -126,6 +126,33 @@ def test_samples_are_as_likely_as_the_model_says():
     assert float((shares - weights).abs().max()) < 4 * float((weights * (1 - weights) / 600).sqrt().max())
 
 
+@pytest.mark.parametrize("temperature", [0.4, 2.0])
+@torch.no_grad()
+def test_a_temperature_is_that_of_the_choice_among_codes(temperature):
+    """So that below 1 likely symbols are likelier, wherever their codes lie, in samples and where a step is filled."""
+    model = fresh("af-codes", 6).float()
+    randomise(model.prior.features.conditioner, 1.0)
+    positions = model.positions(torch.tensor([1]), 1)
+    context = model.prior.contexts(torch.zeros(1, 1, 4), torch.zeros(1, 1, 4), positions, torch.tensor([1]))
+    weights = torch.softmax(model.prior.features.conditioner(context) / temperature, -1).flatten()
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2000)]
+    drawn = torch.stack(model.sample_batch([1] * 2000, generators, temperature)).flatten()
+    hidden = Known(torch.zeros(2000, 1, dtype=torch.long), torch.zeros(2000, 1, dtype=torch.bool))
+    filled = model.fill_batch(hidden, 2, generators, temperature).x.flatten()
+    for x in (drawn, filled):
+        shares = torch.bincount(x.long(), minlength=6) / 2000
+        assert float((shares - weights).abs().max()) < 4 * float((weights * (1 - weights) / 2000).sqrt().max())
+
+
+@pytest.mark.parametrize("name", ["af-codes", "blocks-codes"])
+@torch.no_grad()
+def test_at_temperature_0_nothing_is_left_to_chance(name):
+    model = randomise(fresh(name, 6).float(), 0.5)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    first, *others = model.sample_batch([8] * 4, generators, 0.0)
+    assert all(torch.equal(first, other) for other in others)
+
+
 def test_music_has_no_symbols():
     with pytest.raises(ConfigError, match="found symbols for music") as raised:
         toy("af-codes", Frames(3, has_onsets=False), latent_kind="symbols")

@@ -44,6 +44,10 @@ class FeatureFlow(nn.Module, ABC):
         """log p(z | context) `[...]`, where eps has the distribution N(0, I)."""
         return with_base(*self.inverse(z, context))
 
+    def tempered(self, temperature: float) -> "FeatureFlow | None":
+        """This flow with its choices at a temperature; None if it makes none, so that eps is to be scaled."""
+        return None
+
 
 def with_base(eps: Tensor, log_abs_det_jacobian: Tensor) -> Tensor:
     """log p(z) `[...]` of what an `inverse` returns, eps `[..., D]` and log-determinants `[...]`."""

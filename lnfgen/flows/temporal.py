@@ -1,6 +1,7 @@
 """Flows across time. They differ in the context that the feature flow of each step receives."""
 
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import Any
 
 import torch
@@ -36,6 +37,20 @@ class TemporalFlow(nn.Module, ABC):
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         """log p(z_t | z_<t, T) `[N, T]`, where eps has the distribution N(0, I)."""
         return with_base(*self.inverse(z, positions, lengths))
+
+    def tempered(self, temperature: float) -> tuple["TemporalFlow", float]:
+        """A flow from which z is drawn at a temperature, and by what its eps is multiplied.
+
+        Mostly they are this flow and the temperature. A flow whose features choose among codes makes these choices at
+        the temperature, and its eps stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
+        """
+        features = self._modules.get("features")
+        at_temperature = features.tempered(temperature) if isinstance(features, FeatureFlow) else None
+        if at_temperature is None or temperature == 1:
+            return self, temperature
+        flow = copy(self)
+        flow._modules = {**self._modules, "features": at_temperature}
+        return flow, float(temperature > 0)
 
     def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor | None:
         """The context by which `features` maps each step, `[N, T, C]`, where all steps of both sides are known.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
-from lnfgen.models.observation import Frames, Known, tempered
+from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
     NO_KEY,
@@ -26,6 +26,7 @@ from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.key_networks import over_keys
 from lnfgen.nn.masking import shift
 from lnfgen.nn.scan import GatedRecurrence
+from lnfgen.nn.temperature import tempered
 
 REACH = 24
 """In the frames before it, a key sees the keys up to two octaves above and below it."""

@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lnfgen.models.observation import MIN_TEMPERATURE, Known
+from lnfgen.models.observation import Known
 from lnfgen.models.output import Drawn, Sampler
 from lnfgen.models.particles import Filtered, filter_particles, one_of
 from lnfgen.models.posterior import Gaussian
 from lnfgen.models.sequence_model import Filled
 from lnfgen.nn.masking import sum_real
+from lnfgen.nn.temperature import MIN_TEMPERATURE
 
 if TYPE_CHECKING:
     from lnfgen.flows.temporal import TemporalFlow
@@ -208,11 +209,12 @@ class _Draws:
 
     def __init__(self, flow: TemporalFlow, context: Tensor, temperature: float) -> None:
         """`context` `[G, T, F]` is what the flow reads of each sequence: positions, or what stands in their place."""
-        self._flow, self._context, self._temperature = flow, context, temperature
+        self._flow, self._scale = flow.tempered(temperature)
+        self._context = context
 
     def __call__(self, noise: Tensor) -> Tensor:
         """z for noise, both `[G, C, T, D]`."""
-        z, _ = self._flow(noise.flatten(0, 1) * self._temperature, *self._steps(noise))
+        z, _ = self._flow(noise.flatten(0, 1) * self._scale, *self._steps(noise))
         return z.unflatten(0, noise.shape[:2])
 
     def log_density(self, z: Tensor) -> Tensor:
@@ -222,7 +224,7 @@ class _Draws:
         """
         context, lengths = self._steps(z)
         eps, ladj = self._flow.inverse(z.flatten(0, 1), context, lengths)
-        log_density = sum_real(ladj - 0.5 * ((eps / self._temperature) ** 2).sum(-1), lengths)
+        log_density = sum_real(ladj - 0.5 * ((eps / self._scale) ** 2).sum(-1), lengths)
         return log_density.unflatten(0, z.shape[:2]).cpu().double()
 
     def _steps(self, each: Tensor) -> tuple[Tensor, Tensor]:

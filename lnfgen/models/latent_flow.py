@@ -93,11 +93,13 @@ class LatentFlow(SequenceModel):
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
+        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         assert eps is not None
         steps = sent(torch.tensor(lengths), self.device)
         positions = self.positions_of(steps, max(lengths), metres)
-        z, _ = self.prior(eps, positions, steps)
+        prior, scale = self.prior.tempered(prior_temperature)
+        z, _ = prior(scale * eps, positions, steps)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def fill_batch(

@@ -77,6 +77,7 @@ class AutoregressiveLSTM(SequenceModel):
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
+        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), metres)
         state: LSTMState | None = None

@@ -18,14 +18,6 @@ FRAME_SCALE = 0.5
 """Initial scale of the embedding of a key. About four keys of a frame sound, so their sum has unit scale. With torch's
 default scale and such sparse inputs, an LSTM learns nothing beyond the marginal for a thousand steps."""
 
-MIN_TEMPERATURE = 1e-6
-"""It replaces temperature 0, which means the likeliest value, so that logits can be divided by it."""
-
-
-def tempered(scores: Tensor, temperature: float) -> Tensor:
-    """The scores of a choice at a temperature: those below 1 make likely values likelier, and 0 gives the likeliest."""
-    return scores if temperature == 1 else scores / max(temperature, MIN_TEMPERATURE)
-
 
 @dataclass(frozen=True)
 class Symbols:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lnfgen.models.observation import Frames, Known, Observation, tempered
+from lnfgen.models.observation import Frames, Known, Observation
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
+from lnfgen.nn.temperature import tempered
 from lnfgen.waiting import asks
 
 UNITS_PER_KEY = 4

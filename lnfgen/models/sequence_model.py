@@ -132,7 +132,7 @@ class SequenceModel(nn.Module, ABC):
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         """Draw one sequence `[T]` or `[T, P]`, on the CPU, with a CPU generator.
 
-        `temperature` scales eps and divides the logits of the emission.
+        `temperature` is that of the prior (`TemporalFlow.tempered`), and divides the logits of the emission.
         """
         return self.sample_batch([num_steps], [generator], temperature)[0]
 
@@ -154,9 +154,9 @@ class SequenceModel(nn.Module, ABC):
 
         pairs = list(zip(lengths, generators, strict=True))
         noise = [drawn[0, 0] for drawn in (self.draw_noise(1, 1, *pair) for pair in pairs) if drawn is not None]
-        eps = temperature * padded(noise) if noise else None
+        eps = padded(noise) if noise else None
         uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
-        return self.generate(lengths, eps, uniform, temperature, metres)
+        return self.generate(lengths, eps, uniform, temperature, metres, prior_temperature=temperature)
 
     @abstractmethod
     def generate(
@@ -166,6 +166,7 @@ class SequenceModel(nn.Module, ABC):
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
+        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         """The sequences that some random numbers give, on the CPU; `sample_batch` draws these numbers.
 
@@ -173,6 +174,7 @@ class SequenceModel(nn.Module, ABC):
             eps: what the prior makes z of, `[B, T, D]`; None without a latent.
             uniform: `[B, T, ...]`, as `Observation.sample` takes it.
             temperature: divides the logits of the output.
+            prior_temperature: that at which the prior draws z (`TemporalFlow.tempered`).
         """
 
     @abstractmethod
