@@ -59,6 +59,12 @@ def call(toy_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`lnfgen ARGS` in the test's own folder, in this process."""
+    return call_in(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
 def few_home_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter samples where a model is asked for the keys that it is at home on; the usual ones take a second."""
     monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 32)

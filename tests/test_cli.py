@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import call_in, fails, start
+from command import Call, call_in, fails, start
 from toy_dataset import write_dataset
 
 from lnfgen import formats
@@ -77,11 +77,13 @@ def test_the_baseline_is_exact(home: Path) -> None:
     assert values["marginal_nll"] == pytest.approx(np.log2(3), abs=0.5)
 
 
-def test_info_knows_runs_and_datasets(home: Path) -> None:
+def test_info_knows_runs_and_datasets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = json.loads(start(home, "info", "run-rolls", "--json").stdout)
     assert (run["kind"], run["model"], run["dataset"], run["steps"]) == ("run", "af-scf", "rolls", 6)
     assert np.isfinite(run["best_valid_elbo"])
-    dataset = json.loads(start(home, "info", "rolls", "--json").stdout)
+    dataset = json.loads(call_in(home, monkeypatch, capsys)("info", "rolls", "--json").stdout)
     assert (dataset["kind"], dataset["train_sequences"], dataset["test_steps"]) == ("dataset", 8, 45)
 
 
@@ -256,9 +258,9 @@ def test_a_sequential_direction_is_solved_as_asked(home: Path) -> None:
     )
 
 
-def test_info_shows_the_name_that_follows_from_the_settings(home: Path, tmp_path: Path) -> None:
+def test_info_shows_the_name_that_follows_from_the_settings(home: Path, here: Call, tmp_path: Path) -> None:
     values = json.loads((home / "run-rolls" / "config.json").read_text())
     del values["name"]
     values["model"]["time"] = "iaf"
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert json.loads(start(tmp_path, "info", ".", "--json").stdout)["model"] == "iaf-scf"
+    assert json.loads(here("info", ".", "--json").stdout)["model"] == "iaf-scf"
