@@ -9,7 +9,7 @@ import pytest
 import torch
 from command import Call, call_in, start
 from toy_home import make_home
-from toy_models import MODELS, OUTPUTS, toy
+from toy_models import MODELS, OFTEN, OUTPUTS, toy
 from toy_training import make_dataset
 
 from lnfgen.data.storage import Dataset
@@ -59,9 +59,15 @@ def call(toy_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`lnfgen ARGS` in the test's own folder, in this process."""
+    return call_in(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
 def few_home_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter samples where a model is asked for the keys that it is at home on; the usual ones take a second."""
-    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 32)
+    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 12)
 
 
 @pytest.fixture
@@ -87,11 +93,17 @@ def emission(output: tuple[Observation, str]) -> str:
     return output[1]
 
 
-@pytest.fixture(params=MODELS)
-def model(request: pytest.FixtureRequest, output: tuple[Observation, str]) -> SequenceModel:
+PAIRS = [(kind, name) for kind in sorted(OUTPUTS) for name in MODELS]
+
+
+@pytest.fixture(
+    params=[pytest.param(pair, marks=[] if pair in OFTEN else pytest.mark.slow, id="-".join(pair)) for pair in PAIRS]
+)
+def model(request: pytest.FixtureRequest) -> SequenceModel:
     """Each named model of each observation, at toy sizes."""
-    observation, emission = output
-    return toy(request.param, observation, emission=emission)
+    kind, name = request.param
+    observation, emission = OUTPUTS[kind]
+    return toy(name, observation, emission=emission)
 
 
 @pytest.fixture(scope="session")

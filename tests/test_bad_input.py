@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from command import fails, start
+from command import Call, fails, start
 
 MIDI = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
 
@@ -31,9 +31,9 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_file_is_one_line(name: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_one_line(name: str, tmp_path: Path, here: Call) -> None:
     (tmp_path / name).write_bytes(BAD_FILES[name])
-    fails(start(tmp_path, "preprocess", name, "--out", "data"), name)
+    fails(here("preprocess", name, "--out", "data"), name)
     assert os.listdir(tmp_path) == [name]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -184,12 +185,19 @@ SHORT = Plan(
 FEW = [BASELINE, Variant("af-af", "lstm"), Variant("coupling", "scan")]
 
 
+@pytest.fixture(scope="module")
+def small_products() -> Iterator[None]:
+    """The machine's rate by small products of matrices; those of the usual size take half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (measure, machine):
+            patch.setattr(module, "SQUARE", (64, 64, 64))
+        yield
+
+
 def measured(plan: Plan) -> dict[str, Any]:
     heard: list[tuple[int, int, str]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "fresh_model", lambda variant, preset, kind: model_of(*variant, kind))
-        for module in (measure, machine):
-            patch.setattr(module, "SQUARE", (64, 64, 64))
         result = measure.measure(plan, lambda *what: heard.append(what))
     cases = len(plan.sampling) + len(plan.training)
     assert heard[-1][:2] == (cases * len(plan.variants),) * 2
@@ -197,7 +205,7 @@ def measured(plan: Plan) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def figures() -> dict[str, Any]:
+def figures(small_products: None) -> dict[str, Any]:
     """Of a few models, in every case."""
     return measured(dataclasses.replace(SHORT, variants=FEW))
 
@@ -206,9 +214,10 @@ def models_and(column: str, rows: list[Row]) -> list[tuple[Variant, Any]]:
     return [(Variant(row["model"], row["backbone"]), row[column]) for row in rows]
 
 
+@pytest.mark.usefixtures("small_products")
 def test_every_named_model_is_measured_on_every_backbone() -> None:
     assert {variant.model for variant in VARIANTS} == set(NAMED_MODELS)
-    plan = dataclasses.replace(SHORT, sampling=SHORT.sampling[1:], training=SHORT.training[1:])
+    plan = dataclasses.replace(SHORT, sampling=SHORT.sampling[1:], training=SHORT.training[1:], rounds=1)
     found = measured(plan)
     assert models_and("length", found["sampling"]) == [(variant, 2) for variant in VARIANTS]
     assert models_and("lengths", found["training"]) == [(variant, RAGGED) for variant in VARIANTS]
@@ -277,12 +286,13 @@ def test_runs_of_one_name_and_runs_named_as_models_are_all_measured(monkeypatch:
     assert all(variant.model and variant not in VARIANTS for variant in found)
 
 
+@pytest.mark.usefixtures("small_products")
 def test_models_compute_on_the_threads_that_train_takes_for_their_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """At `tiny` that is one, but for the output `past` of music with onsets."""
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(compute, "_default_threads", 2)
     case = {"length": 2, "batch": 1}
-    plan = Plan("tiny", [{"kind": kind, **case} for kind in OBSERVATIONS], [], rounds=2, variants=[BASELINE])
+    plan = Plan("tiny", [{"kind": kind, **case} for kind in OBSERVATIONS], [], rounds=1, variants=[BASELINE])
     before = torch.get_num_threads()
     try:
         rows = measure.measure(plan)["sampling"]
@@ -291,6 +301,7 @@ def test_models_compute_on_the_threads_that_train_takes_for_their_data(monkeypat
     assert {row["kind"]: row["threads"] for row in rows} == {"music": 1, "text": 1, STRUCK: 2}
 
 
+@pytest.mark.usefixtures("small_products")
 def test_without_time_every_case_is_named_as_left_out() -> None:
     result = measure.measure(dataclasses.replace(SHORT, budget=0))
     assert not result["sampling"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import call_in, fails, start
+from command import Call, call_in, fails, start
 from toy_dataset import write_dataset
 
 from lnfgen import formats
@@ -55,6 +55,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`lnfgen ARGS` in `home`, in this process."""
+    return call_in(home, monkeypatch, capsys)
+
+
 def test_eval_prints_one_flat_object(home: Path) -> None:
     done = start(home, "eval", "run-rolls", "--nll", "--samples", "3", "--json")
     values = json.loads(done.stdout)
@@ -77,25 +83,25 @@ def test_the_baseline_is_exact(home: Path) -> None:
     assert values["marginal_nll"] == pytest.approx(np.log2(3), abs=0.5)
 
 
-def test_info_knows_runs_and_datasets(home: Path) -> None:
+def test_info_knows_runs_and_datasets(home: Path, at_home: Call) -> None:
     run = json.loads(start(home, "info", "run-rolls", "--json").stdout)
     assert (run["kind"], run["model"], run["dataset"], run["steps"]) == ("run", "af-scf", "rolls", 6)
     assert np.isfinite(run["best_valid_elbo"])
-    dataset = json.loads(start(home, "info", "rolls", "--json").stdout)
+    dataset = json.loads(at_home("info", "rolls", "--json").stdout)
     assert (dataset["kind"], dataset["train_sequences"], dataset["test_steps"]) == ("dataset", 8, 45)
 
 
-def test_an_emission_that_does_not_fit_the_data_leaves_no_run(home: Path) -> None:
-    fails(start(home, "train", "lines", "--emission", "nade", "--out", "never"), "nade", "categorical")
+def test_an_emission_that_does_not_fit_the_data_leaves_no_run(home: Path, at_home: Call) -> None:
+    fails(at_home("train", "lines", "--emission", "nade", "--out", "never"), "nade", "categorical")
     assert not (home / "never").exists()
 
 
-def test_eval_scores_another_dataset(home: Path) -> None:
+def test_eval_scores_another_dataset(home: Path, at_home: Call) -> None:
     done = start(home, "eval", "run-lines", "lines", "--split", "valid", "--json")
     assert json.loads(done.stdout)["split"] == "valid"
     assert "nll" not in json.loads(done.stdout)
-    fails(start(home, "eval", "run-lines", "rolls"), "text")
-    fails(start(home, "eval", "run-lines", "--split", "tset"), "tset", "train")
+    fails(at_home("eval", "run-lines", "rolls"), "text")
+    fails(at_home("eval", "run-lines", "--split", "tset"), "tset", "train")
 
 
 def test_same_seed_same_bytes_whatever_the_count(home: Path) -> None:
@@ -107,17 +113,17 @@ def test_same_seed_same_bytes_whatever_the_count(home: Path) -> None:
     assert (home / "a-01.mid").read_bytes() != (home / "a-02.mid").read_bytes()
 
 
-def test_several_samples_are_one_page(home: Path) -> None:
+def test_several_samples_are_one_page(home: Path, at_home: Call) -> None:
     done = start(home, "sample", "run-rolls", "--out", "p.html", "--count", "3", "--seed", "3")
     assert done.stdout == b"p.html\n", done.stderr
     assert not list(home.glob("p-*"))
     start(home, "sample", "run-rolls", "--out", "p.mid", "--count", "3", "--seed", "3")
     links = re.findall(rb"data:audio/midi;base64,([^\"]+)", (home / "p.html").read_bytes())
     assert [base64.b64decode(link) for link in links] == [(home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)]
-    fails(start(home, "sample", "run-lines", "--out", "p.html"), ".html", ".txt")
+    fails(at_home("sample", "run-lines", "--out", "p.html"), ".html", ".txt")
 
 
-def test_samples_in_voices_are_the_same_music(home: Path) -> None:
+def test_samples_in_voices_are_the_same_music(home: Path, at_home: Call) -> None:
     asked = ("sample", "run-rolls", "--seed", "3", "--length", "8", "-q", "--out")
     assert start(home, *asked, "whole.mid").returncode == 0
     assert start(home, *asked, "voices.mid", "--program", "73,48,32").returncode == 0
@@ -126,10 +132,10 @@ def test_samples_in_voices_are_the_same_music(home: Path) -> None:
     assert isinstance(voices, PianoRoll)
     assert {track.program for track in voices.tracks} <= {73, 48, 32}
     assert start(home, *asked, "x.mid", "--program", "1,2", "--voices", "1").returncode == 2
-    fails(start(home, *asked, "x.npz", "--voices", "2"), ".npz", ".musicxml")
-    fails(start(home, *asked, "x.musicxml", "--program", "40"), ".musicxml", "leave --program out")
-    fails(start(home, "sample", "run-lines", "--program", "40"), ".txt", "leave --program out")
-    fails(start(home, "sample", "run-lines", "--key", "G"), "leave --key out")
+    fails(at_home(*asked, "x.npz", "--voices", "2"), ".npz", ".musicxml")
+    fails(at_home(*asked, "x.musicxml", "--program", "40"), ".musicxml", "leave --program out")
+    fails(at_home("sample", "run-lines", "--program", "40"), ".txt", "leave --program out")
+    fails(at_home("sample", "run-lines", "--key", "G"), "leave --key out")
 
 
 def test_a_sample_goes_to_a_key(
@@ -153,9 +159,9 @@ def test_sample_pipes_into_info(home: Path) -> None:
     assert text.stderr == b""
 
 
-def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path) -> None:
-    fails(start(home, "sample", "run-lines", "--out", "song.mid"), ".mid", ".txt")
-    fails(start(home, "sample", "run-rolls", "--out", "song.doc"), ".doc", ".mid", ".musicxml")
+def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path, at_home: Call) -> None:
+    fails(at_home("sample", "run-lines", "--out", "song.mid"), ".mid", ".txt")
+    fails(at_home("sample", "run-rolls", "--out", "song.doc"), ".doc", ".mid", ".musicxml")
     assert not (home / "song.mid").exists()
 
 
@@ -165,31 +171,31 @@ def test_wrong_usage_is_exit_code_2(home: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_what_is_missing_is_said(home: Path, tmp_path: Path) -> None:
-    fails(start(tmp_path, "train", "--resume"), "lnfgen train")
-    fails(start(tmp_path, "sample", "nowhere"), "nowhere", "lnfgen train")
-    fails(start(tmp_path, "train", "choralles"), "choralles", "chorales")
+def test_what_is_missing_is_said(home: Path, tmp_path: Path, here: Call) -> None:
+    fails(here("train", "--resume"), "lnfgen train")
+    fails(here("sample", "nowhere"), "nowhere", "lnfgen train")
+    fails(here("train", "choralles"), "choralles", "chorales")
     (tmp_path / "bad.json").write_text('{"training": {"learning_rat": 1}}')
-    fails(start(tmp_path, "train", "--config", "bad.json"), "learning_rat", "learning_rate")
-    fails(start(tmp_path, "train", "--config", "absent.json"), "absent.json")
+    fails(here("train", "--config", "bad.json"), "learning_rat", "learning_rate")
+    fails(here("train", "--config", "absent.json"), "absent.json")
     fails(start(home, "train", "rolls", "--out", "run-lines"), "is a run", "--resume")
     assert list(tmp_path.iterdir()) == [tmp_path / "bad.json"]
 
 
-def test_a_damaged_checkpoint_is_one_line(home: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_one_line(home: Path, tmp_path: Path, here: Call) -> None:
     broken = tmp_path / "run"
     broken.mkdir()
     for file in (home / "run-lines").glob("*.*"):
         content = file.read_bytes()
         (broken / file.name).write_bytes(content[: len(content) // 2] if file.suffix == ".safetensors" else content)
-    fails(start(tmp_path, "sample", "run", "--out", "x.txt", "--seed", "1"), "model.safetensors", "damaged")
+    fails(here("sample", "run", "--out", "x.txt", "--seed", "1"), "model.safetensors", "damaged")
     assert not (tmp_path / "x.txt").exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write: /proc")
-def test_an_unwritable_place_is_one_line(home: Path) -> None:
-    fails(start(home, "sample", "run-lines", "--out", "/proc/x.txt", "--seed", "1"), "/proc/x.txt")
-    fails(start(home, "train", "lines", "--config", "small.json", "--out", "/proc/run"), "/proc/run")
+def test_an_unwritable_place_is_one_line(home: Path, at_home: Call) -> None:
+    fails(at_home("sample", "run-lines", "--out", "/proc/x.txt", "--seed", "1"), "/proc/x.txt")
+    fails(at_home("train", "lines", "--config", "small.json", "--out", "/proc/run"), "/proc/run")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
@@ -244,21 +250,21 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
     assert steps[0] == steps[1]
 
 
-def test_a_sequential_direction_is_solved_as_asked(home: Path) -> None:
+def test_a_sequential_direction_is_solved_as_asked(home: Path, at_home: Call) -> None:
     done = start(home, "sample", "run-rolls", "--out", "l.txt", "--seed", "3", "--length", "20", "--solver", "sweeps")
     assert re.search(rb"solved in at most \d+ sweeps", done.stderr), done.stderr.decode()
-    fails(start(home, "eval", "run-lines", "--solver", "sweeps"), "--solver", "leave it out")  # the baseline has none
-    fails(start(home, "sample", "run-rolls", "--out", "x.mid", "--solver", "swep"), "swep", "sweeps")
+    fails(at_home("eval", "run-lines", "--solver", "sweeps"), "--solver", "leave it out")  # the baseline has none
+    fails(at_home("sample", "run-rolls", "--out", "x.mid", "--solver", "swep"), "swep", "sweeps")
     fails(
-        start(home, "train", "rolls", "--model", "lstm", "--transform", "affine"),
+        at_home("train", "rolls", "--model", "lstm", "--transform", "affine"),
         "--transform",
         "no elementwise transform",
     )
 
 
-def test_info_shows_the_name_that_follows_from_the_settings(home: Path, tmp_path: Path) -> None:
+def test_info_shows_the_name_that_follows_from_the_settings(home: Path, here: Call, tmp_path: Path) -> None:
     values = json.loads((home / "run-rolls" / "config.json").read_text())
     del values["name"]
     values["model"]["time"] = "iaf"
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert json.loads(start(tmp_path, "info", ".", "--json").stdout)["model"] == "iaf-scf"
+    assert json.loads(here("info", ".", "--json").stdout)["model"] == "iaf-scf"

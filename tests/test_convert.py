@@ -23,13 +23,13 @@ TUNES = "X:1\nT:A\nM:4/4\nL:1/4\nK:C\nC D E F | G4 | A4 |]\n\nX:2\nT:B\nM:4/4\nL
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
-def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, tmp_path: Path) -> None:
+def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, here: Run, tmp_path: Path) -> None:
     formats.write(tmp_path / "a.npz", ROLL)
     done = lnfgen("convert", "a.npz", "b.mid", "--program", 40)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
     piped = lnfgen("convert", "-", "-", "--tempo", 90, input=(tmp_path / "b.mid").read_bytes())
     assert piped.returncode == 0, piped.stderr
-    fails(lnfgen("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
+    fails(here("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
     (roll,) = formats.read_bytes(piped.stdout)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
 
@@ -48,9 +48,9 @@ def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_
     assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["path"]) == name
 
 
-def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, lnfgen: Run) -> None:
+def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Run) -> None:
     (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
-    fails(lnfgen("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
+    fails(here("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
     assert not (tmp_path / "new").exists()
 
 
@@ -269,15 +269,15 @@ def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.
     ],
 )
 def test_bad_input_is_one_line_and_nothing_written(
-    lnfgen: Run, tmp_path: Path, name: str, content: bytes, out: str, said: bytes
+    here: Run, tmp_path: Path, name: str, content: bytes, out: str, said: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    done = lnfgen("convert", name, out)
+    done = here("convert", name, out)
     assert (done.returncode, done.stdout) == (1, b"")
     assert said in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
-def test_a_missing_folder_is_refused_before_any_file_is_read(lnfgen: Run, tmp_path: Path) -> None:
-    fails(lnfgen("convert", "absent.mid", "none/all.html"), "there is no folder none; make it first")
+def test_a_missing_folder_is_refused_before_any_file_is_read(here: Run, tmp_path: Path) -> None:
+    fails(here("convert", "absent.mid", "none/all.html"), "there is no folder none; make it first")

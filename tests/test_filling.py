@@ -11,7 +11,7 @@ import mido
 import numpy as np
 import pytest
 import torch
-from command import Call, call_in, fails
+from command import Call, fails
 from toy_models import toy
 
 import lnfgen
@@ -231,12 +231,6 @@ def test_keys_that_the_model_does_not_have_are_a_warning_in_python(toy_home: Pat
 # Commands. ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """`lnfgen ARGS` in an empty folder, in this process."""
-    return call_in(tmp_path, monkeypatch, capsys)
-
-
 def written(done: "object") -> list[str]:
     assert done.returncode == 0, done.stderr.decode()  # type: ignore[attr-defined]
     return done.stdout.decode().split()  # type: ignore[attr-defined]
@@ -278,6 +272,7 @@ def test_commands_of_a_latent_flow_and_of_text(toy_home: Path, call: Call) -> No
     assert (len(more), more[3]) == (11, "b")
 
 
+@pytest.mark.usefixtures("few_home_samples")
 def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call: Call) -> None:
     """In the words of `convert`, and by the same code."""
     tracks = [

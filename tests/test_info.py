@@ -13,7 +13,7 @@ from lnfgen.cli import info
 from lnfgen.errors import LnfgenError, RunError
 
 
-def test_info_of_a_piece(lnfgen: Run, tmp_path: Path) -> None:
+def test_info_of_a_piece(lnfgen: Run, here: Run, tmp_path: Path) -> None:
     content = formats.to_bytes(ROLL, ".mid")
     done = lnfgen("info", "-", "--json", input=content)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def test_info_of_a_piece(lnfgen: Run, tmp_path: Path) -> None:
         "out_of_range": 0,
     }
     (tmp_path / "a.mid").write_bytes(content)
-    table = lnfgen("info", "a.mid").stdout.decode()
+    table = here("info", "a.mid").stdout.decode()
     assert "lowest note" in table
     assert "\x1b" not in table
 

@@ -158,7 +158,7 @@ def test_download_from_a_mirror(lnfgen, cache: Path, tmp_path: Path, shared_data
     assert open_dataset(tmp_path / "ptb").name == "ptb"
 
 
-def test_datasets_command(lnfgen) -> None:
-    listed = json.loads(lnfgen("datasets", "--json").stdout)["datasets"]
+def test_datasets_command(here) -> None:
+    listed = json.loads(here("datasets", "--json").stdout)["datasets"]
     assert [entry["name"] for entry in listed] == list(named.NAMED)
     assert all(entry["citation"] and entry["licence"] and entry["size"] for entry in listed)

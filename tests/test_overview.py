@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import fails, start
+from command import Call, fails, start
 
 from lnfgen.config import DECAYS_BEFORE_STOP, Config
 from lnfgen.data.storage import Dataset
@@ -93,23 +93,23 @@ def test_a_run_is_in_training_while_a_process_holds_its_lock(runs: Path) -> None
     assert overview([run])[0]["state"] == "interrupted"
 
 
-def test_the_command_prints_a_table_or_json(runs: Path, tmp_path: Path) -> None:
+def test_the_command_prints_a_table_or_json(runs: Path, here: Call, tmp_path: Path) -> None:
     done = start(tmp_path, "runs")
     assert done.returncode == 0, done.stderr.decode()
     table = done.stdout.decode()
     assert "interrupted at update 12 of 40" in table
     assert "2.500 bits" in table
     assert "damaged: config.json" in table
-    assert json.loads(start(tmp_path, "runs", "--json").stdout)["runs"] == overview()
+    assert json.loads(here("runs", "--json").stdout)["runs"] == overview()
 
 
-def test_folders_may_be_named(runs: Path, tmp_path: Path) -> None:
+def test_folders_may_be_named(runs: Path, here: Call, tmp_path: Path) -> None:
     both = overview([runs / "c-interrupted", runs])
     assert len(both) == len(overview()) == len({row["run"] for row in both})
     for folder in (runs / "no run", tmp_path / "absent"):
         with pytest.raises(RunError, match="expected a run, or a folder of runs"):
             overview([folder])
-    fails(start(tmp_path, "runs", "absent"), "absent")
+    fails(here("runs", "absent"), "absent")
 
 
 def test_a_model_in_the_box_has_the_name_that_commands_take() -> None:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from command import Call, call_in, fails, start
+from command import Call, fails, start
 from safetensors.torch import load_file, save_file
 
 import lnfgen
@@ -31,12 +31,6 @@ MAX_BYTES = 4_000_000
 MAX_PACKAGE = 12_000_000
 SAID = f"the model in the box: {DEFAULT}"
 EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """`lnfgen ARGS` in an empty folder, in this process."""
-    return call_in(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
 
 
-CASES = [(4, {"num_samples": 3, "max_steps": 6}, name) for name in sorted(NAMED_MODELS)]
+CASES = [(2, {"num_samples": 3, "max_steps": 4}, name) for name in sorted(NAMED_MODELS)]
 CASES += [
     (updates, others, name)
     for updates, others in ((1, {"max_steps": 4}), (6, {"precision": "bfloat16"}))

@@ -49,8 +49,10 @@ def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
     assert (mode == torch.tensor([3 if onsets else 1, 0])).all()
 
 
-def test_sampling_then_scoring_is_finite(model, observation):
-    for steps in (1, 6):
+@torch.no_grad()
+def test_sampling_then_scoring_is_finite(model):
+    observation = model.observation
+    for steps in (1, 4):
         x = model.sample(steps, torch.Generator().manual_seed(steps), 1.0)
         assert x.shape[0] == steps
         encoded = x.numpy()
@@ -69,7 +71,7 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
     def are_equal(seeds: tuple[int, int], temperature: float) -> bool:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with torch.no_grad():
-            return torch.equal(*model.sample_batch([8, 8], generators, temperature))
+            return torch.equal(*model.sample_batch([5, 5], generators, temperature))
 
     assert are_equal((1, 1), 1.0)
     assert not are_equal((1, 2), 4.0)  # at 1, a toy may be sure of a symbol
@@ -78,8 +80,8 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
 
 def test_a_batch_is_the_samples_of_its_generators(model):
     """Whatever their lengths and their company: none of these draws hangs on the last bits."""
-    lengths = [4, 1, 6, 3]
-    generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    lengths = [3, 1, 4]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
     with torch.no_grad():
         together = model.sample_batch(lengths, generators, 1.0)
     for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):

@@ -51,11 +51,11 @@ def test_a_silent_piece_is_silence_of_its_length() -> None:
 
 
 def test_without_the_synthesiser_one_line_says_how_to_get_it(
-    lnfgen: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     formats.write(tmp_path / "a.npz", ROLL)
     monkeypatch.setenv("PATH", "")
-    fails(lnfgen("convert", "a.npz", "a.wav"), "install fluidsynth", ".html")
+    fails(here("convert", "a.npz", "a.wav"), "install fluidsynth", ".html")
     assert not (tmp_path / "a.wav").exists()
 
 

@@ -360,7 +360,7 @@ def test_a_piece_goes_on_to_a_length_of_its_time_signature() -> None:
         assert lengths == [own.sample(generator, beyond=26) for generator in generators(*seeds)]
 
 
-def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call) -> None:
+def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:
     """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
     sizes = {"hidden_size": 12, "embedding_size": 8, "position_size": 12, "num_layers": 1, "dropout": 0.0}
     values = {f"model.{name}": value for name, value in sizes.items()} | {"model.input_dropout": 0.0}
@@ -379,9 +379,9 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
 
     sampled = lnfgen("sample", "run", "--out", "a.mid", "--metre", "3/4", "--bars", 3, "--seed", 3)
     assert sampled.returncode == 0, sampled.stderr
-    told = json.loads(lnfgen("info", "a.mid", "--json").stdout)
+    told = json.loads(here("info", "a.mid", "--json").stdout)
     assert (told["time_signature"], told["bars"]) == ("3/4", 3)
-    of_run = json.loads(lnfgen("info", "run", "--json").stdout)
+    of_run = json.loads(here("info", "run", "--json").stdout)
     assert of_run["time_signatures"] == "4/4: 3, 3/4: 2, 6/8: 1"
     assert of_run["parameters"] == sum(weights.numel() for weights in model.model.parameters())
     for wrong, said in (
@@ -389,7 +389,7 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
         ("3/5", b"error: --metre: found '3/5'; expected a time signature"),
         ("7/8", b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
     ):
-        failed = lnfgen("sample", "run", "--out", "b.mid", "--metre", wrong)
+        failed = here("sample", "run", "--out", "b.mid", "--metre", wrong)
         assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
     assert not (tmp_path / "b.mid").exists()
 

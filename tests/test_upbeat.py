@@ -219,7 +219,7 @@ def test_figures_count_bars_after_the_upbeat() -> None:
     assert figures.groove_consistency(roll) == pytest.approx(1 / 4)
 
 
-def test_info_tells_the_upbeat(tmp_path: Path, lnfgen: Call) -> None:
+def test_info_tells_the_upbeat(tmp_path: Path, here: Call) -> None:
     formats.write(tmp_path / "a.mid", WALTZ)
-    facts = json.loads(lnfgen("info", "a.mid", "--json").stdout)
+    facts = json.loads(here("info", "a.mid", "--json").stdout)
     assert (facts["upbeat"], facts["bars"], facts["steps"], facts["metre_changes"]) == (4, 3, 34, 0)

@@ -91,6 +91,7 @@ def test_sequences_of_any_length_are_encoded_again_as_they_were(metre: tuple[int
 @pytest.mark.parametrize("grid", [1, 2, 3])
 def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[int, int], grid: int) -> None:
     encoding = Encoding("music", steps_per_quarter=grid, time_signature=metre, fills_upbeats=True)
+    model = toy("lstm", Frames(88, True))
     for upbeat in range(4 * grid * metre[0] // metre[1]):
         for length in range(20, 26):
             notes = [(step, 1, 60 + step % 3) for step in range(length)]
@@ -98,7 +99,7 @@ def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[
             given = given_whole(encoding, roll)
             assert decoded(encoding, given, given.values) == roll
             longer = PianoRoll.from_notes(notes, num_steps=60, steps_per_quarter=grid, time_signature=metre)
-            added = added_steps(toy("lstm", Frames(88, True)), encoding, roll, None, 1, 0)
+            added = added_steps(model, encoding, roll, None, 1, 0)
             assert length + added in longer.with_upbeat(upbeat).bar_lines()
 
 
@@ -192,6 +193,7 @@ def test_passages_that_are_compared_begin_after_the_upbeat() -> None:
     assert found.figures["downbeat_rate"].samples.tolist() == [pytest.approx(1 / 3)]
 
 
+@pytest.mark.usefixtures("few_home_samples")
 @pytest.mark.parametrize("fills", [True, False])
 def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path, call: Call) -> None:
     dataset = json.loads((toy_home / "run-rolls/dataset.json").read_text())

@@ -124,7 +124,7 @@ def test_kl_of_two_gaussians_is_the_closed_form(cell):
     prior = normal(gaussian_prior(model))
     shape = (len(LENGTHS), STEPS, model.latent)
     given = Gaussian(0.5 * torch.randn(shape).double(), 0.5 * torch.randn(shape).double())
-    posterior, samples = normal(given), 1000
+    posterior, samples = normal(given), 400
     model.posterior = Fixed(*given)
     x, noise = x_and_noise(model, samples)
     found = model(x, LENGTHS, noise).kl
@@ -139,7 +139,7 @@ def test_kl_of_two_gaussians_is_the_closed_form(cell):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("layers", "latent"), [(1, 2), (1, 5), (2, 3), (7, 2), (7, 5)])
+@pytest.mark.parametrize(("layers", "latent"), [(1, 2), (1, 5), (2, 3), (3, 2), (7, 5)])
 def test_any_number_of_layers_and_features(cell, layers, latent):
     model = latent_flow(dataclasses.replace(cell, num_flow_layers=layers, latent_size=latent))
     randomise(model.prior, 0.4)
@@ -153,7 +153,7 @@ def test_any_number_of_layers_and_features(cell, layers, latent):
     x, noise = x_and_noise(model, 2)
     assert torch.isfinite(model(x, LENGTHS, noise).kl).all()
     model.float()
-    for steps in (1, 2, 6):
+    for steps in (1, 4):
         assert model.sample(steps, torch.Generator().manual_seed(0), 1.0).shape == (steps,)
 
 
