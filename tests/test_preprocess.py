@@ -122,6 +122,16 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     assert [skip["path"] for skip in kept.manifest["skipped"]] == ["pause.mid"]
 
 
+def test_sequences_begin_and_end_with_music(tmp_path: Path) -> None:
+    """A model that has learned silent bars at the ends of pieces would write some. Silence in between stays."""
+    notes = [(38, 4, 60), (100, 4, 62)]  # on sixteenths, in 4/4: bars 3 and 7
+    formats.write(tmp_path / "late.npz", PianoRoll.from_notes(notes, num_steps=200))
+    dataset = preprocess([tmp_path / "late.npz"], tmp_path / "d", Options(split=(1, 0, 0)))
+    (sequence,) = dataset.split("train")
+    assert len(sequence) == 5 * 16
+    assert np.flatnonzero(sequence.any(axis=1)).tolist() == [6, 7, 8, 9, 68, 69, 70, 71]
+
+
 def test_nothing_readable(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(DatasetError, match="nothing"):

@@ -150,6 +150,9 @@ def encode_rolls(
 ) -> Prepared:
     """The dataset of these pieces, from a bar line on and cut at bar lines to at most `max_length` steps.
 
+    Silent bars before the first note of a stretch and after its last one are left out: a model that has learned some
+    would write pieces that begin late, or stop early.
+
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
     of the first roll. A roll on another grid or of another range and each stretch without a note are skipped, with a
     reason under their label.
@@ -215,7 +218,7 @@ class _Stretches:
     def take(self, encoding: Encoding, split: str, label: str, roll: PianoRoll) -> list[np.ndarray]:
         """The encoded stretches of a roll that the dataset gets."""
         taken = []
-        stretches = roll.from_bar_line().cut(self.max_length)
+        stretches = [part.from_first_to_last_note() for part in roll.from_bar_line().cut(self.max_length)]
         for stretch in stretches:
             try:
                 values = encoding.encode(stretch)

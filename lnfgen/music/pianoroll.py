@@ -186,6 +186,16 @@ class PianoRoll:
         silent = int(self.sounding.any(axis=1).argmax())  # 0 where there is no note
         return self.stretch(silent, self.num_steps) if bar <= 2 * silent < 2 * bar else self
 
+    def from_first_to_last_note(self) -> PianoRoll:
+        """The piece from the bar of its first note to that of its last one. Without notes it stays as it is."""
+        sounding = np.flatnonzero(self.sounding.any(axis=1))
+        if not len(sounding):
+            return self
+        lines = [*self.bar_lines(), self.num_steps]
+        start = max(line for line in lines if line <= sounding[0])
+        end = min(line for line in lines if line > sounding[-1])
+        return self if (start, end) == (0, self.num_steps) else self.stretch(start, end)
+
     def edge_keys(self, top: bool) -> np.ndarray:
         """int [T]: the column of the highest key that sounds at each step, or of the lowest one; -1 in silence."""
         sounding = self.sounding
