@@ -36,7 +36,7 @@ def figure_distributions(
     for axis in grid.flat[len(rows) :]:
         axis.set_visible(False)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    show_legend_below(figure, handles, labels, len(labels))
+    show_legend_below(figure, handles, labels, columns=len(labels))
     set_title(figure, title)
     return file_bytes(figure, suffix)
 

@@ -51,7 +51,7 @@ def draw_views(steps: Sequence[LatentStep], seen: Views, encoding: Encoding, tit
         from matplotlib.lines import Line2D
 
         marks = [Line2D([], [], linestyle="none")] * len(key)
-        show_legend_below(figure, marks, key, 3, loc="outside lower left", handlelength=0)
+        show_legend_below(figure, marks, key, columns=3, loc="outside lower left", handlelength=0)
     return file_bytes(figure, suffix)
 
 
