@@ -207,8 +207,8 @@ class Trainer:
         if self.skipped >= MAX_SKIPPED_UPDATES:
             raise RunError(
                 f"{said}, for the {self.skipped}th time in a row; it begins in "
-                f"{first_not_finite(self.model, gradients, self.device)}; last/ keeps the state before, which would "
-                "come to the same; start a new run with a smaller learning rate: --set "
+                f"{first_not_finite(self.model, gradients, self.device)}; last/ keeps the state before, but "
+                "--resume would end in the same way; start a new run with a smaller learning rate: --set "
                 f"training.learning_rate={self.config.learning_rate / 4:.2g}"
             )
         if self.skipped == 1:  # not each time, because looking for it takes another pass
