@@ -100,7 +100,7 @@ def score(
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
         elbo=kl - reconstruction - length,
-        reconstruction=-reconstruction,
+        reconstruction=0.0 - reconstruction,  # so that a cost of 0 is not -0.0
         kl=kl,
         length=-length,
         nll=-log_p - length,

@@ -98,6 +98,7 @@ def test_command_says_the_threads_of_each_kind_where_they_differ(
         ["--plot", "nowhere/speed.png"],
         ["no-run"],
         ["--passes", "--quick"],
+        ["chorales", "--quick"],
         ["--passes", "--backbone", "scan"],
         ["--passes", "chorales"],
     ],

@@ -266,6 +266,7 @@ def test_a_figure_that_no_passage_has_is_one_dash() -> None:
         (["--music", "songs", "others", "--count", "3"], ["--count", "songs is no run"]),
         (["--music", "songs", "others", "--temperature", "1"], ["--temperature"]),
         (["--music", "songs", "others", "--solver", "sweeps"], ["--solver"]),
+        (["--music", "songs", "others", "--device", "cpu"], ["--device", "songs is no run"]),
         (["run", "--plot", "x.png"], ["--plot", "--music"]),
     ],
 )

@@ -16,7 +16,7 @@ from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, sh
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.marginal import Marginal
 from lnfgen.evaluation import nll_of_each, per_unit, score
-from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
+from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.sampling import block_rows, sample_pieces
 from lnfgen.streams import stream_seed
@@ -175,6 +175,14 @@ def test_score_of_an_exact_model_needs_no_samples():
     assert found.samples == 1
     assert found.kl == 0
     assert found.nll == found.elbo
+
+
+def test_a_cost_of_nothing_has_no_minus(monkeypatch):
+    model = toy("af-scf", OBSERVATIONS["symbols"])
+    nothing = torch.zeros(1, len(LENGTHS))
+    monkeypatch.setattr(model, "terms", lambda *_: Terms(nothing, None, nothing))
+    found = score(model, sequences_of(OBSERVATIONS["symbols"], LENGTHS), "bits_per_char", num_samples=1)
+    assert f"{found.reconstruction:.3f}" == "0.000"
 
 
 def test_nll_of_one_sample_is_the_elbo_and_more_samples_do_not_raise_it():

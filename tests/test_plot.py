@@ -174,6 +174,30 @@ def test_the_parts_that_are_drawn_and_the_length_add_up_to_the_elbo(monkeypatch)
     assert axes[0].get_ylabel().startswith(f"ELBO (length: {length:.3g})")
 
 
+def test_a_cooldown_is_marked_where_it_begins(monkeypatch):
+    axes = []
+    draw = curves._draw_curve
+    monkeypatch.setattr(curves, "_draw_curve", lambda axis, *args: axes.append(axis) or draw(axis, *args))
+    rates = [0.003, 0.002, 0.002, 0.001, 0.0008, 0.0006, 0.0004]
+    lines = [line(10 * number, learning_rate=rate) for number, rate in enumerate(rates, start=1)]
+    training_curves(lines, "nats_per_step", "run", "m")
+    assert [drawn.get_xdata()[0] for drawn in axes[0].lines if drawn.get_linestyle() == ":"] == [10, 30]
+
+
+@pytest.mark.parametrize(("names", "count"), [((10, 12), 2), ((66, 78, 72), 1), ((300, 200), 1)])
+def test_no_label_below_a_picture_is_cut_off(names, count, monkeypatch):
+    figures = []
+    monkeypatch.setattr(curves, "file_bytes", lambda figure, suffix: figures.append(figure) or b"")
+    compared_curves([Course("a-run/" * (size // 6), LINES, "m") for size in names], "nats_per_step")
+    figure, legend = figures[0], figures[0].legends[0]
+    figure.canvas.draw()
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 <= box.x1 <= figure.bbox.x1
+    assert 0 <= box.y0 <= box.y1 < figure.axes[0].get_window_extent().y0
+    assert figure.axes[0].get_window_extent().height > 400
+    assert legend._ncols >= count
+
+
 def test_curves_need_two_sound_lines():
     for lines in ([], LINES[:1]):
         with pytest.raises(RunError, match=f"where holds {len(lines)} of.*--resume"):

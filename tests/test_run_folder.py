@@ -338,6 +338,20 @@ def test_json_that_is_not_what_it_should_be(run, file, content):
     one_line(error)
 
 
+def test_a_damaged_line_of_metrics_is_named(run):
+    run.write_metrics([{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5}])
+    path = run.path / METRICS
+    for damaged in (path.read_text()[:-5], path.read_text() + "[3]\n", path.read_text() + "{}\n"):
+        path.write_text(damaged)
+        with pytest.raises(RunError, match=f"line {damaged.rstrip().count(chr(10)) + 1} has no figures") as error:
+            run.metrics()
+        assert "delete that line" in one_line(error)
+        run.write_metrics([{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5}])
+    path.unlink()
+    with pytest.raises(RunError, match=r"metrics\.jsonl is missing; restore it"):
+        run.metrics()
+
+
 def test_metrics_as_csv(run):
     lines = [{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5, "valid_elbo": math.nan, "kept": True}]
     run.write_metrics(lines)

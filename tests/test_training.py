@@ -27,7 +27,7 @@ from lnfgen.training.schedules import (
     annealed_kl_weight,
     cooled_share,
 )
-from lnfgen.training.trainer import VALIDATION_SEQUENCES, _decay_groups
+from lnfgen.training.trainer import VALIDATION_SEQUENCES, _decay_groups, _Sums
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
 
@@ -337,6 +337,18 @@ def test_interrupted_without_a_valid_split_leaves_a_model_too(tmp_path, updates)
     assert all(
         torch.equal(session.kept[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
     )
+
+
+def test_a_run_that_ends_before_its_first_update_says_nothing_of_the_kl_weight(tmp_path):
+    for end, notes in ((0.0, 0), (0.5, 1)):
+        session = Session(make_dataset(tmp_path / str(end)), kl_warmup_start=0.0, kl_warmup_end=end)
+        assert not session.trainer.run(lambda: True)
+        assert len(session.listener.notes) == notes
+        assert session.kept
+
+
+def test_a_cost_of_nothing_has_no_minus():
+    assert {f"{value:.3f}" for value in _Sums().means("nats_per_step").values()} == {"0.000"}
 
 
 def test_a_single_training_sequence(tmp_path):

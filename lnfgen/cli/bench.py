@@ -16,9 +16,12 @@ from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
-    from lnfgen.bench.plan import Plan
+    from lnfgen.bench.plan import Plan, Variant
+    from lnfgen.models import SequenceModel
 
 
 def command(
@@ -86,6 +89,7 @@ def command(
         _show_passes(preset, target, as_json)
         return
     trained = trained_models(folders, target)
+    _require_measured(plan, trained)
     with console.live("measuring", 1) as bar:
         figures = measure(plan, lambda done, total, what: bar.update(done, what, total), trained, target)
     if figures["busy"]:
@@ -124,6 +128,19 @@ def _plan(preset: str, backbone: str | None, quick: bool, budget: float | None) 
     if backbone is not None:
         plan = dataclasses.replace(plan, variants=variants_on([backbone]))
     return plan
+
+
+def _require_measured(plan: Plan, trained: Mapping[Variant, SequenceModel]) -> None:
+    """Raise an `LnfgenError` if a run is of a kind of data that the plan leaves out, as that of --quick may."""
+    from lnfgen.bench.plan import kind_of
+
+    kinds = list(dict.fromkeys(case["kind"] for case in plan.sampling))
+    for variant, model in trained.items():
+        if (kind := kind_of(model.observation)) not in kinds:
+            raise LnfgenError(
+                f"{variant.model} is a run on {kind}, and --quick measures {', '.join(kinds)} alone, without onsets; "
+                "leave --quick out"
+            )
 
 
 def _draw(plot: Path, figures: Row) -> None:

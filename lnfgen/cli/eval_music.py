@@ -16,6 +16,9 @@ from lnfgen.wording import counted
 if TYPE_CHECKING:
     from lnfgen.comparison import MusicComparison
 
+    Compared = tuple[MusicComparison, tuple[str, str], dict[str, Any]]
+    """The figures, the names of both sides, and what --json tells beside the figures."""
+
 
 def report(
     first: Path | None,
@@ -43,47 +46,15 @@ def report(
 
     if plot is not None:
         require_picture(plot)
-    facts: dict[str, Any]
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
-        from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
-
-        folder = resolve_run(first)
-
-        from lnfgen.runs.trained import TrainedModel
-
-        trained = TrainedModel(folder, device)
-        choose_solver(trained.model, solver)
-        compared = resolve_scored_dataset(folder, second, f"lnfgen eval --music {folder.name} DATASET")
-        asked: dict[str, Any] = {
-            "count": count or MUSIC_COUNT,
-            "temperature": 1.0 if temperature is None else temperature,
-        }
-        asked |= {"seed": seed, "split": split}
-        with console.jobs() as progress:
-            comparison = trained.compare_music(compared, **asked, progress=progress)
-        names = ("samples", f"{compared.name}, {split}")
-        facts = {**asked, "model": folder.config.name, "dataset": compared.name, "run": folder.name}
+        asked = {"count": count or MUSIC_COUNT, "temperature": 1.0 if temperature is None else temperature}
+        comparison, names, facts = _of_run(first, second, {**asked, "seed": seed, "split": split}, solver, device)
     else:
-        if second is None:
-            raise LnfgenError(
-                f"{first} is not a run; expected a run, or music and other music to compare it with: "
-                f"lnfgen eval --music {first} OTHER"
-            )
-        of_runs = {"--count": count is not None, "--temperature": temperature is not None, "--solver": solver != "loop"}
+        of_runs = {"--count": count is not None, "--temperature": temperature is not None}
+        of_runs |= {"--solver": solver != "loop", "--device": device != "auto"}
         if found := [option for option, is_given in of_runs.items() if is_given]:
             raise LnfgenError(f"found {found[0]}, but {first} is no run to sample from; name a run, or leave it out")
-
-        from lnfgen.comparison import compare_pieces
-        from lnfgen.data.pieces import open_both
-
-        with console.jobs() as progress:
-            samples, reference = open_both(first, second, split, progress)
-            comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
-        for music in (samples, reference):
-            if music.left_out:
-                console.warn(music.left_out)
-        names = (first.name or str(first), Path(second).name or second)
-        facts = {"samples": str(first), "reference": second, "split": split, "seed": seed}
+        comparison, names, facts = _of_music(first, second, split, seed)
     title = f"{names[0]} beside {names[1]}"
     if json:
         console.result_json({**comparison.to_json(), **facts})
@@ -98,6 +69,43 @@ def report(
         title += f", AUC {_number(comparison.auc)}"
         write_bytes(plot, figure_distributions(comparison, title, *names, plot.suffix.lower()))
         console.note(f"drawn: {plot}")
+
+
+def _of_run(run: Path | None, dataset: str | None, asked: dict[str, Any], solver: str, device: str) -> Compared:
+    """Samples of a run beside a split of a dataset, by default its own."""
+    from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
+
+    folder = resolve_run(run)
+
+    from lnfgen.runs.trained import TrainedModel
+
+    trained = TrainedModel(folder, device)
+    choose_solver(trained.model, solver)
+    compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.name} DATASET")
+    with console.jobs() as progress:
+        comparison = trained.compare_music(compared, **asked, progress=progress)
+    facts = {**asked, "model": folder.config.name, "dataset": compared.name, "run": folder.name}
+    return comparison, ("samples", f"{compared.name}, {asked['split']}"), facts
+
+
+def _of_music(first: Path, second: str | None, split: str, seed: int) -> Compared:
+    """Any music beside other music."""
+    from lnfgen.comparison import compare_pieces
+    from lnfgen.data.pieces import open_both
+
+    if second is None:
+        raise LnfgenError(
+            f"{first} is not a run; expected a run, or music and other music to compare it with: "
+            f"lnfgen eval --music {first} OTHER"
+        )
+    with console.jobs() as progress:
+        samples, reference = open_both(first, second, split, progress)
+        comparison = compare_pieces(samples.pieces, reference.pieces, reference.train, seed=seed, progress=progress)
+    for music in (samples, reference):
+        if music.left_out:
+            console.warn(music.left_out)
+    names = (first.name or str(first), Path(second).name or second)
+    return comparison, names, {"samples": str(first), "reference": second, "split": split, "seed": seed}
 
 
 def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import textwrap
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ _DPI = 130
 
 _TITLE_CHARACTERS = 11
 """So many characters of a title stand on an inch, at the least."""
+
+_LABEL_CHARACTERS = 45
+"""A label of a legend beside an axis goes on in another line after so many."""
 
 
 def require_picture(path: Path) -> str:
@@ -77,11 +81,32 @@ def label_log_axis(axis: Any) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def show_legend(where: Any, **options: Any) -> None:
-    """A small legend of an axis or a figure, its labels as they stand. Names of files may be any bytes."""
-    for text in where.legend(fontsize=8, frameon=False, **options).get_texts():
-        text.set_text(in_utf8(text.get_text()))
+def show_legend(where: Any, width: int = _LABEL_CHARACTERS, **options: Any) -> Any:
+    """A small legend of an axis or a figure, its labels as they stand, in lines of `width` characters.
+
+    Names of files may be any bytes.
+    """
+    legend = where.legend(fontsize=8, frameon=False, **options)
+    for text in legend.get_texts():
+        text.set_text("\n".join(textwrap.wrap(in_utf8(text.get_text()), width)))
         text.set_parse_math(False)
+    return legend
+
+
+def show_legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str], columns: int, **options: Any) -> None:
+    """A legend below all panels, in at most so many columns: fewer where long labels would not fit beside each other.
+
+    The figure grows by its height.
+    """
+    width = int(_TITLE_CHARACTERS * figure.get_figwidth())
+    options = {"loc": "outside lower center", **options}
+    for count in range(min(columns, len(labels)), 0, -1):
+        legend = show_legend(figure, width, handles=handles, labels=labels, ncols=count, **options)
+        box = legend.get_window_extent()
+        if box.width <= figure.bbox.width or count == 1:
+            figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+            return
+        legend.remove()
 
 
 def file_bytes(figure: Any, suffix: str) -> bytes:

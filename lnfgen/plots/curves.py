@@ -21,7 +21,7 @@ from lnfgen.plots.canvas import (
     label_log_axis,
     new_figure,
     set_title,
-    show_legend,
+    show_legend_below,
     style_axis,
 )
 
@@ -34,7 +34,8 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, whe
 
     All curves are costs: lower is better. The ELBO is reconstruction + KL + length; the cost of the lengths does not
     change, so it is a number beside the axis. The grey region is where the KL weight is below 1. Dotted lines are where
-    the learning rate falls. The ring is the validation whose weights are kept as the model.
+    the learning rate falls; one that falls from validation to validation is marked where that begins. The ring is the
+    validation whose weights are kept as the model.
 
     Args:
         lines: the validations, as `RunFolder.metrics` gives them.
@@ -67,7 +68,7 @@ def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, whe
         ring = {"s": 80, "facecolors": "none", "edgecolors": ACCENT, "linewidths": 1.8, "zorder": 5}
         axes[0].scatter(step, cost, label=f"kept: update {step}, {cost:.4g}", **ring)
     handles, labels = axes[0].get_legend_handles_labels()
-    show_legend(figure, handles=handles, labels=labels, loc="outside lower center", ncols=len(labels))
+    show_legend_below(figure, handles, labels, columns=len(labels))
     set_title(figure, title)
     return file_bytes(figure, suffix)
 
@@ -112,7 +113,8 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
     axis.set_xlabel("updates", fontsize=9)
     axis.set_ylabel(f"valid ELBO, {UNIT_WORDS[unit]}", fontsize=9)
     style_axis(axis)
-    show_legend(figure, loc="outside lower center", ncols=min(3, len(courses)))
+    handles, labels = axis.get_legend_handles_labels()
+    show_legend_below(figure, handles, labels, columns=3)
     set_title(figure, "valid ELBO of each run; faint: KL weight below 1; ring: the model that is kept")
     return file_bytes(figure, suffix)
 
@@ -122,7 +124,8 @@ def _require(lines: Sequence[dict[str, Any]], keys: Sequence[str], where: str) -
     if len(lines) < 2:
         raise RunError(
             f"{where} holds {len(lines)} of the at least 2 validations that a curve needs; "
-            f"train it further: lnfgen train --resume --out {Path(where).parent} --max-steps N"
+            f"go on with the run: lnfgen train --resume --out {Path(where).parent}; or, if it is finished, with "
+            "--max-steps N as well"
         )
     if not any("valid_elbo" in line for line in lines) and "valid_elbo" in keys:
         raise RunError(f"{where} has no valid_elbo, for the run's dataset has no valid split; leave that run out")
@@ -166,7 +169,8 @@ def _draw_curve(axis: Any, name: str, values: dict[str, np.ndarray]) -> None:
     if (weights < 1).any():
         end = steps[min(int((weights < 1).sum()), len(steps) - 1)]
         axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
-    falls = steps[:-1][rates[1:] < 0.999 * rates[:-1]]
+    falling = rates[1:] < 0.999 * rates[:-1]
+    falls = steps[:-1][falling & np.diff(falling, prepend=False)]  # a cooldown falls all the time
     for step in falls:
         label = "learning rate falls" if step == falls[0] else None
         axis.axvline(step, color="#777777", linestyle=":", linewidth=1.2, label=label)

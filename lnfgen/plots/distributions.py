@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend, style_axis
+from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend_below, style_axis
 
 if TYPE_CHECKING:
     from lnfgen.comparison import FigureRow, MusicComparison
@@ -36,7 +36,7 @@ def figure_distributions(
     for axis in grid.flat[len(rows) :]:
         axis.set_visible(False)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    show_legend(figure, handles=handles, labels=labels, loc="outside lower center", ncols=len(labels))
+    show_legend_below(figure, handles, labels, columns=len(labels))
     set_title(figure, title)
     return file_bytes(figure, suffix)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.plots.canvas import ACCENT, MID, file_bytes, new_figure, set_title, show_legend
+from lnfgen.plots.canvas import ACCENT, MID, file_bytes, new_figure, set_title, show_legend_below
 from lnfgen.plots.steps import LatentStep, candidate_labels, step_title
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def draw_views(steps: Sequence[LatentStep], seen: Views, encoding: Encoding, tit
     labels, key = candidate_labels(steps, encoding)
     columns = min(len(steps), 2)
     rows = math.ceil(len(steps) / columns)
-    figure = new_figure(4.6 * columns, 4.3 * rows + 0.4 + 0.1 * len(key))
+    figure = new_figure(4.6 * columns, 4.3 * rows + 0.4)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for index, (axis, step, view, names) in enumerate(zip(grid.flat, steps, seen.views, labels, strict=False)):
         _draw_density(axis, view.density, seen.extent)
@@ -51,7 +51,7 @@ def draw_views(steps: Sequence[LatentStep], seen: Views, encoding: Encoding, tit
         from matplotlib.lines import Line2D
 
         marks = [Line2D([], [], linestyle="none")] * len(key)
-        show_legend(figure, handles=marks, labels=key, loc="outside lower left", ncols=3, handlelength=0)
+        show_legend_below(figure, marks, key, columns=3, loc="outside lower left", handlelength=0)
     return file_bytes(figure, suffix)
 
 

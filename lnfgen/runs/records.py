@@ -40,15 +40,23 @@ def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        ended = text[: text.rfind("\n") + 1] if cut else text
-        lines = [json.loads(line) for line in ended.splitlines()]
-    except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is missing or damaged: {error}; restore it, or train again") from error
-    for number, line in enumerate(lines, start=1):
-        figures = line.values() if isinstance(line, dict) and type(line.get("step")) is int else [None]
-        if not all(isinstance(figure, int | float) for figure in figures):
-            raise RunError(f"{path} is damaged: line {number} has no figures; restore it, or train again")
-    return [{OLDER_NAMES.get(name, name): figure for name, figure in line.items()} for line in lines]
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; restore it, or train again") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
+    ended = text[: text.rfind("\n") + 1] if cut else text
+    return [_figures(line, f"{path} is damaged: line {number}") for number, line in enumerate(ended.splitlines(), 1)]
+
+
+def _figures(line: str, where: str) -> dict[str, Any]:
+    try:
+        figures = json.loads(line)
+    except (ValueError, RecursionError):
+        figures = None
+    known = isinstance(figures, dict) and type(figures.get("step")) is int
+    if not known or not all(isinstance(figure, int | float) for figure in figures.values()):
+        raise RunError(f"{where} has no figures of a validation; restore it, or delete that line")
+    return {OLDER_NAMES.get(name, name): figure for name, figure in figures.items()}
 
 
 def metrics_csv(path: Path) -> str:

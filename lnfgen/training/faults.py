@@ -51,7 +51,7 @@ def first_not_finite(model: nn.Module, gradients: Callable[[], object], device: 
         for hook in hooks:
             hook.remove()
         model.zero_grad(set_to_none=True)
-    return found[0] if found else "the loss, behind all modules"
+    return found[0] if found else "the loss or the norm of its gradient, behind all modules"
 
 
 @contextmanager

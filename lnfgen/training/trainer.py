@@ -189,7 +189,7 @@ class Trainer:
         sums = distributed.summed(torch.stack(figures))
         loss, reconstruction, kl, norm_value = torch.cat([sums, norm[None]]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
-            self._skip(loss, gradients)
+            self._skip(loss, norm_value, gradients)
             return
         self.skipped = 0
         self.optimizer.step()
@@ -199,16 +199,17 @@ class Trainer:
         self.sums.add(len(batch.indices), int(lengths.sum()), reconstruction, kl, length, time.perf_counter() - started)
         self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
-    def _skip(self, loss: float, gradients: Callable[[], object]) -> None:
+    def _skip(self, loss: float, norm: float, gradients: Callable[[], object]) -> None:
         """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
         self.skipped += 1
         self.skipped_in_all += 1
-        said = f"step {self.step}: loss {loss} or its gradient is not finite"
+        said = f"update {self.step} has the loss {loss:.4g} and a gradient of the norm {norm:.4g}"
         if self.skipped >= MAX_SKIPPED_UPDATES:
             raise RunError(
                 f"{said}, for the {self.skipped}th time in a row; it begins in "
-                f"{first_not_finite(self.model, gradients, self.device)}; last/ keeps the state before; expected a "
-                f"smaller learning rate: --set training.learning_rate={self.config.learning_rate / 4:.2g}"
+                f"{first_not_finite(self.model, gradients, self.device)}; last/ keeps the state before, but "
+                "--resume would end in the same way; start a new run with a smaller learning rate: --set "
+                f"training.learning_rate={self.config.learning_rate / 4:.2g}"
             )
         if self.skipped == 1:  # not each time, because looking for it takes another pass
             said += f"; it begins in {first_not_finite(self.model, gradients, self.device)}"
@@ -256,7 +257,7 @@ class Trainer:
         return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
     def _finish(self) -> None:
-        weight = self._kl_weight_at(self.step - 1)
+        weight = self._kl_weight_at(max(0, self.step - 1))
         kept = not math.isinf(self.plateau.best)  # the best weights
         if self.validated_on is None:
             kept = self.finished and weight == 1.0  # those after the last update
@@ -361,9 +362,8 @@ class _Sums:
 
     def means(self, unit: str) -> dict[str, float]:
         scale = per_unit(unit) / max(self.values["steps"], 1.0)
-        reconstruction, kl, length = (
-            sign * self.values[name] * scale for name, sign in (("reconstruction", -1), ("kl", 1), ("length", -1))
-        )
+        log_p, kl, log_p_length = (self.values[name] * scale for name in ("reconstruction", "kl", "length"))
+        reconstruction, length = 0.0 - log_p, 0.0 - log_p_length  # a cost of 0 is not -0.0
         return {
             "elbo": reconstruction + kl + length,
             "reconstruction": reconstruction,
