@@ -62,7 +62,7 @@ RECIPES = {
         dataset="chorales",
         settings={
             "preset": "small",
-            "model": {**SUITED["model"], "copy_attention": False},
+            "model": SUITED["model"],
             "training": {**SUITED["training"], "keep": "last", "seed": 1},
         },
         makes="chorales in four voices, after Bach's",
@@ -71,8 +71,8 @@ RECIPES = {
         "For music of your own kind, train on your own files.",
         limits=(
             "It knows one kind of music: hymn tunes in four voices, in eighths, up to 17 bars, without words.",
-            "Samples have one tempo and no dynamics. Most are in 4/4, as the training data; of 3/2 and 12/8 it has "
-            "seen two chorales each.",
+            "Samples have one tempo and no dynamics. Most are in 4/4, as the training data, the others in 3/4; of 3/2 "
+            "and 12/8 it has seen two chorales each.",
             "It makes mistakes that Bach does not make; the figures under Music say how many.",
             "A sample may repeat a few bars of a chorale; the longest such copy is given under Music.",
         ),

@@ -198,8 +198,8 @@ def test_a_card_says_what_the_files_are(name: str, example: Callable[[str], Modu
     assert run_config(config=card["recipe"]) == run.config
     kind = NAMED[card["dataset"]].kind
     corpus = Corpus(kind, has_onsets=kind == "music")
-    if kind == "music":  # it is the default model of its default dataset, with the last weights, before copy attention
-        of_box = {"training.keep": "last", "training.seed": 1, "model.copy_attention": False}
+    if kind == "music":  # it is the default model of its default dataset, with the last weights
+        of_box = {"training.keep": "last", "training.seed": 1}
         assert run_config(corpus=corpus, set=of_box) == run.config
     assert run_config(config=card["recipe"], corpus=corpus) == run.config  # as `lnfgen train` asks for it
 
