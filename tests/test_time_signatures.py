@@ -3,15 +3,14 @@
 import importlib
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from command import Call
 from toy_dataset import write_dataset
+from toy_metres import ENCODING, LENGTHS, SIGNATURES, drawn, generators, told, toy_metres
 from toy_models import SIZES, noise_like, random_x, toy
 
 import lnfgen as api
@@ -24,40 +23,20 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, LnfgenError
 from lnfgen.evaluation import nll_of_each, score
-from lnfgen.filling import added_steps, fill_pieces
-from lnfgen.filling_scores import score_filling
-from lnfgen.given import given_intro, given_part, given_whole
-from lnfgen.models import Frames, LatentFlow, SequenceModel, Symbols, TimeSignatures
+from lnfgen.models import Frames, LatentFlow, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
 from lnfgen.sampling import sample_pieces
-from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.distributed import own_part
 from lnfgen.training.matching import match_posterior
-from lnfgen.variation import interpolate_pieces, reconstruct_piece, vary_piece
 
-ENCODING = Encoding("music", steps_per_quarter=4, num_pitches=3, lowest_pitch=60)
-SIGNATURES: list[TimeSignature] = [(4, 4), (6, 8), (4, 4), (3, 4), (4, 4), (3, 4)]
-LENGTHS = torch.tensor([32, 24, 48, 36, 64, 12])
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
-
-
-def toy_metres() -> TimeSignatures:
-    return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.metres(SIGNATURES)), LENGTHS)
-
-
-def told(name: str, emission: str = "auto") -> SequenceModel:
-    return toy(name, Frames(3, has_onsets=True), toy_metres(), emission=emission)
 
 
 def metres(*signatures: TimeSignature) -> torch.Tensor:
     return torch.from_numpy(ENCODING.metres(signatures))
-
-
-def generators(*seeds: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def test_bars_and_beats() -> None:
@@ -238,10 +217,6 @@ def test_the_example_of_solvers_tells_the_bars(
     assert capsys.readouterr().out.count("| sample |") == 2
 
 
-def drawn(pieces: Iterator[object]) -> list[PianoRoll]:
-    return [piece for piece in pieces if isinstance(piece, PianoRoll)]
-
-
 def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     model = told("af-scf")
     pieces = drawn(sample_pieces(model, ENCODING, count=48, seed=2))
@@ -270,54 +245,6 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
         next(sample_pieces(toy("lstm", Symbols(2)), text, time_signature=(3, 4)))
 
 
-@pytest.mark.parametrize("name", ["lstm", "af-scf"])
-def test_own_pieces_keep_their_time_signature(name: str) -> None:
-    """Also one that the training data does not have."""
-    model = told(name)
-    for signature in ((3, 4), (5, 8)):
-        roll = PianoRoll.from_notes([(0, 3, 60), (5, 2, 61)], num_steps=12, time_signature=signature)
-        whole = given_whole(ENCODING, roll)
-        (same,) = vary_piece(model, ENCODING, whole, amount=0)
-        assert same.piece == whole.piece.in_range(60, 3)  # type: ignore[union-attr]
-        found = [
-            *(each.piece for each in vary_piece(model, ENCODING, whole, amount=0.5, seed=1)),
-            *(each.piece for each in interpolate_pieces(model, ENCODING, whole, whole, steps=3)),
-            *(each.piece for each in fill_pieces(model, ENCODING, given_part(ENCODING, roll, ["keys:C#4"]), seed=1)),
-            *(each.piece for each in fill_pieces(model, ENCODING, given_intro(ENCODING, roll, 4), seed=1)),
-        ]
-        if not model.exact:
-            found += [each.piece for each in reconstruct_piece(model, ENCODING, whole, seed=1)]
-        assert {piece.time_signature for piece in drawn(iter(found))} == {signature}
-    # Variations of a sample by nearly nothing are that sample.
-    (sample,) = drawn(sample_pieces(model, ENCODING, length=24, time_signature=(3, 4), seed=3))
-    (near,) = vary_piece(model, ENCODING, given_whole(ENCODING, sample), amount=1e-9, seed=4)
-    assert near.piece == sample or near.shared[0] > 0.9
-
-
-@pytest.mark.parametrize("name", ["lstm", "af-scf"])
-def test_what_is_made_of_own_pieces_depends_on_their_time_signature(name: str) -> None:
-    """Of the same notes in 3/4 and in 6/8, whose bars are equally long, so that only what the model is told differs."""
-    model = told(name)
-
-    def made(signature: TimeSignature) -> dict[str, object]:
-        roll = PianoRoll.from_notes([(0, 3, 60), (5, 2, 61)], num_steps=24, time_signature=signature)
-        whole, other = given_whole(ENCODING, roll), given_whole(ENCODING, roll.transposed(1))
-        pieces = {
-            "vary": vary_piece(model, ENCODING, whole, amount=1, seed=1),
-            "interpolate": islice(interpolate_pieces(model, ENCODING, whole, other, steps=3), 1, 2),
-            "fill": fill_pieces(model, ENCODING, given_part(ENCODING, roll, ["keys:C#4-D4"]), seed=1),
-        }
-        if not model.exact:
-            pieces["reconstruct"] = reconstruct_piece(model, ENCODING, whole, seed=1)
-        found: dict[str, object] = {name: [each.piece.notes() for each in some] for name, some in pieces.items()}
-        scores = score_filling(model, ENCODING, [roll], [roll], num_samples=2, particles=2)
-        return found | {f"score of {gap}": score.total_nats for gap, score in scores.items()}
-
-    in_three, in_six = made((3, 4)), made((6, 8))
-    for what, notes in in_three.items():
-        assert notes != in_six[what], what
-
-
 def test_the_flow_that_fill_draws_from_is_fitted_with_the_bars_of_each_piece(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,28 +263,6 @@ def test_the_flow_that_fill_draws_from_is_fitted_with_the_bars_of_each_piece(
     assert match_posterior(model, Config("tiny", sizes, training), dataset.split("train"), lambda _: None)
     expected = zip(LENGTHS.tolist(), ENCODING.metres(SIGNATURES).tolist(), strict=True)
     assert sorted(seen) == sorted(expected)  # both updates together are one epoch
-
-
-def test_between_pieces_in_two_time_signatures_there_are_whole_bars_of_the_nearer_one() -> None:
-    ends: list[tuple[TimeSignature, int]] = [((4, 4), 32), ((3, 4), 60)]
-    first, second = (
-        given_whole(ENCODING, PianoRoll.from_notes([(0, 3, 60)], num_steps=steps, time_signature=signature))
-        for signature, steps in ends
-    )
-    way = drawn(each.piece for each in interpolate_pieces(told("lstm"), ENCODING, first, second, steps=5))
-    found = [(piece.time_signature, piece.num_steps) for piece in way]
-    assert found == [ends[0], ((4, 4), 32), ((3, 4), 48), ((3, 4), 48), ends[1]]
-
-
-def test_a_piece_goes_on_to_a_length_of_its_time_signature() -> None:
-    model = told("lstm")
-    assert model.time_signatures is not None
-    for signature in ((3, 4), (4, 4)):
-        roll = PianoRoll.from_notes([(0, 12, 60)], num_steps=26, time_signature=signature)
-        lengths = [26 + added_steps(model, ENCODING, roll, None, None, seed) for seed in range(20)]
-        own = model.time_signatures.lengths_in(signature)
-        seeds = (stream_seed(seed, 0) for seed in range(20))
-        assert lengths == [own.sample(generator, beyond=26) for generator in generators(*seeds)]
 
 
 def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:

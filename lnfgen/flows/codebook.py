@@ -95,10 +95,12 @@ class CodeMixture(FeatureFlow):
     def _log_weights(self, context: Tensor, dtype: torch.dtype) -> Tensor:
         return torch.log_softmax(tempered(self.conditioner(context).to(dtype), self.temperature), -1)
 
-    def tempered(self, temperature: float) -> "CodeMixture":
-        flow = copy(self)  # of the same weights
+    def tempered(self, temperature: float) -> tuple["CodeMixture", float]:
+        if temperature == 1:
+            return self, 1.0
+        flow = copy(self)  # with the same weights
         flow.temperature = temperature
-        return flow
+        return flow, float(temperature > 0)
 
     def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
         return torch.logsumexp(self._log_weights(context, z.dtype) + self.codebook.log_prob(z), -1)

@@ -44,9 +44,13 @@ class FeatureFlow(nn.Module, ABC):
         """log p(z | context) `[...]`, where eps has the distribution N(0, I)."""
         return with_base(*self.inverse(z, context))
 
-    def tempered(self, temperature: float) -> "FeatureFlow | None":
-        """This flow with its choices at a temperature; None if it makes none, so that eps is to be scaled."""
-        return None
+    def tempered(self, temperature: float) -> tuple["FeatureFlow", float]:
+        """A flow from which z is drawn at a temperature, and by what its eps is multiplied.
+
+        Mostly they are this flow and the temperature. A flow that chooses among codes makes these choices at the
+        temperature, and its eps stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
+        """
+        return self, temperature
 
 
 def with_base(eps: Tensor, log_abs_det_jacobian: Tensor) -> Tensor:

@@ -39,18 +39,16 @@ class TemporalFlow(nn.Module, ABC):
         return with_base(*self.inverse(z, positions, lengths))
 
     def tempered(self, temperature: float) -> tuple["TemporalFlow", float]:
-        """A flow from which z is drawn at a temperature, and by what its eps is multiplied.
-
-        Mostly they are this flow and the temperature. A flow whose features choose among codes makes these choices at
-        the temperature, and its eps stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
-        """
-        features = self._modules.get("features")
-        at_temperature = features.tempered(temperature) if isinstance(features, FeatureFlow) else None
-        if at_temperature is None or temperature == 1:
+        """A flow from which z is drawn at a temperature, and by what its eps is multiplied: see `FeatureFlow`."""
+        features = getattr(self, "features", None)
+        if not isinstance(features, FeatureFlow):
             return self, temperature
+        at_temperature, scale = features.tempered(temperature)
+        if at_temperature is features:
+            return self, scale
         flow = copy(self)
         flow._modules = {**self._modules, "features": at_temperature}
-        return flow, float(temperature > 0)
+        return flow, scale
 
     def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor | None:
         """The context by which `features` maps each step, `[N, T, C]`, where all steps of both sides are known.

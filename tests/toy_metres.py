@@ -1,0 +1,31 @@
+"""Toys in three time signatures: an encoding, what train has, and models that are told them."""
+
+from collections.abc import Iterator
+
+import torch
+from toy_models import toy
+
+from lnfgen.conventions import TimeSignature
+from lnfgen.data.encoding import Encoding
+from lnfgen.models import Frames, SequenceModel, TimeSignatures
+from lnfgen.music.pianoroll import PianoRoll
+
+ENCODING = Encoding("music", steps_per_quarter=4, num_pitches=3, lowest_pitch=60)
+SIGNATURES: list[TimeSignature] = [(4, 4), (6, 8), (4, 4), (3, 4), (4, 4), (3, 4)]
+LENGTHS = torch.tensor([32, 24, 48, 36, 64, 12])
+
+
+def toy_metres() -> TimeSignatures:
+    return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.metres(SIGNATURES)), LENGTHS)
+
+
+def told(name: str, emission: str = "auto") -> SequenceModel:
+    return toy(name, Frames(3, has_onsets=True), toy_metres(), emission=emission)
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def drawn(pieces: Iterator[object]) -> list[PianoRoll]:
+    return [piece for piece in pieces if isinstance(piece, PianoRoll)]
