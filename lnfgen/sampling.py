@@ -57,7 +57,7 @@ def sample_pieces(
 
     Args:
         length: steps of each piece, silence ahead of an upbeat counted; drawn from p(T) if neither this nor `bars` is
-            given.
+            given. Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
         bars: bars of each piece of music, that of an upbeat counted.
         time_signature: that of each piece, of a model that is told it; by default it is drawn. Pieces of other models
             have that of the encoding.
@@ -99,6 +99,7 @@ class _Row(NamedTuple):
 
     time_signature: TimeSignature
     length: int
+    has_drawn_length: bool
     generator: torch.Generator
 
 
@@ -126,17 +127,17 @@ def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: 
         assert model.time_signatures is not None
         time_signature = model.time_signatures.sample(generator)
     steps = steps_in[time_signature]
-    if steps is None:
-        steps = model.lengths_in(time_signature).sample(generator)
-    return _Row(time_signature, steps, generator)
+    length = model.lengths_in(time_signature).sample(generator) if steps is None else steps
+    return _Row(time_signature, length, steps is None, generator)
 
 
 def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
-    signatures, lengths, generators = (list(each) for each in zip(*block.rows, strict=True))
+    signatures, lengths, _, generators = (list(each) for each in zip(*block.rows, strict=True))
     with torch.inference_mode():
         drawn = model.sample_batch(lengths, generators, temperature, metres_in(model, encoding, signatures))
-    pairs = zip(drawn[: block.shown], signatures, strict=False)
-    return [encoding.decode(x.numpy(), signature) for x, signature in pairs]
+    pairs = zip(drawn[: block.shown], block.rows, strict=False)
+    # Nobody has asked for these steps, and the data has no silent bars at its ends.
+    return [encoding.decode(x.numpy(), row.time_signature, cuts_ends=row.has_drawn_length) for x, row in pairs]
 
 
 def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:

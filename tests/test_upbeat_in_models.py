@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command import Call
 from test_upbeat import WALTZ
 from toy_models import toy
@@ -20,6 +21,7 @@ from lnfgen.gaps import GAPS, LOWER_VOICES, with_gap
 from lnfgen.given import decoded, given_part, given_whole
 from lnfgen.models import Frames
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.sampling import sample_pieces
 from lnfgen.text import UNKNOWN
 
 
@@ -70,6 +72,30 @@ def test_an_upbeat_becomes_silence_and_comes_back(metre: tuple[int, int], grid: 
         assert roll.from_first_note() == roll
     assert WALTZ.from_bar_line().from_first_note() == WALTZ
     assert WALTZ.from_first_note() == WALTZ
+
+
+@pytest.mark.parametrize("upbeat", [0, 4])
+def test_a_sample_of_drawn_length_has_no_silent_bars_at_its_ends(upbeat: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model can draw them. The bars that a person asks for are all written, and so are those of published sets."""
+    model = toy("lstm", Frames(88, True))
+    drawn = torch.zeros(60, 88, dtype=torch.uint8)
+    drawn[24 - upbeat : 40, 40] = 3  # bars 3 and 4, after the upbeat
+    monkeypatch.setattr(model, "sample_batch", lambda lengths, *others: [drawn[:60]] * len(lengths))
+
+    def sampled(fills_upbeats: bool = True, **asked: int) -> PianoRoll:
+        encoding = Encoding("music", True, steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=fills_upbeats)
+        (piece,) = sample_pieces(model, encoding, **asked)
+        assert isinstance(piece, PianoRoll)
+        return piece
+
+    piece = sampled()
+    assert (piece.num_steps, piece.upbeat, piece.num_bars) == (24 + upbeat, upbeat, 2)
+    assert piece.notes()[0][0] == 0
+    assert piece.sounding.any(axis=1).sum() == 16 + upbeat
+    for whole in (sampled(bars=5), sampled(length=60), sampled(fills_upbeats=False)):
+        assert (whole.num_steps, whole.upbeat) == (60, 0)
+    drawn.zero_()
+    assert sampled().num_steps == 60, "a piece of silence stays as it is"
 
 
 @pytest.mark.parametrize("metre", [(3, 4), (4, 4), (5, 8), (1, 4)])

@@ -171,13 +171,19 @@ class Encoding:
         return Encoded(sequences, self.metres(signatures) if self.kind == "music" else None), changes
 
     def decode(
-        self, values: np.ndarray, time_signature: tuple[int, int] | None = None, *, keeps_silence: bool = False
+        self,
+        values: np.ndarray,
+        time_signature: tuple[int, int] | None = None,
+        *,
+        keeps_silence: bool = False,
+        cuts_ends: bool = False,
     ) -> PianoRoll | str:
         """The piece that `encode` gives these values for. The unknown symbol becomes the character U+FFFD.
 
         Args:
             time_signature: that of a piece of music; None: the usual one of the set.
             keeps_silence: the piece has a step for each value, with the silence that fills the bar of an upbeat.
+            cuts_ends: silent bars before the first note and after the last one are left out, if the dataset has none.
 
         Raises:
             LnfgenError: if the values have a shape or range that this encoding does not give.
@@ -202,7 +208,9 @@ class Encoding:
         )
         # A model may draw a key as held that was silent. It is struck there, as `encode` has it too.
         roll = replace(roll, onsets=roll.struck()) if self.has_onsets else roll
-        return roll.from_first_note() if self.fills_upbeats and not keeps_silence else roll
+        if not self.fills_upbeats or keeps_silence:
+            return roll
+        return (roll.from_first_to_last_note() if cuts_ends else roll).from_first_note()
 
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""
