@@ -125,6 +125,9 @@ class ModelConfig:
 DECAYS_BEFORE_STOP = 3
 """So many times `patience` validations in a row without improvement end training."""
 
+CALIBRATION_ROUNDS = 12
+"""Each draws pieces of its own (`lnfgen.training.calibration`)."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -181,6 +184,14 @@ class TrainingConfig:
     def passes(self, num_sequences: int) -> float:
         """How often the whole run sees each of so many sequences."""
         return self.total_steps(num_sequences) * self.batch_size / num_sequences
+
+    def pieces_a_round(self, step: int) -> int:
+        """The samples of each round of calibration, after so many updates; 0: there is none.
+
+        All rounds draw at most half as many as training has seen. So a run of a few updates, which makes no music yet,
+        does not go on for minutes.
+        """
+        return min(self.calibration_pieces, step * self.batch_size // (2 * CALIBRATION_ROUNDS))
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,17 @@ from toy_dataset import write_dataset
 from toy_training import Listener
 
 import lnfgen
-from lnfgen.config import ModelConfig
+from lnfgen.config import CALIBRATION_ROUNDS, ModelConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
 from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.voice_leading import PARALLEL
-from lnfgen.runs.checkpoint import is_calibrated, load_model, save_model
+from lnfgen.runs.checkpoint import load_model, save_model
+from lnfgen.runs.completion import is_calibrated
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.overview import overview
 from lnfgen.training import calibration
 from lnfgen.training.session import TrainingSession
 from lnfgen.training.settings import run_config
@@ -63,7 +65,7 @@ def test_rules_move_towards_what_the_train_split_has(parallel: bool, monkeypatch
     rounds: list[calibration.Round] = []
     assert calibration.calibrate(model, ENCODING, fifths(parallel), 4, 1, rounds.append)
     once = 1 / 7  # each piece has seven chord changes, and parallels in all of them count once
-    assert rounds[-1] == (calibration.ROUNDS, 4, 0.0 if parallel else once, once if parallel else 0.0)
+    assert rounds[-1] == (CALIBRATION_ROUNDS, 4, 0.0 if parallel else once, once if parallel else 0.0)
     moved = {name: value - before[name] for name, value in model.state_dict().items()}
     rules = moved.pop("emission.head.bottom_to_top.rules")
     fifth, others = rules[0, 2, 7, PARALLEL:], rules.clone()
@@ -90,7 +92,8 @@ def toy_model() -> SequenceModel:
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    monkeypatch.setattr(calibration, "ROUNDS", 2)
+    for module in (lnfgen.config, calibration):
+        monkeypatch.setattr(module, "CALIBRATION_ROUNDS", 2)
     train = [x.numpy() for x in fifths(True)]
     splits = {"train": train, "valid": train[:1]}
     return write_dataset(tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={})
@@ -109,12 +112,14 @@ def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(da
     assert whole.train(listener)
     assert [one.number for one in listener.rounds] == [1, 2]
     expected = (tmp_path / "whole" / "model.safetensors").read_bytes()
-    assert is_calibrated(whole.run)
+    assert is_calibrated(whole.run.path)
+    assert overview([whole.run.path])[0]["state"] == "finished"
 
     ended = session(dataset, tmp_path / "ended")
     heard = Listener()
     assert not ended.train(heard, lambda: bool(heard.rounds))
-    assert not is_calibrated(ended.run)
+    assert not is_calibrated(ended.run.path)
+    assert overview([ended.run.path])[0]["state"] == "interrupted"
     assert (tmp_path / "ended" / "model.safetensors").read_bytes() != expected
     resumed = TrainingSession.resume(RunFolder(tmp_path / "ended"), "cpu")
     assert resumed.train(Listener())
@@ -144,18 +149,19 @@ def test_a_run_of_few_updates_is_not_calibrated(dataset: Dataset, tmp_path: Path
     short = session(dataset, tmp_path / "run", max_steps=1)
     assert short.train(listener := Listener())
     assert not listener.rounds
+    assert overview([short.run.path])[0]["state"] == "finished"
 
 
 def test_other_weights_are_calibrated_anew(dataset: Dataset, tmp_path: Path) -> None:
     begun = session(dataset, tmp_path / "run")
     assert begun.train(Listener())
     save_model(begun.run, begun.trainer.average.module.state_dict())
-    assert not is_calibrated(begun.run)
+    assert not is_calibrated(begun.run.path)
     (begun.run.path / "calibration.json").write_text("{")
     with pytest.raises(lnfgen.LnfgenError, match=r"calibration\.json"):
-        is_calibrated(begun.run)
+        is_calibrated(begun.run.path)
     (begun.run.path / "calibration.json").write_text(json.dumps({}))
-    assert not is_calibrated(begun.run)
+    assert not is_calibrated(begun.run.path)
 
 
 def test_an_output_without_rules_is_refused(dataset: Dataset, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.observation import Known, Observation
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.overview import overview
 from lnfgen.training.masks import drawn_known
 from lnfgen.training.matching import Matched
 from lnfgen.training.session import TrainingSession
@@ -147,10 +148,12 @@ def test_a_run_that_is_ended_while_it_is_fitted_goes_on_to_the_same_model(datase
     whole = session(dataset, tmp_path / "whole")
     assert whole.train(Matches())
     expected = (whole.run.path / "model.safetensors").read_bytes()
+    assert overview([whole.run.path])[0]["state"] == "finished"
 
     ended = session(dataset, tmp_path / "ended")
     assert not ended.train(Matches(), after(11))  # 6 updates, and some of those that fit
     assert (ended.run.path / "model.safetensors").read_bytes() != expected
+    assert overview([ended.run.path])[0]["state"] == "interrupted"
     resumed = TrainingSession.resume(RunFolder(tmp_path / "ended"), "cpu")
     assert resumed.train(Matches())
     assert (ended.run.path / "model.safetensors").read_bytes() == expected

@@ -86,6 +86,8 @@ def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs locks on folders")
 def test_a_run_is_in_training_while_a_process_holds_its_lock(runs: Path) -> None:
     run = runs / "c-interrupted"
+    (run / "last").rename(run / "previous")  # which then takes its place
+    assert overview([run])[0]["state"] == "interrupted"
     with training_lock(run):
         assert overview([run])[0]["state"] == "training"
         with pytest.raises(RunError, match="being trained by another process"), training_lock(run):

@@ -30,6 +30,8 @@ def test_the_newest_is_by_its_start_and_has_what_is_needed(tmp_path: Path, monke
     a_run(".b-lstm-001.abcdefgh.tmp", 0, "model.safetensors", "last")  # its making was killed
     assert newest_run() == old
     assert newest_run(resumable=True) == unfinished
+    damaged = a_run("b-lstm-003", 0, "previous")  # `last` is lost, and the state before it takes its place
+    assert newest_run(resumable=True) == damaged
 
 
 def test_numbers_go_on_after_the_highest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from lnfgen.config import Config, config_from
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError, is_out_of_memory
-from lnfgen.files import new_folder, output_errors, sha256_of, write_bytes, write_text
+from lnfgen.files import new_folder, output_errors, write_bytes, write_text
 from lnfgen.models import (
     Frames,
     LatentFlow,
@@ -28,12 +28,12 @@ from lnfgen.models import (
     add_conditional,
     build_model,
 )
+from lnfgen.runs.completion import CALIBRATION
+from lnfgen.runs.facts import MODEL
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.records import read_record
 from lnfgen.runs.tensors import read_tensors, require_finite, serialise
 
-MODEL = "model.safetensors"
-CALIBRATION = "calibration.json"
 STATE_PARTS = ("weights", "average", "optimizer", "random")
 State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 """All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values."""
@@ -99,18 +99,6 @@ def save_calibrated(run: RunFolder, state: dict[str, Tensor]) -> None:
     record = {"model_sha256": hashlib.sha256(content).hexdigest()}
     write_text(run.path / CALIBRATION, json.dumps(record, indent=1) + "\n")
     write_bytes(run.path / MODEL, content)
-
-
-def is_calibrated(run: RunFolder) -> bool:
-    """Whether `save_calibrated` has written the run's model. It is not after training has chosen other weights.
-
-    Raises:
-        RunError: if the record of it is damaged.
-    """
-    record, model = run.path / CALIBRATION, run.path / MODEL
-    if not record.is_file() or not model.is_file():
-        return False
-    return bool(read_record(record).get("model_sha256") == sha256_of(model))
 
 
 def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:

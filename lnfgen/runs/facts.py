@@ -11,7 +11,8 @@ from lnfgen.errors import RunError
 from lnfgen.runs.records import METRICS, read_metrics, read_record
 from lnfgen.wording import frequencies
 
-FILES = ("config.json", METRICS, "model.safetensors")
+MODEL = "model.safetensors"
+FILES = ("config.json", METRICS, MODEL)
 """A folder that holds one of these is a run."""
 
 
@@ -47,7 +48,7 @@ def run_facts(folder: Path) -> dict[str, Any]:
         "dataset_path": manifest.get("path"),
         "holds": manifest.get("kind"),
         "time_signatures": _time_signatures(manifest) if config.model.in_metre else None,
-        "parameters": _count_parameters(folder / "model.safetensors"),
+        "parameters": _count_parameters(folder / MODEL),
         "epochs": last.get("epoch"),
         "steps": last.get("step"),
         "best_epoch": best.get("epoch"),
@@ -66,16 +67,26 @@ def _time_signatures(manifest: dict[str, Any]) -> str | None:
 
 
 def _count_parameters(path: Path) -> int | None:
-    """The number of weights in a safetensors file, of which none is loaded.
+    """The number of weights in a safetensors file; None if it is not there.
 
     Those of lengths and time signatures do not count, nor those of the flow that only `fill` draws from.
     """
     if not path.exists():
         return None
+    return sum(math.prod(shape) for name, shape in weight_shapes(path).items() if not name.startswith(_NO_WEIGHTS))
+
+
+def weight_shapes(path: Path) -> dict[str, list[int]]:
+    """The sizes of the tensors in a safetensors file, by their names. None of them is loaded.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
     try:
         with safe_open(path, framework="np") as tensors:
-            names = [name for name in tensors.keys() if not name.startswith(_NO_WEIGHTS)]  # noqa: SIM118
-            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+            return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; restore it, or train again") from None
     except (SafetensorError, ValueError) as error:
         raise RunError(
             f"{path} is damaged: {error}; expected safetensors weights; restore it, or train again"

@@ -10,6 +10,9 @@ from lnfgen.pretrained import BOX, DEFAULT, boxed_folder, is_boxed
 from lnfgen.runs.facts import is_run
 
 RUNS = Path("runs")
+STATES = ("last", ".next", "previous")
+"""Where a run can have a state to go on from. A crash can leave it in `.next`, before that takes the name `last`."""
+
 Run = TypeVar("Run")
 
 
@@ -38,8 +41,7 @@ def newest_run(*, resumable: bool = False) -> Path:
     Raises:
         RunError: if there is none.
     """
-    # A crash can leave the state in `.next`, before that takes the name `last`.
-    needed = ("last", ".next") if resumable else ("model.safetensors",)
+    needed = STATES if resumable else ("model.safetensors",)
     runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:

@@ -10,8 +10,9 @@ from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.locks import try_lock
 from lnfgen.pretrained import boxed_folder, is_boxed
+from lnfgen.runs.completion import is_complete
 from lnfgen.runs.facts import is_run, run_facts
-from lnfgen.runs.naming import RUNS
+from lnfgen.runs.naming import RUNS, STATES
 from lnfgen.runs.records import read_record
 
 KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
@@ -69,9 +70,10 @@ def _facts(run: Path) -> dict[str, Any]:
     given_away = saved is None and facts["parameters"] is not None
     step, stale = saved or (facts["steps"] or 0 if given_away else 0, 0)
     total = config.training.total_steps(manifest["splits"]["train"]["sequences"])
-    finished = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
-    if finished and facts["parameters"] is None:
+    trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
+    if trained and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
+    finished = given_away or (trained and is_complete(run, config.training, step))
     with try_lock(run) as free:
         state = "training" if not free else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
@@ -80,7 +82,7 @@ def _facts(run: Path) -> dict[str, Any]:
 
 def _progress(run: Path) -> tuple[int, int] | None:
     """The updates up to the last save, and the validations without improvement; None if there is no save."""
-    for name in ("last", ".next"):  # a crash can leave them in `.next`, before that takes the name `last`
+    for name in STATES:
         path = run / name / "progress.json"
         if path.is_file():
             values = read_record(path)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lnfgen.config import CALIBRATION_ROUNDS
 from lnfgen.conventions import SOUNDING
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
@@ -28,9 +29,6 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.voices import FIFTH
 from lnfgen.sampling import sample_pieces
 from lnfgen.streams import stream_seed
-
-ROUNDS = 12
-"""Each round draws pieces of its own. Steps get smaller: round r has 1 / (r + 1)^0.7 of a whole step."""
 
 FEW = 3.0
 """A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by
@@ -68,14 +66,6 @@ def require_rules(model: SequenceModel, pieces: int) -> None:
         )
 
 
-def pieces_a_round(asked: int, seen: int) -> int:
-    """As many pieces as asked for, but in all rounds at most half of the sequences that training has seen.
-
-    So a run of a few updates, which makes no music yet, does not go on for minutes.
-    """
-    return min(asked, seen // (2 * ROUNDS))
-
-
 def calibrate(
     model: SequenceModel,
     encoding: Encoding,
@@ -100,14 +90,14 @@ def calibrate(
     head = _ruled_head(model)
     assert head is not None
     wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))
-    for number in range(ROUNDS):
+    for number in range(CALIBRATION_ROUNDS):
         if interrupted():
             return False
         drawn = sample_pieces(model, encoding, count=pieces, seed=stream_seed(seed, number))
         found = _applied(head, (torch.from_numpy(piece.sounding) for piece in drawn if isinstance(piece, PianoRoll)))
         told(Round(number + 1, pieces, found.parallels, wanted.parallels))
         if found.changes and wanted.changes:
-            _move(head, found, wanted, step=(number + 1) ** -0.7)
+            _move(head, found, wanted, step=(number + 1) ** -0.7)  # ever smaller, so that chance averages out
     return True
 
 

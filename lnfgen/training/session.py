@@ -20,7 +20,6 @@ from lnfgen.locks import training_lock
 from lnfgen.models import LatentFlow, SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
-    is_calibrated,
     load_model,
     load_state,
     model_with,
@@ -30,11 +29,12 @@ from lnfgen.runs.checkpoint import (
     save_state,
     write_state,
 )
+from lnfgen.runs.completion import is_calibrated
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
-from lnfgen.training.calibration import Round, calibrate, pieces_a_round, require_rules
+from lnfgen.training.calibration import Round, calibrate, require_rules
 from lnfgen.training.compiled import require_compiler
 from lnfgen.training.faults import explained
 from lnfgen.training.matching import Matched, match_posterior, require_latent
@@ -204,7 +204,7 @@ class TrainingSession:
             return True
         done = match_posterior(model, config, self.dataset.split("train"), self._recorder.watcher.matched, interrupted)
         if done:
-            save = save_calibrated if is_calibrated(self.run) else save_model  # the rules stay as they are
+            save = save_calibrated if is_calibrated(self.run.path) else save_model  # the rules stay as they are
             save(self.run, model.state_dict())
         return done
 
@@ -214,8 +214,8 @@ class TrainingSession:
         Of several processes that train together, the first one does so.
         """
         training = self.run.config.training
-        pieces = pieces_a_round(training.calibration_pieces, self.trainer.step * training.batch_size)
-        if not pieces or not distributed.is_main() or is_calibrated(self.run):
+        pieces = training.pieces_a_round(self.trainer.step)
+        if not pieces or not distributed.is_main() or is_calibrated(self.run.path):
             return True
         model, sequences = load_model(self.run, self.device), (torch.tensor(x) for x in self.dataset.split("train"))
         told = self._recorder.watcher.calibrated
