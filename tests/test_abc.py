@@ -175,6 +175,33 @@ def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tup
     assert sorted(roll.notes()) == sorted(notes)
 
 
+@pytest.mark.parametrize(
+    ("key", "music", "meant"),
+    [
+        ("C clef=treble-8", "Cc,c'|", "C,C,c|"),
+        ("C treble+8", "C[CE]_B|", "c[ce]_b|"),
+        ("C tenor_8 octave=2", "c|", "c'|"),
+        ("C octave=-1 transpose=12", "c|", "c|"),
+        ("C transpose=-24", "c|", "C,|"),
+        ("C transpose=-2", "c|", "c|"),  # as it is printed
+        ("C middle=d", "E|", "E|"),  # no minor key
+        ("clef=bass", "E|", "E|"),
+        ("C treble-8", "|:C|[K:treble]D:|", "C,|D|C,|D|"),
+        ("C treble-8", "C|[K:G]F|", "C,|^F,|"),
+        ("D", "F|[K:bass]F|[K:clef=treble-8]F|[K:G]C|", "^F|^F|^F,|C,|"),
+        ("C", 'V:1 octave=1\nC|\nV:2 name="a tenor-8" bass-8\nG|', "V:1\nc|\nV:2\nG,|"),
+        ("C\nV:bass", "C|\nV:1\nG|\nV:bass\nD|", "C,|D,|\nV:1\nG|"),
+    ],
+)
+def test_octaves_of_clefs_and_voices_of_abc(key: str, music: str, meant: str) -> None:
+    """A voice that the header defines keeps its clef where it comes again, and a clef alone changes no key."""
+    head = "X:1\nM:1/4\nL:1/4\n"
+    defined = "V:bass clef=treble-8\n" if "V:bass" in key else ""
+    (found,) = read_score(f"{head}{defined}K:{key}\n{music}\n".encode(), ".abc")
+    (expected,) = read_score(f"{head}K:C\n{meant}\n".encode(), ".abc")
+    assert found.notes() == expected.notes()
+
+
 def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> None:
     tunes = "X:1\nM:4/4\nL:1/4\nK:D exp _e ^f % freygish\nDEFG|\n\nX:2\nM:4/4\nL:1/4\nK:C\nG4|\n"
     for end in ("\n", "\r\n", "\r"):

@@ -19,7 +19,7 @@ from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
 
-_VERSION = 8  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 9  # raised when lnfgen would make another dataset from the same files and options
 
 
 def resolve(

@@ -37,6 +37,11 @@ MAX_SECTIONS = 100
 
 _SUM = re.compile(r"^(M:\s*)\(?(\d+(?:\s*\+\s*\d+)+)\)?(?=\s*/)", re.MULTILINE)
 _KEY_SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
+_CLEF = re.compile(
+    r"(?<!\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)"
+    r"(?:(?P<up>[+^]8)|(?P<down>[-_]8))?(?!\S)"
+)
+_PROPERTY = re.compile(r"(?<!\S)(?P<name>[a-z]+)=(?P<value>\"[^\"]*\"|\S*)")
 _TEMPO = re.compile(r"^Q:.*", re.MULTILINE)
 
 
@@ -60,6 +65,9 @@ def written_out(tune: str) -> str:
     - Grace notes, slurs, spaces such as `y` and decorations such as `H` have no length and are left out (4.11, 4.12,
       4.14). music21 leaves out a note with an `H`, and divides the beat otherwise where one of them stands between the
       notes of `A>B` or in a tuplet.
+    - Notes are written in the octave that a field K: or V: gives them (4.6): by a clef such as `treble-8`, by
+      `octave=-1`, or by a `transpose` of whole octaves (any other is left out, and the music is as it is printed).
+      music21 leaves that out. It takes `[K:bass]`, which leaves the key as it was, for B major.
     - The accidentals of a key such as `D exp _b ^f` or `D phr ^f`, and of the bagpipes' `Hp`, are given to the notes
       (3.1.14). music21 leaves them out.
     - A metre is written as one fraction: `2+3/8` is 23/8 to music21. `Q:1/4 = 100` has no blanks, by which music21
@@ -75,10 +83,10 @@ def written_out(tune: str) -> str:
     has_own_rule = "propagate-accidentals" in tune
     if not has_own_rule:
         header = header.replace("%abc-", "% abc-")  # no version, so that music21 adds no accidentals to those below
-    header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
     key, end_of_line, body = rest[0].partition("\n")
     written = _Body(header + unit + key, gives_signs=not has_own_rule).written(body)
-    return header + unit + "K:" + _plain_key(key[2:].strip()) + end_of_line + written
+    header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
+    return header + unit + "K:" + _plain_key(_without_clef(key[2:])) + end_of_line + written
 
 
 def _order(header: str) -> str:
@@ -109,6 +117,24 @@ def _plain_key(key: str) -> str:
     """A key as music21 reads it, without accidentals of its own."""
     key = "D" if key[:2].lower() == "hp" else key
     return "C" if re.search(r"\bexp\b", key) else _KEY_SIGN.sub("", key)
+
+
+def _without_clef(key: str) -> str:
+    """A key without what a field K: says beside it; empty if it names no key."""
+    return _PROPERTY.sub("", _CLEF.sub("", key.partition("%")[0])).strip()
+
+
+def _octaves(text: str) -> dict[str, int]:
+    """By how many octaves a field K: or V: moves the notes up, for each of its properties that it names."""
+    said = {}
+    text = re.sub(r'"[^"]*"', "", text)
+    for clef in _CLEF.finditer(text):
+        said["clef"] = bool(clef["up"]) - bool(clef["down"])
+    for name, value in _PROPERTY.findall(text):
+        if name in ("octave", "transpose") and re.fullmatch(r"[+-]?\d{1,3}", value):
+            octaves, rest = divmod(int(value), 12 if name == "transpose" else 1)
+            said[name] = 0 if rest else max(-9, min(octaves, 9))
+    return said
 
 
 @lru_cache(maxsize=256)
@@ -152,6 +178,7 @@ class _Voice:
 
     Attributes:
         values: what the fields say.
+        octaves: by how many octaves each property of a field K: or V: moves its notes up.
         text: the parts that are written, each with what the fields say there.
         repeat: what the next end of a repeat goes back to.
         signs: the accidentals of the bar, by the name of the note without its octave.
@@ -160,6 +187,7 @@ class _Voice:
     """
 
     values: _Values
+    octaves: dict[str, int]
     text: list[tuple[str, _Values]] = field(default_factory=list)
     repeat: _Repeat = field(default_factory=lambda: _Repeat(0))
     signs: dict[str, str] = field(default_factory=dict)
@@ -175,10 +203,13 @@ class _Body:
         self.order = _order(header)
         self.sections: list[tuple[str, int]] = []  # the letter of each, and where it starts in the text
         fields = re.findall(r"^([KLM]):([^%\n]*)", header, re.MULTILINE)
-        self.values = {name: value.strip() for name, value in fields}
+        self.values = {name: _without_clef(value) if name == "K" else value.strip() for name, value in fields}
         self.values.setdefault("L", "1/16" if 0 < _length(self.values.get("M", "")) < Fraction(3, 4) else "1/8")
-        self.voice = _Voice(self.values)
+        octaves = [_octaves(value) for name, value in fields if name == "K"]
+        self.voice = _Voice(self.values, octaves[-1])
         self.voices = {"": self.voice}
+        defined = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
+        self.octaves_of = {name: _octaves(properties) for name, properties in defined}
 
     def written(self, body: str) -> str:
         end = 0
@@ -239,8 +270,9 @@ class _Body:
         self.voice.has_notes |= part["note"] is not None
         if part["bars"] is not None:
             return self._bars_of_rest(int(part["bars"] or 1)) or text
-        if part["note"] and self.gives_signs:
-            return self._sign(part) + text.removeprefix(part["sign"] or "")
+        if part["note"]:
+            sign = self._sign(part) if self.gives_signs else part["sign"] or ""
+            return sign + self._in_octave(part["note"]) + part["length"] + part["tie"]
         if part["overlay"]:
             return _OVERLAY
         return "z" if part["rest"] else "" if text.startswith('">') else text
@@ -251,9 +283,16 @@ class _Body:
         text = _plain(text.strip("[]")) if is_inside else text
         name, value = text[0], text[2:].partition("%")[0].strip()
         if name == "V":
-            self.voice = self.voices.setdefault("".join(value.split()[:1]), _Voice(self.voices[""].values))
+            name, _, properties = value.partition(" ")
+            common = self.voices[""]
+            octaves = common.octaves | self.octaves_of.get(name, {})
+            self.voice = self.voices.setdefault(name, _Voice(common.values, octaves))
+            self.voice.octaves |= _octaves(properties)
             return
         voice, here = self.voice, len(self.voice.text)
+        if name == "K":
+            voice.octaves |= _octaves(value)
+            value = _without_clef(value) or voice.values["K"]
         if name in "KLM":
             voice.values = {**voice.values, name: value}
             return
@@ -268,6 +307,11 @@ class _Body:
         """So many bars, each with a rest as long as the metre says; empty where that is unknown."""
         bar, unit = (_length(self.voice.values.get(name, "")) for name in "ML")
         return "|".join([f"z{bar / unit}"] * min(count, MAX_BARS)) if bar and unit else ""
+
+    def _in_octave(self, note: str) -> str:
+        """The name of a note in the octave where its voice has it."""
+        octaves = note.count("'") - note.count(",") + sum(self.voice.octaves.values())
+        return note[0] + "'" * octaves + "," * -octaves
 
     def _sign(self, part: re.Match[str]) -> str:
         """The accidental of a note, also one that is not written there."""
