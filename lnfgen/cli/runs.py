@@ -39,6 +39,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     state = row["state"]
     if state == "damaged":
         state += f": {row['problem'].split(';')[0]}"  # without the advice, which is the same for all
+    elif state == "interrupted" and row["step"] >= row["total_steps"]:
+        state += f" after its {row['total_steps']:,} updates"  # while its flow for `fill` or its rules were fitted
     elif state != "finished":
         state += f" at update {row['step']:,} of {row['total_steps']:,}"
     elbo = row["best_valid_elbo"]
