@@ -189,7 +189,7 @@ def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tup
         ("C treble-8", "|:C|[K:treble]D:|", "C,|D|C,|D|"),
         ("C treble-8", "C|[K:G]F|", "C,|^F,|"),
         ("D", "F|[K:bass]F|[K:clef=treble-8]F|[K:G]C|", "^F|^F|^F,|C,|"),
-        ("C", 'V:1 octave=1\nC|\nV:2 name="a tenor-8" bass-8\nG|', "V:1\nc|\nV:2\nG,|"),
+        ("C", 'V:1\toctave=1\nC|\nV:2 name="a tenor-8" bass-8\nG|', "V:1\nc|\nV:2\nG,|"),
         ("C\nV:bass", "C|\nV:1\nG|\nV:bass\nD|", "C,|D,|\nV:1\nG|"),
     ],
 )
@@ -200,6 +200,12 @@ def test_octaves_of_clefs_and_voices_of_abc(key: str, music: str, meant: str) ->
     (found,) = read_score(f"{head}{defined}K:{key}\n{music}\n".encode(), ".abc")
     (expected,) = read_score(f"{head}K:C\n{meant}\n".encode(), ".abc")
     assert found.notes() == expected.notes()
+
+
+@pytest.mark.parametrize("octaves", [9, -9])
+def test_notes_far_out_of_range_are_counted_and_not_moved(octaves: int) -> None:
+    (roll,) = read_score(f"X:1\nM:4/4\nL:1/4\nK:C octave={octaves}\nC G c''2|\n".encode(), ".abc")
+    assert (roll.notes(), roll.out_of_range) == ([], 3)
 
 
 def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> None:

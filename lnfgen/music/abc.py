@@ -29,6 +29,9 @@ _PARTS = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
+TOO_HIGH = 9
+"""By so many octaves a note is out of range, wherever it was."""
+
 _OVERLAY = " u "
 """What stands for `&` here: a sign for a bow, which is a token of its own to music21 and is left out elsewhere."""
 
@@ -133,7 +136,7 @@ def _octaves(text: str) -> dict[str, int]:
     for name, value in _PROPERTY.findall(text):
         if name in ("octave", "transpose") and re.fullmatch(r"[+-]?\d{1,3}", value):
             octaves, rest = divmod(int(value), 12 if name == "transpose" else 1)
-            said[name] = 0 if rest else max(-9, min(octaves, 9))
+            said[name] = 0 if rest else max(-TOO_HIGH, min(octaves, TOO_HIGH))
     return said
 
 
@@ -283,7 +286,7 @@ class _Body:
         text = _plain(text.strip("[]")) if is_inside else text
         name, value = text[0], text[2:].partition("%")[0].strip()
         if name == "V":
-            name, _, properties = value.partition(" ")
+            name, properties = [*value.split(maxsplit=1), "", ""][:2]
             common = self.voices[""]
             octaves = common.octaves | self.octaves_of.get(name, {})
             self.voice = self.voices.setdefault(name, _Voice(common.values, octaves))
@@ -311,6 +314,8 @@ class _Body:
     def _in_octave(self, note: str) -> str:
         """The name of a note in the octave where its voice has it."""
         octaves = note.count("'") - note.count(",") + sum(self.voice.octaves.values())
+        if octaves < (-4 if note[0].isupper() else -5):
+            octaves = TOO_HIGH  # music21 takes the minus of a negative octave for a flat
         return note[0] + "'" * octaves + "," * -octaves
 
     def _sign(self, part: re.Match[str]) -> str:

@@ -154,7 +154,7 @@ def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
             if end > start and hasattr(sound, "pitch"):
                 kind = getattr(sound.tie, "type", None)
                 comes, goes_on = kind in ("stop", "continue"), kind in ("start", "continue")
-                sounds.append((start, end, sound.pitch.midi, comes, goes_on))
+                sounds.append((start, end, round(sound.pitch.ps), comes, goes_on))
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes what comes before.
     sounds.sort(key=lambda sound: (sound[0], not sound[3]))
     notes: list[tuple[Fraction, Fraction, int]] = []
