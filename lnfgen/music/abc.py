@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
+
+from lnfgen.music.abc_keys import octaves_of, own_signs, plain_key, raised, without_clef
 
 MAX_BARS = 1000
 """Of a rest. More are a misprint, and would fill the memory."""
@@ -29,9 +30,6 @@ _PARTS = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
-TOO_HIGH = 9
-"""By so many octaves a note is out of range, wherever it was."""
-
 _OVERLAY = " u "
 """What stands for `&` here: a sign for a bow, which is a token of its own to music21 and is left out elsewhere."""
 
@@ -39,12 +37,6 @@ MAX_SECTIONS = 100
 """That are played, of a tune whose header gives their order."""
 
 _SUM = re.compile(r"^(M:\s*)\(?(\d+(?:\s*\+\s*\d+)+)\)?(?=\s*/)", re.MULTILINE)
-_KEY_SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
-_CLEF = re.compile(
-    r"(?<!\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)"
-    r"(?:(?P<up>[+^]8)|(?P<down>[-_]8))?(?!\S)"
-)
-_PROPERTY = re.compile(r"(?<!\S)(?P<name>[a-z]+)=(?P<value>\"[^\"]*\"|\S*)")
 _TEMPO = re.compile(r"^Q:.*", re.MULTILINE)
 
 
@@ -89,7 +81,7 @@ def written_out(tune: str) -> str:
     key, end_of_line, body = rest[0].partition("\n")
     written = _Body(header + unit + key, gives_signs=not has_own_rule).written(body)
     header = re.sub(r"^V:.*\n?", "", header, flags=re.MULTILINE)
-    return header + unit + "K:" + _plain_key(_without_clef(key[2:])) + end_of_line + written
+    return header + unit + "K:" + plain_key(without_clef(key[2:])) + end_of_line + written
 
 
 def _order(header: str) -> str:
@@ -114,36 +106,6 @@ def _plain(text: str) -> str:
     """The text with its fields of metre and tempo, those on lines of their own, as music21 reads them."""
     text = _SUM.sub(lambda metre: metre[1] + str(sum(map(int, metre[2].split("+")))), text)
     return _TEMPO.sub(lambda tempo: re.sub(r"\s*=\s*", "=", tempo[0]), text)
-
-
-def _plain_key(key: str) -> str:
-    """A key as music21 reads it, without accidentals of its own."""
-    key = "D" if key[:2].lower() == "hp" else key
-    return "C" if re.search(r"\bexp\b", key) else _KEY_SIGN.sub("", key)
-
-
-def _without_clef(key: str) -> str:
-    """A key without what a field K: says beside it; empty if it names no key."""
-    return _PROPERTY.sub("", _CLEF.sub("", key.partition("%")[0])).strip()
-
-
-def _octaves(text: str) -> dict[str, int]:
-    """By how many octaves a field K: or V: moves the notes up, for each of its properties that it names."""
-    said = {}
-    text = re.sub(r'"[^"]*"', "", text)
-    for clef in _CLEF.finditer(text):
-        said["clef"] = bool(clef["up"]) - bool(clef["down"])
-    for name, value in _PROPERTY.findall(text):
-        if name in ("octave", "transpose") and re.fullmatch(r"[+-]?\d{1,3}", value):
-            octaves, rest = divmod(int(value), 12 if name == "transpose" else 1)
-            said[name] = 0 if rest else max(-TOO_HIGH, min(octaves, TOO_HIGH))
-    return said
-
-
-@lru_cache(maxsize=256)
-def _own_signs(key: str) -> dict[str, str]:
-    """The accidentals that a key has beside its mode, by the name of the note."""
-    return {step.upper(): sign for sign, step in _KEY_SIGN.findall(key)}
 
 
 _Values = dict[str, str]
@@ -206,13 +168,13 @@ class _Body:
         self.order = _order(header)
         self.sections: list[tuple[str, int]] = []  # the letter of each, and where it starts in the text
         fields = re.findall(r"^([KLM]):([^%\n]*)", header, re.MULTILINE)
-        self.values = {name: _without_clef(value) if name == "K" else value.strip() for name, value in fields}
+        self.values = {name: without_clef(value) if name == "K" else value.strip() for name, value in fields}
         self.values.setdefault("L", "1/16" if 0 < _length(self.values.get("M", "")) < Fraction(3, 4) else "1/8")
-        octaves = [_octaves(value) for name, value in fields if name == "K"]
+        octaves = [octaves_of(value) for name, value in fields if name == "K"]
         self.voice = _Voice(self.values, octaves[-1])
         self.voices = {"": self.voice}
         defined = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
-        self.octaves_of = {name: _octaves(properties) for name, properties in defined}
+        self.defined = {name: octaves_of(properties) for name, properties in defined}
 
     def written(self, body: str) -> str:
         end = 0
@@ -245,7 +207,7 @@ class _Body:
             if text and values is not holds:
                 for name, value in values.items():
                     if holds.get(name) != value:
-                        value = _plain_key(value) if name == "K" else value
+                        value = plain_key(value) if name == "K" else value
                         written.append(f"\n{name}:{value}\n" * (2 if name == "M" else 1))
                 holds = values
             written.append(text)
@@ -275,7 +237,7 @@ class _Body:
             return self._bars_of_rest(int(part["bars"] or 1)) or text
         if part["note"]:
             sign = self._sign(part) if self.gives_signs else part["sign"] or ""
-            return sign + self._in_octave(part["note"]) + part["length"] + part["tie"]
+            return sign + raised(part["note"], sum(self.voice.octaves.values())) + part["length"] + part["tie"]
         if part["overlay"]:
             return _OVERLAY
         return "z" if part["rest"] else "" if text.startswith('">') else text
@@ -288,14 +250,14 @@ class _Body:
         if name == "V":
             name, properties = [*value.split(maxsplit=1), "", ""][:2]
             common = self.voices[""]
-            octaves = common.octaves | self.octaves_of.get(name, {})
+            octaves = common.octaves | self.defined.get(name, {})
             self.voice = self.voices.setdefault(name, _Voice(common.values, octaves))
-            self.voice.octaves |= _octaves(properties)
+            self.voice.octaves |= octaves_of(properties)
             return
         voice, here = self.voice, len(self.voice.text)
         if name == "K":
-            voice.octaves |= _octaves(value)
-            value = _without_clef(value) or voice.values["K"]
+            voice.octaves |= octaves_of(value)
+            value = without_clef(value) or voice.values["K"]
         if name in "KLM":
             voice.values = {**voice.values, name: value}
             return
@@ -311,20 +273,13 @@ class _Body:
         bar, unit = (_length(self.voice.values.get(name, "")) for name in "ML")
         return "|".join([f"z{bar / unit}"] * min(count, MAX_BARS)) if bar and unit else ""
 
-    def _in_octave(self, note: str) -> str:
-        """The name of a note in the octave where its voice has it."""
-        octaves = note.count("'") - note.count(",") + sum(self.voice.octaves.values())
-        if octaves < (-4 if note[0].isupper() else -5):
-            octaves = TOO_HIGH  # music21 takes the minus of a negative octave for a flat
-        return note[0] + "'" * octaves + "," * -octaves
-
     def _sign(self, part: re.Match[str]) -> str:
         """The accidental of a note, also one that is not written there."""
         voice, note, step = self.voice, part["note"], part["note"][0].upper()
         tied = voice.tied.pop(note, "")
         if part["sign"]:
             voice.signs[step] = part["sign"]
-        sign: str = voice.signs.get(step, tied or _own_signs(voice.values["K"]).get(step, ""))
+        sign: str = voice.signs.get(step, tied or own_signs(voice.values["K"]).get(step, ""))
         if part["tie"] and sign:
             voice.tied[note] = sign
         return sign
