@@ -132,10 +132,12 @@ def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: 
 
 
 def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
-    signatures, lengths, _, generators = (list(each) for each in zip(*block.rows, strict=True))
+    rows = block.rows
+    lengths, generators = [row.length for row in rows], [row.generator for row in rows]
+    metres = metres_in(model, encoding, [row.time_signature for row in rows])
     with torch.inference_mode():
-        drawn = model.sample_batch(lengths, generators, temperature, metres_in(model, encoding, signatures))
-    pairs = zip(drawn[: block.shown], block.rows, strict=False)
+        drawn = model.sample_batch(lengths, generators, temperature, metres)
+    pairs = zip(drawn[: block.shown], rows, strict=False)
     # Nobody has asked for these steps, and the data has no silent bars at its ends.
     return [encoding.decode(x.numpy(), row.time_signature, cuts_ends=row.has_drawn_length) for x, row in pairs]
 

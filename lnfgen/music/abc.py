@@ -167,11 +167,10 @@ class _Body:
         self.gives_signs = gives_signs
         self.order = _order(header)
         self.sections: list[tuple[str, int]] = []  # the letter of each, and where it starts in the text
-        fields = re.findall(r"^([KLM]):([^%\n]*)", header, re.MULTILINE)
-        self.values = {name: without_clef(value) if name == "K" else value.strip() for name, value in fields}
+        fields = dict(re.findall(r"^([KLM]):([^%\n]*)", header, re.MULTILINE))
+        self.values = {name: value.strip() for name, value in fields.items()} | {"K": without_clef(fields["K"])}
         self.values.setdefault("L", "1/16" if 0 < _length(self.values.get("M", "")) < Fraction(3, 4) else "1/8")
-        octaves = [octaves_of(value) for name, value in fields if name == "K"]
-        self.voice = _Voice(self.values, octaves[-1])
+        self.voice = _Voice(self.values, octaves_of(fields["K"]))
         self.voices = {"": self.voice}
         defined = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
         self.defined = {name: octaves_of(properties) for name, properties in defined}

@@ -154,7 +154,8 @@ def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
             if end > start and hasattr(sound, "pitch"):
                 kind = getattr(sound.tie, "type", None)
                 comes, goes_on = kind in ("stop", "continue"), kind in ("start", "continue")
-                sounds.append((start, end, round(sound.pitch.ps), comes, goes_on))
+                pitch = round(sound.pitch.ps)  # its `midi` would be moved by octaves, from out of range into it
+                sounds.append((start, end, pitch, comes, goes_on))
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes what comes before.
     sounds.sort(key=lambda sound: (sound[0], not sound[3]))
     notes: list[tuple[Fraction, Fraction, int]] = []

@@ -28,7 +28,7 @@ from lnfgen.models import (
     add_conditional,
     build_model,
 )
-from lnfgen.runs.completion import CALIBRATION
+from lnfgen.runs.completion import CALIBRATION, has_conditional
 from lnfgen.runs.facts import MODEL
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.records import read_record
@@ -71,7 +71,7 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
         config = run.config.model
         signatures = TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
         model = build_model(config, observation_of(run.encoding), lengths, signatures)
-        if isinstance(model, LatentFlow) and any(name.startswith("conditional.") for name in weights):
+        if isinstance(model, LatentFlow) and has_conditional(weights):
             add_conditional(model, config)
         for name, own in model.state_dict().items():
             if weights[name].is_floating_point() != own.is_floating_point():

@@ -3,11 +3,12 @@
 A flow for `fill` is fitted (`lnfgen.training.matching`), and rules are calibrated (`lnfgen.training.calibration`).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from lnfgen.config import TrainingConfig
 from lnfgen.files import sha256_of
-from lnfgen.runs.facts import MODEL, weight_shapes
+from lnfgen.runs.facts import CONDITIONAL, MODEL, weight_shapes
 from lnfgen.runs.records import read_record
 
 CALIBRATION = "calibration.json"
@@ -19,8 +20,13 @@ def is_complete(run: Path, training: TrainingConfig, step: int) -> bool:
     Raises:
         RunError: if a file of the run is missing or damaged.
     """
-    fitted = not training.filling_steps or any(name.startswith("conditional.") for name in weight_shapes(run / MODEL))
+    fitted = not training.filling_steps or has_conditional(weight_shapes(run / MODEL))
     return fitted and (not training.pieces_a_round(step) or is_calibrated(run))
+
+
+def has_conditional(names: Iterable[str]) -> bool:
+    """Whether the flow that `fill` draws from is among the weights of these names."""
+    return any(name.startswith(CONDITIONAL) for name in names)
 
 
 def is_calibrated(run: Path) -> bool:

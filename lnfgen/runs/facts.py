@@ -16,7 +16,10 @@ FILES = ("config.json", METRICS, MODEL)
 """A folder that holds one of these is a run."""
 
 
-_NO_WEIGHTS = ("length.", "time_signatures.", "conditional.")
+CONDITIONAL = "conditional."
+"""The names of the weights of the flow that only `fill` draws from begin with this."""
+
+_NO_WEIGHTS = ("length.", "time_signatures.", CONDITIONAL)
 
 
 def is_run(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from lnfgen.errors import OutputError, RunError
 from lnfgen.pretrained import BOX, DEFAULT, boxed_folder, is_boxed
-from lnfgen.runs.facts import is_run
+from lnfgen.runs.facts import MODEL, is_run
 
 RUNS = Path("runs")
 STATES = ("last", ".next", "previous")
@@ -41,7 +41,7 @@ def newest_run(*, resumable: bool = False) -> Path:
     Raises:
         RunError: if there is none.
     """
-    needed = STATES if resumable else ("model.safetensors",)
+    needed = STATES if resumable else (MODEL,)
     runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:
