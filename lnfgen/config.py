@@ -61,6 +61,7 @@ class ModelConfig:
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
     copy_attention: bool = False  # the output past, or else the prior of af, is told what came next where it was alike
+    copy_melody: bool = False  # the output past is told so of the melody alone too, where other voices differ
     latent_kind: str = "learned"  # what z_t says: learned; keys of music (best with af); symbols of text (with codes)
 
     @property

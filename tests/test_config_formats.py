@@ -84,7 +84,16 @@ def test_newer_states_and_datasets_are_refused_with_advice(old, file):
 
 
 LATER = {
-    "model": {"note_noise", "latent_kind", "num_codes", "near_end", "in_bars", "in_metre", "copy_attention"},
+    "model": {
+        "note_noise",
+        "latent_kind",
+        "num_codes",
+        "near_end",
+        "in_bars",
+        "in_metre",
+        "copy_attention",
+        "copy_melody",
+    },
     "training": {"cooldown_start", "free_bits", "transpose", "keep", "filling_steps", "calibration_pieces"},
 }
 """Keys that came after format 1. Their defaults leave a run as it was."""

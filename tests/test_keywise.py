@@ -15,11 +15,13 @@ from lnfgen.models.voice_leading import (
     NUM_VOICES,
     PARALLEL,
     Voice,
+    melody,
     motion,
     move_case,
     voice_keys,
 )
 from lnfgen.models.voice_networks import RULES_RATE, VoicePairs
+from lnfgen.nn.copying import CopyAttention
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -27,7 +29,8 @@ STEPS, KEYS, CONTEXT = 6, 32, 5
 def head(has_onsets: bool = True, keys: int = KEYS) -> KeywiseHead:
     """Large weights everywhere, but for rules, which count ten times."""
     torch.manual_seed(0)
-    tied = randomise(KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=True)).double().eval()
+    tied = KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=True, copies_melody=True)
+    tied = randomise(tied).double().eval()
     with torch.no_grad():
         for pairs in (tied.bottom_to_top, tied.inner_to_others):
             pairs.rules.div_(RULES_RATE)
@@ -169,6 +172,50 @@ def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_where_voice
         changed = silence.clone()
         changed[:, step - 1 : step + 1] = x[:, step - 1 : step + 1]
         torch.testing.assert_close(tied(context, changed, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12)
+
+
+def test_the_melody_is_the_highest_key_of_each_frame():
+    x = frames()
+    x[:, 2] = 0
+    alone = melody(x)
+    assert torch.equal(voice_keys(alone > 0)[..., 0], voice_keys(x > 0)[..., 0])
+    assert ((alone > 0).sum(-1) == (x > 0).any(-1)).all()
+    assert torch.equal(alone, torch.where(alone > 0, x, 0))
+
+
+@torch.no_grad()
+def test_a_melody_that_comes_again_is_recalled_whatever_is_below_it():
+    """By the attention to the melody alone, before anything is learned: the next note of it, or nothing."""
+    tied = KeywiseHead(Frames(KEYS, True), CONTEXT, 32, 0.0, copies=True, copies_melody=True).double().eval()
+    generator = torch.Generator().manual_seed(5)
+    top = torch.randint(20, 30, (24,), generator=generator)
+    phrase = torch.zeros(2, 24, KEYS, dtype=torch.uint8)
+    phrase[:, torch.arange(24), top] = 3
+    phrase[:, torch.arange(24)[:, None], torch.randint(0, 20, (24, 12), generator=generator)] = 3
+    phrase[1, :, :20] = phrase[0].flip(0)[:, :20]  # the same melody over other keys
+    x = torch.cat([phrase[:1], phrase[1:]], 1)
+    bits = tied.frames.bits(melody(x), tied.dtype)
+    recalled = tied.copying_melody(bits)[0, 24 + 6 :, 0, :KEYS]
+    assert (recalled.argmax(-1) == top[6:]).double().mean() > 0.9
+    whole = tied.copying(tied.frames.bits(x, tied.dtype))[0, 24 + 6 :, 0, :KEYS]
+    assert (whole[:, 20:].amax(-1) < 0.5).all()
+
+
+@torch.no_grad()
+def test_what_is_told_of_the_melody_depends_on_the_melody_alone():
+    tied, x = head(), frames()
+    other = x.clone()
+    other[..., :14] = 1  # below all notes
+    other[x.sum(-1) == 0] = 0
+
+    def told(heard: torch.Tensor) -> torch.Tensor:
+        return tied._copied(heard, CopyAttention.__call__)
+
+    assert not torch.equal(told(x), told(other))
+    for weight in (tied.from_copied.weight, tied.from_nothing.weight):
+        weight.zero_()
+    assert told(x).any()
+    assert torch.equal(told(x), told(other))
 
 
 def test_voices_move_relative_to_where_the_voice_of_their_number_was():

@@ -23,6 +23,7 @@ SIZES = ModelConfig(
     position_size=4,
     dropout=0.3,
     copy_attention=True,
+    copy_melody=True,
 )
 ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
 """The same with an odd number of latent features, whose halves differ, and one layer."""

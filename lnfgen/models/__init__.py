@@ -207,7 +207,14 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
         return NADEHead(observation, num_context, config.hidden_size, config.dropout)
     if kind == "past":
         assert isinstance(observation, Frames)
-        return KeywiseHead(observation, num_context, config.hidden_size, config.dropout, config.copy_attention)
+        return KeywiseHead(
+            observation,
+            num_context,
+            config.hidden_size,
+            config.dropout,
+            copies=config.copy_attention,
+            copies_melody=config.copy_melody,
+        )
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 

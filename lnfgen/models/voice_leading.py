@@ -44,6 +44,12 @@ def lowest_key(sounding: Tensor) -> Tensor:
     return torch.where(sounding.any(-1), sounding.to(torch.uint8).argmax(-1), NO_KEY)
 
 
+def melody(x: Tensor) -> Tensor:
+    """Frames with their highest key alone: `[..., P]` -> the same."""
+    above = x.flip(-1).cumsum(-1).flip(-1)
+    return torch.where(above == x, x, 0)  # keys below the highest one have more above them than themselves
+
+
 def voice_keys(sounding: Tensor) -> Tensor:
     """The keys that sound, from the highest one down: bool `[..., P]` -> `[..., NUM_VOICES]`."""
     rank = sounding.flip(-1).cumsum(-1).flip(-1)

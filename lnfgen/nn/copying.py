@@ -1,5 +1,6 @@
 """Attention that copies: what came next where the past was most like the last steps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -43,9 +44,10 @@ class CopyAttention(nn.Module):
     REACH = SPAN + NUM_LAGS
     """A step depends on so many steps before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, half_lives: Sequence[float] = HALF_LIVES) -> None:
+        """`half_lives` are those of the heads at first; there are `NUM_HEADS`."""
         super().__init__()
-        weights = 0.5 ** (torch.arange(NUM_LAGS) / torch.tensor(HALF_LIVES)[:, None])
+        weights = 0.5 ** (torch.arange(NUM_LAGS) / torch.tensor(half_lives)[:, None])
         self.by_lag = nn.Parameter(MATCH * weights / weights.sum(-1, keepdim=True))  # w, [heads, lags]
         self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b / DISTANCE_RATE
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))

@@ -161,7 +161,7 @@ note for note, it is 3.42 and 3.45 at `tiny`.
 """
 
 MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "tiny": {"model": {}, "training": {"max_steps": 220, "batch_size": 4, "learning_rate": 14e-3}},
+    "tiny": {"model": {"copy_melody": True}, "training": {"max_steps": 220, "batch_size": 4, "learning_rate": 14e-3}},
     "small": {
         "model": {
             "hidden_size": 144,
@@ -186,7 +186,10 @@ MUSIC_AT_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 """What suits music with onsets at one preset. At `tiny` there are fewer updates, as each takes longer there, and of
 half as many sequences: with a learning rate twice as high they teach nearly as much in half the time. At `small` it is
 how the model in the box was trained: with weights tied across the keys, a network of this size learns the chorales in
-half an hour, and a greater one learns them by heart."""
+half an hour, and a greater one learns them by heart.
+
+`copy_melody` gains 1.7 % at `tiny`: the chorales have a valid ELBO of 3.44 with it and 3.50 without (seed 1). At
+`small` it was not tried yet."""
 
 
 def settings_for(corpus: Corpus | None, config: Config) -> dict[str, dict[str, Any]]:
