@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,8 +238,8 @@ def _resolved(source: Source | None, building: Progress, built: Callable[[Datase
 
 
 def compare_music(
-    samples: Source | Dataset | Sequence[PianoRoll],
-    reference: Source | Dataset | Sequence[PianoRoll],
+    samples: Source | Dataset | Iterable[PianoRoll],
+    reference: Source | Dataset | Iterable[PianoRoll],
     *,
     split: str = "test",
     seed: int = 0,

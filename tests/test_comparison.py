@@ -296,6 +296,7 @@ def test_bars_are_those_of_the_pieces_but_beside_samples_the_usual_ones(home: Pa
 
 def test_pieces_are_a_source_too(home: Path) -> None:
     assert lnfgen.compare_music(pieces(0, 4), home / "four").reference_pieces == 8
+    assert lnfgen.compare_music(home / "four", iter(pieces(0, 4))).reference_pieces == 4
     with pytest.raises(DatasetError, match="no pieces"):
         lnfgen.compare_music([], home / "four")
 

@@ -106,6 +106,24 @@ def test_lines_skip_repeated_notes_and_silence() -> None:
     assert voices.leap_rate(roll, top=False) == 0  # a fifth is not over a fifth
 
 
+def test_a_melody_comes_again_over_other_chords() -> None:
+    tune = (60, 62, 64, 67, 65)
+    again = chords(*((pitch, 50) for pitch in tune), *((pitch, 47, 43) for pitch in tune))
+    assert voices.melody_repeat_rate(again) == pytest.approx(2 / 7)  # of seven stretches of four notes, the last two
+    assert voices.melody_repeat_rate(chords(*((pitch,) for pitch in tune), *((p + 2,) for p in tune))) == 0
+    slower = chords(*((pitch,) for pitch in tune), *(((pitch,), ())[part] for pitch in tune for part in (0, 1)))
+    assert voices.melody_repeat_rate(slower) == 0
+    assert math.isnan(voices.melody_repeat_rate(chords((60,), (62,), (64,))))
+    assert math.isnan(voices.melody_repeat_rate(chords((), ())))
+
+
+def test_a_held_note_of_a_melody_is_one_note() -> None:
+    held = PianoRoll.from_notes([(0, 2, 60), (2, 1, 62), (3, 1, 64)], steps_per_quarter=2)
+    assert math.isnan(voices.melody_repeat_rate(held))
+    under = PianoRoll.from_notes([(0, 4, 60), (1, 1, 62), (4, 1, 64)], steps_per_quarter=2)
+    assert voices.melody_repeat_rate(under) == 0  # the held note is the highest again when the one above it ends
+
+
 def test_voices_move_in_order() -> None:
     roll = chords(C_MAJOR, C_MAJOR, F_MAJOR, (53, 57, 65), C_MAJOR)
     # One chord changes to another one of as many keys: by 5, 2, 1 and 0.

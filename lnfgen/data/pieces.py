@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.wording import counted
 
-MusicSource = str | Path | Dataset | Sequence[PianoRoll]
+MusicSource = str | Path | Dataset | Iterable[PianoRoll]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def open_music(source: MusicSource, split: str, steps_per_quarter: int, progress
     if isinstance(source, Dataset):
         return _of_dataset(source, split)
     if not isinstance(source, str | Path):
-        if not source:
+        if not (pieces := list(source)):
             raise DatasetError("found no pieces; expected at least one piano-roll")
-        return Music(source)
+        return Music(pieces)
     path = Path(source)
     if is_dataset(path) or not path.exists():
         return _of_dataset(resolve(source, progress), split)

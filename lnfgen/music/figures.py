@@ -49,6 +49,7 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
         "groove_consistency": Figure("groove consistency", groove_consistency),
         "repeat_rate": Figure("bars that came before", repeat_rate),
+        "melody_repeat_rate": Figure("melody that came before", voices.melody_repeat_rate),
         "pitch_range": Figure("pitch range, semitones", pitch_range),
         "pitch_class_entropy": Figure("pitch-class entropy, bits", pitch_class_entropy),
         "scale_consistency": Figure("notes in the best scale", scale_consistency),

@@ -15,11 +15,15 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from lnfgen.music.pianoroll import PianoRoll
 
 FIFTH = 7
 """Semitones of a perfect fifth. A line that moves further leaps."""
+
+MOTIF = 4
+"""Notes of a stretch of melody that may come again."""
 
 
 def mean_interval(roll: PianoRoll, *, top: bool) -> float:
@@ -32,6 +36,22 @@ def leap_rate(roll: PianoRoll, *, top: bool) -> float:
     """The share of the moves of the highest or lowest line that are over a fifth."""
     moves = _moves(roll, top)
     return float((moves > FIFTH).mean()) if len(moves) else math.nan
+
+
+def melody_repeat_rate(roll: PianoRoll) -> float:
+    """The share of the stretches of four notes of the highest line that came before in the piece.
+
+    Pitches and the times from note to note are the same. What is below them may differ.
+    """
+    line = roll.edge_keys(True)
+    steps = np.flatnonzero(line >= 0)
+    begins = roll.struck()[steps, line[steps]] | (np.diff(line, prepend=-1)[steps] != 0)
+    steps = steps[begins]
+    if len(steps) < MOTIF:
+        return math.nan
+    pitches = sliding_window_view(line[steps], MOTIF)
+    times = sliding_window_view(np.diff(steps), MOTIF - 1)
+    return 1 - len(np.unique(np.concatenate([pitches, times], axis=1), axis=0)) / len(pitches)
 
 
 def voice_move(roll: PianoRoll) -> float:
