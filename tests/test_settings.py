@@ -18,6 +18,7 @@ from lnfgen.training.settings import (
     NO_SETTINGS,
     OF_TEXT,
     TEXT_LATENTS,
+    TEXT_ON_LSTMS,
     WITH_CODES,
     Corpus,
     assignments,
@@ -164,9 +165,10 @@ def test_a_config_with_a_byte_order_mark_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("model", sorted(NAMED_MODELS))
-def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
+def test_text_is_learned_by_the_scan_that_is_made_for_it_or_by_lstms(model):
     config = run_config(model, "tiny", corpus=Corpus("text"))
-    plain = build_config(model, "tiny", "lstm" if model == "lstm" else "conv-scan")
+    on_lstms = model == "lstm" or model in TEXT_ON_LSTMS
+    plain = build_config(model, "tiny", "lstm" if on_lstms else "conv-scan")
     latent = plain.model.latent_size if model == "lstm" else TEXT_LATENTS["tiny"]
     of_codes = WITH_CODES if plain.model.features == "codes" else NO_SETTINGS
     of_model = {"latent_size": latent, "near_end": model == "lstm" or bool(of_codes["model"])} | of_codes["model"]
@@ -174,6 +176,18 @@ def test_text_is_learned_by_the_scan_that_is_made_for_it(model):
     filling = 0 if model == "lstm" else int(FILLING_SHARE * (plain.training.max_steps or 0))
     of_training = OF_TEXT["training"] | of_codes["training"] | {"filling_steps": filling}
     assert config.training == dataclasses.replace(plain.training, **of_training)
+
+
+def test_models_that_text_has_on_lstms_have_scans_where_they_are_asked_for_and_for_music():
+    for model in sorted(TEXT_ON_LSTMS):
+        for corpus, asked, expected in (
+            (Corpus("text"), "conv-scan", "conv-scan"),
+            (Corpus("text"), None, "lstm"),
+            (Corpus("music", has_onsets=True), None, "scan"),
+            (Corpus("music"), None, "scan"),
+        ):
+            found = run_config(model, "tiny", backbone=asked, corpus=corpus).model.backbone
+            assert found == expected, (model, corpus, asked)
 
 
 def test_a_latent_of_symbols_goes_with_codes_alone():

@@ -52,7 +52,7 @@ def command(
         str | None,
         typer.Option(
             help="Network through time: lstm; or, parallel over the steps, scan for music and conv-scan for text.",
-            show_default="scan for music, conv-scan for text",
+            show_default="scan for music; for text conv-scan, or lstm for af-af, iaf-scf and coupling",
         ),
     ] = None,
     config: Annotated[
