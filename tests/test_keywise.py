@@ -209,7 +209,7 @@ def test_what_is_told_of_the_melody_depends_on_the_melody_alone():
     other[x.sum(-1) == 0] = 0
 
     def told(heard: torch.Tensor) -> torch.Tensor:
-        return tied._copied(heard, CopyAttention.__call__)
+        return tied._copied(tied._compared(heard), CopyAttention.__call__)
 
     assert not torch.equal(told(x), told(other))
     for weight in (tied.from_copied.weight, tied.from_nothing.weight):

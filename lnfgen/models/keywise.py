@@ -129,7 +129,7 @@ class KeywiseHead(OutputHead):
 
     def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         heard = x if heard is None else heard
-        copied = self._copied(heard, CopyAttention.__call__)
+        copied = self._copied(self._compared(heard), CopyAttention.__call__)
         before, heard = shift(x), shift(heard)
         past, _ = self._past(heard)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
@@ -180,19 +180,20 @@ class KeywiseHead(OutputHead):
         y, second = self.second(self.dropout(torch.tanh(y + near)), second)
         return self.dropout(y), [first, second]
 
-    def _copied(self, heard: Tensor, recall: Callable[[CopyAttention, Tensor], Tensor]) -> Tensor | None:
-        """What keys are told of what is recalled of frames `[B, T, P]`, of all keys and of the melody.
+    def _compared(self, x: Tensor) -> list[Tensor]:
+        """The bits that each copy attention compares, `[B, T, num_logits]`: of frames `[B, T, P]`, of the melody."""
+        views = ([] if self.copying is None else [x]) + ([] if self.copying_melody is None else [melody(x)])
+        return [self.frames.bits(view, self.dtype) for view in views]
 
-        `recall` asks an attention about bits `[B, T, num_logits]`, for each step or for the next one. The result is
-        `[B, ..., P, hidden]`.
-        """
-        told = []
+    def _copied(self, compared: Sequence[Tensor], recall: Callable[[CopyAttention, Tensor], Tensor]) -> Tensor | None:
+        """What keys are told of what `recall` finds for each step, or for the next one: `[..., P, hidden]`."""
+        parts = []
         if self.copying is not None:
-            recalled = recall(self.copying, self.frames.bits(heard, self.dtype))
-            told.append(self._told(recalled, self.from_copied, self.from_nothing))
+            parts.append((self.copying, self.from_copied, self.from_nothing))
         if self.copying_melody is not None:
-            recalled = recall(self.copying_melody, self.frames.bits(melody(heard), self.dtype))
-            told.append(self._told(recalled, self.from_melody, self.from_no_melody))
+            parts.append((self.copying_melody, self.from_melody, self.from_no_melody))
+        pairs = zip(parts, compared, strict=True)
+        told = [self._told(recall(attention, bits), *units) for (attention, *units), bits in pairs]
         return sum(told[1:], told[0]) if told else None
 
     def _told(self, recalled: Tensor, by_key: nn.Linear, by_step: nn.Linear) -> Tensor:
@@ -366,13 +367,12 @@ class _KeywiseSampler(Sampler):
         self._t = 0
         self._x: Tensor | None = None
         self._states: list[Tensor] | None = None
-        self._heard: Tensor | None = None  # the frames that may be copied, `[B, t, P]`
+        self._compared: list[Tensor] = []  # of the frames that may be copied, `[B, t, num_logits]` each
 
     def keep(self, rows: Tensor) -> None:
         if self._x is not None and self._states is not None:
             self._x, self._states = self._x[rows], [state[rows] for state in self._states]
-        if self._heard is not None:
-            self._heard = self._heard[rows]
+        self._compared = [bits[rows] for bits in self._compared]
 
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
         head = self._head
@@ -391,8 +391,10 @@ class _KeywiseSampler(Sampler):
 
     def _copied(self, before: Tensor) -> Tensor | None:
         """What is recalled after the frame `before` `[B, P]`, which is the first time that of silence."""
-        if self._heard is None:
-            self._heard = before[:, None, :][:, :0]
+        last = self._head._compared(before[:, None])
+        if self._x is None:
+            self._compared = [bits[:, :0] for bits in last]
         else:
-            self._heard = torch.cat([self._heard, before[:, None]], 1)[:, -CopyAttention.REACH :]
-        return self._head._copied(self._heard, CopyAttention.next)
+            pairs = zip(self._compared, last, strict=True)
+            self._compared = [torch.cat(pair, 1)[:, -CopyAttention.REACH :] for pair in pairs]
+        return self._head._copied(self._compared, CopyAttention.next)

@@ -46,8 +46,8 @@ def lowest_key(sounding: Tensor) -> Tensor:
 
 def melody(x: Tensor) -> Tensor:
     """Frames with their highest key alone: `[..., P]` -> the same."""
-    above = x.flip(-1).cumsum(-1).flip(-1)
-    return torch.where(above == x, x, 0)  # keys below the highest one have more above them than themselves
+    keys = torch.arange(x.shape[-1], device=x.device)
+    return torch.where(keys == highest_key(x > 0)[..., None], x, 0)
 
 
 def voice_keys(sounding: Tensor) -> Tensor:
