@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lnfgen
 from lnfgen.files import write_bytes
-from lnfgen.formats import PAGE, Piece, to_bytes
+from lnfgen.formats.read_write import PAGE, Piece, to_bytes
 from lnfgen.music.pianoroll import PianoRoll
 
 TUNE = "GGDDEED- CCBBAAG- DDCCBBA- DDCCBBA- GGDDEED- CCBBAAG-"

@@ -30,8 +30,8 @@ from lnfgen.files import write_bytes, write_text
 from lnfgen.pretrained import BOX
 from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.overview import overview
-from lnfgen.training.settings import Corpus, run_config, settings_for
+from lnfgen.runs.listing import overview
+from lnfgen.training.recipes import Corpus, run_config, settings_for
 
 MAX_BYTES = 4_000_000
 _SCORES = ("nll", "elbo", "reconstruction", "kl", "sounding_nll", "marginal_nll", "samples", "sequences", "steps")

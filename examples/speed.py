@@ -14,8 +14,8 @@ from pathlib import Path
 
 from lnfgen.bench.measure import measure
 from lnfgen.bench.plan import BASELINE, SAMPLING, STRUCK, TRAINING, Plan, variants_on
-from lnfgen.compute import prepare_machine
 from lnfgen.config import NAMED_MODELS
+from lnfgen.device import prepare_machine
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.plots.speed import sampling_curves, time_against_length
 

@@ -13,22 +13,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not see names that are loaded later
+    from lnfgen.api import compare_music, preprocess, train
     from lnfgen.errors import LnfgenError
-    from lnfgen.formats import read, write
+    from lnfgen.formats.read_write import read, write
     from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.runs.trained import load
-    from lnfgen.verbs import compare_music, preprocess, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "PianoRoll": "lnfgen.music.pianoroll",
-    "read": "lnfgen.formats",
-    "write": "lnfgen.formats",
-    "preprocess": "lnfgen.verbs",
-    "train": "lnfgen.verbs",
+    "read": "lnfgen.formats.read_write",
+    "write": "lnfgen.formats.read_write",
+    "preprocess": "lnfgen.api",
+    "train": "lnfgen.api",
     "load": "lnfgen.runs.trained",
-    "compare_music": "lnfgen.verbs",
+    "compare_music": "lnfgen.api",
     "LnfgenError": "lnfgen.errors",
 }
 

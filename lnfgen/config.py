@@ -84,7 +84,7 @@ class ModelConfig:
 
     @property
     def work_size(self) -> int:
-        """How wide a step's products are, by which the number of threads is chosen (see `lnfgen.compute`).
+        """How wide a step's products are, by which the number of threads is chosen (see `lnfgen.device`).
 
         It is `hidden_size`, but the output `past` has a quarter to a half of that for each of some fifty keys. At
         `tiny`, two threads take 0.55 to 0.7 of the time that one takes for an update with it.

@@ -12,7 +12,7 @@ from toy_home import make_home
 from toy_models import MODELS, OFTEN, OUTPUTS, toy
 from toy_training import make_dataset
 
-from lnfgen.data.storage import Dataset
+from lnfgen.data.dataset import Dataset
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Observation
 
@@ -67,7 +67,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 @pytest.fixture
 def few_home_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter samples where a model is asked for the keys that it is at home on; the usual ones take a second."""
-    monkeypatch.setattr("lnfgen.filling.HOME_STEPS", 12)
+    monkeypatch.setattr("lnfgen.inference.filling.HOME_STEPS", 12)
 
 
 @pytest.fixture

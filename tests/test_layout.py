@@ -1,4 +1,4 @@
-"""Imports run down only (the shape of the house), and the doors open fast."""
+"""The shape of the house: imports run down the floors, and the doors open fast."""
 
 import ast
 import re
@@ -16,29 +16,49 @@ MODULES = {
     ".".join(("lnfgen", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "pooch", "requests")
-COMMAND_FLOOR = ("lnfgen.bench", "lnfgen.plots")  # what commands measure and draw; nothing but commands needs it
-MODEL_WING = ("lnfgen.transforms", "lnfgen.nn", "lnfgen.flows", "lnfgen.models")
-UPSTAIRS = (
-    *("lnfgen.evaluation", "lnfgen.sampling", "lnfgen.filling", "lnfgen.variation", "lnfgen.choosing"),
-    *("lnfgen.filling_scores",),
-    *("lnfgen.runs", "lnfgen.training"),
+
+FLOORS = (
+    ("errors", "wording", "conventions", "pretrained"),
+    ("files",),
+    ("device", "transforms", "music"),
+    ("nn", "formats"),
+    ("flows", "data"),
+    ("config",),
+    ("models",),
+    ("stepping", "inference"),
+    ("runs",),
+    ("training",),
+    ("api", "plots"),
+    ("cli",),
 )
-"""Where the data wing and the model wing meet, from the lowest to the highest."""
+"""From the ground up. A room imports from rooms on the floors below and from itself, never from its own floor."""
+
+WINGS = (("transforms", "nn", "flows", "models"), ("music", "formats", "data"))
+"""The two wings: neither imports from the other."""
+
+HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "pooch", "requests")
+LIGHT = ("cli", "api")
+"""Rooms that load heavy libraries inside functions alone, so that `lnfgen --help` answers at once."""
+
+MAX_AT_ROOT = 8
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
 
 
 @cache
-def imports(module: str, *, top_level: bool = False) -> set[str]:
-    """The modules that a module names in its imports, `from a import b` as both a and a.b.
+def imports(module: str, *, top_level: bool = False) -> frozenset[str]:
+    """The modules that a module imports, in functions and under TYPE_CHECKING too, `from a import b` as a and a.b.
 
-    `if TYPE_CHECKING` blocks are left out: nothing is loaded there.
+    With `top_level`, only those that are loaded with the module.
     """
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            return
         if top_level and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return
+        if top_level and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
@@ -51,203 +71,104 @@ def imports(module: str, *, top_level: bool = False) -> set[str]:
             visit(child)
 
     visit(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-    return found
+    return frozenset(found)
 
 
-def within(module: str, packages: tuple[str, ...]) -> bool:
-    return any(module == package or module.startswith(package + ".") for package in packages)
+@cache
+def imported_modules(module: str) -> frozenset[str]:
+    """The modules of this package that a module imports."""
+    return frozenset(name for name in imports(module) if name in MODULES and name not in (module, "lnfgen"))
 
 
-def refuse(importer: str, forbidden: tuple[str, ...], *, top_level: bool = False) -> None:
-    bad = sorted(name for name in imports(importer, top_level=top_level) if within(name, forbidden))
-    assert not bad, f"{importer} imports {', '.join(bad)}"
+def within(module: str, *rooms: str) -> bool:
+    return room(module) in rooms
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_room_has_a_floor():
+    rooms = {room(module) for module in MODULES} - {"", "__main__"}
+    assert rooms == {name for floor in FLOORS for name in floor}
+
+
+def test_few_modules_stand_at_the_root():
+    loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert len(loose) <= MAX_AT_ROOT, sorted(loose)
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"lnfgen", "lnfgen.__main__"}))
 def test_imports_run_down(module):
-    if within(module, ("lnfgen.cli",)) or module == "lnfgen.__main__":
-        if not within(module, ("lnfgen.cli.console",)):
-            refuse(module, ("rich",))  # console.py alone knows Rich
-        refuse(module, HEAVY, top_level=True)
-        return
-    refuse(module, ("typer", "rich", "lnfgen.cli", "lnfgen.verbs"))
-    if not within(module, COMMAND_FLOOR):
-        refuse(module, COMMAND_FLOOR)
-    if within(module, MODEL_WING):
-        refuse(
-            module,
-            (
-                "lnfgen.data",
-                "lnfgen.music",
-                "lnfgen.formats",
-                "lnfgen.text",
-                "lnfgen.files",
-                "lnfgen.compute",
-                "pathlib",
-            ),
-        )
-        refuse(module, UPSTAIRS)
-    if within(
-        module,
-        (
-            "lnfgen.conventions",
-            "lnfgen.music",
-            "lnfgen.text",
-            "lnfgen.formats",
-            "lnfgen.given",
-            "lnfgen.data",
-            "lnfgen.errors",
-            "lnfgen.files",
-            "lnfgen.children",
-            "lnfgen.classifier",
-            "lnfgen.comparison",
-        ),
-    ):
-        refuse(module, (*MODEL_WING, *UPSTAIRS, "lnfgen.compute"))
-        if module != "lnfgen.data.batches":
-            refuse(module, ("torch",))
-    if within(module, ("lnfgen.music",)):
-        refuse(module, ("lnfgen.data", "lnfgen.formats", "lnfgen.text"))
+    height = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+    for other in imported_modules(module):
+        assert room(other) == room(module) or height[room(other)] < height[room(module)], f"{module} imports {other}"
 
 
-@pytest.mark.parametrize(
-    ("lower", "upper"),
-    [
-        ("lnfgen.transforms", ("lnfgen.nn", "lnfgen.flows", "lnfgen.models", "lnfgen.config")),
-        ("lnfgen.nn", ("lnfgen.flows", "lnfgen.models", "lnfgen.config")),
-        ("lnfgen.flows", ("lnfgen.models", "lnfgen.config")),
-        ("lnfgen.errors", ("lnfgen.files", "lnfgen.config")),
-        ("lnfgen.children", ("lnfgen.formats", "lnfgen.files", "lnfgen.data", "lnfgen.music")),
-        ("lnfgen.conventions", ("lnfgen.errors", "lnfgen.data", "lnfgen.music", "lnfgen.models", "numpy")),
-        ("lnfgen.data.storage", ("lnfgen.data.prepared", "lnfgen.data.preprocess", "lnfgen.data.named")),
-        ("lnfgen.data.prepared", ("lnfgen.data.rolls", "lnfgen.data.texts", "lnfgen.data.preprocess")),
-        ("lnfgen.data.rolls", ("lnfgen.data.texts", "lnfgen.data.preprocess", "lnfgen.data.named")),
-        ("lnfgen.data.texts", ("lnfgen.data.rolls", "lnfgen.data.preprocess", "lnfgen.data.named")),
-        ("lnfgen.data.preprocess", ("lnfgen.data.named", "lnfgen.data.resolve")),
-        ("lnfgen.data.copies", ("lnfgen.data.gather", "lnfgen.data.prepared")),
-        ("lnfgen.data.splits", ("lnfgen.data.gather", "lnfgen.data.storage")),
-        ("lnfgen.data.download", ("lnfgen.data.named",)),
-        ("lnfgen.data.named", ("lnfgen.data.resolve",)),
-        ("lnfgen.data.pieces", ("lnfgen.comparison",)),
-        ("lnfgen.music.scores", ("lnfgen.music.notation",)),
-        ("lnfgen.music.voices", ("lnfgen.music.figures",)),
-        ("lnfgen.music.figures", ("lnfgen.music.copies",)),
-        ("lnfgen.classifier", ("lnfgen.music", "lnfgen.data", "lnfgen.comparison")),
-        ("lnfgen.comparison", ("lnfgen.formats", "lnfgen.data.storage")),
-        (
-            "lnfgen.music.midi",
-            (
-                "lnfgen.music.page",
-                "lnfgen.music.plot",
-                "lnfgen.music.rolltext",
-                "lnfgen.music.notation",
-                "lnfgen.music.sound",
-            ),
-        ),
-        ("lnfgen.music.separation", ("lnfgen.music.midi", "lnfgen.music.rhythm", "lnfgen.music.tonality")),
-        ("lnfgen.music.rhythm", ("lnfgen.music.notation", "lnfgen.music.scores", "music21")),
-        ("lnfgen.music.tonality", ("lnfgen.music.notation", "lnfgen.music.scores")),
-        ("lnfgen.config_formats", ("lnfgen.config", *MODEL_WING)),
-        ("lnfgen.formats", ("lnfgen.data",)),
-        ("lnfgen.pretrained", ("torch", "numpy", "lnfgen.data", "lnfgen.config", "lnfgen.compute", *UPSTAIRS)),
-        ("lnfgen.compute", ("lnfgen.data", *MODEL_WING, *UPSTAIRS)),
-        ("lnfgen.choosing", ("lnfgen.compute", "lnfgen.sampling", "lnfgen.runs", "lnfgen.training")),
-        (
-            "lnfgen.evaluation",
-            ("lnfgen.compute", "lnfgen.sampling", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
-        ),
-        (
-            "lnfgen.sampling",
-            ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.filling", "lnfgen.choosing", "lnfgen.runs"),
-        ),
-        (
-            "lnfgen.filling",
-            ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
-        ),
-        (
-            "lnfgen.variation",
-            ("lnfgen.compute", "lnfgen.evaluation", "lnfgen.choosing", "lnfgen.runs", "lnfgen.training"),
-        ),
-        ("lnfgen.given", ("lnfgen.filling", "lnfgen.variation")),
-        ("lnfgen.filling", ("lnfgen.variation",)),
-        ("lnfgen.models.sequence_model", ("lnfgen.models.noise", "lnfgen.models.latent_flow", "lnfgen.models.lstm")),
-        ("lnfgen.models.particles", ("lnfgen.models.sequence_model", "lnfgen.models.latent_flow")),
-        ("lnfgen.runs", ("lnfgen.training",)),
-        ("lnfgen.runs.naming", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
-        ("lnfgen.runs.facts", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
-        ("lnfgen.runs.overview", ("torch", "lnfgen.models", "lnfgen.runs.folder")),
-        ("lnfgen.runs.records", ("torch", "lnfgen.models", "lnfgen.runs.folder", "lnfgen.runs.facts")),
-        (
-            "lnfgen.runs.folder",
-            (
-                "torch",
-                "lnfgen.models",
-                "lnfgen.runs.checkpoint",
-                "lnfgen.runs.trained",
-                "lnfgen.runs.naming",
-                "lnfgen.runs.facts",
-                "lnfgen.runs.dataset",
-            ),
-        ),
-        ("lnfgen.runs.checkpoint", ("lnfgen.runs.trained", "lnfgen.runs.naming", "lnfgen.runs.dataset")),
-        ("lnfgen.runs.tensors", ("lnfgen.models", "lnfgen.runs.folder", "lnfgen.runs.checkpoint")),
-        ("lnfgen.runs.dataset", ("torch", "lnfgen.models", "lnfgen.runs.checkpoint", "lnfgen.runs.trained")),
-        ("lnfgen.training.saved", ("lnfgen.runs", "lnfgen.training.trainer", "lnfgen.training.session")),
-        ("lnfgen.training.faults", ("lnfgen.runs", "lnfgen.training.trainer", "lnfgen.training.session")),
-        ("lnfgen.training.settings", ("torch", "lnfgen.models", "lnfgen.training.session")),
-        ("lnfgen.training.trainer", ("lnfgen.runs", "lnfgen.training.session")),
-        ("lnfgen.bench", ("lnfgen.plots",)),
-        ("lnfgen.bench.timing", ("lnfgen.bench.machine", "lnfgen.bench.measure", "torch")),
-        ("lnfgen.bench.rows", ("lnfgen.models", "torch")),
-        ("lnfgen.bench.plan", ("lnfgen.bench.calls", "lnfgen.bench.measure")),
-        ("lnfgen.bench.calls", ("lnfgen.bench.measure",)),
-        ("lnfgen.plots.canvas", ("lnfgen.plots.curves", "lnfgen.plots.latents", "lnfgen.plots.speed")),
-        ("lnfgen.plots.steps", ("lnfgen.plots.latents", "lnfgen.plots.conditionals")),
-    ],
-)
-def test_each_floor_knows_only_those_below(lower, upper):
+@pytest.mark.parametrize(("one", "other"), [WINGS, WINGS[::-1]])
+def test_the_wings_do_not_know_each_other(one, other):
     for module in MODULES:
-        if within(module, (lower,)):
-            refuse(module, upper)
+        if within(module, *one):
+            assert not [name for name in imported_modules(module) if within(name, *other)], module
 
 
-def test_pictures_are_drawn_without_torch():
-    """Only what runs a model needs torch: a run's curves must not wait for it, nor for Matplotlib before it draws."""
-    drawing = {module for module in MODULES if within(module, ("lnfgen.plots",))} - {"lnfgen.plots.conditionals"}
-    assert len(drawing) >= 5
-    for module in drawing:
-        refuse(module, ("torch", "lnfgen.plots.conditionals", "lnfgen.runs", "lnfgen.training", *MODEL_WING))
-        refuse(module, ("matplotlib",), top_level=True)
-    names = ", ".join(sorted(drawing - {"lnfgen.plots"}))
-    probe = f"import sys, {names}; assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+def test_no_modules_import_in_a_circle():
+    reached: dict[str, set[str]] = {}
+
+    def reach(module: str) -> set[str]:
+        if module not in reached:
+            reached[module] = set()
+            for other in imported_modules(module):
+                reached[module] |= {other} | reach(other)
+        return reached[module]
+
+    sys.setrecursionlimit(10_000)
+    for module in MODULES:
+        reach(module)
+    # A package's own __init__ may name its modules, which import the package by being inside; only real names count.
+    assert not [module for module in MODULES if module in reached[module]]
 
 
-def test_one_door_leads_to_the_faster_steps():
-    users = {module for module in MODULES if any(within(name, ("lnfgen.stepping",)) for name in imports(module))}
-    assert {module for module in users if not within(module, ("lnfgen.stepping",))} == {"lnfgen.nn.stepper"}
+def outside(module: str, *, top_level: bool = False) -> set[str]:
+    """The libraries that a module imports."""
+    return {name.partition(".")[0] for name in imports(module, top_level=top_level)} - {"lnfgen"}
+
+
+def test_rooms_load_only_the_libraries_that_are_theirs():
+    for module in MODULES:
+        if within(module, *LIGHT):
+            assert not outside(module, top_level=True) & set(HEAVY), module
+        if module != "lnfgen.cli.console":
+            assert "rich" not in outside(module), module  # console alone knows Rich
+        if not within(module, "cli", "__main__"):
+            assert "typer" not in outside(module), module
+        if within(module, "music", "formats") or (within(module, "data") and module != "lnfgen.data.batches"):
+            assert "torch" not in outside(module), module
+        if within(module, *WINGS[0]):
+            assert "pathlib" not in outside(module), module  # a model knows no files
+        if within(module, "plots"):
+            assert "torch" not in outside(module), module
+            assert "matplotlib" not in outside(module, top_level=True), module
 
 
 def test_no_pickle_but_in_the_reader_of_the_benchmark_sets_and_between_a_program_and_its_own_children():
-    users = {module for module in MODULES if within_any_pickle(module)}
-    assert users <= {"lnfgen.data.benchmarks", "lnfgen.children"}
+    pickles = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
+    assert {module for module in MODULES if outside(module) & pickles} <= {
+        "lnfgen.data.benchmarks",
+        "lnfgen.formats.sandbox",
+    }
 
 
-def within_any_pickle(module: str) -> bool:
-    return any(within(name, ("pickle", "cloudpickle", "dill", "joblib", "shelve")) for name in imports(module))
+def test_nothing_imports_the_faster_steps_but_the_place_where_a_model_is_loaded():
+    users = {module for module in MODULES if any(within(name, "stepping") for name in imported_modules(module))}
+    assert {module for module in users if not within(module, "stepping")} <= {"lnfgen.runs.checkpoint"}
 
 
-def test_top_level_modules_are_small():
-    """Rooms few and evenly sized: over 400 lines is a smell."""
-    long = {module: lines for module, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 400}
-    assert not long
+def test_a_file_of_over_450_lines_says_why():
+    for module, path in MODULES.items():
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 450 or "one file because" in text, module
 
 
 def test_what_many_commands_share_names_no_option():
     """A message of these modules reaches people through commands with different options, and through Python."""
-    shared = ("lnfgen.files", "lnfgen.formats", "lnfgen.text", "lnfgen.music")
-    for module in (name for name in MODULES if within(name, shared)):
+    for module in (name for name in MODULES if within(name, "files", "formats", "music")):
         strings = [node.value for node in ast.walk(ast.parse(MODULES[module].read_text())) if is_text(node)]
         assert not [text for text in strings if re.search(r"--[a-z]", text)], module
 

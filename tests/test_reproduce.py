@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lnfgen.errors import LnfgenError
-from lnfgen.training.settings import assignments, run_config
+from lnfgen.training.recipes import assignments, run_config
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "reproduce"

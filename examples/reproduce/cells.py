@@ -35,7 +35,7 @@ PAST_BUDGET: dict[str, Any] = {
     "training.kl_warmup_end": 0.0,
     "training.free_bits": 0.2,
 }
-"""What suits music with onsets and this output (`lnfgen.training.settings`), without transposition."""
+"""What suits music with onsets and this output (`lnfgen.training.recipes`), without transposition."""
 
 LONG_PIECES: dict[str, Any] = {"training.max_steps": 300, "training.batch_size": 2}
 """The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough."""

@@ -30,7 +30,7 @@ import lnfgen
 from lnfgen.errors import DatasetError, LnfgenError, RunError
 from lnfgen.files import read_object, write_text
 from lnfgen.runs.facts import is_run
-from lnfgen.runs.overview import overview
+from lnfgen.runs.listing import overview
 from lnfgen.runs.records import METRICS, read_metrics
 
 RESULTS = Path(__file__).parent / "results"

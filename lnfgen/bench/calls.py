@@ -14,14 +14,14 @@ from lnfgen.bench.plan import OBSERVATIONS, Variant, batch_lengths
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import Call
 from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
+from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset, Split
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import distinct_names
-from lnfgen.training.settings import Corpus, run_config
+from lnfgen.training.recipes import Corpus, run_config
 from lnfgen.training.trainer import Trainer
 
 DENSITY = 0.05

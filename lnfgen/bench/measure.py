@@ -19,7 +19,7 @@ from lnfgen.bench.machine import CPU, SQUARE, Memory, machine_facts, product_cal
 from lnfgen.bench.plan import BASELINE, EQUAL, OBSERVATIONS, Plan, Variant, batch_lengths, kind_of
 from lnfgen.bench.rows import Row
 from lnfgen.bench.timing import take_turns
-from lnfgen.compute import choose_threads
+from lnfgen.device import choose_threads
 from lnfgen.models import SequenceModel
 from lnfgen.wording import counted
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lnfgen import __version__, launch
+from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
+from lnfgen.training import torchrun as launch
 
 COMMANDS = (
     *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary", "interpolate"),

@@ -81,7 +81,7 @@ def command(
     from lnfgen.bench.calls import fresh_config, trained_models
     from lnfgen.bench.measure import measure
     from lnfgen.bench.plan import BASELINE
-    from lnfgen.compute import prepare_machine
+    from lnfgen.device import prepare_machine
 
     plan = _plan(preset, backbone, quick, budget)
     target = prepare_machine(device, fresh_config(BASELINE, preset, "text").model.work_size)

@@ -33,8 +33,8 @@ def command(
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
     opened = given.Opened([intro], out, model, count, seed, tracks, program, device, json)
 
-    from lnfgen.filling import added_steps
-    from lnfgen.given import given_intro
+    from lnfgen.inference.filling import added_steps
+    from lnfgen.inference.given import given_intro
 
     added = added_steps(opened.model, opened.encoding, opened.pieces[0], length, bars, opened.seed)
     part = given_intro(opened.encoding, opened.pieces[0], added)

@@ -15,7 +15,7 @@ from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.wording import counted, counted_ends
 
 if TYPE_CHECKING:
-    from lnfgen.formats import Piece
+    from lnfgen.formats.read_write import Piece
     from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.music.tonality import Key
 
@@ -54,8 +54,8 @@ def command(
 
     IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
-    from lnfgen import formats
     from lnfgen.files import require_parent
+    from lnfgen.formats import read_write as formats
     from lnfgen.music.pianoroll import STEPS_PER_QUARTER
     from lnfgen.music.tonality import Key
     from lnfgen.music.tracks import ALL
@@ -110,8 +110,8 @@ def command(
 
 def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
     """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
-    from lnfgen import formats
     from lnfgen.files import make_folder, numbered, write_bytes
+    from lnfgen.formats import read_write as formats
 
     if target == "-":
         if len(pieces) > 1:
@@ -146,7 +146,7 @@ def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | Non
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:
     """The file that each file becomes. Several pieces are numbered, or on one page."""
-    from lnfgen.formats import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
+    from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
 
     if to is None:
         *sources, target = files

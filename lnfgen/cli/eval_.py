@@ -11,7 +11,7 @@ from lnfgen.cli import console, options
 from lnfgen.config import PRECISIONS
 from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES, PARTICLES
 from lnfgen.errors import LnfgenError, RunError
-from lnfgen.launch import is_main, launched
+from lnfgen.training.torchrun import is_main, launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lnfgen.data.material import Material
-    from lnfgen.evaluation import Score
+    from lnfgen.inference.scoring import Score
     from lnfgen.runs.trained import TrainedModel
 
 
@@ -139,7 +139,7 @@ def command(
 
     folder = resolve_run(run)
 
-    from lnfgen.evaluation import marginal_nll, score
+    from lnfgen.inference.scoring import marginal_nll, score
     from lnfgen.runs.trained import TrainedModel
     from lnfgen.training import distributed
 

@@ -11,7 +11,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import choose_solver
 
 if TYPE_CHECKING:
-    from lnfgen.filling_scores import FillingScore, Range
+    from lnfgen.inference.filling_scores import FillingScore, Range
 
 
 def report(
@@ -32,8 +32,8 @@ def report(
 
     folder = resolve_run(run)
 
-    from lnfgen.filling_scores import score_filling
-    from lnfgen.gaps import GAPS
+    from lnfgen.inference.filling_scores import score_filling
+    from lnfgen.inference.gaps import GAPS
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(folder, device)
@@ -94,7 +94,7 @@ def _remarks(scores: dict[str, FillingScore]) -> Iterator[tuple[str, str]]:
 
 
 def _figures(scores: dict[str, FillingScore]) -> Iterator[tuple[str, ...]]:
-    from lnfgen.comparison import spread
+    from lnfgen.music.comparison import spread
 
     compared = [score.music for score in scores.values() if score.music is not None]
     for name, first in compared[0].figures.items():

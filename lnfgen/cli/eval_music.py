@@ -14,7 +14,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.comparison import MusicComparison
+    from lnfgen.music.comparison import MusicComparison
 
     Compared = tuple[MusicComparison, tuple[str, str], dict[str, Any]]
     """The figures, the names of both sides, and what --json tells beside the figures."""
@@ -90,8 +90,8 @@ def _of_run(run: Path | None, dataset: str | None, asked: dict[str, Any], solver
 
 def _of_music(first: Path, second: str | None, split: str, seed: int) -> Compared:
     """Any music beside other music."""
-    from lnfgen.comparison import compare_pieces
     from lnfgen.data.pieces import open_both
+    from lnfgen.music.comparison import compare_pieces
 
     if second is None:
         raise LnfgenError(
@@ -109,7 +109,7 @@ def _of_music(first: Path, second: str | None, split: str, seed: int) -> Compare
 
 
 def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
-    from lnfgen.comparison import spread
+    from lnfgen.music.comparison import spread
 
     for row in comparison.figures.values():
         cells = [row.label]

@@ -41,7 +41,7 @@ def command(
     """
     opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 
-    from lnfgen.given import given_part
+    from lnfgen.inference.given import given_part
 
     part = given_part(opened.encoding, opened.pieces[0], free or [], gap)
     opened.fill(part, "filling", temperature, particles, free or [])

@@ -15,10 +15,10 @@ from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, tell_o
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
-    from lnfgen.formats import Piece
-    from lnfgen.given import Given
+    from lnfgen.formats.read_write import Piece
+    from lnfgen.inference.given import Given
+    from lnfgen.inference.variation import Variation
     from lnfgen.runs.folder import RunFolder
-    from lnfgen.variation import Variation
 
 Source = Annotated[str, typer.Argument(help="A piece of music, or a text for a model of text; - is stdin.")]
 Out = Annotated[str, typer.Option(help="File to write, - for stdout; the suffix chooses the format.")]
@@ -86,8 +86,8 @@ class Opened:
 
         `free` are the words for what is to be drawn, where a person has given some.
         """
-        from lnfgen.filling import fill_pieces
-        from lnfgen.given import beyond_the_model
+        from lnfgen.inference.filling import fill_pieces
+        from lnfgen.inference.given import beyond_the_model
 
         given = self._at_home(given, self.sources[0])
         if cut := beyond_the_model(self.encoding, given, free):
@@ -112,7 +112,7 @@ class Opened:
     @cached_property
     def laid(self) -> "list[Given]":
         """The pieces on the model's grid and keys."""
-        from lnfgen.given import given_whole
+        from lnfgen.inference.given import given_whole
 
         pairs = zip(self.pieces, self.sources, strict=True)
         return [self._at_home(given_whole(self.encoding, piece), source) for piece, source in pairs]
@@ -128,7 +128,7 @@ class Opened:
 
     def _at_home(self, given: "Given", source: str) -> "Given":
         """What is given, where the model is at home, with a word on what was changed."""
-        from lnfgen.filling import at_home
+        from lnfgen.inference.filling import at_home
 
         given = at_home(self.model, self.encoding, given)
         if given.changes:
@@ -151,8 +151,8 @@ def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":
     from lnfgen.music.tracks import ALL
 
     if folder.encoding.kind == "text":
-        from lnfgen.formats import READABLE, WRITABLE_TEXT
-        from lnfgen.text import decode_utf8, read_text
+        from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
+        from lnfgen.formats.text import decode_utf8, read_text
 
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:

@@ -29,7 +29,7 @@ def command(
     """
     opened = given.Opened([melody], out, model, count, seed, tracks, program, device, json, music_alone=True)
 
-    from lnfgen.given import given_melody
+    from lnfgen.inference.given import given_melody
 
     part = given_melody(opened.encoding, opened.pieces[0])
     opened.fill(part, "harmonizing", temperature, particles)

@@ -96,8 +96,8 @@ def _show_list(what: str, items: list[dict[str, Any]], left_out: Sequence[str]) 
 
 
 def _folder_facts(folder: Path) -> dict[str, Any]:
+    from lnfgen.data.dataset import is_dataset
     from lnfgen.data.facts import dataset_facts
-    from lnfgen.data.storage import is_dataset
     from lnfgen.runs.facts import is_run, run_facts
 
     if is_run(folder):

@@ -32,7 +32,7 @@ def command(
     said = f"--steps {steps}"
     opened = given.Opened([first, second], out, model, steps, seed, tracks, program, device, json, said)
 
-    from lnfgen.variation import interpolate_pieces
+    from lnfgen.inference.variation import interpolate_pieces
 
     way = interpolate_pieces(opened.model, opened.encoding, *opened.laid, steps=steps, seed=opened.seed)
     opened.write(way, "interpolating", {"steps": steps})

@@ -9,7 +9,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
-from lnfgen.launch import is_main
+from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def played(program: str, voices: int | None) -> dict[str, Any]:
 
 def require_fitting(suffix: str, played: dict[str, Any]) -> None:
     """Raise an `LnfgenError` if a file with this suffix cannot be written, or not with what `played` gives."""
-    from lnfgen.formats import MIDI, PAGE, SOUND, require_writer
+    from lnfgen.formats.read_write import MIDI, PAGE, SOUND, require_writer
 
     require_writer(suffix, played["voices"])
     named = (*MIDI, PAGE, SOUND)

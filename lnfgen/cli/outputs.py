@@ -9,7 +9,7 @@ from lnfgen.cli.options import require_fitting
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
-    from lnfgen.formats import Piece
+    from lnfgen.formats.read_write import Piece
     from lnfgen.runs.folder import RunFolder
 
 
@@ -35,7 +35,7 @@ class PieceWriter:
     def name_of(self, index: int) -> str:
         """What a message calls the piece with this index: its file, or its number where it has no file of its own."""
         from lnfgen.files import numbered
-        from lnfgen.formats import PAGE
+        from lnfgen.formats.read_write import PAGE
 
         if self.target == "-" or self.suffix == PAGE:
             return f"piece {index + 1}"
@@ -43,7 +43,7 @@ class PieceWriter:
 
     def write(self, piece: "Piece", facts: dict[str, Any]) -> None:
         from lnfgen.files import numbered
-        from lnfgen.formats import PAGE, to_bytes, write
+        from lnfgen.formats.read_write import PAGE, to_bytes, write
 
         name = numbered(Path(self.target), len(self.facts), self.count)
         if self.suffix == PAGE:
@@ -58,7 +58,7 @@ class PieceWriter:
 
     def close(self, **facts: Any) -> None:
         """Write the page, and print the JSON object."""
-        from lnfgen.formats import write
+        from lnfgen.formats.read_write import write
 
         if self._page:
             write(self.target, self._page, **self.instruments)
@@ -78,7 +78,7 @@ def piece_writer(
         OutputError: if the folder is not there.
     """
     from lnfgen.files import require_parent
-    from lnfgen.formats import WRITABLE_MUSIC, WRITABLE_TEXT
+    from lnfgen.formats.read_write import WRITABLE_MUSIC, WRITABLE_TEXT
 
     fitting = WRITABLE_MUSIC if folder.encoding.kind == "music" else WRITABLE_TEXT
     suffix = fitting[0] if target == "-" else Path(target).suffix.lower()

@@ -11,7 +11,7 @@ from lnfgen.cli.sources import tell_of
 from lnfgen.conventions import Kind
 
 if TYPE_CHECKING:
-    from lnfgen.data.storage import Dataset
+    from lnfgen.data.dataset import Dataset
 
 
 def command(
@@ -56,9 +56,9 @@ def command(
     variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more. If reading music is interrupted or killed, the same
     command goes on from there.
     """
+    from lnfgen.api import dataset_name, make_dataset
     from lnfgen.data import named
     from lnfgen.data.options import Options
-    from lnfgen.verbs import dataset_name, make_dataset
 
     options = Options(as_, max_length, chunks, _shares(split), seed, steps_per_quarter, drums, strict, tracks)
     name = dataset_name(source)

@@ -24,7 +24,7 @@ def command(
     """
     opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 
-    from lnfgen.variation import reconstruct_piece
+    from lnfgen.inference.variation import reconstruct_piece
 
     drawn = reconstruct_piece(
         opened.model, opened.encoding, opened.laid[0], count=count, temperature=temperature, seed=opened.seed

@@ -23,7 +23,7 @@ def command(
 
     A narrow screen has fewer columns; --json has all.
     """
-    from lnfgen.runs.overview import overview
+    from lnfgen.runs.listing import overview
 
     rows = overview(folders or [])
     if as_json:

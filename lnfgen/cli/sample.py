@@ -8,13 +8,13 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.errors import LnfgenError
-from lnfgen.launch import is_main
+from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.choosing import Choice
     from lnfgen.data.encoding import Encoding
-    from lnfgen.formats import Piece
+    from lnfgen.formats.read_write import Piece
+    from lnfgen.inference.best import Choice
     from lnfgen.models import SequenceModel
     from lnfgen.music.tonality import Key
     from lnfgen.runs.folder import RunFolder
@@ -76,10 +76,10 @@ def command(
     wanted = None if key is None else Key.parse(key)
     signature = options.time_signature(metre)
 
-    from lnfgen.choosing import Choice
-    from lnfgen.compute import prepare_machine
+    from lnfgen.device import prepare_machine
+    from lnfgen.inference.best import Choice
+    from lnfgen.inference.sampling import sample_pieces
     from lnfgen.runs.checkpoint import load_model
-    from lnfgen.sampling import sample_pieces
     from lnfgen.training import distributed
 
     distributed.join()
@@ -139,8 +139,8 @@ def _chosen(
     seed: int,
 ) -> "list[Choice]":
     """Draw all pieces and choose the best. What is not as asked is said: copies not looked for, or too few left."""
-    from lnfgen.choosing import choose_best
     from lnfgen.cli.sources import resolve_run_dataset
+    from lnfgen.inference.best import choose_best
 
     drawn: list[Piece] = []
     with console.live("sampling", count) as bar:

@@ -11,8 +11,8 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.data.storage import Dataset
-    from lnfgen.formats import Piece
+    from lnfgen.data.dataset import Dataset
+    from lnfgen.formats.read_write import Piece
     from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.music.tonality import Key
     from lnfgen.runs.folder import RunFolder
@@ -46,7 +46,7 @@ def resolve_scored_dataset(run: "RunFolder", source: str | None, advice: str) ->
 
 def tell_of(dataset: "Dataset") -> None:
     """Tell on stderr how a dataset came out: its sizes, and what a person should know of what was left out."""
-    from lnfgen.data.storage import MANIFEST
+    from lnfgen.data.dataset import MANIFEST
 
     encoding, manifest = dataset.encoding, dataset.manifest
     unit = "step" if encoding.kind == "music" else "character"
@@ -116,7 +116,7 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
 
 def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
     """The pieces in a file, or in stdin if the path is -."""
-    from lnfgen import formats
+    from lnfgen.formats import read_write as formats
 
     if path != "-":
         return formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
@@ -131,7 +131,7 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
 
     Its grid and notes are as they are, and it has no tracks.
     """
-    from lnfgen.formats import ROLLS
+    from lnfgen.formats.read_write import ROLLS
 
     unused = [option for option in given if option in _OF_READING]
     if unused and Path(source).suffix.lower() in ROLLS:

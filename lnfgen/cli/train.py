@@ -14,7 +14,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Device, Precision, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
-from lnfgen.launch import is_main, launched
+from lnfgen.training.torchrun import is_main, launched
 from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
@@ -92,9 +92,9 @@ def command(
     --set beats the other options, they beat --config, and that beats the preset. Where --config names a preset of its
     own, as a run does, --preset replaces it: sizes and length are then those of --preset, unless the run changed them.
     """
+    from lnfgen.api import open_session
     from lnfgen.cli.sources import tell_of
-    from lnfgen.training.settings import assignments
-    from lnfgen.verbs import open_session
+    from lnfgen.training.recipes import assignments
 
     with console.jobs() as building:
         session = open_session(

@@ -31,7 +31,7 @@ def command(
     """
     opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
 
-    from lnfgen.variation import vary_piece
+    from lnfgen.inference.variation import vary_piece
 
     varied = vary_piece(opened.model, opened.encoding, opened.laid[0], amount=amount, count=count, seed=opened.seed)
     opened.write(varied, "varying", {"amount": amount})

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.children import in_child, restart_clock
 from lnfgen.conventions import SPLITS
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
+from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
 
 SUFFIXES = (".pickle", ".pkl", ".mat")

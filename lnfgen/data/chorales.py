@@ -12,11 +12,11 @@ import numpy as np
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data.copies import digest, without_copies
+from lnfgen.data.dataset import Record
 from lnfgen.data.parallel import Progress, in_parallel, no_progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import Piece, encode_rolls
 from lnfgen.data.splits import split_by_hash
-from lnfgen.data.storage import Record
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
 from lnfgen.music.copies import related_pieces
@@ -132,7 +132,7 @@ def read_chorale(name: str) -> PianoRoll:
     """
     from music21 import converter
 
-    from lnfgen.music.scores import quiet, roll_of_score
+    from lnfgen.formats.scores import quiet, roll_of_score
 
     with unreadable(name), quiet():
         score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from lnfgen.data.storage import Record
+from lnfgen.data.dataset import Record
 
 _Item = TypeVar("_Item")
 

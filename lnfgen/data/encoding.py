@@ -11,8 +11,8 @@ import numpy as np
 
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll, bar_and_beats
-from lnfgen.text import UNKNOWN
 from lnfgen.wording import counted, counted_ends
 
 _FIELDS = {

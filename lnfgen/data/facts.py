@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lnfgen.data.storage import open_dataset
-from lnfgen.formats import Piece
-from lnfgen.music.rolltext import pitch_name
+from lnfgen.data.dataset import open_dataset
+from lnfgen.formats.read_write import Piece
+from lnfgen.formats.rolltext import pitch_name
+from lnfgen.formats.text import LINE_ENDS
 from lnfgen.music.tracks import Track
-from lnfgen.text import LINE_ENDS
 from lnfgen.wording import frequencies
 
 # Facts of a piece that add up over the pieces of a file.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from lnfgen import text
 from lnfgen.conventions import SPLITS
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.splits import split_by_hash
 from lnfgen.data.texts import MAX_TUNE, encode_texts
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.files import sha256_of
+from lnfgen.formats import text
 
 _BOOKS = ("ryansMammoth", "oneills1850")
 

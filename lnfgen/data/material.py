@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lnfgen import formats, text
+from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.options import Options
-from lnfgen.data.storage import Dataset
 from lnfgen.errors import UnreadableFileError
+from lnfgen.formats import read_write as formats
+from lnfgen.formats import text
 from lnfgen.music.tracks import said_of
 
 

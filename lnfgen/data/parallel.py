@@ -10,8 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from lnfgen.children import Children
 from lnfgen.errors import LnfgenError
+from lnfgen.formats.sandbox import Children
 
 Progress = Callable[[str, int, int], None]
 """A function that is told what is being done, how much of it is done, and how much there is in all."""
@@ -37,7 +37,7 @@ def in_parallel(
     """The result of `function` for each task, in the order of the tasks. Few of them wait in memory at a time.
 
     A task that raises an `LnfgenError` has that as its result. So has a task that takes too long, takes too much memory
-    or ends its process (see `lnfgen.children`).
+    or ends its process (see `lnfgen.formats.sandbox`).
 
     Args:
         function: it must be defined at the top of a module, so that other processes find it.

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from lnfgen.data import benchmarks
-from lnfgen.data.gather import gather
+from lnfgen.data.dataset import Dataset, is_dataset
 from lnfgen.data.parallel import Progress, in_parallel, no_progress
 from lnfgen.data.resolve import resolve
 from lnfgen.data.rolls import read_rolls
-from lnfgen.data.storage import Dataset, is_dataset
+from lnfgen.data.sources import gather
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.wording import counted

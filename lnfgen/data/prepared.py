@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.conventions import TimeSignature
+from lnfgen.data.dataset import FORMAT_VERSION, MANIFEST, Dataset, Record, no_steps, open_dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.sequences import Sequences, SharedWithTrain
 from lnfgen.data.shards import ShardWriter, remember_hash
-from lnfgen.data.storage import FORMAT_VERSION, MANIFEST, Dataset, Record, no_steps, open_dataset
 from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError
 from lnfgen.files import new_folder, write_json

@@ -9,13 +9,13 @@ from pathlib import Path
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
 from lnfgen.data.copies import without_copies
-from lnfgen.data.gather import SourceFile, gather
+from lnfgen.data.dataset import Record
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import prepare_benchmark, prepare_music
+from lnfgen.data.sources import SourceFile, gather
 from lnfgen.data.splits import splits_by_name
-from lnfgen.data.storage import Record
 from lnfgen.data.texts import prepare_text
 from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, UnreadableFileError

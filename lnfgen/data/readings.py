@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
-from lnfgen.data.gather import SourceFile
 from lnfgen.data.parallel import Progress, in_parallel
+from lnfgen.data.sources import SourceFile
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes
 from lnfgen.music.pianoroll import PianoRoll

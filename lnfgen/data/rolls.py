@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen import formats
 from lnfgen.conventions import SPLITS
 from lnfgen.data import benchmarks
 from lnfgen.data.copies import digest, without_copies
+from lnfgen.data.dataset import Record, no_steps
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.readings import Readings
 from lnfgen.data.sequences import InMemory, Spool
+from lnfgen.data.sources import SourceFile, source_records
 from lnfgen.data.splits import num_splits, split_at_random, split_in_order
-from lnfgen.data.storage import Record, no_steps
 from lnfgen.data.workplace import Workplace
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
+from lnfgen.formats import read_write as formats
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL, Track, said_of
 from lnfgen.wording import counted

@@ -18,7 +18,7 @@ import numpy as np
 from lnfgen.conventions import SPLITS
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError, UnreadableFileError
-from lnfgen.text import UNKNOWN, not_utf8
+from lnfgen.formats.text import UNKNOWN, not_utf8
 
 BLOCK_BYTES = 1 << 20
 

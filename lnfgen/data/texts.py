@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lnfgen import text
 from lnfgen.conventions import SPLITS
 from lnfgen.data.copies import without_copies
+from lnfgen.data.dataset import Record
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.gather import SourceFile, source_records
 from lnfgen.data.options import Options
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.sequences import InMemory
+from lnfgen.data.sources import SourceFile, source_records
 from lnfgen.data.splits import num_splits, random_owners, split_at_random, split_counts, split_in_order
-from lnfgen.data.storage import Record
 from lnfgen.data.textfiles import TextFile, TextSequences, blocks_of, find_lines, state_of
 from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.formats import text
 from lnfgen.wording import counted
 
 _Content = TypeVar("_Content")

@@ -16,10 +16,10 @@ from lnfgen.flows.temporal import (
     InverseAutoregressiveFlow,
     TemporalFlow,
 )
+from lnfgen.models.codes import SymbolHead, SymbolPosterior
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
 from lnfgen.models.key_latent import KeyHead, KeyPosterior
-from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
@@ -27,8 +27,8 @@ from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
 from lnfgen.models.posterior import Posterior
 from lnfgen.models.sequence_model import SequenceModel, Terms
-from lnfgen.models.symbol_latent import SymbolHead, SymbolPosterior
 from lnfgen.models.time_signatures import TimeSignatures
+from lnfgen.models.voices import KeywiseHead
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.copying import CopyingNetwork
 from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lnfgen.inference.particles import Filtered, filter_particles, one_of
 from lnfgen.models.observation import Known
 from lnfgen.models.output import Drawn, Sampler
-from lnfgen.models.particles import Filtered, filter_particles, one_of
 from lnfgen.models.posterior import Gaussian
 from lnfgen.models.sequence_model import Filled
 from lnfgen.nn.masking import sum_real

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.temporal import TemporalFlow
+from lnfgen.models.codes import SymbolPosterior
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
 from lnfgen.models.key_latent import KeyPosterior
@@ -15,7 +16,6 @@ from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
 from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
-from lnfgen.models.symbol_latent import SymbolPosterior
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.waiting import sent

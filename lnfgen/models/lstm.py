@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lnfgen.inference.particles import Filtered, filter_particles
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import Drawn, OutputHead
-from lnfgen.models.particles import Filtered, filter_particles
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.lstm import CausalLSTM, LSTMState

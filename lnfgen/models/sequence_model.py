@@ -217,7 +217,7 @@ class SequenceModel(nn.Module, ABC):
         """The log of an estimate of p(known | T) of G sequences, in nats, float64 `[G]` on the CPU.
 
         The estimate is unbiased, so its log is too low on average, the less so the more particles there are: see
-        `lnfgen.models.particles`. What is hidden is proposed near whole sequences, `guess` `[G, T, ...]`, that agree
+        `lnfgen.inference.particles`. What is hidden is proposed near whole sequences, `guess` `[G, T, ...]`, that agree
         with what is known. The estimate is the better for it where they are likely, as true ones are, and not biased.
 
         With whole sequences to keep, `kept` `[G, T, ...]`, these are always among the particles. Then the log is too

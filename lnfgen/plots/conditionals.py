@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.compute import prepare_machine
+from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError
 from lnfgen.flows.features import FeatureFlow
 from lnfgen.models.latent_flow import LatentFlow

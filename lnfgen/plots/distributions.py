@@ -10,7 +10,7 @@ import numpy as np
 from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend_below, style_axis
 
 if TYPE_CHECKING:
-    from lnfgen.comparison import FigureRow, MusicComparison
+    from lnfgen.music.comparison import FigureRow, MusicComparison
 
 _COLUMNS = 4
 _BINS = 16
@@ -42,7 +42,7 @@ def figure_distributions(
 
 
 def _draw_row(axis: Any, row: FigureRow, samples: str, reference: str) -> None:
-    from lnfgen.comparison import spread
+    from lnfgen.music.comparison import spread
 
     low, _, high = spread(row.reference)
     sides = [values[~np.isnan(values)] for values in (row.reference, row.samples)]

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset
 from lnfgen.errors import LnfgenError
+from lnfgen.formats.rolltext import pitch_name
+from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.rolltext import pitch_name
-from lnfgen.text import UNKNOWN
 
 NUM_STEPS = 4
 """Steps of a piece that are looked at, if no text is given."""

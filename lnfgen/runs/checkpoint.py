@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from lnfgen.config import Config, config_from
+from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import Dataset
 from lnfgen.errors import ConfigError, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, write_bytes, write_text
 from lnfgen.models import (

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lnfgen.data import named
+from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.resolve import resolve
-from lnfgen.data.storage import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.tracks import ALL
 from lnfgen.runs.folder import RunFolder

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.config import Config, read_run_config
+from lnfgen.data.dataset import FORMAT_VERSION, Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.storage import FORMAT_VERSION, Dataset
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, write_json, write_text
 from lnfgen.pretrained import BOXED, is_boxed

@@ -5,25 +5,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lnfgen.choosing import choose_best, require_best
-from lnfgen.comparison import MusicComparison, compare_pieces
-from lnfgen.compute import prepare_machine
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, WAY_STEPS
+from lnfgen.data.dataset import Dataset
 from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.pieces import open_music
-from lnfgen.data.storage import Dataset
+from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError
-from lnfgen.evaluation import Score, score
-from lnfgen.filling import added_steps, at_home, fill_pieces
-from lnfgen.formats import Piece
-from lnfgen.given import Given, beyond_the_model, given_intro, given_melody, given_part, given_whole
+from lnfgen.formats.read_write import Piece
+from lnfgen.inference.best import choose_best, require_best
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces
+from lnfgen.inference.given import Given, beyond_the_model, given_intro, given_melody, given_part, given_whole
+from lnfgen.inference.sampling import sample_pieces
+from lnfgen.inference.scoring import Score, score
+from lnfgen.inference.variation import interpolate_pieces, reconstruct_piece, vary_piece
+from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find_run
-from lnfgen.sampling import sample_pieces
-from lnfgen.variation import interpolate_pieces, reconstruct_piece, vary_piece
 
 
 class TrainedModel:
@@ -60,7 +60,7 @@ class TrainedModel:
             >>> lnfgen.write("song.mid", pieces[0])
 
         Args:
-            count: how many pieces. A piece does not depend on it, but for round-off if it is 1 (see `lnfgen.sampling`).
+            count: how many pieces. A piece does not depend on it, but for round-off if it is 1.
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
             time_signature: that of each piece, such as (3, 4); by default it is drawn. A model that was not told time
@@ -70,7 +70,7 @@ class TrainedModel:
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
                 if too many hold one. If the dataset of the run is no longer there, a warning says that copies were not
-                looked for. `lnfgen.choosing.choose_best` gives the scores too.
+                looked for. `lnfgen.inference.best.choose_best` gives the scores too.
 
         Raises:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
@@ -171,7 +171,7 @@ class TrainedModel:
 
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.05, count=3)
 
-        This works with any model; see `lnfgen.variation` for how. The piece is brought onto the model's grid and keys
+        This works with any model. The piece is brought onto the model's grid and keys
         as by `fill`.
 
         Args:

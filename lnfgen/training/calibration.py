@@ -21,13 +21,13 @@ from lnfgen.config import CALIBRATION_ROUNDS
 from lnfgen.conventions import SOUNDING
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
+from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
-from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.voice_leading import PARALLEL
 from lnfgen.models.voice_networks import OCTAVE, RULES_RATE
+from lnfgen.models.voices import KeywiseHead
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.voices import FIFTH
-from lnfgen.sampling import sample_pieces
 from lnfgen.streams import stream_seed
 
 FEW = 3.0

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from lnfgen.errors import LnfgenError
-from lnfgen.launch import launched
 from lnfgen.models import SequenceModel
-from lnfgen.models.keywise import KeywiseHead
 from lnfgen.models.sequence_model import Encoded
+from lnfgen.models.voices import KeywiseHead
 from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.training.torchrun import launched
 
 BACKEND = "inductor"
 """It needs a C++ compiler on a CPU, and Triton with a C compiler on a GPU. Tests have `eager`, which needs neither."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lnfgen.config import Config
 from lnfgen.data.batches import batch_of, shuffled_epochs
-from lnfgen.data.storage import Split
+from lnfgen.data.dataset import Split
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.models import LatentFlow, SequenceModel, add_conditional
 from lnfgen.models.observation import Known

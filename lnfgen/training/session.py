@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import torch
 
-from lnfgen.compute import prepare_machine
 from lnfgen.config import Config
+from lnfgen.data.dataset import Dataset
 from lnfgen.data.parallel import Progress, no_progress
-from lnfgen.data.storage import Dataset
+from lnfgen.device import prepare_machine
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable
 from lnfgen.locks import training_lock

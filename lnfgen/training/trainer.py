@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
 from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
+from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
-from lnfgen.data.storage import Dataset, Split
 from lnfgen.errors import ConfigError, RunError
-from lnfgen.evaluation import per_unit, score
 from lnfgen.flows.codebook import Codebook
+from lnfgen.inference.scoring import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.streams import stream_seed

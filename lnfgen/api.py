@@ -1,0 +1,290 @@
+"""The commands `preprocess`, `train` and `eval --music` as Python functions. torch is loaded by `train` alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lnfgen.conventions import Kind
+from lnfgen.data import named
+from lnfgen.data.dataset import Dataset
+from lnfgen.data.options import Options
+from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.data.pieces import open_both
+from lnfgen.data.preprocess import prepare, source_name
+from lnfgen.data.resolve import resolve
+from lnfgen.data.workplace import Workplace
+from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
+from lnfgen.files import require_free_folder
+from lnfgen.music.comparison import MusicComparison, compare_pieces
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tracks import ALL
+from lnfgen.runs.facts import is_run
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.naming import newest_run, resumable_run
+from lnfgen.training.recipes import Corpus, RunSettings, run_config, with_file_read
+from lnfgen.training.torchrun import launched, may_restart, restarted
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from lnfgen.runs.trained import TrainedModel
+    from lnfgen.training.session import TrainingSession
+
+Source = str | Path
+TrainingProgress = Callable[[int, int, dict[str, float]], None]
+"""Takes the updates made, the updates of the whole run, and figures: the ELBO, its parts, the KL weight, the speed."""
+
+
+def preprocess(
+    sources: Source | Sequence[Source],
+    out: Source | None = None,
+    *,
+    kind: Kind | None = None,
+    max_length: int | None = None,
+    chunks: bool = False,
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    steps_per_quarter: int = 4,
+    drums: bool = False,
+    strict: bool = False,
+    tracks: str = ALL,
+    download: bool = False,
+    jobs: int | None = None,
+    progress: Progress = no_progress,
+) -> Dataset:
+    """Make a dataset folder from music, texts, benchmark files or a named dataset, and open it.
+
+        >>> tunes = lnfgen.preprocess("my-midi-folder", out="tunes")
+        >>> print(len(tunes.split("train")), tunes.manifest["skipped"])
+
+    Args:
+        sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
+        out: the folder to write, which must be new or empty. By default it is named after the first source.
+        kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
+            `lnfgen.data.options.Options`.
+        download: fetch the files of a named dataset if they are not here yet.
+        jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
+            result is the same.
+        progress: called with what is being done, how many files are done, and of how many.
+
+    Raises:
+        LnfgenError: if a source is missing, nothing is readable, an option is out of range, or `out` is not free.
+    """
+    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
+    return make_dataset(given, out, options, download, progress, jobs)
+
+
+def make_dataset(
+    sources: Sequence[Source],
+    out: Source | None,
+    options: Options,
+    download: bool,
+    progress: Progress,
+    jobs: int | None = None,
+) -> Dataset:
+    """What `preprocess` does, for Python and for the command."""
+    if not sources:
+        raise DatasetError("found no sources; expected files, folders or the name of a dataset")
+    name = dataset_name(sources)
+    if download and name is None:
+        raise LnfgenError(f"a download goes with a dataset's name; found the path {sources[0]}")
+    paths = [Path(source) for source in sources]
+    target = Path(out or name or source_name(paths[0]))
+    if out is None and name is None and target.resolve() in [path.resolve() for path in paths]:
+        target = Path(f"{target}-dataset")  # the source itself has that name
+    require_free_folder(target)
+    if name is not None:
+        return named.build(name, progress, download=download).write(target)
+    with Workplace(target) as place:
+        return prepare(paths, options, progress, place=place, jobs=jobs).write(target)
+
+
+def dataset_name(sources: Sequence[Source]) -> str | None:
+    """The named dataset that the sources are; None if they are files and folders.
+
+    Raises:
+        DatasetError: if a source does not exist, and is no dataset's name that stands alone.
+    """
+    missing = [str(source) for source in sources if not Path(source).exists()]
+    if not missing:
+        return None
+    if len(sources) == 1:
+        return named.find(missing[0]).name
+    hint = "; a named dataset stands alone" if missing[0] in named.NAMED else "; expected files or folders"
+    raise DatasetError(f"{missing[0]} does not exist{hint}")
+
+
+def train(
+    dataset: Source | Dataset | None = None,
+    model: str | None = None,
+    preset: str | None = None,
+    *,
+    out: Source | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    compiled: bool = False,
+    progress: TrainingProgress | None = None,
+    **settings: Unpack[RunSettings],
+) -> TrainedModel:
+    """Train a model, or go on with a run, and load it.
+
+        >>> model = lnfgen.train("tunes", preset="tiny", seed=1)
+        >>> pieces = model.sample(count=2)
+
+    The same seed gives the same weights. Two trainings in threads of one process share torch's random state and do not.
+
+    Ctrl-C loses the updates since the last validation. `resume=True` goes on from there, or trains a finished run
+    further, if it is given more `max_steps` or `epochs` (see `lnfgen.training.session.TrainingSession.resume`).
+
+    Args:
+        dataset: an open dataset, a dataset folder, a named dataset, or files to make one of; the chorales by default.
+            With `resume`, a copy of the run's dataset, which is needed only if that has been moved.
+        model: the name of a model; that of `config`, or af-scf (for text af-codes), by default.
+        preset: sizes and length of the run: tiny, small or paper; that of `config`, or small, by default.
+        out: the run folder, which must be new or empty; `runs/DATASET-MODEL-NNN` by default.
+        resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
+            only `max_steps` and `epochs` may be given.
+        device: auto, cpu, cuda, cuda:N or mps.
+        compiled: have torch compile the updates, as `lnfgen train --compile` does; `resume` may change it.
+        progress: called after each update.
+        settings: transform, emission, backbone, config (a JSON file or a dictionary with keys of `config.json`),
+            epochs, max_steps, batch_size, precision and seed, as the options of `lnfgen train`. Without a seed it is 0.
+            `set` goes before all of them: `set={"training.learning_rate": 1e-3}`.
+
+    Raises:
+        LnfgenError: if a setting, the dataset, the run or the device cannot be used.
+    """
+    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, compiled=compiled, **settings)
+    session.train(_Watcher(session.trainer.total_steps, progress))
+
+    from lnfgen.runs.trained import load
+    from lnfgen.training.distributed import after_main
+
+    return after_main(lambda: load(session.run.path, device))
+
+
+def open_session(
+    dataset: Source | Dataset | None,
+    model: str | None,
+    preset: str | None,
+    *,
+    out: Source | None,
+    resume: bool,
+    device: str,
+    compiled: bool = False,
+    building: Progress = no_progress,
+    built: Callable[[Dataset], object] = lambda dataset: None,
+    usual_seed: int = 0,
+    **settings: Unpack[RunSettings],
+) -> TrainingSession:
+    """The session that `train` asks for, for Python and for the command.
+
+    Args:
+        building: is told of a dataset being made.
+        built: is called with a dataset that has just been made for a new run.
+        usual_seed: that of a new run if nothing else gives one.
+    """
+    if launched():
+        from lnfgen.training import distributed
+
+        distributed.join()
+    if may_restart() and out is None:
+        raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
+    if restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
+        dataset, model, preset, resume = None, None, None, True
+        settings = {}
+    if resume:
+        length = {"max_steps": settings.pop("max_steps", None), "epochs": settings.pop("epochs", None)}
+        others = {"model": model, "preset": preset, **settings}
+        if found := [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]:
+            raise ConfigError(
+                f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
+                "(--max-steps and --epochs may change its length)"
+            )
+        run = RunFolder(newest_run(resumable=True) if out is None else resumable_run(out))
+
+        from lnfgen.training.session import TrainingSession
+
+        return TrainingSession.resume(run, device, dataset, **length, compiled=compiled, building=building)
+    if out is not None and is_run(Path(out)):
+        raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
+    settings = with_file_read(settings)
+    run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
+    if out is not None:
+        require_free_folder(Path(out))
+    opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
+    encoding = opened.encoding
+    corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
+    config = run_config(model, preset, corpus=corpus, usual_seed=usual_seed, **settings)
+
+    # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
+    from lnfgen.training.session import TrainingSession
+
+    return TrainingSession.begin(config, opened, device, out, compiled=compiled)
+
+
+def _resolved(source: Source | None, building: Progress, built: Callable[[Dataset], object]) -> Dataset:
+    """The dataset that a source means. Of several processes the first one makes it, if it has to be made."""
+    if not launched():
+        return resolve(source, building, built)
+
+    from lnfgen.training.distributed import after_main
+
+    return after_main(lambda: resolve(source, building, built))
+
+
+def compare_music(
+    samples: Source | Dataset | Iterable[PianoRoll],
+    reference: Source | Dataset | Iterable[PianoRoll],
+    *,
+    split: str = "test",
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> MusicComparison:
+    """How far some music is from other music, in the figures of `lnfgen.music.figures`.
+
+        >>> result = lnfgen.compare_music("my-songs", "chorales")
+        >>> print(result.auc, result.figures["note_length"].inside)
+
+    `TrainedModel.compare_music` does this with samples of a model.
+
+    Args:
+        samples, reference: pieces; or a file or folder of music; or a dataset, open, as a folder or by name.
+        split: the split of datasets that is taken. Copies are searched for in the train split of the reference; in the
+            reference itself where it is no dataset, or where `split` is train.
+        seed: decides the folds of the classifier whose AUC is in the result.
+        progress: called with what is being done, how much is done, and of how much.
+
+    Raises:
+        LnfgenError: if a side holds no music.
+    """
+    first, second = open_both(samples, reference, split, progress)
+    for music in (first, second):
+        if music.left_out:
+            warnings.warn(music.left_out, stacklevel=2)
+    return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
+
+
+class _Watcher:
+    """Tells a progress function of each update. Notes of the trainer become warnings."""
+
+    def __init__(self, total: int, progress: TrainingProgress | None) -> None:
+        self.total = total
+        self.progress = progress
+
+    def step(self, metrics: dict[str, float]) -> None:
+        if self.progress is not None:
+            self.progress(int(metrics["step"]), self.total, metrics)
+
+    def validated(self, metrics: dict[str, Any]) -> None: ...
+
+    def matched(self, found: object) -> None: ...
+
+    def calibrated(self, of_round: object) -> None: ...
+
+    def note(self, message: str) -> None:
+        warnings.warn(message, stacklevel=2)

@@ -1,0 +1,121 @@
+"""Find the files that a dataset is made of, and tell music from text."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from lnfgen.conventions import Kind
+from lnfgen.data import benchmarks
+from lnfgen.data.dataset import is_dataset, is_manifest_of_run
+from lnfgen.errors import DatasetError
+from lnfgen.files import sha256_of
+from lnfgen.formats import read_write as formats
+from lnfgen.formats.rolltext import MARK
+from lnfgen.wording import counted
+
+_Piece = TypeVar("_Piece")
+_TEXTS = (".txt", ".text", ".md", ".abc")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to read.
+
+    Attributes:
+        label: its name in `dataset.json`: its path within the folder that was given, or its name.
+        split: the split that its name says, where the names of the files give the splits.
+    """
+
+    path: Path
+    label: str
+    split: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        return self.path.suffix.lower()
+
+    def labelled(self, pieces: Sequence[_Piece]) -> list[tuple[str, _Piece]]:
+        """The pieces in it, each with a label of its own: that of the file, with a number if there are several."""
+        if len(pieces) == 1:
+            return [(self.label, pieces[0])]
+        return [(f"{self.label} #{number}", piece) for number, piece in enumerate(pieces, start=1)]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes; its path where it cannot be read, so that it is like no other file."""
+        try:
+            return sha256_of(self.path)
+        except OSError:
+            return str(self.path)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind that the suffix says; a `.txt` is music if it starts as a piano-roll does."""
+        if self.suffix in formats.READABLE and self.suffix != ".txt":
+            return "music"
+        try:
+            with open(self.path, "rb") as file:
+                start = file.read(len(codecs.BOM_UTF8) + len(MARK)).removeprefix(codecs.BOM_UTF8)
+            return "music" if start.startswith(MARK.encode()) else "text"
+        except OSError:
+            return "text"
+
+
+def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
+    """The files to read, in an order that is the same each time. A folder stands for the readable files below it.
+
+    Args:
+        kind: "text" also admits other suffixes.
+
+    Raises:
+        DatasetError: if a source does not exist, is a run or a dataset already, or holds nothing to read.
+    """
+    files: list[SourceFile] = []
+    known = (*formats.READABLE, *benchmarks.SUFFIXES)
+    for source in map(Path, sources):
+        if is_manifest_of_run(source):
+            raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
+        if is_dataset(source):
+            raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
+        if source.is_dir():
+            # Where several folders are given, their own names may be splits, as in `preprocess train valid test`.
+            prefix = f"{source.resolve().name}/" if len(sources) > 1 else ""
+            for path in _in_folder(source, kind):
+                files.append(SourceFile(path, prefix + path.relative_to(source).as_posix()))
+        elif not source.exists():
+            raise DatasetError(f"{source} does not exist; expected files, folders, or a dataset's name")
+        elif source.suffix.lower() not in known and kind != "text":
+            expected = f"expected one of {' '.join(known)}; preprocess any other text with --as text (in Python kind=)"
+            raise DatasetError(f"{source} has an unknown suffix {source.suffix!r}; {expected}")
+        else:
+            files.append(SourceFile(source, source.name))
+    return list({file.path.resolve(): file for file in files}.values())
+
+
+def _in_folder(folder: Path, kind: str | None) -> list[Path]:
+    """The files in a folder to read: music and texts; else, where it holds one benchmark set alone, that one."""
+    inside = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    suffixes = _TEXTS if kind == "text" else formats.READABLE
+    chosen = [path for path in inside if path.suffix.lower() in suffixes]
+    if chosen or (kind == "text" and inside):
+        return chosen or inside
+    sets = [path for path in inside if path.suffix.lower() in benchmarks.SUFFIXES]
+    if len(sets) == 1:
+        return sets
+    found = counted(len(inside), "other file") if inside else "nothing"
+    hint = f", or name one of its benchmark sets, as {sets[0]}" if sets else ""
+    raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(formats.READABLE)}{hint}")
+
+
+def source_records(files: Iterable[SourceFile]) -> list[dict[str, str]]:
+    """{path, sha256} of each file, for `dataset.json`."""
+    return [{"path": file.label, "sha256": file.sha256} for file in files]

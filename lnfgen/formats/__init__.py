@@ -1,0 +1,1 @@
+"""Files of music and text, read and written."""

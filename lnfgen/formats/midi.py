@@ -1,0 +1,304 @@
+"""Read and write standard MIDI files as piano-rolls, with mido as parser and writer.
+
+Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-001).
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import io
+import struct
+from collections import deque
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from operator import itemgetter
+from typing import Any
+
+import mido
+from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
+
+from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
+from lnfgen.formats.heard import Heard
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.separation import separate_voices, voice_names
+from lnfgen.music.tempo_and_metre import DEFAULT_BPM
+from lnfgen.music.tracks import ALL, Track, choose_tracks
+from lnfgen.wording import counted
+
+VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
+_TARGET_TICKS_PER_QUARTER = 480
+
+
+def read_midi(
+    content: bytes,
+    name: str = "-",
+    *,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    drums: bool = False,
+    tracks: str = ALL,
+) -> list[PianoRoll]:
+    """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
+
+    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. Tempo and time
+    signature are those that last longest (see `tempo_and_metre`); where times are in seconds (SMPTE), the tempo is
+    taken as 120. If a key is struck again before it is released (in one channel of a track), the first release belongs
+    to the first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among
+    them, are left out.
+
+    Args:
+        name: what errors call the file.
+        drums: keep the notes of the drum channel.
+        tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll, whose `tracks`
+            tell of all.
+
+    Raises:
+        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or no such track, or last
+            over `MAX_STEPS`.
+    """
+    sound = _checked(content, name)
+    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
+        midi = mido.MidiFile(file=io.BytesIO(sound))
+    groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
+    heard: list[Heard] = []
+    every: list[Track] = []
+    for group in groups:
+        heard.append(_listen(group, len(every) + 1))
+        every += [track for track, _ in heard[-1].tracks]
+    if not every and not any(piece.end for piece in heard):
+        raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
+    chosen = choose_tracks(every, tracks, drums, name) if every else set()
+    kept = [piece for piece in heard if any(track.number in chosen for track, _ in piece.tracks)] or heard[:1]
+    quarter = _ticks_per_quarter(midi.ticks_per_beat, name)
+    rolls: list[PianoRoll] = []
+    total = 0
+    for piece in kept:
+        if midi.ticks_per_beat < 0:  # the times are in seconds, so that no tempo counts
+            piece.tempos.clear()
+        # An upbeat is a first bar with a time signature of its own: MIDI has no other word for it.
+        first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
+        piece.lines = [bar_length(first, 1) * quarter] if first else []
+        rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
+        total += rolls[-1].num_steps
+    return rolls
+
+
+def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
+    """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
+
+    Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`. An upbeat has a time
+    signature of its own, as 1/4 before 3/4. It is not written where none says its length, as that of a triplet, or
+    where what follows is no longer than the upbeat, because the reader takes the time signature that lasts longest.
+
+    Args:
+        program: the General MIDI program (instrument), 0 (piano) to 127, or those of the voices from the highest one
+            down. The last one holds for the voices below too.
+        voices: None is one track with all notes, or where there are several programs a voice for each. A number is a
+            file of format 1 with a track and a channel for each of so many voices, as `separate_voices` finds them.
+
+    Raises:
+        LnfgenError: for programs or voices out of range, or fewer voices than programs.
+    """
+    programs = [program] if isinstance(program, int) else list(program)
+    for number in programs:
+        if not 0 <= number <= 127:
+            raise LnfgenError(f"program {number}; expected a General MIDI program from 0 to 127")
+    if voices is None and len(programs) > 1:
+        voices = len(programs)
+    if not 1 <= len(programs) <= (voices or 1):
+        raise LnfgenError(f"{len(programs)} programs, {counted(voices or 1, 'voice')}; expected at most one for each")
+    ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
+    upbeat = _upbeat_signature(roll)
+    tempo = mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm))
+    head = [tempo, _metre(upbeat or roll.time_signature)]
+    later = [(roll.upbeat, _metre(roll.time_signature))] if upbeat else []
+    total_ticks = roll.num_steps * ticks_per_step
+    if voices is None:
+        first = mido.Message("program_change", program=programs[0])
+        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, total_ticks, later)]
+    else:
+        tracks = [_track(head, [], 0, ticks_per_step, total_ticks, later)]
+        programs += programs[-1:] * (voices - len(programs))
+        separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
+        for channel, (notes, name, number) in enumerate(separated):
+            named = mido.MetaMessage("track_name", name=name)
+            first = mido.Message("program_change", channel=channel, program=number)
+            tracks.append(_track([named, first], notes, channel, ticks_per_step, total_ticks))
+    division = ticks_per_step * roll.steps_per_quarter
+    file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=division, tracks=tracks)
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+class _AnyKeySignature(MetaSpec_key_signature):
+    type = "key_signature"
+
+    def decode(self, message: Any, data: Sequence[int]) -> None:
+        with contextlib.suppress(mido.KeySignatureError, IndexError):
+            super().decode(message, data)
+
+
+@contextlib.contextmanager
+def _with_any_key_signature() -> Iterator[None]:
+    """In this block, have mido read files with key signatures that MIDI does not define, which some programs write.
+
+    A roll has none, so what they say does not count.
+    """
+    add_meta_spec(_AnyKeySignature)
+    try:
+        yield
+    finally:
+        add_meta_spec(MetaSpec_key_signature)
+
+
+def _metre(signature: tuple[int, int]) -> Any:
+    """The message of mido with this time signature."""
+    return mido.MetaMessage("time_signature", numerator=signature[0], denominator=signature[1])
+
+
+def _upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
+    """The time signature of a bar that is as long as the upbeat, in the unit of the piece or a shorter one.
+
+    None if there is no upbeat, or `midi_bytes` does not write it.
+    """
+    whole_notes = Fraction(roll.upbeat, 4 * roll.steps_per_quarter)
+    unit = max(roll.time_signature[1], whole_notes.denominator)
+    beats = whole_notes * unit
+    is_written = beats.denominator == 1 and is_time_signature((int(beats), unit)) and 2 * roll.upbeat < roll.num_steps
+    return (int(beats), unit) if is_written else None
+
+
+def _track(
+    head: Sequence[Any],
+    notes: Sequence[Note],
+    channel: int,
+    ticks_per_step: int,
+    total_ticks: int,
+    later: Sequence[tuple[int, Any]] = (),
+) -> Any:
+    """A track of mido that begins with the messages of `head` and ends after so many ticks.
+
+    `later` are other messages, each with the step where it comes.
+    """
+    events: list[tuple[int, str, Any]] = [(start, "note_on", pitch) for start, _, pitch in notes]
+    events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
+    events += [(step, "", message) for step, message in later]
+    track = mido.MidiTrack(head)
+    now = 0
+    # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
+    for step, kind, what in sorted(events):
+        velocity = VELOCITY if kind == "note_on" else 0
+        message = mido.Message(kind, channel=channel, note=what, velocity=velocity) if kind else what
+        message.time = (step - now) * ticks_per_step
+        track.append(message)
+        now = step
+    track.append(mido.MetaMessage("end_of_track", time=total_ticks - now * ticks_per_step))
+    return track
+
+
+def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
+    """What these tracks of mido play, those with notes numbered from `first_number` on."""
+    heard = Heard()
+    names: dict[int, str] = {}
+    programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
+    notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
+    for index, track in enumerate(tracks):
+        tick = 0
+        sounding: dict[tuple[int, int], deque[int]] = {}
+        for message in track:
+            tick += message.time
+            kind = message.type
+            if kind == "note_on" and message.velocity:
+                sounding.setdefault((message.channel, message.note), deque()).append(tick)
+            elif kind in ("note_on", "note_off"):
+                if starts := sounding.get((message.channel, message.note)):
+                    notes.setdefault((index, message.channel), []).append((starts.popleft(), tick, message.note))
+            elif kind == "program_change":
+                programs.setdefault(message.channel, []).append((tick, message.program))
+            elif kind == "track_name":
+                names.setdefault(index, _decoded(message.name))
+            elif kind == "set_tempo":
+                if message.tempo:
+                    heard.tempos.append((tick, _tidy_bpm(message.tempo)))
+            elif kind == "time_signature":
+                heard.signatures.append((tick, (message.numerator, message.denominator)))
+        for (channel, pitch), starts in sounding.items():
+            notes.setdefault((index, channel), []).extend((start, tick, pitch) for start in starts)
+        heard.end = max(heard.end, tick)
+    for changes in programs.values():
+        changes.sort(key=itemgetter(0))
+    for number, ((index, channel), played) in enumerate(sorted(notes.items()), start=first_number):
+        changes = programs.get(channel, [])
+        earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
+        program, name = changes[earlier - 1][1] if earlier else 0, names.get(index, "")
+        track = Track.of_notes(played, number=number, name=name, program=program, channel=channel + 1)
+        heard.tracks.append((track, played))
+    return heard
+
+
+def _ticks_per_quarter(division: int, name: str) -> Fraction:
+    """What the header of a file says of its ticks."""
+    ticks = Fraction(division)
+    if division < 0:  # times are in seconds (SMPTE)
+        # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
+        frames = -(division >> 8)
+        per_second = (Fraction(30000, 1001) if frames == 29 else frames) * (division & 0xFF)
+        ticks = per_second * Fraction(60) / Fraction(DEFAULT_BPM)
+    if not ticks:
+        raise UnreadableFileError(
+            f"{name} is a damaged MIDI file: its header has 0 ticks to a beat; expected at least 1"
+        )
+    return ticks
+
+
+def _decoded(name: str) -> str:
+    """A name that mido has read as Latin-1, read as UTF-8 if it is that; MIDI says nothing of encodings."""
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return name
+
+
+def _tidy_bpm(microseconds: int) -> float:
+    """The tempo in quarters a minute: the shortest decimal number that is these microseconds a quarter in MIDI."""
+    exact = min(max(60e6 / microseconds, MIN_BPM), MAX_BPM)
+    for digits in range(4):
+        rounded = round(exact, digits)
+        if rounded >= MIN_BPM and round(60e6 / rounded) == microseconds:
+            return rounded
+    return exact
+
+
+def _checked(content: bytes, name: str) -> bytes:
+    """`content` without the chunks that MIDI does not define, after checking that no length goes beyond the bytes."""
+    if not content:
+        raise UnreadableFileError(f"{name} is empty; expected a MIDI file")
+    if content[:4] != b"MThd":
+        raise UnreadableFileError(f"{name} is no MIDI file: it starts with {content[:4]!r}; expected b'MThd'")
+    if len(content) < 14:
+        found = counted(len(content), "byte")
+        raise UnreadableFileError(f"{name} is cut off in the MIDI header: {found}; expected at least 14")
+    size, kind, num_tracks, division = struct.unpack(">LHHH", content[4:14])
+    if size < 6 or 8 + size > len(content):
+        raise UnreadableFileError(f"{name} is a damaged MIDI file: a header of {size} bytes; expected 6")
+    if kind > 2:
+        raise UnreadableFileError(f"{name} is a MIDI file of format {kind}; expected format 0, 1 or 2")
+    tracks: list[bytes] = []
+    position = 8 + size
+    while len(tracks) < num_tracks and position < len(content):
+        label = content[position : position + 4]
+        start = position + 8
+        length = int.from_bytes(content[position + 4 : start], "big")
+        left = max(len(content) - start, 0)
+        if start > len(content) or length > left:
+            claim = f"a chunk {label!r} claims {counted(length, 'byte')}, {left} are there"
+            raise UnreadableFileError(f"{name} is a cut or damaged MIDI file: {claim}; expected all of them")
+        position = start + length
+        if label == b"MTrk":  # the specification asks readers to skip all other chunks
+            tracks.append(content[start - 8 : position])
+    if len(tracks) < max(num_tracks, 1):
+        found = f"its header promises {counted(num_tracks, 'track')}, {len(tracks)} are there"
+        raise UnreadableFileError(f"{name} is a cut or damaged MIDI file: {found}; expected all, and at least one")
+    header = struct.pack(">4sLHHH", b"MThd", 6, kind, len(tracks), division)
+    return header + b"".join(tracks)

@@ -1,0 +1,261 @@
+"""Write piano-rolls as MusicXML scores, with music21 as the writer.
+
+Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
+choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. So a singer sees
+all voices at once, an organist can play from it, and it needs half as much paper as with a staff for each voice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from lnfgen.errors import LnfgenError
+from lnfgen.formats.rhythm import Symbol, bars_of_voice
+from lnfgen.formats.scores import quiet
+from lnfgen.music.pianoroll import Note, PianoRoll
+from lnfgen.music.separation import separate_voices, voice_names, with_unisons
+from lnfgen.music.tonality import find_key, spelled
+
+MIDDLE_C = 60
+CHOIR = 4
+"""The voices of a choir: soprano, alto, tenor and bass."""
+
+_CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
+
+
+@dataclass(frozen=True)
+class _Staff:
+    """A staff: its name, its clef, the notes of each of its voices, and whether stems tell two voices apart."""
+
+    name: str
+    clef: str
+    voices: Sequence[Sequence[Note]]
+    stems: bool = False
+
+
+def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
+    """A MusicXML score, in the key that is found, in bars with ties over their lines.
+
+    Reading it again gives the same length and upbeat, the same keys that sound and, where they are known, the same
+    onsets.
+
+    Args:
+        voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
+            choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
+            below.
+        title: stands above the music; characters that cannot be printed are left out of it.
+
+    Raises:
+        LnfgenError: if notation has no note value for a step of this grid, or nobody can tell so many voices apart.
+    """
+    from music21.musicxml.m21ToXml import GeneralObjectExporter
+
+    title = "".join(filter(str.isprintable, title))
+    if voices is None and is_choral(roll):
+        voices = CHOIR
+    staves = _piano(roll) if voices is None else _staff_of_each(roll, voices) if voices != CHOIR else _choir(roll)
+    try:
+        with quiet():
+            content = bytes(GeneralObjectExporter(_score(roll, staves, title, piano=voices is None)).parse())
+    except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        grid = f"{roll.steps_per_quarter} steps per quarter"
+        raise LnfgenError(f"cannot spell a piano-roll of {grid} as a score: {reason}; write .mid instead") from error
+    # Without the date, the same roll gives the same bytes on any day. For a composer or a title that is not given,
+    # music21 writes its own name.
+    unknown = "encoding-date|creator" if title else "encoding-date|creator|movement-title"
+    return re.sub(rf"\s*<({unknown})\b.*?</\1>".encode(), b"", content)
+
+
+def is_choral(roll: PianoRoll) -> bool:
+    """Whether a choir of four can sing the piece.
+
+    At most 4 keys sound at 95 % of the steps, and 3 or 4 at half of the steps. Silent steps do not count.
+    """
+    counts = roll.sounding.sum(axis=1)
+    counts = counts[counts > 0]
+    if not len(counts):
+        return False
+    fits = counts <= CHOIR
+    return bool(fits.mean() >= _CHORAL and (fits & (counts >= CHOIR - 1)).mean() >= 0.5)
+
+
+def _choir(roll: PianoRoll) -> list[_Staff]:
+    soprano, alto, tenor, bass = with_unisons(separate_voices(roll, CHOIR))
+    return [
+        _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True),
+        _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True),
+    ]
+
+
+def _staff_of_each(roll: PianoRoll, voices: int) -> list[_Staff]:
+    def clef(notes: Sequence[Note]) -> str:
+        sounding = sum(length for _, length, _ in notes)
+        mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
+        return "treble" if mean >= MIDDLE_C else "bass"
+
+    separated = separate_voices(roll, voices)
+    return [_Staff(name, clef(notes), [notes]) for name, notes in zip(voice_names(voices), separated, strict=True)]
+
+
+def _piano(roll: PianoRoll) -> list[_Staff]:
+    notes = roll.notes()
+    high = [note for note in notes if note[2] >= MIDDLE_C]
+    low = [note for note in notes if note[2] < MIDDLE_C]
+    return [_Staff("Piano", "treble", _layers(high)), _Staff("Piano", "bass", _layers(low))]
+
+
+def _layers(notes: Sequence[Note]) -> list[list[Note]]:
+    """Notes in as few voices as hold them: notes with the same start and length are one chord, and no chords overlap.
+
+    Of chords that start together the higher one goes to the first voice that is free.
+    """
+    chords: dict[tuple[int, int], list[Note]] = {}
+    for note in sorted(notes, key=lambda note: (note[0], -note[2])):
+        chords.setdefault(note[:2], []).append(note)
+    layers: list[list[Note]] = [[]]
+    ends = [0]
+    for (start, length), chord in chords.items():
+        free = next((index for index, end in enumerate(ends) if end <= start), len(layers))
+        if free == len(layers):
+            layers.append([])
+            ends.append(0)
+        layers[free] += chord
+        ends[free] = start + length
+    return layers
+
+
+def _score(roll: PianoRoll, staves: Sequence[_Staff], title: str, *, piano: bool) -> Any:
+    from music21 import layout, metadata, stream
+
+    score = stream.Score()
+    score.metadata = metadata.Metadata(title=title or None)
+    key = find_key(roll)
+    sharps = 0 if key is None else key.sharps
+    parts = [_part(roll, staff, number, sharps, piano) for number, staff in enumerate(staves, start=1)]
+    for part in parts:
+        score.insert(0, part)
+    if len(parts) > 1:
+        score.insert(0, layout.StaffGroup(parts, symbol="brace" if piano else "bracket", barTogether=True))
+    return score
+
+
+def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool) -> Any:
+    """A staff in bars, of music21."""
+    from music21 import clef, instrument, key, meter, stream, tempo
+
+    player = instrument.Piano() if piano else instrument.Vocalist()
+    # Otherwise music21 gives random ones. A piano's staves are one part.
+    player.partId = "P1" if piano else f"P{number}"
+    player.instrumentId = f"{player.partId}-I1"
+    part = stream.PartStaff(id=staff.clef) if piano else stream.Part(id=f"staff-{number}")
+    if not piano:
+        part.partName = player.partName = staff.name
+        part.partAbbreviation = player.partAbbreviation = _initials(staff.name)
+    part.insert(0, player)
+    beats, unit = roll.time_signature
+    bar = Fraction(4 * beats, unit)
+    grid = roll.steps_per_quarter
+    voices = [bars_of_voice(notes, roll.num_steps, grid, roll.time_signature, roll.upbeat) for notes in staff.voices]
+    missing = bar - Fraction(roll.upbeat, grid) if roll.upbeat else Fraction(0)
+    for index, symbols in enumerate(zip(*voices, strict=True)):
+        measure = stream.Measure(number=index if roll.upbeat else index + 1)
+        if measure.number == 0:
+            measure.paddingLeft = missing
+            measure.showNumber = stream.enums.ShowNumber.NEVER
+        if index == 0:
+            measure.insert(0, clef.TrebleClef() if staff.clef == "treble" else clef.BassClef())
+            measure.insert(0, key.KeySignature(sharps))
+            measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
+            if number == 1:
+                measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
+        _fill(measure, symbols, sharps, staff.stems, bar)
+        part.insert(max(index * bar - missing, 0), measure)
+    measure.rightBarline = "final"
+    # Otherwise music21 fills the last bar with rests.
+    measure.paddingRight = (index + 1) * bar - missing - Fraction(roll.num_steps, grid)
+    return part
+
+
+def _initials(name: str) -> str:
+    """What stands before the staff from the second line on: S. A. for Soprano, Alto, and 2. for Voice 2."""
+    return " ".join(f"{word[0]}." for word in name.replace("Voice", "").split())
+
+
+def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: bool, bar: Fraction) -> None:
+    """Put the voices of a bar into a measure of music21. On a piano's staff, silent ones are left out."""
+    from music21 import stream
+
+    if not stems:
+        voices = [symbols for symbols in voices if any(symbol.pitches for symbol in symbols)] or voices[:1]
+    (first, *more), *others = voices
+    if not (more or others or first.pitches) and first.length in (4, 8) and first.length != bar:
+        # music21 reads a rest of this value that is alone in its bar as a whole bar of rest, as in an upbeat of 6/4.
+        half = first.length / 2
+        voices = [[replace(first, length=half), replace(first, offset=first.offset + half, length=half)]]
+    for number, symbols in enumerate(voices, start=1):
+        into = stream.Voice(id=str(number)) if len(voices) > 1 else measure
+        for symbol in symbols:
+            for offset, element in _elements(symbol, sharps, bar):
+                if element.isRest:
+                    # Otherwise music21 reads a rest that fills an upbeat or a short last bar as a whole bar of rest.
+                    element.fullMeasure = element.quarterLength == bar
+                    # A choir's voices that rest together have one rest; a piano's hand has those of its first voice.
+                    element.style.hideObjectOnPrint = number > 1 and (not stems or symbol in voices[0])
+                elif stems:
+                    element.stemDirection = "up" if number == 1 else "down"
+                into.insert(offset, element)
+        if into is not measure:
+            measure.insert(0, into)
+
+
+def _elements(symbol: Symbol, sharps: int, bar: Fraction) -> list[tuple[Fraction, Any]]:
+    """The notes, chords or rests of music21, with their offsets, that a symbol is written as."""
+    from music21 import chord, note, tie
+
+    made: list[tuple[Fraction, Any]] = []
+    offset = symbol.offset
+    is_whole_rest = not symbol.pitches and symbol.length == bar
+    values = (bar,) if is_whole_rest else _note_values(symbol.length)
+    for index, length in enumerate(values):
+        members = []
+        for pitch in symbol.pitches:
+            member = note.Note(_name(pitch, sharps), quarterLength=length)
+            before = index > 0 or pitch in symbol.from_before
+            after = index < len(values) - 1 or pitch in symbol.goes_on
+            if before or after:
+                member.tie = tie.Tie("continue" if before and after else "stop" if before else "start")
+            members.append(member)
+        one: Any = members[0] if members else note.Rest(quarterLength=length)
+        if len(members) > 1:
+            one = chord.Chord(members, quarterLength=length)
+        if members and one.duration.type:  # asking for the type has it found
+            # Otherwise music21 makes one note of tied triplets, and loses the onset of one that is tied on both sides.
+            one.duration.expressionIsInferred = False
+        made.append((offset, one))
+        offset += length
+    return made
+
+
+@lru_cache(maxsize=4096)
+def _note_values(length: Fraction) -> tuple[Fraction, ...]:
+    """The note values that last so long together: one, but on grids finer than triplets."""
+    from music21 import duration
+
+    whole = duration.Duration(length)
+    if whole.type != "complex":
+        return (length,)
+    values = tuple(Fraction(part.quarterLength) for part in whole.components)
+    return values if sum(values) == length else (length,)
+
+
+@lru_cache(maxsize=4096)
+def _name(pitch: int, sharps: int) -> str:
+    """A MIDI pitch as music21 names it, such as B-4 for B flat."""
+    step, alter, octave = spelled(pitch, sharps)
+    return step + "#" * alter + "-" * -alter + str(octave)

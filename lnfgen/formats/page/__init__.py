@@ -1,0 +1,125 @@
+"""A web page that draws pieces and plays them: one file that needs nothing from the network.
+
+The page is made of the files beside this module. `page.html` is the frame and `piece.html` the part of each piece.
+`style.css`, and the scripts `sound.js`, `roll.js` and `player.js`, are put into the page, and its content security
+policy allows these alone. The pieces are JSON in the page; the MIDI file of each is in a link.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lnfgen.errors import LnfgenError
+from lnfgen.files import numbered
+from lnfgen.formats.midi import midi_bytes
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.wording import counted, in_utf8
+
+_SCRIPTS = ("sound.js", "roll.js", "player.js")
+
+
+def page_bytes(
+    rolls: Sequence[PianoRoll],
+    title: str = "",
+    *,
+    names: Sequence[str] | None = None,
+    program: int | Sequence[int] = 0,
+    voices: int | None = None,
+) -> bytes:
+    """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
+
+    Args:
+        title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
+        names: names of the pieces, in place of numbers.
+        program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
+            strings.
+
+    Raises:
+        LnfgenError: if there is no roll, or not a name for each.
+    """
+    if not rolls:
+        raise LnfgenError("a page of no pieces; expected at least one piano-roll")
+    if names is not None and len(names) != len(rolls):
+        raise LnfgenError(f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each")
+    title = in_utf8(title) or "Piano-roll"
+    several = len(rolls) > 1
+    numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
+    names = numbers if names is None else list(map(in_utf8, names))
+    files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
+    header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
+    pieces = [
+        _filled(
+            "piece.html",
+            {
+                "level": "h2" if several else "h1",
+                "name": html.escape(name),
+                "file": html.escape(file),
+                "facts": _facts(roll),
+                "midi": base64.b64encode(midi_bytes(roll, program=program, voices=voices)).decode("ascii"),
+            },
+        )
+        for roll, name, file in zip(rolls, names, files, strict=True)
+    ]
+    data = [_data(roll, name, file) for roll, name, file in zip(rolls, names, files, strict=True)]
+    style = _part("style.css")
+    script = '"use strict";\n' + "".join(map(_part, _SCRIPTS))
+    policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'"
+    content = {
+        "policy": policy,
+        "title": html.escape(title),
+        "style": style,
+        "header": header,
+        "pieces": "".join(pieces),
+        # No text of a piece can end the element that holds it: a "<" in JSON can only be in a string.
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "script": script,
+    }
+    return _filled("page.html", content).encode("utf-8")
+
+
+def _data(roll: PianoRoll, name: str, file: str) -> dict[str, Any]:
+    """What the scripts know of a piece. Times are in steps; `notes` has three numbers for each note, in one list."""
+    return {
+        "name": name,
+        "file": file,
+        "tempo": roll.tempo_bpm,
+        "metre": roll.time_signature,
+        "upbeat": roll.upbeat,
+        "grid": roll.steps_per_quarter,
+        "steps": roll.num_steps,
+        "notes": [number for note in roll.notes() for number in note],
+    }
+
+
+def _facts(roll: PianoRoll) -> str:
+    beats, unit = roll.time_signature
+    bars, notes, seconds = roll.num_bars, len(roll.notes()), round(roll.seconds)
+    facts = [
+        f"{beats}/{unit}",
+        f"♩ = {roll.tempo_bpm:.0f}",
+        f"{bars} bar" + "s" * (bars != 1),
+        f"{notes} note" + "s" * (notes != 1),
+        f"{seconds // 60}:{seconds % 60:02d}",
+    ]
+    return " · ".join(facts)
+
+
+def _part(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _filled(name: str, content: Mapping[str, str]) -> str:
+    """A template with its `{{names}}` replaced. What is put in is not searched for names again."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: content[match[1]], _part(name))
+
+
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,278 @@
+"""Calls in child processes, with a limit of time and a limit of memory.
+
+The parsers of other formats can crash, run for hours or fill the memory where a file is damaged or malicious. In a
+child process this ends the child alone, and the file gets a reason.
+
+A child is a new Python, not a fork, because a fork is unsafe beside the threads of torch and of a progress bar. It is
+not started by multiprocessing either: that would run the script of somebody who calls `lnfgen.read` a second time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import math
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import IO, Any, NoReturn, TypeVar
+
+from lnfgen.errors import LnfgenError, UnreadableFileError
+
+SECONDS = 20.0
+"""How long a call may take, unless `$LNFGEN_READ_SECONDS` says something else."""
+
+MEGABYTES = 1500.0
+"""How much memory a child may use, unless `$LNFGEN_READ_MB` says something else."""
+
+_STARTING = 30.0  # more seconds that a child has to start and to import what the call needs, until `restart_clock`
+_OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads need memory
+
+_Result = TypeVar("_Result")
+_answers: IO[bytes] | None = None  # where a child writes what its calls give; None: this process is no child
+
+
+def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
+    """The result of `function(*args)`, from a child process that is kept for the next call; a child calls it itself.
+
+    Args:
+        function: at the top of a module, where the child finds it.
+        name: of the file that is read, for errors.
+
+    Raises:
+        UnreadableFileError: if the call takes too long or too much memory, or ends the child.
+    """
+    return _shared.call(function, *args, name=name)
+
+
+def restart_clock() -> None:
+    """Have the time of the current call count from here on. Outside a child process this does nothing.
+
+    It is for a call that has imported what it needs, or that begins a part which may take as long as another file.
+    """
+    if _answers is not None:
+        _send(None)
+
+
+class Children:
+    """Child processes for calls from several threads, each call in a child of its own. They end with the block.
+
+    with Children() as children:
+        children.call(read_midi, content, name="song.mid")
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[_Child] = set()
+        self._idle: list[_Child] = []
+        self._closed = False
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children at once, whatever they do; then calls fail."""
+        with self._lock:
+            self._closed = True
+            children, self._children, self._idle = self._children, set(), []
+        for child in children:
+            child.end()
+
+    def call(self, function: Callable[..., _Result], *args: object, name: str) -> _Result:
+        """What `in_child` says, in one of these children."""
+        if _answers is not None:
+            return function(*args)
+        seconds, megabytes = _limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES)
+        child = self._take(megabytes)
+        try:
+            result = child.call((function, args), seconds, name)
+        except BaseException:
+            child.end()
+            with self._lock:
+                self._children.discard(child)
+            raise
+        with self._lock:
+            self._idle.append(child)
+        if isinstance(result, LnfgenError):
+            raise result
+        return result
+
+    def _take(self, megabytes: float) -> _Child:
+        """A child that waits for a call, or a new one."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("these child processes are ended already")
+            while self._idle:
+                child = self._idle.pop()
+                if child.process.poll() is None and child.megabytes == megabytes:
+                    return child
+                child.end()
+                self._children.discard(child)
+            child = _Child(megabytes)
+            self._children.add(child)
+            return child
+
+
+class _Clock:
+    """Kills a process a number of seconds after the last `restart`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.process = process
+        self.seconds = seconds
+        self.has_killed = False
+        self._start(seconds + _STARTING)
+
+    def restart(self) -> None:
+        self.stop()
+        self._start(self.seconds)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def _start(self, seconds: float) -> None:
+        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._kill)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _kill(self) -> None:
+        self.has_killed = True
+        self.process.kill()
+
+
+class _Child:
+    """A child process, as its parent sees it."""
+
+    def __init__(self, megabytes: float) -> None:
+        self.megabytes = megabytes
+        serve = f"from lnfgen.formats import sandbox; sandbox.serve({megabytes})"
+        program = f"import sys; sys.path[:] = {sys.path!r}; {serve}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | _ONE_THREAD,
+        )
+
+    def call(self, request: object, seconds: float, name: str) -> Any:
+        requests, answers = self.process.stdin, self.process.stdout
+        assert requests is not None
+        assert answers is not None
+        clock = _Clock(self.process, seconds)
+        try:
+            pickle.dump(request, requests)
+            requests.flush()
+            while (answer := pickle.load(answers)) is None:
+                clock.restart()
+        except (OSError, EOFError, pickle.UnpicklingError):
+            raise UnreadableFileError(f"{name} {self._death(clock)}") from None
+        finally:
+            clock.stop()
+        if clock.has_killed:
+            self.process.wait()  # the answer came just in time, but this child takes no further call
+        succeeded, result = answer
+        if not succeeded:
+            raise RuntimeError(f"reading {name} in a child process failed:\n{result}")
+        return result
+
+    def _death(self, clock: _Clock) -> str:
+        """Why the child has ended, in words that follow the name of the file."""
+        status = self.process.wait()
+        damaged = "to read; it is damaged, or large; allow more with"
+        if clock.has_killed:
+            return f"takes over {clock.seconds:g} seconds {damaged} LNFGEN_READ_SECONDS"
+        if status == _OUT_OF_MEMORY:
+            return f"takes over {self.megabytes:g} MB of memory {damaged} LNFGEN_READ_MB"
+        how = f"signal {-status}" if status < 0 else f"exit code {status}"
+        more = f"needs more memory than {self.megabytes:g} MB; allow more with LNFGEN_READ_MB"
+        return f"ends the process that reads it ({how}); it is damaged, or {more}"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what is left to write has no reader any more
+                    pipe.close()
+
+
+def serve(megabytes: float) -> NoReturn:
+    """What a child does: answer the calls that come on stdin, on stdout, until stdin ends."""
+    global _answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its children
+    _answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a parser prints must not get among the answers
+    _limit_memory(int(megabytes * 1e6))
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests,), daemon=True).start()
+    while True:
+        function, args = requests.get()
+        try:
+            _send((True, function(*args)))
+        except LnfgenError as error:
+            _send((True, error))
+        except MemoryError:
+            os._exit(_OUT_OF_MEMORY)
+        except Exception:
+            _send((False, traceback.format_exc()))
+
+
+def _receive(requests: queue.SimpleQueue[Any]) -> None:
+    """Take calls as they come. A child whose parent is gone ends in the middle of a call too."""
+    try:
+        while True:
+            requests.put(pickle.load(sys.stdin.buffer))
+    finally:
+        os._exit(1)
+
+
+def _send(answer: object) -> None:
+    assert _answers is not None
+    pickle.dump(answer, _answers, protocol=5)  # this protocol writes large arrays without a copy
+    _answers.flush()
+
+
+def _limit_memory(size: int) -> None:
+    """Have the system refuse more memory than this, on systems that can; and have it write no core dumps."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    for limit, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(limit)[1]
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _limit(variable: str, default: float) -> float:
+    """A limit, as an environment variable or else the default says it."""
+    text = os.environ.get(variable) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise LnfgenError(f"the environment variable {variable} is {text!r}; expected a number above 0")
+    return value
+
+
+def _renew() -> None:
+    global _shared
+    _shared = Children()
+
+
+_shared = Children()
+atexit.register(lambda: _shared.close())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)  # a copy of this process must not talk to the same children

@@ -1,0 +1,257 @@
+"""Read scores (MusicXML, ABC, humdrum) as piano-rolls, with music21 as the parser.
+
+music21 gets the content of the file, from memory. It opens no other file, and neither reads nor writes the pickles in
+which it usually keeps parsed scores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+from xml.etree import ElementTree
+
+from lnfgen.errors import UnreadableFileError, unreadable
+from lnfgen.formats.abc import with_ties_and_overlays, written_out
+from lnfgen.formats.heard import MAX_STEPS, Heard
+from lnfgen.formats.music21_patches import mended_metres
+from lnfgen.formats.sandbox import restart_clock
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.music.tracks import ALL, Track, choose_tracks
+
+_FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
+_WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
+_EXPECTED = {kind: f"expected {'an' if kind == 'abc' else 'a'} {word} score" for kind, word in _WORDS.items()}
+_MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
+
+
+def read_score(
+    content: bytes, suffix: str, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
+) -> list[PianoRoll]:
+    """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds several.
+
+    Args:
+        content: the whole file. MusicXML may be compressed.
+        suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
+        name: what errors call it.
+        tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
+
+    Raises:
+        UnreadableFileError: if music21 cannot read it, or it holds no notes or no such part.
+    """
+    from music21 import converter, stream
+
+    kind = _FORMATS[suffix]
+    text = _score_text(content, kind, name)
+    rolls: list[PianoRoll] = []
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres(), with_ties_and_overlays():
+        for part in _tunes(text) if kind == "abc" else [text]:
+            restart_clock()
+            parser = converter.Converter()
+            parser.parseData(part, format=kind, forceSource=True)
+            parsed = parser.stream
+            for score in parsed.scores if isinstance(parsed, stream.Opus) else [parsed]:
+                rolls.append(roll_of_score(score, name, steps_per_quarter=steps_per_quarter, tracks=tracks))
+    if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
+        raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
+    rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
+    if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
+        raise UnreadableFileError(f"{name} holds no notes; {_EXPECTED[kind]} with at least one")
+    return rolls
+
+
+def _tunes(book: str) -> list[str]:
+    """The tunes of an ABC book, each after what stands before the first one, which holds for all.
+
+    music21 takes a tenth of a second for a tune, so each may take as long as another file, and a book of any length is
+    read. In a whole book it would also take two tunes with one number for one.
+    """
+    head, *tunes = re.split(r"^(?=X:)", re.sub(r"\r\n?", "\n", book), flags=re.MULTILINE)
+    return [written_out(tune) for tune in [head + tune for tune in tunes] or [head]]
+
+
+def roll_of_score(
+    score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
+) -> PianoRoll:
+    """The piano-roll of a music21 score as it sounds: repeats are played, and transposing instruments transpose.
+
+    Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for they have no length,
+    no pitch or no notes. Repeats that music21 cannot follow are played once.
+    """
+    from music21 import stream
+
+    score = _as_it_sounds(score)
+    heard = Heard()
+    for part in list(score.parts) or [score]:
+        flat = part.flatten()
+        heard.end = max(heard.end, Fraction(flat.highestTime))
+        if notes := _tied(flat):
+            heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
+        heard.signatures += _signatures(part)
+        lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
+        heard.lines = heard.lines or lines[:2]
+    heard.tempos = _tempos(score.flatten())
+    every = [track for track, _ in heard.tracks]
+    chosen = choose_tracks(every, tracks, False, name) if every else set()
+    return heard.roll(chosen, Fraction(1), steps_per_quarter, name)
+
+
+def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
+    """The time signatures of a part of music21, each with its offset in quarters.
+
+    They are looked for bar by bar: music21 can have one object in several bars, which is flattened to one offset.
+    """
+    from music21 import meter, stream
+
+    bars = [(Fraction(0), part), *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure))]
+    found = [
+        (start + Fraction(mark.offset), (mark.numerator, mark.denominator))
+        for start, bar in bars
+        for mark in bar.getElementsByClass(meter.TimeSignature)
+        if mark.numerator
+    ]
+    return [(offset, signature) for offset, signature in found if is_time_signature(signature)]
+
+
+def _tempos(flat: Any) -> list[tuple[Fraction, float]]:
+    """The tempos of a flat stream of music21 in quarters a minute, each with its offset in quarters."""
+    from music21 import tempo
+
+    marks = flat.getElementsByClass(tempo.MetronomeMark)
+    found = [(Fraction(mark.offset), float(mark.getQuarterBPM() or 0)) for mark in marks]
+    return [(offset, bpm) for offset, bpm in found if MIN_BPM <= bpm <= MAX_BPM]
+
+
+def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:
+    from music21 import instrument
+
+    player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
+    program = getattr(player, "midiProgram", None)
+    name = getattr(part, "partName", None) or ""
+    return Track.of_notes(notes, number=number, name=str(name), program=program, channel=1)
+
+
+def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
+    """The notes of a part as (start, end, MIDI pitch), in quarters. Tied notes are joined to one.
+
+    Some programs write a tie at one of its two notes alone; either is enough.
+    """
+    from music21 import harmony
+
+    sounds: list[tuple[Fraction, Fraction, int, bool, bool]] = []
+    for element in flat.notes:
+        if isinstance(element, harmony.Harmony) and not element.writeAsChord:
+            continue
+        start = Fraction(element.offset)
+        end = start + Fraction(element.duration.quarterLength)
+        for sound in getattr(element, "notes", None) or (element,):
+            if end > start and hasattr(sound, "pitch"):
+                kind = getattr(sound.tie, "type", None)
+                comes, goes_on = kind in ("stop", "continue"), kind in ("start", "continue")
+                pitch = round(sound.pitch.ps)  # its `midi` would be moved by octaves, from out of range into it
+                sounds.append((start, end, pitch, comes, goes_on))
+    # Two voices can have notes of one pitch, of which one alone is tied: that one takes what comes before.
+    sounds.sort(key=lambda sound: (sound[0], not sound[3]))
+    notes: list[tuple[Fraction, Fraction, int]] = []
+    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
+    for start, end, pitch, comes, goes_on in sounds:
+        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
+            index = before.pop()
+            notes[index] = (notes[index][0], end, pitch)
+        else:
+            index = len(notes)
+            notes.append((start, end, pitch))
+        last[pitch, end, goes_on].append(index)
+    return notes
+
+
+def _as_it_sounds(score: Any) -> Any:
+    """The score with its instruments transposed and its repeats written out, as far as music21 can do that."""
+    from music21 import bar, instrument, repeat
+
+    if any(player.transposition is not None for player in score.recurse().getElementsByClass(instrument.Instrument)):
+        with contextlib.suppress(Exception):  # then the pitches stay as they are written
+            score = score.toSoundingPitch()
+    if any(True for _ in score.recurse().getElementsByClass((bar.Repeat, repeat.RepeatMark))):
+        _pair_repeats(score)
+        with contextlib.suppress(Exception):  # the signs do not pair up or a part has no bars: play once
+            score = score.expandRepeats()
+    return score
+
+
+def _pair_repeats(score: Any) -> None:
+    """Give a start to each repeat without one, after the repeat before it and its endings, and drop one without an end.
+
+    music21 would go back to the first bar, and play `A :| B :|` as A A B A A B. Where an end is missing, as after the
+    last repeat of a humdrum score, it would play no repeat at all.
+    """
+    from music21 import bar, spanner, stream
+
+    for part in list(score.parts) or [score]:
+        brackets = part.recurse().getElementsByClass(spanner.RepeatBracket)
+        in_endings = {id(measure) for bracket in brackets for measure in bracket.getSpannedElements()}
+        begins, has_ended, opened = None, False, None
+        for measure in part.getElementsByClass(stream.Measure):
+            signs = [getattr(line, "direction", None) for line in (measure.leftBarline, measure.rightBarline)]
+            if "start" in signs:
+                begins, has_ended, opened = None, False, measure
+            elif has_ended and id(measure) not in in_endings:
+                begins, has_ended = measure, False
+            if "end" in signs:
+                if begins is not None:
+                    begins.leftBarline = bar.Repeat("start")
+                begins, has_ended, opened = None, True, None
+        if opened is not None:
+            opened.leftBarline = None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the remarks of music21, which come as warnings and on stderr, out of the output of a command."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _score_text(content: bytes, kind: str, name: str) -> str:
+    """The text of a score, unpacked and decoded."""
+    if kind == "musicxml" and content.startswith(b"PK\x03\x04"):
+        content = _unpacked(content, name)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")  # only titles in older files need this; the music is ASCII
+    if kind == "musicxml" and "<score-" not in text:
+        raise UnreadableFileError(
+            f"{name} is no MusicXML score: found {text[:20]!r}; expected a <score-partwise> element"
+        )
+    if not text.strip():
+        raise UnreadableFileError(f"{name} is empty; {_EXPECTED[kind]}")
+    return text
+
+
+def _unpacked(content: bytes, name: str) -> bytes:
+    """The score in a compressed MusicXML file: the file that its container names, or without one the first .xml."""
+    with (
+        unreadable(f"{name} is a damaged compressed score", "expected MusicXML in it"),
+        zipfile.ZipFile(io.BytesIO(content)) as archive,
+    ):
+        size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_UNPACKED:
+            raise UnreadableFileError(f"{name} unpacks to {size} bytes; expected a score of at most {_MAX_UNPACKED}")
+        names = archive.namelist()
+        scores = [item for item in names if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item]
+        if "META-INF/container.xml" in names:
+            container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
+            scores = [item.get("full-path", "") for item in container.iter() if item.tag.endswith("rootfile")]
+        if not scores:
+            raise ValueError("no score in it")
+        return archive.read(scores[0])

@@ -1,0 +1,206 @@
+"""Pieces from a model, each from its own random stream.
+
+A model that is told time signatures first draws that of a piece, then its length, and then its notes.
+
+One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
+always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
+longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
+round-off, which can rarely change a step and all after it.
+
+Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
+length are at most `MAX_BLOCK_STEPS`, or one row is left.
+
+Several processes can draw together, a block each at a time. The pieces are the same however many draw them.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lnfgen.conventions import MAX_LENGTH, TimeSignature
+from lnfgen.data.encoding import Encoding
+from lnfgen.errors import LnfgenError
+from lnfgen.formats.read_write import Piece
+from lnfgen.models import SequenceModel
+from lnfgen.music.pianoroll import bar_length
+from lnfgen.streams import stream_seed
+from lnfgen.waiting import sent
+
+BLOCK_ROWS = 16
+"""Rows of a block. With so many, the overhead of a step in a loop over time is small for each row."""
+
+MAX_BLOCK_STEPS = 20_000
+"""The most padded time steps in one block, as in a pass of scoring."""
+
+MAX_TEMPERATURE = 100.0
+"""Above it every key and every character is as likely as any other."""
+
+
+def sample_pieces(
+    model: SequenceModel,
+    encoding: Encoding,
+    *,
+    count: int = 1,
+    length: int | None = None,
+    bars: int | None = None,
+    time_signature: TimeSignature | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+    place: tuple[int, int] = (0, 1),
+    gathered: Callable[[list[Piece]], list[list[Piece]]] = lambda pieces: [pieces],
+) -> Iterator[Piece]:
+    """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
+
+    Args:
+        length: steps of each piece, silence ahead of an upbeat counted; drawn from p(T) if neither this nor `bars` is
+            given. Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
+        bars: bars of each piece of music, that of an upbeat counted.
+        time_signature: that of each piece, of a model that is told it; by default it is drawn. Pieces of other models
+            have that of the encoding.
+        temperature: divides the emission's logits, and those of a prior that chooses among codes; any other prior has
+            its noise multiplied by it. At 0 there is no noise, and each key or character is the likeliest one given
+            those before.
+        seed: decides a piece, together with its place among the pieces.
+        place: the number of this process, and how many draw together.
+        gathered: takes what this process has drawn. In the one that yields the pieces, it gives what each has drawn; in
+            the others nothing.
+
+    Raises:
+        LnfgenError: if the count, seed, length or temperature is out of range, bars are asked for beside a length, or
+            of text, or the model does not know the time signature.
+    """
+    if count < 1:
+        raise LnfgenError(f"{count} pieces; expected at least 1")
+    require_draws(seed, temperature)
+    require_one_length(length, bars, encoding)
+    time_signature = known_signature(model, encoding, time_signature)
+    known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    steps_in: dict[TimeSignature, int | None] = {}
+    for one in known if time_signature is None else [time_signature]:
+        steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.steps_per_quarter))
+        if steps is not None and not 1 <= steps <= MAX_LENGTH:
+            raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
+        steps_in[one] = steps
+    model.eval()
+    blocks = _blocks(model, count, steps_in, seed)
+    rank, size = place
+    while here := list(islice(blocks, size)):
+        drawn = _drawn(model, encoding, here[rank], temperature) if rank < len(here) else []
+        for pieces in gathered(drawn):
+            yield from pieces
+
+
+class _Row(NamedTuple):
+    """What a piece is to be, before its notes or characters are drawn."""
+
+    time_signature: TimeSignature
+    length: int
+    has_drawn_length: bool
+    generator: torch.Generator
+
+
+class _Block(NamedTuple):
+    """Rows that are drawn together, of which the first `shown` are pieces that were asked for."""
+
+    rows: list[_Row]
+    shown: int
+
+
+def _blocks(model: SequenceModel, count: int, steps_in: dict[TimeSignature, int | None], seed: int) -> Iterator[_Block]:
+    """`steps_in` has the time signatures that a piece may have, and its steps in each; None: they are drawn."""
+    num_rows = 1 if count == 1 else BLOCK_ROWS
+    for first in range(0, count, num_rows):
+        rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
+        size = block_rows(num_rows, max(row.length for row in rows))
+        for start in range(0, min(num_rows, count - first), size):
+            yield _Block(rows[start : start + size], min(size, count - first - start))
+
+
+def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> _Row:
+    generator = torch.Generator().manual_seed(seed)
+    time_signature, *others = steps_in
+    if others:
+        assert model.time_signatures is not None
+        time_signature = model.time_signatures.sample(generator)
+    steps = steps_in[time_signature]
+    length = model.lengths_in(time_signature).sample(generator) if steps is None else steps
+    return _Row(time_signature, length, steps is None, generator)
+
+
+def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
+    rows = block.rows
+    lengths, generators = [row.length for row in rows], [row.generator for row in rows]
+    metres = metres_in(model, encoding, [row.time_signature for row in rows])
+    with torch.inference_mode():
+        drawn = model.sample_batch(lengths, generators, temperature, metres)
+    pairs = zip(drawn[: block.shown], rows, strict=False)
+    # Nobody has asked for these steps, and the data has no silent bars at its ends.
+    return [encoding.decode(x.numpy(), row.time_signature, cuts_ends=row.has_drawn_length) for x, row in pairs]
+
+
+def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
+    """What a model is told of the metres of N sequences, `[N, 3]` on its device; None if it is not told them."""
+    if model.time_signatures is None:
+        return None
+    return sent(torch.from_numpy(encoding.metres(time_signatures)), model.device)
+
+
+def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:
+    """The same of pieces, each in its own time signature."""
+    return metres_in(model, encoding, [piece.time_signature for piece in pieces if not isinstance(piece, str)])
+
+
+def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
+    """The time signature that is asked for, as the model knows it; None if none is.
+
+    Raises:
+        LnfgenError: if it is none, or pieces in it cannot be drawn.
+    """
+    if asked is None:
+        return None
+    try:
+        beats, unit = asked
+    except (TypeError, ValueError):
+        raise LnfgenError(f"found {asked!r} as a time signature; expected two numbers, such as (3, 4)") from None
+    found = f"found a time signature of {beats}/{unit}"
+    if encoding.kind != "music":
+        raise LnfgenError(f"{found} for text, which has none; leave it out")
+    known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    if (beats, unit) in known:
+        return known[known.index((beats, unit))]
+    words = ", ".join("{}/{}".format(*one) for one in known)
+    if model.time_signatures is None:
+        raise LnfgenError(
+            f"{found}, but this model was not told time signatures in training, and writes all in {words}; leave it "
+            "out, or train a model with --set model.in_metre=true"
+        )
+    raise LnfgenError(f"{found}; expected one of those of the training data: {words}")
+
+
+def require_draws(seed: int, temperature: float) -> None:
+    """Raise an `LnfgenError` if the seed or the temperature is out of range."""
+    if not 0 <= seed < 2**63:
+        raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
+    if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
+        raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
+
+
+def require_one_length(length: int | None, bars: int | None, encoding: Encoding) -> None:
+    """Raise an `LnfgenError` if bars are given beside a length, or for text."""
+    if bars is None:
+        return
+    if length is not None:
+        raise LnfgenError(f"found a length in steps ({length}) and in bars ({bars}); leave one out")
+    if encoding.kind != "music":
+        raise LnfgenError(f"found a length in bars ({bars}) for text, which has none; give the number of characters")
+
+
+def block_rows(rows: int, longest: int) -> int:
+    """The rows of a block whose longest piece has `longest` steps: `rows`, halved until the block fits in memory."""
+    while rows > 1 and rows * longest > MAX_BLOCK_STEPS:
+        rows //= 2
+    return rows

@@ -1,0 +1,217 @@
+"""Scores: ELBO and importance-sampled NLL, by the published conventions.
+
+Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of
+T + 1, in nats per time step for music and bits per character for text. Sums are in float64. The noise of a sequence
+depends only on the seed and its place in the split.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES
+from lnfgen.data.batches import Batch, batches_by_length, lengths_of
+from lnfgen.data.encoding import Encoding
+from lnfgen.errors import LnfgenError
+from lnfgen.inference.marginal import Marginal
+from lnfgen.models import SequenceModel, Terms
+from lnfgen.nn.precision import autocast
+from lnfgen.streams import stream_seed
+from lnfgen.waiting import sent
+from lnfgen.wording import counted
+
+MAX_PASS_STEPS = 20_000
+"""Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
+
+MAX_FOLDED_SAMPLES = 16
+"""Samples of a sequence that a pass takes at once, so that short sequences still share one."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
+
+    `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
+    With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
+    `past` read keys and frames that came before, with their onsets. With these it is a sum of conditional costs, given
+    the earlier onsets too, and not comparable with the NLL of a model that never sees onsets.
+    """
+
+    elbo: float
+    reconstruction: float
+    kl: float
+    length: float
+    nll: float
+    sounding_nll: float | None
+    samples: int
+    sequences: int
+    steps: int
+
+
+def per_unit(unit: str) -> float:
+    """What one nat is in a unit: 1 nat, or 1 / ln 2 bits."""
+    return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
+
+
+@torch.inference_mode()
+def score(
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    unit: str,
+    *,
+    num_samples: int = NLL_SAMPLES,
+    seed: int = 0,
+    precision: str = "float32",
+    progress: Callable[[int], None] = lambda done: None,
+    places: Sequence[int] | None = None,
+    total: Callable[[np.ndarray], np.ndarray] = lambda sums: sums,
+) -> Score:
+    """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
+
+    ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
+    are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
+    left as it was.
+
+    Several processes can score a split together: each scores the sequences at its `places`, and `total` adds up the
+    sums of all processes.
+
+    Raises:
+        LnfgenError: if `num_samples` or `seed` is out of range.
+    """
+    if num_samples < 1 or not 0 <= seed < 2**63:
+        found = f"{counted(num_samples, 'sample')} with seed {seed}"
+        raise LnfgenError(f"{found}; expected at least 1, and a seed from 0 to 2^63 - 1")
+    was_training = model.training
+    model.eval()
+    num_samples = 1 if model.exact else num_samples
+    sums = np.zeros(6)
+    try:
+        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision, places):
+            sums += _sums(model, batch, terms)
+    finally:
+        model.train(was_training)
+    steps = int(lengths_of(sequences).sum())
+    *sums_of_logs, num_sounding = total(sums)
+    means = np.array(sums_of_logs) * per_unit(unit) / (steps + len(sequences))
+    reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
+    return Score(
+        elbo=kl - reconstruction - length,
+        reconstruction=0.0 - reconstruction,  # so that a cost of 0 is not -0.0
+        kl=kl,
+        length=-length,
+        nll=-log_p - length,
+        sounding_nll=-log_p_sounding - length if num_sounding else None,
+        samples=num_samples,
+        sequences=len(sequences),
+        steps=steps,
+    )
+
+
+@torch.inference_mode()
+def nll_of_each(
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    unit: str,
+    *,
+    num_samples: int = NLL_SAMPLES,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[float]:
+    """The NLL(K) of each sequence, as `score` computes it, divided by its own T + 1. The model goes into eval mode."""
+    model.eval()
+    num_samples = 1 if model.exact else num_samples
+    nll = np.zeros(len(sequences))
+    for batch, terms in _scored(model, sequences, num_samples, seed, progress):
+        log_p = log_mean_exp(terms.reconstruction - terms.kl)
+        log_p += model.length.log_prob(batch.lengths)
+        nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
+    return nll.tolist()
+
+
+def _sums(model: SequenceModel, batch: Batch, terms: Terms) -> list[float]:
+    """Sums over a batch, in nats: reconstruction, KL, log p(T), log p(x | T), and the same of which keys sound.
+
+    The last number is how many sequences tell sounding from struck keys; where none does, the one before says nothing.
+    """
+    log_weight = terms.reconstruction - terms.kl
+    sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
+    return [
+        float(terms.reconstruction.mean(0).sum()),
+        float(terms.kl.mean(0).sum()),
+        float(model.length.log_prob(batch.lengths).sum()),
+        float(log_mean_exp(log_weight).sum()),
+        float(log_mean_exp(sounding).sum()),
+        0 if terms.sounding is None else len(batch.indices),
+    ]
+
+
+def log_mean_exp(log_weight: Tensor) -> Tensor:
+    """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
+    return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
+
+
+def marginal_nll(
+    model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
+) -> float:
+    """The NLL of independent symbols or keys, as frequent as in `train`, with the model's p(T), as a floor."""
+    marginal = Marginal(encoding, train)
+    lengths = torch.tensor(lengths_of(sequences))
+    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
+    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
+
+
+def _scored(
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    num_samples: int,
+    seed: int,
+    progress: Callable[[int], None],
+    precision: str = "float32",
+    places: Sequence[int] | None = None,
+) -> Iterator[tuple[Batch, Terms]]:
+    """Batches of the sequences at some places, each with its `Terms` in float64 on the CPU.
+
+    What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
+    """
+    done = 0
+    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
+        num_steps = batch.x.shape[1]
+        generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
+        on_device = batch.pinned(model.device).to(model.device)
+        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
+        with autocast(model.device, precision):
+            encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
+        parts: list[Terms] = []
+        for start in range(0, num_samples, chunk):
+            count = min(chunk, num_samples - start)
+            noise = _noise(model, batch, count, generators)
+            noise = None if noise is None else sent(noise, model.device)
+            with autocast(model.device, precision):
+                parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
+        yield batch, _joined(parts)
+        done += len(batch.indices)
+        progress(done)
+
+
+def _joined(parts: list[Terms]) -> Terms:
+    names = [name for name in Terms._fields if getattr(parts[0], name) is not None]
+    # One copy for all, because the host waits for each.
+    joined = torch.stack([torch.cat([getattr(part, name) for part in parts]) for name in names]).cpu().double()
+    return Terms(**{"sounding": None, **dict(zip(names, joined, strict=True))})
+
+
+def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:
+    """Noise `[K, B, T, D]` drawn sequence by sequence and sample by sample, 0 in the padding."""
+    num_steps = batch.x.shape[1]
+    columns = []
+    for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
+        draws = [model.draw_noise(1, 1, length, generator) for _ in range(num_samples)]
+        if draws[0] is None:
+            return None
+        column = torch.cat(draws)  # type: ignore[arg-type]
+        columns.append(torch.nn.functional.pad(column, (0, 0, 0, num_steps - length)))
+    return torch.cat(columns, 1)

@@ -1,0 +1,283 @@
+"""`lnfgen convert` as a person and a script meet it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mido
+import pytest
+import typer
+from command import fails
+
+from lnfgen.cli import convert
+from lnfgen.errors import LnfgenError
+from lnfgen.formats import read_write as formats
+from lnfgen.music.pianoroll import PianoRoll
+
+ROLL = PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (8, 4, 64), (8, 4, 67)], num_steps=40, time_signature=(3, 4))
+TUNES = "X:1\nT:A\nM:4/4\nL:1/4\nK:C\nC D E F | G4 | A4 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | F4 | c2 z2 |]\n"
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, here: Run, tmp_path: Path) -> None:
+    formats.write(tmp_path / "a.npz", ROLL)
+    done = lnfgen("convert", "a.npz", "b.mid", "--program", 40)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
+    piped = lnfgen("convert", "-", "-", "--tempo", 90, input=(tmp_path / "b.mid").read_bytes())
+    assert piped.returncode == 0, piped.stderr
+    fails(here("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
+    (roll,) = formats.read_bytes(piped.stdout)
+    assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose file names are any bytes")
+def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_path: Path) -> None:
+    name = b"caf\xe9.mid"
+    (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
+    program = [sys.executable, "-m", "lnfgen"]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8
+    for args in (["convert", "a.mid", name], ["info", name, name]):
+        done = subprocess.run([*program, *args], cwd=tmp_path, env=strict, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert name in done.stdout
+    done = subprocess.run([*program, "info", name, "--json"], cwd=tmp_path, env=strict, capture_output=True)
+    assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["path"]) == name
+
+
+def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Run) -> None:
+    (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
+    fails(here("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
+    assert not (tmp_path / "new").exists()
+
+
+def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book, out = str(tmp_path / "book.abc"), str(tmp_path / "out.mid")
+    Path(book).write_text(TUNES)
+    convert.command([book, out])
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == ["out-01.mid", "out-02.mid"]
+    assert [note[2] for note in formats.read(tmp_path / "out-02.mid")[0].notes()] == [64, 65, 72]  # type: ignore[union-attr]
+    with pytest.raises(LnfgenError, match="2 pieces, stdout takes one"):
+        convert.command([book, "-"])
+
+
+def test_notes_out_of_range_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = PianoRoll.from_notes([(0, 4, 60), (0, 4, 10), (0, 4, 120)], num_pitches=128, lowest_pitch=0)
+    formats.write(tmp_path / "wide.mid", wide)
+    convert.command([str(tmp_path / "wide.mid"), str(tmp_path / "a.txt")])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "left out 2 notes" in said
+
+
+def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.npz", "b.npz"):
+        formats.write(tmp_path / name, ROLL)
+    (tmp_path / "bad.mid").write_text("Dear diary")
+    (tmp_path / "book.abc").write_text(TUNES)
+    files = [str(tmp_path / name) for name in ("a.npz", "bad.mid", "b.npz", "book.abc")]
+    out = tmp_path / "new" / "out"
+    with pytest.raises(typer.Exit) as ended:
+        convert.command(files, to="mid", out=out, transpose=-3)
+    printed, said = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {files[1]} is no MIDI file")
+    names = ["a.mid", "b.mid", "book-01.mid", "book-02.mid"]
+    assert printed.splitlines() == [str(out / name) for name in names]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert formats.read(out / "b.mid") == [ROLL.transposed(-3)]
+
+
+def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    files = [str(tmp_path / name) for name in ("a.npz", "a.txt", "other/a.txt", "b.txt")]
+    for path in files:
+        formats.write(path, ROLL)
+    before = {path: Path(path).read_bytes() for path in files}
+    with pytest.raises(typer.Exit):
+        convert.command(files, to="txt", transpose=2)  # no file has a name to itself
+    assert {path: Path(path).read_bytes() for path in files} == before
+    assert capsys.readouterr().err.count("choose another --out") == 4
+    with pytest.raises(typer.Exit):
+        convert.command(files, to=".mid", out=tmp_path / "out")
+    printed, said = capsys.readouterr()
+    assert [Path(line).name for line in printed.splitlines()] == ["a.mid", "b.mid"]
+    assert said.count("just written") == 2
+
+
+def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formats.write(tmp_path / "a.npz", ROLL)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
+    for files, options in (([a], {}), ([a, b, a], {}), ([a, b], {"out": tmp_path})):
+        with pytest.raises(typer.BadParameter, match="--to"):
+            convert.command(files, **options)  # type: ignore[arg-type]
+    with pytest.raises(LnfgenError, match=r"--to mp3: unknown suffix '\.mp3'"):
+        convert.command([a], to="mp3")
+    with pytest.raises(LnfgenError, match=r"\+60 semitones would move notes off the keys; expected -39 to \+41"):
+        convert.command([a, b], transpose=60)
+    (tmp_path / "a.txt").write_text("words")
+    with pytest.raises(LnfgenError, match=r"cannot write a text as '\.mid'"):
+        convert.command([str(tmp_path / "a.txt"), b], transpose=1)
+    of_music = {"transpose": 1, "tempo": 60, "key": "G", "tracks": "melody", "drums": True, "steps_per_quarter": 8}
+    for option, value in of_music.items():
+        with pytest.raises(LnfgenError, match=f"is a text; leave --{option.replace('_', '-')} out, which is for music"):
+            convert.command([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")], **{option: value})  # type: ignore[arg-type]
+    with pytest.raises(LnfgenError, match="stdin has no name"):
+        convert.command(["-"], to="mid")
+    assert not Path(b).exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = mido.MidiFile(ticks_per_beat=4)
+    for channel, pitch in enumerate((60, 40)):
+        strike = mido.Message("note_on", channel=channel, note=pitch)
+        hands.tracks.append(mido.MidiTrack([strike, mido.Message("note_off", channel=channel, note=pitch, time=4)]))
+    hands.save(tmp_path / "hands.mid")
+    convert.command([str(tmp_path / "hands.mid"), str(tmp_path / "a.npz")], tracks="1")
+    assert "hands.mid: kept 1 of 2 tracks, left out 1\n" in capsys.readouterr().err
+    assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
+
+
+def test_convert_says_how_many_times_it_rounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fine = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62), (4, 2, 64)], num_steps=12, steps_per_quarter=6)
+    formats.write(tmp_path / "triplet.mid", fine)
+    a, b = str(tmp_path / "triplet.mid"), str(tmp_path / "a.npz")
+    convert.command([a, b])
+    said = "rounded 4 starts and ends of notes to the grid; --steps-per-quarter makes it finer"
+    assert capsys.readouterr().err == f"{a}: {said}\n"
+    convert.command([a, b], steps_per_quarter=6)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.txt"])
+def test_options_that_a_piano_roll_has_no_use_for_are_refused(name: str, tmp_path: Path) -> None:
+    formats.write(tmp_path / name, ROLL)
+    a, b = str(tmp_path / name), str(tmp_path / "b.mid")
+    for option, value in {"tracks": "melody", "drums": True, "steps_per_quarter": 8}.items():
+        with pytest.raises(LnfgenError, match=f"is a piano-roll; leave --{option.replace('_', '-')} out"):
+            convert.command([a, b], **{option: value})  # type: ignore[arg-type]
+    assert not Path(b).exists()
+
+
+def test_convert_says_which_changes_of_tempo_and_metre_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marks = [
+        mido.MetaMessage("set_tempo", tempo=500_000),
+        mido.MetaMessage("time_signature", numerator=3, denominator=4),
+        mido.Message("note_on", note=60),
+        mido.MetaMessage("set_tempo", tempo=600_000, time=4),
+        mido.MetaMessage("set_tempo", tempo=600_000, time=4),  # no change
+        mido.MetaMessage("set_tempo", tempo=500_000, time=4),
+        mido.MetaMessage("time_signature", numerator=4, denominator=4),
+        mido.Message("note_off", note=60, time=4),
+        mido.MetaMessage("set_tempo", tempo=900_000),  # at the end, where nothing sounds
+    ]
+    mido.MidiFile(ticks_per_beat=4, tracks=[mido.MidiTrack(marks)]).save(tmp_path / "a.mid")
+    a, b = str(tmp_path / "a.mid"), str(tmp_path / "b.mid")
+    convert.command([a, b])
+    said = capsys.readouterr().err
+    assert said.endswith("a.mid: a piano-roll has one tempo and time signature; left out changes: "
+                         "2 of tempo, 1 of time signature\n")  # fmt: skip
+    convert.command([a, b], tempo=90.0)
+    assert "left out changes: 1 of time signature\n" in capsys.readouterr().err
+    convert.command([b, a])
+    assert capsys.readouterr().err == ""
+
+
+def test_many_files_become_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.mid", "b.npz"):
+        formats.write(tmp_path / name, ROLL)
+    (tmp_path / "book.abc").write_text(TUNES)
+    (tmp_path / "diary.txt").write_text("Dear diary")
+    files = [str(tmp_path / name) for name in ("a.mid", "b.npz", "diary.txt", "book.abc")]
+    page = tmp_path / "all.html"
+    with pytest.raises(typer.Exit) as ended:
+        convert.command([*files, str(page)])
+    printed, said = capsys.readouterr()
+    assert (ended.value.exit_code, printed) == (1, f"{page}\n")
+    assert said == f"error: {files[2]} is a text; a page holds music alone\n"
+    html = page.read_text()
+    assert [f">{name}</h2>" in html for name in ("a", "b", "book 1", "book 2", "diary")] == [*[True] * 4, False]
+
+
+FOUR = PianoRoll.from_notes([(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 64, 72 + start // 4)])
+
+
+def test_voices_are_tracks_with_their_programs_and_the_same_music(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    formats.write(tmp_path / "a.npz", FOUR)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
+    for asked, programs in (
+        ({"program": "73,48,48,32"}, [73, 48, 48, 32]),
+        ({"voices": 4}, [0, 0, 0, 0]),
+        ({"program": "73,48", "voices": 4}, [73, 48, 48, 48]),
+    ):
+        convert.command([a, b], **asked)  # type: ignore[arg-type]
+        (roll,) = formats.read(b)
+        assert roll == FOUR
+        assert isinstance(roll, PianoRoll)
+        assert [track.program for track in roll.tracks] == programs
+        assert [track.name for track in roll.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
+        assert mido.MidiFile(b).type == 1
+    convert.command([a, b], voices=8)
+    assert formats.read(b) == [FOUR]
+    assert 10 not in [track.channel for track in formats.read(b)[0].tracks]  # type: ignore[union-attr]
+    capsys.readouterr()
+    for wrong in ({"program": "1,2,3", "voices": 2}, {"program": "128"}, {"program": "piano"}, {"program": ""}):
+        with pytest.raises(typer.BadParameter):
+            convert.command([a, b], **wrong)  # type: ignore[arg-type]
+    with pytest.raises(LnfgenError, match=r"cannot write voices apart as '\.png'"):
+        convert.command([a, str(tmp_path / "b.png")], voices=4)
+
+
+def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
+    formats.write(tmp_path / "a.npz", scale)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
+    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("d minor", 5, "F major")):
+        convert.command([a, b], key=key)
+        assert formats.read(b) == [scale.transposed(semitones)]
+        assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
+    formats.write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
+    convert.command([a, b], key="f")
+    assert formats.read(b) == [scale.transposed(5).in_range(0, 128)]
+    capsys.readouterr()
+    formats.write(a, PianoRoll.from_notes([], num_steps=4))
+    convert.command([a, b], key="G")
+    assert "no notes and so no key" in capsys.readouterr().err
+    with pytest.raises(typer.BadParameter, match="one of them"):
+        convert.command([a, b], key="G", transpose=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "out", "said"),
+    [
+        ("a.mid", b"Dear diary", "b.npz", b"no MIDI file"),
+        ("a.txt", b"Dear diary", "b.mid", b".txt .abc"),
+        ("a.txt", b"Dear diary", "b.mp3", b"unknown suffix '.mp3'"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_written(
+    here: Run, tmp_path: Path, name: str, content: bytes, out: str, said: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = here("convert", name, out)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert said in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+
+
+def test_a_missing_folder_is_refused_before_any_file_is_read(here: Run, tmp_path: Path) -> None:
+    fails(here("convert", "absent.mid", "none/all.html"), "there is no folder none; make it first")

@@ -1,0 +1,175 @@
+"""`lnfgen info` as a person and a script meet it."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+import typer
+from test_convert import ROLL, TUNES, Run
+
+from lnfgen.cli import info
+from lnfgen.errors import LnfgenError, RunError
+from lnfgen.formats import read_write as formats
+
+
+def test_info_of_a_piece(lnfgen: Run, here: Run, tmp_path: Path) -> None:
+    content = formats.to_bytes(ROLL, ".mid")
+    done = lnfgen("info", "-", "--json", input=content)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    [track] = facts.pop("tracks")
+    assert track == {
+        "number": 1,
+        "name": "",
+        "instrument": "piano",
+        "program": 0,
+        "channel": 1,
+        "notes": 4,
+        "lowest_note": "C4",
+        "highest_note": "G4",
+        "notes_at_a_time": 1.33,
+        "kept": True,
+    }
+    assert facts == {
+        "path": "-",
+        "kind": "music",
+        "steps": 40,
+        "bars": 4,
+        "seconds": 5.0,
+        "notes": 4,
+        "lowest_note": "C4",
+        "highest_note": "G4",
+        "notes_per_sounding_step": 1.333,
+        "onsets": True,
+        "steps_per_quarter": 4,
+        "tempo_bpm": 120.0,
+        "tempo_changes": 0,
+        "time_signature": "3/4",
+        "upbeat": 0,
+        "metre_changes": 0,
+        "out_of_range": 0,
+    }
+    (tmp_path / "a.mid").write_bytes(content)
+    table = here("info", "a.mid").stdout.decode()
+    assert "lowest note" in table
+    assert "\x1b" not in table
+
+
+def facts_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    info.command([str(path)], as_json=True)
+    facts: dict[str, object] = json.loads(capsys.readouterr().out)
+    return facts
+
+
+def test_what_all_pieces_of_a_book_share_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tunes = (f"X:{number}\nM:{metre}\nL:1/4\nK:C\nCDEF|GABc|\n" for number, metre in ((1, "4/4"), (2, "2/2")))
+    (tmp_path / "book.abc").write_text("\n".join(tunes))
+    info.command([str(tmp_path / "book.abc")])
+    facts, table, *_ = capsys.readouterr().out.split("\n\n")
+    told = dict(line.rsplit(maxsplit=1) for line in facts.splitlines())
+    assert (told["steps"], told["tempo bpm"], told["out of range"]) == ("64", "120", "0")
+    header, *rows = table.splitlines()
+    assert [word in header for word in ("steps", "time signature", "tempo", "range")] == [True, True, False, False]
+    assert len(rows) == 2
+
+
+def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = tmp_path / "book.abc"
+    book.write_text(TUNES)
+    facts = facts_of(book, capsys)
+    assert (facts["pieces"], facts["steps"], facts["notes"]) == (2, 96, 9)
+    info.command([str(book)])
+    assert "piece  steps" in capsys.readouterr().out
+    (tmp_path / "a.txt").write_text("ab\nabc\n")
+    facts = facts_of(tmp_path / "a.txt", capsys)
+    assert facts == {
+        "path": str(tmp_path / "a.txt"),
+        "kind": "text",
+        "characters": 7,
+        "lines": 2,
+        "longest_line": 3,
+        "distinct_characters": 4,
+    }
+
+
+def test_lines_of_a_text_end_where_those_of_a_dataset_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_bytes("a\x0cb\u2028c\r\n\nd\n".encode())
+    facts = facts_of(tmp_path / "a.txt", capsys)
+    assert (facts["lines"], facts["longest_line"]) == (3, 5)
+
+
+def test_info_of_many_files_is_a_line_of_json_each_and_a_bad_one_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(tmp_path / name) for name in ("a.npz", "bad.mid", "b.txt")]
+    formats.write(paths[0], ROLL)
+    (tmp_path / "bad.mid").write_text("Dear diary")
+    (tmp_path / "b.txt").write_text("words\n")
+    with pytest.raises(typer.Exit) as ended:
+        info.command(paths, as_json=True)
+    out, err = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert [json.loads(line)["path"] for line in out.splitlines()] == [paths[0], paths[2]]
+    assert err.startswith(f"error: {paths[1]} is no MIDI file")
+    info.command([paths[0], paths[2]])
+    tables = capsys.readouterr().out
+    assert paths[0] in tables
+    assert "longest line" in tables
+
+
+def a_run(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"name": "af-scf", "preset": "tiny"}))
+    (folder / "dataset.json").write_text(json.dumps({"name": "chorales", "kind": "music"}))
+    lines = [
+        {"epoch": 1, "step": 10, "valid_elbo": 7.0, "kl": 0.5, "kl_weight": 0.1},
+        {"epoch": 2, "step": 20, "valid_elbo": 8.0, "kl": 1.5, "kl_weight": 1.0},
+        {"epoch": 3, "step": 30, "valid_elbo": 9.0, "kl": 1.5, "kl_weight": 1.0},
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 4, "st')
+    header = json.dumps({"__metadata__": {"a": "b"}, "w": {"dtype": "F32", "shape": [3, 5], "data_offsets": [0, 60]}})
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(60))
+    return folder
+
+
+def test_info_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_run(tmp_path / "run")
+    facts = facts_of(run, capsys)
+    assert facts["model"] == "af-scf"
+    assert facts["dataset"] == "chorales"
+    assert facts["parameters"] == 15
+    assert (facts["epochs"], facts["best_epoch"], facts["best_valid_elbo"]) == (3, 2, 8.0)
+    for name in ("metrics.jsonl", "model.safetensors", "dataset.json"):
+        (run / name).unlink()
+        assert facts_of(run, capsys)["model"] == "af-scf"
+
+
+def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    (run / "model.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(RunError, match=r"model\.safetensors is damaged"):
+        info.command([str(run)])
+    (run / "config.json").write_text("{")
+    with pytest.raises(LnfgenError, match=r"config\.json: no JSON object"):
+        info.command([str(run)])
+    (tmp_path / "other").mkdir()
+    with pytest.raises(LnfgenError, match="holds nothing; expected a dataset folder"):
+        info.command([str(tmp_path / "other")])
+
+
+def test_figures_are_of_runs_alone_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    formats.write("a.mid", ROLL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset.json").write_text("{}")
+    with pytest.raises(typer.Exit):
+        info.command(["a.mid", "data", "folk-abc"], as_csv=True)
+    printed, said = capsys.readouterr()
+    assert printed.startswith("step,")
+    expected = "expected one, whose figures --csv prints; or leave --csv out"
+    assert said == "".join(f"error: {name} is no run; {expected}\n" for name in ("a.mid", "data"))
+    with pytest.raises(LnfgenError, match="--csv beside --json"):
+        info.command(["folk-abc"], as_csv=True, as_json=True)

@@ -1,0 +1,275 @@
+"""What a person sees: help, tables and progress at any width, and streams that are closed or that nobody reads."""
+
+import inspect
+import io
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from command import Call, fails
+
+from lnfgen.cli import COMMANDS, app, console, main, runs
+from lnfgen.cli.train import _Display
+from lnfgen.errors import LnfgenError
+from lnfgen.runs.trained import TrainedModel
+
+# Help. ----------------------------------------------------------------------------------------------------------------
+
+
+def words(text: str) -> str:
+    return " ".join(re.sub("[^!-~]+", " ", text).split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_every_text_and_default(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is written: nothing in it may be taken as markup."""
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = words(call(name, "--help").stdout.decode())
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    for paragraph in inspect.cleandoc(command.callback.__doc__ or "").split("\n\n"):
+        assert words(paragraph) in shown
+    assert "--quiet" in shown
+    for parameter in command.params:
+        assert words(parameter.help or "") in shown
+        if isinstance(parameter.show_default, str):
+            assert f"[default: ({parameter.show_default})]" in shown, shown
+        elif isinstance(parameter.default, int | float | str) and not isinstance(parameter.default, bool):
+            assert f"[default: {parameter.default}]" in shown, shown
+
+
+def test_paragraphs_of_help_are_not_broken(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    for args, first, last in (("sample",), "The same --seed", "round-off"), ((), "With no further", "like yours"):
+        shown = call(*args, "--help").stdout.decode()
+        assert any(first in line and last in line for line in shown.splitlines()), shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage_has_each_bracket_once(name: str, call: Call) -> None:
+    usage = next(line for line in call(name, "--help").stdout.decode().splitlines() if "Usage:" in line)
+    assert "[[" not in usage
+    assert usage.count("...") <= 1
+
+
+# The width of the screen. ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = console.Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True)
+    monkeypatch.setattr(console, "_err", screen)
+    figures = {
+        "elbo": 12.34,
+        "reconstruction": 10.01,
+        "kl": 2.28,
+        "length": 0.05,
+        "kl_weight": 0.5,
+        "steps_per_second": 12345.0,
+    }
+    with console.live("training", 123_456) as bar:
+        for step in (60_000, 60_500, 61_000):
+            _Display(bar).step({"step": step, "epoch": 12, **figures})
+            time.sleep(0.01)
+        bar._bar.refresh()
+    shown = re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", screen.file.getvalue())  # type: ignore[attr-defined]
+    last = [line for line in shown if "training" in line][-1]
+    assert len(last) <= width
+    assert re.search(r"training ━{9}\S* +61000/123456 +\d+:\d\d ELBO 1", last), last
+    assert ("steps/s" in last) == (width == 120)
+
+
+def test_a_table_wraps_between_words_where_it_can(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ["runs/chorales-af-scf-001", "chorales", "interrupted at update 1,200 of 40,000", "2026-11-26 05:40"]
+    for width, name, state in ((120, 24, 37), (61, 24, 11), (50, 24, 7), (43, 24, 4), (30, 12, 4)):
+        widths = console._widths([["run", "dataset", "state", "changed"], row], width)
+        assert (widths[0], widths[2]) == (name, state), "names break last"
+        assert console._line(widths) <= width
+    console.result_table("", [row])
+    assert "  ".join(row) in capsys.readouterr().out  # a pipe is never too narrow
+
+
+def test_names_of_runs_stay_whole_on_a_narrow_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {
+        "run": "runs/nottingham-midi-af-scf-001",
+        "dataset": "nottingham-midi",
+        "model": "af-scf",
+        "backbone": "scan",
+        "best_valid_elbo": 3.2,
+        "unit": "nats_per_step",
+        "changed": "2026-11-26T05:40:00+00:00",
+        "state": "interrupted",
+        "step": 1200,
+        "total_steps": 40_000,
+    }
+    monkeypatch.setattr("lnfgen.runs.listing.overview", lambda folders: [row])
+    for width, left_out in ((140, ""), (80, "05:40"), (70, "scan"), (50, "nottingham-midi ")):
+        screen = partial(console.Console, force_terminal=True, width=width, color_system=None)
+        with monkeypatch.context() as patch:
+            patch.setattr(console, "Console", screen)
+            runs.command()
+        shown = capsys.readouterr().out
+        assert row["run"] in shown
+        assert max(map(len, shown.splitlines())) <= width
+        assert not left_out or left_out not in shown
+
+
+def test_a_table_wraps_its_header_rather_than_each_of_its_rows() -> None:
+    rows = [["onsets where a bar starts", "0.20", "0.86 to 1.00", "0.50 to 0.75"]] * 9
+    header = ["figure", "songs, test: median", "5 to 95 %", "samples: 5 to 95 %"]
+    assert console._widths([header, *rows], 63)[::2] == [25, 12]
+
+
+# Streams. -------------------------------------------------------------------------------------------------------------
+
+
+WORK = {
+    "preprocess": ["song.txt", "--out", "made"],
+    "train": ["lines", "--model", "lstm", "--max-steps", "1", "--out", "trained", "--config", "small.json"],
+    "eval": ["run-lines", "--samples", "1"],
+    "sample": ["run-lines", "--length", "5"],
+    "fill": ["song.txt", "--model", "run-lines", "--free", "2-3", "--particles", "2", "--out", "filled.txt"],
+    "harmonize": ["melody.mid", "--model", "run-rolls", "--particles", "2", "--out", "harmonized.mid"],
+    "continue": ["song.txt", "--model", "run-lines", "--length", "2", "--particles", "2", "--out", "longer.txt"],
+    "vary": ["song.txt", "--model", "run-lines", "--out", "varied.txt"],
+    "interpolate": ["song.txt", "song.txt", "--model", "run-lines", "--steps", "2", "--out", "way.txt"],
+    "reconstruct": ["melody.mid", "--model", "run-rolls", "--out", "reconstructed.mid"],
+    "convert": ["song.txt", "again.txt"],
+    "plot": ["run-lines"],
+    "runs": ["."],
+    "info": ["song.txt"],
+    "datasets": [],
+    "models": [],
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "train" else ()) for name in WORK]
+)
+def test_closed_streams_are_as_dev_null(name: str, toy_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has None for a stream that the shell has closed."""
+    monkeypatch.chdir(toy_home)
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    with pytest.raises(SystemExit) as ended:
+        main([name, *WORK[name]])
+    assert not ended.value.code
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        assert stream.name == os.devnull
+        stream.close()
+
+
+def test_every_command_has_been_tried() -> None:
+    assert {*WORK, "bench"} == {*COMMANDS}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+@pytest.mark.parametrize(
+    ("command", "code", "error"),
+    [
+        ("datasets >&-", 0, ""),
+        ("info - <&-", 1, "error: stdin is empty"),
+        ("datasets >/dev/full", 1, "error: reading or writing failed"),
+    ],
+)
+def test_streams_that_the_shell_closes(command: str, code: int, error: str, tmp_path: Path) -> None:
+    if "/dev/full" in command and not Path("/dev/full").exists():
+        pytest.skip("needs a file that is always full: /dev/full")
+    line = f"exec {sys.executable} -m lnfgen {command}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, timeout=100)
+    assert done.returncode == code, done.stderr.decode()
+    assert done.stderr.decode().startswith(error)
+    assert done.stderr.count(b"\n") == bool(error)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["train", "--help"], ["datasets"], ["runs", "."], ["sample", "run-lines", "--count", "3", "--out", "g.txt"]],
+)
+def test_a_reader_that_goes_away_stops_nothing(
+    args: list[str], toy_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `| head -1` does; then all files are still written."""
+    monkeypatch.chdir(toy_home)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        monkeypatch.setattr(sys, "stderr", pipe)
+        with pytest.raises(SystemExit) as ended:
+            main(args)
+    assert not ended.value.code
+    assert args[0] != "sample" or len(list(toy_home.glob("g-0?.txt"))) == 3
+
+
+def test_too_little_memory_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def enough(*args: object, **options: object) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr("lnfgen.inference.sampling.sample_pieces", enough)
+    fails(call("sample", "run-lines", "--seed", "1"), "out of memory", "shorter pieces")
+
+
+# What is asked of `sample`. -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "found"),
+    [
+        (["run-lines", "--temperature", "inf"], ["inf", "0 to 100"]),
+        (["run-lines", "--temperature", "nan"], ["nan", "0 to 100"]),
+        (["run-lines", "--length", "100000000"], ["100,000,000", "100,000"]),
+        (["run-rolls", "--bars", "100000000"], ["600,000,000", "100,000"]),
+        (["run-lines", "--bars", "2"], ["bars (2)", "text"]),
+        (["run-rolls", "--bars", "2", "--length", "9"], ["steps (9)", "bars (2)"]),
+        (["run-rolls", "--tempo", "2"], ["tempo of 2 ", "3.58"]),
+        (["run-rolls", "--tempo", "nan"], ["tempo of nan", "3.58"]),
+        (["run-lines", "--tempo", "90"], ["text", "leave --tempo out"]),
+        (["run-lines", "--seed", str(2**63)], ["--seed 9223372036854775808", "2^63"]),
+        (["run-lines", "--seed", "-1"], ["--seed -1", "2^63"]),
+    ],
+)
+def test_sample_refuses_before_it_draws(args: list[str], found: list[str], toy_home: Path, call: Call) -> None:
+    before = sorted(toy_home.iterdir())
+    fails(call("sample", "--seed", "1", *args), *found)
+    assert sorted(toy_home.iterdir()) == before
+
+
+def test_convert_refuses_a_tempo_that_midi_cannot_hold(toy_home: Path, call: Call) -> None:
+    fails(call("convert", "absent.mid", "x.mid", "--tempo", "3"), "tempo of 3 ")
+
+
+def test_silence_is_said_and_bars_are_of_the_datasets_metre(toy_home: Path, call: Call) -> None:
+    done = call("sample", "run-rolls", "--bars", "2", "--seed", "1", "--out", "silent.txt", "--tempo", "33")
+    assert done.stdout == b"silent.txt\n"
+    (said,) = done.stderr.decode().splitlines()  # and nothing of how the flow was solved
+    assert said.startswith("warning: silent.txt is silent")
+    assert b"12" in call("info", "silent.txt").stdout.split()  # two bars of three quarters of two steps
+    model = TrainedModel(toy_home / "run-rolls")
+    (piece,) = model.sample(bars=2)
+    assert not isinstance(piece, str)
+    assert (piece.num_steps, len(piece.bar_lines())) == (12, 2)
+    with pytest.raises(LnfgenError, match="temperature of inf"):
+        model.sample(temperature=float("inf"))
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_a_word(tmp_path: Path) -> None:
+    probe = (
+        "import runpy, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *args):\n"
+        "        if name == 'lnfgen.cli':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "runpy.run_module('lnfgen', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")

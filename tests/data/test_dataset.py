@@ -1,0 +1,210 @@
+"""Dataset folders: what is written is what is read, and whatever is damaged is one DatasetError."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from toy_dataset import write_dataset
+
+from lnfgen.data.dataset import Dataset, open_dataset
+from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.errors import DatasetError, OutputError
+from lnfgen.files import require_free_folder
+from lnfgen.music.pianoroll import PianoRoll
+
+TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
+
+
+def make(path: Path, **changes: Any) -> Dataset:
+    splits = {"train": [TEXT.encode("abc"), TEXT.encode("cab")], "valid": [TEXT.encode("b")], "test": []}
+    options: dict[str, Any] = {"name": "abc", "encoding": TEXT, "splits": splits, "dropped": {"train": 3}} | changes
+    return write_dataset(path, **options)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "d", sources=[{"path": "x.txt", "sha256": "0"}], skipped=[{"path": "y", "reason": "z"}])
+    again = open_dataset(tmp_path / "d")
+    assert again.fingerprint == dataset.fingerprint
+    assert again.encoding == TEXT
+    assert again.manifest["skipped"] == [{"path": "y", "reason": "z"}]
+    train = again.split("train")
+    assert [TEXT.decode(train[index]) for index in range(len(train))] == ["abc", "cab"]
+    assert train.lengths.tolist() == [3, 3]
+    assert train.lengths.dtype == np.int64
+    assert train.dropped == 3
+    assert TEXT.decode(train[-1]) == "cab"
+    with pytest.raises(IndexError):
+        train[2]
+    with pytest.raises(ValueError, match="read-only"):
+        train[0][0] = 1
+
+
+def test_a_dataset_and_its_splits_are_shown_in_a_line(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "d", splits={"train": [TEXT.encode("abc")] * 2000, "valid": [], "test": []})
+    assert "name='abc'" in repr(dataset)
+    assert len(repr(dataset)) < 1000
+    assert len(repr(dataset.split("train"))) < 200
+
+
+def test_music_round_trip(tmp_path: Path) -> None:
+    encoding = Encoding("music", num_pitches=5)
+    pieces = [np.random.default_rng(0).integers(0, 2, (length, 5), dtype=np.uint8) for length in (1, 7, 3)]
+    train = write_dataset(tmp_path / "d", name="m", encoding=encoding, splits={"train": pieces}).split("train")
+    assert all(np.array_equal(train[index], piece) for index, piece in enumerate(pieces))
+
+
+def test_same_content_same_bytes_and_fingerprint(tmp_path: Path) -> None:
+    first, second = make(tmp_path / "a", name="a"), make(tmp_path / "b", name="b")
+    assert first.fingerprint == second.fingerprint
+    for shard in ("train.safetensors", "test.safetensors"):
+        assert (tmp_path / "a" / shard).read_bytes() == (tmp_path / "b" / shard).read_bytes()
+    other = make(tmp_path / "c", splits={"train": [TEXT.encode("abb")]})
+    assert other.fingerprint != first.fingerprint
+
+
+def test_missing_and_empty_splits_are_named(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "d")
+    with pytest.raises(DatasetError, match=r"'test'.*is empty.*train, valid"):
+        dataset.split("test")
+    with pytest.raises(DatasetError, match=r"'dev'.*does not exist.*train, valid"):
+        dataset.split("dev")
+
+
+def test_nothing_to_train_on_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="train"):
+        make(tmp_path / "d", splits={"train": [], "valid": [TEXT.encode("a")]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_sequence_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="empty sequence in valid"):
+        make(tmp_path / "d", splits={"train": [TEXT.encode("a")], "valid": [TEXT.encode("a"), TEXT.encode("")]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_signatures_are_kept_and_a_dataset_without_them_opens(tmp_path: Path) -> None:
+    encoding = Encoding("music", num_pitches=5, time_signature=(3, 4))
+    signatures = [(4, 4), (6, 8)]
+    for name, kept, found in (("old", {}, [(3, 4), (3, 4)]), ("new", {"train": signatures}, signatures)):
+        splits = {"train": [np.ones((3, 5), np.uint8)] * 2}
+        write_dataset(tmp_path / name, name="m", encoding=encoding, splits=splits, time_signatures=kept)
+        pieces = open_dataset(tmp_path / name).pieces("train")
+        assert [piece.time_signature for piece in pieces if isinstance(piece, PianoRoll)] == found
+    assert open_dataset(tmp_path / "old").fingerprint == open_dataset(tmp_path / "new").fingerprint
+
+
+def test_a_full_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "mine").touch()
+    with pytest.raises(OutputError, match="not empty"):
+        make(tmp_path / "d")
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["mine"]
+
+
+def test_a_link_stays_and_the_dataset_is_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "empty").mkdir(parents=True)
+    for name in ("empty", "new"):
+        (tmp_path / name).symlink_to(Path("disk") / name)
+        assert make(tmp_path / name).fingerprint == open_dataset(tmp_path / "disk" / name).fingerprint
+        assert (tmp_path / name).is_symlink()
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["empty", "new"]
+
+
+@pytest.mark.parametrize("name", [".", "", "../here"])
+def test_the_folder_that_one_is_in_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputError, match="is the folder that you are in; expected the name of a new folder"):
+        require_free_folder(Path(name))
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "byte flipped": lambda d: _flip(d / "train.safetensors"),
+    "byte cut": lambda d: (d / "valid.safetensors").write_bytes((d / "valid.safetensors").read_bytes()[:-1]),
+    "shard empty": lambda d: (d / "train.safetensors").write_bytes(b""),
+    "shard gone": lambda d: (d / "train.safetensors").unlink(),
+    "shard is a folder": lambda d: ((d / "test.safetensors").unlink(), (d / "test.safetensors").mkdir()),
+    "manifest gone": lambda d: (d / "dataset.json").unlink(),
+    "manifest cut": lambda d: (d / "dataset.json").write_text((d / "dataset.json").read_text()[:99]),
+    "manifest no text": lambda d: (d / "dataset.json").write_bytes(b"\xff\xfe"),
+    "manifest a list": lambda d: (d / "dataset.json").write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    make(tmp_path / "d")
+    damage(tmp_path / "d")
+    with pytest.raises(DatasetError) as caught:
+        open_dataset(tmp_path / "d")
+    assert "\n" not in str(caught.value)
+    assert "preprocess" in str(caught.value)
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "newer format": (lambda m: m.update(format_version=2), "upgrade"),
+    "key missing": (lambda m: m.pop("sources"), "'sources'"),
+    "key of another type": (lambda m: m.update(name=3), "'name'"),
+    "kind": (lambda m: m.update(kind="music"), "kind"),
+    "encoding": (lambda m: m["encoding"].update(vocabulary=["a"]), "vocabulary"),
+    "split key missing": (lambda m: m["splits"]["train"].pop("sha256"), "'sha256'"),
+    "split no object": (lambda m: m["splits"].update(train=1), "train"),
+    "count": (lambda m: m["splits"]["train"].update(sequences=9), "2 sequences, not 9"),
+    "too few time signatures": (lambda m: m["splits"]["train"].update(time_signatures="4/4"), "time signatures"),
+    "no time signature": (lambda m: m["splits"]["train"].update(time_signatures="4/4 4/5"), "time signatures"),
+    "other time signatures": (lambda m: m["splits"]["train"].update(time_signatures=[4, 4]), "time signatures"),
+    "path out of the folder": (lambda m: m["splits"]["train"].update(shard="../x"), "not a file in this folder"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES.keys())
+def test_changed_manifest(tmp_path: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
+    make(tmp_path / "d")
+    file = tmp_path / "d" / "dataset.json"
+    manifest = json.loads(file.read_text())
+    change(manifest)
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(DatasetError, match=says):
+        open_dataset(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"values": np.zeros(6, np.int32), "offsets": np.array([0, 7])},
+        {"values": np.zeros(6, np.int32), "offsets": np.array([0, 4, 3, 6])},
+        {"values": np.zeros(6, np.int32), "offsets": np.array([1, 6])},
+        {"values": np.zeros(6, np.int64), "offsets": np.array([0, 6])},
+        {"values": np.zeros((6, 2), np.int32), "offsets": np.array([0, 6])},
+        {"values": np.zeros(6, np.int32)},
+    ],
+)
+def test_a_shard_that_is_none_although_its_hash_is_right(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+    from safetensors.numpy import save
+
+    from lnfgen.files import sha256_of
+
+    make(tmp_path / "d")
+    shard, file = tmp_path / "d" / "train.safetensors", tmp_path / "d" / "dataset.json"
+    shard.write_bytes(save(tensors))
+    manifest = json.loads(file.read_text())
+    manifest["splits"]["train"]["sha256"] = sha256_of(shard)
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(DatasetError, match="damaged"):
+        open_dataset(tmp_path / "d")
+
+
+def test_what_is_no_dataset(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("none", "file", "."):
+        with pytest.raises(DatasetError, match="expected a dataset folder"):
+            open_dataset(tmp_path / name)

@@ -1,0 +1,112 @@
+"""Encodings: pieces to integers and back, text as lines, chunks and tunes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
+from lnfgen.formats import text
+from lnfgen.music.pianoroll import PianoRoll
+
+ROLL = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60), (1, 5, 67)], num_steps=8, tempo_bpm=90.0, time_signature=(3, 4))
+
+
+def test_music_round_trip_tells_struck_from_held() -> None:
+    encoding = Encoding("music", tempo_bpm=90.0, time_signature=(3, 4))
+    values = encoding.encode(ROLL)
+    assert values.dtype == np.uint8
+    assert values[:, 60 - 21].tolist() == [3, 1, 3, 1, 0, 0, 0, 0]
+    assert encoding.decode(values) == ROLL
+
+
+def test_a_key_that_is_held_after_silence_is_struck() -> None:
+    values = np.array([[1, 0], [1, 1], [0, 3]], dtype=np.uint8)
+    decoded = Encoding("music", lowest_pitch=60, num_pitches=2).decode(values)
+    assert decoded == PianoRoll.from_notes([(0, 2, 60), (1, 1, 61), (2, 1, 61)], lowest_pitch=60, num_pitches=2)
+
+
+def test_music_without_onsets_keeps_sounding_alone() -> None:
+    encoding = Encoding("music", has_onsets=False)
+    values = encoding.encode(ROLL)
+    assert set(np.unique(values)) == {0, 1}
+    decoded = encoding.decode(values)
+    assert isinstance(decoded, PianoRoll)
+    assert decoded.onsets is None
+    assert np.array_equal(decoded.sounding, ROLL.sounding)
+
+
+def test_unknown_onsets_are_struck_where_sounding_starts() -> None:
+    held = PianoRoll(ROLL.sounding, None)
+    assert Encoding("music").encode(held)[:, 60 - 21].tolist() == [3, 1, 1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["text", PianoRoll(ROLL.sounding, None, steps_per_quarter=2), PianoRoll(ROLL.sounding[:, :80].copy(), None)],
+)
+def test_music_refuses_what_does_not_fit(piece: PianoRoll | str) -> None:
+    with pytest.raises(LnfgenError, match="expected"):
+        Encoding("music").encode(piece)
+
+
+def test_text_round_trip_and_unknown() -> None:
+    encoding = Encoding("text", vocabulary=text.fit_vocabulary(["naïve é\n", "𝄞"]))
+    assert encoding.vocabulary[0] == UNKNOWN
+    assert list(encoding.vocabulary[1:]) == sorted(set("naïve é\n𝄞"))
+    values = encoding.encode("é𝄞\n n")
+    assert values.dtype == np.int32
+    assert encoding.decode(values) == "é𝄞\n n"
+    assert encoding.decode(encoding.encode("nxn")) == f"n{UNKNOWN}n"
+    assert encoding.unit == "bits_per_char"
+    with pytest.raises(LnfgenError, match="found music; expected text"):
+        encoding.encode(ROLL)
+    with pytest.raises(LnfgenError):
+        encoding.decode(np.array([99]))
+
+
+@pytest.mark.parametrize(
+    "encoding", [Encoding("music", time_signature=(6, 8)), Encoding("text", vocabulary=(UNKNOWN, "a"))]
+)
+def test_json_round_trip(encoding: Encoding) -> None:
+    assert Encoding.from_json(json.loads(json.dumps(encoding.to_json()))) == encoding
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "film"},
+        {"has_onsets": 1},
+        {"lowest_pitch": 100},
+        {"num_pitches": "88"},
+        {"tempo_bpm": None},
+        {"time_signature": [3, 5]},
+        {"colour": "red"},
+    ],
+)
+def test_json_damaged(change: dict[str, object]) -> None:
+    with pytest.raises(DatasetError, match="preprocess"):
+        Encoding.from_json(Encoding("music").to_json() | change)
+
+
+def test_lines_are_stripped() -> None:
+    assert text.lines(" one \n\n\r\ntwo\r\n  \nthree3") == ["one", "two", "three3"]
+
+
+def test_chunks_lose_nothing() -> None:
+    content = "".join(map(chr, range(32, 1000)))
+    chunks = text.chunks(content, 100)
+    assert "".join(chunks) == content
+    assert {len(chunk) for chunk in chunks[:-1]} == {100}
+
+
+def test_abc_tunes() -> None:
+    tunes = text.abc_tunes("% book\nX:1\nT:a X: b\nK:C\nCDE|\n\n\nX: 2\r\nK:G\r\nGAB|\rX:3\r")
+    assert tunes == ["X:1\nT:a X: b\nK:C\nCDE|\n", "X: 2\nK:G\nGAB|\n", "X:3\n"]
+
+
+def test_text_that_is_not_utf8_names_the_byte() -> None:
+    with pytest.raises(UnreadableFileError, match=r"song.txt .*0xff at offset 3"):
+        text.decode_utf8(b"abc\xff", "song.txt")
+    assert text.decode_utf8("\ufeffabc".encode(), "song.txt") == "abc"

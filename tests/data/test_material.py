@@ -1,0 +1,124 @@
+"""What is scored: splits and files, brought into the model's encoding, and what that costs them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import Call
+from toy_dataset import write_dataset
+
+import lnfgen
+from lnfgen.cli.sources import resolve_scored_dataset
+from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.material import split_of, whole_file
+from lnfgen.data.options import Options
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats.midi import midi_bytes, read_midi
+from lnfgen.formats.text import UNKNOWN
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.folder import RunFolder
+
+COARSE = Encoding(kind="music", steps_per_quarter=2)
+
+
+def test_other_keys_leave_out_what_they_do_not_have() -> None:
+    roll = PianoRoll.from_notes([(0, 2, 40), (0, 2, 60), (2, 2, 60), (1, 1, 81)], lowest_pitch=30, num_pitches=60)
+    narrow = roll.in_range(50, 20)
+    assert (narrow.notes(), narrow.out_of_range) == ([(0, 2, 60), (2, 2, 60)], 2)
+    wide = narrow.in_range(0, 128)
+    assert (wide.notes(), wide.out_of_range) == (narrow.notes(), 2)
+    assert roll.in_range(30, 60) is roll
+    assert roll.in_range(100, 20).notes() == []
+
+
+def test_readers_and_grids_count_the_times_that_they_round() -> None:
+    fine = PianoRoll.from_notes([(0, 4, 60), (4, 3, 62), (7, 5, 64)], steps_per_quarter=4)
+    assert fine.rounded == 0
+    assert fine.on_grid(2).rounded == 2  # the end of the second and the start of the third
+    assert fine.on_grid(8).rounded == 0
+    assert PianoRoll.from_notes([(0, 5, 60), (5, 5, 62)]).on_grid(2).on_grid(1).rounded == 2 + 3
+    for steps_per_quarter, rounded in ((1, 2), (2, 2), (4, 0), (8, 0)):
+        (roll,) = read_midi(midi_bytes(fine), steps_per_quarter=steps_per_quarter)
+        assert roll.rounded == rounded
+    assert [piece.rounded for piece in fine.on_grid(2).cut(4)] == [2, 0]
+
+
+def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
+    pieces = [PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)]), PianoRoll.from_notes([(0, 4, 20), (0, 4, 60)])]
+    sequences, changes = COARSE.adapt([*pieces, COARSE.decode(np.zeros((2, 88), np.uint8))])
+    assert [len(sequence) for sequence in sequences] == [4, 2, 2]
+    assert changes == Changes(rounded=1, out_of_range=1)
+    assert str(changes).split("; ") == [
+        "rounded 1 start or end of a note to the model's grid",
+        "left out 1 note beyond the model's range",
+    ]
+    assert not COARSE.adapt([])[1]
+    text = Encoding(kind="text", vocabulary=(UNKNOWN, "a"))
+    assert text.adapt(["axa", f"{UNKNOWN}a"])[1] == Changes(unknown=1)
+    with pytest.raises(LnfgenError, match="found text; expected music"):
+        COARSE.adapt(["a"])
+
+
+def test_a_split_in_another_encoding_is_brought_into_the_models(tmp_path: Path) -> None:
+    fine = Encoding(kind="music")
+    roll = PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)])
+    dataset = write_dataset(tmp_path / "fine", name="fine", encoding=fine, splits={"train": [fine.encode(roll)]})
+    whole = split_of(dataset, "train", fine)
+    assert (len(whole.sequences[0]), whole.changes) == (8, Changes())
+    coarse = split_of(dataset, "train", COARSE)
+    assert (len(coarse.sequences[0]), coarse.changes) == (4, Changes(rounded=1))
+
+
+def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
+    encoding = Encoding(kind="text", vocabulary=(UNKNOWN, *"\n :1KTXabct"))
+    (tmp_path / "tunes.abc").write_text("X:1\nT:a\nK:c\nab\n\nX:1\nT:b\nK:c\nba\n")
+    (tmp_path / "lines.txt").write_text("ab\n\n  ba\n")
+    (tmp_path / "blank.txt").write_text("\n \n")
+
+    def lengths(name: str, **options: Any) -> list[int]:
+        return [len(sequence) for sequence in whole_file(tmp_path / name, encoding, Options(**options)).sequences]
+
+    assert lengths("lines.txt") == [2, 2]
+    assert lengths("lines.txt", chunks=True, max_length=5) == [5, 4]
+    assert lengths("tunes.abc") == [15, 15]
+    with pytest.raises(UnreadableFileError, match="holds no text"):
+        lengths("blank.txt")
+
+
+def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call: Call) -> None:
+    notes = [(0, 6, 60), (6, 3, 62), (9, 3, 65), (0, 4, 19)]  # on a grid of 4; the model's is 2
+    lnfgen.write(toy_home / "song.mid", PianoRoll.from_notes(notes, lowest_pitch=10, num_pitches=90))
+    done = call("eval", "run-rolls", "song.mid", "--samples", "2", "--nll", "--json")
+    figures = json.loads(done.stdout)
+    assert (figures["split"], figures["dataset"], figures["sequences"], figures["steps"]) == ("all", "song.mid", 1, 6)
+    assert np.isfinite(figures["marginal_nll"])
+    said = " ".join(done.stderr.decode().split())
+    assert "song.mid: rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
+
+    (piece,) = lnfgen.read(toy_home / "song.mid")
+    with pytest.warns(UserWarning, match="rounded 2 .* left out 1 note"):
+        score = lnfgen.load(toy_home / "run-rolls").nll(piece, samples=2)
+    assert score.nll == pytest.approx(figures["nll"], rel=1e-6)
+
+
+def test_a_folder_is_read_on_the_grid_of_the_run(toy_home: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tunes").mkdir()
+    for pitch in range(60, 65):
+        tune = PianoRoll.from_notes([(0, 2, pitch), (2, 4, pitch + 2)], steps_per_quarter=2)
+        lnfgen.write(tmp_path / "tunes" / f"{pitch}.mid", tune)
+    run = RunFolder(toy_home / "run-rolls")
+    assert resolve_scored_dataset(run, str(tmp_path / "tunes"), "").encoding.steps_per_quarter == 2
+
+
+def test_eval_of_a_file_needs_no_dataset(toy_home: Path, call: Call) -> None:
+    (toy_home / "lines").rename(toy_home / "moved")
+    try:
+        done = call("eval", "run-lines", "song.txt", "--samples", "1", "--json")
+    finally:
+        (toy_home / "moved").rename(toy_home / "lines")
+    figures = json.loads(done.stdout)
+    assert (figures["sequences"], figures["marginal_nll"]) == (2, None)
+    assert b"no marginal_nll" in done.stderr

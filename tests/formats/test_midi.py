@@ -1,0 +1,238 @@
+"""MIDI files, written here as hexdumps: what is heard in them, and that the grid survives the way there and back."""
+
+import io
+import struct
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats.heard import MAX_STEPS
+from lnfgen.formats.midi import midi_bytes, read_midi
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, PianoRoll
+
+END = "00 FF 2F 00"
+
+
+def midi(*tracks: str, kind: int = 1, division: int = 4) -> bytes:
+    """A file of tracks in hexadecimal; by default a tick is a step."""
+    content = b"MThd" + struct.pack(">LHHH", 6, kind, len(tracks), division & 0xFFFF)
+    for track in tracks:
+        data = bytes.fromhex(track)
+        content += b"MTrk" + struct.pack(">L", len(data)) + data
+    return content
+
+
+def one(*tracks: str, **options: int) -> PianoRoll:
+    (roll,) = read_midi(midi(*tracks, **options))
+    return roll
+
+
+def test_running_status_and_velocity_zero() -> None:
+    # note-on C4, then with running status: its end as velocity 0, then D4 and its end
+    roll = one(f"00 90 3C 40  04 3C 00  02 3E 40  03 3E 00  {END}")
+    assert roll.notes() == [(0, 4, 60), (6, 3, 62)]
+    assert roll.num_steps == 9
+
+
+def test_silence_at_both_ends_is_kept() -> None:
+    roll = one("08 90 3C 40  04 80 3C 00  14 FF 2F 00")
+    assert (roll.notes(), roll.num_steps) == ([(8, 4, 60)], 32)
+
+
+def test_a_restrike_at_the_same_tick_is_an_onset() -> None:
+    assert one(f"00 90 3C 40  04 3C 00  00 3C 40  04 3C 00  {END}").notes() == [(0, 4, 60), (4, 4, 60)]
+    # the same with the new strike before the old end, as some programs order them: first in, first out
+    assert one(f"00 90 3C 40  04 3C 40  00 3C 00  04 3C 00  {END}").notes() == [(0, 4, 60), (4, 4, 60)]
+
+
+def test_overlapping_strikes_end_first_in_first_out() -> None:
+    roll = one(f"00 90 3C 40  02 3C 40  02 3C 00  04 3C 00  {END}")
+    assert roll.notes() == [(0, 2, 60), (2, 6, 60)]
+
+
+def test_a_hanging_note_ends_with_its_track() -> None:
+    assert one("00 90 3C 40  10 FF 2F 00").notes() == [(0, 16, 60)]
+    assert one("00 90 3C 40  10 80 3E 00").notes() == [(0, 16, 60)], "no end-of-track event, and a stray note-off"
+
+
+def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
+    for key in ("02 02 02", "02 FF FF", "00"):  # a mode that is neither major nor minor; no key at all
+        assert one(f"00 FF 59 {key} 00 90 3C 40  04 80 3C 00 {END}").notes() == [(0, 4, 60)]
+    with pytest.raises(mido.KeySignatureError):  # for others who use mido in this process, nothing has changed
+        mido.MidiFile(file=io.BytesIO(midi(f"00 FF 59 02 02 02 {END}")))
+
+
+def test_channels_and_tracks_sound_together() -> None:
+    roll = one(f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}", f"02 90 40 40  04 80 40 00 {END}")
+    assert roll.notes() == [(0, 8, 60), (2, 4, 64)]
+
+
+def test_drums_are_left_out_unless_wanted() -> None:
+    content = midi(f"00 90 3C 40  00 99 24 40  04 80 3C 00  00 89 24 00 {END}")
+    assert read_midi(content)[0].notes() == [(0, 4, 60)]
+    assert read_midi(content, drums=True)[0].notes() == [(0, 4, 36), (0, 4, 60)]
+    with pytest.raises(UnreadableFileError, match="drums and no other notes"):
+        read_midi(midi(f"00 99 24 40  04 89 24 00 {END}"))
+
+
+def test_pitches_outside_the_keys_are_counted() -> None:
+    roll = one(f"00 90 14 40  00 6D 40  00 3C 40  04 14 00  00 6D 00  00 3C 00 {END}")
+    assert (roll.notes(), roll.out_of_range) == ([(0, 4, 60)], 2)
+
+
+def test_times_are_rounded_to_the_nearest_step_and_a_note_lasts_one() -> None:
+    # 480 ticks to a quarter, a step is 120: 59 ticks round down, 60 up
+    assert one(f"3B 90 3C 40  81 70 80 3C 00 {END}", division=480).notes() == [(0, 2, 60)]
+    assert one(f"3C 90 3C 40  81 70 80 3C 00 {END}", division=480).notes() == [(1, 2, 60)]
+    assert one(f"00 90 3C 40  01 80 3C 00 {END}", division=480).notes() == [(0, 1, 60)]
+
+
+def test_the_grid_can_be_finer() -> None:
+    (roll,) = read_midi(midi(f"00 90 3C 40  81 20 80 3C 00 {END}", division=480), steps_per_quarter=12)
+    assert (roll.notes(), roll.steps_per_quarter) == ([(0, 4, 60)], 12)
+
+
+def test_the_longest_lasting_tempo_and_time_signature_are_kept() -> None:
+    # a bar at 60 bpm, then two quarters at 240; 6/8 at first, 3/4 later
+    tempos = (
+        f"00 FF 51 03 0F 42 40  00 FF 58 04 06 03 18 08  10 FF 51 03 03 D0 90  04 FF 58 04 03 02 18 08  04 {END[3:]}"
+    )
+    roll = one(tempos, f"00 90 3C 40  18 80 3C 00 {END}")
+    assert (roll.tempo_bpm, roll.time_signature) == (60.0, (6, 8))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "00 FF 58 04 02 02 18 08  00 FF 58 04 01 02 18 08  00 FF 58 04 04 02 18 08  00 FF 51 03 03 D0 90",
+        "00 FF 58 04 01 02 18 08  04 FF 58 04 04 02 18 08",  # an upbeat of a quarter
+        "",
+    ],
+)
+def test_of_several_at_one_tick_the_last_given_counts_and_an_upbeat_does_not(settings: str) -> None:
+    last = "00 FF 51 03 0F 42 40"  # 60 bpm, in a later track
+    roll = one(f"{settings} {END}", f"{last} 00 90 3C 40  30 80 3C 00 {END}")
+    assert (roll.tempo_bpm, roll.time_signature) == (60.0, (4, 4))
+
+
+def test_format_2_is_a_list_of_pieces() -> None:
+    content = midi(
+        f"00 FF 51 03 0F 42 40 00 90 3C 40  04 80 3C 00 {END}",
+        f"04 {END[3:]}",
+        f"00 90 3E 40  08 80 3E 00 {END}",
+        kind=2,
+    )
+    first, second = read_midi(content)
+    assert (first.notes(), first.tempo_bpm) == ([(0, 4, 60)], 60.0)
+    assert (second.notes(), second.tempo_bpm) == ([(0, 8, 62)], 120.0)
+
+
+def test_smpte_time_is_laid_on_120_bpm() -> None:
+    # 25 frames of 40 ticks: a thousand ticks a second, so a quarter at 120 bpm is 500 of them; the tempo is not heard
+    division = (-25 << 8) | 40
+    roll = one(f"00 FF 51 03 0F 42 40  00 90 3C 40  83 74 80 3C 00 {END}", division=division)
+    assert (roll.notes(), roll.tempo_bpm) == ([(0, 4, 60)], 120.0)
+
+
+def test_chunks_that_midi_does_not_define_are_skipped() -> None:
+    content = midi(f"00 90 3C 40  04 80 3C 00 {END}")
+    alien = b"XFIH" + struct.pack(">L", 3) + b"abc"
+    assert read_midi(content[:14] + alien + content[14:])[0].notes() == [(0, 4, 60)]
+
+
+# The way there and back
+
+
+@pytest.mark.parametrize("steps_per_quarter", [1, 3, 4, 7, 12, 24, 960])
+def test_writing_and_reading_is_exact_on_the_grid(steps_per_quarter: int) -> None:
+    rng = np.random.default_rng(steps_per_quarter)
+    notes = [(int(rng.integers(3, 90)), int(rng.integers(1, 12)), int(rng.integers(21, 109))) for _ in range(200)]
+    roll = PianoRoll.from_notes(
+        notes, num_steps=133, steps_per_quarter=steps_per_quarter, tempo_bpm=97.0, time_signature=(7, 8)
+    )
+    assert read_midi(midi_bytes(roll), steps_per_quarter=steps_per_quarter) == [roll]
+
+
+def test_without_onsets_notes_are_held() -> None:
+    roll = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60)])
+    (back,) = read_midi(midi_bytes(PianoRoll(roll.sounding, None)))
+    assert back.notes() == [(0, 4, 60)]
+
+
+def test_silence_is_a_piece_too() -> None:
+    roll = PianoRoll(np.zeros((20, 88), dtype=bool), np.zeros((20, 88), dtype=bool))
+    assert read_midi(midi_bytes(roll)) == [roll]
+
+
+@pytest.mark.parametrize("bpm", [MIN_BPM, 59.5, 90.0, 97.123, 144.0, MAX_BPM])
+def test_a_tempo_that_was_read_once_stays(bpm: float) -> None:
+    (once,) = read_midi(midi_bytes(PianoRoll.from_notes([(0, 4, 60)], tempo_bpm=bpm)))
+    (twice,) = read_midi(midi_bytes(once))
+    assert once == twice
+    assert once.tempo_bpm == pytest.approx(bpm, rel=1e-4)
+
+
+def test_a_program_is_a_number_of_general_midi() -> None:
+    roll = PianoRoll.from_notes([(0, 4, 60)])
+    assert bytes.fromhex("C0 49") in midi_bytes(roll, program=73)
+    with pytest.raises(LnfgenError, match="0 to 127"):
+        midi_bytes(roll, program=128)
+
+
+def test_a_folder_of_tunes(shared_data: object) -> None:
+    folder: Path = shared_data("nottingham-midi")  # type: ignore[operator]
+    for path in sorted(folder.glob("*.mid"))[::60]:
+        (roll,) = read_midi(path.read_bytes(), str(path))
+        assert len(roll.notes()) > 50
+        assert roll.onsets is not None
+        assert read_midi(midi_bytes(roll)) == [roll]
+
+
+# What is no MIDI file, or was one
+
+GOOD = midi(f"00 90 3C 40  04 80 3C 00 {END}", f"00 FF 58 04 06 03 18 08 00 91 3E 40  04 81 3E 00 {END}")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"Dear diary, today", "starts with b'Dear'"),
+        (b"MThd", "cut off in the MIDI header"),
+        (GOOD[:14], "promises 2 tracks, 0 are there"),
+        (GOOD[:-6], "claims 20 bytes, 14 are there"),
+        (GOOD[:18] + b"\xff\xff\xff\xff" + GOOD[22:], "claims 4,294,967,295 bytes"),
+        (GOOD[:9] + b"\x07" + GOOD[10:], "format 7"),
+        (GOOD[:12] + b"\x00\x00" + GOOD[14:], "0 ticks"),
+        (midi(END), "without notes"),
+        (midi(f"00 90 3C 40  FF FF FF 7F 80 3C 00 {END}"), f"at most {MAX_STEPS}"),
+        (midi(*[f"00 90 3C 40  A4 CF 40 80 3C 00 {END}"] * 2, kind=2), "lasts 1200000 steps"),
+        (midi("00 3C 40"), "running status"),
+        (midi("00 90 3C"), "damaged"),
+    ],
+)
+def test_what_is_no_midi_file_is_said_in_one_line(content: bytes, said: str) -> None:
+    with pytest.raises(UnreadableFileError, match=r"song\.mid") as caught:
+        read_midi(content, "song.mid")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_mutated_bytes_are_read_or_refused_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    roll = PianoRoll.from_notes([(step, 2, 40 + step) for step in range(40)])
+    for seed in (GOOD, midi_bytes(roll)):
+        for _ in range(400):
+            content = bytearray(seed)
+            for position in rng.integers(0, len(content), rng.integers(1, 4)):
+                content[position] = rng.integers(0, 256)
+            if rng.random() < 0.3:
+                del content[rng.integers(0, len(content)) :]
+            try:
+                rolls = read_midi(bytes(content))
+            except UnreadableFileError:
+                continue
+            assert all(isinstance(item, PianoRoll) for item in rolls)

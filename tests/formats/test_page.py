@@ -1,0 +1,183 @@
+"""The page of pieces, by its bytes: the notes and the MIDI in it, its safety, and what needs no browser to see."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import lnfgen
+from lnfgen import PianoRoll
+from lnfgen.cli import app
+from lnfgen.errors import LnfgenError
+from lnfgen.formats import read_write as formats
+from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.page import page_bytes
+
+VOID = {"meta", "input", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, in order, and the text in each `script`, `style`, `title` and heading."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(content.decode("utf-8"))
+        self.close()
+        assert self._open == [], "elements are left open"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append((tag, ""))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        self.texts.append(("", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.texts:
+            tag, text = self.texts[-1]
+            self.texts[-1] = (tag, text + data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def text(self, tag: str) -> str:
+        return next(text for name, text in self.texts if name == tag)
+
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """What the scripts read."""
+        pieces: list[dict[str, Any]] = json.loads(self.text("script"))
+        return pieces
+
+
+def a_roll(**options: Any) -> PianoRoll:
+    return PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (4, 2, 64), (9, 7, 21), (16, 1, 108)], **options)
+
+
+def four_voices(bars: int) -> PianoRoll:
+    """Four notes on each quarter, which is as dense as a chorale."""
+    rng = np.random.default_rng(0)
+    notes = [(4 * quarter, 4, int(low + rng.integers(10))) for quarter in range(4 * bars) for low in (40, 50, 60, 70)]
+    return PianoRoll.from_notes(notes)
+
+
+ROLLS = [
+    a_roll(tempo_bpm=90.5, time_signature=(6, 8)),
+    PianoRoll(a_roll().sounding, None, steps_per_quarter=12),
+    PianoRoll(np.zeros((3, 88), dtype=bool), None),
+]
+
+
+@pytest.mark.parametrize("program", [0, 40])
+def test_the_page_has_the_notes_and_the_midi_of_each_piece(program: int) -> None:
+    page = Page(page_bytes(ROLLS, "tunes", program=program))
+    assert len(page.all("article")) == len(ROLLS)
+    links = [link for link in page.all("a") if link.get("download")]
+    assert [link["download"] for link in links] == ["tunes-01.mid", "tunes-02.mid", "tunes-03.mid"]
+    for roll, data, link in zip(ROLLS, page.data, links, strict=True):
+        notes = list(zip(*[iter(data["notes"])] * 3, strict=True))
+        assert notes == roll.notes()
+        assert (data["steps"], data["grid"], data["tempo"]) == (roll.num_steps, roll.steps_per_quarter, roll.tempo_bpm)
+        assert tuple(data["metre"]) == roll.time_signature
+        kind, _, midi = str(link["href"]).partition(",")
+        assert kind == "data:audio/midi;base64"
+        assert base64.b64decode(midi, validate=True) == midi_bytes(roll, program=program)
+
+
+NASTY = """</script><script>alert(1)</script><img src=x onerror=alert(1)> & "quoted" 'so' {{script}} <!-- \u2028"""
+
+
+def test_a_title_cannot_break_out() -> None:
+    plain, nasty = Page(page_bytes(ROLLS, "a")), Page(page_bytes(ROLLS, NASTY))
+    assert [tag for tag, _ in nasty.elements] == [tag for tag, _ in plain.elements]
+    assert nasty.text("title") == NASTY
+    assert nasty.data[1]["name"] == f"{NASTY} 2"
+    assert any(attributes.get("aria-label") == f"Play {NASTY} 2" for attributes in nasty.all("button"))
+    assert b"\\u003c/script>" in page_bytes(ROLLS, NASTY)
+    page_bytes(ROLLS[:1], "a name that is not UTF-8: \udcff").decode("utf-8")
+
+
+def test_pieces_may_have_names_of_their_own() -> None:
+    roll = PianoRoll.from_notes([(0, 4, 60)])
+    with pytest.raises(LnfgenError, match="1 name for 2 pieces"):
+        page_bytes([roll, roll], names=["Melody"])
+    page = Page(page_bytes([roll, roll], "Song", names=["Melody", "Harmony <1>"]))
+    assert [text for tag, text in page.texts if tag == "h2"] == ["Melody", "Harmony <1>"]
+    assert [text for tag, text in page.texts if tag == "h1"] == ["Song"]
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_allows_only_its_own_script_and_style() -> None:
+    content = page_bytes(ROLLS).decode("utf-8")
+    assert set(re.findall(r"\bhttps?://[^\"' ]+", content)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"\beval\(|new Function|\bon\w+=\"|style=\"|@import|url\((?!#)", content)
+    page = Page(content.encode())
+    for tag, attributes in page.elements:
+        for name in ("src", "href"):
+            assert str(attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
+    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv"))
+    script = next(text for tag, text in reversed(page.texts) if tag == "script")
+    for directive, text in (("style-src", page.text("style")), ("script-src", script)):
+        digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in str(policy)
+    assert str(policy).startswith("default-src 'none';")
+
+
+def test_every_control_has_a_name_and_no_id_is_used_twice() -> None:
+    page = Page(page_bytes(ROLLS))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    labelled = {label.get("for") for label in page.all("label")}
+    for control in page.all("input"):
+        assert control["type"] == "checkbox" or control["id"] in labelled
+    for button in page.all("button"):
+        assert button.get("aria-label") or button["id"] == "play"  # whose label the script keeps
+    rolls = [attributes for attributes in page.all("div") if attributes.get("class") == "roll"]
+    assert [roll["role"] for roll in rolls] == ["slider"] * 3
+
+
+def test_the_same_piece_gives_the_same_small_page() -> None:
+    content = page_bytes([four_voices(16)], "song")
+    assert content == page_bytes([four_voices(16)], "song")
+    assert len(content) < 50_000
+    assert content.startswith(b"<!doctype html>\n")
+
+
+def test_one_page_holds_what_other_formats_put_in_numbered_files(tmp_path: Path) -> None:
+    lnfgen.write(tmp_path / "one.html", ROLLS[0])
+    assert (tmp_path / "one.html").read_bytes() == page_bytes(ROLLS[:1], "one")
+    lnfgen.write(tmp_path / "all.html", ROLLS, program=3)
+    assert (tmp_path / "all.html").read_bytes() == page_bytes(ROLLS, "all", program=3)
+    with pytest.raises(LnfgenError, match=r"cannot write 3 pieces as one '\.mid'; expected one, or \.html"):
+        lnfgen.write(tmp_path / "all.mid", ROLLS)
+    for wrong in ("a text", ["a text"], [ROLLS[0], "a text"]):
+        with pytest.raises(LnfgenError, match="cannot write"):
+            lnfgen.write(tmp_path / "text.html", wrong)
+    with pytest.raises(LnfgenError, match="no pieces"):
+        lnfgen.write(tmp_path / "none.html", [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.html", "one.html"]
+
+
+def test_convert_writes_one_page_of_a_book(tmp_path: Path) -> None:
+    book = tmp_path / "book.abc"
+    book.write_text("X:1\nT:A\nM:3/4\nL:1/4\nK:C\nC D E | G3 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | c2 z2 |]\n")
+    done = CliRunner().invoke(app, ["convert", str(book), str(tmp_path / "book.html"), "--program", "73"])
+    assert (done.exit_code, done.output) == (0, f"{tmp_path / 'book.html'}\n")
+    rolls = [roll for roll in formats.read(book) if isinstance(roll, PianoRoll)]
+    assert (tmp_path / "book.html").read_bytes() == page_bytes(rolls, "book", program=73)
+    assert [piece["name"] for piece in Page((tmp_path / "book.html").read_bytes()).data] == ["book 1", "book 2"]

@@ -1,0 +1,255 @@
+"""Scores in MusicXML, ABC and humdrum: what sounds in them, and that a piano-roll survives as one."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from music21 import bar, meter, musicxml, note, spanner, stream
+
+from lnfgen.errors import UnreadableFileError
+from lnfgen.formats import read_write as formats
+from lnfgen.formats import scores
+from lnfgen.formats.notation import musicxml_bytes
+from lnfgen.formats.scores import read_score, roll_of_score
+from lnfgen.music.pianoroll import PianoRoll
+
+KERN = """**kern\t**kern
+*M3/4\t*M3/4
+=1\t=1
+4C\t[2e
+4G\t.
+4G\t4e]
+=2\t=2
+2.C\t4c
+.\t4c
+.\t4r
+==\t==
+*-\t*-
+"""
+
+
+def score_xml(notes: str, attributes: str = "") -> bytes:
+    head = "<attributes><divisions>4</divisions><time><beats>4</beats><beat-type>4</beat-type></time>"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><score-partwise version="4.0">'
+        '<part-list><score-part id="P1"><part-name>x</part-name></score-part></part-list>'
+        f'<part id="P1"><measure number="1">{head}{attributes}</attributes>{notes}</measure></part></score-partwise>'
+    ).encode()
+
+
+def note_xml(step: str, octave: int, duration: int, extra: str = "") -> str:
+    pitch = f"<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+    return f"<note>{pitch}<duration>{duration}</duration>{extra}</note>"
+
+
+@pytest.mark.parametrize(
+    ("bars", "played"),
+    [
+        ("C D :| E F :|", "CDCDEFEF"),
+        ("C :| D :| E :|", "CCDDEE"),
+        ("|: C D :| E F :|", "CDCDEFEF"),
+        ("C [1 D :| [2 E F [1 G :| [2 A B", "CDCEFGFAB"),
+        ("C :| D |: E :| F", "CCDEEF"),
+        ("C :| D |: E", "CCDE"),
+    ],
+)
+def test_a_repeat_without_a_start_goes_back_to_the_one_before(bars: str, played: str) -> None:
+    part, endings, starts, number = stream.Part(), [], False, ""
+    for word in bars.split():
+        if word == ":|":
+            part[stream.Measure].last().rightBarline = bar.Repeat("end")
+        elif word == "|:":
+            starts = True
+        elif word.startswith("["):
+            number = word[1]
+        else:
+            measure = stream.Measure([note.Note(word, quarterLength=4)])
+            measure.leftBarline = bar.Repeat("start") if starts else None
+            part.append(measure)
+            endings += [spanner.RepeatBracket(measure, number=int(number))] if number else []
+            starts, number = False, ""
+    for ending in endings:
+        part.insert(0, ending)
+    written = musicxml.m21ToXml.GeneralObjectExporter(stream.Score([part])).parse()
+    (roll,) = read_score(written, ".musicxml")
+    assert "".join("C D EF G A B"[pitch % 12] for _, _, pitch in roll.notes()) == played
+
+
+def test_a_tie_of_musicxml_is_read_at_either_note() -> None:
+    start, stop = '<tie type="start"/>', '<tie type="stop"/>'
+    for first, second in ((start, stop), (start, ""), ("", stop)):
+        (roll,) = read_score(score_xml(note_xml("C", 4, 4, first) + note_xml("C", 4, 8, second)), ".musicxml")
+        assert roll.notes() == [(0, 12, 60)]
+    free = note_xml("C", 4, 4, "<voice>1</voice>") * 2
+    tied = note_xml("C", 4, 4, f"{start}<voice>2</voice>") + note_xml("C", 4, 8, f"{stop}<voice>2</voice>")
+    (roll,) = read_score(score_xml(f"{free}<backup><duration>8</duration></backup>{tied}"), ".musicxml")
+    assert roll.notes() == [(0, 4, 60), (4, 8, 60)], "of two notes of one pitch, one alone is tied"
+
+
+def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None:
+    part = stream.Part([meter.TimeSignature("2/4"), note.Note("C4", quarterLength=8)])
+    part.insert(0, meter.TimeSignature("4/4"))
+    part.insert(4, meter.TimeSignature("1/4"))
+    assert roll_of_score(stream.Score([part])).time_signature == (4, 4)
+
+
+def test_repeats_of_humdrum_are_played() -> None:
+    kern = "**kern\n*M4/4\n=1-\n1c\n=2\n1d\n=:|!|:\n1e\n=4\n1f\n=:|!\n*-\n"
+    (roll,) = read_score(kern.encode(), ".krn")
+    assert [pitch for _, _, pitch in roll.notes()] == [60, 62, 60, 62, 64, 65, 64, 65]
+
+
+def test_humdrum() -> None:
+    (roll,) = read_score(KERN.encode(), ".krn")
+    assert roll.notes() == [(0, 4, 48), (0, 12, 64), (4, 4, 55), (8, 4, 55), (12, 12, 48), (12, 4, 60), (16, 4, 60)]
+    assert (roll.time_signature, roll.num_steps) == ((3, 4), 24)
+
+
+def test_musicxml_sounds_at_pitch_and_leaves_out_grace_notes() -> None:
+    clarinet = "<transpose><diatonic>-1</diatonic><chromatic>-2</chromatic></transpose>"
+    grace = "<note><grace/><pitch><step>A</step><octave>4</octave></pitch><type>eighth</type></note>"
+    content = score_xml(grace + note_xml("D", 4, 8) + note_xml("E", 4, 8), clarinet)
+    (roll,) = read_score(content, ".musicxml")
+    assert roll.notes() == [(0, 8, 60), (8, 8, 62)]
+
+
+def test_triplets_go_to_the_nearest_step_or_on_a_finer_grid() -> None:
+    triplet = "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
+    notes = "".join(note_xml(step, 4, 4, triplet) for step in "CDE") + note_xml("F", 4, 12)
+    content = score_xml(notes).replace(b"<divisions>4<", b"<divisions>12<")
+    assert [start for start, _, _ in read_score(content, ".xml")[0].notes()] == [0, 1, 3, 4]
+    (exact,) = read_score(content, ".xml", steps_per_quarter=12)
+    assert exact.notes() == [(0, 4, 60), (4, 4, 62), (8, 4, 64), (12, 12, 65)]
+
+
+def test_compressed_musicxml() -> None:
+    content = score_xml(note_xml("C", 4, 16))
+    container = '<container><rootfiles><rootfile full-path="music/a.xml"/></rootfiles></container>'
+    for meta in (container, None):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            if meta:
+                archive.writestr("META-INF/container.xml", meta)
+            archive.writestr("music/a.xml", content)
+        assert read_score(buffer.getvalue(), ".mxl")[0].notes() == [(0, 16, 60)]
+
+
+def test_a_chorale_of_the_corpus() -> None:
+    import music21
+
+    path = Path(music21.__file__).parent / "corpus" / "bach" / "bwv360.mxl"
+    if not path.exists():
+        pytest.skip("this music21 came without its corpus")
+    (roll,) = read_score(path.read_bytes(), ".mxl")
+    assert (roll.num_steps, roll.time_signature, roll.out_of_range) == (256, (4, 4), 0)
+    assert {pitch for start, _, pitch in roll.notes() if start == 0} == {74, 70, 62, 58}
+    assert [part.name for part in roll.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
+    (melody,) = read_score(path.read_bytes(), ".mxl", tracks="melody")
+    assert melody.sounding.sum(axis=1).max() == 1
+    assert [part.kept for part in melody.tracks] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("steps_per_quarter", "signature"), [(4, (4, 4)), (2, (6, 8)), (3, (5, 8)), (8, (7, 8)), (12, (3, 2)), (1, (7, 8))]
+)
+def test_writing_and_reading_a_score_is_exact_on_the_grid(steps_per_quarter: int, signature: tuple[int, int]) -> None:
+    rng = np.random.default_rng(steps_per_quarter)
+    notes = [(int(rng.integers(2, 60)), int(rng.integers(1, 14)), int(rng.integers(40, 80))) for _ in range(40)]
+    roll = PianoRoll.from_notes(
+        notes, num_steps=93, steps_per_quarter=steps_per_quarter, time_signature=signature, tempo_bpm=72.5
+    )
+    assert read_score(musicxml_bytes(roll), ".musicxml", steps_per_quarter=steps_per_quarter) == [roll]
+
+
+@pytest.mark.parametrize("notes", [[], [(0, 4, 60)], [(5, 1, 40), (6, 70, 80)]])
+def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
+    roll = PianoRoll.from_notes(notes, num_steps=83)
+    assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
+
+
+@pytest.mark.parametrize(("num_steps", "upbeat"), [(40, 0), (64, 16)])  # in 6/4 a bar has 24 steps
+def test_a_whole_rest_that_is_less_than_a_bar_stays_as_long_as_it_is(num_steps: int, upbeat: int) -> None:
+    roll = PianoRoll.from_notes([(upbeat, 4, 60)], num_steps=num_steps, time_signature=(6, 4)).with_upbeat(upbeat)
+    assert read_score(musicxml_bytes(roll, voices=1), ".musicxml") == [roll]
+
+
+def test_the_same_roll_is_the_same_score() -> None:
+    roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
+    assert musicxml_bytes(roll) == musicxml_bytes(roll)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", score_xml(note_xml("C", 4, 16)) + b" " * 100_000)
+        archive.writestr("picture.png", b" " * 100_000)
+    assert len(read_score(buffer.getvalue(), ".mxl")) == 1
+    monkeypatch.setattr(scores, "_MAX_UNPACKED", 150_000)  # each of the two is within it
+    with pytest.raises(UnreadableFileError, match=r"^tune unpacks to 200"):
+        read_score(buffer.getvalue(), ".mxl", "tune")
+
+
+def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
+    """Neither a file on this machine nor a gigabyte of text gets into a score."""
+    (tmp_path / "secret.txt").write_text("secret")
+    laughs = "".join(f'<!ENTITY a{level} "{f"&a{level - 1};" * 10}">' for level in range(1, 12))
+    for entity in (f'<!ENTITY a0 "ha">{laughs}', f'<!ENTITY a11 SYSTEM "{(tmp_path / "secret.txt").as_uri()}">'):
+        head = f"<!DOCTYPE score-partwise [{entity}]><score-partwise".encode()
+        content = score_xml(note_xml("C", 4, 16)).replace(b"<score-partwise", head).replace(b">x<", b">&a11;<")
+        (tmp_path / "song.musicxml").write_bytes(content)
+        try:
+            found = str([roll.notes() for roll in formats.read(tmp_path / "song.musicxml")])
+        except UnreadableFileError as error:
+            found = str(error).replace("secret.txt", "")
+        assert len(found) < 400
+        assert "secret" not in found
+
+
+def kern(metre: str, *events: str) -> bytes:
+    return "\n".join(("**kern", metre, "=1", *events, "==", "*-")).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "steps", "notes"),
+    [
+        (b"X:1\nM:4/4\nL:1/4\nK:C\n|:A|A2 D9999 E|G2\n", ".abc", 40020, 5),
+        (b"X:1\nM:3/4\nL:1/8\nK:C\n" + b"CDEF " * 120 + b"|G6|\n", ".abc", 972, 481),
+        (kern("*M999/2", "4c", "4d"), ".krn", 8, 2),
+        (kern("*M2/4+997/8", "4c", "4d"), ".krn", 8, 2),
+        (score_xml(note_xml("C", 4, 16)).replace(b"<beats>4<", b"<beats>9999<"), ".xml", 16, 1),
+    ],
+    ids=["a long note", "a long bar", "humdrum", "a sum", "MusicXML"],
+)
+def test_a_metre_of_many_beats_takes_no_time(content: bytes, suffix: str, steps: int, notes: int) -> None:
+    """music21 works out an accent for each beat, in a time that grows as their third power."""
+    (roll,) = read_score(content, suffix)
+    assert (roll.num_steps, len(roll.notes())) == (steps, notes)
+
+
+def test_a_note_that_lasts_for_days_is_refused() -> None:
+    with pytest.raises(UnreadableFileError, match=r"^tune lasts \d+ steps; expected at most 1000000$"):
+        read_score(b"X:1\nM:4/4\nL:1/4\nK:C\nA2 D99999999 E|G2\n", ".abc", "tune")
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"   \n", ".abc"),
+        (b"Dear diary, today I wrote no music.", ".abc"),
+        (b"Dear diary, today I wrote no music.", ".krn"),
+        (b"Dear diary, today I wrote no music.", ".musicxml"),
+        (b"<?xml version='1.0'?><html><body/></html>", ".xml"),
+        (score_xml(note_xml("C", 4, 16))[:-40], ".musicxml"),
+        (score_xml(note_xml("H", 4, 16)), ".musicxml"),
+        (b"PK\x03\x04 but no more than that", ".mxl"),
+        (bytes(range(256)), ".krn"),
+        (bytes(range(256)), ".abc"),
+    ],
+)
+def test_what_is_no_score_is_said_in_one_line(content: bytes, suffix: str) -> None:
+    with pytest.raises(UnreadableFileError, match="tune") as caught:
+        read_score(content, suffix, "tune")
+    assert "\n" not in str(caught.value)
+    assert " a ABC" not in str(caught.value)

@@ -1,0 +1,92 @@
+"""WAV files: they sound as long as the piece, and what is missing to make them is said in one line."""
+
+import io
+import shutil
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Call, fails
+
+from lnfgen.errors import LnfgenError
+from lnfgen.formats import read_write as formats
+from lnfgen.formats import sound
+from lnfgen.music.pianoroll import PianoRoll
+
+ROLL = PianoRoll.from_notes([(0, 4, 60), (4, 4, 64), (8, 8, 67)], num_steps=24, tempo_bpm=240.0)
+
+
+@pytest.fixture
+def synthesiser() -> None:
+    if shutil.which("fluidsynth") is None:
+        pytest.skip("FluidSynth is not installed")
+    try:
+        sound.require_synthesiser()
+    except LnfgenError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("synthesiser")
+def test_a_wav_sounds_and_lasts_as_long_as_the_piece(lnfgen: Call, tmp_path: Path) -> None:
+    formats.write(tmp_path / "a.npz", ROLL)
+    done = lnfgen("convert", "a.npz", "a.wav", "--program", "73,48")
+    assert (done.returncode, done.stdout) == (0, b"a.wav\n"), done.stderr
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 44_100)
+        seconds = file.getnframes() / 44_100
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert ROLL.seconds <= seconds <= ROLL.seconds + 4.0
+    assert np.abs(samples[: 2 * 44_100]).max() > 3000
+    assert np.abs(samples).max() < 32_767
+
+
+@pytest.mark.usefixtures("synthesiser")
+def test_a_silent_piece_is_silence_of_its_length() -> None:
+    silence = PianoRoll.from_notes([], num_steps=8, tempo_bpm=240.0)
+    with wave.open(io.BytesIO(formats.to_bytes(silence, ".wav"))) as file:
+        assert file.getnframes() == 22_050
+        assert not np.frombuffer(file.readframes(22_050), "<i2").any()
+
+
+def test_without_the_synthesiser_one_line_says_how_to_get_it(
+    here: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats.write(tmp_path / "a.npz", ROLL)
+    monkeypatch.setenv("PATH", "")
+    fails(here("convert", "a.npz", "a.wav"), "install fluidsynth", ".html")
+    assert not (tmp_path / "a.wav").exists()
+
+
+def test_sample_refuses_before_anything_is_drawn(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    fails(call("sample", "run-rolls", "--out", "song.wav"), "install fluidsynth")
+
+
+def programs(folder: Path) -> Callable[[str], None]:
+    def make(script: str) -> None:
+        path = folder / "fluidsynth"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    return make
+
+
+def test_a_missing_soundfont_and_a_synthesiser_that_fails_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = programs(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    make("echo no such preset >&2; exit 3")
+    monkeypatch.setenv("LNFGEN_SOUNDFONT", str(tmp_path / "none.sf2"))
+    with pytest.raises(LnfgenError, match=r"none\.sf2 is no file"):
+        formats.to_bytes(ROLL, ".wav")
+    (tmp_path / "some.sf2").write_bytes(b"")
+    monkeypatch.setenv("LNFGEN_SOUNDFONT", str(tmp_path / "some.sf2"))
+    with pytest.raises(LnfgenError, match=r"made no sound .*no such preset"):
+        formats.to_bytes(ROLL, ".wav")
+    monkeypatch.delenv("LNFGEN_SOUNDFONT")
+    monkeypatch.setattr(sound, "_FOLDERS", (str(tmp_path / "nothing"),))
+    with pytest.raises(LnfgenError, match="no soundfont"):
+        sound.require_synthesiser()

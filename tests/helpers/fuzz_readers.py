@@ -1,0 +1,286 @@
+"""Damage valid files in many ways and read them: each is a result or one line, in limited time and memory.
+
+python tests/fuzz_readers.py --files 20000 --seed 0 [--reader mid]   # a line for each reader; exit code 1 if one fails
+
+A file may take 5 seconds of the processor's time and 1,000 MB of memory, unless `$LNFGEN_READ_SECONDS` and
+`$LNFGEN_READ_MB` say something else. The program itself allows more by default, because it has to read large files, and
+its time is by the clock. This is fastest where temporary files are in memory, as with `TMPDIR=/dev/shm`. Pytest
+does not collect this file; `test_fuzz.py` runs a little of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import pickle
+import random
+import re
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fuzz_worker import Report, numbers_of, read_all
+
+from lnfgen.data.benchmarks import read_benchmark
+from lnfgen.data.dataset import open_dataset
+from lnfgen.data.options import Options
+from lnfgen.data.preprocess import prepare
+from lnfgen.formats import read_write as formats
+from lnfgen.formats.scores import read_score
+from lnfgen.music.pianoroll import PianoRoll
+
+LIMITS = {"LNFGEN_READ_SECONDS": "5", "LNFGEN_READ_MB": "1000"}
+EXTREMES = ("0", "-1", "1", "3", "255", "256", "65535", "99999", "99999999", str(2**31), str(2**63), "1e308", "0.0001")
+BINARY = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\1\0\0", b"\0\0\0\x40")
+
+ABC = """X:1
+T:Two endings and ties
+M:3/4
+L:1/8
+Q:1/4=90
+K:D
+|: "D"F2-F2 A2 | [DF]4 z2 |1 (3ABc d2 e2 :|2 {g}f4 A2 |]
+V:2
+D,6- | D,6 |]
+"""
+ABC_MINOR = """X:2
+M:C|
+L:1/4
+K:Gm
+%%MIDI program 1
+!trill!C D E>F | G4 ||
+"""
+KRN = """**kern\t**kern
+*clefF4\t*clefG2
+*k[f#]\t*k[f#]
+*M3/4\t*M3/4
+*MM100\t*MM100
+=1\t=1
+4C\t[2e
+4G\t.
+4G\t4e]
+=2:|!\t=2:|!
+*^\t*
+2.C\t4E\t4c
+.\t2F\t8.c
+.\t.\t16d
+.\t.\t4r
+*v\t*v\t*
+==\t==
+*-\t*-
+"""
+
+
+def rolls() -> list[PianoRoll]:
+    rng = np.random.default_rng(0)
+    notes = [(int(rng.integers(0, 60)), int(rng.integers(1, 9)), int(rng.integers(30, 90))) for _ in range(40)]
+    return [
+        PianoRoll.from_notes(notes, tempo_bpm=97.0, time_signature=(6, 8)),
+        PianoRoll.from_notes(notes[:9], steps_per_quarter=2, time_signature=(3, 4)),
+    ]
+
+
+def midis() -> list[bytes]:
+    """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of one of format 2."""
+    plain = [formats.to_bytes(roll, ".mid") for roll in rolls()]
+    tracks = b"".join(content[14:] for content in plain)
+    heads = [b"MThd\0\0\0\6\0" + bytes([kind]) + b"\0\2" + plain[0][12:14] for kind in (1, 2)]
+    return [*plain, *(head + tracks for head in heads)]
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def unzipped(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def scores() -> list[bytes]:
+    plain = [formats.to_bytes(roll, ".musicxml") for roll in rolls()]
+    repeat = b'<barline location="right"><repeat direction="backward" times="3"/></barline></measure>'
+    return [*plain, plain[1].replace(b"</measure>", repeat, 1)]
+
+
+def compressed_scores() -> list[bytes]:
+    container = b'<container><rootfiles><rootfile full-path="a.xml"/></rootfiles></container>'
+    return [zipped({"META-INF/container.xml": container, "a.xml": score}) for score in scores()]
+
+
+def pickles() -> list[bytes]:
+    pieces = [[tuple(np.flatnonzero(step) + 21) for step in roll.sounding] for roll in rolls()]
+    plain = [[tuple(int(note) for note in frame) for frame in piece] for piece in pieces]
+    both = [{"train": given, "valid": given[:1], "test": []} for given in (pieces, plain)]
+    return [pickle.dumps(value, protocol) for value in both for protocol in (0, 2, 4)]
+
+
+def mats() -> list[bytes]:
+    import scipy.io
+
+    contents = []
+    for compressed in (False, True):
+        cells = np.empty((1, 2), dtype=object)
+        cells[0, :] = [roll.sounding.astype(float) for roll in rolls()]
+        buffer = io.BytesIO()
+        value = {"traindata": cells, "validdata": cells[:, :1], "testdata": cells[:, 1:]}
+        scipy.io.savemat(buffer, value, do_compression=compressed)
+        contents.append(buffer.getvalue())
+    return contents
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How valid files are made, and how one is read. `archive`: some damage goes inside the archive."""
+
+    suffix: str
+    valid: Callable[[], list[bytes]]
+    read: Callable[[Path], object] = formats.read
+    archive: bool = False
+
+
+READERS = {
+    "mid": Reader(".mid", midis),
+    "txt": Reader(".txt", lambda: [formats.to_bytes(roll, ".txt") for roll in rolls()]),
+    "npz": Reader(".npz", lambda: [formats.to_bytes(roll, ".npz") for roll in rolls()], archive=True),
+    "pickle": Reader(".pickle", pickles, read_benchmark),
+    "mat": Reader(".mat", mats, read_benchmark),
+    "musicxml": Reader(".musicxml", scores),
+    "mxl": Reader(".mxl", compressed_scores, archive=True),
+    "abc": Reader(".abc", lambda: [ABC.encode(), ABC_MINOR.encode()]),
+    "krn": Reader(".krn", lambda: [KRN.encode()]),
+}
+
+
+def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
+    """The content after one to four changes."""
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        start = rng.randrange(len(content) + 1)
+        end = min(len(content), start + rng.choice((1, 2, 8, 64, len(content))))
+        before, part, after = content[:start], content[start:end], content[end:]
+        kind = rng.choice(("flip", "byte", "binary", "number", "number", "number", "repeat", "splice", "cut"))
+        if kind == "flip" and part:
+            content = before + bytes([part[0] ^ (1 << rng.randrange(8))]) + part[1:] + after
+        elif kind == "byte" and part:
+            content = before + bytes([rng.randrange(256)]) + part[1:] + after
+        elif kind == "binary":
+            extreme = rng.choice(BINARY)[: rng.choice((1, 2, 4))]
+            content = before + extreme + content[start + len(extreme) :]
+        elif kind == "number" and (numbers := list(re.finditer(rb"\d+", content))):
+            match = rng.choice(numbers)
+            content = content[: match.start()] + rng.choice(EXTREMES).encode() + content[match.end() :]
+        elif kind == "repeat":
+            # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may take long. A parser
+            # needs seconds for a thousand copies of a note; one such file in hundreds leaves time for many others.
+            many = rng.choice((10,) * 19 + (1000,)) if len(part) < 100 and b"X:" not in part else 2
+            content = before + part * rng.choice((0, 2, 3, many)) + after
+        elif kind == "splice":
+            other = rng.choice(others)
+            place = rng.randrange(len(other))
+            content = before + other[place : place + rng.choice((4, 64, len(other)))] + after
+        elif kind == "cut":
+            content = before if rng.random() < 0.5 else part + after
+    return content
+
+
+def mutant(reader: Reader, valid: list[bytes], rng: random.Random) -> bytes:
+    content = rng.choice(valid)
+    if not reader.archive or rng.random() < 0.4:
+        return damaged(content, valid, rng)
+    members = unzipped(content)
+    name = rng.choice(sorted(members))
+    members[name] = damaged(members[name], list(members.values()), rng)
+    return zipped(members)
+
+
+def fuzz(name: str, count: int, seed: int, keep: Path | None = None) -> Report:
+    """Read `count` damaged files. Those that break a rule are kept in a folder."""
+    reader = READERS[name]
+    valid = reader.valid()
+    label = f"{name} {seed}"
+    if reader.suffix in formats.SCORES:
+        read_score(valid[0], reader.suffix)  # imports music21, once for all forks
+
+    def keep_file(number: int) -> None:
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            content = mutant(reader, valid, numbers_of(label, number))
+            (keep / f"{name}-{seed}-{number}{reader.suffix}").write_bytes(content)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"file{reader.suffix}"
+        return read_all(
+            label, count, lambda rng: path.write_bytes(mutant(reader, valid, rng)), lambda: reader.read(path), keep_file
+        )
+
+
+def fuzz_dataset(count: int, seed: int) -> Report:
+    """The same for the files of a dataset folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "tunes"
+        source.mkdir()
+        for number in range(4):
+            formats.write(source / f"{number}.mid", rolls()[number % 2])
+        dataset = Path(folder) / "dataset"
+        prepare([source], Options()).write(dataset)
+        whole = {path: path.read_bytes() for path in sorted(dataset.iterdir())}
+
+        def damage(rng: random.Random) -> None:
+            chosen = rng.choice(list(whole))
+            for path, content in whole.items():
+                path.write_bytes(damaged(content, list(whole.values()), rng) if path == chosen else content)
+
+        return read_all(f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any())
+
+
+def peak_memory() -> float:
+    """The most bytes that this process or one of its ended children had in memory."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=1000, help="damaged files for each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reader", choices=[*READERS, "dataset"], action="append", help="all by default")
+    parser.add_argument("--keep", type=Path, help="folder for the files that break a rule")
+    options = parser.parse_args()
+    os.environ |= LIMITS | os.environ
+    max_memory = float(os.environ["LNFGEN_READ_MB"]) * 1e6
+    failed = False
+    for name in options.reader or [*READERS, "dataset"]:
+        began = time.monotonic()
+        if name == "dataset":
+            report = fuzz_dataset(options.files, options.seed)
+        else:
+            report = fuzz(name, options.files, options.seed, options.keep)
+        peak = peak_memory()
+        if peak > max_memory:
+            report.failures.append(f"{name}: {peak / 1e6:.0f} MB of memory")
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.most_common())
+        print(
+            f"{name}: {options.files} files, {outcomes}; slowest {report.slowest:.1f} s, peak {peak / 1e6:.0f} MB, "
+            f"{time.monotonic() - began:.0f} s; {len(report.failures)} failures",
+            flush=True,
+        )
+        for failure in report.failures[:5]:
+            print("  " + failure.replace("\n", "\n  "), flush=True)
+        failed = failed or bool(report.failures)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,51 @@
+"""A folder as a person has it, with datasets and runs at toy sizes."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from toy_dataset import write_dataset
+from toy_models import ODD_SIZES
+
+from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.data.encoding import Encoding
+from lnfgen.formats import read_write as formats
+from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.checkpoint import new_model, save_model
+from lnfgen.runs.folder import RunFolder
+
+
+def make_home(home: Path) -> None:
+    """Fill a folder with an untrained run of music, one of text, their datasets, small.json of their sizes, a
+    text and a melody.
+
+    The run of music samples nothing but silence.
+    """
+    rng = np.random.default_rng(0)
+    music = Encoding(kind="music", time_signature=(3, 4), steps_per_quarter=2)
+    text = Encoding(kind="text", vocabulary=("\ufffd", " ", "a", "b"))
+    rolls = [np.where(rng.random((12 + i, 88)) < 0.05, 3, 0).astype(np.uint8) for i in range(6)]
+    lines = [rng.integers(1, 4, 6 + i).astype(np.int32) for i in range(6)]
+    for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
+        splits = {"train": sequences[:4], "valid": sequences[4:], "test": sequences[4:]}
+        dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
+        sizes = dataclasses.asdict(ODD_SIZES) | NAMED_MODELS["af-scf"]
+        config = build_config("af-scf", "tiny").override({"model": sizes})
+        model = new_model(config, dataset)
+        assert isinstance(model, LatentFlow)
+        if name == "rolls":
+            biases = [parameter for key, parameter in model.emission.named_parameters() if key.endswith("bias")]
+            with torch.no_grad():
+                for parameter in model.emission.parameters():
+                    parameter.zero_()
+                biases[-1].fill_(-40)
+        run = RunFolder.create(home / f"run-{name}", config, dataset)
+        save_model(run, model.state_dict())
+        figures = dict.fromkeys(("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0)
+        run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
+    (home / "small.json").write_text(json.dumps({"model": dataclasses.asdict(ODD_SIZES)}))
+    (home / "song.txt").write_text("a b ab\nba ab\n")
+    formats.write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))

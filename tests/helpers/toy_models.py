@@ -1,0 +1,107 @@
+"""Whole models at toy sizes, and data for them."""
+
+import dataclasses
+import itertools
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
+from lnfgen.models.voices import KeywiseHead
+
+Module = TypeVar("Module", bound=nn.Module)
+
+SIZES = ModelConfig(
+    num_flow_layers=2,
+    conditioner_size=5,
+    latent_size=4,
+    hidden_size=6,
+    num_layers=2,
+    embedding_size=5,
+    position_size=4,
+    dropout=0.3,
+    copy_attention=True,
+    copy_melody=True,
+)
+ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
+"""The same with an odd number of latent features, whose halves differ, and one layer."""
+
+LENGTHS = torch.tensor([5, 2, 4])
+KERNEL = LengthModel.fit(LENGTHS).kernel  # to choose it for each toy anew would take a fifth of the time to make one
+MODELS = [*sorted(NAMED_MODELS), "af-scf/scan", "af-scf/conv-scan"]
+OUTPUTS: dict[str, tuple[Observation, str]] = {
+    "symbols": (Symbols(4), "categorical"),
+    "frames": (Frames(3, has_onsets=False), "bernoulli"),
+    "onsets": (Frames(3, has_onsets=True), "bernoulli"),
+    "nade-frames": (Frames(3, has_onsets=False), "nade"),
+    "nade-onsets": (Frames(3, has_onsets=True), "nade"),
+    "past-onsets": (Frames(3, has_onsets=True), "past"),
+}
+OFTEN = [
+    *((kind, name) for kind in ("symbols", "past-onsets") for name in MODELS),
+    *((kind, name) for kind in OUTPUTS for name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")),
+]
+"""An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in both of them."""
+
+
+def randomise(module: Module, scale: float = 0.5, seed: int = 0) -> Module:
+    """Make all weights large, because weights near 0 would hide a missing path; the module itself."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def toy(
+    name: str, observation: Observation, time_signatures: TimeSignatures | None = None, **changes: object
+) -> SequenceModel:
+    """A model with large random weights; it is told time signatures, if there are some."""
+    torch.manual_seed(0)
+    name, _, backbone = name.partition("/")
+    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", "in_metre": time_signatures is not None, **changes}
+    config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
+    model = build_model(config, observation, LengthModel.fit(LENGTHS, KERNEL), time_signatures)
+    randomise(model)
+    for module in model.modules():
+        if isinstance(module, KeywiseHead):  # its layers add up, and logits of some hundreds say nothing of the rest
+            randomise(module, 0.2)
+    return model.eval()
+
+
+def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(observation, Symbols):
+        return torch.randint(observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32)
+    values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
+    return values[torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)]
+
+
+def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:
+    return model.draw_noise(samples, batch, steps, torch.Generator().manual_seed(seed))
+
+
+def every_sequence(observation: Observation, steps: int) -> Tensor:
+    if isinstance(observation, Symbols):
+        return torch.tensor(list(itertools.product(range(observation.num_symbols), repeat=steps)))
+    values = (0, 1, 3) if observation.has_onsets else (0, 1)
+    flat = list(itertools.product(values, repeat=steps * observation.num_pitches))
+    return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, observation.num_pitches))
+
+
+def probabilities_that_sum_to_1(model: SequenceModel, steps: int, samples: int) -> Tensor:
+    """p(x | T) of every x of so many steps, by importance sampling, after a check that they sum to 1.
+
+    The posterior must cover the prior, so that the weights vary little.
+    """
+    x = every_sequence(model.observation, steps)
+    noise = noise_like(model, samples, len(x), steps)
+    assert noise is not None
+    terms = model(x, torch.full((len(x),), steps), noise.double())
+    weights = (terms.reconstruction - terms.kl).exp()  # [K, all x], each of mean p(x | T)
+    error = float((weights.var(0) / samples).sum().sqrt())
+    assert error < 0.03
+    assert abs(float(weights.mean(0).sum()) - 1) < 4 * error
+    return weights.mean(0)

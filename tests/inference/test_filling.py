@@ -1,0 +1,346 @@
+"""Keeping a part of a piece: what words name, that it is kept exactly, and the commands."""
+
+import gc
+import json
+import warnings
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+import torch
+from command import Call, fails
+from toy_models import toy
+
+import lnfgen
+from lnfgen.data.encoding import Encoding
+from lnfgen.errors import LnfgenError
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces
+from lnfgen.inference.given import Changes, Given, given_intro, given_melody, given_part
+from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.regions import region, top_line
+
+KEYS, LOWEST = 6, 60
+CHORD = PianoRoll.from_notes(
+    [(0, 4, 72), (4, 4, 74), (8, 8, 76), (0, 8, 64), (8, 8, 60), (0, 16, 48)],
+    steps_per_quarter=1,
+)  # four bars of three voices
+HAS_ONSETS = pytest.mark.parametrize("has_onsets", [True, False])
+
+
+def small_music(has_onsets: bool, name: str = "lstm", emission: str = "past") -> tuple[SequenceModel, Encoding]:
+    encoding = Encoding("music", has_onsets, lowest_pitch=LOWEST, num_pitches=KEYS, steps_per_quarter=1)
+    return toy(name, Frames(KEYS, has_onsets), emission=emission), encoding
+
+
+def random_roll(has_onsets: bool, seed: int, steps: int = 9) -> PianoRoll:
+    rng = np.random.default_rng(seed)
+    sounding = rng.random((steps, KEYS)) < 0.5
+    onsets = sounding & (rng.random((steps, KEYS)) < 0.4) if has_onsets else None
+    return PianoRoll(sounding, onsets, steps_per_quarter=1, lowest_pitch=LOWEST)
+
+
+def whole_notes(roll: PianoRoll, kept: np.ndarray) -> set[tuple[int, int, int]]:
+    """The notes all of whose cells are kept: bool [T, P]."""
+    return {
+        (start, length, pitch)
+        for start, length, pitch in roll.notes()
+        if kept[start : start + length, pitch - LOWEST].all()
+    }
+
+
+@HAS_ONSETS
+@pytest.mark.parametrize(("name", "emission"), [("lstm", "past"), ("lstm", "nade"), ("af-scf", "bernoulli")])
+def test_what_is_given_is_kept_note_for_note(has_onsets: bool, name: str, emission: str) -> None:
+    model, encoding = small_music(has_onsets, name, emission)
+    lengths, drawn = set(), 0
+    for seed in range(6):
+        roll = random_roll(has_onsets, seed)
+        kept = np.random.default_rng(100 + seed).random(roll.sounding.shape) < (0.2, 0.5, 0.8)[seed % 3]
+        values = encoding.encode(roll)
+        given = Given(values, ~kept, roll, ~kept, Changes())
+        for filling in fill_pieces(model, encoding, given, count=3, particles=4, seed=seed):
+            piece = filling.piece
+            assert isinstance(piece, PianoRoll)
+            assert np.array_equal(encoding.encode(piece)[kept], values[kept])
+            assert whole_notes(roll, kept) <= set(piece.notes())
+            assert (piece.tempo_bpm, piece.time_signature) == (roll.tempo_bpm, roll.time_signature)
+            lengths.add(piece.num_steps)
+            drawn += int((encoding.encode(piece) != values).sum())
+    assert lengths == {9}
+    assert drawn > 0
+
+
+def test_words_name_cells() -> None:
+    def named(*words: str) -> set[tuple[int, int]]:
+        return {(int(step), int(key) + CHORD.lowest_pitch) for step, key in np.argwhere(region(CHORD, words))}
+
+    every = set(range(21, 109))
+    assert named("bars:2") == {(step, key) for step in range(4, 8) for key in every}
+    assert named("bars:2-3") == named("bars:2", "bars:3") == named("steps:5-12")
+    assert named("bars:4-") == named("steps:13-16") == named("bars:4-9")
+    assert named("keys:C4-E4") == {(step, key) for step in range(16) for key in range(60, 65)}
+    assert named("keys:C4-E4,bars:1") == named("keys:C4-E4") & named("bars:1")
+    top = [72] * 4 + [74] * 4 + [76] * 8
+    assert named("below-melody") == {(step, key) for step, high in enumerate(top) for key in range(21, high)}
+    assert named("above-bass") == {(step, key) for step in range(16) for key in range(49, 109)}
+    assert named("voice:2") == {(step, key) for step, high in enumerate(top) for key in range(49, high)}
+    assert named("voice:1") == {(s, key) for s in range(16) for key in range(65 if s < 8 else 61, 109)}
+    assert named("voice:3,bars:4") == {(step, key) for step in range(12, 16) for key in range(21, 60)}
+    rest = replace(CHORD, sounding=CHORD.sounding & (np.arange(16) != 6)[:, None], onsets=None)
+    assert np.array_equal(region(rest, ["below-melody"]), region(CHORD, ["below-melody"]))
+    assert top_line(CHORD).notes() == [(0, 4, 72), (4, 4, 74), (8, 8, 76)]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("bar:2", "bars:5-8"),
+        ("bars:x", "bars:5-8"),
+        ("bars:0", "from 1 on"),
+        ("bars:8-5", "ends before"),
+        ("bars:5", "4 bars"),
+        ("voice:4", "3 voices"),
+        ("voice:0", "from 1 on"),
+        ("keys:H2", "keys:C3-C5"),
+        ("bars:1,bars:2", "no cell in common"),
+    ],
+)
+def test_a_word_that_means_nothing_is_refused(word: str, said: str) -> None:
+    with pytest.raises(LnfgenError, match=said):
+        region(CHORD, [word])
+
+
+def test_an_odd_request_is_refused() -> None:
+    model, encoding = small_music(True)
+    roll = random_roll(True, 1)
+    silent = replace(roll, sounding=np.zeros_like(roll.sounding), onsets=None)
+    text = Encoding("text", vocabulary=("\ufffd", "a", "b", "_"))
+    for words, piece, free, model_of in (
+        ("nothing that is free", roll, [], encoding),
+        ("no note of the piece is kept", roll, ["bars:1-"], encoding),
+        ("without notes", silent, ["bars:1"], encoding),
+        ("expected music", "abc", [], encoding),
+        ("expected text", roll, ["bars:1"], text),
+        ("another character", "a_b", [], text),
+        ("no gap", "ab", [], text),
+        ("no character of the text is kept", "ab", ["1-"], text),
+        ("from 1 to 2", "ab", ["2-3"], text),
+        ("numbers of characters", "ab", ["bars:1"], text),
+    ):
+        with pytest.raises(LnfgenError, match=words):
+            given_part(model_of, piece, free)
+    with pytest.raises(LnfgenError, match="gaps in music"):
+        given_part(encoding, roll, ["bars:1"], gap="x")
+    with pytest.raises(LnfgenError, match="among the model's keys, C4 to F4"):
+        list(fill_pieces(model, encoding, given_part(encoding, roll, ["keys:C7"])))
+    for wrong in ({"count": 0}, {"temperature": float("nan")}, {"seed": -1}, {"particles": 0}):
+        with pytest.raises(LnfgenError, match="expected"):
+            list(fill_pieces(model, encoding, given_part(encoding, roll, ["bars:1"]), **wrong))  # type: ignore[arg-type]
+
+
+def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
+    encoding = Encoding("text", vocabulary=("\ufffd", "a", "b", "c"))
+    model = toy("lstm", Symbols(4))
+    given = given_part(encoding, "a_bx__c", [])
+    assert given.changes.unknown == 1
+    texts = [filling.piece for filling in fill_pieces(model, encoding, given, count=5, seed=1)]
+    for text in texts:
+        assert isinstance(text, str)
+        assert (text[0], text[2:4], text[6], len(text)) == ("a", "bx", "c", 7)
+    assert len(set(texts)) > 1
+    assert texts[:2] == [filling.piece for filling in fill_pieces(model, encoding, given, count=2, seed=1)]
+    assert given_part(encoding, "abc", ["2-"]).free.tolist() == [False, True, True]
+    assert given_part(encoding, "a?c", [], gap="?").free.tolist() == [False, True, False]
+
+
+@HAS_ONSETS
+def test_an_intro_goes_on_and_stays_as_it_is(has_onsets: bool) -> None:
+    model, encoding = small_music(has_onsets)
+    intro = random_roll(has_onsets, 2)
+    given = given_intro(encoding, intro, 5)
+    for filling in fill_pieces(model, encoding, given, count=4):
+        piece = filling.piece
+        assert isinstance(piece, PianoRoll)
+        assert piece.num_steps == 14
+        assert set(intro.notes()) <= set(piece.notes())
+    assert added_steps(model, encoding, intro, None, 2, 0) == 11  # 9 steps are two bars and a quarter
+    assert added_steps(model, encoding, intro, 3, None, 0) == 3
+    model.length = LengthModel.fit(torch.tensor([8, 12, 12, 12]))
+    assert {added_steps(model, encoding, intro, None, None, seed) for seed in range(20)} & {3}
+    with pytest.raises(LnfgenError, match="leave one out"):
+        added_steps(model, encoding, intro, 3, 2, 0)
+
+
+def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
+    model, encoding = small_music(True)
+    melody = PianoRoll.from_notes([(0, 2, 88), (2, 2, 90), (5, 3, 89)], steps_per_quarter=1)
+    given = at_home(model, encoding, given_melody(encoding, melody))
+    assert -28 <= given.shift <= -20
+    assert not given.changes
+    for filling in fill_pieces(model, encoding, given, count=3):
+        piece = filling.piece
+        assert isinstance(piece, PianoRoll)
+        assert top_line(piece).notes()[0][2] == 88
+        assert set(melody.notes()) <= set(piece.notes())
+        assert (piece.sounding & ~top_line(piece).sounding).any() or len(piece.notes()) > 2
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_where_a_model_is_at_home_is_asked_once_and_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, encoding = small_music(True)
+    given = given_melody(encoding, random_roll(True, 1))
+    drawn = at_home(model, encoding, given)
+    with monkeypatch.context() as patch:
+        patch.setattr("lnfgen.inference.filling.sample_pieces", lambda *_, **__: pytest.fail("drawn again"))
+        assert at_home(model, encoding, given).shift == drawn.shift
+    before = weakref.ref(model)
+    del model
+    gc.collect()
+    assert before() is None
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_the_model_of_the_box_fills_from_python() -> None:
+    model = lnfgen.load("chorales")
+    melody = PianoRoll.from_notes([(0, 2, 67), (2, 4, 69), (6, 2, 67)], steps_per_quarter=2)
+    (piece,) = model.harmonize(melody, particles=4)
+    assert isinstance(piece, PianoRoll)
+    assert set(melody.notes()) <= set(piece.notes())
+    (longer,) = model.extend(melody, bars=1, particles=4)
+    assert longer.num_steps == 16
+    (filled,) = model.fill(melody, "bars:1,keys:C3-C4", particles=4)
+    assert set(melody.notes()) <= set(filled.notes())
+
+
+def test_keys_that_the_model_does_not_have_are_a_warning_in_python(toy_home: Path) -> None:
+    model = lnfgen.load(toy_home / "run-rolls", "cpu")
+    piece = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62)], steps_per_quarter=2, lowest_pitch=0, num_pitches=128)
+    said = "keys:C0-C5 goes beyond the keys of the model, A0 to C8; nothing is drawn there"
+    with pytest.warns(UserWarning, match=said) as warned:
+        model.fill(piece, ["steps:1,keys:C0-C5", "keys:C2-C3"], particles=2)
+    assert [warning.filename for warning in warned] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fill(piece, "keys:C2-C3", particles=2)
+
+
+# Commands. ------------------------------------------------------------------------------------------------------------
+
+
+def written(done: "object") -> list[str]:
+    assert done.returncode == 0, done.stderr.decode()  # type: ignore[attr-defined]
+    return done.stdout.decode().split()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_commands_write_pieces_that_keep_what_was_given(here: Call, tmp_path: Path) -> None:
+    song = PianoRoll.from_notes([(0, 4, 67), (4, 4, 69), (0, 8, 48), (8, 8, 65)], steps_per_quarter=4)
+    lnfgen.write("song.mid", song)
+    few = ("--seed", "1", "--particles", "4")
+    done = here("harmonize", "song.mid", "--out", "new.mid", "--count", "2", *few)
+    assert written(done) == ["new-01.mid", "new-02.mid"]
+    assert b"the model in the box: chorales" in done.stderr
+    for name in ("new-01.mid", "new-02.mid"):
+        (piece,) = lnfgen.read(name)
+        assert {(0, 4, 67), (4, 4, 69), (8, 8, 65)} <= set(piece.notes())
+    done = here("fill", "song.mid", "--out", "page.html", "--free", "voice:2", "--free", "steps:7-8", "--json", *few)
+    facts = json.loads(done.stdout)
+    assert [piece["path"] for piece in facts["pieces"]] == ["page.html"]
+    assert 0 < facts["pieces"][0]["effective_particles"] <= 4
+    assert facts["transposed"] == 0
+    assert written(here("continue", "song.mid", "--out", "on.npz", "--bars", "2", *few)) == ["on.npz"]
+    (piece,) = lnfgen.read("on.npz")
+    assert (piece.num_steps, piece.steps_per_quarter) == (24, 2)
+    assert {(0, 2, 67), (2, 2, 69), (0, 4, 48), (4, 4, 65)} <= set(piece.notes())
+
+
+def test_commands_of_a_latent_flow_and_of_text(toy_home: Path, call: Call) -> None:
+    (toy_home / "gap.txt").write_text("ab_b_ba\n")
+    (text,) = written(call("fill", "gap.txt", "--model", "run-lines", "--out", "-", "--seed", "1"))[:1]
+    done = call("fill", "gap.txt", "--model", "run-lines", "--out", "full.txt", "--seed", "1", "--json")
+    facts = json.loads(done.stdout)
+    assert 0 <= facts["pieces"][0]["moved"] <= 1
+    full = (toy_home / "full.txt").read_text()
+    assert (full[:2], full[3], full[5:]) == ("ab", "b", "ba")
+    assert text == full.split()[0]
+    call("continue", "gap.txt", "--model", "run-lines", "--out", "more.txt", "--length", "4")
+    more = (toy_home / "more.txt").read_text()
+    assert (len(more), more[3]) == (11, "b")
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call: Call) -> None:
+    """In the words of `convert`, and by the same code."""
+    tracks = [
+        [
+            mido.MetaMessage("set_tempo", tempo=500_000),
+            mido.MetaMessage("time_signature", numerator=4, denominator=4),
+            mido.Message("note_on", note=60),
+            mido.MetaMessage("set_tempo", tempo=600_000, time=16),
+            mido.MetaMessage("time_signature", numerator=3, denominator=4),
+            mido.Message("note_off", note=60, time=16),
+        ],
+        [mido.Message("note_on", note=50), mido.Message("note_off", note=50, time=32)],
+        [mido.Message("note_on", note=3), mido.Message("note_off", note=3, time=32)],
+    ]
+    mido.MidiFile(ticks_per_beat=4, tracks=[mido.MidiTrack(track) for track in tracks]).save(toy_home / "rubato.mid")
+    few = ("--model", "run-rolls", "--seed", "1", "--out", "new.mid")
+    for words in (
+        ("convert", "rubato.mid", "new.mid"),
+        ("fill", "rubato.mid", "--free", "bars:2", "--particles", "2", *few),
+        ("harmonize", "rubato.mid", "--tracks", "all", "--particles", "2", *few),
+        ("continue", "rubato.mid", "--length", "2", "--particles", "2", *few),
+        ("vary", "rubato.mid", *few),
+        ("reconstruct", "rubato.mid", *few),
+        ("interpolate", "rubato.mid", "melody.mid", "--steps", "2", *few),
+    ):
+        done = call(*words)
+        assert done.returncode == 0, done.stderr
+        said = done.stderr.decode()
+        assert "rubato.mid: merged 3 of 3 tracks\n" in said, words
+        changes = "rubato.mid: a piano-roll has one tempo and time signature; left out changes: 1 of tempo, 1 of time"
+        assert changes in said, words
+        assert "rubato.mid: left out 1 note outside a piano's 88 keys" in said, words
+        assert "melody.mid: " not in said
+
+
+def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:
+    lnfgen.write("song.mid", PianoRoll.from_notes([(0, 4, 67)]))
+    nothing = here("fill", "song.mid", "--out", "x.mid")
+    fails(nothing, "nothing that is free")
+    assert b"seed" not in nothing.stderr  # it is not drawn in vain
+    fails(here("fill", "song.mid", "--out", "x.abc", "--free", "bars:1"), "--out x.abc", ".mid")
+    fails(here("fill", "none.mid", "--out", "x.mid", "--free", "bars:1"), "none.mid is not there")
+    fails(here("harmonize", "song.mid", "--out", "-", "--count", "2"), "--count 2")
+    fails(here("continue", "song.mid", "--out", "x.mid", "--bars", "2", "--length", "2"), "leave one out")
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
+    lnfgen.write("song.mid", PianoRoll.from_notes([(0, 4, 67), (4, 4, 69)]))
+    few = ("song.mid", "--out", "x.mid", "--particles", "2", "--free")
+    done = here("fill", *few, "steps:1-2,keys:C1-C5", "--free", "keys:C2-C3")
+    assert b"song.mid: keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there" in done.stderr
+    assert b"beyond" not in here("fill", *few, "keys:C2-C6,steps:1-2").stderr
+
+
+def test_a_model_of_text_takes_no_file_of_music(call: Call) -> None:
+    done = call("continue", "melody.mid", "--out", "x.txt", "--model", "run-lines")
+    fails(done, "melody.mid is music; expected a text, as run-lines makes; choose another --model")
+    for out in ("x.mid", "x.txt"):  # no text has a melody, so it is the model that does not fit
+        done = call("harmonize", "song.txt", "--out", out, "--model", "run-lines")
+        fails(done, "run-lines makes text; expected a model of music; choose another --model")
+
+
+@pytest.mark.parametrize(
+    "words", [("fill", "--free", "1"), ("continue",), ("vary",), ("reconstruct",), ("interpolate", "song.txt")]
+)
+def test_a_text_has_no_tracks(words: tuple[str, ...], toy_home: Path, call: Call) -> None:
+    before = sorted(toy_home.iterdir())
+    asked = (*words, "song.txt", "--out", "new.txt", "--model", "run-lines")
+    fails(call(*asked, "--tracks", "melody"), "run-lines makes text, which has no tracks; leave --tracks out")
+    assert sorted(toy_home.iterdir()) == before

@@ -1,0 +1,92 @@
+"""Which voice has which note: each note once, ranks and held notes as for singers, chords where voices are few."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.errors import LnfgenError
+from lnfgen.formats.scores import read_score
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.separation import MAX_VOICES, separate_voices, with_unisons
+
+
+def chorale() -> bytes:
+    """A short chorale of the corpus of music21, whose parts say which voice has which note."""
+    import music21
+
+    path = Path(music21.__file__).parent / "corpus" / "bach" / "bwv66.6.mxl"
+    if not path.exists():
+        pytest.skip("this music21 came without its corpus")
+    return path.read_bytes()
+
+
+def random_roll(seed: int, *, steps_per_quarter: int = 4, most: int = 30, **facts: object) -> PianoRoll:
+    rng = np.random.default_rng(seed)
+    steps = int(rng.integers(1, 12 * steps_per_quarter))
+    notes = [
+        (int(rng.integers(steps)), int(rng.integers(1, 5 * steps_per_quarter)), int(rng.integers(45, 76)))
+        for _ in range(int(rng.integers(1, most)))
+    ]
+    return PianoRoll.from_notes(notes, num_steps=steps + 3, steps_per_quarter=steps_per_quarter, **facts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("num_voices", [1, 2, 4, MAX_VOICES])
+def test_each_note_is_in_one_voice(num_voices: int) -> None:
+    for seed in range(8):
+        roll = random_roll(seed)
+        voices = separate_voices(roll, num_voices)
+        assert len(voices) == num_voices
+        assert sorted(note for notes in voices for note in notes) == sorted(roll.notes())
+
+
+def test_a_chorale_has_the_voices_that_bach_gave_it() -> None:
+    content = chorale()
+    (whole,) = read_score(content, ".mxl")
+    found = separate_voices(whole, 4)
+    right = sum(
+        len(set(notes) & set(read_score(content, ".mxl", tracks=str(part))[0].notes()))
+        for part, notes in enumerate(found, start=1)
+    )
+    assert right >= 0.97 * len(whole.notes())
+
+
+def test_as_many_notes_as_voices_are_in_order_and_a_held_note_stays() -> None:
+    held = (0, 12, 60)
+    roll = PianoRoll.from_notes([held, *((start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 67 + start))])
+    soprano, alto, tenor, bass = separate_voices(roll, 4)
+    assert alto == [held]
+    assert [note[2] for note in soprano] == [67, 71, 75]
+    assert {note[2] for note in tenor} == {55}
+    assert {note[2] for note in bass} == {48}
+
+
+def test_a_voice_that_enters_late_is_foreseen() -> None:
+    """The alto begins alone, and does not take the soprano's place because nobody is above it yet."""
+    alto = [(start, 4, 62) for start in range(0, 32, 4)]
+    soprano = [(start, 4, 72) for start in range(16, 32, 4)]
+    found = separate_voices(PianoRoll.from_notes([*alto, *soprano]), 2)
+    assert found == [soprano, alto]
+
+
+def test_more_notes_than_voices_are_chords_of_the_nearest() -> None:
+    steady = [(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 62, 72)]
+    voices = separate_voices(PianoRoll.from_notes([*steady, (4, 4, 74)]), 4)
+    assert {note[2] for note in voices[0]} == {72, 74}
+    cluster = PianoRoll.from_notes([(0, 4, pitch) for pitch in range(21, 109)])
+    assert sum(map(len, separate_voices(cluster, 4))) == 88
+
+
+def test_voices_that_meet_on_a_key_both_have_it() -> None:
+    tenor = [(0, 4, 57), (4, 4, 55), (8, 4, 57)]
+    bass = [(0, 4, 50), (8, 4, 50)]
+    assert sorted(with_unisons([tenor, bass])[1]) == [(0, 4, 50), (4, 4, 55), (8, 4, 50)]
+    assert with_unisons([[(0, 4, 80), (4, 4, 79), (8, 4, 80)], bass])[1] == bass, "too far away to be a unison"
+
+
+def test_silence_has_silent_voices_and_impossible_numbers_are_refused() -> None:
+    silence = PianoRoll.from_notes([], num_steps=8)
+    assert separate_voices(silence, 3) == [[], [], []]
+    for number in (0, MAX_VOICES + 1):
+        with pytest.raises(LnfgenError, match=f"{number} voices; expected 1 to {MAX_VOICES}"):
+            separate_voices(silence, number)

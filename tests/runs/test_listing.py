@@ -1,0 +1,130 @@
+"""`lnfgen runs`: what is told of whole, unfinished and damaged runs."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from command import Call, fails, start
+
+from lnfgen.config import DECAYS_BEFORE_STOP, Config
+from lnfgen.data.dataset import Dataset
+from lnfgen.errors import RunError
+from lnfgen.locks import training_lock
+from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_model, save_state
+from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.listing import overview
+
+SIZES = {"num_flow_layers": 1, "latent_size": 2, "hidden_size": 4, "num_layers": 1, "embedding_size": 4}
+UPDATES = 40
+
+
+def make_run(path: Path, dataset: Dataset, step: int, filling_steps: int = 0, **progress: int) -> Path:
+    training = {"max_steps": UPDATES, "filling_steps": filling_steps}
+    config = Config().override({"model": SIZES, "training": training})
+    run = RunFolder.create(path, config, dataset)
+    save_model(run, new_model(config, dataset).state_dict())
+    save_state(run, {part: {"value": torch.zeros(1)} for part in STATE_PARTS}, {"step": step, **progress})
+    figures = {"valid_elbo": 3.0, "valid_kl": 0.5, "kl_weight": 1.0}
+    run.write_metrics([{"step": step, "epoch": 1, **figures}, {"step": step, "epoch": 2, **figures, "valid_elbo": 2.5}])
+    return path
+
+
+@pytest.fixture
+def runs(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run, one that gave up early, an interrupted one, and damaged ones, each changed after the last."""
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    make_run(runs / "a-finished", dataset, UPDATES)
+    patience = DECAYS_BEFORE_STOP * Config().training.patience
+    make_run(runs / "b-gave-up", dataset, 30, stale=patience)
+    make_run(runs / "c-interrupted", dataset, 12, stale=patience - 1)
+    for name, file, content in (
+        ("d-config", "config.json", "{"),
+        ("e-dataset", "dataset.json", None),
+        ("f-model", "model.safetensors", "x"),
+        ("g-progress", "last/progress.json", '{"step": "far"}'),
+        ("h-deep", "dataset.json", "[" * 100_000),
+        ("i-no-model", "model.safetensors", None),
+    ):
+        shutil.copytree(runs / "a-finished", runs / name)
+        (runs / name / file).unlink()
+        if content is not None:
+            (runs / name / file).write_text(content)
+    (runs / "no run").mkdir()
+    for hour, folder in enumerate(sorted(runs.iterdir())):
+        for file in ("metrics.jsonl", "config.json"):
+            if (folder / file).exists():
+                os.utime(folder / file, (3600 * hour, 3600 * hour))
+    return runs
+
+
+def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
+    rows = {Path(row["run"]).name: row for row in overview()}
+    assert list(rows) == sorted(folder.name for folder in runs.iterdir() if folder.name != "no run")
+    states = [row["state"] for row in rows.values()]
+    assert states == ["finished", "finished", "interrupted", *["damaged"] * 6]
+    assert all((row["problem"] is not None) == (row["state"] == "damaged") for row in rows.values())
+    problems = {name: row["problem"] for name, row in rows.items() if row["problem"]}
+    for name, beginning in (
+        ("d-config", "config.json"),
+        ("e-dataset", "dataset.json"),
+        ("f-model", "model.safetensors"),
+        ("g-progress", "last/progress.json"),
+        ("i-no-model", "it is finished"),
+    ):
+        assert problems[name].startswith(beginning), problems[name]
+    found = rows["c-interrupted"]
+    assert (found["dataset"], found["model"], found["backbone"], found["preset"]) == ("toy", "af-scf", "lstm", "small")
+    assert (found["step"], found["total_steps"], found["unit"]) == (12, UPDATES, "bits_per_char")
+    assert (found["best_valid_elbo"], found["best_valid_kl"]) == (2.5, 0.5)
+    assert found["changed"].startswith(("1970-01-01T", "1969-12-31T"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks on folders")
+def test_a_run_is_in_training_while_a_process_holds_its_lock(runs: Path) -> None:
+    run = runs / "c-interrupted"
+    (run / "last").rename(run / "previous")  # which then takes its place
+    assert overview([run])[0]["state"] == "interrupted"
+    with training_lock(run):
+        assert overview([run])[0]["state"] == "training"
+        with pytest.raises(RunError, match="being trained by another process"), training_lock(run):
+            pass
+    assert overview([run])[0]["state"] == "interrupted"
+
+
+def test_the_command_prints_a_table_or_json(runs: Path, here: Call, tmp_path: Path) -> None:
+    done = start(tmp_path, "runs")
+    assert done.returncode == 0, done.stderr.decode()
+    table = done.stdout.decode()
+    assert "interrupted at update 12 of 40" in table
+    assert "2.500 bits" in table
+    assert "damaged: config.json" in table
+    assert json.loads(here("runs", "--json").stdout)["runs"] == overview()
+
+
+def test_a_run_is_not_finished_before_its_flow_for_fill_is_fitted(dataset: Dataset, here: Call, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", dataset, UPDATES, filling_steps=3)
+    assert overview([run])[0]["state"] == "interrupted"
+    assert b"interrupted after its 40 updates" in here("runs", run).stdout
+
+
+def test_folders_may_be_named(runs: Path, here: Call, tmp_path: Path) -> None:
+    both = overview([runs / "c-interrupted", runs])
+    assert len(both) == len(overview()) == len({row["run"] for row in both})
+    for folder in (runs / "no run", tmp_path / "absent"):
+        with pytest.raises(RunError, match="expected a run, or a folder of runs"):
+            overview([folder])
+    fails(here("runs", "absent"), "absent")
+
+
+def test_a_model_in_the_box_has_the_name_that_commands_take() -> None:
+    assert [row["run"] for row in overview([Path("folk-abc")])] == ["folk-abc"]
+
+
+def test_no_runs_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert overview() == []

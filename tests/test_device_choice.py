@@ -1,0 +1,81 @@
+"""What commands ask of the machine: the device, the number of threads, and that freed memory is kept."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lnfgen.config import build_config
+from lnfgen.device import SMALL_WORK_SIZE, prepare_machine, resolve_device
+from lnfgen.errors import LnfgenError
+
+PROGRAM = """
+import json, os, resource, torch
+from lnfgen.device import SMALL_WORK_SIZE, keep_freed_memory, prepare_machine
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(2):
+        torch.ones(9_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+before = faults()
+keep_freed_memory()
+faults()
+found = {"faults": [before, faults()], "default": torch.get_num_threads()}
+
+def threads():
+    numbers = []
+    for size in (SMALL_WORK_SIZE, SMALL_WORK_SIZE + 1, 1):
+        prepare_machine("cpu", size)
+        numbers.append(torch.get_num_threads())
+    return numbers
+
+found["free"] = threads()
+os.environ["OMP_NUM_THREADS"] = "3"
+torch.set_num_threads(3)  # as torch does by itself, if the variable is there when it is loaded
+found["given"] = threads()
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_process() -> dict[str, Any]:
+    """What a process that has just begun finds; torch takes a second or two to load, so there is one for all tests."""
+    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=free)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc, where Linux mostly has it")
+def test_pages_of_freed_tensors_are_not_asked_for_again(fresh_process):
+    before, after = fresh_process["faults"]
+    if before < 1000:
+        pytest.skip("this C library keeps freed memory by itself")
+    assert after < before / 10
+
+
+def test_devices():
+    assert resolve_device("cpu").type == "cpu"
+    assert prepare_machine("cpu", work_size=500).type == "cpu"
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    for name in ("gpu", "cuda:99", "", "meta", "hpu"):
+        with pytest.raises(LnfgenError, match="expected auto") as error:
+            resolve_device(name)
+        assert "\n" not in str(error.value)
+
+
+def test_the_number_of_threads_follows_from_the_size_alone_unless_it_is_given(fresh_process):
+    assert fresh_process["free"] == [1, fresh_process["default"], 1]
+    assert fresh_process["given"] == [3, 3, 3]
+
+
+def test_the_output_that_works_on_every_key_has_more_work_than_others_of_its_size() -> None:
+    tiny = build_config(preset="tiny")
+    assert tiny.model.work_size <= SMALL_WORK_SIZE
+    assert tiny.override({"model": {"emission": "nade"}}).model.work_size <= SMALL_WORK_SIZE
+    assert tiny.override({"model": {"emission": "past"}}).model.work_size > SMALL_WORK_SIZE

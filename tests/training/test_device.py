@@ -1,0 +1,220 @@
+"""A device computes what the CPU computes: values, gradients, scores and samples of every named model.
+
+The bodies run twice: with `cpu` in place of a GPU, which checks the tests themselves, and marked `cuda` with a GPU.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy_models import LENGTHS, SIZES, noise_like, random_x, randomise
+from toy_training import TRAINING, Listener
+
+from lnfgen.bench.calls import random_dataset
+from lnfgen.config import NAMED_MODELS
+from lnfgen.data.batches import Batch
+from lnfgen.inference.scoring import score
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.nn.backbones import BACKBONES
+from lnfgen.training.objective import accumulate_gradients
+from lnfgen.training.trainer import Trainer
+from lnfgen.transforms import TRANSFORMS
+
+CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
+EVERYWHERE = pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.slow), CUDA], indirect=True)
+"""For tests of every model and output, which take long."""
+OUTPUTS: dict[str, Observation] = {
+    "categorical": Symbols(6),
+    "bernoulli": Frames(7, has_onsets=False),
+    "nade": Frames(7, has_onsets=True),
+    "past": Frames(7, has_onsets=True),
+}
+NETWORKS = [(name, backbone) for name in NAMED_MODELS for backbone in BACKBONES if name != "lstm" or backbone == "lstm"]
+TOLERANCES = {"float32": {"rtol": 2e-4, "atol": 2e-4}, "bfloat16": {"rtol": 3e-2, "atol": 3e-2}}
+"""How far a device may be from the CPU in float32. Sums run in another order there, and trained flows multiply
+round-off; bfloat16 has 8 bits."""
+
+
+@pytest.fixture(params=["cpu", CUDA])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Without TF32, which has 10 bits; torch's default for convolutions and cuDNN is to use it."""
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
+
+
+@contextmanager
+def never_waiting(device: torch.device) -> Iterator[None]:
+    """On a GPU, torch raises an error where the host would wait."""
+    if device.type != "cuda":
+        yield
+        return
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def model_of(name: str, backbone: str, emission: str, **changes: Any) -> SequenceModel:
+    torch.manual_seed(0)
+    choice = {"backbone": backbone, "emission": emission, "dropout": 0.0, "input_dropout": 0.0, **changes}
+    config = dataclasses.replace(SIZES, **(choice | NAMED_MODELS[name]))
+    return randomise(build_model(config, OUTPUTS[emission], LengthModel.fit(LENGTHS)), 0.3)
+
+
+def objective(model: SequenceModel, device: torch.device, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss and the gradient of all weights, on the host."""
+    model.to(device).zero_grad()
+    x = random_x(model.observation, len(LENGTHS), 5)
+    noise = noise_like(model, 2, len(LENGTHS), 5)
+    batch = Batch(x, LENGTHS, [0, 1, 2]).to(device)
+    noise = None if noise is None else noise.to(device)
+    found = accumulate_gradients(model, batch, noise, 0.7, num_passes=2, precision=precision)
+    gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+    return found.loss.detach().cpu(), torch.cat(gradients).cpu()
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("emission", OUTPUTS)
+@pytest.mark.parametrize(("name", "backbone"), NETWORKS)
+def test_loss_and_gradient_are_those_of_the_cpu(name: str, backbone: str, emission: str, device: torch.device) -> None:
+    with exact_products():
+        expected, gradient = objective(model_of(name, backbone, emission), torch.device("cpu"), "float32")
+        for precision, tolerance in TOLERANCES.items():
+            loss, found = objective(model_of(name, backbone, emission), device, precision)
+            torch.testing.assert_close(loss, expected, **tolerance)
+            assert torch.cosine_similarity(found, gradient, 0) > (0.9999 if precision == "float32" else 0.97)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize(("name", "backbone"), NETWORKS)
+def test_scores_are_those_of_the_cpu(name: str, backbone: str, precision: str, device: torch.device) -> None:
+    model = model_of(name, backbone, "past")
+    sequences = [random_x(model.observation, 1, length, length)[0].numpy() for length in (5, 2, 9)]
+    with exact_products():
+        expected = score(model, sequences, "nats_per_step", num_samples=3)
+        found = score(model.to(device), sequences, "nats_per_step", num_samples=3, precision=precision)
+    values = (torch.tensor([each.nll, each.elbo, each.kl, each.sounding_nll]) for each in (found, expected))
+    torch.testing.assert_close(*values, **TOLERANCES[precision])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("emission", OUTPUTS)
+@pytest.mark.parametrize(("name", "backbone"), NETWORKS)
+def test_samples_are_those_of_the_cpu(name: str, backbone: str, emission: str, device: torch.device) -> None:
+    """Round-off decides a step the other way now and then, and all steps after it; with few steps hardly ever."""
+    lengths, model = [6, 4, 3, 1], model_of(name, backbone, emission).eval()
+
+    def drawn() -> list[np.ndarray]:
+        generators = [torch.Generator().manual_seed(seed) for seed in range(len(lengths))]
+        with torch.inference_mode():
+            return [x.numpy() for x in model.sample_batch(lengths, generators, 1.0)]
+
+    with exact_products():
+        expected = drawn()
+        model.to(device)
+        found = drawn()
+    assert sum(np.array_equal(*pair) for pair in zip(found, expected, strict=True)) >= len(lengths) - 1
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_the_flow_maps_as_on_the_cpu(transform: str, device: torch.device) -> None:
+    model = model_of("af-af", "scan", "categorical", transform=transform).eval()
+    eps = torch.randn(3, 9, SIZES.latent_size, generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([9, 9, 9])
+
+    def mapped(where: torch.device) -> list[torch.Tensor]:
+        model.to(where)
+        with torch.no_grad():
+            positions = model.positions(lengths.to(where), 9)
+            z, ladj = model.prior(eps.to(where), positions, lengths.to(where))
+            back, other = model.prior.inverse(z, positions, lengths.to(where))
+        torch.testing.assert_close(back, eps.to(where), rtol=0, atol=1e-3)
+        torch.testing.assert_close(ladj + other, torch.zeros_like(ladj), rtol=0, atol=1e-2)
+        return [z.cpu(), ladj.cpu()]
+
+    with exact_products():
+        expected = mapped(torch.device("cpu"))
+        torch.testing.assert_close(mapped(device), expected, rtol=2e-3, atol=2e-3)
+
+
+def trainer_of(model: SequenceModel, device: torch.device) -> Trainer:
+    config = dataclasses.replace(TRAINING, max_steps=1000, batch_size=3, num_samples=2, transpose=0)
+    dataset = random_dataset(model, LENGTHS.tolist())
+    return Trainer(model, dataset, config, device, Listener(), lambda state: None, lambda trainer: None)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("emission", ["categorical", "past"])
+@pytest.mark.parametrize(("name", "backbone"), NETWORKS)
+def test_an_update_goes_without_waiting_up_to_its_one_reading(
+    name: str, backbone: str, emission: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The objective, the gradient and the optimizer's step; what reads the figures is between them."""
+    trainer = trainer_of(model_of(name, backbone, emission, dropout=0.1, note_noise=0.1), device)
+    asked_to_stop = iter([False, True, False, True])
+    trainer.run(asked_to_stop.__next__)  # the first makes what is kept for later ones
+    computed, step = accumulate_gradients, trainer.optimizer.step
+
+    def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            with never_waiting(device):
+                return function(*args, **options)
+
+        return call
+
+    monkeypatch.setattr("lnfgen.training.trainer.accumulate_gradients", guarded(computed))
+    monkeypatch.setattr(trainer.optimizer, "step", guarded(step))
+    monkeypatch.setattr(trainer.average, "update", guarded(trainer.average.update))
+    trainer.run(asked_to_stop.__next__)
+    assert trainer.step == 2
+    assert trainer.skipped == 0
+
+
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+@pytest.mark.parametrize("graphs", [False, True])
+def test_the_loop_of_af_sampling_goes_without_waiting(
+    graphs: bool, backbone: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is written, and replayed; before that come the first use of a shape, and the capture."""
+    if not graphs:
+        monkeypatch.setattr("lnfgen.stepping.graphs.GRAPHS", {})
+    model = model_of("af-scf", backbone, "bernoulli").eval().to(device)
+    eps, lengths = torch.randn(2, 8, SIZES.latent_size, device=device), torch.tensor([8, 8], device=device)
+    with torch.inference_mode():
+        positions = model.positions(lengths, 8)
+        for guard in (nullcontext(), nullcontext(), never_waiting(device)):
+            with guard:
+                z, _ = model.prior(eps, positions, lengths)
+    assert z.isfinite().all()
+
+
+def test_a_run_goes_on_from_the_state_that_it_left(device: torch.device) -> None:
+    first = trainer_of(model_of("af-scf", "scan", "categorical", dropout=0.1), device)
+    asked_to_stop = iter([False, False, True])
+    first.run(asked_to_stop.__next__)
+    tensors = {
+        part: {key: value.cpu().clone() for key, value in kept.items()} for part, kept in first.state_tensors().items()
+    }
+    second = trainer_of(model_of("af-scf", "scan", "categorical", dropout=0.1), device)
+    second.restore(tensors, first.state_values())
+    for trainer in (first, second):
+        torch.manual_seed(5)
+        asked_to_stop = iter([False, True])
+        trainer.run(asked_to_stop.__next__)
+    for name, value in first.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], value, rtol=1e-5, atol=1e-6)
