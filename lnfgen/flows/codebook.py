@@ -57,6 +57,10 @@ class Codebook(nn.Module):
     def log_scales(self) -> Tensor:
         return bounded(self.raw_log_scales, LOG_SCALE_BOUND)
 
+    def sample(self, codes: Tensor, noise: Tensor) -> Tensor:
+        """z `[..., D]` of these codes `[...]`, from noise `[..., D]` of N(0, 1)."""
+        return self.means.t()[codes] + torch.exp(self.log_scales).t()[codes] * noise
+
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z | k) for z `[..., D]`: `[..., K]`.
 
@@ -101,6 +105,12 @@ class CodeMixture(FeatureFlow):
         flow = copy(self)  # with the same weights
         flow.temperature = temperature
         return flow, float(temperature > 0)
+
+    def draw(self, context: Tensor, uniform: Tensor, noise: Tensor) -> Tensor:
+        """z `[..., D]`: a code by the number `uniform` `[..., 1]`, and z about it by noise `[..., D]` of N(0, 1)."""
+        cumulative = torch.exp(self._log_weights(context, noise.dtype)).cumsum(-1)
+        codes = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
+        return self.codebook.sample(codes, noise)
 
     def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
         return torch.logsumexp(self._log_weights(context, z.dtype) + self.codebook.log_prob(z), -1)

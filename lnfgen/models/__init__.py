@@ -17,7 +17,6 @@ from lnfgen.flows.temporal import (
     TemporalFlow,
 )
 from lnfgen.models.codes import SymbolHead, SymbolPosterior
-from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
 from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.models.latent_flow import LatentFlow
@@ -45,7 +44,6 @@ __all__ = [
     "Symbols",
     "Terms",
     "TimeSignatures",
-    "add_conditional",
     "build_model",
     "build_prior",
 ]
@@ -114,23 +112,6 @@ def _build_model(config: ModelConfig, observation: Observation, length: LengthMo
 
 def _build_positions(config: ModelConfig) -> Positions:
     return Positions(config.position_size, near_end=config.near_end, in_bars=config.in_bars, in_metre=config.in_metre)
-
-
-def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
-    """Give a model a flow that draws z given a part of x. It is the prior until it is fitted (`training.matching`)."""
-    observation = model.observation
-    each_way, features = _half(config.hidden_size), config.embedding_size
-    network = BACKBONES[config.backbone].bidirectional(
-        config.embedding_size + config.position_size, each_way, config.num_layers, config.dropout
-    )
-    config = _with_latent_of(observation, config, _emission_name(config, observation))
-    told = dataclasses.replace(config, position_size=config.position_size + features)
-    frames = observation if config.latent_kind == "keys" and isinstance(observation, Frames) else None
-    model.conditional = ConditionalPrior(
-        observation, network, config.embedding_size, 2 * each_way, features, build_prior(told, frames)
-    )
-    model.conditional.begin_as(model.prior)
-    return model.conditional
 
 
 def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior:

@@ -5,6 +5,7 @@ import torch
 from toy_models import LENGTHS, noise_like, probabilities_that_sum_to_1, random_x, randomise, toy
 
 from lnfgen.errors import ConfigError
+from lnfgen.inference.filling import fill_batch
 from lnfgen.models import Frames, Symbols
 from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.models.observation import Known
@@ -105,7 +106,7 @@ def test_every_flow_scores_samples_and_fills(name):
     mask = torch.zeros(5, model.observation.num_logits, dtype=torch.bool)
     mask[2:] = True
     known = model.observation.known(x, mask)
-    filled = model.fill_batch(Known(*(part[None] for part in known)), 8, [torch.Generator().manual_seed(3)], 1.0)
+    filled = fill_batch(model, Known(*(part[None] for part in known)), 8, [torch.Generator().manual_seed(3)])
     assert torch.equal(model.observation.bits(filled.x[0], torch.bool)[mask], known.values[mask])
 
 
