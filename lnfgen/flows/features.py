@@ -56,7 +56,7 @@ class FeatureFlow(nn.Module, ABC):
 
 
 def with_base(eps: Tensor, log_abs_det_jacobian: Tensor, temperature: float = 1.0) -> Tensor:
-    """log p(z) `[...]`, where eps is N(0, temperature^2), from what an `inverse` returns: eps `[..., D]`, ladj `[...]`."""
+    """log p(z) `[...]`, where eps is N(0, temperature^2), from the eps `[..., D]` and ladj `[...]` of an `inverse`."""
     if temperature != 1:
         eps = eps / temperature
         log_abs_det_jacobian = log_abs_det_jacobian - eps.shape[-1] * math.log(temperature)
@@ -126,8 +126,9 @@ class SplitCoupling(FeatureFlow):
 class MaskedAutoregressive(FeatureFlow):
     """`eps_i = f(z_i; h_i(z_<i, context))`, where h is a MADE (Papamakarios et al., 2017).
 
-    It is the paper's AF over features.     `inverse` is one parallel pass. `forward` solves a triangular system by Jacobi sweeps over the features. A sweep
-    costs one call of h and one transform of all D features; after at most D sweeps the result is exact.
+    It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a triangular system by Jacobi
+    sweeps over the features. A sweep costs one call of h and one transform of all D features; after at most D sweeps
+    the result is exact.
 
     A loop over the features could compute each hidden unit once, so its arithmetic would be that of one sweep. But it
     would call the transform D times, and with small tensors the number of calls decides the time.

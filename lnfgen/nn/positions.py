@@ -38,8 +38,8 @@ class Positions(nn.Module):
     sees. With these features a text ends where a sentence or a tune does.
 
     With `in_metre` there are also features of the place in the bars of each sequence's time signature, because a sum of
-    the other waves is soon out of step with the bars: `metres` `[B, 3]` has the steps of a bar, its beats, and the parts of a beat
-    (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
+    the other waves is soon out of step with the bars. `metres` `[B, 3]` has the steps of a bar, its beats, and the
+    parts of a beat (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
     """
 
     frequency: Tensor  # [num_waves], radians per step

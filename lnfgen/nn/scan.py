@@ -1,4 +1,4 @@
-"""A backbone that is parallel over time: its recurrence is linear and elementwise, so all matrix products come first."""
+"""A backbone that is parallel over time, because its recurrence is linear and elementwise."""
 
 import math
 from typing import Any
