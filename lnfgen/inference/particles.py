@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.models.observation import Known
-from lnfgen.models.steps import Steps
+from lnfgen.models.steps import WeighedSteps
 
 RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""
@@ -36,7 +36,7 @@ class Filtered(NamedTuple):
 
 
 def filter_particles(
-    steps: Steps,
+    steps: WeighedSteps,
     known: Known,
     num_particles: int,
     generators: Sequence[torch.Generator],
@@ -95,7 +95,7 @@ class _Lines:
         drawn: the draws of the rows, a tensor for each step so far.
     """
 
-    def __init__(self, steps: Steps, groups: int, device: torch.device) -> None:
+    def __init__(self, steps: WeighedSteps, groups: int, device: torch.device) -> None:
         self.width = 1
         self.drawn: list[Tensor] = []
         self._steps, self._groups, self._device = steps, groups, device

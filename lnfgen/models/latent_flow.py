@@ -5,20 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lnfgen.flows.codebook import CodeMixture
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
 from lnfgen.models.codes import SymbolPosterior
 from lnfgen.models.emission import Emission
-from lnfgen.models.key_latent import KeyPosterior
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
 from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, SequenceModel
-from lnfgen.models.steps import LatentSteps, Steps, SymbolSteps
+from lnfgen.models.steps import LatentSteps, SymbolSteps, WeighedSteps
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class LatentFlow(SequenceModel):
@@ -33,18 +30,19 @@ class LatentFlow(SequenceModel):
         self,
         observation: Observation,
         length: LengthModel,
+        *,
         positions: Positions,
-        posterior: Posterior | KeyPosterior | SymbolPosterior,
+        posterior: Posterior | SymbolPosterior,
         prior: TemporalFlow,
         emission: Emission,
-        latent: int,
     ) -> None:
         super().__init__(observation, length)
         self.positions = positions
         self.posterior = posterior
-        self.prior, self.solver, self.loops_to_score = prior, prior.solver, prior.loops_to_score
+        self.noise_size = prior.noise_size
+        self.prior, self.loops_to_score = prior, prior.loops_to_score
         self.emission = emission
-        self.latent = latent
+        self.latent = prior.num_features
 
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         shape = (num_samples, batch, num_steps, self.latent)
@@ -78,10 +76,9 @@ class LatentFlow(SequenceModel):
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         assert eps is not None
-        steps = sent(torch.tensor(lengths), self.device)
+        steps = torch.tensor(lengths, device=self.device)
         positions = self.positions_of(steps, max(lengths), metres)
-        prior, scale = self.prior.tempered(prior_temperature)
-        z, _ = prior(scale * eps, positions, steps)
+        z = self.prior.draw(positions, steps, eps, prior_temperature)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def steps(
@@ -91,22 +88,17 @@ class LatentFlow(SequenceModel):
         temperature: float,
         metres: Tensor | None = None,
         z: Tensor | None = None,
-    ) -> Steps:
+    ) -> WeighedSteps:
         """Where z_t says the symbol and is drawn given z_<t, `SymbolSteps`. Otherwise all of z is drawn first.
 
         The steps that draw z first can also be those of sequences whose latent z `[G, T, D]` is there already.
         """
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
         positions = self.positions_of(lengths, num_steps, metres)
-        if (
-            isinstance(self.posterior, SymbolPosterior)
-            and isinstance(self.prior, AutoregressiveFlow)
-            and isinstance(codes := self.prior.features, CodeMixture)
-            and z is None
-        ):
+        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow) and z is None:
             posterior, emission = self.posterior, self.emission
-            return SymbolSteps(self.observation, self.prior, codes, posterior, emission, positions, temperature)
-        return LatentSteps(self.observation, self.prior, self.emission, self.latent, positions, temperature, z)
+            return SymbolSteps(self.observation, self.prior, posterior, emission, positions, temperature)
+        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature, z)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

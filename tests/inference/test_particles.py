@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
+from lnfgen.flows.temporal import FlowSteps
 from lnfgen.inference import filling
 from lnfgen.inference.filling import fill_batch
 from lnfgen.inference.particles import Filtered
@@ -159,27 +160,28 @@ def test_moves_of_the_latent_leave_it_as_it_is(output: str, monkeypatch: pytest.
 @pytest.mark.parametrize("copies", [False, True])
 def test_a_model_whose_latent_says_the_symbol_does_too(name: str, copies: bool) -> None:
     """Its codes overlap, so p(x | z) counts, and so does z where x is known."""
-    model = toy(name, Symbols(4), latent_kind="symbols", latent_size=2, copy_attention=copies)
+    model = toy(name, Symbols(4), latent_size=2, copy_attention=copies)
     randomise(model.prior, 0.4)
     assert isinstance(model.steps(1, STEPS, 1.0), SymbolSteps)
     check(model, draws=2000, particles=64)
 
 
-def test_of_a_latent_that_says_the_symbol_each_weight_is_a_ratio_of_densities() -> None:
-    """By one particle, whose weights add up to log p(z, x) - log q(z | x) if all is known."""
-    model = toy("af-codes", Symbols(4), latent_kind="symbols")
-    x = random_x(model.observation, 1, STEPS)
-    steps, known = model.steps(1, STEPS, 1.0), model.observation.known(x, torch.ones(1, STEPS, dtype=torch.bool))
-    z, log_weight = [], torch.zeros(1)
-    with torch.no_grad():
-        for t in range(STEPS):
-            drawn, gained = steps.draw(t, Known(*(part[:, t] for part in known)), generators(1))
-            assert torch.equal(drawn, x[:, t].long())
-            z, log_weight = [*z, steps._z], log_weight + gained
-        lengths = torch.tensor([STEPS])
-        encoded = mean, log_variance, _ = model.encode(x, lengths)
-        noise = (torch.stack(z, 1) - mean) / torch.exp(0.5 * log_variance)
-        terms = model.terms(x, lengths, encoded, noise[None])
+@torch.no_grad()
+def test_the_weights_of_known_symbols_are_ratios_of_densities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all is known, they add up to log p(x, z) - log q(z | x)."""
+    taken: list[Tensor] = []
+    take = FlowSteps.take
+    monkeypatch.setattr(FlowSteps, "take", lambda steps, z: (taken.append(z), take(steps, z)))
+    model = toy("af-codes", Symbols(4))
+    x, known = random_x(model.observation, 1, STEPS), torch.ones(1, dtype=torch.bool)
+    steps, log_weight = model.steps(1, STEPS, 1.0), torch.zeros(1)
+    for t in range(STEPS):
+        drawn, log_gain = steps.draw(t, model.observation.known(x[:, t], known), generators(1))
+        assert torch.equal(drawn, x[:, t].long())
+        log_weight = log_weight + log_gain
+    lengths = torch.tensor([STEPS])
+    encoded = mean, log_variance, _ = model.encode(x, lengths)
+    terms = model.terms(x, lengths, encoded, ((torch.stack(taken, 1) - mean) / torch.exp(0.5 * log_variance))[None])
     assert torch.allclose(log_weight, (terms.reconstruction - terms.kl)[0], rtol=1e-4)
 
 

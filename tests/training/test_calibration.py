@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lnfgen.runs.completion import is_calibrated
 from toy_dataset import write_dataset
 from toy_training import Listener
 
@@ -15,9 +16,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
 from lnfgen.models.voice_leading import PARALLEL
-from lnfgen.models.voices import KeywiseHead
-from lnfgen.runs.checkpoint import save_model
-from lnfgen.runs.facts import is_calibrated
+from lnfgen.models.voices import VoiceHead
+from lnfgen.runs.checkpoint import load_model, save_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview
 from lnfgen.training import calibration
@@ -38,7 +38,7 @@ def chords(*keys: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_rules_are_counted_where_as_many_keys_change() -> None:
-    head = KeywiseHead(Frames(KEYS, True), 5, 16, 0.0, copies=False, copies_melody=False)
+    head = VoiceHead(Frames(KEYS, True), 5, 16, 0.0, copies=False, copies_melody=False)
     x = chords((0, 7), (2, 9), (2, 9), (4, 11), (4, 9), (4, 7, 11), (4, 6, 11), (4,))
     changes, (bottom, inner) = head.applied_rules(x > 0)
     assert changes == 4  # up by 2 twice, one voice down, and the inner voice down
@@ -129,6 +129,20 @@ def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(da
     assert again.train(later := Listener())
     assert not later.rounds
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == expected
+
+
+def test_a_flow_for_fill_that_is_fitted_later_leaves_the_rules_as_they_are(dataset: Dataset, tmp_path: Path) -> None:
+    assert session(dataset, tmp_path / "run").train(Listener())
+    run = RunFolder(tmp_path / "run")
+    settings = json.loads((run.path / "config.json").read_text())
+    settings["training"]["filling_steps"] = 1
+    (run.path / "config.json").write_text(json.dumps(settings))
+    before = load_model(run, torch.device("cpu")).state_dict()
+    assert TrainingSession.resume(RunFolder(run.path), "cpu").train(listener := Listener())
+    after = load_model(run, torch.device("cpu")).state_dict()
+    assert after.keys() > before.keys()
+    assert not listener.rounds
+    assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
 def test_a_run_of_few_updates_is_not_calibrated(dataset: Dataset, tmp_path: Path) -> None:
