@@ -30,8 +30,7 @@ from lnfgen.models.observation import Known
 from lnfgen.models.output import Drawn, Sampler
 from lnfgen.models.posterior import Gaussian
 from lnfgen.models.sequence_model import Filled
-from lnfgen.nn.masking import sum_real
-from lnfgen.nn.temperature import MIN_TEMPERATURE
+from lnfgen.nn.masking import MIN_TEMPERATURE, sum_real
 
 if TYPE_CHECKING:
     from lnfgen.flows.temporal import TemporalFlow

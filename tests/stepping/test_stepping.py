@@ -13,12 +13,11 @@ from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.nn import stepper
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.causal_lstm import CausalLSTM
-from lnfgen.nn.conv_scan import CausalConvScan
 from lnfgen.nn.masking import shift
+from lnfgen.nn.scans import CausalConvScan
 from lnfgen.nn.stepper import PlainSteps, arranged, faster, steps_of
-from lnfgen.stepping.couplings import Couplings
-from lnfgen.stepping.recurrent import BaselineSteps, LSTMSteps
-from lnfgen.stepping.scans import ConvScanSteps
+from lnfgen.stepping.recurrent import BaselineSteps, ConvScanSteps, LSTMSteps
+from lnfgen.stepping.splits import Couplings
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
@@ -151,7 +150,12 @@ def test_steps_of_the_baseline_read_the_step_before(kind):
 
 def test_a_loop_leaves_torch_s_settings_as_they_were():
     before = torch.backends.mkldnn.enabled
-    with pytest.raises(KeyboardInterrupt), stepper.looping(torch.zeros(1)):
-        assert not torch.backends.mkldnn.enabled
-        raise KeyboardInterrupt
+
+    def fails() -> None:
+        with stepper.looping(torch.zeros(1)):
+            assert not torch.backends.mkldnn.enabled
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fails()
     assert torch.backends.mkldnn.enabled == before
