@@ -11,11 +11,9 @@ from test_upbeat import WALTZ
 from toy_models import toy
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.options import Options
-from lnfgen.data.preprocess import prepare
-from lnfgen.errors import DatasetError
+from lnfgen.data.prepare import prepare
+from lnfgen.data.sources import Options
 from lnfgen.formats import read_write as formats
-from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference.filling import added_steps
 from lnfgen.inference.gaps import GAPS, LOWER_VOICES, with_gap
 from lnfgen.inference.given import decoded, given_part, given_whole
@@ -31,7 +29,7 @@ def test_sequences_of_a_dataset_begin_at_a_bar_line(tmp_path: Path) -> None:
         source.mkdir(parents=True)
         for number in range(3):
             formats.write(source / f"{number}.npz", WALTZ.transposed(number).with_upbeat(upbeat))
-        dataset = prepare([source], Options(max_length=24)).write(tmp_path / name / "dataset")
+        dataset = prepare([source], tmp_path / name / "dataset", Options(max_length=24))
         assert dataset.encoding.fills_upbeats
         first, rest = dataset.split("train")
         assert (len(first), len(rest)) == ((24, 18) if upbeat else (24, 10))
@@ -133,7 +131,7 @@ def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
     roll = PianoRoll.from_notes([(4 * i, 4, 60 + i) for i in range(9)]).with_upbeat(4)  # a quarter, and two bars
     (tmp_path / "tune").mkdir()
     formats.write(tmp_path / "tune/a.npz", roll)
-    dataset = prepare([tmp_path / "tune"], Options()).write(tmp_path / "dataset")
+    dataset = prepare([tmp_path / "tune"], tmp_path / "dataset", Options())
     found = [values for split in dataset.split_names for values in dataset.split(split)]
     assert [len(values) for values in found] == [16, 16, 16]
     assert np.flatnonzero(found[0].any(axis=1)).tolist() == [12, 13, 14, 15]
@@ -144,8 +142,8 @@ def test_a_piece_of_rests_is_left_out_with_its_own_length(tmp_path: Path) -> Non
     for number in range(3):
         formats.write(tmp_path / f"tunes/{number}.npz", WALTZ.transposed(number))
     formats.write(tmp_path / "tunes/rests.npz", PianoRoll.from_notes([], num_steps=34).with_upbeat(4))
-    prepared = prepare([tmp_path / "tunes"], Options())
-    assert [record["reason"] for record in prepared.skipped] == ["holds no notes in range (34 steps)"]
+    dataset = prepare([tmp_path / "tunes"], tmp_path / "dataset")
+    assert [record["reason"] for record in dataset.manifest["skipped"]] == ["holds no notes in range (34 steps)"]
 
 
 @pytest.mark.parametrize("gap", GAPS["music"])
@@ -164,15 +162,6 @@ def test_the_silence_ahead_of_an_upbeat_is_not_hidden(gap: str) -> None:
     if gap == LOWER_VOICES:
         melody = given_part(encoding, piece, ["below-melody"])
         assert np.array_equal(given.free, melody.free)
-
-
-def test_datasets_of_before_have_no_word_of_it() -> None:
-    encoding = Encoding("music")
-    assert "fills_upbeats" not in encoding.to_json(), "so that their fingerprints stay"
-    with pytest.raises(DatasetError, match="fills_upbeats is 1"):
-        Encoding.from_json(encoding.to_json() | {"fills_upbeats": 1})
-    with pytest.raises(DatasetError, match="unknown fields"):
-        Encoding.from_json({"kind": "text", "vocabulary": [UNKNOWN, "a"], "fills_upbeats": True})
 
 
 @pytest.mark.parametrize("fills", [True, False])
