@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import with_ties_and_overlays, written_out
-from lnfgen.formats.heard import MAX_STEPS, Heard
+from lnfgen.formats.events import MAX_STEPS, Heard
 from lnfgen.formats.music21_patches import mended_metres
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature

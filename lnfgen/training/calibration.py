@@ -26,8 +26,8 @@ from lnfgen.models import SequenceModel
 from lnfgen.models.voice_leading import PARALLEL
 from lnfgen.models.voice_networks import OCTAVE, RULES_RATE
 from lnfgen.models.voices import KeywiseHead
+from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.voices import FIFTH
 from lnfgen.streams import stream_seed
 
 FEW = 3.0

@@ -24,8 +24,7 @@ from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError
-from lnfgen.music.classifier import area_under_curve, two_sample_auc
-from lnfgen.music.comparison import MusicComparison, compare_pieces, spread
+from lnfgen.music.comparison import MusicComparison, area_under_curve, compare_pieces, spread, two_sample_auc
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder

@@ -10,8 +10,8 @@ from operator import itemgetter
 from typing import Any
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import Track
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory

@@ -10,8 +10,8 @@ from music21 import meter, note, stream
 from music21.musicxml.m21ToXml import GeneralObjectExporter
 
 from lnfgen.formats import read_write as formats
+from lnfgen.music.metre import longest_signature, longest_tempo, lost_changes, num_changes
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, lost_changes, num_changes
 
 Bars = list[tuple[int, int]]
 """The time signature of each bar."""
