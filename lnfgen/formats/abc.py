@@ -402,13 +402,18 @@ def _metre(text: str) -> _Metre:
 
 
 def _tempo(text: str) -> Iterator[float]:
-    """The tempo of a field Q: in quarters a minute, such as `1/4=100` or `90`; none if it names none."""
+    """The tempo of a field Q: in quarters a minute, such as `1/4=100`, `90` or `"Adagio"`; none if it names none."""
     unit, _, number = re.sub(r'"[^"]*"', "", text).rpartition("=")
     beat = 4 * sum((Fraction(int(a), int(b)) for a, b in re.findall(r"(\d{1,3})/([1-9]\d{0,2})", unit)), Fraction(0))
+    bpm = 0.0
     if found := re.search(r"\d{1,6}(?:\.\d+)?", number):
         bpm = float(found[0]) * float(beat or 1)
-        if MIN_BPM <= bpm <= MAX_BPM:
-            yield bpm
+    elif '"' in text:
+        from music21 import tempo
+
+        bpm = float(tempo.MetronomeMark(text.split('"')[1].strip()).number or 0)
+    if MIN_BPM <= bpm <= MAX_BPM:
+        yield bpm
 
 
 def _without_clef(key: str) -> str:
