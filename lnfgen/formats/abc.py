@@ -44,8 +44,8 @@ _MODES = {"maj": 0, "ion": 0, "lyd": 1, "mix": -1, "dor": -2, "m": -3, "aeo": -3
 _NORMAL_NOTES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # of a tuplet; of others 3 in a compound metre, else 2 (4.13)
 _SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
 _CLEF = re.compile(
-    r"(?<!\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)"
-    r"(?:(?P<up>[+^]8)|(?P<down>[-_]8))?(?!\S)"
+    r"(?<!\S)(?=\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)?"
+    r"(?:(?P<up>[+^]8(?:va)?)|(?P<down>[-_]8(?:v[ab])?))?(?!\S)"
 )
 _PROPERTY = re.compile(r"(?<!\S)(?P<name>[a-z]+)=(?P<value>\"[^\"]*\"|\S*)")
 

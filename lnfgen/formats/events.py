@@ -90,7 +90,7 @@ class Events:
         first, *following = self.lines
         bar = bar_length(usual, 1) * quarter
         known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
-        is_upbeat = known[-1:] == [usual] and first < bar and all(line == first + bar for line in following)
+        is_upbeat = known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
         return first if is_upbeat else 0
 
 
