@@ -4,16 +4,13 @@ import io
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from music21 import bar, meter, musicxml, note, spanner, stream
 
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats import scores
-from lnfgen.formats.notation import musicxml_bytes
 from lnfgen.formats.read_write import read
 from lnfgen.formats.scores import read_score, roll_of_score
-from lnfgen.music.pianoroll import PianoRoll
 
 KERN = """**kern\t**kern
 *M3/4\t*M3/4
@@ -149,35 +146,6 @@ def test_a_chorale_of_the_corpus() -> None:
     (melody,) = read_score(path.read_bytes(), ".mxl", tracks="melody")
     assert melody.sounding.sum(axis=1).max() == 1
     assert [part.kept for part in melody.tracks] == [True, False, False, False]
-
-
-@pytest.mark.parametrize(
-    ("steps_per_quarter", "signature"), [(4, (4, 4)), (2, (6, 8)), (3, (5, 8)), (8, (7, 8)), (12, (3, 2)), (1, (7, 8))]
-)
-def test_writing_and_reading_a_score_is_exact_on_the_grid(steps_per_quarter: int, signature: tuple[int, int]) -> None:
-    rng = np.random.default_rng(steps_per_quarter)
-    notes = [(int(rng.integers(2, 60)), int(rng.integers(1, 14)), int(rng.integers(40, 80))) for _ in range(40)]
-    roll = PianoRoll.from_notes(
-        notes, num_steps=93, steps_per_quarter=steps_per_quarter, time_signature=signature, tempo_bpm=72.5
-    )
-    assert read_score(musicxml_bytes(roll), ".musicxml", steps_per_quarter=steps_per_quarter) == [roll]
-
-
-@pytest.mark.parametrize("notes", [[], [(0, 4, 60)], [(5, 1, 40), (6, 70, 80)]])
-def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
-    roll = PianoRoll.from_notes(notes, num_steps=83)
-    assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
-
-
-@pytest.mark.parametrize(("num_steps", "upbeat"), [(40, 0), (64, 16)])  # in 6/4 a bar has 24 steps
-def test_a_whole_rest_that_is_less_than_a_bar_stays_as_long_as_it_is(num_steps: int, upbeat: int) -> None:
-    roll = PianoRoll.from_notes([(upbeat, 4, 60)], num_steps=num_steps, time_signature=(6, 4)).with_upbeat(upbeat)
-    assert read_score(musicxml_bytes(roll, voices=1), ".musicxml") == [roll]
-
-
-def test_the_same_roll_is_the_same_score() -> None:
-    roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
-    assert musicxml_bytes(roll) == musicxml_bytes(roll)
 
 
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from command import Call
-from test_upbeat import WALTZ
 from toy_models import toy
+from toy_music import WALTZ
 
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.options import Options
