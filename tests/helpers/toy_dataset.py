@@ -1,4 +1,4 @@
-"""Dataset folders of sequences that a test has made itself."""
+"""Datasets of sequences that a test has made itself."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.data.dataset import Dataset
+from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.sequences import InMemory
+from lnfgen.models import SequenceModel, Symbols
 
 
 def write_dataset(
@@ -17,3 +18,18 @@ def write_dataset(
 ) -> Dataset:
     """A dataset folder with these splits; `fields` are others of `Prepared`."""
     return Prepared(name, encoding, InMemory(splits), **fields).write(path)
+
+
+def random_dataset(model: SequenceModel, lengths: Sequence[int]) -> Dataset:
+    """Random sequences of these lengths for a model, in memory. The only split is train."""
+    rng = np.random.default_rng(0)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    observation = model.observation
+    if isinstance(observation, Symbols):
+        values = rng.integers(observation.num_symbols, size=offsets[-1]).astype(np.int32)
+        encoding = Encoding(kind="text")
+    else:
+        pitches, onsets = observation.num_pitches, observation.has_onsets
+        values = (rng.random((offsets[-1], pitches)) < 0.05).astype(np.uint8)
+        encoding = Encoding(kind="music", has_onsets=onsets, lowest_pitch=36, num_pitches=pitches)
+    return Dataset(Path(), "random", encoding, {}, "", {"train": Split("train", values, offsets)})
