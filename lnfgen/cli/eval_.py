@@ -73,7 +73,6 @@ def command(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
     seed: Annotated[int, typer.Option(callback=options.checked_seed, help="Random seed of all that is drawn.")] = 0,
-    solver: options.Solver = "loop",
     precision: options.Precision = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -122,7 +121,7 @@ def command(
         if value is not None and not fits:
             raise LnfgenError(f"found {option}, which goes with {where}; leave it out")
     samples = samples or NLL_SAMPLES
-    shared: dict[str, Any] = {"split": split or "test", "seed": seed, "solver": solver, "device": device, "json": json}
+    shared: dict[str, Any] = {"split": split or "test", "seed": seed, "device": device, "json": json}
     if fill:
         from lnfgen.cli.eval_fill import report as report_filling
 
@@ -146,7 +145,6 @@ def command(
     distributed.join()
     trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
-    options.choose_solver(model, solver)
     material, train = distributed.after_main(lambda: _material(trained, dataset, split))
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
@@ -197,7 +195,6 @@ def _values(
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": material.dropped,
-        **options.solver_facts(trained.model),
         **trained.run.config.model.facts(kind),
         "dataset": material.name,
         "run": trained.run.name,

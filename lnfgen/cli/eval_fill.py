@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
-from lnfgen.cli.options import choose_solver
 
 if TYPE_CHECKING:
     from lnfgen.inference.filling_scores import FillingScore, Range
@@ -23,7 +22,6 @@ def report(
     samples: int,
     particles: int,
     seed: int,
-    solver: str,
     device: str,
     json: bool,
 ) -> None:
@@ -37,7 +35,6 @@ def report(
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(folder, device)
-    choose_solver(trained.model, solver)
     scored = resolve_scored_dataset(folder, dataset, f"lnfgen eval --fill {folder.name} DATASET")
     asked = {"samples": samples, "particles": particles, "seed": seed}
     with console.jobs() as progress:
