@@ -18,16 +18,10 @@ FORMATS = (".png", ".svg", ".pdf")
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"
 """Colours that can still be told apart when a picture is printed in grey."""
 
-PALETTE = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
-"""Colours of curves that are beside one another."""
-
 _DPI = 130
 
 _CHARACTERS = 11
 """At least this many characters of a title or a label fit on an inch."""
-
-_HANDLE = 8
-"""The characters that would fit in the place of the line before a label."""
 
 
 def require_picture(path: Path) -> str:
@@ -53,8 +47,8 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def style_axis(axis: Any, grid: str = "both") -> None:
-    """A light grid behind the curves (`grid` is "x", "y" or "both"), small numbers, no frame at the top and right."""
+def style_axis(axis: Any, grid: str) -> None:
+    """A light grid behind the curves (`grid` is "x" or "y"), small numbers, no frame at the top and right."""
     axis.grid(axis=grid, color="#e3e6ea", linewidth=0.6)
     axis.set_axisbelow(True)
     for side in ("top", "right"):
@@ -73,7 +67,7 @@ def show_legend(figure: Any, axis: Any, columns: int) -> None:
     The figure grows by its height. Labels are shown as they stand; names of files may be any bytes.
     """
     handles, labels = axis.get_legend_handles_labels()
-    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + _HANDLE)
+    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # the line before it
     look = {"fontsize": 8, "frameon": False, "loc": "outside lower center"}
     texts = [_wrapped(label, figure) for label in labels]
     legend = figure.legend(handles, texts, ncols=max(1, min(columns, fitting)), **look)

@@ -10,9 +10,10 @@ import numpy as np
 
 from lnfgen.conventions import UNIT_WORDS, Unit
 from lnfgen.errors import RunError
-from lnfgen.plots.canvas import ACCENT, DARK, MID, PALETTE, file_bytes, new_figure, set_title, show_legend, style_axis
+from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend, style_axis
 
 _PANELS = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+_COLORS = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
 _DASHES = ("-", "--", ":")
 
 
@@ -39,11 +40,10 @@ class Course:
                 f"{self.where} holds {len(self.lines)} of the at least 2 validations that a curve needs; go on with "
                 f"the run: lnfgen train --resume --out {Path(self.where).parent} (if it is finished, add --max-steps N)"
             )
-        if "valid_elbo" in keys and not any("valid_elbo" in line for line in self.lines):
-            raise RunError(f"{self.where} has no valid_elbo: the run's dataset has no valid split; leave that run out")
-        missing = [key for key in keys if any(not isinstance(line.get(key), int | float) for line in self.lines)]
-        if missing:
-            raise RunError(f"{self.where} is damaged: a line has no {missing[0]}; restore it, or train again")
+        for key in keys:
+            if any(not isinstance(line.get(key), int | float) for line in self.lines):
+                why = "its dataset has no valid split" if key == "valid_elbo" else "the file is damaged"
+                raise RunError(f"{self.where}: a line has no {key}, as {why}; leave that run out")
 
 
 def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
@@ -90,9 +90,9 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
     axis = figure.subplots()
     shown = []
     for index, course in enumerate(courses):
-        course.require("step", "kl_weight", "valid_elbo")
+        course.require("valid_elbo", "step", "kl_weight")
         steps, costs, begun = course.values("step"), course.values("valid_elbo"), course.begun()
-        color, dashes = PALETTE[index % len(PALETTE)], _DASHES[index // len(PALETTE) % len(_DASHES)]
+        color, dashes = _COLORS[index % len(_COLORS)], _DASHES[index // len(_COLORS) % len(_DASHES)]
         axis.plot(steps[: begun + 1], costs[: begun + 1], dashes, color=color, linewidth=1.2, alpha=0.35)
         kept = _ring(axis, course, color)
         label = course.name if kept is None else f"{course.name}: {kept:.4g}"

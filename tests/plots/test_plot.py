@@ -104,7 +104,7 @@ def test_several_runs_are_drawn_in_one_picture():
     assert drawn.count(b"<path") > compared_curves(courses[:1], "nats_per_step", ".svg").count(b"<path")
     height, width = size_of(compared_curves(courses * 7, "nats_per_step"))  # more than there are colours
     assert width > height
-    with pytest.raises(RunError, match="where has no valid_elbo"):
+    with pytest.raises(RunError, match="where: a line has no valid_elbo"):
         compared_curves([courses[0], Course("b", [{"step": 1}, {"step": 2}], "where")], "nats_per_step")
     with pytest.raises(RunError, match="where holds 1 of"):
         compared_curves([courses[0], Course("b", LINES[:1], "where")], "nats_per_step")
