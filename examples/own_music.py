@@ -52,9 +52,8 @@ def main() -> None:
         lnfgen.write(asked.out / f"{name}.png", piece)
 
     pieces["Harmony 1, four bars more"] = model.extend(harmonies[0], bars=4, seed=seed)[0]
-    for amount in (0.1, 0.3):
-        name = f"Harmony 1, {100 * amount:.0f} % drawn anew"
-        pieces[name] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
+    for amount in (0.1, 0.25):
+        pieces[f"Harmony 1, {amount:.0%} of it drawn anew"] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
 
     page = to_bytes(list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4)
     write_bytes(asked.out / "page.html", page)
