@@ -146,8 +146,8 @@ def trained(dataset: Dataset, name: str, model: str, preset: str, updates: int) 
             device="cpu",
             progress=lambda *_: times.append(time.perf_counter()),
             max_steps=updates,
-            batch_size=data.batch,
             seed=1,
+            set={"training.batch_size": data.batch},
         )
     return run, statistics.median(np.diff(times[2:]))
 
