@@ -13,8 +13,8 @@ from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
 from lnfgen.models.codes import SymbolPosterior
 from lnfgen.models.emission import Emission
 from lnfgen.models.observation import Known, Observation
+from lnfgen.nn.masking import MIN_TEMPERATURE
 from lnfgen.nn.stepper import looping
-from lnfgen.nn.temperature import MIN_TEMPERATURE
 
 
 class WeighedSteps(ABC):

@@ -6,9 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES
+from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, Progress, no_progress
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.pieces import open_music
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError

@@ -1,6 +1,5 @@
 """Time signatures that a model is told: in datasets, scores, samples and work on a person's own pieces."""
 
-import importlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -198,14 +197,6 @@ def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) 
     )
     without = score(model, list(split), ENCODING.unit, num_samples=3)
     assert without.nll != expected.nll, "then all are taken to be in 4/4"
-
-
-def test_the_example_of_solvers_tells_the_bars(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
-    importlib.import_module("solvers").table("a run", told("af-scf"), 3, 1)
-    assert capsys.readouterr().out.count("| sample |") == 2
 
 
 def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:

@@ -1,0 +1,216 @@
+"""Two backbones that are parallel over time, because their recurrence is linear and elementwise.
+
+`CausalScan` suits music. `CausalConvScan`, for text, reads the last characters by a short convolution first.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+from lnfgen.nn.dropout import Dropout
+
+MIN_BLOCKS = 2
+"""The gates of the first block see only their own step. Those of a second block see earlier steps, as in an LSTM."""
+
+LONGEST_MEMORY = 32.0
+"""Initial weights let the fastest features remember 2 steps and the slowest this many: from a chord to a phrase."""
+
+SMALL_STEP = 512
+"""A CPU uses `scan_in_blocks` where one step of the batch has at most this many numbers."""
+
+ScanState = list[tuple[Tensor]]
+"""The state h of each block, `[B, hidden]`."""
+
+
+class CausalScan(nn.Module):
+    """A stack of gated linear recurrences: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
+
+    It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
+    """
+
+    def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        first = GatedRecurrence(num_inputs, hidden, entry=True)
+        others = [GatedRecurrence(hidden, hidden) for _ in range(max(num_layers, MIN_BLOCKS) - 1)]
+        self.blocks = nn.ModuleList([first, *others])
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, state: ScanState | None = None) -> tuple[Tensor, ScanState]:
+        """The outputs and the state after the last step. A later call with that state continues from there."""
+        states: ScanState = []
+        for index, block in enumerate(self.blocks):
+            x, h = block(x, None if state is None else state[index][0])
+            x = self.dropout(x)
+            states.append((h,))
+        return x, states
+
+
+class GatedRecurrence(nn.Module):
+    """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
+
+    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own, with the same weights.
+
+    c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection s_t is x_t itself. At
+    the `entry` of the stack, where the sizes differ, it is tanh of a linear map of x_t. The gates do not read h, so the
+    recurrence is linear. With s_t between -1 and 1, h and y lie there too. Therefore a flow that feeds its own values
+    back through them cannot grow without limit.
+
+    Sources: the simple recurrent unit of Lei et al. (2018, arXiv 1709.02755), here with a tanh before the recurrence;
+    Martin & Cundy (2018, arXiv 1709.04057) for scans of linear recurrences.
+    """
+
+    def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # f, o, c, and at the entry s
+        nn.init.xavier_uniform_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        with torch.no_grad():  # a forget gate of 1 - 1 / n remembers about n steps
+            self.project.bias[:hidden] = math.log(LONGEST_MEMORY - 1) * torch.rand(hidden)
+
+    def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+        """y `[B, T, hidden]`, and h after the last step, `[B, hidden]`."""
+        # Full precision even under autocast, because a state adds up many steps, and a gate is often close to 1.
+        gates, values = self.project(x).to(self.project.weight.dtype).tensor_split([2 * self.hidden], -1)
+        forget, output = torch.sigmoid(gates).chunk(2, -1)
+        candidate, *entry_skip = _tanh(values).split(self.hidden, -1)
+        states = gated_average(forget, candidate, start)
+        return torch.lerp(entry_skip[0] if entry_skip else x.to(states.dtype), states, output), states[:, -1]
+
+
+def _tanh(x: Tensor) -> Tensor:
+    """tanh(x) as `2 sigmoid(2 x) - 1`, which takes a third of the time on a CPU. The error is round-off of 1."""
+    return torch.sigmoid(x + x).mul(2).sub(1)
+
+
+def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
+    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, h_{-1} = start (default 0): gate f and x `[B, T, ...]`, start `[B, ...]`.
+
+    Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
+    """
+    start = torch.zeros_like(x[:, 0]) if start is None else start
+    if x.shape[1] == 1:  # one step of a loop, where the number of calls decides the time
+        return torch.addcmul(torch.addcmul(x, gate, x, value=-1), gate, start[:, None])
+    return _GatedAverage.apply(gate.flatten(2), x.flatten(2), start.flatten(1)).view_as(x)
+
+
+class _GatedAverage(torch.autograd.Function):
+    """The backward pass is a linear recurrence too, from the last step: `a_t = gradient_t + f_{t+1} a_{t+1}`."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, x: Tensor, start: Tensor) -> Tensor:
+        states = _recurrence(gate, torch.addcmul(x, gate, x, value=-1), start)
+        ctx.save_for_backward(gate, x, start, states)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        gate, x, start, states = ctx.saved_tensors
+        adjoint = _recurrence(gate.roll(-1, 1), gradient, torch.zeros_like(start), reverse=True)
+        before = torch.cat([start[:, None], states[:, :-1]], 1)
+        return adjoint * (before - x), torch.addcmul(adjoint, gate, adjoint, value=-1), adjoint[:, 0] * gate[:, 0]
+
+
+def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
+    # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
+    if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
+        return scan_in_order(decay, x, start, reverse=reverse)
+    if reverse:
+        return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
+    return scan_in_blocks(decay, x, start)
+
+
+def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
+    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes one call per step.
+
+    decay and x are `[B, T, H]`, start is `[B, H]`, and the result is all h, `[B, T, H]`.
+    """
+    states = torch.empty_like(x)
+    order = slice(None, None, -1 if reverse else 1)
+    for factor, added, state in zip(*(v.unbind(1)[order] for v in (decay, x, states)), strict=True):
+        start = torch.addcmul(added, factor, start, out=state)
+    return states
+
+
+def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
+    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together, then they are joined.
+
+    It is faster for one sequence, whose calls decide the time, and far slower for 16, whose memory traffic does.
+    """
+    num_steps = x.shape[1]
+    length = math.isqrt(num_steps)
+    if num_steps % length:
+        decay, x = (pad(v, (0, 0, 0, -num_steps % length)) for v in (decay, x))
+    decay, x = (v.unflatten(1, (-1, length)) for v in (decay, x))  # [B, blocks, length, H]
+    within = scan_in_order(decay.flatten(0, 1), x.flatten(0, 1), torch.zeros_like(x[:, :, 0]).flatten(0, 1))
+    within, total_decay = within.view_as(x), decay.cumprod(2)
+    ends = scan_in_order(total_decay[:, :, -1], within[:, :, -1], start)
+    starts = torch.cat([start[:, None], ends[:, :-1]], 1)
+    return torch.addcmul(within, total_decay, starts[:, :, None]).flatten(1, 2)[:, :num_steps]
+
+
+KERNEL = 4
+"""Steps that a convolution reads: its own and three before it."""
+
+INITIAL_SCALE = 0.02
+"""Of the weights of a convolution, so that at first it hardly changes its input."""
+
+ConvScanState = list[tuple[Tensor, Tensor]]
+"""Of each block the state h of the recurrence, `[B, hidden]`, and the last inputs of the convolution before it,
+`[KERNEL - 1, B, F]`, the newest last."""
+
+
+class CausalConvScan(nn.Module):
+    """`CausalScan` with a convolution before each recurrence: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
+
+    It is parallel over T. The gates of a recurrence read no state, so without a convolution those of the first block do
+    not even know the step before; in text, what to keep and what to forget depends on the last few characters.
+
+    Source: the short causal convolutions ("canon layers") of Allen-Zhu (2025, arXiv 2512.17351).
+    """
+
+    def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
+        self.convolutions = nn.ModuleList(CausalConvolution(size) for size in sizes)
+        self.blocks = nn.ModuleList(GatedRecurrence(s, hidden, entry=i == 0) for i, s in enumerate(sizes))
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, state: ConvScanState | None = None) -> tuple[Tensor, ConvScanState]:
+        """The outputs and the state after the last step. A later call with that state continues from there."""
+        states: ConvScanState = []
+        for index, (convolution, block) in enumerate(zip(self.convolutions, self.blocks, strict=True)):
+            start, before = (None, None) if state is None else state[index]
+            x, last = convolution(x, before)
+            x, h = block(x, start)
+            x = self.dropout(x)
+            states.append((h, last))
+        return x, states
+
+
+class CausalConvolution(nn.Module):
+    """`y_t = x_t + sum_{k=0}^3 w_k * x_{t-3+k}`, each feature by itself: x and y `[B, T, F]`."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(KERNEL, num_features))  # from the oldest step to the newest
+        nn.init.normal_(self.weight, std=INITIAL_SCALE)
+
+    def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        """y, and the last inputs `[KERNEL - 1, B, F]`, which a call for the steps after these takes as `before`."""
+        return convolved(x, self.weight, before)
+
+
+def convolved(x: Tensor, weight: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`CausalConvolution` with this weight `[KERNEL, F]`."""
+    num_steps = x.shape[1]
+    start = x.new_zeros(len(x), KERNEL - 1, x.shape[2]) if before is None else before.transpose(0, 1)
+    read, y = torch.cat([start, x], 1), x
+    for k, of_step in enumerate(weight):
+        y = torch.addcmul(y, read[:, k : k + num_steps], of_step)
+    return y, read[:, num_steps:].transpose(0, 1)
