@@ -40,7 +40,7 @@ _COPIED = ("config.json", "metrics.jsonl")
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, and what its card says in words.
+    """The settings that a model is trained with, and the words of its card.
 
     Attributes:
         settings: keys of `config.json`, with the preset that they change and the seed.
@@ -55,7 +55,7 @@ class Recipe:
 
 
 SUITED = settings_for(Corpus("music", has_onsets=True), Config())
-"""What `lnfgen train` takes for the chorales at its default preset."""
+"""The settings that `lnfgen train` takes for the chorales at its default preset."""
 
 RECIPES = {
     "chorales": Recipe(
@@ -207,7 +207,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
 
 
 def evaluated(run: Path, *options: object) -> dict[str, Any]:
-    """What `lnfgen eval RUN OPTIONS --json` prints."""
+    """Run `lnfgen eval RUN OPTIONS --json`, and return the object that it prints."""
     command = [sys.executable, "-m", "lnfgen", "eval", run, *options, "--json"]
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
     if done.returncode:
