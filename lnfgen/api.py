@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lnfgen.conventions import Kind
+from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.pieces import open_both
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.resolve import resolve

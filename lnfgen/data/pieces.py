@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks
 from lnfgen.data.dataset import Dataset, is_dataset
-from lnfgen.data.parallel import Progress, in_parallel, no_progress
+from lnfgen.data.parallel import in_parallel
 from lnfgen.data.resolve import resolve
 from lnfgen.data.rolls import read_rolls
 from lnfgen.data.sources import gather

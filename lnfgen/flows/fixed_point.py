@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lnfgen.waiting import asks
-
 TOLERANCE = 8
 """A step has settled when a sweep moves it by at most this many units of round-off."""
 
@@ -64,7 +62,7 @@ def _sweep(update: Update, start: Tensor, ignored: Tensor | None) -> Solution:
             ladj = torch.where(final, ladj, swept_ladj)
         final = (final | settled).logical_not().cumsum(-1) == 0
         final = final | (torch.arange(final.shape[-1], device=value.device) < count)
-        if count >= final.shape[-1] or (asks(count, value.device) and bool(final.all())):
+        if count >= final.shape[-1] or bool(final.all()):
             return Solution(value, ladj, count)
 
 
@@ -84,14 +82,14 @@ def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
 
     def adjoint(value_gradient: Tensor, ladj_gradient: Tensor) -> Tensor:
         v = value_gradient
-        for count in range(1, fixed.shape[-row_dims] + 1):
+        for _ in range(fixed.shape[-row_dims]):
             pairs = [(value, v), (ladj, ladj_gradient)]
             outputs, gradients = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
             (product,) = torch.autograd.grad(outputs, fixed, gradients, retain_graph=True, materialize_grads=True)
             swept = value_gradient + product
             settled = _close(swept, v, dims=tuple(range(-row_dims, 0)))
             v = swept
-            if asks(count, v.device) and bool(settled.all()):
+            if bool(settled.all()):
                 break
         return v
 

@@ -11,7 +11,7 @@ from lnfgen.flows.features import FeatureFlow, with_base
 from lnfgen.flows.solver import Solver
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import length_mask, shift
-from lnfgen.nn.stepper import looping, stepper, whole_loop
+from lnfgen.nn.stepper import looping, stepper
 
 
 class TemporalFlow(nn.Module, ABC):
@@ -137,8 +137,7 @@ class _CausalFlow(TemporalFlow):
                     ladjs.append(ladj)
             return torch.stack(values, 1), torch.stack(ladjs, 1)
 
-        # Batches to score have too many shapes for a graph of each.
-        return whole_loop(loop, self, x, positions) if direction == "forward" else loop(x, positions)
+        return loop(x, positions)
 
 
 class AutoregressiveFlow(_CausalFlow):

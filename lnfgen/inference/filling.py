@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING
+from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -28,7 +28,6 @@ from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
-from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
 MAX_ROWS = 512

@@ -37,9 +37,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import PARTICLES, SOUNDING
+from lnfgen.conventions import PARTICLES, SOUNDING, Progress, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.filling import MAX_ROW_STEPS, MAX_ROWS, known_bits
@@ -51,7 +50,6 @@ from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.streams import stream_seed
 
 PARTICLES_OF_ESTIMATE = 4
 """An estimate of p(seen) takes so many times the particles of a filling."""

@@ -13,15 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.precision import autocast
-from lnfgen.streams import stream_seed
-from lnfgen.waiting import sent
 from lnfgen.wording import counted
 
 MAX_PASS_STEPS = 20_000
@@ -181,7 +179,7 @@ def _scored(
     for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
-        on_device = batch.pinned(model.device).to(model.device)
+        on_device = batch.to(model.device)
         chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
@@ -189,7 +187,7 @@ def _scored(
         for start in range(0, num_samples, chunk):
             count = min(chunk, num_samples - start)
             noise = _noise(model, batch, count, generators)
-            noise = None if noise is None else sent(noise, model.device)
+            noise = None if noise is None else noise.to(model.device)
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         yield batch, _joined(parts)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.config import NAMED_MODELS
-from lnfgen.conventions import MAX_LENGTH
+from lnfgen.conventions import MAX_LENGTH, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -35,7 +35,6 @@ from lnfgen.inference.sampling import MAX_BLOCK_STEPS, metres_of, require_draws
 from lnfgen.models import SequenceModel
 from lnfgen.models.noise import Noise, combined, fresh_noise, noise_of, sequence_of
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
 SAMPLES = 16

@@ -18,7 +18,6 @@ from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class LatentFlow(SequenceModel):
@@ -96,7 +95,7 @@ class LatentFlow(SequenceModel):
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         assert eps is not None
-        steps = sent(torch.tensor(lengths), self.device)
+        steps = torch.tensor(lengths, device=self.device)
         positions = self.positions_of(steps, max(lengths), metres)
         prior, scale = self.prior.tempered(prior_temperature)
         z, _ = prior(scale * eps, positions, steps)

@@ -16,7 +16,6 @@ from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import looping, stepper
-from lnfgen.waiting import sent
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -79,7 +78,7 @@ class AutoregressiveLSTM(SequenceModel):
         metres: Tensor | None = None,
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
-        positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), metres)
+        positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
         state: LSTMState | None = None
 
         def next_states(t: int, previous: Tensor | None) -> Tensor:

@@ -12,7 +12,6 @@ from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 from lnfgen.nn.temperature import tempered
-from lnfgen.waiting import asks
 
 UNITS_PER_KEY = 4
 """The NADE head has this many hidden units for each key."""
@@ -153,10 +152,10 @@ def settled(frames: Frames, logits: Callable[[Tensor], Tensor], uniform: Tensor,
     random numbers are.
     """
     x = frames.silence(uniform)
-    for count in range(1, frames.num_pitches + 1):
+    for _ in range(frames.num_pitches):
         found = logits(x)
         drawn = frames.sample(found, uniform, known)
-        if asks(count, x.device) and torch.equal(drawn, x):
+        if torch.equal(drawn, x):
             return Drawn(x, found)
         x = drawn
     return Drawn(x, logits(x))

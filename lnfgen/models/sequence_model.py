@@ -15,7 +15,6 @@ from lnfgen.models.observation import Known, Observation
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class Terms(NamedTuple):
@@ -82,7 +81,7 @@ class SequenceModel(nn.Module, ABC):
     def positions_of(self, lengths: Tensor, num_steps: int, metres: Tensor | None) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
         if self.time_signatures is not None and metres is None:
-            metres = sent(self.time_signatures.metres[:1], self.device).expand(len(lengths), -1)
+            metres = self.time_signatures.metres[:1].to(self.device).expand(len(lengths), -1)
         return self.positions(lengths, num_steps, metres)
 
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None) -> Terms:
@@ -150,7 +149,7 @@ class SequenceModel(nn.Module, ABC):
         """
 
         def padded(each: list[Tensor]) -> Tensor:
-            return sent(pad_sequence(each, batch_first=True), self.device)
+            return pad_sequence(each, batch_first=True).to(self.device)
 
         pairs = list(zip(lengths, generators, strict=True))
         noise = [drawn[0, 0] for drawn in (self.draw_noise(1, 1, *pair) for pair in pairs) if drawn is not None]

@@ -120,25 +120,12 @@ class _GatedAverage(torch.autograd.Function):
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    if torch.compiler.is_compiling():  # a compiler would write the loop out, again for each number of steps
-        return _hidden(decay, x, start, reverse)
     # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
     if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
         return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
     return scan_in_blocks(decay, x, start)
-
-
-@torch.library.custom_op("lnfgen::recurrence", mutates_args=())
-def _hidden(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    """`_recurrence` as one operation, into which a compiler does not look."""
-    return _recurrence(decay, x, start, reverse=reverse).contiguous()
-
-
-@_hidden.register_fake
-def _(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    return x.new_empty(x.shape)  # what a compiler is told of the result
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:

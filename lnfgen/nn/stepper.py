@@ -16,10 +16,6 @@ Step = Callable[[int, Any], Any]
 """`step(t, x)` computes a module's output at step t from the input x. It is called for t = 0, 1, 2, ... in order, so it
 may keep a state."""
 
-Loop = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""`loop(x, known)` maps x `[N, T, D]` to y `[N, T, D]` and log-determinants `[N, T]`, one step after another. What is
-known of the steps, `[N, T' >= T, G]`, may be known of more."""
-
 enabled = os.environ.get("LNFGEN_STEPPING", "on") != "off"
 
 
@@ -38,18 +34,6 @@ def stepper(plain: Step, module: nn.Module, *known: Any) -> Step:
     from lnfgen import stepping
 
     return stepping.find(module, *known) or plain
-
-
-def whole_loop(loop: Loop, module: nn.Module, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """`loop(x, known)`, where a GPU may do all steps by one call, with the same values up to round-off.
-
-    The loop may depend only on its arguments and on the weights of the module, which has no other loop.
-    """
-    if _needs_plain(module):
-        return loop(x, known)
-    from lnfgen import stepping
-
-    return stepping.captured(loop, module, x, known)
 
 
 @contextmanager

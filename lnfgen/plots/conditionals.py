@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnfgen.conventions import stream_seed
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError
 from lnfgen.flows.features import FeatureFlow
@@ -20,7 +21,6 @@ from lnfgen.models.posterior import Gaussian
 from lnfgen.plots.steps import LatentStep
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.folder import RunFolder
-from lnfgen.streams import stream_seed
 
 MAX_ROW_STEPS = 100_000
 """Rows times time steps in one pass of a prior that draws all steps. It takes some 100 MB of activations at the small

@@ -2,7 +2,7 @@
 
 Each module here implements an equation of `nn`, `flows` or `models` again, for one step at a time. Weights are arranged
 once for all steps, inputs that are known for all steps enter by one product, and a step makes few calls, because with
-small tensors the number of calls decides the time. On a GPU, `graphs` makes all steps of a loop one call. The tests
+small tensors the number of calls decides the time. The tests
 check that both implementations agree. Gradients and dropout are not supported. Only `lnfgen.nn.stepper` uses this
 package.
 
@@ -27,11 +27,10 @@ from lnfgen.models.output import NADEHead
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.stepper import Step
 from lnfgen.stepping.features import features_stepper
-from lnfgen.stepping.graphs import captured
 from lnfgen.stepping.lstm import baseline_stepper, lstm_stepper
 from lnfgen.stepping.nade import nade_stepper
 
-__all__ = ["MAKERS", "captured", "find"]
+__all__ = ["MAKERS", "find"]
 
 MAKERS: dict[type[nn.Module], Callable[..., Step | None]] = {
     CausalLSTM: lstm_stepper,

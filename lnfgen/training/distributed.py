@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from lnfgen.conventions import stream_seed
 from lnfgen.data.batches import Batch, lengths_of
 from lnfgen.errors import LnfgenError, RunError, is_out_of_memory
 from lnfgen.models import SequenceModel
 from lnfgen.models.sequence_model import Encoded
-from lnfgen.streams import stream_seed
 from lnfgen.training import torchrun as launch
 
 Result = TypeVar("Result")

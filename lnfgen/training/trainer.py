@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
+from lnfgen.conventions import stream_seed
 from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
@@ -19,7 +20,6 @@ from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.models.key_latent import KeyHead, KeyPosterior
-from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.compiled import Compiled
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite

@@ -5,14 +5,13 @@ from itertools import islice
 import pytest
 from toy_metres import ENCODING, drawn, generators, told
 
-from lnfgen.conventions import TimeSignature
+from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.inference.filling import added_steps, fill_pieces
 from lnfgen.inference.filling_scores import score_filling
 from lnfgen.inference.given import given_intro, given_part, given_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.variation import interpolate_pieces, reconstruct_piece, vary_piece
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.streams import stream_seed
 
 
 @pytest.mark.parametrize("name", ["lstm", "af-scf"])
