@@ -14,13 +14,12 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Device, Precision, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
-from lnfgen.training.torchrun import is_main, launched
+from lnfgen.training import torchrun
 from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
-    from lnfgen.training.matching import Matched
     from lnfgen.training.session import TrainingSession
 
 
@@ -81,10 +80,6 @@ def command(
     ] = False,
     seed: Seed = None,
     device: Device = "auto",
-    compiled: Annotated[
-        bool,
-        typer.Option("--compile", help="Have torch compile the updates, which takes minutes; needs a compiler."),
-    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
@@ -96,35 +91,33 @@ def command(
     from lnfgen.cli.sources import tell_of
     from lnfgen.training.recipes import assignments
 
-    with console.jobs() as building:
-        session = open_session(
-            dataset,
-            model,
-            preset,
-            transform=transform,
-            emission=emission,
-            backbone=backbone,
-            config=config,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            precision=precision,
-            seed=seed,
-            out=out,
-            resume=resume,
-            device=device,
-            compiled=compiled,
-            building=building,
-            built=tell_of,
-            set=assignments(settings) if settings else None,
-            usual_seed=fresh_seed(),
-        )
-    _train(session)
+    with torchrun.joined():
+        with console.jobs() as building:
+            session = open_session(
+                dataset,
+                model,
+                preset,
+                transform=transform,
+                emission=emission,
+                backbone=backbone,
+                config=config,
+                epochs=epochs,
+                max_steps=max_steps,
+                batch_size=batch_size,
+                precision=precision,
+                seed=seed,
+                out=out,
+                resume=resume,
+                device=device,
+                building=building,
+                built=tell_of,
+                set=assignments(settings) if settings else None,
+                usual_seed=fresh_seed(),
+            )
+        _train(session)
 
 
 def _train(session: "TrainingSession") -> None:
-    from lnfgen.training import distributed
-
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
@@ -140,9 +133,8 @@ def _train(session: "TrainingSession") -> None:
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
         _end(received[0] if received else signal.SIGTERM)  # none, where it came to another process
-    if is_main():
+    if torchrun.is_main():
         console.result(str(run.path))
-    distributed.leave()
 
 
 class _Display:
@@ -178,12 +170,6 @@ class _Display:
             f" {valid}{'  kept' if metrics.get('kept') else ''}{skipped}"
         )
 
-    def matched(self, found: "Matched") -> None:
-        console.note(
-            f"fitting for fill: update {found.step:,} of {found.total:,}, {found.of_conditional:.3f} nats a step "
-            f"between z and what a part of the piece says of it; by the prior {found.of_prior:.3f}"
-        )
-
     def calibrated(self, of_round: "Round") -> None:
         if of_round.number == 1:
             console.note(
@@ -209,7 +195,7 @@ def _interruptible() -> Iterator[list[int]]:
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
-        if len(received) > 1 and launched():
+        if len(received) > 1 and torchrun.launched():
             return  # torchrun passes on the Ctrl-C that has come here by itself, and ends what takes over 30 seconds
         if len(received) > 1:
             _end(number)

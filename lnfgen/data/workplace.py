@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from lnfgen.files import make_folder
-from lnfgen.locks import try_lock
+from lnfgen.files import make_folder, try_lock
 
 
 class Workplace:

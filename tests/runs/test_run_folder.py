@@ -35,9 +35,9 @@ from lnfgen.runs.checkpoint import (
     save_model,
     save_state,
 )
-from lnfgen.runs.facts import run_facts
-from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.records import METRICS, metrics_csv, read_metrics
+from lnfgen.runs.folder import RunFolder, metrics_csv, read_metrics
+from lnfgen.runs.listing import run_facts
+from lnfgen.runs.naming import METRICS
 
 SMALL = {
     "num_flow_layers": 1,
