@@ -53,6 +53,9 @@ def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
     return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={})
 
 
+CPU = torch.device("cpu")
+
+
 class Listener:
     """A listener that remembers."""
 
@@ -83,6 +86,7 @@ class Session:
         dataset: Dataset,
         name: str = "af-scf",
         run: RunFolder | None = None,
+        device: torch.device = CPU,
         **training: Any,
     ) -> None:
         model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
@@ -94,7 +98,7 @@ class Session:
             new_model(self.config, dataset),
             dataset,
             self.config.training,
-            torch.device("cpu"),
+            device,
             save_model=lambda weights: self.kept.append({name: value.clone() for name, value in weights.items()}),
             save_state=lambda trainer: run and save_state(run, *trainer.state()),
             save_metrics=lambda lines: None,

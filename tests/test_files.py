@@ -1,0 +1,29 @@
+"""Files and folders are written whole, and nothing is left over."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from lnfgen.files import STALE_SECONDS, new_folder, require_writable
+
+
+def test_what_a_killed_process_left_of_a_folder_is_swept_once_it_is_old(tmp_path):
+    old, young, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "file").write_text("x")
+    for folder in (old, other):
+        os.utime(folder, (0, time.time() - STALE_SECONDS - 10))
+    with new_folder(tmp_path / "run"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name, other.name}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file has a name")
+def test_a_kill_while_a_folder_is_tried_leaves_nothing(tmp_path, monkeypatch):
+    for delete in ("rmdir", "unlink"):
+        monkeypatch.setattr(os, delete, lambda *_, **__: None)  # a killed process deletes nothing
+    require_writable(tmp_path, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
