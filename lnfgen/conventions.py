@@ -31,6 +31,14 @@ UNIT_WORDS: Final[dict[Unit, str]] = {NATS_PER_STEP: "nats per time step", BITS_
 MAX_LENGTH: Final = 100_000
 """The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
 
+Progress = Callable[[str, int, int], None]
+"""A function that takes what is being done, how much of it is done, and how much there is in all."""
+
+
+def no_progress(description: str, done: int, total: int) -> None:
+    """A `Progress` that shows nothing."""
+
+
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
 SOUNDING: Final = 1
 """The bit that says that the key sounds: `x & SOUNDING`."""
@@ -40,13 +48,6 @@ ONSET_SHIFT: Final = 1
 
 ONSET: Final = 1 << ONSET_SHIFT
 """The bit that says that the key is struck at this step; it is set only where `SOUNDING` is."""
-
-Progress = Callable[[str, int, int], None]
-"""Takes a description of the work, how much of it is done, and how much there is in all."""
-
-
-def no_progress(description: str, done: int, total: int) -> None:
-    """A `Progress` that shows nothing."""
 
 
 def stream_seed(seed: int, index: int) -> int:
@@ -75,8 +76,5 @@ PARTICLES: Final = 32
 MELODY_PARTICLES: Final = 16
 """The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
 
-AMOUNT: Final = 0.02
-"""Of a variation. The model in the box, which reads what it wrote before, keeps over half of the notes with it."""
-
-WAY_STEPS: Final = 8
-"""Pieces on the way from one to another, these two included."""
+AMOUNT: Final = 0.25
+"""The share of a piece that a variation draws anew."""

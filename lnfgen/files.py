@@ -20,7 +20,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 STALE_SECONDS = 24 * 3600.0
-"""A temporary folder that has not changed for so long was left by a killed process."""
+"""Where there are no locks, a temporary folder that has not changed for so long counts as left by a killed process."""
 
 
 def sha256_of(path: Path) -> str:
@@ -158,7 +158,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
-        with output_errors(path):
+        with output_errors(path), try_lock(temporary):
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             os.replace(temporary, target)  # this also replaces an empty folder
@@ -169,21 +169,22 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def try_lock(folder: Path) -> Iterator[bool]:
+def try_lock(folder: Path) -> Iterator[bool | None]:
     """Take the lock of a folder for the length of the block if it is free, and yield True; otherwise yield False.
 
-    The system takes a lock away when its process ends, so nothing has to be cleaned up. On Windows, and on file systems
-    without locks, every folder is free.
+    On Windows, and on file systems without locks, None is yielded. The system takes a lock away when its process ends,
+    so nothing has to be cleaned up.
     """
     if fcntl is None:
-        yield True
+        yield None
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        free = True
+        free = None
         with suppress(OSError):  # the file system may have no locks
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = True
             except BlockingIOError:
                 free = False
         yield free
@@ -192,10 +193,10 @@ def try_lock(folder: Path) -> Iterator[bool]:
 
 
 def _sweep(path: Path) -> None:
-    """Delete the old folders that killed processes left beside `path`. A young one may belong to a process at work."""
+    """Delete the folders that killed processes left beside `path`. A process at work holds the lock of its folder."""
     for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
-        with suppress(OSError):
-            if time.time() - item.stat().st_mtime > STALE_SECONDS:
+        with suppress(OSError), try_lock(item) as free:
+            if free or (free is None and time.time() - item.stat().st_mtime > STALE_SECONDS):
                 shutil.rmtree(item)
 
 

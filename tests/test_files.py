@@ -6,19 +6,28 @@ import time
 
 import pytest
 
-from lnfgen.files import STALE_SECONDS, new_folder, require_writable
+from lnfgen.files import STALE_SECONDS, new_folder, require_writable, try_lock
 
 
-def test_what_a_killed_process_left_of_a_folder_is_swept_once_it_is_old(tmp_path):
-    old, young, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
-    for folder in (old, young, other):
+def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
+    left, held, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
+    for folder in (left, held, other):
         folder.mkdir()
         (folder / "file").write_text("x")
-    for folder in (old, other):
-        os.utime(folder, (0, time.time() - STALE_SECONDS - 10))
+    with try_lock(held), new_folder(tmp_path / "run"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, other.name}
+
+
+def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr("lnfgen.files.fcntl", None)
+    old, young = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp"))
+    for folder in (old, young):
+        folder.mkdir()
+    os.utime(old, (0, time.time() - STALE_SECONDS - 10))
     with new_folder(tmp_path / "run"):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name, other.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file has a name")

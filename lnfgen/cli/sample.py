@@ -50,7 +50,6 @@ def command(
     program: options.Programs = "0",
     voices: options.Voices = None,
     seed: options.Seed = None,
-    solver: options.Solver = "loop",
     device: options.Device = "auto",
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -81,7 +80,6 @@ def command(
     from lnfgen.runs.checkpoint import load_model
 
     model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
-    options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars}
     asked |= {"time_signature": signature, "temperature": temperature}
@@ -97,8 +95,6 @@ def command(
             writer.write(piece, _facts(choice, encoding.unit))
             bar.update(index + 1)
     writer.close()
-    for sweeps in options.solver_facts(model).values():
-        console.note(f"the flow was solved in at most {counted(sweeps, 'sweep')}")
 
 
 def _facts(choice: "Choice", unit: str) -> dict[str, Any]:

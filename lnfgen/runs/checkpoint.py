@@ -20,6 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+import lnfgen.stepping  # noqa: F401  (the faster steps of the models that are loaded here)
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding

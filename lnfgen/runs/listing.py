@@ -122,7 +122,7 @@ def _state(run: Path) -> dict[str, Any]:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
     finished = given_away or (trained and (not training.pieces_a_round(step) or is_calibrated(run)))
     with try_lock(run) as free:
-        state = "training" if not free else "finished" if finished else "interrupted"
+        state = "training" if free is False else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
     return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 

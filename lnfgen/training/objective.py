@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lnfgen.data.batches import Batch
 from lnfgen.models import SequenceModel
-from lnfgen.nn.precision import autocast
+from lnfgen.nn.masking import autocast
 
 PASS_STEPS = {"cpu": 3_500}
 """Padded time steps in one pass, samples counted: one sample of the paper's text batches (15 of 120 steps). It needs

@@ -198,6 +198,6 @@ def _locked(run: RunFolder) -> Iterator[None]:
         yield
         return
     with try_lock(run.path) as free:
-        if not free:
+        if free is False:
             raise RunError(f"{run.path} is being trained by another process; wait until that ends, or stop it")
         yield
