@@ -19,8 +19,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-STALE_SECONDS = 24 * 3600.0
-"""Where there are no locks, a temporary folder that has not changed for so long counts as left by a killed process."""
+UNLOCKED_SECONDS, STALE_SECONDS = 60.0, 24 * 3600.0
+"""A temporary folder that has not changed for so long was left by a killed process, if it has no lock, and if there are
+no locks here. A new folder is without its lock for a moment."""
 
 
 def sha256_of(path: Path) -> str:
@@ -196,7 +197,8 @@ def _sweep(path: Path) -> None:
     """Delete the folders that killed processes left beside `path`. A process at work holds the lock of its folder."""
     for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         with suppress(OSError), try_lock(item) as free:
-            if free or (free is None and time.time() - item.stat().st_mtime > STALE_SECONDS):
+            age = time.time() - item.stat().st_mtime
+            if age > STALE_SECONDS if free is None else free and age > UNLOCKED_SECONDS:
                 shutil.rmtree(item)
 
 

@@ -6,17 +6,20 @@ import time
 
 import pytest
 
-from lnfgen.files import STALE_SECONDS, new_folder, require_writable, try_lock
+from lnfgen.files import STALE_SECONDS, UNLOCKED_SECONDS, new_folder, require_writable, try_lock
 
 
 def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
-    left, held, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
-    for folder in (left, held, other):
+    names = (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".run.01234567.tmp", ".runs.abcdefgh.tmp")
+    left, held, new, other = (tmp_path / name for name in names)
+    for folder in (left, held, new, other):
         folder.mkdir()
         (folder / "file").write_text("x")
+        if folder != new:
+            os.utime(folder, (0, time.time() - UNLOCKED_SECONDS - 10))
     with try_lock(held), new_folder(tmp_path / "run"):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, other.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, new.name, other.name}
 
 
 def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):
