@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_dataset import random_dataset
 from toy_models import LENGTHS, SIZES, noise_like, random_x, randomise
 from toy_training import Session, after
 
