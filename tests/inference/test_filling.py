@@ -126,7 +126,7 @@ def test_an_odd_request_is_refused() -> None:
         ("expected text", roll, ["bars:1"], text),
         ("another character", "a_b", [], text),
         ("no gap", "ab", [], text),
-        ("no character of the text is kept", "ab", ["1-"], text),
+        ("no character of the piece is kept", "ab", ["1-"], text),
         ("from 1 to 2", "ab", ["2-3"], text),
         ("numbers of characters", "ab", ["bars:1"], text),
     ):
