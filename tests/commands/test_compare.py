@@ -107,7 +107,7 @@ def test_a_figure_that_no_passage_has_is_one_dash() -> None:
         (["--music", "songs", "others", "--plot", "gap.txt"], ["gap.txt", ".png"]),
         (["--music", "run", "--nll"], ["--nll"]),
         (["run", "--count", "3"], ["--count", "--music"]),
-        (["run", "--music", "--samples", "3"], ["--samples", "--fill"]),
+        (["run", "--music", "--samples", "3"], ["--samples"]),
         (["--music", "songs", "others", "--count", "3"], ["--count", "songs is no run"]),
         (["--music", "songs", "others", "--temperature", "1"], ["--temperature"]),
         (["--music", "songs", "others", "--device", "cpu"], ["--device", "songs is no run"]),
