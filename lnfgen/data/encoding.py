@@ -230,7 +230,8 @@ class Encoding:
             found = value[name]
             if type(found) not in own or (own == (int,) and not 0 <= found <= _HIGHEST):
                 raise wrong(f"whose {name} is {found!r:.60}")
-        encoding = cls(**{name: tuple(field) if isinstance(field, list) else field for name, field in value.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        encoding = cls(**plain)
         if encoding.kind == "text":
             symbols = encoding.vocabulary
             single = all(isinstance(symbol, str) and len(symbol) == 1 for symbol in symbols)
