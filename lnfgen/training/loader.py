@@ -33,7 +33,7 @@ def prefetched(batches: Iterable[Batch], device: torch.device) -> Iterator[Itera
     def make() -> None:
         try:
             for batch in batches:
-                put(batch.pinned(device))
+                put(batch)
                 if left.is_set():
                     return
             put(None)
