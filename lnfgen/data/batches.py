@@ -95,17 +95,14 @@ def metres_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
     return getattr(sequences, "metres", None)
 
 
-def batches_by_length(
-    sequences: Sequence[np.ndarray], max_steps: int, places: Sequence[int] | None = None
-) -> Iterator[Batch]:
-    """All sequences, or those at some places, in batches, the shortest first.
+def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
+    """All sequences in batches, the shortest first.
 
     A batch has at most `max_steps` steps, padding counted. A longer sequence has a batch of its own: none is ever cut.
     """
     lengths = lengths_of(sequences)
-    chosen = np.arange(len(lengths)) if places is None else np.array(places, dtype=np.int64)
     group: list[int] = []
-    for index in chosen[np.argsort(lengths[chosen], kind="stable")].tolist():
+    for index in np.argsort(lengths, kind="stable").tolist():
         if group and (len(group) + 1) * int(lengths[index]) > max_steps:
             yield batch_of(sequences, group)
             group = []

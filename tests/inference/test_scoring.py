@@ -11,6 +11,7 @@ import torch
 from toy_models import ODD_SIZES
 
 from lnfgen.config import NAMED_MODELS
+from lnfgen.conventions import stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
@@ -19,7 +20,6 @@ from lnfgen.inference.sampling import block_rows, sample_pieces
 from lnfgen.inference.scoring import Marginal, nll_of_each, per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.streams import stream_seed
 
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
 
