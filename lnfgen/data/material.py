@@ -1,4 +1,4 @@
-"""What a model is scored on: a split of a dataset or a whole file, as sequences in the model's encoding."""
+"""Sequences that a model is scored on: a split of a dataset or a whole file, in the model's encoding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Material:
         name: of the dataset or file.
         split: the split of a dataset, or "all" of a file.
         dropped: sequences that the dataset left out for their length.
-        changes: what the pieces lost on their way into the encoding.
+        changes: the losses of the pieces on their way into the encoding.
         tracks: a few words on the tracks of a file that were kept or left out; empty if no piece has several.
     """
 

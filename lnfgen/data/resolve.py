@@ -36,7 +36,7 @@ def resolve(
     preprocessed again after they change.
 
     Args:
-        progress: is told of a dataset being made.
+        progress: called while a dataset is made.
         built: is called with the dataset if it has just been made.
         options: those to preprocess files with, in place of the default ones.
 
@@ -83,7 +83,7 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
         made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)
     else:
         known = named.find(name)
-        made_of = [FORMAT_VERSION, _VERSION, known.version, *known.files.values()]
+        made_of = [FORMAT_VERSION, _VERSION, *known.files.values()]
         if not known.files:  # music21 carries the pieces, and another version of it may carry others
             made_of.append(importlib.metadata.version("music21"))
     return hashlib.sha256(repr(made_of).encode("utf-8", errors="replace")).hexdigest()[:12]

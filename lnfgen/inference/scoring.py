@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, stream_seed
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
@@ -155,6 +154,46 @@ def marginal_nll(
     lengths = torch.tensor(lengths_of(sequences))
     log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
     return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
+
+
+class Marginal:
+    """The simplest model, which any other must beat: independent symbols, each as often as in the training split.
+
+    For music: independent keys, each silent or sounding, and struck or held if it sounds. Half a count is added to
+    every count (Krichevsky & Trofimov, 1981), so what train never shows is unlikely, but not impossible.
+    """
+
+    def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
+        """Count in the training sequences: `[T]` of symbols, or `[T, P]` of keys, as the encoding makes them."""
+        self.music = encoding.kind == "music"
+        self.has_onsets = self.music and encoding.has_onsets
+        if self.music:
+            frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
+            for x in train:
+                frames += len(x)
+                sounding += (x & SOUNDING).sum(0)
+                onset += (x >> ONSET_SHIFT).sum(0)
+            self.sounding = (sounding + 0.5) / (frames + 1)
+            self.onset = (onset + 0.5) / (sounding + 1)
+        else:
+            counts = np.full(encoding.num_symbols, 0.5)
+            for x in train:
+                counts += np.bincount(x, minlength=encoding.num_symbols)
+            self.log_probs = np.log(counts / counts.sum())
+
+    def log_prob(self, x: np.ndarray) -> float:
+        """log p(x | T) in nats, summed over all steps."""
+        if not self.music:
+            return float(self.log_probs[x].sum())
+        sounding = (x & SOUNDING) != 0
+        total = _log_bernoulli(sounding, self.sounding).sum()
+        if self.has_onsets:
+            total += (sounding * _log_bernoulli(x >> ONSET_SHIFT != 0, self.onset)).sum()
+        return float(total)
+
+
+def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    return np.where(bits, np.log(probability), np.log1p(-probability))
 
 
 def _scored(
