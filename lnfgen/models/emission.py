@@ -16,7 +16,7 @@ class Emission(nn.Module):
     """
 
     def __init__(self, network: nn.Module | None, head: OutputHead, note_noise: float = 0.0) -> None:
-        """`network` is bidirectional and exclusive. Without one, the head is told of z_t alone."""
+        """`network` is bidirectional and exclusive. Without one, the head reads z_t alone."""
         super().__init__()
         self.network = network
         self.head = head
@@ -36,7 +36,7 @@ class Emission(nn.Module):
             return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        """What the head is told of each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
+        """The input of the head at each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
         if self.network is None:
             return z
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

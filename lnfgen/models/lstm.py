@@ -110,7 +110,7 @@ class _PlainSteps:
 
 
 class LSTMSteps(WeighedSteps):
-    """Each step is drawn given the steps before it, and weighs the probability of what is known of it."""
+    """Each step is drawn given the steps before it, and weighs the probability of its known part."""
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
