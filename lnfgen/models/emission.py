@@ -22,10 +22,10 @@ class Emission(nn.Module):
         self.head = head
         self.note_noise = NoteNoise(note_noise)
 
-    def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor, temperature: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
         """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""
         context = self.context(z, lengths, positions)
-        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x), temperature)
+        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
     def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""

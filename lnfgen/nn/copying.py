@@ -32,10 +32,10 @@ class CopyAttention(nn.Module):
     """For each step, the steps before it whose own past is most like its past, as a mean: frames `[B, T, F]`.
 
     Step t attends to step t - d by `sum_l w_l cos(x_{t-1-l}, x_{t-1-l-d}) + b_d`, softmax over `d = 1 .. SPAN` and over
-    a score of attending to no step, in several heads. So where a phrase comes again, its continuation is recalled. There
-    are no networks here, only weights of lags and of distances, so repeats are found from the first updates on, and in
-    any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would fall
-    silent.
+    a score of attending to no step, in several heads. So where a phrase comes again, its continuation is recalled.
+    There are no networks here, only weights of lags and of distances, so repeats are found from the first updates on,
+    and in any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would
+    fall silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
     one, for text; here frames are compared themselves. Relative positions are laid out as in the Music Transformer
