@@ -17,7 +17,7 @@ from lnfgen.training import torchrun as launch
 
 COMMANDS = (
     *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary"),
-    *("convert", "plot", "bench", "runs", "info", "datasets", "models"),
+    *("convert", "plot", "runs", "info", "datasets", "models"),
 )
 TOGETHER = ("train", "eval", "sample")
 """Commands that several processes of torchrun can run together. All others would do the same in each process."""

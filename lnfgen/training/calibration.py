@@ -25,8 +25,8 @@ from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
 from lnfgen.models.voices import VoiceHead
+from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.voices import FIFTH
 from lnfgen.streams import stream_seed
 
 FEW = 3.0

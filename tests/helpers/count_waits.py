@@ -14,10 +14,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 from standin import NAME, Waits, standin
+from toy_dataset import random_dataset
 from toy_models import SIZES, random_x, randomise
 from toy_training import TRAINING, Listener
 
-from lnfgen.bench.calls import random_dataset
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
 from lnfgen.inference.filling import fill_batch

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy_dataset import random_dataset
 from toy_models import LENGTHS, SIZES, noise_like, random_x, randomise
 from toy_training import TRAINING, Listener
 
-from lnfgen.bench.calls import random_dataset
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
 from lnfgen.inference.scoring import score
