@@ -35,7 +35,7 @@ def melody(steps_per_quarter: int) -> PianoRoll:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", nargs="?", default="chorales", help="a run folder, or a model of `lnfgen models`")
+    parser.add_argument("run", nargs="?", default="chorales", help="a run folder, or a model of `lnfgen list --models`")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "own-music", help="a folder")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()

@@ -6,7 +6,7 @@ set -euo pipefail
 steps=(); [ -n "${QUICK:-}" ] && steps=(--max-steps 5)
 
 # Music at once, by a model in the box.
-lnfgen models
+lnfgen list --models
 lnfgen sample --out first.mid --seed 1
 
 # Music: the Bach chorales that music21 carries, the default dataset.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Trained runs or models of `lnfgen models` to sample from."),
+        typer.Argument(help="Trained runs or models of `lnfgen list --models` to sample from."),
     ] = None,
     preset: Annotated[str, typer.Option(help="Sizes of the models: tiny, small or paper.")] = "paper",
     backbone: Annotated[

@@ -25,7 +25,7 @@ Out = Annotated[str, typer.Option(help="File to write, - for stdout; the suffix 
 Model = Annotated[
     Path | None,
     typer.Option(
-        help="Run folder, or a model of `lnfgen models`.", show_default="the newest under runs/, else chorales"
+        help="Run folder, or a model of `lnfgen list --models`.", show_default="the newest under runs/, else chorales"
     ),
 ]
 Count = Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., or one .html page.")]

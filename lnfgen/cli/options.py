@@ -13,7 +13,6 @@ from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.models import SequenceModel
     from lnfgen.runs.folder import RunFolder
 
 
@@ -37,7 +36,9 @@ Seed = Annotated[
     int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and said on stderr")
 ]
 USUAL_RUN = "the newest under runs/, else the model chorales"
-Run = Annotated[Path | None, typer.Argument(help="Run folder, or a model of `lnfgen models`.", show_default=USUAL_RUN)]
+Run = Annotated[
+    Path | None, typer.Argument(help="Run folder, or a model of `lnfgen list --models`.", show_default=USUAL_RUN)
+]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
 Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
 Tracks = Annotated[
@@ -82,12 +83,6 @@ Precision = Annotated[
     typer.Option(
         help="Of the networks: float32 or bfloat16. Densities and sums are in float32 either way.",
         show_default="float32",
-    ),
-]
-Solver = Annotated[
-    str,
-    typer.Option(
-        help="How a flow's sequential direction is computed: loop, or sweeps over all steps; the results agree."
     ),
 ]
 
@@ -151,21 +146,3 @@ def drawn_seed(seed: int | None) -> int:
 
 def fresh_seed() -> int:
     return secrets.randbelow(2**31)
-
-
-def choose_solver(model: "SequenceModel", method: str) -> None:
-    """Choose how the sequential direction of a model's flow is computed, if it has one."""
-    from lnfgen.flows.solver import SOLVERS
-
-    if method not in SOLVERS:
-        raise LnfgenError(f"--solver: found {method!r}, expected one of {', '.join(SOLVERS)}")
-    if model.solver is not None:
-        model.solver.method = method
-    elif method != "loop":
-        raise LnfgenError(f"--solver {method}: this model has no flow with a sequential direction; leave it out")
-
-
-def solver_facts(model: "SequenceModel") -> dict[str, Any]:
-    """How many sweeps solving took, for a report; empty where there were none."""
-    sweeps = 0 if model.solver is None else model.solver.most_sweeps
-    return {"most_sweeps": sweeps} if sweeps else {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run folders or models of `lnfgen models`, several to compare.", show_default=USUAL_RUN),
+        typer.Argument(help="Run folders or models in the box, several to compare.", show_default=USUAL_RUN),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write: .png, .svg or .pdf.", show_default="curves.png or latents.png")
@@ -104,16 +104,16 @@ def _compared(runs: list[RunFolder], suffix: str) -> bytes:
 def _latents(
     run: RunFolder, source: str | None, prefixes: list[str], features: str | None, seed: int | None, suffix: str
 ) -> bytes:
-    from lnfgen.cli.sources import resolve_run_dataset
     from lnfgen.flows.temporal import TemporalFlow
     from lnfgen.plots.conditionals import load_latent_model, views_of
     from lnfgen.plots.latents import draw_views
     from lnfgen.plots.steps import choose_steps
+    from lnfgen.runs.dataset import dataset_of
 
     model = load_latent_model(run)
     pair = None if features is None else _pair(features, model.latent)
     seed = drawn_seed(seed)
-    dataset = resolve_run_dataset(run, source, f"lnfgen plot {run.name} --latents --dataset DATASET")
+    dataset = dataset_of(run, source, advice=f"name a copy of it: lnfgen plot {run.name} --latents --dataset DATASET")
     steps = choose_steps(dataset, prefixes, seed)
     with console.live("sampling the prior", len(steps)) as bar:
         views = views_of(model, steps, features=pair, seed=seed, progress=bar.update)

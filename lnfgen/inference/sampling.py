@@ -9,13 +9,10 @@ round-off, which can rarely change a step and all after it.
 
 Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
 length are at most `MAX_BLOCK_STEPS`, or one row is left.
-
-Several processes can draw together, a block each at a time. The pieces are the same however many draw them.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,8 +47,6 @@ def sample_pieces(
     time_signature: TimeSignature | None = None,
     temperature: float = 1.0,
     seed: int = 0,
-    place: tuple[int, int] = (0, 1),
-    gathered: Callable[[list[Piece]], list[list[Piece]]] = lambda pieces: [pieces],
 ) -> Iterator[Piece]:
     """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
 
@@ -65,9 +60,6 @@ def sample_pieces(
             its noise multiplied by it. At 0 there is no noise, and each key or character is the likeliest one given
             those before.
         seed: decides a piece, together with its place among the pieces.
-        place: the number of this process, and how many draw together.
-        gathered: takes what this process has drawn. In the one that yields the pieces, it gives what each has drawn; in
-            the others nothing.
 
     Raises:
         LnfgenError: if the count, seed, length or temperature is out of range, bars are asked for beside a length, or
@@ -86,12 +78,8 @@ def sample_pieces(
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
         steps_in[one] = steps
     model.eval()
-    blocks = _blocks(model, count, steps_in, seed)
-    rank, size = place
-    while here := list(islice(blocks, size)):
-        drawn = _drawn(model, encoding, here[rank], temperature) if rank < len(here) else []
-        for pieces in gathered(drawn):
-            yield from pieces
+    for block in _blocks(model, count, steps_in, seed):
+        yield from _drawn(model, encoding, block, temperature)
 
 
 class _Row(NamedTuple):

@@ -1,6 +1,6 @@
 """All runs at a glance: what each is, how far it has come, and its best figures. It loads no model and no torch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from lnfgen.config import DECAYS_BEFORE_STOP, read_run_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.locks import try_lock
-from lnfgen.pretrained import boxed_folder, is_boxed
+from lnfgen.pretrained import is_boxed
 from lnfgen.runs.completion import is_complete
 from lnfgen.runs.facts import is_run, run_facts
-from lnfgen.runs.naming import RUNS, STATES
+from lnfgen.runs.naming import RUNS, STATES, find
 from lnfgen.runs.records import read_record
 
 KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
@@ -33,10 +33,8 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """
     found: dict[Path, None] = {}
     for given in folders:
-        folder = given if given.exists() else boxed_folder(given) or given
-        if not folder.is_dir():
-            raise RunError(f"{folder} is no folder; expected a run, or a folder of runs")
-        runs = [folder] if is_run(folder) else _runs_in(folder)
+        kind, folder = find(given, "run", "files")
+        runs = [folder] if kind == "run" else _runs_in(folder)
         if not runs:
             raise RunError(f"{folder} holds no run; expected a run, or a folder of runs")
         found |= dict.fromkeys(runs)
@@ -45,8 +43,8 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     return sorted(map(_row, found), key=lambda row: row["changed"])
 
 
-def _runs_in(folder: Path) -> Iterable[Path]:
-    inside = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
+def _runs_in(folder: Path) -> list[Path]:
+    inside = (path for path in sorted(folder.glob("*")) if path.is_dir() and not path.name.startswith("."))
     return [path for path in inside if is_run(path)]
 
 

@@ -142,7 +142,7 @@ class TrainingSession:
                 return load_state(folder, notes.append), _identity(folder)
 
         (tensors, values), identity = distributed.from_main(read)
-        advice = f"lnfgen train DATASET --resume --out {folder.path}"
+        advice = f"name a copy of it: lnfgen train DATASET --resume --out {folder.path}"
         opened = distributed.after_main(lambda: dataset_of(folder, dataset, advice=advice, progress=building))
         config = folder.config
         if other_length := (max_steps is not None or epochs is not None):
