@@ -22,7 +22,7 @@ def command(
     first: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RUN|MUSIC]",
+            metavar="RUN|MUSIC",
             help="Run folder or model of `lnfgen list --models`; or a file, folder or dataset of music.",
             show_default=options.USUAL_RUN,
         ),
@@ -30,7 +30,7 @@ def command(
     second: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATASET|MUSIC]",
+            metavar="DATASET|MUSIC",
             help="The music to compare it with.",
             show_default="the dataset that the run was trained on",
         ),

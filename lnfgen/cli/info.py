@@ -76,7 +76,7 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
         if kind != "files":
             return dataset_facts(open_source(place).path), []
         if place.is_dir():
-            raise LnfgenError(f"{path} is a folder of other things; expected a run, a dataset folder or a file")
+            raise LnfgenError(f"{path} holds neither a run nor a dataset; expected one of them, or a file")
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
     return file_facts(each), each
 

@@ -22,7 +22,7 @@ Wanted = Literal["run", "dataset", "files"]
 _EXPECTED: dict[Wanted, str] = {
     "run": f"a run folder or a model in the box ({', '.join(BOXED)})",
     "dataset": "a dataset folder or the name of a dataset",
-    "files": "a file or folder of music or text",
+    "files": "a file or folder",
 }
 
 Run = TypeVar("Run")

@@ -18,7 +18,6 @@ from lnfgen.data.dataset import open_dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.options import Options
 from lnfgen.data.preprocess import prepare
-from lnfgen.data.resolve import resolve
 from lnfgen.data.sequences import InMemory, SharedWithTrain, Spool
 from lnfgen.data.shards import ShardWriter
 from lnfgen.data.splits import split_at_random
@@ -28,6 +27,7 @@ from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats import read_write as formats
 from lnfgen.formats import text
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.dataset import open_source
 
 ODD = (
     "\ufeffone  \r\n\r\n\u2003 caf\u00e9\u00a0\r\r\n\x0c\U0001d11e two \x1f\n \nlong "
@@ -320,7 +320,7 @@ def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     original = gather.sha256_of
     monkeypatch.setattr(gather, "sha256_of", lambda path: found.append(path) or original(path))
     source = tunes(tmp_path / "tunes", 8)
-    resolve(source)
+    open_source(source)
     assert sorted(found) == sorted(source.iterdir())
 
 

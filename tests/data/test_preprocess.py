@@ -18,11 +18,11 @@ from lnfgen.data.facts import dataset_facts
 from lnfgen.data.options import Options
 from lnfgen.data.parallel import in_parallel
 from lnfgen.data.preprocess import prepare
-from lnfgen.data.resolve import resolve
 from lnfgen.data.splits import split_at_random, split_of_label
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats import read_write as formats
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.dataset import open_source
 
 
 def preprocess(sources: list[Path], out: Path, options: Options | None = None) -> Dataset:
@@ -312,14 +312,14 @@ def test_a_process_that_dies_costs_one_result() -> None:
 def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
     source = folder_of_tunes(tmp_path / "mine", 4)
-    first = resolve(source)
+    first = open_source(source)
     assert first.path.is_relative_to(tmp_path / "cache")
-    assert resolve(str(source)).path == first.path
-    assert resolve(first.path).fingerprint == first.fingerprint
+    assert open_source(str(source)).path == first.path
+    assert open_source(first.path).fingerprint == first.fingerprint
     (first.path / "train.safetensors").write_bytes(b"damaged")
-    assert resolve(source).fingerprint == first.fingerprint  # built again
+    assert open_source(source).fingerprint == first.fingerprint  # built again
     formats.write(source / "tune00.mid", tune(99))
-    assert resolve(source).path != first.path
+    assert open_source(source).path != first.path
 
 
 def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path, monkeypa
     monkeypatch.setattr("lnfgen.data.named.build", lambda *_: pytest.fail("the work came first"))
     for source in (folder_of_tunes(tmp_path / "mine", 1), "chorales"):
         with pytest.raises(OutputError, match="set LNFGEN_CACHE"):
-            resolve(source)
+            open_source(source)
 
 
 def test_ptb(tmp_path: Path, shared_data) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from command import fails
+from lnfgen.cli.eval_music import _rows
 from toy_dataset import write_dataset
 from toy_models import SIZES
 
 import lnfgen
 from lnfgen.cli import main
-from lnfgen.cli.eval_music import _rows
 from lnfgen.config import Config
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.dataset import Dataset
