@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lnfgen.conventions import Kind
+from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.benchmarks import SUFFIXES
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.workplace import Workplace
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError

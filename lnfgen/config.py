@@ -28,10 +28,6 @@ KEPT = ("best", "last")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data; `auto` stands for the first."""
 
-LATENT_KINDS = ("learned", "keys", "symbols")
-"""`latent_size` features that networks learn to write and to read; one for each bit of a frame of music; or a code of
-`latent_size` features for each symbol of a text."""
-
 MAX_SIZE = 65_536
 """The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
 
@@ -42,27 +38,24 @@ class ModelConfig:
 
     baseline: bool = False  # true: the autoregressive LSTM baseline, which has no latent
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, blocks, none
-    features: str = "scf"  # how it runs across the features of a step: af, scf, none, codes
+    features: str = "scf"  # across the features of a step: af, scf, none; codes: z_t says the symbol of a text
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS
     emission: str = "auto"  # the output: auto, categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner
-    num_codes: int = 64  # codes of a step, where features is codes and latent_kind is learned
-    latent_size: int = 50  # features of z_t, where latent_kind is learned or symbols
+    latent_size: int = 50  # features of z_t
     hidden_size: int = 200  # units of each layer of the backbone
     num_layers: int = 2  # layers of the backbone
     embedding_size: int = 200  # features that a symbol or frame is embedded in
     position_size: int = 16  # features of "steps since the start" and "steps to the end", together
     near_end: bool = False  # these features also say how near the end is, so that a text ends as a whole
-    in_bars: bool = False  # these features also say the place in a bar, as far as one can without a time signature
     in_metre: bool = False  # they also say each piece's time signature, and the place in its bars
     dropout: float = 0.4  # around and after the backbone
     input_dropout: float = 0.1  # on embeddings, and on z before the prior's context
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for an output that reads them (past)
     copy_attention: bool = False  # the output past, or else the prior of af, is told what came next where it was alike
     copy_melody: bool = False  # the output past is told so of the melody alone too, where other voices differ
-    latent_kind: str = "learned"  # what z_t says: learned; keys of music (best with af); symbols of text (with codes)
 
     @property
     def name(self) -> str:
@@ -103,7 +96,6 @@ class ModelConfig:
         _one_of("model.backbone", self.backbone, BACKBONES)
         _one_of("model.transform", self.transform, TRANSFORMS)
         _one_of("model.emission", self.emission, ("auto", *(name for names in EMISSIONS.values() for name in names)))
-        _one_of("model.latent_kind", self.latent_kind, LATENT_KINDS)
         for number in dataclasses.fields(self):
             if number.type is int:  # every whole number is a size or a count
                 _within(f"model.{number.name}", getattr(self, number.name), 1, MAX_SIZE)
@@ -116,6 +108,11 @@ class ModelConfig:
             raise ConfigError(
                 f"model.features: found {self.features!r} beside time 'coupling', which splits the features itself; "
                 "expected 'none'"
+            )
+        if self.time == "iaf" and self.features == "codes":
+            raise ConfigError(
+                "model.features: found 'codes' beside time 'iaf', whose network reads eps and not the codes; "
+                "expected af, scf or none"
             )
         if (self.features == "scf" or self.time == "coupling") and self.latent_size < 2:
             raise ConfigError("model.latent_size: found 1, expected at least 2, one on each side of a split")

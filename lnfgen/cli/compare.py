@@ -61,22 +61,23 @@ def command(
     if plot is not None:
         require_picture(plot)
     facts: dict[str, Any] = {"split": split, "seed": seed}
+    asked: dict[str, Any] = {"count": count, "temperature": temperature}
+    asked = {option: value for option, value in asked.items() if value is not None}
     if first is None or find(first, "run", "dataset", "files").kind == "run":
         run = resolve_run(first)
 
         from lnfgen.api import load
         from lnfgen.runs.dataset import scored_dataset
 
+        asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
         with console.jobs() as progress:
             dataset = scored_dataset(run, second, progress, tell_of)
-            asked: dict[str, Any] = {"count": count or MUSIC_COUNT, "temperature": 1.0 if temperature is None else temperature}
             comparison = load(run.path, device).compare(dataset, split=split, seed=seed, progress=progress, **asked)
         names = ("samples", f"{dataset.name}, {split}")
         facts = {**asked, **facts, "model": run.config.name, "dataset": dataset.name, "run": run.name}
     else:
-        of_runs = {"--count": count, "--temperature": temperature, "--device": None if device == "auto" else device}
-        if found := [option for option, value in of_runs.items() if value is not None]:
-            raise LnfgenError(f"found {found[0]}, but {first} is no run to sample from; name a run, or leave it out")
+        for option in (*asked, *(["device"] if device != "auto" else [])):
+            raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")
         if second is None:
             raise LnfgenError(f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER")
 

@@ -120,7 +120,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
 
     With `new_tempo` they get another tempo, and its changes in the file are not told.
     """
-    from lnfgen.music.tempo_and_metre import lost_changes
+    from lnfgen.music.metre import lost_changes
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.conventions import SPLITS
+from lnfgen.conventions import SPLITS, Progress, no_progress
 from lnfgen.data.copies import digest, without_copies
 from lnfgen.data.dataset import Record
-from lnfgen.data.parallel import Progress, in_parallel, no_progress
+from lnfgen.data.parallel import in_parallel
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import Piece, encode_rolls
 from lnfgen.data.splits import split_by_hash

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lnfgen.conventions import Kind
+from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data.chorales import prepare_chorales
 from lnfgen.data.download import cache_folder, fetch, is_fetched
 from lnfgen.data.folk import prepare_folk
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.preprocess import prepare
 from lnfgen.errors import DatasetError

@@ -10,21 +10,15 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.sandbox import Children
-
-Progress = Callable[[str, int, int], None]
-"""A function that is told what is being done, how much of it is done, and how much there is in all."""
 
 _LEAST = 8  # tasks for each process; for fewer, starting it takes longer than it saves
 _WAITING = 8  # tasks for each process that are begun or done before the first of them is taken
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-
-
-def no_progress(description: str, done: int, total: int) -> None:
-    """A `Progress` that shows nothing."""
 
 
 def in_parallel(

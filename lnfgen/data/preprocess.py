@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lnfgen.conventions import Kind
+from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import benchmarks
 from lnfgen.data.copies import without_copies
 from lnfgen.data.dataset import Record
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.rolls import prepare_benchmark, prepare_music
 from lnfgen.data.sources import SourceFile, gather

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
-from lnfgen.data.parallel import Progress, in_parallel
+from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, Progress
+from lnfgen.data.parallel import in_parallel
 from lnfgen.data.sources import SourceFile
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lnfgen.conventions import Progress
 from lnfgen.data import named
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset, is_dataset, open_dataset
 from lnfgen.data.download import cache_folder
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress
 from lnfgen.data.preprocess import prepare, source_name
 from lnfgen.data.sources import SourceFile, gather
 from lnfgen.data.workplace import Workplace

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.conventions import SPLITS
+from lnfgen.conventions import SPLITS, Progress
 from lnfgen.data import benchmarks
 from lnfgen.data.copies import digest, without_copies
 from lnfgen.data.dataset import Record, no_steps
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress
 from lnfgen.data.prepared import Prepared
 from lnfgen.data.readings import Readings
 from lnfgen.data.sequences import InMemory, Spool

@@ -19,10 +19,10 @@ import mido
 from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.heard import Heard
+from lnfgen.formats.events import Events
+from lnfgen.music.metre import DEFAULT_BPM
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
-from lnfgen.music.tempo_and_metre import DEFAULT_BPM
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
 
@@ -60,15 +60,15 @@ def read_midi(
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
         midi = mido.MidiFile(file=io.BytesIO(sound))
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
-    heard: list[Heard] = []
+    pieces: list[Events] = []
     every: list[Track] = []
     for group in groups:
-        heard.append(_listen(group, len(every) + 1))
-        every += [track for track, _ in heard[-1].tracks]
-    if not every and not any(piece.end for piece in heard):
+        pieces.append(_events(group, len(every) + 1))
+        every += [track for track, _ in pieces[-1].tracks]
+    if not every and not any(piece.end for piece in pieces):
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
     chosen = choose_tracks(every, tracks, drums, name) if every else set()
-    kept = [piece for piece in heard if any(track.number in chosen for track, _ in piece.tracks)] or heard[:1]
+    kept = [piece for piece in pieces if any(track.number in chosen for track, _ in piece.tracks)] or pieces[:1]
     quarter = _ticks_per_quarter(midi.ticks_per_beat, name)
     rolls: list[PianoRoll] = []
     total = 0
@@ -197,9 +197,9 @@ def _track(
     return track
 
 
-def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
+def _events(tracks: Sequence[Any], first_number: int) -> Events:
     """What these tracks of mido play, those with notes numbered from `first_number` on."""
-    heard = Heard()
+    events = Events()
     names: dict[int, str] = {}
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
     notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
@@ -220,12 +220,12 @@ def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
                 names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
                 if message.tempo:
-                    heard.tempos.append((tick, _tidy_bpm(message.tempo)))
+                    events.tempos.append((tick, _tidy_bpm(message.tempo)))
             elif kind == "time_signature":
-                heard.signatures.append((tick, (message.numerator, message.denominator)))
+                events.signatures.append((tick, (message.numerator, message.denominator)))
         for (channel, pitch), starts in sounding.items():
             notes.setdefault((index, channel), []).extend((start, tick, pitch) for start in starts)
-        heard.end = max(heard.end, tick)
+        events.end = max(events.end, tick)
     for changes in programs.values():
         changes.sort(key=itemgetter(0))
     for number, ((index, channel), played) in enumerate(sorted(notes.items()), start=first_number):
@@ -233,8 +233,8 @@ def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
         earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
         program, name = changes[earlier - 1][1] if earlier else 0, names.get(index, "")
         track = Track.of_notes(played, number=number, name=name, program=program, channel=channel + 1)
-        heard.tracks.append((track, played))
-    return heard
+        events.tracks.append((track, played))
+    return events
 
 
 def _ticks_per_quarter(division: int, name: str) -> Fraction:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.formats.rolltext import pitch_name
 from lnfgen.music.pianoroll import Note, PianoRoll
+from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
 _BLACK_KEYS = frozenset((1, 3, 6, 8, 10))

@@ -21,13 +21,13 @@ from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.formats.rolltext import pitch_name
 from lnfgen.inference.given import Given, decoded, laid_on_keys, on_grid
 from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
+from lnfgen.music.tonality import pitch_name
 from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 

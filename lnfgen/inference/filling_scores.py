@@ -37,9 +37,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import PARTICLES, SOUNDING
+from lnfgen.conventions import PARTICLES, SOUNDING, Progress, no_progress
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.filling import MAX_ROW_STEPS, MAX_ROWS, known_bits

@@ -121,7 +121,7 @@ class LatentFilling:
         num_first = self._num_particles // 2
         noise = self._normal(self._num_particles)
         first, posterior = self._given_known(noise[:, :num_first]), self._posterior(guess)
-        second = posterior.sample(noise[:, num_first:].transpose(0, 1)).transpose(0, 1)
+        second = posterior.sample(noise[:, num_first:, :, : self._model.latent].transpose(0, 1)).transpose(0, 1)
         z = torch.cat([first, second], 1)
         share = torch.tensor(num_first / self._num_particles, dtype=torch.float64)
 
@@ -148,7 +148,7 @@ class LatentFilling:
     def _explaining(self, x: Tensor) -> Tensor:
         """z `[G, T, D]` nearly from p(z | x): of `EXPLANATIONS` draws of q(z | x) one, by its importance weight."""
         posterior = self._posterior(x)
-        z = posterior.sample(self._normal(EXPLANATIONS).transpose(0, 1))
+        z = posterior.sample(self._normal(EXPLANATIONS)[..., : self._model.latent].transpose(0, 1))
         log_joint = torch.cat([self._log_joint(some, x) for some in z.split(CANDIDATES)])
         log_weight = log_joint - _log_density(posterior, z).sum(-1).cpu()
         chosen = one_of(log_weight.t(), self._generators)[:, 0]
@@ -176,7 +176,7 @@ class LatentFilling:
         """
         if end <= start:
             return z, log_joint
-        noise = self._normal(CANDIDATES - 1).transpose(0, 1)  # [candidates, G, T, D]
+        noise = self._normal(CANDIDATES - 1)[..., : self._model.latent].transpose(0, 1)  # [candidates, G, T, D]
         candidates = z.repeat(CANDIDATES, 1, 1, 1)  # the first is z as it is
         candidates[1:, :, start:end] = posterior.sample(noise)[:, :, start:end]
         log_q = _log_density(posterior, candidates)[..., start:end].sum(-1).cpu()
@@ -197,7 +197,7 @@ class LatentFilling:
 
     def _normal(self, count: int) -> Tensor:
         """Normal noise `[G, count, T, D]`, each sequence's from its own generator."""
-        shape = (count, self._num_steps, self._model.latent)
+        shape = (count, self._num_steps, self._model.noise_size)
         return torch.stack([torch.randn(shape, generator=one) for one in self._generators]).to(self._model.device)
 
     def _lengths(self, rows: int) -> Tensor:
@@ -209,12 +209,11 @@ class _Draws:
 
     def __init__(self, flow: TemporalFlow, context: Tensor, temperature: float) -> None:
         """`context` `[G, T, F]` is what the flow reads of each sequence: positions, or what stands in their place."""
-        self._flow, self._scale = flow.tempered(temperature)
-        self._context = context
+        self._flow, self._context, self._temperature = flow, context, temperature
 
     def __call__(self, noise: Tensor) -> Tensor:
         """z for noise, both `[G, C, T, D]`."""
-        z, _ = self._flow(noise.flatten(0, 1) * self._scale, *self._steps(noise))
+        z = self._flow.draw(*self._steps(noise), noise.flatten(0, 1), self._temperature)
         return z.unflatten(0, noise.shape[:2])
 
     def log_density(self, z: Tensor) -> Tensor:
@@ -223,8 +222,7 @@ class _Draws:
         It is float64 on the CPU, as some devices have no float64.
         """
         context, lengths = self._steps(z)
-        eps, ladj = self._flow.inverse(z.flatten(0, 1), context, lengths)
-        log_density = sum_real(ladj - 0.5 * ((eps / self._scale) ** 2).sum(-1), lengths)
+        log_density = sum_real(self._flow.log_prob(z.flatten(0, 1), context, lengths, self._temperature), lengths)
         return log_density.unflatten(0, z.shape[:2]).cpu().double()
 
     def _steps(self, each: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.codes import SymbolPosterior
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
-from lnfgen.models.key_latent import KeyPosterior
 from lnfgen.models.latent_filling import LatentFilling
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
@@ -18,7 +17,6 @@ from lnfgen.models.posterior import Gaussian, Posterior
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class LatentFlow(SequenceModel):
@@ -33,18 +31,19 @@ class LatentFlow(SequenceModel):
         self,
         observation: Observation,
         length: LengthModel,
+        *,
         positions: Positions,
-        posterior: Posterior | KeyPosterior | SymbolPosterior,
+        posterior: Posterior | SymbolPosterior,
         prior: TemporalFlow,
         emission: Emission,
-        latent: int,
     ) -> None:
         super().__init__(observation, length)
         self.positions = positions
         self.posterior = posterior
-        self.prior, self.solver, self.loops_to_score = prior, prior.solver, prior.loops_to_score
+        self.noise_size = prior.noise_size
+        self.prior, self.loops_to_score = prior, prior.loops_to_score
         self.emission = emission
-        self.latent = latent
+        self.latent = prior.num_features
         self.conditional: ConditionalPrior | None = None
         """What draws z given a part of x, once it is fitted (`models.add_conditional`); until then the prior does."""
 
@@ -96,10 +95,9 @@ class LatentFlow(SequenceModel):
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         assert eps is not None
-        steps = sent(torch.tensor(lengths), self.device)
+        steps = torch.tensor(lengths, device=self.device)
         positions = self.positions_of(steps, max(lengths), metres)
-        prior, scale = self.prior.tempered(prior_temperature)
-        z, _ = prior(scale * eps, positions, steps)
+        z = self.prior.draw(positions, steps, eps, prior_temperature)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def fill_batch(

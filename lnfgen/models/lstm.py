@@ -11,12 +11,11 @@ from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import Drawn, OutputHead
 from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
+from lnfgen.nn.causal_lstm import CausalLSTM, LSTMState
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
-from lnfgen.nn.stepper import looping, stepper
-from lnfgen.waiting import sent
+from lnfgen.nn.stepper import Steps, faster, kept, looping
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -31,6 +30,7 @@ class AutoregressiveLSTM(SequenceModel):
         self,
         observation: Observation,
         length: LengthModel,
+        *,
         positions: Positions,
         lstm: CausalLSTM,
         head: OutputHead,
@@ -79,28 +79,18 @@ class AutoregressiveLSTM(SequenceModel):
         metres: Tensor | None = None,
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
-        positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), metres)
-        state: LSTMState | None = None
-
-        def next_states(t: int, previous: Tensor | None) -> Tensor:
-            nonlocal state
-            start = positions.new_zeros(len(lengths), self.embedding)
-            embedded = start if previous is None else self.embed(previous)
-            states, state = self.lstm(torch.cat([embedded, positions[:, t]], -1)[:, None], state)
-            return states[:, 0]
-
-        draw = self.head.sampler(temperature)
-
-        def next_x(t: int, states: Tensor) -> Tensor:
-            return draw(torch.cat([states, positions[:, t]], -1), uniform[:, t])
-
-        states_at = stepper(next_states, self, positions)
-        x_at = stepper(next_x, self.head, positions, uniform, temperature)
+        positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
+        network, draw = self.network_steps(positions), self.head.sampler(temperature)
         steps: list[Tensor] = []
         with looping(positions):
             for t in range(max(lengths)):
-                steps.append(x_at(t, states_at(t, steps[-1] if steps else None)))
+                states = network.step(t, steps[-1] if steps else None)
+                steps.append(draw(torch.cat([states, positions[:, t]], -1), uniform[:, t]))
         return self._unpadded(torch.stack(steps, 1), lengths)
+
+    def network_steps(self, positions: Tensor) -> Steps:
+        """The steps of the LSTM, which read x_{t-1} (None at t = 0), where positions are `[N, T, F]`."""
+        return faster(self, positions) or _PlainSteps(self, positions)
 
     def fill_batch(
         self,
@@ -144,6 +134,23 @@ class AutoregressiveLSTM(SequenceModel):
         known = Known(*(part.to(self.device) for part in known))
         steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature, metres)
         return filter_particles(steps, self.observation, known, num_particles, generators, alone=True, **options)
+
+
+class _PlainSteps:
+    """The steps of the baseline's LSTM, as `nn.stepper.Steps`: x is x_{t-1}, or None at t = 0."""
+
+    def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
+        self._model, self._positions = model, positions
+        self._state: LSTMState | None = None
+
+    def step(self, t: int, x: Tensor | None) -> Tensor:
+        model, position = self._model, self._positions[:, t]
+        embedded = position.new_zeros(len(position), model.embedding) if x is None else model.embed(x)
+        states, self._state = model.lstm(torch.cat([embedded, position], -1)[:, None], self._state)
+        return states[:, 0]
+
+    def keep(self, rows: Tensor) -> None:
+        self._positions, self._state = self._positions[rows], kept(self._state, rows)
 
 
 class _LSTMSteps:

@@ -9,13 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.conventions import TimeSignature
-from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class Terms(NamedTuple):
@@ -58,10 +56,10 @@ class SequenceModel(nn.Module, ABC):
 
     exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
 
-    solver: Solver | None = None
-    """How the sequential direction of the prior is computed. It is None if there is none."""
-
     positions: Positions
+
+    noise_size = 0
+    """How many numbers of N(0, 1) a step of the latent is drawn from."""
 
     loops_to_score = False
     """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
@@ -82,7 +80,7 @@ class SequenceModel(nn.Module, ABC):
     def positions_of(self, lengths: Tensor, num_steps: int, metres: Tensor | None) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
         if self.time_signatures is not None and metres is None:
-            metres = sent(self.time_signatures.metres[:1], self.device).expand(len(lengths), -1)
+            metres = self.time_signatures.metres[:1].to(self.device).expand(len(lengths), -1)
         return self.positions(lengths, num_steps, metres)
 
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None) -> Terms:
@@ -132,7 +130,7 @@ class SequenceModel(nn.Module, ABC):
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         """Draw one sequence `[T]` or `[T, P]`, on the CPU, with a CPU generator.
 
-        `temperature` is that of the prior (`TemporalFlow.tempered`), and divides the logits of the emission.
+        `temperature` is that of the prior (`TemporalFlow.draw`), and divides the logits of the emission.
         """
         return self.sample_batch([num_steps], [generator], temperature)[0]
 
@@ -150,11 +148,11 @@ class SequenceModel(nn.Module, ABC):
         """
 
         def padded(each: list[Tensor]) -> Tensor:
-            return sent(pad_sequence(each, batch_first=True), self.device)
+            return pad_sequence(each, batch_first=True).to(self.device)
 
         pairs = list(zip(lengths, generators, strict=True))
-        noise = [drawn[0, 0] for drawn in (self.draw_noise(1, 1, *pair) for pair in pairs) if drawn is not None]
-        eps = padded(noise) if noise else None
+        drawn = [torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs]
+        eps = padded(drawn) if self.noise_size else None
         uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
         return self.generate(lengths, eps, uniform, temperature, metres, prior_temperature=temperature)
 
@@ -174,7 +172,7 @@ class SequenceModel(nn.Module, ABC):
             eps: what the prior makes z of, `[B, T, D]`; None without a latent.
             uniform: `[B, T, ...]`, as `Observation.sample` takes it.
             temperature: divides the logits of the output.
-            prior_temperature: that at which the prior draws z (`TemporalFlow.tempered`).
+            prior_temperature: that at which the prior draws z (`TemporalFlow.draw`).
         """
 
     @abstractmethod

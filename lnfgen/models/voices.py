@@ -55,7 +55,7 @@ BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 """Periods in steps. A step is told its place in each, because beats and bars last so many steps."""
 
 
-class KeywiseHead(OutputHead):
+class VoiceHead(OutputHead):
     """`p(x_t | x_<t, context_t)`, voice by voice: each is one choice among the keys, with weights tied across the keys.
 
     The highest key is drawn first, or silence; then the lowest one; then the keys between them from the top down, each
@@ -137,7 +137,7 @@ class KeywiseHead(OutputHead):
         return self._logits(given, lambda logits: x, temperature)
 
     def sampler(self, temperature: float) -> Sampler:
-        return _KeywiseSampler(self, temperature)
+        return _VoiceSampler(self, temperature)
 
     @property
     def rules(self) -> list[Tensor]:
@@ -358,10 +358,10 @@ def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
     return every[..., 1:] - torch.logcumsumexp(every, -1)[..., :-1]
 
 
-class _KeywiseSampler(Sampler):
+class _VoiceSampler(Sampler):
     """It keeps the last frames, the states of the recurrences over time, and the number of the step."""
 
-    def __init__(self, head: KeywiseHead, temperature: float) -> None:
+    def __init__(self, head: VoiceHead, temperature: float) -> None:
         super().__init__(self._draw)
         self._head, self._temperature = head, temperature
         self._t = 0

@@ -21,8 +21,8 @@ from functools import lru_cache
 import numpy as np
 
 from lnfgen.errors import LnfgenError
+from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import Note, PianoRoll
-from lnfgen.music.voices import FIFTH
 
 MAX_VOICES = 8
 """The voices of two choirs. With more, the search would take long."""

@@ -1,4 +1,4 @@
-"""The key of a piece: found from its notes, read from words, and how notes are spelled in it."""
+"""Names of pitches and keys, the key of a piece, and how a pitch is spelled in a key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,27 @@ from lnfgen.music.pianoroll import PianoRoll
 
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
+_ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
+
+
+def pitch_name(pitch: int) -> str:
+    """The name of a MIDI pitch, such as `C4` for 60. Black keys are sharps."""
+    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def pitch_number(name: str) -> int:
+    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`; there may be space around it.
+
+    Raises:
+        ValueError: if this is not the name of a pitch.
+    """
+    match = _PITCH.fullmatch(name.strip())
+    if not match:
+        raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
+    letter, accidental, octave = match.groups()
+    return _NATURALS[letter.upper()] + _ALTER[accidental] + 12 * (int(octave) + 1)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Backbone(NamedTuple):
 
 
 BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False, pace=1.0, dropout=1.0),
+    "lstm": Backbone("lnfgen.nn.causal_lstm", "CausalLSTM", halved=False, pace=1.0, dropout=1.0),
     "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True, pace=1.75, dropout=0.5),
     "conv-scan": Backbone("lnfgen.nn.conv_scan", "CausalConvScan", halved=True, pace=1.75, dropout=0.5),
 }

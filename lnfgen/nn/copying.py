@@ -115,12 +115,12 @@ class CopyingNetwork(nn.Module):
             before = values[:, 1:]
             recalled = self.copying(pad(before, (0, 0, 0, 1)))  # the last step is seen by none
         else:
-            before = torch.cat([before, values], 1)
+            before = torch.cat([before.transpose(0, 1), values], 1)
             ends = range(before.shape[1] - x.shape[1] + 1, before.shape[1] + 1)
             recalled = torch.stack([self.copying.next(before[:, :end]) for end in ends], 1)
         # Bounded, because values that depend on values alone could grow from step to step.
         told = torch.tanh(self.told(recalled.flatten(-2)))
-        return torch.cat([y, told], -1), [of_network, before[:, -self.copying.REACH :]]
+        return torch.cat([y, told], -1), [of_network, before[:, -self.copying.REACH :].transpose(0, 1)]
 
 
 def _diagonals(matrix: Tensor, width: int) -> Tensor:

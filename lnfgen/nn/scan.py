@@ -1,10 +1,4 @@
-"""A backbone that is parallel over time: its recurrence is linear and elementwise, so all matrix products come first.
-
-It was chosen by prototypes of `af-scf` on JSB at the tiny preset. The valid ELBO at seeds 1 and 2 was 6.84 and 6.89,
-and with the LSTM 6.84 and 6.92. Variants at seed 1: unbounded outputs 6.87; one block in place of two 6.94; gates that
-also read the step before 7.01; three dilated depthwise convolutions with gated outputs 7.04, for half as much time
-again (kernel 5, dilations 1, 4, 16).
-"""
+"""A backbone that is parallel over time, because its recurrence is linear and elementwise."""
 
 import math
 from typing import Any
@@ -96,7 +90,7 @@ def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tenso
     Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
     """
     start = torch.zeros_like(x[:, 0]) if start is None else start
-    if x.shape[1] == 1:  # one step of a loop, where calls decide the time: an update of `iaf-scf` takes a tenth less
+    if x.shape[1] == 1:  # one step of a loop, where the number of calls decides the time
         return torch.addcmul(torch.addcmul(x, gate, x, value=-1), gate, start[:, None])
     return _GatedAverage.apply(gate.flatten(2), x.flatten(2), start.flatten(1)).view_as(x)
 
@@ -120,25 +114,12 @@ class _GatedAverage(torch.autograd.Function):
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    if torch.compiler.is_compiling():  # a compiler would write the loop out, again for each number of steps
-        return _hidden(decay, x, start, reverse)
     # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
     if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
         return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
     return scan_in_blocks(decay, x, start)
-
-
-@torch.library.custom_op("lnfgen::recurrence", mutates_args=())
-def _hidden(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    """`_recurrence` as one operation, into which a compiler does not look."""
-    return _recurrence(decay, x, start, reverse=reverse).contiguous()
-
-
-@_hidden.register_fake
-def _(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    return x.new_empty(x.shape)  # what a compiler is told of the result
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
@@ -156,8 +137,7 @@ def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fa
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
     """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together, then they are joined.
 
-    Measured on one CPU core with 500 features. For one sequence it takes half the time of `scan_in_order` at T 288, the
-    same time at T 60, and nearly the same at T 4096. For 16 sequences it takes ten times as long.
+    It is faster for one sequence, whose calls decide the time, and far slower for 16, whose memory traffic does.
     """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)

@@ -15,9 +15,9 @@ import numpy as np
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.rolltext import pitch_name
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tonality import pitch_name
 
 NUM_STEPS = 4
 """Steps of a piece that are looked at, if no text is given."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import lnfgen.stepping  # noqa: F401  (the faster steps of the models that are loaded here)
 from lnfgen.config import Config, config_from
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding

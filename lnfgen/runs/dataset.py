@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks, named
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, in_parallel, no_progress
+from lnfgen.data.parallel import in_parallel
 from lnfgen.data.resolve import build_cached
 from lnfgen.data.rolls import read_rolls
 from lnfgen.data.sources import gather

@@ -5,9 +5,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, WAY_STEPS
+from lnfgen.conventions import (
+    AMOUNT,
+    MELODY_PARTICLES,
+    MUSIC_COUNT,
+    NLL_SAMPLES,
+    PARTICLES,
+    WAY_STEPS,
+    Progress,
+    no_progress,
+)
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece

@@ -23,8 +23,8 @@ from torch import Tensor
 from lnfgen.errors import LnfgenError
 from lnfgen.models import SequenceModel
 from lnfgen.models.sequence_model import Encoded
-from lnfgen.models.voices import KeywiseHead
-from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.models.voices import VoiceHead
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.training.torchrun import launched
 
 BACKEND = "inductor"
@@ -42,7 +42,7 @@ class Compiled:
         warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")  # of bounds.constant
         for module in model.modules():
             # Else torch tries anew for each LSTM, and for each voice, and gives up at its limit of trials.
-            if isinstance(module, CausalLSTM | KeywiseHead):
+            if isinstance(module, CausalLSTM | VoiceHead):
                 module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
         self.loops_to_score = model.loops_to_score
         self.encode = _compiled(model.encode)

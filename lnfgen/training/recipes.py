@@ -93,7 +93,7 @@ features, 3.22 with 8 and 3.09 with 4. The value of `small` is a guess from that
 With these sizes goes the flow `codes`, which has a mode for each symbol."""
 
 WITH_CODES: dict[str, dict[str, Any]] = {
-    "model": {"latent_kind": "symbols"},
+    "model": {},
     "training": {"kl_warmup_start": 0.0, "kl_warmup_end": 0.0},
 }
 """What suits the flow `codes` on text. z tells the symbols apart from the first update on, so its KL may count at once.
@@ -318,11 +318,10 @@ def _start(model: str | None, preset: str, asked: Mapping[str, Any], suited: Map
     if model is not None or "transform" in asked:
         others |= {"features"}
     features = asked.get("features", config.model.features if "features" in others else suited["model"].get("features"))
-    latent_kind = suited["model"].get("latent_kind")  # None where the corpus is no text that has codes
-    has_codes = features == "codes" and latent_kind == asked.get("latent_kind", "symbols")
-    if latent_kind is not None:
+    has_codes = features == "codes"
+    if suited["model"].get("features") == "codes":
         if not has_codes:
-            others |= {"latent_kind", "kl_warmup_start", "kl_warmup_end"}
+            others |= {"kl_warmup_start", "kl_warmup_end"}
         if not (has_codes and config.model.backbone == OF_TEXT["model"]["backbone"]):
             others |= {"num_layers"}
     if not (baseline or has_codes):

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import torch
 
 from lnfgen.config import Config
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.device import prepare_machine
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import test_flows
 import torch
+from lnfgen.flows.solver import SOLVERS, Solver, replaying
 from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.config import ModelConfig
 from lnfgen.flows.fixed_point import solve_triangular
-from lnfgen.flows.solver import SOLVERS, Solver, replaying
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import build_prior
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from test_separation import chorale, random_roll
 
-from lnfgen.formats.notation import is_choral, musicxml_bytes
-from lnfgen.formats.rhythm import bars_of_voice, split
+from lnfgen.formats.notation import bars_of_voice, is_choral, musicxml_bytes, split
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
-from lnfgen.formats import read_write as formats
-from lnfgen.formats import rolltext
+from lnfgen.formats import read_write, rolltext
+from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
 
@@ -32,47 +32,47 @@ ROLLS = [
 @pytest.mark.parametrize("suffix", [".npz", ".txt"])
 @pytest.mark.parametrize("roll", ROLLS, ids=repr)
 def test_a_piano_roll_file_reads_back_exactly(roll: PianoRoll, suffix: str, tmp_path: Path) -> None:
-    formats.write(tmp_path / f"roll{suffix}", roll)
-    assert formats.read(tmp_path / f"roll{suffix}") == [roll]
-    assert formats.read_bytes(formats.to_bytes(roll, suffix)) == [roll]
+    write(tmp_path / f"roll{suffix}", roll)
+    assert read(tmp_path / f"roll{suffix}") == [roll]
+    assert read_bytes(to_bytes(roll, suffix)) == [roll]
 
 
 def test_midi_to_npz_to_midi_to_npz_is_exact(tmp_path: Path) -> None:
-    formats.write(tmp_path / "a.mid", a_roll(tempo_bpm=97.0))
-    (first,) = formats.read(tmp_path / "a.mid")
-    formats.write(tmp_path / "b.npz", first)
-    (kept,) = formats.read(tmp_path / "b.npz")
-    formats.write(tmp_path / "c.mid", kept)
-    formats.write(tmp_path / "d.npz", formats.read(tmp_path / "c.mid")[0])
+    write(tmp_path / "a.mid", a_roll(tempo_bpm=97.0))
+    (first,) = read(tmp_path / "a.mid")
+    write(tmp_path / "b.npz", first)
+    (kept,) = read(tmp_path / "b.npz")
+    write(tmp_path / "c.mid", kept)
+    write(tmp_path / "d.npz", read(tmp_path / "c.mid")[0])
     assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "d.npz").read_bytes()
     assert first == a_roll(tempo_bpm=97.0)
 
 
 def test_bytes_are_told_apart_by_how_they_start() -> None:
     for suffix in (".mid", ".musicxml", ".npz", ".txt"):
-        assert formats.read_bytes(formats.to_bytes(a_roll(), suffix)) == [a_roll()]
-    written = formats.to_bytes(a_roll(), ".musicxml")
+        assert read_bytes(to_bytes(a_roll(), suffix)) == [a_roll()]
+    written = to_bytes(a_roll(), ".musicxml")
     for start in (b"<!DOCTYPE score-", b"<score-"):  # the declaration of XML may be left out
-        assert formats.read_bytes(written[written.index(start) :]) == [a_roll()]
+        assert read_bytes(written[written.index(start) :]) == [a_roll()]
     score = io.BytesIO()
     with zipfile.ZipFile(score, "w") as archive:
-        archive.writestr("a.xml", formats.to_bytes(a_roll(), ".musicxml"))
-    assert formats.read_bytes(score.getvalue()) == [a_roll()]
-    assert formats.read_bytes("déjà vu\n".encode()) == ["déjà vu\n"]
+        archive.writestr("a.xml", to_bytes(a_roll(), ".musicxml"))
+    assert read_bytes(score.getvalue()) == [a_roll()]
+    assert read_bytes("déjà vu\n".encode()) == ["déjà vu\n"]
 
 
 def test_text_stands_as_it_is(tmp_path: Path) -> None:
     text = "Ünicode, tabs\t, and\r\nline ends\n"
-    formats.write(tmp_path / "a.txt", text)
-    assert formats.read(tmp_path / "a.txt") == [text]
-    assert formats.to_bytes(text, ".abc") == text.encode()
+    write(tmp_path / "a.txt", text)
+    assert read(tmp_path / "a.txt") == [text]
+    assert to_bytes(text, ".abc") == text.encode()
 
 
 def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "a.txt").symlink_to(Path("far") / "b.txt")
     for text in ("one", "two"):
-        formats.write(tmp_path / "a.txt", text)
+        write(tmp_path / "a.txt", text)
         assert (tmp_path / "far" / "b.txt").read_text() == text
     assert (tmp_path / "a.txt").is_symlink()
     assert len(list(tmp_path.rglob("*"))) == 3
@@ -122,21 +122,21 @@ def test_a_line_that_does_not_fit_is_named(body: str, said: str) -> None:
 
 def test_a_later_version_is_refused_not_taken_for_prose() -> None:
     with pytest.raises(UnreadableFileError, match="expected '# lnfgen piano-roll 1'"):
-        formats.read_bytes(b"# lnfgen piano-roll 2\nC4\n")
+        read_bytes(b"# lnfgen piano-roll 2\nC4\n")
 
 
 @pytest.mark.parametrize("roll", ROLLS, ids=repr)
 def test_a_picture_is_a_png_and_the_same_every_time(roll: PianoRoll) -> None:
-    content = formats.to_bytes(roll, ".png")
+    content = to_bytes(roll, ".png")
     assert content.startswith(b"\x89PNG\r\n")
-    assert content == formats.to_bytes(roll, ".png")
+    assert content == to_bytes(roll, ".png")
 
 
 @pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
 def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]) -> None:
     steps = bars * 16 * signature[0] // signature[1]
     notes = [(step, 1, 40 + step % 47) for step in range(0, steps, 8)]
-    content = formats.to_bytes(PianoRoll.from_notes(notes, num_steps=steps, time_signature=signature), ".png")
+    content = to_bytes(PianoRoll.from_notes(notes, num_steps=steps, time_signature=signature), ".png")
     width, height = struct.unpack(">II", content[16:24])
     assert width < 3500
     assert 0.3 * width < height < 2.2 * width
@@ -144,9 +144,9 @@ def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]
 
 def test_a_suffix_that_does_not_fit_is_refused_with_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(LnfgenError, match=r"\.mid .*\.musicxml .*\.npz .*\.txt .*\.png"):
-        formats.write(tmp_path / "a.mp3", a_roll())
+        write(tmp_path / "a.mp3", a_roll())
     with pytest.raises(LnfgenError, match=r"\.txt \.abc"):
-        formats.write(tmp_path / "a.mid", "text")
+        write(tmp_path / "a.mid", "text")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def npz(**arrays: object) -> bytes:
     return buffer.getvalue()
 
 
-GOOD = formats.to_bytes(a_roll(), ".npz")
+GOOD = to_bytes(a_roll(), ".npz")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, s
     path = tmp_path / f"song{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableFileError) as caught:
-        formats.read(path)
+        read(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -187,9 +187,9 @@ def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, s
 
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(formats, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400
+        patch.setattr(read_write, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400
         with pytest.raises(UnreadableFileError, match="unpacks to"):
-            formats._parse(GOOD, ".npz", "roll.npz", 4, False, ALL)
+            read_write._parse(GOOD, ".npz", "roll.npz", 4, False, ALL)
     # a small file whose array claims 2^50 bytes
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -197,11 +197,11 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.Mon
         np.lib.format.write_array_header_1_0(header, {"descr": "|b1", "fortran_order": False, "shape": (1 << 43, 128)})
         archive.writestr("sounding.npy", header.getvalue())
     with pytest.raises(UnreadableFileError, match=r"over 1500 MB.*LNFGEN_READ_MB"):
-        formats.read_bytes(buffer.getvalue())
+        read_bytes(buffer.getvalue())
 
 
 def test_what_is_not_there_and_what_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="is not there"):
-        formats.read(tmp_path / "none.mid")
+        read(tmp_path / "none.mid")
     with pytest.raises(UnreadableFileError, match="is a folder"):
-        formats.read(tmp_path)
+        read(tmp_path)

@@ -16,9 +16,9 @@ import lnfgen
 from lnfgen import PianoRoll
 from lnfgen.cli import app
 from lnfgen.errors import LnfgenError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.page import page_bytes
+from lnfgen.formats.read_write import read
 
 VOID = {"meta", "input", "link", "img", "br"}
 
@@ -178,6 +178,6 @@ def test_convert_writes_one_page_of_a_book(tmp_path: Path) -> None:
     book.write_text("X:1\nT:A\nM:3/4\nL:1/4\nK:C\nC D E | G3 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | c2 z2 |]\n")
     done = CliRunner().invoke(app, ["convert", str(book), str(tmp_path / "book.html"), "--program", "73"])
     assert (done.exit_code, done.output) == (0, f"{tmp_path / 'book.html'}\n")
-    rolls = [roll for roll in formats.read(book) if isinstance(roll, PianoRoll)]
+    rolls = [roll for roll in read(book) if isinstance(roll, PianoRoll)]
     assert (tmp_path / "book.html").read_bytes() == page_bytes(rolls, "book", program=73)
     assert [piece["name"] for piece in Page((tmp_path / "book.html").read_bytes()).data] == ["book 1", "book 2"]

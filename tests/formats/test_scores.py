@@ -9,9 +9,9 @@ import pytest
 from music21 import bar, meter, musicxml, note, spanner, stream
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats import scores
 from lnfgen.formats.notation import musicxml_bytes
+from lnfgen.formats.read_write import read
 from lnfgen.formats.scores import read_score, roll_of_score
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -200,7 +200,7 @@ def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
         content = score_xml(note_xml("C", 4, 16)).replace(b"<score-partwise", head).replace(b">x<", b">&a11;<")
         (tmp_path / "song.musicxml").write_bytes(content)
         try:
-            found = str([roll.notes() for roll in formats.read(tmp_path / "song.musicxml")])
+            found = str([roll.notes() for roll in read(tmp_path / "song.musicxml")])
         except UnreadableFileError as error:
             found = str(error).replace("secret.txt", "")
         assert len(found) < 400

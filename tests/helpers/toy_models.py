@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
-from lnfgen.models.voices import KeywiseHead
+from lnfgen.models.voices import VoiceHead
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -66,7 +66,7 @@ def toy(
     model = build_model(config, observation, LengthModel.fit(LENGTHS, KERNEL), time_signatures)
     randomise(model)
     for module in model.modules():
-        if isinstance(module, KeywiseHead):  # its layers add up, and logits of some hundreds say nothing of the rest
+        if isinstance(module, VoiceHead):  # its layers add up, and logits of some hundreds say nothing of the rest
             randomise(module, 0.2)
     return model.eval()
 

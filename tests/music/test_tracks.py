@@ -10,8 +10,8 @@ import pytest
 import lnfgen
 from lnfgen.data.dataset import Dataset
 from lnfgen.errors import UnreadableFileError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats.midi import read_midi
+from lnfgen.formats.read_write import read
 from lnfgen.music.tracks import said_of
 
 Events = list[tuple[int, int, int]]  # (start, length, pitch), in quarters
@@ -164,7 +164,7 @@ def remarks(dataset: Dataset) -> list[str]:
 def test_the_melodies_of_real_tunes(shared_data: object) -> None:
     folder: Path = shared_data("nottingham-midi")  # type: ignore[operator]
     for path in sorted(folder.glob("*.mid"))[::90]:
-        (tune,) = formats.read(path, tracks="melody")
+        (tune,) = read(path, tracks="melody")
         assert isinstance(tune, lnfgen.PianoRoll)
         assert np.bincount(tune.sounding.sum(axis=1), minlength=3)[2:].sum() <= 0.02 * tune.num_steps
         assert [item.kept for item in tune.tracks] == [True] + [False] * (len(tune.tracks) - 1)

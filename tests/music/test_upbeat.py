@@ -14,10 +14,10 @@ from command import Call
 from test_page import Page
 
 from lnfgen.errors import LnfgenError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.notation import bars_of_voice
 from lnfgen.formats.page import page_bytes
-from lnfgen.formats.rhythm import bars_of_voice
+from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.formats.rolltext import roll_to_text
 from lnfgen.music import figures
 from lnfgen.music.pianoroll import PianoRoll
@@ -37,8 +37,8 @@ def tune(metre: tuple[int, int], upbeat: int, starts_with: str = "notes") -> Pia
     return PianoRoll.from_notes(notes, num_steps=upbeat + 2 * bar + 3, time_signature=metre).with_upbeat(upbeat)
 
 
-def read(content: bytes) -> PianoRoll:
-    (roll,) = formats.read_bytes(content)
+def read_one(content: bytes) -> PianoRoll:
+    (roll,) = read_bytes(content)
     assert isinstance(roll, PianoRoll)
     return roll
 
@@ -87,7 +87,7 @@ def test_files_keep_any_upbeat(metre: tuple[int, int], suffix: str) -> None:
     for upbeat in range(16 * metre[0] // metre[1]):
         for starts_with in ("notes", "rest"):
             roll = tune(metre, upbeat, starts_with)
-            found = read(formats.to_bytes(roll, suffix))
+            found = read_one(to_bytes(roll, suffix))
             assert found == roll
             assert found.metre_changes == 0, "the upbeat's own time signature is no change that is lost"
 
@@ -98,8 +98,8 @@ def test_files_keep_any_upbeat(metre: tuple[int, int], suffix: str) -> None:
 def test_scores_keep_any_upbeat(metre: tuple[int, int], upbeat: int, voices: int | None) -> None:
     for starts_with in ("notes", "rest"):
         roll = tune(metre, upbeat, starts_with)
-        content = formats.to_bytes(roll, ".musicxml", voices=voices)
-        assert read(content) == roll
+        content = to_bytes(roll, ".musicxml", voices=voices)
+        assert read_one(content) == roll
         assert (b'<measure implicit="yes" number="0">' in content) == (upbeat > 0)
 
 
@@ -109,7 +109,7 @@ def test_abc_through_midi_and_a_score_and_back(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "a.abc").write_text("X:1\nM:6/8\nL:1/8\nK:G\nD|GBd gdB|AFD DEF|G3 G2|]\n")
     for source, target in itertools.pairwise(("a.abc", "b.mid", "c.musicxml", "d.txt")):
         convert.command([str(tmp_path / source), str(tmp_path / target)])
-        (roll,) = formats.read(tmp_path / target)
+        (roll,) = read(tmp_path / target)
         assert isinstance(roll, PianoRoll)
         assert (roll.upbeat, roll.time_signature, roll.num_bars, roll.num_steps) == (2, (6, 8), 3, 36)
     assert capsys.readouterr().err == ""
@@ -134,7 +134,7 @@ def test_in_midi_an_upbeat_has_a_time_signature_of_its_own() -> None:
     # No time signature is a triplet, and that of an upbeat must not be the one that lasts longest.
     assert signatures(replace(WALTZ.on_grid(3), upbeat=1)) == [(0, 3, 4)]
     assert signatures(WALTZ.stretch(0, 8)) == [(0, 3, 4)]
-    assert read(midi_bytes(WALTZ.stretch(0, 8))).time_signature == (3, 4)
+    assert read_one(midi_bytes(WALTZ.stretch(0, 8))).time_signature == (3, 4)
 
 
 def test_words_mean_the_bars_of_the_file() -> None:
@@ -189,16 +189,16 @@ def test_a_picture_draws_the_bar_lines_after_the_upbeat(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(matplotlib.axes.Axes, "vlines", vlines)
     monkeypatch.setattr(matplotlib.axes.Axes, "annotate", annotate)
-    formats.to_bytes(WALTZ, ".png")
+    to_bytes(WALTZ, ".png")
     assert drawn[0] == (0.5, [float(beat) for beat in range(0, 34, 4)])
     assert drawn[1:] == [(0.8, [4.0, 16.0, 28.0]), (2.0, [34.0])]
     assert numbers == {"1": 4, "2": 16, "3": 28}
     drawn.clear()
-    formats.to_bytes(replace(WALTZ, upbeat=2), ".png")
+    to_bytes(replace(WALTZ, upbeat=2), ".png")
     assert drawn[0] == (0.5, [float(beat) for beat in range(2, 34, 4)])
     long = PianoRoll.from_notes([(0, 4, 60)], num_steps=4 + 16 * 40).with_upbeat(4)
     drawn.clear()
-    formats.to_bytes(long, ".png")
+    to_bytes(long, ".png")
     lines = sorted({step for width, places in drawn if width == 0.8 for step in places})
     assert lines == [4.0 + 16 * bar for bar in range(40)], "also where there are several lines of music"
 
@@ -220,6 +220,6 @@ def test_figures_count_bars_after_the_upbeat() -> None:
 
 
 def test_info_tells_the_upbeat(tmp_path: Path, here: Call) -> None:
-    formats.write(tmp_path / "a.mid", WALTZ)
+    write(tmp_path / "a.mid", WALTZ)
     facts = json.loads(here("info", "a.mid", "--json").stdout)
     assert (facts["upbeat"], facts["bars"], facts["steps"], facts["metre_changes"]) == (4, 3, 34, 0)

@@ -5,9 +5,9 @@ import torch
 from toy_models import randomise
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.conv_scan import KERNEL, CausalConvolution, CausalConvScan
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP

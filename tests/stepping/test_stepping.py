@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from lnfgen.stepping.features import MaskedLayers
 from test_causal import directions, randomised
 from torch import Tensor, nn
 from toy_models import MODELS, OFTEN, OUTPUTS, SIZES, random_x, randomise, toy
@@ -15,11 +16,10 @@ from lnfgen.models import build_prior
 from lnfgen.models.output import NADEHead
 from lnfgen.nn import stepper as door
 from lnfgen.nn.backbones import BACKBONES
-from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import stepper
 from lnfgen.stepping import MAKERS, find
-from lnfgen.stepping.features import MaskedLayers
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract

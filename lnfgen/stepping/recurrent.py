@@ -1,4 +1,4 @@
-"""Fast steps of an LSTM, and of the autoregressive baseline."""
+"""Steps of an LSTM, and of the autoregressive baseline."""
 
 from collections.abc import Callable
 from typing import cast
@@ -9,8 +9,7 @@ from torch.nn.functional import linear
 
 from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.models.observation import FrameEmbedding
-from lnfgen.nn.lstm import CausalLSTM
-from lnfgen.nn.stepper import Step
+from lnfgen.nn.causal_lstm import CausalLSTM
 
 
 class LSTMCells:
@@ -47,28 +46,45 @@ class LSTMCells:
         """`known[:, t] weight^T + bias` by gate, for every step t: known `[rows, T, G]`, weight `[4 H, G]`."""
         return linear(known, weight, self.bias).unflatten(-1, (4, -1)).permute(1, 2, 0, 3).contiguous().unbind()
 
-
-def lstm_stepper(network: CausalLSTM, known: Tensor) -> Step:
-    """`(t, x) -> output` of the network at step t for the input `cat([x, known[:, t]], -1)`."""
-    cells = LSTMCells(network, len(known))
-    of_x, of_known = cells.input_weight.tensor_split([-known.shape[-1]], 1)
-    weight, added = by_gate(of_x), cells.added(known, of_known)
-    return lambda t, x: cells.step(torch.baddbmm(added[t], x.expand(4, -1, -1), weight))
+    def keep(self, rows: Tensor) -> None:
+        self._h, self._c = [h[rows] for h in self._h], [c[rows] for c in self._c]
 
 
-def baseline_stepper(model: AutoregressiveLSTM, positions: Tensor) -> Step:
-    """`(t, x_{t-1}) -> states` of the baseline's LSTM, with None for x_{-1}.
+class LSTMSteps:
+    """The steps of a `CausalLSTM` whose input is `cat([x, known[:, t]], -1)`, as `nn.stepper.Steps`."""
+
+    def __init__(self, network: CausalLSTM, known: Tensor) -> None:
+        self._cells = LSTMCells(network, len(known))
+        of_x, of_known = self._cells.input_weight.tensor_split([-known.shape[-1]], 1)
+        self._weight, self._added = by_gate(of_x), self._cells.added(known, of_known)
+        self._rows: Tensor | None = None  # the row of `known` that each row reads
+
+    def step(self, t: int, x: Tensor) -> Tensor:
+        return self._cells.step(torch.baddbmm(self._known(t), x.expand(4, -1, -1), self._weight))
+
+    def _known(self, t: int) -> Tensor:
+        added = self._added[t]
+        return added if self._rows is None else added.index_select(1, self._rows)
+
+    def keep(self, rows: Tensor) -> None:
+        self._rows = rows if self._rows is None else self._rows[rows]
+        self._cells.keep(rows)
+
+
+class BaselineSteps(LSTMSteps):
+    """The steps of the baseline's LSTM: x is x_{t-1}, or None at t = 0, and the positions are known.
 
     The embedding table is multiplied by the input weights once, so a step only reads rows of that product.
     """
-    cells = LSTMCells(model.lstm, len(positions))
-    of_embedding, of_positions = cells.input_weight.tensor_split([-positions.shape[-1]], 1)
-    added, add_embedded = cells.added(positions, of_positions), _embedded_product(model.embed, of_embedding)
 
-    def step(t: int, previous: Tensor | None) -> Tensor:
-        return cells.step(added[t] if previous is None else add_embedded(previous, added[t]))
+    def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
+        super().__init__(model.lstm, positions)
+        of_embedding, _ = self._cells.input_weight.tensor_split([-positions.shape[-1]], 1)
+        self._add_embedded = _embedded_product(model.embed, of_embedding)
 
-    return step
+    def step(self, t: int, x: Tensor | None) -> Tensor:
+        added = self._known(t)
+        return self._cells.step(added if x is None else self._add_embedded(x, added))
 
 
 def by_gate(weight: Tensor) -> Tensor:

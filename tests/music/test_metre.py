@@ -9,9 +9,9 @@ import pytest
 from music21 import meter, note, stream
 from music21.musicxml.m21ToXml import GeneralObjectExporter
 
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import read
+from lnfgen.music.metre import longest_signature, longest_tempo, lost_changes, num_changes
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, lost_changes, num_changes
 
 Bars = list[tuple[int, int]]
 """The time signature of each bar."""
@@ -41,14 +41,14 @@ def musicxml(bars: Bars) -> bytes:
     return GeneralObjectExporter(stream.Score([part])).parse()
 
 
-@pytest.mark.parametrize("write", [midi, musicxml], ids=["MIDI", "MusicXML"])
+@pytest.mark.parametrize("make", [midi, musicxml], ids=["MIDI", "MusicXML"])
 @pytest.mark.parametrize(("bars", "lasts"), [(UPBEAT, (3, 4)), (TURN, (3, 4)), (EVEN, (3, 4))])
 def test_the_time_signature_of_a_file_is_the_one_that_lasts_longest(
-    write: Callable[[Bars], bytes], bars: Bars, lasts: tuple[int, int], tmp_path: Path
+    make: Callable[[Bars], bytes], bars: Bars, lasts: tuple[int, int], tmp_path: Path
 ) -> None:
-    path = tmp_path / f"piece.{'mid' if write is midi else 'musicxml'}"
-    path.write_bytes(write(bars))
-    (roll,) = formats.read(path)
+    path = tmp_path / f"piece.{'mid' if make is midi else 'musicxml'}"
+    path.write_bytes(make(bars))
+    (roll,) = read(path)
     assert isinstance(roll, PianoRoll)
     assert (roll.time_signature, roll.num_steps) == (lasts, sum(16 * beats // unit for beats, unit in bars))
     # The upbeat is kept, so that nothing is lost.

@@ -1,25 +1,29 @@
-"""What a file of music plays, as its reader has found it, and the piano-roll of that."""
+"""The notes, tempos and time signatures of a piece as a file has them, and the piano-roll of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections import defaultdict
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
 from typing import Any
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.music.tempo_and_metre import longest_signature, longest_tempo, num_changes
 from lnfgen.music.tracks import Track
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 
+Sound = tuple[Fraction, Fraction, int, bool, bool]
+"""A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next one)."""
+
 
 @dataclass
-class Heard:
-    """What a piece in a file plays. Times are in the unit of the file.
+class Events:
+    """A piece in a file. Times are in the unit of the file.
 
     Attributes:
         tracks: those with notes, and the notes of each: (start, end, MIDI pitch).
@@ -40,12 +44,12 @@ class Heard:
         """The tracks with the chosen numbers as one piano-roll.
 
         Times are rounded to the nearest step, and a note lasts at least one step. Tempo and time signature are those
-        that last longest. A time signature that the upbeat has for itself counts as no change of it.
+        that last longest. A time signature that only the upbeat has is not counted as a change.
 
         Args:
-            quarter: how long a quarter is in the unit of the file.
-            name: what errors call the file.
-            before: the steps that other rolls of the file have.
+            quarter: the length of a quarter in the unit of the file.
+            name: stands for the file in errors.
+            before: the number of steps of other rolls of the file.
 
         Raises:
             UnreadableFileError: if the rolls of the file last over `MAX_STEPS`.
@@ -77,10 +81,9 @@ class Heard:
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
-        """How long the first bar is, if it is shorter than those of the usual time signature; else 0.
+        """The length of the first bar if it is shorter than those of the usual time signature and the next one is not.
 
-        That one holds from there on, and the upbeat may have a time signature of its own. The next bar must be whole:
-        music21 divides a bar of ABC where the key changes inside it.
+        Else it is 0. The usual time signature must hold after the first bar, which may have one of its own.
         """
         if not self.lines:
             return 0
@@ -89,3 +92,22 @@ class Heard:
         known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
         is_upbeat = known[-1:] == [usual] and first < bar and all(line == first + bar for line in following)
         return first if is_upbeat else 0
+
+
+def join_ties(sounds: Iterable[Sound]) -> list[tuple[Fraction, Fraction, int]]:
+    """Notes as (start, end, MIDI pitch), where tied notes are one.
+
+    Some programs write a tie at one of its two notes alone; either is enough.
+    """
+    notes: list[tuple[Fraction, Fraction, int]] = []
+    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
+    # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note that comes before.
+    for start, end, pitch, comes, goes_on in sorted(sounds, key=lambda sound: (sound[0], not sound[3])):
+        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
+            index = before.pop()
+            notes[index] = (notes[index][0], end, pitch)
+        else:
+            index = len(notes)
+            notes.append((start, end, pitch))
+        last[pitch, end, goes_on].append(index)
+    return notes
