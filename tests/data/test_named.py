@@ -159,6 +159,6 @@ def test_download_from_a_mirror(lnfgen, cache: Path, tmp_path: Path, shared_data
 
 
 def test_datasets_command(here) -> None:
-    listed = json.loads(here("datasets", "--json").stdout)["datasets"]
+    listed = json.loads(here("list", "--datasets", "--json").stdout)["datasets"]
     assert [entry["name"] for entry in listed] == list(named.NAMED)
     assert all(entry["citation"] and entry["licence"] and entry["size"] for entry in listed)
