@@ -11,9 +11,8 @@ from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.benchmarks import SUFFIXES
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.options import Options
-from lnfgen.data.preprocess import prepare, source_name
-from lnfgen.data.workplace import Workplace
+from lnfgen.data.prepare import prepare, source_name
+from lnfgen.data.sources import Options
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
@@ -63,7 +62,7 @@ def preprocess(
         sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
         out: the folder to write, which must be new or empty. By default it is named after the first source.
         kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
-            `lnfgen.data.options.Options`.
+            `lnfgen.data.sources.Options`.
         download: fetch the files of a named dataset if they are not here yet.
         jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
             result is the same.
@@ -90,9 +89,8 @@ def preprocess(
     if name is not None:
         if options != Options():
             warnings.warn(_fixed(name), LnfgenWarning, stacklevel=2)
-        return named.build(name, progress, download=download).write(target)
-    with Workplace(target) as place:
-        dataset = prepare(paths, options, progress, place=place, jobs=jobs).write(target)
+        return named.build(name, target, progress, download=download)
+    dataset = prepare(paths, target, options, progress, jobs=jobs)
     read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
     benchmark = next((path for path in read if path.lower().endswith(SUFFIXES)), None)
     if benchmark is not None and options != Options(kind=kind):

@@ -63,8 +63,5 @@ PARTICLES: Final = 32
 MELODY_PARTICLES: Final = 16
 """The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
 
-AMOUNT: Final = 0.02
-"""Of a variation. The model in the box, which reads what it wrote before, keeps over half of the notes with it."""
-
-WAY_STEPS: Final = 8
-"""Pieces on the way from one to another, these two included."""
+AMOUNT: Final = 0.25
+"""The share of a piece that a variation draws anew."""

@@ -5,7 +5,6 @@ import inspect
 import os
 import sys
 import traceback
-import warnings
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from typer.core import TyperGroup
 
 from lnfgen import __version__
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError, LnfgenWarning, is_out_of_memory
+from lnfgen.errors import LnfgenError, is_out_of_memory
 from lnfgen.training import torchrun as launch
 
 PANELS = {
@@ -129,16 +128,5 @@ def main(args: list[str] | None = None) -> None:
     args = list(sys.argv[1:] if args is None else args)
     if "--traceback" in args:  # it may stand anywhere, because people add it at the end of the line
         args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", LnfgenWarning)
-        python_shows = warnings.showwarning
-
-        def show(message: Any, category: type[Warning], *where: Any) -> None:
-            """Print a warning of lnfgen as a line. Python prints those of other libraries."""
-            if issubclass(category, LnfgenWarning):
-                console.warn(str(message))
-            else:
-                python_shows(message, category, *where)
-
-        warnings.showwarning = show  # type: ignore[assignment]
+    with console.warnings_as_lines():
         app(args, prog_name="lnfgen")

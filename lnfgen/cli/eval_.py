@@ -57,7 +57,7 @@ def command(
     trained = load(folder.path, device)
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
-    with console.live(f"scoring {material.split}", len(material.sequences)) as bar:
+    with console.about(material.name), console.live(f"scoring {material.split}", len(material.sequences)) as bar:
         figures = trained.nll(
             material, samples=samples, seed=seed, precision=precision or "float32", progress=bar.update
         )

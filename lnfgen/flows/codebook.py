@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lnfgen.flows.features import LOG_SQRT_2PI, FeatureFlow
+from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MLP
-from lnfgen.nn.temperature import tempered
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 from lnfgen.transforms.solve import root_with_gradient, solve
 

@@ -1,6 +1,6 @@
 """Models of discrete sequences, and `build_model`, which builds one from its configuration."""
 
-from lnfgen.models.build import add_conditional, build_model, build_prior
+from lnfgen.models.build import build_model, build_prior
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames, Observation, Symbols
@@ -16,7 +16,6 @@ __all__ = [
     "Symbols",
     "Terms",
     "TimeSignatures",
-    "add_conditional",
     "build_model",
     "build_prior",
 ]

@@ -1,7 +1,5 @@
 """`build_model` builds a model from its configuration, and one function for each part builds that part."""
 
-import dataclasses
-
 from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
@@ -12,7 +10,6 @@ from lnfgen.flows.coupling import build_coupling_flow
 from lnfgen.flows.features import FeatureFlow, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, InverseAutoregressiveFlow, TemporalFlow
 from lnfgen.models.codes import SymbolHead, SymbolPosterior
-from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
@@ -203,22 +200,6 @@ def _build_blocks(config: ModelConfig, num_codes: int, reading: nn.Module, num_r
         config.input_dropout,
         reading,
     )
-
-
-def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
-    """Give a model a flow that draws z given a part of x. It is the prior until it is fitted (`training.matching`)."""
-    observation = model.observation
-    each_way, features = _half(config.hidden_size), config.embedding_size
-    network = BACKBONES[config.backbone].bidirectional(
-        config.embedding_size + config.position_size, each_way, config.num_layers, config.dropout
-    )
-    num_codes = observation.num_symbols if isinstance(observation, Symbols) else 1
-    told = dataclasses.replace(config, position_size=config.position_size + features)
-    model.conditional = ConditionalPrior(
-        observation, network, config.embedding_size, 2 * each_way, features, build_prior(told, num_codes)
-    )
-    model.conditional.begin_as(model.prior)
-    return model.conditional
 
 
 def _build_causal(config: ModelConfig, num_read: int) -> nn.Module:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from lnfgen.models.observation import Frames, Known, Observation
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
+from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MLP
-from lnfgen.nn.temperature import tempered
 
 UNITS_PER_KEY = 4
 """The NADE head has this many hidden units for each key."""

@@ -15,19 +15,18 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     Voice,
+    VoiceChoice,
+    VoicePairs,
     highest_key,
     lowest_key,
     melody,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import VoiceChoice, VoicePairs
 from lnfgen.nn.copying import NUM_HEADS, CopyAttention
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.key_networks import over_keys
-from lnfgen.nn.masking import shift
-from lnfgen.nn.scan import GatedRecurrence
-from lnfgen.nn.temperature import tempered
+from lnfgen.nn.masking import shift, tempered
+from lnfgen.nn.scans import GatedRecurrence
 
 REACH = 24
 """In the frames before it, a key sees the keys up to two octaves above and below it."""
@@ -398,3 +397,8 @@ class _VoiceSampler(Sampler):
             pairs = zip(self._compared, last, strict=True)
             self._compared = [torch.cat(pair, 1)[:, -CopyAttention.REACH :] for pair in pairs]
         return self._head._copied(self._compared, CopyAttention.next)
+
+
+def over_keys(convolution: nn.Module, x: Tensor) -> Tensor:
+    """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
+    return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])

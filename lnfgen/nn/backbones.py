@@ -45,6 +45,6 @@ class Backbone(NamedTuple):
 
 BACKBONES = {
     "lstm": Backbone("lnfgen.nn.causal_lstm", "CausalLSTM", halved=False, pace=1.0, dropout=1.0),
-    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True, pace=1.75, dropout=0.5),
-    "conv-scan": Backbone("lnfgen.nn.conv_scan", "CausalConvScan", halved=True, pace=1.75, dropout=0.5),
+    "scan": Backbone("lnfgen.nn.scans", "CausalScan", halved=True, pace=1.75, dropout=0.5),
+    "conv-scan": Backbone("lnfgen.nn.scans", "CausalConvScan", halved=True, pace=1.75, dropout=0.5),
 }

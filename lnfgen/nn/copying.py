@@ -107,7 +107,10 @@ class CopyingNetwork(nn.Module):
         self.told = nn.Linear(NUM_HEADS * (num_values + 1), size)
 
     def forward(self, x: Tensor, state: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
-        """The outputs, and the state after the last step, from which a later call continues."""
+        """The outputs, and the state after the last step, from which a later call continues.
+
+        The state is that of the network, and the last values `[t, B, num_values]`.
+        """
         of_network, before = state or (None, None)
         y, of_network = self.network(x, of_network)
         values = x[..., : self.num_values]

@@ -12,16 +12,15 @@ import numpy as np
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks, named
+from lnfgen.data.cached import build_cached
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.options import Options
-from lnfgen.data.parallel import in_parallel
-from lnfgen.data.resolve import build_cached
 from lnfgen.data.rolls import read_rolls
-from lnfgen.data.sources import gather
+from lnfgen.data.sources import Options, gather
 from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
 from lnfgen.formats import read_write as formats
 from lnfgen.formats import text
+from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL, said_of
 from lnfgen.runs.folder import RunFolder

@@ -11,11 +11,10 @@ model imports it.
 from lnfgen.flows.features import FeatureStack
 from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.nn.causal_lstm import CausalLSTM
-from lnfgen.nn.conv_scan import CausalConvScan
+from lnfgen.nn.scans import CausalConvScan
 from lnfgen.nn.stepper import FASTER
-from lnfgen.stepping.couplings import couplings_of
-from lnfgen.stepping.recurrent import BaselineSteps, LSTMSteps
-from lnfgen.stepping.scans import ConvScanSteps
+from lnfgen.stepping.recurrent import BaselineSteps, ConvScanSteps, LSTMSteps
+from lnfgen.stepping.splits import couplings_of
 
 FASTER[CausalLSTM] = LSTMSteps
 FASTER[AutoregressiveLSTM] = BaselineSteps

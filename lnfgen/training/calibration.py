@@ -23,8 +23,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
-from lnfgen.models.voice_leading import PARALLEL
-from lnfgen.models.voice_networks import OCTAVE, RULES_RATE
+from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
 from lnfgen.models.voices import VoiceHead
 from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import PianoRoll

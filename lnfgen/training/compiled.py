@@ -6,7 +6,7 @@ is 1, or two that are equal, may take another compilation. Not compiled are
 
     nn.LSTM             which is one call already; torch could only write its loop out, for each number of steps
     the output `past`   whose loop over the voices of a frame ends when all frames are whole
-    gated recurrences   whose loop `lnfgen.nn.scan` hides behind one operation, for the same reason
+    gated recurrences   whose loop `lnfgen.nn.scans` hides behind one operation, for the same reason
     the KL of `iaf`     which is a loop over time too
 
 Validations, scores and samples do not use them. Dropout draws other random numbers than without, and values differ by

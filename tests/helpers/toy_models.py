@@ -39,9 +39,13 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "nade-onsets": (Frames(3, has_onsets=True), "nade"),
     "past-onsets": (Frames(3, has_onsets=True), "past"),
 }
+PAIRS = [(kind, name) for kind in sorted(OUTPUTS) for name in MODELS if kind == "symbols" or not name.endswith("codes")]
+"""Each output with each model that has it; codes are of symbols alone."""
+
 OFTEN = [
-    *((kind, name) for kind in ("symbols", "past-onsets") for name in MODELS),
-    *((kind, name) for kind in OUTPUTS for name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")),
+    (kind, name)
+    for kind, name in PAIRS
+    if kind in ("symbols", "past-onsets") or name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")
 ]
 """An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in both of them."""
 

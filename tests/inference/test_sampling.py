@@ -10,7 +10,7 @@ from toy_models import every_sequence, noise_like, toy
 from lnfgen.config import NAMED_MODELS, build_config
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
-from lnfgen.nn.temperature import tempered
+from lnfgen.nn.masking import tempered
 
 pytestmark = pytest.mark.contract
 

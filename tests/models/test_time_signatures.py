@@ -1,6 +1,5 @@
 """Time signatures that a model is told: in datasets, scores, samples and work on a person's own pieces."""
 
-import importlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -11,26 +10,25 @@ import torch
 from command import Call
 from toy_dataset import write_dataset
 from toy_metres import ENCODING, LENGTHS, SIGNATURES, drawn, generators, told, toy_metres
-from toy_models import SIZES, noise_like, random_x, toy
+from toy_models import noise_like, random_x, toy
 
 import lnfgen as api
 from lnfgen.cli import options
-from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, LnfgenError
 from lnfgen.inference.best import choose_best
+from lnfgen.inference.filling import fill_batch
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import nll_of_each, score
-from lnfgen.models import Frames, LatentFlow, Symbols, TimeSignatures
+from lnfgen.models import Frames, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
 from lnfgen.training import distributed
 from lnfgen.training.distributed import own_part
-from lnfgen.training.matching import match_posterior
 
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
@@ -141,22 +139,14 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
-        together = model.fill_batch(known, 4, generators(*seeds), 1.0, metres=both).x
-        logs = model.log_known(x, known, 4, generators(*seeds), metres=both)
-        kept = model.log_known(x.flip(0), known, 4, generators(*seeds), x, both)
+        together = fill_batch(model, known, 4, generators(*seeds), metres=both).x
         for row, seed in enumerate(seeds):
             part = slice(row, row + 1)
             own = Known(*(each[part] for each in known))
-            alone = model.fill_batch(own, 4, generators(seed), 1.0, metres=both[part]).x
+            alone = fill_batch(model, own, 4, generators(seed), metres=both[part]).x
             assert torch.equal(together[part], alone)
-            torch.testing.assert_close(
-                logs[part], model.log_known(x[part], own, 4, generators(seed), metres=both[part])
-            )
-            torch.testing.assert_close(
-                kept[part], model.log_known(x.flip(0)[part], own, 4, generators(seed), x[part], both[part])
-            )
-        other = model.log_known(x, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
-    assert not torch.allclose(other, logs)
+        other = fill_batch(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4))).x
+    assert not torch.equal(other, together)
 
 
 def music_of(path: Path, **fields: object) -> Dataset:
@@ -209,14 +199,6 @@ def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) 
     assert without.nll != expected.nll, "then all are taken to be in 4/4"
 
 
-def test_the_example_of_solvers_tells_the_bars(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
-    importlib.import_module("solvers").table("a run", told("af-scf"), 3, 1)
-    assert capsys.readouterr().out.count("| sample |") == 2
-
-
 def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     model = told("af-scf")
     pieces = drawn(sample_pieces(model, ENCODING, count=48, seed=2))
@@ -243,26 +225,6 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     text = Encoding("text", vocabulary=("\ufffd", "a"))
     with pytest.raises(LnfgenError, match=r"3/4 for text, which has none"):
         next(sample_pieces(toy("lstm", Symbols(2)), text, time_signature=(3, 4)))
-
-
-def test_the_flow_that_fill_draws_from_is_fitted_with_the_bars_of_each_piece(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, seen = told("af-scf"), []
-    assert isinstance(model, LatentFlow)
-    before = model.positions_of
-
-    def positions_of(lengths: torch.Tensor, num_steps: int, metres: torch.Tensor | None) -> torch.Tensor:
-        assert metres is not None
-        seen.extend(zip(lengths.tolist(), metres.tolist(), strict=True))
-        return before(lengths, num_steps, metres)
-
-    monkeypatch.setattr(model, "positions_of", positions_of)
-    sizes = replace(SIZES, **NAMED_MODELS["af-scf"], in_metre=True)
-    training = TrainingConfig(batch_size=3, filling_steps=2)
-    assert match_posterior(model, Config("tiny", sizes, training), dataset.split("train"), lambda _: None)
-    expected = zip(LENGTHS.tolist(), ENCODING.metres(SIGNATURES).tolist(), strict=True)
-    assert sorted(seen) == sorted(expected)  # both updates together are one epoch
 
 
 def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:

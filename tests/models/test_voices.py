@@ -13,13 +13,14 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     PARALLEL,
+    RULES_RATE,
     Voice,
+    VoicePairs,
     melody,
     motion,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import RULES_RATE, VoicePairs
 from lnfgen.models.voices import CERTAIN, VoiceHead
 from lnfgen.nn.copying import CopyAttention
 

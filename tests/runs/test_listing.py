@@ -22,8 +22,8 @@ SIZES = {"num_flow_layers": 1, "latent_size": 2, "hidden_size": 4, "num_layers":
 UPDATES = 40
 
 
-def make_run(path: Path, dataset: Dataset, step: int, filling_steps: int = 0, **progress: int) -> Path:
-    training = {"max_steps": UPDATES, "filling_steps": filling_steps}
+def make_run(path: Path, dataset: Dataset, step: int, **progress: int) -> Path:
+    training = {"max_steps": UPDATES}
     config = Config().override({"model": SIZES, "training": training})
     run = RunFolder.create(path, config, dataset)
     save_model(run, new_model(config, dataset).state_dict())
@@ -104,12 +104,6 @@ def test_the_command_prints_a_table_or_json(runs: Path, here: Call, tmp_path: Pa
     assert "2.500 bits" in table
     assert "damaged: config.json" in table
     assert json.loads(here("list", "--json").stdout)["runs"] == overview()
-
-
-def test_a_run_is_not_finished_before_its_flow_for_fill_is_fitted(dataset: Dataset, here: Call, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", dataset, UPDATES, filling_steps=3)
-    assert overview([run])[0]["state"] == "interrupted"
-    assert b"interrupted after its 40 updates" in here("list", run).stdout
 
 
 def test_folders_may_be_named(runs: Path, here: Call, tmp_path: Path) -> None:

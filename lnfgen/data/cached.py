@@ -12,14 +12,12 @@ from lnfgen.conventions import Progress
 from lnfgen.data import named
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset, is_dataset, open_dataset
 from lnfgen.data.download import cache_folder
-from lnfgen.data.options import Options
-from lnfgen.data.preprocess import prepare, source_name
-from lnfgen.data.sources import SourceFile, gather
-from lnfgen.data.workplace import Workplace
+from lnfgen.data.prepare import prepare, source_name
+from lnfgen.data.sources import Options, SourceFile, gather
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
 
-_VERSION = 9  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 10  # raised when lnfgen would make another dataset from the same files and options
 
 
 def build_cached(
@@ -51,10 +49,9 @@ def build_cached(
     try:
         require_free_folder(folder)  # before the work, which can take minutes
         if files:
-            with Workplace(folder) as place:
-                dataset = prepare([source], options, progress, files=files, place=place).write(folder)
+            dataset = prepare([source], folder, options, progress, files=files)
         else:
-            dataset = named.build(name, progress).write(folder)
+            dataset = named.build(name, folder, progress)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)
