@@ -18,6 +18,9 @@ from lnfgen.locks import try_lock
 STALE_SECONDS = 24 * 3600.0
 """Where there are no locks, a temporary folder that has not changed for so long counts as left by a killed process."""
 
+YOUNG_SECONDS = 10.0
+"""A temporary folder that is younger may belong to a process that is just about to take its lock."""
+
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
@@ -170,7 +173,7 @@ def _sweep(path: Path) -> None:
     """Delete what killed processes left beside `path` when they were making it; one that is at work has a lock."""
     for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         with suppress(OSError), try_lock(item) as free:
-            if free or (free is None and time.time() - item.stat().st_mtime > STALE_SECONDS):
+            if free is not False and time.time() - item.stat().st_mtime > (YOUNG_SECONDS if free else STALE_SECONDS):
                 shutil.rmtree(item)
 
 

@@ -21,7 +21,7 @@ from toy_training import Listener, Session, after
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import collate
 from lnfgen.errors import ConfigError, LnfgenError, OutputError, RunError
-from lnfgen.files import STALE_SECONDS, new_folder, require_writable
+from lnfgen.files import STALE_SECONDS, YOUNG_SECONDS, new_folder, require_writable
 from lnfgen.locks import try_lock
 from lnfgen.runs.checkpoint import MODEL, STATE_PARTS, load_model, load_state, save_state
 from lnfgen.runs.folder import RunFolder
@@ -286,6 +286,7 @@ def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
     for folder in (left, held, other):
         folder.mkdir()
         (folder / "file").write_text("x")
+        os.utime(folder, (0, time.time() - YOUNG_SECONDS - 10))
     with try_lock(held), new_folder(tmp_path / "run"):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, other.name}
