@@ -4,16 +4,7 @@ Both wings import this module and it imports neither, so that a dataset, a model
 It loads no torch, so that a command can show a default in its --help.
 """
 
-from collections.abc import Callable
 from typing import Final, Literal
-
-Progress = Callable[[str, int, int], None]
-"""A function that long work calls with what it does, how much of that is done, and how much there is in all."""
-
-
-def no_progress(description: str, done: int, total: int) -> None:
-    """A `Progress` that shows nothing."""
-
 
 Kind = Literal["music", "text"]
 """What a dataset holds."""

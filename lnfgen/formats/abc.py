@@ -16,7 +16,6 @@ from functools import lru_cache
 
 from lnfgen.formats.events import Events, Sound, join_ties
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, is_time_signature
-from lnfgen.music.tracks import Track
 
 MAX_BARS = 1000
 """The most bars of one rest. More are a misprint, and would fill the memory."""
@@ -44,8 +43,8 @@ _MODES = {"maj": 0, "ion": 0, "lyd": 1, "mix": -1, "dor": -2, "m": -3, "aeo": -3
 _NORMAL_NOTES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # of a tuplet; of others 3 in a compound metre, else 2 (4.13)
 _SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
 _CLEF = re.compile(
-    r"(?<!\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)"
-    r"(?:(?P<up>[+^]8)|(?P<down>[-_]8))?(?!\S)"
+    r"(?<!\S)(?=\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)?"
+    r"(?:(?P<up>[+^]8(?:va)?)|(?P<down>[-_]8(?:v[ab])?))?(?!\S)"
 )
 _PROPERTY = re.compile(r"(?<!\S)(?P<name>[a-z]+)=(?P<value>\"[^\"]*\"|\S*)")
 
@@ -54,13 +53,13 @@ _Metre = tuple[int, int] | None
 
 @dataclass
 class _Sound:
-    """A note, a chord or (without pitches) a rest. `length` and `written` are in quarters, with and without `>`."""
+    """A note, a chord or a rest. Lengths are in quarters."""
 
     length: Fraction
-    written: Fraction
-    pitches: dict[int, str]
+    written: Fraction  # the length without `>` and `<`
+    pitches: dict[int, str]  # MIDI pitches and their names; none in a rest
     metre: _Metre
-    tied: set[int] = field(default_factory=set)
+    tied: set[int] = field(default_factory=set)  # pitches that are tied to the next sound
 
 
 _Item = _Sound | str | float
@@ -69,52 +68,33 @@ _Item = _Sound | str | float
 
 @dataclass
 class _Repeat:
-    """The music that the next end of a repeat plays again, as far as it has been read. Places are indices of items.
-
-    Attributes:
-        start: where it starts.
-        is_marked: a sign is at its start.
-        body: where its first ending starts; None if there is none so far.
-        endings: where the ending of each pass starts and stops.
-        numbers: the passes of the ending that is being read, which starts at `opened` and has so many `bars`.
-        passes: how many passes are written.
-        bars_of_first: the number of bars of the first ending.
-    """
+    """The music that the next end of a repeat plays again, as far as it has been read. Places are indices of items."""
 
     start: int
-    is_marked: bool = False
-    body: int | None = None
-    endings: dict[int, slice] = field(default_factory=dict)
-    numbers: Sequence[int] = ()
-    opened: int = 0
-    bars: int = 0
-    passes: int = 0
-    bars_of_first: int = 0
+    is_marked: bool = False  # a sign is at its start
+    body: int | None = None  # the start of the first ending
+    endings: dict[int, slice] = field(default_factory=dict)  # the ending of each pass
+    numbers: Sequence[int] = ()  # the passes of the ending that is being read
+    opened: int = 0  # where that ending starts
+    bars: int = 0  # how many bars it has so far
+    passes: int = 0  # how many passes are written
+    bars_of_first: int = 0  # how many bars the first ending has
 
 
 @dataclass
 class _Voice:
-    """The music of a voice so far, and the settings that hold at its end.
-
-    Attributes:
-        key, unit, metre: the values of the fields K, L (in quarters) and M.
-        octaves: by how many octaves each property of a field K: or V: moves its notes up.
-        signs: the accidentals of the bar, by the name of the note.
-        tied: the accidentals of notes that are tied to the next one, by the name with its octave.
-        tuplet: by what the lengths of the next notes are multiplied, and of how many notes.
-        broken: by what the length of the next note is multiplied.
-    """
+    """The music of a voice so far, and the settings that hold at its end."""
 
     key: str
-    unit: Fraction
+    unit: Fraction  # in quarters
     metre: _Metre
-    octaves: dict[str, int]
+    octaves: dict[str, int]  # by how many octaves each property of a field K: or V: moves the notes up
     items: list[_Item] = field(default_factory=list)
     repeat: _Repeat = field(default_factory=lambda: _Repeat(0))
-    signs: dict[str, int] = field(default_factory=dict)
-    tied: dict[str, int] = field(default_factory=dict)
-    tuplet: tuple[Fraction, int] = (Fraction(1), 0)
-    broken: Fraction = Fraction(1)
+    signs: dict[str, int] = field(default_factory=dict)  # the accidentals of the bar, by the name of the note
+    tied: dict[str, int] = field(default_factory=dict)  # those of tied notes, by the name with its octave
+    tuplet: tuple[Fraction, int] = (Fraction(1), 0)  # the factor of the lengths of the next notes, and their number
+    broken: Fraction = Fraction(1)  # the factor of the length of the next note
 
 
 def read_tunes(book: str) -> list[Events]:
@@ -170,8 +150,7 @@ class _Tune:
         for voice in self.voices.values():
             sounds, lines = _lay_out(voice.items, metre, events)
             if notes := join_ties(sounds):
-                track = Track.of_notes(notes, number=len(events.tracks) + 1, name="", program=None, channel=1)
-                events.tracks.append((track, notes))
+                events.add(notes)
             events.lines = events.lines or lines
         return events
 
@@ -208,11 +187,11 @@ class _Tune:
             self._add(_length(token["length"]), {})
         elif token["chord"]:
             self.chord = []
-        elif token["outer"] is not None and self.chord:
-            notes, self.chord = self.chord, None
-            self._add(notes[0][0] * _length(token["outer"]), {pitch: note for _, pitch, note, _ in notes})
-            for _, pitch, _, tied in notes:
-                self._tie([pitch] if tied else [])
+        elif token["outer"] is not None:
+            notes, self.chord = self.chord or [], None
+            if notes:
+                self._add(notes[0][0] * _length(token["outer"]), {pitch: note for _, pitch, note, _ in notes})
+                self._tie([pitch for _, pitch, _, tied in notes if tied])
         elif token["tie"] and self.chord:
             self.chord[-1] = (*self.chord[-1][:3], True)
         elif token["tie"] and voice.items and isinstance(last := voice.items[-1], _Sound):
@@ -296,7 +275,7 @@ class _Tune:
         repeat.bars += 1
         numbers = _numbers(ending)
         if ends and repeat.body is None:
-            # `::|` is the end of what is played three times.
+            # A stretch that ends with `::|` is played three times.
             times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
             self._again(slice(repeat.start, len(voice.items)), times)
             repeat.passes += 1

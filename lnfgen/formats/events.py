@@ -17,6 +17,9 @@ from lnfgen.music.tracks import Track
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 
+FileNote = tuple[Any, Any, int]
+"""A note in the unit of a file: (start, end, MIDI pitch)."""
+
 Sound = tuple[Fraction, Fraction, int, bool, bool]
 """A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next one)."""
 
@@ -26,17 +29,25 @@ class Events:
     """A piece in a file. Times are in the unit of the file.
 
     Attributes:
-        tracks: those with notes, and the notes of each: (start, end, MIDI pitch).
-        tempos, signatures: (time, value) of each that is set.
+        tracks: the tracks with notes, and the notes of each.
+        tempos, signatures: (time, value) of each change.
         end: where the piece ends.
         lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
     """
 
-    tracks: list[tuple[Track, list[tuple[Any, Any, int]]]] = field(default_factory=list)
+    tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
+
+    def add(
+        self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
+    ) -> None:
+        """Add a track. Its number follows on those of the tracks before, and of `after` tracks of other pieces."""
+        number = after + len(self.tracks) + 1
+        track = Track.of_notes(notes, number=number, name=name, program=program, channel=channel)
+        self.tracks.append((track, notes))
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -90,16 +101,16 @@ class Events:
         first, *following = self.lines
         bar = bar_length(usual, 1) * quarter
         known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
-        is_upbeat = known[-1:] == [usual] and first < bar and all(line == first + bar for line in following)
+        is_upbeat = known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
         return first if is_upbeat else 0
 
 
-def join_ties(sounds: Iterable[Sound]) -> list[tuple[Fraction, Fraction, int]]:
+def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
     """Notes as (start, end, MIDI pitch), where tied notes are one.
 
     Some programs write a tie at one of its two notes alone; either is enough.
     """
-    notes: list[tuple[Fraction, Fraction, int]] = []
+    notes: list[FileNote] = []
     last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note that comes before.
     for start, end, pitch, comes, goes_on in sorted(sounds, key=lambda sound: (sound[0], not sound[3])):

@@ -1,4 +1,4 @@
-"""Write piano-rolls as MusicXML scores, with music21 as the writer.
+"""Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into notes with ties.
 
 Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
 choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. So a singer sees
@@ -35,7 +35,7 @@ class Symbol:
     Attributes:
         offset, length: its place, from the start of the bar on.
         pitches: MIDI pitches from the lowest one up; none for a rest.
-        from_before, goes_on: those of its pitches that are tied to the symbol before, and to the next one.
+        from_before, goes_on: the pitches that are tied to the symbol before, and to the next one.
     """
 
     offset: Fraction
@@ -47,7 +47,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class _Staff:
-    """A staff: its name, its clef, the notes of each of its voices, and whether stems tell two voices apart."""
+    """A staff: its name, its clef and the notes of each of its voices. With `stems`, these go up and down by voice."""
 
     name: str
     clef: str
@@ -58,17 +58,16 @@ class _Staff:
 def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
-    Reading it again gives the same length and upbeat, the same keys that sound and, where they are known, the same
-    onsets.
+    `read_score` gives the same roll again; onsets that are not known are those of `roll.struck()` then.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
             choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
             below.
-        title: stands above the music; characters that cannot be printed are left out of it.
+        title: stands above the music, without characters that cannot be printed.
 
     Raises:
-        LnfgenError: if notation has no note value for a step of this grid, or nobody can tell so many voices apart.
+        LnfgenError: if notation has no note value for a step of this grid, or there are over `MAX_VOICES` voices.
     """
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
@@ -90,9 +89,9 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "
 
 
 def is_choral(roll: PianoRoll) -> bool:
-    """Whether a choir of four can sing the piece.
+    """True if a choir of four can sing the piece.
 
-    At most 4 keys sound at 95 % of the steps, and 3 or 4 at half of the steps. Silent steps do not count.
+    At most 4 keys must sound at 95 % of the steps, and 3 or 4 at half of the steps. Silent steps do not count.
     """
     counts = roll.sounding.sum(axis=1)
     counts = counts[counts > 0]
@@ -200,7 +199,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
 
 
 def _initials(name: str) -> str:
-    """What stands before the staff from the second line on: S. A. for Soprano, Alto, and 2. for Voice 2."""
+    """The name of a staff from the second line on: S. A. for Soprano, Alto, and 2. for Voice 2."""
     return " ".join(f"{word[0]}." for word in name.replace("Voice", "").split())
 
 
@@ -283,7 +282,7 @@ def bars_of_voice(
 ) -> list[list[Symbol]]:
     """The symbols of a voice in each bar, which fill it; the last bar ends with the piece.
 
-    An upbeat of so many steps is the first bar, and is written as the end of one.
+    An upbeat of `upbeat` steps is the first bar, and is written as the end of one.
 
     Notes that sound together are a chord. Where one of them starts or ends alone, the others are tied there. So are
     notes at bar lines, and where a reader of this metre expects to see a beat.
@@ -338,7 +337,7 @@ def split(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -
 
 
 def _is_readable(offset: Fraction, length: Fraction, crossed: int, time_signature: tuple[int, int]) -> bool:
-    """Whether a note may be written whole that passes over places of this level at most."""
+    """True if a note that passes over places of this level at most may be written as one note."""
     if not _is_binary(offset) or not _is_binary(length):
         return False
     plain, dotted = _is_power_of_two(length), _is_power_of_two(length / 3)
@@ -363,7 +362,7 @@ def _beat(time_signature: tuple[int, int]) -> Fraction:
 
 
 def _level(offset: Fraction, time_signature: tuple[int, int]) -> int:
-    """How strong a place in a bar is: 9 where it starts, 0 on a beat, 1 in the middle of four, below 0 between beats.
+    """The strength of a place in a bar: 9 at its start, 0 on a beat, 1 in the middle of four, below 0 between beats.
 
     Between the beats of 6/8 it is -2 at most, so that no note hides the second beat.
     """

@@ -15,8 +15,14 @@ import numpy as np
 
 from lnfgen import files
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats import rolltext
+from lnfgen.formats.midi import midi_bytes, read_midi
+from lnfgen.formats.notation import musicxml_bytes
+from lnfgen.formats.page import page_bytes
+from lnfgen.formats.picture import png_bytes
+from lnfgen.formats.rolltext import MARK, roll_from_text, roll_to_text
 from lnfgen.formats.sandbox import in_child, restart_clock
+from lnfgen.formats.scores import read_score
+from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import decode_utf8
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
@@ -109,7 +115,7 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
     """The pieces in the content of a file, which is parsed in a child process unless that is surely quick and safe."""
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
-    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(rolltext.MARK):
+    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
         return [text]
     arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
     if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
@@ -120,15 +126,11 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
 def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
     """The piano-rolls in the content of a file."""
     if suffix in SCORES:
-        from lnfgen.formats.scores import read_score
-
         return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)
     restart_clock()
     if suffix in MIDI:
-        from lnfgen.formats.midi import read_midi
-
         return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
-    return [_read_npz(content, name) if suffix == ".npz" else rolltext.roll_from_text(decode_utf8(content, name), name)]
+    return [_read_npz(content, name) if suffix == ".npz" else roll_from_text(decode_utf8(content, name), name)]
 
 
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
@@ -184,8 +186,6 @@ def to_bytes(
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        from lnfgen.formats.page import page_bytes
-
         return page_bytes(rolls, title, names=names, program=program, voices=voices)
     if len(pieces) != 1:
         raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
@@ -196,22 +196,14 @@ def to_bytes(
     if isinstance(one, str):
         return one.encode("utf-8")
     if suffix in MIDI:
-        from lnfgen.formats.midi import midi_bytes
-
         return midi_bytes(one, program=program, voices=voices)
     if suffix == SOUND:
-        from lnfgen.formats.sound import wav_bytes
-
         return wav_bytes(one, program=program, voices=voices)
     if suffix == ".musicxml":
-        from lnfgen.formats.notation import musicxml_bytes
-
         return musicxml_bytes(one, voices=voices, title=title)
     if suffix == ".png":
-        from lnfgen.formats.picture import png_bytes
-
         return png_bytes(one)
-    return _npz_bytes(one) if suffix == ".npz" else rolltext.roll_to_text(one).encode("utf-8")
+    return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
@@ -223,8 +215,6 @@ def require_writer(suffix: str, voices: int | None = None) -> None:
     if voices is not None and suffix not in WITH_VOICES:
         raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
     if suffix == SOUND:
-        from lnfgen.formats.sound import require_synthesiser
-
         require_synthesiser()
 
 

@@ -1,4 +1,4 @@
-"""Piano-rolls as text that a person can read, edit and compare. Reading it gives exactly the same roll.
+"""Piano-rolls as text that a person can read, edit and compare. `roll_from_text` gives exactly the same roll again.
 
     # lnfgen piano-roll 1
     steps_per_quarter: 4
@@ -73,7 +73,7 @@ def roll_to_text(roll: PianoRoll) -> str:
 
 
 def roll_from_text(text: str, name: str = "-") -> PianoRoll:
-    """The roll that such a text describes.
+    """The roll that a text describes.
 
     Raises:
         UnreadableFileError: if the text is no roll; the message has the number of the first wrong line, and `name`.

@@ -1,4 +1,4 @@
-"""Read scores as piano-rolls: ABC with a reader of this package, MusicXML and humdrum with music21.
+"""Read scores as piano-rolls: ABC with `lnfgen.formats.abc`, MusicXML and humdrum with music21.
 
 music21 gets the content of the file, from memory. It opens no other file, and neither reads nor writes the pickles in
 which it usually keeps parsed scores.
@@ -18,15 +18,14 @@ from xml.etree import ElementTree
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties
-from lnfgen.formats.music21_patches import mended_metres
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
-from lnfgen.music.tracks import ALL, Track, choose_tracks
+from lnfgen.music.tracks import ALL, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
 _EXPECTED = {kind: f"expected {'an' if kind == 'abc' else 'a'} {word} score" for kind, word in _WORDS.items()}
-_MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
+_MAX_UNPACKED = 1 << 28  # bytes of all files in a compressed score
 
 
 def read_score(
@@ -41,10 +40,11 @@ def read_score(
         tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if music21 cannot read it, or it holds no notes or no such part.
+        UnreadableFileError: if the score is damaged, or holds no notes or no such part.
     """
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
+    restart_clock()
     with unreadable(f"{name} is no readable {_WORDS[kind]} score"):
         pieces = read_tunes(text) if kind == "abc" else _read_with_music21(text, kind)
     rolls = [_roll(events, name, steps_per_quarter, tracks) for events in pieces]
@@ -78,7 +78,7 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
 
     restart_clock()
     parser = converter.Converter()
-    with quiet(), mended_metres():
+    with quiet(), _rests_as_written():
         parser.parseData(text, format=kind, forceSource=True)
         parsed = parser.stream
         return [_events(score) for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])]
@@ -86,7 +86,7 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
 
 def _events(score: Any) -> Events:
     """The notes, tempos and time signatures of a music21 score as it sounds. Times are in quarters."""
-    from music21 import stream
+    from music21 import instrument, stream
 
     score = _as_it_sounds(score)
     events = Events()
@@ -94,7 +94,9 @@ def _events(score: Any) -> Events:
         flat = part.flatten()
         events.end = max(events.end, Fraction(flat.highestTime))
         if notes := join_ties(_sounds(flat)):
-            events.tracks.append((_track(part, len(events.tracks) + 1, notes), notes))
+            player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
+            name = str(getattr(part, "partName", None) or "")
+            events.add(notes, name, program=getattr(player, "midiProgram", None))
         events.signatures += _signatures(part)
         lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
         events.lines = events.lines or lines[:2]
@@ -126,15 +128,6 @@ def _tempos(flat: Any) -> list[tuple[Fraction, float]]:
     marks = flat.getElementsByClass(tempo.MetronomeMark)
     found = [(Fraction(mark.offset), float(mark.getQuarterBPM() or 0)) for mark in marks]
     return [(offset, bpm) for offset, bpm in found if MIN_BPM <= bpm <= MAX_BPM]
-
-
-def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:
-    from music21 import instrument
-
-    player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
-    program = getattr(player, "midiProgram", None)
-    name = getattr(part, "partName", None) or ""
-    return Track.of_notes(notes, number=number, name=str(name), program=program, channel=1)
 
 
 def _sounds(flat: Any) -> list[Sound]:
@@ -193,6 +186,30 @@ def _pair_repeats(score: Any) -> None:
                 begins, has_ended, opened = None, True, None
         if opened is not None:
             opened.leftBarline = None
+
+
+@contextlib.contextmanager
+def _rests_as_written() -> Iterator[None]:
+    """In this block, music21 reads whole rests of MusicXML as long as they are written.
+
+    Where one staff of a bar is empty, music21 takes the first rest of any staff for one that fills the bar. In 5/4 or
+    6/4 a whole rest after a note then gets the length of the bar, and the rest of the part comes too late. So here a
+    rest is stretched to its bar only where nothing else is in the bar.
+    """
+    from music21.musicxml import xmlToM21
+
+    parser: Any = xmlToM21.MeasureParser
+    parse = parser.parse
+
+    def parse_strictly(self: Any) -> None:
+        parse(self)
+        self.fullMeasureRest &= self.restAndNoteCount == {"rest": 1, "note": 0}
+
+    parser.parse = parse_strictly
+    try:
+        yield
+    finally:
+        parser.parse = parse
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How far some music is from other music: figures of both sides, and how well a classifier tells the sides apart.
+"""Compares two sets of music: by figures of both sides, and by a classifier that tries to distinguish the sides.
 
 The pieces of both sides are cut into windows of equal length, because many figures depend on the length. Each figure
 has its median and its 5 and 95 % quantiles on both sides, and the share of the windows of the first side that are
@@ -42,7 +42,7 @@ class FigureRow:
     """A figure of both sides, with a value for each window; nan where a window has none.
 
     Attributes:
-        label: what a table calls the figure.
+        label: the name of the figure in a table.
     """
 
     label: str
@@ -68,9 +68,9 @@ class MusicComparison:
 
     Attributes:
         figures: by name, those of `lnfgen.music.figures.music_figures` and the longest copy, in quarters.
-        auc: how well a classifier tells samples from the reference by these figures: 0.5 is not at all, 1 is always.
-            Well below 0.5, both sides hold the same pieces. The longest copy is among these figures only where copies
-            are searched for in a corpus beside the reference.
+        auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is not at all, 1 is
+            always. Well below 0.5, both sides hold the same pieces. The longest copy is among these figures only where
+            copies are searched for in a corpus beside the reference.
         samples_variety, reference_variety: the mean distance between two windows of a side (the intra-set distance of
             mgeval), in figures that have a standard deviation of 1 over both sides together.
         usual_voices: how many keys sound at most steps of the reference.
@@ -155,7 +155,7 @@ def compare_pieces(
 
     labels = {name: figure.label for name, figure in chosen.items()}
     labels[LONGEST_COPY] = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
-    # No piece of the reference is a copy of itself, so the copy alone would give away a sample that is such a piece.
+    # No piece of the reference is its own copy, so this figure alone would give away a sample that is in the reference.
     known = len(chosen) if corpus is None else len(labels)
     return MusicComparison(
         figures={name: FigureRow(label, first[:, i], second[:, i]) for i, (name, label) in enumerate(labels.items())},
@@ -229,10 +229,10 @@ def _plain(value: Any) -> Any:
 def two_sample_auc(
     first: np.ndarray, second: np.ndarray, first_groups: np.ndarray, second_groups: np.ndarray, seed: int = 0
 ) -> float:
-    """The cross-validated AUC of telling the rows of `first` from those of `second`.
+    """The cross-validated AUC of a classifier between the rows of `first` and those of `second`.
 
-    It is about 0.5 where the two cannot be told apart, and 1 where they always can. The result is nan where one of them
-    has fewer than two groups.
+    It is about 0.5 if the classifier cannot distinguish the two, and 1 if it always can. It is nan if one of them has
+    fewer than two groups.
 
     Args:
         first, second: float [rows, figures]. A nan is replaced by the mean of its figure.

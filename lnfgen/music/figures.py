@@ -1,8 +1,8 @@
-"""Figures of a piece: numbers by which sampled music can be told from the music that a model learned.
+"""Figures of a piece: numbers that distinguish sampled music from the music that a model learned.
 
 Each is a function of one `PianoRoll`. It returns nan where the figure has no value, such as the note length of silence.
 
-A piano-roll does not say which key belongs to which voice. So the highest and the lowest key of each sounding step are
+A piano-roll does not assign its keys to voices. So the highest and the lowest key of each sounding step are
 taken as lines. Where two steps have equally many keys, the voices are the keys in order, which is the assignment with
 the least total move. Steps with different numbers of keys are not compared.
 

@@ -1,6 +1,6 @@
-"""The one tempo and the one time signature of a piano-roll, of all that a file of music has one after the other.
+"""The one tempo and the one time signature of a piano-roll, where a file has several one after the other.
 
-The one that lasts longest is taken. So an upbeat or a last chord with a time signature of its own does not count.
+A roll gets the one that lasts longest, and so not that of an upbeat or of a last chord.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 
 DEFAULT_BPM = 120.0
-"""The tempo of a file that says none, as MIDI has it."""
+"""The tempo of a file without one, as in MIDI."""
 
 _Value = TypeVar("_Value")
 
@@ -33,7 +33,7 @@ def longest_signature(changes: Sequence[tuple[Any, tuple[int, int]]], end: Any) 
 
 
 def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
-    """How often a value changes before the end of a piece, its first value not counted.
+    """The number of changes of a value before the end of a piece. The first value is no change.
 
     Args:
         values: (position, value), in any order. Of several at one position, the last counts.
@@ -44,15 +44,15 @@ def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
 
 
 def lost_changes(rolls: Sequence[PianoRoll], *, of_tempo: bool = True) -> str:
-    """What the files of these rolls lost because a roll has one tempo and time signature, in a few words.
+    """A few words on the changes that the files of these rolls lost, as a roll has one tempo and time signature.
 
-    It is empty if nothing was lost. Without `of_tempo`, changes of tempo do not count.
+    They are empty if nothing was lost. Without `of_tempo`, changes of tempo do not count.
     """
     counts = {
         "tempo": sum(roll.tempo_changes for roll in rolls) if of_tempo else 0,
         "time signature": sum(roll.metre_changes for roll in rolls),
     }
-    lost = ", ".join(f"{count:,} of {what}" for what, count in counts.items() if count)
+    lost = ", ".join(f"{count:,} of {value}" for value, count in counts.items() if count)
     return f"a piano-roll has one tempo and time signature; left out changes: {lost}" if lost else ""
 
 
@@ -64,7 +64,7 @@ def _longest_lasting(
     Args:
         changes: (position, value) of each change. Before the first one the value is `before`.
         end: the position where the piece ends. Positions are in any unit of musical time.
-        speed: of a value, by which musical time is divided to say how long it lasts.
+        speed: the time for which a value lasts is the musical time divided by its speed.
 
     Where two last equally long, the one that comes first counts.
     """

@@ -91,10 +91,10 @@ def find_key(roll: PianoRoll) -> Key | None:
 
 
 def semitones_to(found: Key, wanted: Key) -> int:
-    """How far a piece in one key must move, the nearest way (-5 to 6), to be in another one.
+    """The semitones, -5 to 6, that move a piece from one key to another.
 
-    No move makes minor of major. Where the modes differ, the piece moves to the relative key, which has the same
-    signature: from C major to `d minor` is to F major.
+    No move turns major into minor. Where the modes differ, the piece moves to the relative key, which has an equal
+    signature: if C major is to become `d minor`, it becomes F major.
     """
     target = wanted.tonic
     if wanted.mode and wanted.mode != found.mode:
@@ -105,9 +105,8 @@ def semitones_to(found: Key, wanted: Key) -> int:
 def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
     """A MIDI pitch as it is written under a signature: (step, alteration in semitones, octave).
 
-    What is not in the scale is spelled as one of the notes that are at most 3 fifths below C or 8 above it where the
-    signature is empty (E flat to G sharp), and under other signatures as much higher or lower: so leading notes of
-    minor keys are sharp, and sevenths of dominants flat.
+    Under an empty signature, a pitch is one of the notes from 3 fifths below C (E flat) to 8 above it (G sharp). Other
+    signatures move this range by their fifths. So leading notes of minor keys are sharp, sevenths of dominants flat.
     """
     place = (pitch * 7 + 3 - sharps) % 12 - 3 + sharps  # on the line of fifths
     step = _FIFTHS[(place + 1) % 7]

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from command import Call, call_in, fails
-from toy_chords import harmonised, pieces
 from toy_dataset import write_dataset
 from toy_home import make_run
+from toy_music import harmonised, pieces
 
 import lnfgen
 from lnfgen.cli.compare import _rows

@@ -16,7 +16,7 @@ from lnfgen.cli import sample
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import read
 from lnfgen.formats.text import with_long_copies
 from lnfgen.inference import best as choosing
 from lnfgen.music.pianoroll import PianoRoll
@@ -63,7 +63,7 @@ def test_samples_in_voices_are_the_same_music(home: Path, call: Call) -> None:
     asked = ("sample", "run-notes", "--seed", "3", "--length", "8", "-q", "--out")
     assert call(*asked, "whole.mid").returncode == 0
     assert call(*asked, "voices.mid", "--program", "73,48,32").returncode == 0
-    (whole,), (voices,) = formats.read(home / "whole.mid"), formats.read(home / "voices.mid")
+    (whole,), (voices,) = read(home / "whole.mid"), read(home / "voices.mid")
     assert whole == voices
     assert isinstance(voices, PianoRoll)
     assert {track.program for track in voices.tracks} <= {73, 48, 32}
@@ -82,7 +82,7 @@ def test_a_sample_goes_to_a_key(
     monkeypatch.chdir(home)
     sample.command(Path("run-notes"), out="key.mid", key="Bb", seed=1)
     assert "key.mid: found C major, moved -2 semitones to Bb major\n" in capsys.readouterr().err
-    assert formats.read(home / "key.mid") == [scale.transposed(-2)]
+    assert read(home / "key.mid") == [scale.transposed(-2)]
 
 
 def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path, call: Call) -> None:

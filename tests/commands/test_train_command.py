@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from command import fails
-from test_tracks import song
+from toy_music import song
 from toy_training import make_dataset
 
 import lnfgen.training.session

@@ -1,4 +1,4 @@
-"""Comparing two sets of music: the classifier, windows of equal length, the command and its picture."""
+"""Comparing two sets of music: the classifier, and windows of equal length."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_chords import harmonised, pieces
+from toy_music import harmonised, pieces
 
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.music.comparison import area_under_curve, compare_pieces, spread, two_sample_auc

@@ -260,3 +260,12 @@ def test_silence_has_defined_figures(num_steps: int) -> None:
 def test_onsets_need_not_be_known() -> None:
     roll = replace(random_piece(3), onsets=None)
     assert not any(math.isnan(figure.value(roll)) for figure in music_figures(2).values())
+
+
+def test_figures_count_bars_after_the_upbeat() -> None:
+    # In 2/4, after an upbeat of an eighth, bars of four eighths whose onsets are 1100 and 1011.
+    notes = [(0, 1, 59), (1, 1, 60), (2, 3, 62), (5, 2, 64), (7, 1, 65), (8, 1, 67)]
+    roll = PianoRoll.from_notes(notes, steps_per_quarter=2, time_signature=(2, 4)).with_upbeat(1)
+    assert figures.downbeat_rate(roll) == pytest.approx(2 / 6)
+    assert figures.off_quarter_rate(roll) == pytest.approx(3 / 6)
+    assert figures.groove_consistency(roll) == pytest.approx(1 / 4)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from test_separation import chorale, random_roll
+from toy_music import chorale, random_roll
 
 from lnfgen.formats.notation import bars_of_voice, is_choral, musicxml_bytes, split
 from lnfgen.formats.scores import read_score
@@ -59,14 +59,16 @@ def test_notes_over_a_bar_line_are_tied() -> None:
     [
         *((4, (4, 4), 4), (4, (3, 4), 2), (2, (6, 8), 4), (3, (12, 8), 1), (3, (4, 4), 4), (6, (2, 2), 4)),
         *((5, (5, 8), 3), (7, (7, 8), 4), (12, (9, 16), 4), (1, (7, 8), 4), (16, (5, 4), None), (3, (12, 8), None)),
+        *((4, (4, 4), None), (2, (6, 8), None), (3, (5, 8), None), (8, (7, 8), None), (12, (3, 2), None)),
     ],
 )
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_random_music_is_the_same_again(
     steps_per_quarter: int, time_signature: tuple[int, int], voices: int | None, seed: int
 ) -> None:
-    roll = random_roll(seed, steps_per_quarter=steps_per_quarter, time_signature=time_signature)
+    roll = random_roll(seed, steps_per_quarter=steps_per_quarter, time_signature=time_signature, tempo_bpm=72.5)
     content = musicxml_bytes(roll, voices=voices)
+    assert content == musicxml_bytes(roll, voices=voices)
     assert read_score(content, ".musicxml", steps_per_quarter=steps_per_quarter) == [roll]
 
 
@@ -134,3 +136,16 @@ def test_a_score_has_the_title_that_it_is_given_and_no_other() -> None:
     assert b"title" not in musicxml_bytes(roll)
     assert b"creator" not in musicxml_bytes(roll)
     assert b"<movement-title>My song</movement-title>" in musicxml_bytes(roll, title="My \udcff\x07song")
+
+
+@pytest.mark.parametrize(
+    ("notes", "num_steps", "upbeat"),
+    [
+        *(([], 83, 0), ([(0, 4, 60)], 83, 0), ([(5, 1, 40), (6, 70, 80)], 83, 0)),
+        *(([(0, 4, 60)], 40, 0), ([(16, 4, 60)], 64, 16)),  # a whole rest, where a bar has 24 steps
+    ],
+)
+def test_silence_stays_as_long_as_it_is(notes: list[tuple[int, int, int]], num_steps: int, upbeat: int) -> None:
+    for metre, voices in (((4, 4), None), ((6, 4), 1)):
+        roll = PianoRoll.from_notes(notes, num_steps=num_steps, time_signature=metre).with_upbeat(upbeat)
+        assert read_score(musicxml_bytes(roll, voices=voices), ".musicxml") == [roll]

@@ -11,21 +11,15 @@ import mido
 import numpy as np
 import pytest
 from command import Call
-from test_page import Page
+from html_page import Page
+from toy_music import WALTZ
 
-from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.notation import bars_of_voice
 from lnfgen.formats.page import page_bytes
 from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.formats.rolltext import roll_to_text
-from lnfgen.music import figures
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import region
-
-WALTZ = PianoRoll.from_notes(
-    [(0, 2, 67), (2, 2, 65), (4, 12, 60), (16, 4, 62), (20, 8, 64), (28, 6, 65)], time_signature=(3, 4)
-).with_upbeat(4)  # a quarter, two bars of 12 steps, and half a bar
 
 
 def tune(metre: tuple[int, int], upbeat: int, starts_with: str = "notes") -> PianoRoll:
@@ -41,44 +35,6 @@ def read_one(content: bytes) -> PianoRoll:
     (roll,) = read_bytes(content)
     assert isinstance(roll, PianoRoll)
     return roll
-
-
-def test_the_upbeat_is_bar_0() -> None:
-    assert WALTZ.bars() == {0: 0, 1: 4, 2: 16, 3: 28}
-    assert (WALTZ.bar_lines(), WALTZ.num_bars) == ([0, 4, 16, 28], 3)
-    plain = replace(WALTZ, upbeat=0)
-    assert plain.bars() == {1: 0, 2: 12, 3: 24}
-    assert plain != WALTZ
-    assert "upbeat of 4" in repr(WALTZ)
-    for steps in (-1, 12, 40):
-        with pytest.raises(LnfgenError, match=f"an upbeat of {steps} steps"):
-            replace(WALTZ, upbeat=steps)
-    assert plain.with_upbeat(12) == plain
-
-
-def test_a_piece_that_is_changed_keeps_its_upbeat() -> None:
-    assert WALTZ.transposed(3).in_range(36, 60).upbeat == 4
-    assert (WALTZ.on_grid(12).upbeat, WALTZ.on_grid(2).upbeat, WALTZ.on_grid(1).upbeat) == (12, 2, 1)
-    sixteenth = replace(WALTZ, upbeat=1)
-    assert sixteenth.on_grid(1).upbeat == 0, "it is rounded, as notes are"
-    assert replace(WALTZ, upbeat=11).on_grid(1).upbeat == 0, "it is rounded to a bar"
-
-
-@pytest.mark.parametrize("metre", [(3, 4), (5, 8), (7, 16)])
-@pytest.mark.parametrize("grid", [1, 2, 4])
-def test_bar_lines_stay_where_a_piece_is_cut(metre: tuple[int, int], grid: int) -> None:
-    whole = PianoRoll(np.zeros((40, 1), np.bool_), None, grid, time_signature=metre)
-    for roll in (whole, whole.with_upbeat(1)):
-        lines = [step for number, step in roll.bars().items() if number]
-        for start, end in itertools.combinations(range(0, 41, 3), 2):
-            inside = [step for number, step in roll.stretch(start, end).bars().items() if number]
-            first = next((line for line in lines if line >= start), end)
-            if first < end:
-                assert inside[0] + start == first
-        pieces = roll.cut(7)
-        assert sum(piece.num_steps for piece in pieces) == 40
-        ends = np.cumsum([piece.num_steps for piece in pieces])[:-1].tolist()
-        assert set(ends) <= set(lines) or max(np.diff(lines)) > 7
 
 
 @pytest.mark.parametrize("suffix", [".mid", ".txt", ".npz"])
@@ -137,24 +93,6 @@ def test_in_midi_an_upbeat_has_a_time_signature_of_its_own() -> None:
     assert read_one(midi_bytes(WALTZ.stretch(0, 8))).time_signature == (3, 4)
 
 
-def test_words_mean_the_bars_of_the_file() -> None:
-    def steps(roll: PianoRoll, word: str) -> list[int]:
-        return np.flatnonzero(region(roll, [word]).all(axis=1)).tolist()
-
-    assert steps(WALTZ, "bars:0") == [0, 1, 2, 3]
-    assert steps(WALTZ, "bars:1-2") == list(range(4, 28))
-    assert steps(WALTZ, "bars:3-") == steps(WALTZ, "bars:3-9") == list(range(28, 34))
-    assert steps(WALTZ, "bars:0-1") == steps(WALTZ, "steps:1-16")
-    for roll, word, said in (
-        (replace(WALTZ, upbeat=0), "bars:0", "bars:0: bars are counted from 1 on"),
-        (WALTZ, "bars:-1", "bars:-1: bars are counted from 0 on"),
-        (WALTZ, "steps:0", "steps:0: steps are counted from 1 on"),
-        (WALTZ, "bars:4", "bars:4 means nothing in a piece of 3 bars"),
-    ):
-        with pytest.raises(LnfgenError, match=said):
-            region(roll, [word])
-
-
 @pytest.mark.parametrize(("metre", "upbeat"), [((3, 4), 4), ((4, 4), 6), ((6, 8), 2), ((6, 8), 10)])
 def test_in_a_score_an_upbeat_is_the_end_of_a_bar(metre: tuple[int, int], upbeat: int) -> None:
     roll = tune(metre, upbeat)
@@ -208,15 +146,6 @@ def test_the_page_knows_the_upbeat() -> None:
     assert [piece["upbeat"] for piece in page.data] == [4, 0]
     facts = [text for _, text in page.texts if text.startswith("3/4")]
     assert [" · 3 bars · " in text for text in facts] == [True, True]
-
-
-def test_figures_count_bars_after_the_upbeat() -> None:
-    # In 2/4, after an upbeat of an eighth, bars of four eighths whose onsets are 1100 and 1011.
-    notes = [(0, 1, 59), (1, 1, 60), (2, 3, 62), (5, 2, 64), (7, 1, 65), (8, 1, 67)]
-    roll = PianoRoll.from_notes(notes, steps_per_quarter=2, time_signature=(2, 4)).with_upbeat(1)
-    assert figures.downbeat_rate(roll) == pytest.approx(2 / 6)
-    assert figures.off_quarter_rate(roll) == pytest.approx(3 / 6)
-    assert figures.groove_consistency(roll) == pytest.approx(1 / 4)
 
 
 def test_info_tells_the_upbeat(tmp_path: Path, here: Call) -> None:
