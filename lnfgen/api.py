@@ -19,11 +19,10 @@ from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.runs.dataset import open_music, open_source
-from lnfgen.runs.facts import is_run
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import find, newest_run, resumable_run
+from lnfgen.runs.naming import find, is_run, newest_run, resumable_run
+from lnfgen.training import torchrun
 from lnfgen.training.recipes import Corpus, RunSettings, run_config, with_file_read
-from lnfgen.training.torchrun import launched, may_restart, restarted
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -110,7 +109,6 @@ def train(
     out: Source | None = None,
     resume: bool = False,
     device: str = "auto",
-    compiled: bool = False,
     progress: TrainingProgress | None = None,
     **settings: Unpack[RunSettings],
 ) -> TrainedModel:
@@ -133,7 +131,6 @@ def train(
         resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
             only `max_steps` and `epochs` may be given.
         device: auto, cpu, cuda, cuda:N or mps.
-        compiled: have torch compile the updates, as `lnfgen train --compile` does; `resume` may change it.
         progress: called after each update.
         settings: transform, emission, backbone, config (a JSON file or a dictionary with keys of `config.json`),
             epochs, max_steps, batch_size, precision and seed, as the options of `lnfgen train`. Without a seed it is 0.
@@ -142,12 +139,10 @@ def train(
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
     """
-    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, compiled=compiled, **settings)
-    session.train(_Watcher(session.trainer.total_steps, progress))
-
-    from lnfgen.training.distributed import after_main
-
-    return after_main(lambda: load(session.run.path, device))
+    with torchrun.joined():
+        session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
+        session.train(_Reports(session.trainer.total_steps, progress))
+        return torchrun.main_first(lambda: load(session.run.path, device))
 
 
 def open_session(
@@ -158,7 +153,6 @@ def open_session(
     out: Source | None,
     resume: bool,
     device: str,
-    compiled: bool = False,
     building: Progress = no_progress,
     built: Callable[[Dataset], object] = lambda dataset: None,
     usual_seed: int = 0,
@@ -167,17 +161,13 @@ def open_session(
     """The session that `train` asks for, for Python and for the command.
 
     Args:
-        building: is told of a dataset being made.
+        building: shows the progress of a dataset that is made.
         built: is called with a dataset that has just been made for a new run.
         usual_seed: that of a new run if nothing else gives one.
     """
-    if launched():
-        from lnfgen.training import distributed
-
-        distributed.join()
-    if may_restart() and out is None:
+    if torchrun.may_restart() and out is None:
         raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
-    if restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
+    if torchrun.restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
         dataset, model, preset, resume = None, None, None, True
         settings = {}
     if resume:
@@ -192,14 +182,15 @@ def open_session(
 
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(run, device, dataset, **length, compiled=compiled, building=building)
+        return TrainingSession.resume(run, device, dataset, **length, building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
     settings = with_file_read(settings)
     run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
-    opened = _opened(dataset, building, built)
+    # Of several processes the first one makes the dataset, if it has to be made.
+    opened = torchrun.main_first(lambda: open_source(dataset, building, built))
     encoding = opened.encoding
     corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
     config = run_config(model, preset, corpus=corpus, usual_seed=usual_seed, **settings)
@@ -207,17 +198,7 @@ def open_session(
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession
 
-    return TrainingSession.begin(config, opened, device, out, compiled=compiled)
-
-
-def _opened(source: Source | Dataset | None, building: Progress, built: Callable[[Dataset], object]) -> Dataset:
-    """Open a dataset. If it has to be made first, and several processes train together, the first one makes it."""
-    if not launched():
-        return open_source(source, building, built)
-
-    from lnfgen.training.distributed import after_main
-
-    return after_main(lambda: open_source(source, building, built))
+    return TrainingSession.begin(config, opened, device, out)
 
 
 def load(run: Source, device: str = "auto") -> TrainedModel:
@@ -270,8 +251,8 @@ def compare(
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
-class _Watcher:
-    """Tells a progress function of each update. Notes of the trainer become warnings."""
+class _Reports:
+    """Calls a progress function after each update. Notes of the session become warnings."""
 
     def __init__(self, total: int, progress: TrainingProgress | None) -> None:
         self.total = total
@@ -282,8 +263,6 @@ class _Watcher:
             self.progress(int(metrics["step"]), self.total, metrics)
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
-
-    def matched(self, found: object) -> None: ...
 
     def calibrated(self, of_round: object) -> None: ...
 

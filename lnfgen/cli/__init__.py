@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
-from lnfgen.training import torchrun as launch
+from lnfgen.training import torchrun
 
 PANELS = {
     "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
@@ -44,7 +44,7 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             line = _line(error)
-            if not launch.claim():  # another process of the same job prints the failure
+            if not torchrun.claim():  # another process of the same job prints the failure
                 raise typer.Exit(getattr(error, "exit_code", 1)) from None
             if line is None:
                 raise  # a defect of lnfgen, which shows its traceback
@@ -101,9 +101,9 @@ def _root(
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
     SIGTERM or the end of the terminal ended it.
     """
-    if launch.launched() and context.invoked_subcommand != "train":
+    if torchrun.launched() and context.invoked_subcommand != "train":
         raise LnfgenError(
-            f"found {context.invoked_subcommand} under torchrun; expected train, which several processes share; "
+            f"found {context.invoked_subcommand} under torchrun; expected train, which alone several processes share; "
             "start it without torchrun"
         )
 

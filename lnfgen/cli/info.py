@@ -56,8 +56,8 @@ def command(
 
 def _csv(path: str) -> str:
     """Return the figures of a run, a row for each validation."""
-    from lnfgen.runs.naming import find
-    from lnfgen.runs.records import METRICS, metrics_csv
+    from lnfgen.runs.folder import metrics_csv
+    from lnfgen.runs.naming import METRICS, find
 
     return metrics_csv(find(path, "run").path / METRICS).rstrip()
 
@@ -66,7 +66,7 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
     from lnfgen.runs.dataset import open_source
-    from lnfgen.runs.facts import run_facts
+    from lnfgen.runs.listing import run_facts
     from lnfgen.runs.naming import find
 
     if path != "-":

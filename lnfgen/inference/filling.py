@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING
+from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -31,7 +31,6 @@ from lnfgen.models.steps import LatentSteps
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
 from lnfgen.music.tonality import pitch_name
-from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
 MAX_ROWS = 512

@@ -18,14 +18,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH, TimeSignature
+from lnfgen.conventions import MAX_LENGTH, TimeSignature, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.models import SequenceModel
 from lnfgen.music.pianoroll import bar_length
-from lnfgen.streams import stream_seed
-from lnfgen.waiting import sent
 
 BLOCK_ROWS = 16
 """Rows of a block. With so many, the overhead of a step in a loop over time is small for each row."""
@@ -134,7 +132,7 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
     """What a model is told of the metres of N sequences, `[N, 3]` on its device; None if it is not told them."""
     if model.time_signatures is None:
         return None
-    return sent(torch.from_numpy(encoding.metres(time_signatures)), model.device)
+    return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
 
 
 def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:

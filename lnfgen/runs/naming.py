@@ -10,11 +10,12 @@ from lnfgen.data.dataset import is_dataset
 from lnfgen.data.named import NAMED
 from lnfgen.errors import DatasetError, OutputError, RunError
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, is_boxed
-from lnfgen.runs.facts import MODEL, is_run
 
 RUNS = Path("runs")
 """The folder of new runs, below the present folder."""
 
+MODEL = "model.safetensors"
+METRICS = "metrics.jsonl"
 STATES = ("last", ".next", "previous")
 """Where a run can have a state to go on from. A crash can leave it in `.next`, before that takes the name `last`."""
 
@@ -28,8 +29,13 @@ _EXPECTED: dict[Wanted, str] = {
 Run = TypeVar("Run")
 
 
+def is_run(folder: Path) -> bool:
+    """True if a folder holds a file of a run, even if other files are missing."""
+    return any((folder / name).is_file() for name in ("config.json", METRICS, MODEL))
+
+
 class Found(NamedTuple):
-    """What a name stands for.
+    """The meaning of a name.
 
     Attributes:
         kind: "run" and "dataset" are folders with these contents, "files" is any other file or folder, and "named" is a

@@ -15,7 +15,7 @@ import pytest
 import torch
 from command import fails
 from toy_music import song
-from toy_training import make_dataset
+from toy_training import SMALL, make_dataset
 
 import lnfgen.training.session
 from lnfgen.cli import console, main
@@ -23,10 +23,6 @@ from lnfgen.config import read_run_config
 from lnfgen.errors import is_out_of_memory
 from lnfgen.training.trainer import Trainer
 
-SMALL = {
-    "model": {"hidden_size": 8, "embedding_size": 8, "latent_size": 4, "num_layers": 1, "num_flow_layers": 1},
-    "training": {"batch_size": 4, "max_steps": 9},
-}
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
