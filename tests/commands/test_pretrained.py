@@ -158,6 +158,7 @@ def test_half_precision_is_loaded_as_rounded_weights(toy_home: Path, tmp_path: P
     shutil.copytree(toy_home / "run-lines", tmp_path / "run")
     exact = load_file(tmp_path / "run" / MODEL)
     halved = {name: value.half() if value.dtype == torch.float32 else value for name, value in exact.items()}
+    (tmp_path / "run" / MODEL).unlink()  # `exact` is a view of the old file
     (tmp_path / "run" / MODEL).write_bytes(serialise(halved))
     loaded = load_model(RunFolder(tmp_path / "run"), torch.device("cpu")).state_dict()
     assert {name: value.dtype for name, value in loaded.items()} == {name: value.dtype for name, value in exact.items()}
