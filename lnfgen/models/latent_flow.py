@@ -69,16 +69,15 @@ class LatentFlow(SequenceModel):
     def generate(
         self,
         lengths: Sequence[int],
-        eps: Tensor | None,
+        noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
-        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
-        assert eps is not None
+        assert noise is not None
         steps = torch.tensor(lengths, device=self.device)
         positions = self.positions_of(steps, max(lengths), metres)
-        z = self.prior.draw(positions, steps, eps, prior_temperature)
+        z = self.prior.draw(positions, steps, noise, temperature)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def steps(
