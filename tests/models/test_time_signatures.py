@@ -137,15 +137,17 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.5
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
-    with torch.inference_mode():
-        together = draw_hidden(model, known, 4, generators(*seeds), metres=both)
-        for row, seed in enumerate(seeds):
-            part = slice(row, row + 1)
-            own = Known(*(each[part] for each in known))
-            alone = draw_hidden(model, own, 4, generators(seed), metres=both[part])
-            assert torch.equal(together[part], alone)
-        other = draw_hidden(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
-    assert not torch.equal(other, together)
+    together = draw_hidden(model, known, 4, generators(*seeds), metres=both)
+    for row, seed in enumerate(seeds):
+        part = slice(row, row + 1)
+        alone = draw_hidden(model, Known(*(each[part] for each in known)), 4, generators(seed), metres=both[part])
+        assert torch.equal(together[part], alone)
+    many = Known(*(each[:1].expand(20, -1, -1) for each in known))
+    first, other = (
+        draw_hidden(model, many, 4, generators(*range(20)), metres=metres(*[signature] * 20))
+        for signature in ((3, 4), (6, 8))
+    )
+    assert not torch.equal(first, other)
 
 
 def music_of(path: Path, **fields: object) -> Dataset:
