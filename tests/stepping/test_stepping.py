@@ -43,7 +43,7 @@ def plain(monkeypatch):
     ("kind", "name"),
     [
         pytest.param(*pair, marks=[] if pair in OFTEN or pair[0] == "symbols" else pytest.mark.slow)
-        for pair in itertools.product(sorted(OUTPUTS), [*MODELS, "iaf-scf/scan", "af-codes/conv-scan"])
+        for pair in itertools.product(sorted(OUTPUTS), [*MODELS, "iaf-scf/scan", "af-codes/conv-scan", "blocks-codes/conv-scan"])
         if "codes" not in pair[1] or pair[0] == "symbols"
     ],
 )
