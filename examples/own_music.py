@@ -1,7 +1,7 @@
 """Work with your own music: `python examples/own_music.py` makes the pictures of README and a page that plays them.
 
 A melody is harmonised three times; in the first harmony a gap is filled anew, and it is continued and varied. The model
-in the box makes all of it; another run is the argument. It takes about a minute of a core.
+in the box makes it all; another run is the argument. It takes about a minute of a core.
 
 The melody is "Ah! vous dirai-je, maman", French, of the 18th century.
 """

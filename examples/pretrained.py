@@ -3,7 +3,7 @@
 A model is trained by its recipe below, into `--run`. A run that is there already is not trained again, and one that was
 interrupted goes on. Then the folder `--out` gets all that the package keeps: the weights in half precision, settings,
 dataset manifest, curves, and the card with figures. These are measured with the stored weights, by `lnfgen eval --nll`
-on valid and test, and by `lnfgen eval --music` or `abc_share.py` on samples. The model in the box is replaced at the
+on valid and test, and by `lnfgen compare` or `abc_share.py` on samples. The model in the box is replaced at the
 end, whole.
 """
 
@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from abc_share import tune_shares
 from model_card import Card, card_page
-from safetensors.torch import load_file, save
 
 import lnfgen
 from lnfgen.config import Config
@@ -28,9 +27,10 @@ from lnfgen.conventions import SPLITS
 from lnfgen.data.named import NAMED
 from lnfgen.files import write_bytes, write_text
 from lnfgen.pretrained import BOX
-from lnfgen.runs.facts import is_run, run_facts
+from lnfgen.runs.checkpoint import read_tensors, serialise
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.listing import overview
+from lnfgen.runs.listing import overview, run_facts
+from lnfgen.runs.naming import is_run
 from lnfgen.training.recipes import Corpus, run_config, settings_for
 
 MAX_BYTES = 4_000_000
@@ -40,7 +40,7 @@ _COPIED = ("config.json", "metrics.jsonl")
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, and what its card says in words.
+    """The settings that a model is trained with, and the words of its card.
 
     Attributes:
         settings: keys of `config.json`, with the preset that they change and the seed.
@@ -55,7 +55,7 @@ class Recipe:
 
 
 SUITED = settings_for(Corpus("music", has_onsets=True), Config())
-"""What `lnfgen train` takes for the chorales at its default preset."""
+"""The settings that `lnfgen train` takes for the chorales at its default preset."""
 
 RECIPES = {
     "chorales": Recipe(
@@ -161,11 +161,11 @@ def pack(run: RunFolder, folder: Path) -> None:
     manifest = {key: value for key, value in run.dataset.items() if key not in ("sources", "skipped")}
     manifest["path"] = run.dataset["name"]
     write_text(folder / "dataset.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    weights = load_file(run.path / "model.safetensors")
+    weights = read_tensors(run.path / "model.safetensors")
     halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in weights.items()}
     if not all(value.isfinite().all() for value in halved.values()):
         raise lnfgen.LnfgenError(f"{run.path} holds weights above 65504, which half precision does not have")
-    if len(content := save(halved)) > MAX_BYTES:
+    if len(content := serialise(halved)) > MAX_BYTES:
         raise lnfgen.LnfgenError(f"{run.path}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}")
     write_bytes(folder / "model.safetensors", content)
 
@@ -176,7 +176,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     named, facts = NAMED[recipe.dataset], run_facts(boxed)
     scores = {}
     for split in ("valid", "test"):
-        found = evaluated(boxed, "--nll", "--samples", samples, "--split", split)
+        found = printed("eval", boxed, "--nll", "--samples", samples, "--split", split)
         scores[split] = {key: found[key] for key in _SCORES if found.get(key) is not None}
     card = {
         "name": name,
@@ -197,7 +197,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
         "scores": scores,
     }
     if run.encoding.kind == "music":
-        music = evaluated(boxed, "--music", "--count", count)
+        music = printed("compare", boxed, "--count", count)
         card["music"] = {key: value for key, value in music.items() if key not in ("model", "dataset", "run")}
     elif recipe.dataset == "folk-abc":
         card["tunes"] = tune_shares(lnfgen.load(boxed), count, temperature=1.0, seed=0)
@@ -206,9 +206,9 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     return rounded
 
 
-def evaluated(run: Path, *options: object) -> dict[str, Any]:
-    """What `lnfgen eval RUN OPTIONS --json` prints."""
-    command = [sys.executable, "-m", "lnfgen", "eval", run, *options, "--json"]
+def printed(*args: object) -> dict[str, Any]:
+    """Return the object that `lnfgen ARGS --json` prints."""
+    command = [sys.executable, "-m", "lnfgen", *args, "--json"]
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
     if done.returncode:
         raise SystemExit(done.returncode)  # the command has said what is wrong

@@ -25,9 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -55,8 +55,7 @@ TEXT_ONLY = ("af-codes", "blocks-codes")
 QUICK = ("lstm", "af-scf", "coupling")
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Random sequences of one length: how many are a batch, how long they are, and how long a sample of them is."""
 
     kind: str
@@ -70,21 +69,6 @@ DATA = {
     "music": Data("music of 88 keys", batch=5, steps=64, sampled=64),
     "onsets": Data("music of 49 keys with onsets", batch=8, steps=64, sampled=64),
 }
-
-
-@dataclass(frozen=True)
-class Speed:
-    """The figures of one model."""
-
-    share: float | None  # of the rate of a large product
-    update: float  # seconds
-    alone: float  # seconds to draw one piece
-    together: float  # seconds for each of 16
-
-    def cells(self) -> list[str]:
-        share = "" if self.share is None else f"{100 * self.share:.0f} %"
-        of_update = [share, f"{1 / self.update:.2f}", f"{self.update:.3f}"]
-        return [*of_update, f"{1e3 * self.alone:.0f}", f"{1e3 * self.together:.0f}"]
 
 
 def random_dataset(name: str, folder: Path) -> Dataset:
@@ -152,14 +136,15 @@ def trained(dataset: Dataset, name: str, model: str, preset: str, updates: int) 
     return run, statistics.median(np.diff(times[2:]))
 
 
-def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int) -> Speed:
-    """The figures of a model."""
-    data = DATA[name]
-    before = product_rate()
+def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int) -> list[str]:
+    """The cells of a model's row."""
+    data, before = DATA[name], product_rate()
     run, update = trained(dataset, name, model, preset, updates)
     rate = statistics.fmean([before, product_rate()])
-    share = None if name == "onsets" else operations(run.model, data.batch * data.steps) / update / rate
-    return Speed(share, update, *sampling(run, data.sampled))
+    share = operations(run.model, data.batch * data.steps) / update / rate
+    alone, together = sampling(run, data.sampled)
+    shown = "" if name == "onsets" else f"{100 * share:.0f} %"
+    return [f"`{model}`", shown, f"{1 / update:.2f}", f"{update:.3f}", f"{1e3 * alone:.0f}", f"{1e3 * together:.0f}"]
 
 
 def sampling(run: TrainedModel, steps: int) -> tuple[float, float]:
@@ -181,7 +166,7 @@ def print_table(name: str, models: Sequence[str], preset: str, updates: int, fol
     for model in models:
         if name == "text" or model not in TEXT_ONLY:
             print(f"{name}: {model}", file=sys.stderr)
-            print_row([f"`{model}`", *measured(dataset, name, model, preset, updates).cells()])
+            print_row(measured(dataset, name, model, preset, updates))
 
 
 def print_box() -> None:

@@ -14,7 +14,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Device, Precision, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
-from lnfgen.training.torchrun import is_main, launched
+from lnfgen.training import torchrun
 from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
@@ -80,10 +80,6 @@ def command(
     ] = False,
     seed: Seed = None,
     device: Device = "auto",
-    compiled: Annotated[
-        bool,
-        typer.Option("--compile", help="Have torch compile the updates, which takes minutes; needs a compiler."),
-    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
@@ -95,35 +91,33 @@ def command(
     from lnfgen.cli.sources import tell_of
     from lnfgen.training.recipes import assignments
 
-    with console.jobs() as building:
-        session = open_session(
-            dataset,
-            model,
-            preset,
-            transform=transform,
-            emission=emission,
-            backbone=backbone,
-            config=config,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            precision=precision,
-            seed=seed,
-            out=out,
-            resume=resume,
-            device=device,
-            compiled=compiled,
-            building=building,
-            built=tell_of,
-            set=assignments(settings) if settings else None,
-            usual_seed=fresh_seed(),
-        )
-    _train(session)
+    with torchrun.joined():
+        with console.jobs() as building:
+            session = open_session(
+                dataset,
+                model,
+                preset,
+                transform=transform,
+                emission=emission,
+                backbone=backbone,
+                config=config,
+                epochs=epochs,
+                max_steps=max_steps,
+                batch_size=batch_size,
+                precision=precision,
+                seed=seed,
+                out=out,
+                resume=resume,
+                device=device,
+                building=building,
+                built=tell_of,
+                set=assignments(settings) if settings else None,
+                usual_seed=fresh_seed(),
+            )
+        _train(session)
 
 
 def _train(session: "TrainingSession") -> None:
-    from lnfgen.training import distributed
-
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
@@ -139,9 +133,8 @@ def _train(session: "TrainingSession") -> None:
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
         _end(received[0] if received else signal.SIGTERM)  # none, where it came to another process
-    if is_main():
+    if torchrun.is_main():
         console.result(str(run.path))
-    distributed.leave()
 
 
 class _Display:
@@ -202,7 +195,7 @@ def _interruptible() -> Iterator[list[int]]:
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
-        if len(received) > 1 and launched():
+        if len(received) > 1 and torchrun.launched():
             return  # torchrun passes on the Ctrl-C that has come here by itself, and ends what takes over 30 seconds
         if len(received) > 1:
             _end(number)

@@ -13,15 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
-from lnfgen.streams import stream_seed
-from lnfgen.waiting import sent
 from lnfgen.wording import counted
 
 MAX_PASS_STEPS = 20_000
@@ -35,10 +32,12 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
-    With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
-    `past` read keys and frames that came before, with their onsets. With these it is a sum of conditional costs, given
-    the earlier onsets too, and not comparable with the NLL of a model that never sees onsets.
+    Attributes:
+        sounding_nll: the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
+            baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it
+            with the NLL of a model that never sees onsets.
+        marginal_nll: the NLL of independent symbols or keys, as frequent as in a train split (`marginal_nll`); None if
+            no train split was given.
     """
 
     elbo: float
@@ -50,10 +49,11 @@ class Score:
     samples: int
     sequences: int
     steps: int
+    marginal_nll: float | None = None
 
 
 def per_unit(unit: str) -> float:
-    """What one nat is in a unit: 1 nat, or 1 / ln 2 bits."""
+    """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
     return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
 
 
@@ -67,17 +67,12 @@ def score(
     seed: int = 0,
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
-    places: Sequence[int] | None = None,
-    total: Callable[[np.ndarray], np.ndarray] = lambda sums: sums,
 ) -> Score:
     """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
 
     ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
     are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
     left as it was.
-
-    Several processes can score a split together: each scores the sequences at its `places`, and `total` adds up the
-    sums of all processes.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -90,12 +85,12 @@ def score(
     num_samples = 1 if model.exact else num_samples
     sums = np.zeros(6)
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision, places):
+        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision):
             sums += _sums(model, batch, terms)
     finally:
         model.train(was_training)
     steps = int(lengths_of(sequences).sum())
-    *sums_of_logs, num_sounding = total(sums)
+    *sums_of_logs, num_sounding = sums
     means = np.array(sums_of_logs) * per_unit(unit) / (steps + len(sequences))
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
@@ -164,6 +159,46 @@ def marginal_nll(
     return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
 
 
+class Marginal:
+    """The simplest model, which any other must beat: independent symbols, each as often as in the training split.
+
+    For music: independent keys, each silent or sounding, and struck or held if it sounds. Half a count is added to
+    every count (Krichevsky & Trofimov, 1981), so what train never shows is unlikely, but not impossible.
+    """
+
+    def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
+        """Count in the training sequences: `[T]` of symbols, or `[T, P]` of keys, as the encoding makes them."""
+        self.music = encoding.kind == "music"
+        self.has_onsets = self.music and encoding.has_onsets
+        if self.music:
+            frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
+            for x in train:
+                frames += len(x)
+                sounding += (x & SOUNDING).sum(0)
+                onset += (x >> ONSET_SHIFT).sum(0)
+            self.sounding = (sounding + 0.5) / (frames + 1)
+            self.onset = (onset + 0.5) / (sounding + 1)
+        else:
+            counts = np.full(encoding.num_symbols, 0.5)
+            for x in train:
+                counts += np.bincount(x, minlength=encoding.num_symbols)
+            self.log_probs = np.log(counts / counts.sum())
+
+    def log_prob(self, x: np.ndarray) -> float:
+        """log p(x | T) in nats, summed over all steps."""
+        if not self.music:
+            return float(self.log_probs[x].sum())
+        sounding = (x & SOUNDING) != 0
+        total = _log_bernoulli(sounding, self.sounding).sum()
+        if self.has_onsets:
+            total += (sounding * _log_bernoulli(x >> ONSET_SHIFT != 0, self.onset)).sum()
+        return float(total)
+
+
+def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    return np.where(bits, np.log(probability), np.log1p(-probability))
+
+
 def _scored(
     model: SequenceModel,
     sequences: Sequence[np.ndarray],
@@ -171,17 +206,16 @@ def _scored(
     seed: int,
     progress: Callable[[int], None],
     precision: str = "float32",
-    places: Sequence[int] | None = None,
 ) -> Iterator[tuple[Batch, Terms]]:
-    """Batches of the sequences at some places, each with its `Terms` in float64 on the CPU.
+    """Batches of the sequences, each with its `Terms` in float64 on the CPU.
 
     What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
     """
     done = 0
-    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
+    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
-        on_device = batch.pinned(model.device).to(model.device)
+        on_device = batch.to(model.device)
         chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
@@ -189,7 +223,7 @@ def _scored(
         for start in range(0, num_samples, chunk):
             count = min(chunk, num_samples - start)
             noise = _noise(model, batch, count, generators)
-            noise = None if noise is None else sent(noise, model.device)
+            noise = None if noise is None else noise.to(model.device)
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         yield batch, _joined(parts)

@@ -81,23 +81,15 @@ class LatentFlow(SequenceModel):
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def steps(
-        self,
-        num_sequences: int,
-        num_steps: int,
-        temperature: float,
-        metres: Tensor | None = None,
-        z: Tensor | None = None,
+        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
     ) -> WeighedSteps:
-        """Where z_t says the symbol and is drawn given z_<t, `SymbolSteps`. Otherwise all of z is drawn first.
-
-        The steps that draw z first can also be those of sequences whose latent z `[G, T, D]` is there already.
-        """
+        """If z_t says the symbol and is drawn given z_<t, `SymbolSteps`; otherwise `LatentSteps`."""
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
         positions = self.positions_of(lengths, num_steps, metres)
-        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow) and z is None:
+        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow):
             posterior, emission = self.posterior, self.emission
             return SymbolSteps(self.observation, self.prior, posterior, emission, positions, temperature)
-        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature, z)
+        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

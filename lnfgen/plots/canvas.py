@@ -16,7 +16,7 @@ from lnfgen.wording import in_utf8
 FORMATS = (".png", ".svg", ".pdf")
 
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"
-"""Colours that can still be told apart when a picture is printed in grey."""
+"""Colours that differ also when a picture is printed in grey."""
 
 _DPI = 130
 

@@ -27,8 +27,7 @@ from lnfgen.models import Frames, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
-from lnfgen.training import distributed
-from lnfgen.training.distributed import own_part
+from lnfgen.training import torchrun
 
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
@@ -139,13 +138,13 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
-        together = fill_batch(model, known, 4, generators(*seeds), metres=both).x
+        together = fill_batch(model, known, 4, generators(*seeds), metres=both)
         for row, seed in enumerate(seeds):
             part = slice(row, row + 1)
             own = Known(*(each[part] for each in known))
-            alone = fill_batch(model, own, 4, generators(seed), metres=both[part]).x
+            alone = fill_batch(model, own, 4, generators(seed), metres=both[part])
             assert torch.equal(together[part], alone)
-        other = fill_batch(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4))).x
+        other = fill_batch(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
     assert not torch.equal(other, together)
 
 
@@ -175,9 +174,8 @@ def test_batches_tell_the_bars(dataset: Dataset, monkeypatch: pytest.MonkeyPatch
     moved = batch.to(torch.device("cpu"))
     assert moved.metres is not None
     assert torch.equal(moved.metres, batch.metres)
-    assert own_part(batch).batch.metres is batch.metres
-    monkeypatch.setattr(distributed, "place", lambda: (1, 2))  # the second of two processes
-    part = own_part(batch)
+    monkeypatch.setattr(torchrun, "place", lambda: (1, 2))  # the second of two processes
+    part = torchrun.own_part(batch)
     assert part.batch.indices == [0]
     assert part.batch.metres is not None
     assert part.batch.metres.tolist() == [[16, 4, 2]]

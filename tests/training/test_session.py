@@ -1,15 +1,13 @@
 """A resumed run is the uninterrupted one bit for bit, or says in one line why it cannot be."""
 
 import dataclasses
-import json
-import math
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from toy_training import SIZES, TRAINING, Listener, Session, after
+from command import one_line
+from toy_training import SIZES, TRAINING, Listener, Session, after, begin, figures, without_clock
 
 from lnfgen.api import open_session
 from lnfgen.config import NAMED_MODELS, Config
@@ -20,11 +18,6 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.training.objective import PASS_STEPS
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP
 from lnfgen.training.session import TrainingSession
-
-
-def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
-
 
 CASES = [(2, {"num_samples": 3, "max_steps": 4}, name) for name in sorted(NAMED_MODELS)]
 CASES += [
@@ -41,23 +34,22 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
     monkeypatch.setitem(PASS_STEPS, "cpu", 150)
     several = {"max_steps": 9, **several}
     whole = Session(dataset, name, **several)
-    assert whole.trainer.run()
+    assert whole.run()
 
     run = RunFolder.create(tmp_path / "run", whole.config, dataset)
     begun = Session(dataset, name, run, **several)
-    assert not begun.trainer.run(after(updates))
+    assert not begun.run(after(updates))
     assert begun.trainer.step == updates
     torch.rand(7)  # another process has other random numbers behind it
     resumed = Session(dataset, name, run, **several)
     resumed.trainer.restore(*load_state(RunFolder(tmp_path / "run")))
     assert resumed.trainer.step == updates
-    assert resumed.trainer.run()
+    assert resumed.run()
 
-    for part, expected in whole.trainer.state_tensors().items():
-        found = resumed.trainer.state_tensors()[part]
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[key], value) for key, value in expected.items()), part
-    expected_values, found_values = whole.trainer.state_values(), resumed.trainer.state_values()
+    (expected, expected_values), (found, found_values) = whole.trainer.state(), resumed.trainer.state()
+    for part, tensors in expected.items():
+        assert found[part].keys() == tensors.keys()
+        assert all(torch.equal(found[part][key], value) for key, value in tensors.items()), part
     for values in (expected_values, found_values):
         values.pop("sums")
     assert found_values == expected_values
@@ -69,78 +61,39 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
 def test_a_run_goes_on_on_another_kind_of_device(dataset):
     """Whose generators have another form: its noise is fresh, and the rest as it was."""
     begun = Session(dataset)
-    begun.trainer.run(after(5))
-    tensors, values = begun.trainer.state_tensors(), begun.trainer.state_values()
+    begun.run(after(5))
+    tensors, values = begun.trainer.state()
     tensors["random"]["noise"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's
     tensors["random"]["dropout_cuda"] = torch.zeros(16, dtype=torch.uint8)
     resumed = Session(dataset)
     resumed.trainer.restore(tensors, {**values, "device": "cuda"})
     assert resumed.trainer.step == 5
-    assert resumed.trainer.run()
-
-
-def damage(tensors: dict[str, dict[str, torch.Tensor]], values: dict[str, Any], how: str) -> None:
-    match how:
-        case "a value is missing":
-            del values["rate"]
-        case "a weight is missing":
-            tensors["weights"].popitem()
-        case "a weight of another size":
-            name, value = tensors["average"].popitem()
-            tensors["average"][name] = torch.zeros(3, *value.shape)
-        case "a moment of no weight":
-            tensors["optimizer"]["nothing/step"] = torch.zeros(())
-        case "no random state":
-            tensors["random"] = {}
-        case "a moment of another size":
-            key = next(key for key in tensors["optimizer"] if key.endswith("/exp_avg"))
-            tensors["optimizer"][key] = torch.zeros(7)
-        case "a value of another type":
-            values["sums"] = 3
-        case "a word for numbers":
-            values["sums"] = "af"
-        case "a negative step":
-            values["step"] = -2
-        case "a rate that is not finite":
-            values["rate"] = math.inf
+    assert resumed.run()
 
 
 @pytest.mark.parametrize(
-    "how",
+    "damage",
     [
-        "a value is missing",
-        "a weight is missing",
-        "a weight of another size",
-        "a moment of no weight",
-        "no random state",
-        "a moment of another size",
-        "a value of another type",
-        "a word for numbers",
-        "a negative step",
-        "a rate that is not finite",
+        lambda tensors, values: values.pop("rate"),
+        lambda tensors, values: values.update(sums=3),
+        lambda tensors, values: tensors["weights"].popitem(),
+        lambda tensors, values: tensors["average"].update(dict.fromkeys(tensors["average"], torch.zeros(3, 4, 5))),
+        lambda tensors, values: tensors["optimizer"].update({"nothing/step": torch.zeros(())}),
+        lambda tensors, values: tensors["random"].clear(),
     ],
+    ids=["no rate", "sums of another type", "no weight", "weights of another size", "a moment of nothing", "no random"],
 )
-def test_a_state_that_does_not_fit_is_one_clear_line(dataset, how):
+def test_a_state_that_does_not_fit_is_one_clear_line(dataset, damage):
     session = Session(dataset)
-    session.trainer.run(after(2))
-    tensors, values = session.trainer.state_tensors(), session.trainer.state_values()
-    damage(tensors, values, how)
+    session.run(after(2))
+    tensors, values = session.trainer.state()
+    damage(tensors, values)
     with pytest.raises(RunError, match="last/") as error:
         Session(dataset).trainer.restore(tensors, values)
-    assert "\n" not in str(error.value)
+    one_line(error)
 
 
 # From the run's folder alone. -----------------------------------------------------------------------------------------
-
-
-def begin(dataset: Dataset, path: Path) -> TrainingSession:
-    return TrainingSession.begin(
-        Config(model=SIZES, training=dataclasses.replace(TRAINING, max_steps=12)), dataset, "cpu", path
-    )
-
-
-def figures(run: Path) -> list[dict[str, Any]]:
-    return without_clock([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()])
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from toy_dataset import write_dataset
 from toy_training import SIZES, TRAINING, Session, after, make_dataset
 
 from lnfgen.config import NAMED_MODELS
-from lnfgen.data.batches import collate, shuffled_batches, transposed
+from lnfgen.data.batches import collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.formats.text import UNKNOWN
@@ -49,24 +49,6 @@ def test_the_learning_rate_cools_down_to_zero_at_the_end():
     assert shares[80] == pytest.approx(0.5)
     assert shares[100] == 0
     assert all(cooled_share(step, 100, 1.0) == 1 for step in range(101))
-
-
-def test_sequences_move_by_whole_keys_within_the_range():
-    generator = np.random.default_rng(0)
-    sequences = [np.zeros((6, 20), np.uint8) for _ in range(200)]
-    for sequence in sequences[1:]:
-        sequence[:, 3:16] = generator.choice([0, 1, 3], (6, 13))
-    moved = transposed(sequences, 6, seed=1)
-    moves = set()
-    for before, found in zip(sequences, moved, strict=True):
-        move = int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0]) if before.any() else 0
-        expected = np.zeros_like(before)
-        expected[:, max(move, 0) : 20 + min(move, 0)] = before[:, max(-move, 0) : 20 - max(move, 0)]
-        assert np.array_equal(found, expected)
-        assert found.sum() == before.sum()  # no key is lost
-        moves.add(move)
-    assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}  # down to the lowest key and up to the highest one, not six
-    assert all(map(np.array_equal, moved, transposed(sequences, 6, seed=1)))
 
 
 def test_text_is_not_transposed(dataset):
@@ -116,7 +98,7 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
 def test_it_learns(dataset, name):
     updates = 60 if name == "lstm" else 24  # the baseline begins with the lowest costs of all
     session = Session(dataset, name, max_steps=updates, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1.5e-2)
-    assert session.trainer.run()
+    assert session.run()
     first, last = session.listener.validations[0], session.listener.validations[-1]
     assert last["valid_elbo"] < 0.8 * first["valid_elbo"]
     assert last["kl_weight"] == 1
@@ -149,22 +131,22 @@ def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name):
         terms = model(batch.x[b : b + 1, :length], batch.lengths[b : b + 1], own)
         loss = loss - (terms.reconstruction - trainer.kl_weight * terms.kl)[0, 0] / (length + 1) / len(indices)
     expected = torch.autograd.grad(loss, trainer.parameters)
-    trainer._update(batch, epoch=0)
+    trainer._update(batch, session.listener)
     for parameter, gradient in zip(trainer.parameters, expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_validation_scores_the_average_and_leaves_the_weights(dataset):
     session = Session(dataset, max_steps=5)
-    session.trainer.run()
+    session.run()
     trainer, model = session.trainer, session.trainer.model
-    before = {key: value.detach().clone() for key, value in model.named_parameters()}
-    average = trainer.state_tensors()["average"]
+    before = {key: value.detach().clone() for key, value in model.state_dict().items()}
+    average = trainer.state()[0]["average"]
     assert not all(torch.equal(before[key], value) for key, value in average.items())
     found = trainer._valid_scores(trainer.validated_on)
-    assert all(torch.equal(before[key], value) for key, value in model.named_parameters())
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert found == trainer._valid_scores(trainer.validated_on)  # the same noise each time
-    model.load_state_dict({**model.state_dict(), **average})
+    model.load_state_dict(average)
     sequences = list(dataset.split("valid"))
     assert found["valid_elbo"] == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
 
@@ -180,7 +162,7 @@ def test_validations_score_a_fixed_part_of_a_large_split(tmp_path):
     assert min(lengths) < 20
     assert max(lengths) > VALIDATION_SEQUENCES  # from all of the split, not its beginning
     assert lengths == [len(sequence) for sequence in other.trainer.validated_on]
-    one.trainer._validate()
+    one.trainer._validate(one.listener)
     model, drawn = one.trainer.average.module, list(one.trainer.validated_on)
     expected = score(model, drawn, "bits_per_char", num_samples=1, seed=1).elbo
     assert one.listener.validations[-1]["valid_elbo"] == expected
@@ -194,7 +176,7 @@ def test_epochs_and_steps_whichever_ends_first(dataset):
 
 def test_only_the_whole_objective_chooses(dataset):
     session = Session(dataset)
-    session.trainer.run()
+    session.run()
     assert any(metrics["kl_weight"] < 1 for metrics in session.listener.validations)
     assert all(metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["kept"])
 
@@ -202,8 +184,8 @@ def test_only_the_whole_objective_chooses(dataset):
 def test_same_seed_same_weights_other_seed_others(dataset):
     def final(seed: int) -> torch.Tensor:
         session = Session(dataset, max_steps=4, seed=seed)
-        session.trainer.run()
-        return torch.cat([value.flatten() for value in session.trainer.state_tensors()["weights"].values()])
+        session.run()
+        return torch.cat([value.flatten() for value in session.tensors("weights").values()])
 
     assert torch.equal(final(1), final(1))
     assert not torch.equal(final(1), final(2))
@@ -226,31 +208,31 @@ def test_a_run_loads_neither_the_compiler_of_torch_nor_sympy(dataset, monkeypatc
     """It needs neither, and together they take as long to load as the rest of torch."""
     for name in ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "sympy"):
         monkeypatch.setitem(sys.modules, name, None)  # to import it is an error
-    assert Session(dataset, max_steps=2).trainer.run()
+    assert Session(dataset, max_steps=2).run()
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
     session = Session(dataset, max_steps=12)
     break_loss(session, lambda step: step in (2, 3, 7))
-    assert session.trainer.run()
+    assert session.run()
     assert len(session.listener.notes) == 3
     assert "skipped" in session.listener.notes[0]
     assert session.trainer.step == 12
-    assert session.trainer.state_values()["average_updates"] == 9
+    assert session.trainer.state()[1]["average_updates"] == 9
     assert session.listener.validations[-1]["skipped_updates"] == 3
     assert session.trainer.plateau.rate == 1
-    assert all(torch.isfinite(value).all() for value in session.trainer.state_tensors()["weights"].values())
+    assert all(torch.isfinite(value).all() for value in session.tensors("weights").values())
     assert all(math.isfinite(value) for value in session.listener.validations[-1].values())
 
 
 def test_a_skipped_update_changes_no_weight(dataset):
     session = Session(dataset, max_steps=1)
-    before = {key: value.clone() for key, value in session.trainer.state_tensors()["weights"].items()}
+    before = {key: value.clone() for key, value in session.tensors("weights").items()}
     parameter = session.trainer.parameters[0]
     parameter.register_hook(lambda gradient: gradient * math.inf)  # the loss is finite, its gradient is not
-    session.trainer.run()
+    session.run()
     assert session.trainer.skipped == 1
-    assert all(torch.equal(value, before[key]) for key, value in session.trainer.state_tensors()["weights"].items())
+    assert all(torch.equal(value, before[key]) for key, value in session.tensors("weights").items())
 
 
 @pytest.mark.parametrize("latent_kind", ["symbols", "keys"])
@@ -272,7 +254,7 @@ def test_nothing_but_nan_ends_in_one_clear_line(dataset):
     session = Session(dataset, max_steps=100)
     break_loss(session, lambda step: step >= 5)
     with pytest.raises(RunError, match="learning_rate") as error:
-        session.trainer.run()
+        session.run()
     assert "\n" not in str(error.value)
     assert session.trainer.skipped == MAX_SKIPPED_UPDATES
     assert session.trainer.step == 5 + MAX_SKIPPED_UPDATES
@@ -283,7 +265,7 @@ def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
     session = Session(dataset, max_steps=150, patience=2, kl_warmup_start=0.0, kl_warmup_end=0.0)
     same = {"valid_elbo": 1.0, "valid_reconstruction": 1.0, "valid_kl": 0.0}
     monkeypatch.setattr(session.trainer, "_valid_scores", lambda split: same)
-    assert session.trainer.run()
+    assert session.run()
     assert len(session.listener.validations) == 1 + DECAYS_BEFORE_STOP * 2
     assert len(session.kept) == 1
     assert session.trainer.plateau.rate == pytest.approx(
@@ -292,7 +274,7 @@ def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
 
 
 def assert_the_average_is_kept(session: Session) -> None:
-    average = session.trainer.state_tensors()["average"]
+    average = session.tensors("average")
     assert all(torch.equal(session.kept[-1][key], value) for key, value in average.items())
 
 
@@ -300,7 +282,7 @@ def test_the_last_weights_are_kept_if_that_is_asked_for(dataset, monkeypatch):
     session = Session(dataset, max_steps=30, keep="last", kl_warmup_start=0.0, kl_warmup_end=0.0)
     same = {"valid_elbo": 1.0, "valid_reconstruction": 1.0, "valid_kl": 0.0}
     monkeypatch.setattr(session.trainer, "_valid_scores", lambda split: same)
-    assert session.trainer.run()
+    assert session.run()
     assert len(session.kept) == len(session.listener.validations) > 1
     assert all(metrics["kept"] for metrics in session.listener.validations)
     assert_the_average_is_kept(session)
@@ -308,11 +290,9 @@ def test_the_last_weights_are_kept_if_that_is_asked_for(dataset, monkeypatch):
 
 def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dataset):
     session = Session(dataset)
-    assert not session.trainer.run(after(8))
+    assert not session.run(after(8))
     assert len(session.kept) == 1
-    assert all(
-        torch.equal(session.kept[0][key], value) for key, value in session.trainer.state_tensors()["average"].items()
-    )
+    assert all(torch.equal(session.kept[0][key], value) for key, value in session.tensors("average").items())
     assert len(session.listener.notes) == 1
     assert "KL weight" in session.listener.notes[0]
 
@@ -320,12 +300,10 @@ def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dat
 def test_without_a_valid_split_the_last_weights_are_the_model(tmp_path):
     dataset = make_dataset(tmp_path / "d", num_valid=0)
     session = Session(dataset)
-    assert session.trainer.run()
+    assert session.run()
     assert session.listener.validations
     assert not any("valid_elbo" in metrics for metrics in session.listener.validations)
-    assert all(
-        torch.equal(session.kept[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
-    )
+    assert all(torch.equal(session.kept[-1][key], value) for key, value in session.tensors("average").items())
 
 
 @pytest.mark.parametrize("updates", [8, 16, 17])
@@ -333,16 +311,14 @@ def test_interrupted_without_a_valid_split_leaves_a_model_too(tmp_path, updates)
     dataset = make_dataset(tmp_path / "d", num_valid=0)
     session = Session(dataset)
     session.trainer.interval = 1000  # no validation before the interruption
-    assert not session.trainer.run(after(updates))
-    assert all(
-        torch.equal(session.kept[-1][key], value) for key, value in session.trainer.state_tensors()["average"].items()
-    )
+    assert not session.run(after(updates))
+    assert all(torch.equal(session.kept[-1][key], value) for key, value in session.tensors("average").items())
 
 
 def test_a_run_that_ends_before_its_first_update_says_nothing_of_the_kl_weight(tmp_path):
     for end, notes in ((0.0, 0), (0.5, 1)):
         session = Session(make_dataset(tmp_path / str(end)), kl_warmup_start=0.0, kl_warmup_end=end)
-        assert not session.trainer.run(lambda: True)
+        assert not session.run(lambda: True)
         assert len(session.listener.notes) == notes
         assert session.kept
 
@@ -356,5 +332,5 @@ def test_a_single_training_sequence(tmp_path):
     sequence = np.array([1], np.int32)
     dataset = write_dataset(tmp_path / "d", name="one", encoding=encoding, splits={"train": [sequence]}, dropped={})
     session = Session(dataset, max_steps=3)
-    assert session.trainer.run()
+    assert session.run()
     assert session.kept

@@ -1,5 +1,6 @@
 """Several processes train as one does with the whole batch, and one that fails ends them all with one message."""
 
+import itertools
 import json
 import os
 import signal
@@ -11,10 +12,7 @@ from typing import Any
 import pytest
 import torch
 from ranks import in_ranks
-from test_resume import without_clock
-from test_train_command import SMALL
-from toy_models import OUTPUTS, toy
-from toy_training import SIZES, TRAINING, Listener, after, make_dataset
+from toy_training import SIZES, SMALL, TRAINING, Listener, after, figures, make_dataset, without_clock
 
 from lnfgen.api import open_session
 from lnfgen.cli import main
@@ -22,11 +20,9 @@ from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate
 from lnfgen.data.dataset import Dataset
 from lnfgen.errors import ConfigError
-from lnfgen.inference.sampling import sample_pieces
-from lnfgen.inference.scoring import score
-from lnfgen.runs.checkpoint import load_model, new_model, save_model
+from lnfgen.runs.checkpoint import new_model
 from lnfgen.runs.folder import RunFolder
-from lnfgen.training import distributed
+from lnfgen.training import torchrun
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.session import TrainingSession
 
@@ -45,38 +41,31 @@ def changed(config: Any, **values: Any) -> Any:
 
 def update(dataset: Dataset, name: str, indices: list[int], num_passes: int) -> tuple[list[float], list[torch.Tensor]]:
     """The figures and the gradients of the update of a batch, in float64 and without dropout."""
-    distributed.join()
     sizes = changed(SIZES, **NAMED_MODELS[name], dropout=0.0, input_dropout=0.0)
     model = new_model(Config(model=sizes), dataset).double().train()
     batch = collate([dataset.split("train")[index] for index in indices], indices)
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
-    part = distributed.own_part(batch)
+    part = torchrun.own_part(batch)
     own = None if noise is None else noise[:, part.rows, : part.batch.x.shape[1]].double()
-    found = accumulate_gradients(
-        model,
-        part.batch,
-        own,
-        0.3,
-        num_passes=num_passes,
-        free_bits=0.1,
-        replica=distributed.replica_of(model),
-        share=part.share,
-    )
-    figures = [found.loss, found.reconstruction[: part.sequences].sum(), found.kl[: part.sequences].sum()]
-    sums = distributed.summed(torch.stack(figures))
+    averaging, size = torchrun.averaging(model), torchrun.place()[1]
+    options: dict[str, Any] = {"num_passes": num_passes, "free_bits": 0.1, "share": part.share, "averaging": averaging}
+    found = accumulate_gradients(model, part.batch, own, 0.3, **options)
+    figures = torch.stack([found.loss / size, found.reconstruction.sum(), found.kl.sum()])
+    sums = torchrun.summed(figures * (part.share > 0))
     return sums.tolist(), [parameter.grad for parameter in model.parameters()]
 
 
 def updates(dataset: Dataset, names: list[str], num_passes: int) -> dict[str, Any]:
-    return {
-        f"{name} {len(indices)}": [
-            value.tolist() if isinstance(value, torch.Tensor) else value
-            for part in update(dataset, name, indices, num_passes)
-            for value in part
-        ]
-        for name in names
-        for indices in BATCHES
-    }
+    with torchrun.joined():
+        return {
+            f"{name} {len(indices)}": [
+                value.tolist() if isinstance(value, torch.Tensor) else value
+                for part in update(dataset, name, indices, num_passes)
+                for value in part
+            ]
+            for name in names
+            for indices in BATCHES
+        }
 
 
 def flat(values: Any) -> torch.Tensor:
@@ -98,77 +87,38 @@ def test_processes_have_the_gradient_and_the_figures_of_one_with_the_whole_batch
                 torch.testing.assert_close(flat(found[case]), flat(expected), rtol=1e-9, atol=1e-9, msg=case)
 
 
-# The parts of a batch. ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("lengths", [[5], [3, 3], [1, 2, 3, 4, 5, 6, 7], [9] * 16, [4, 4, 5, 50], [50, 3, 2, 40]])
-@pytest.mark.parametrize("parts", [1, 2, 3, 8])
-def test_parts_hold_each_sequence_once_and_the_largest_is_as_small_as_it_can_be(lengths, parts):
-    cuts = distributed.even_cuts(lengths, parts)
-    assert len(cuts) == parts
-    assert [row for rows in cuts for row in range(len(lengths))[rows]] == list(range(len(lengths)))
-
-    def padded(cuts: list[slice]) -> int:
-        return max(len(lengths[rows]) * max(lengths[rows], default=0) for rows in cuts)
-
-    def every_cut(start: int, parts: int) -> list[list[slice]]:
-        if parts == 1:
-            return [[slice(start, len(lengths))]]
-        stops = range(start, len(lengths) + 1)
-        return [[slice(start, stop), *rest] for stop in stops for rest in every_cut(stop, parts - 1)]
-
-    if parts < 4:
-        assert padded(cuts) == min(map(padded, every_cut(0, parts)))
-
-
-def test_one_process_has_the_whole_batch_as_it_is():
-    batch = Batch(torch.zeros(3, 4), torch.tensor([1, 4, 2]), [5, 6, 7])
-    part = distributed.own_part(batch)
-    assert part.batch is batch
-    assert (part.rows, part.sequences, part.share) == (slice(0, 3), 3, 1.0)
-    assert distributed.own_places([torch.zeros(3), torch.zeros(2)]) is None
-
-
-# Scores. --------------------------------------------------------------------------------------------------------------
-
-
-def scored(sequences: list[Any]) -> Any:
-    distributed.join()
-    return score(
-        toy("af-scf", OUTPUTS["onsets"][0], emission="bernoulli"),
-        sequences,
-        "nats_per_step",
-        num_samples=3,
-        places=distributed.own_places(sequences),
-        total=distributed.summed_array,
-    )
-
-
-def test_a_score_is_that_of_one_process(dataset):
-    observation = OUTPUTS["onsets"][0]
-    generator = torch.Generator().manual_seed(0)
-    choices = torch.tensor([0, 1, 3], dtype=torch.uint8)
-    shapes = [(length, observation.num_pitches) for length in (5, 2, 7)]
-    sequences = [choices[torch.randint(3, shape, generator=generator)].numpy() for shape in shapes]
-    expected = scored(sequences).__dict__
-    for found in in_ranks(2, scored, sequences):
-        assert found.__dict__ == pytest.approx(expected, rel=1e-5)
-    (*_, last) = in_ranks(4, scored, sequences)  # which has no sequence itself
-    assert last.__dict__ == pytest.approx(expected, rel=1e-5)
+def test_parts_hold_each_sequence_once(monkeypatch):
+    for total, size in itertools.product((1, 3, 7), (1, 2, 8)):
+        batch = Batch(torch.arange(total)[:, None].expand(-1, total), torch.arange(1, total + 1), list(range(total)))
+        rows: list[int] = []
+        shares = 0.0
+        for rank in range(size):
+            monkeypatch.setattr(torchrun, "place", lambda: (rank, size))  # noqa: B023
+            part = torchrun.own_part(batch)
+            assert part.batch.indices == part.batch.x[:, 0].tolist() == (part.batch.lengths - 1).tolist()
+            assert part.batch.x.shape[1] == part.batch.lengths.max()
+            rows += part.batch.indices if part.share else []
+            shares += part.share
+        assert sorted(rows) == list(range(total))
+        assert shares / size == pytest.approx(1)
 
 
 # A run. ---------------------------------------------------------------------------------------------------------------
 
 
 def trained(dataset: Dataset, path: Path, stop: int | None = None) -> dict[str, Any]:
+    with torchrun.joined():
+        return trained_here(dataset, path, stop)
+
+
+def trained_here(dataset: Dataset, path: Path, stop: int | None) -> dict[str, Any]:
     """A run to its end, or to an update and then to its end."""
-    distributed.join()
     sizes = changed(SIZES, num_layers=1, num_flow_layers=1)  # with dropout
-    config = Config(model=sizes, training=changed(TRAINING, batch_size=5, max_steps=6, seed=distributed.place()[0]))
+    config = Config(model=sizes, training=changed(TRAINING, batch_size=5, max_steps=6, seed=torchrun.place()[0]))
     session = TrainingSession.begin(config, dataset, "cpu", path)
     if stop is not None:
         # One process alone is asked to stop, and all do.
-        interrupted = after(stop) if distributed.place()[0] == 1 else lambda: False
+        interrupted = after(stop) if torchrun.place()[0] == 1 else lambda: False
         assert not session.train(Listener(), interrupted)
         assert session.trainer.step == stop
         session = TrainingSession.resume(RunFolder(path), "cpu")
@@ -192,36 +142,12 @@ def test_a_run_is_written_once_and_stops_and_goes_on_to_the_same_weights(dataset
     alone = TrainingSession.begin(config, dataset, "cpu", tmp_path / "alone")
     alone.train(Listener())
     assert files(tmp_path / "whole") == files(tmp_path / "cut") == files(tmp_path / "alone")
-    lines = [(tmp_path / run / "metrics.jsonl").read_text().splitlines() for run in ("whole", "cut")]
-    first, second = (without_clock([json.loads(line) for line in run]) for run in lines)
-    assert first == second
+    assert figures(tmp_path / "whole") == figures(tmp_path / "cut")
     assert RunFolder(tmp_path / "whole").config.training.seed == 0  # that of the first process
     # One process goes on with it.
     session = TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu", max_steps=7)
     assert session.train(Listener())
     assert session.trainer.step == 7
-
-
-# Samples. -------------------------------------------------------------------------------------------------------------
-
-
-def samples(path: Path, counts: list[int]) -> list[list[Any]]:
-    distributed.join()
-    model, encoding = load_model(RunFolder(path), torch.device("cpu")), RunFolder(path).encoding
-    shared: dict[str, Any] = {"place": distributed.place(), "gathered": distributed.gathered}
-    return [list(sample_pieces(model, encoding, count=count, length=6, seed=3, **shared)) for count in counts]
-
-
-def test_samples_are_the_same_however_many_processes_draw_them(dataset, tmp_path):
-    """Three blocks, of which the first process has two; a part of one block; and one sample, for one process alone."""
-    config = Config(model=SIZES, training=changed(TRAINING, max_steps=2))
-    run = RunFolder.create(tmp_path / "run", config, dataset)
-    save_model(run, new_model(config, dataset).state_dict())
-    counts = [34, 2, 1]
-    (alone,) = in_ranks(1, samples, run.path, counts)
-    assert [len(pieces) for pieces in alone] == counts
-    assert len(set(alone[0])) > 17, "pieces differ"
-    assert in_ranks(2, samples, run.path, counts) == [alone, [[], [], []]]
 
 
 # The command. ---------------------------------------------------------------------------------------------------------
@@ -275,14 +201,6 @@ def test_the_command_says_all_once(toy_folder):
     assert "9 updates of 4 sequences" in (toy_folder / "err0").read_text()
     assert said(toy_folder).count("seed ") == 1
     assert not (toy_folder / "err1").read_text()
-    asked = ["sample", "run", "--count", "20", "--length", "5", "--out", "song.txt"]
-    assert in_ranks(2, command, toy_folder, asked) == [0, 0]
-    names = [f"song-{number:02d}.txt" for number in range(1, 21)]
-    assert [(toy_folder / f"out{rank}").read_text().split() for rank in (0, 1)] == [names, []]
-    assert said(toy_folder).count("seed ") == 1
-    assert in_ranks(2, command, toy_folder, ["eval", "run", "--split", "valid", "--json"]) == [0, 0]
-    assert json.loads((toy_folder / "out0").read_text())["sequences"] == 4
-    assert not (toy_folder / "out1").read_text()
 
 
 @pytest.mark.parametrize(
@@ -299,7 +217,7 @@ def test_a_process_that_ends_is_one_message(toy_folder, how, words):
 def test_a_mistake_that_all_make_is_said_once(toy_folder):
     assert in_ranks(2, command, toy_folder, [*TRAIN, "--set", "training.patience=0"]) == [1, 1]
     assert said(toy_folder).count("error: ") == 1
-    for args in (["train", "nothing", "--out", "run"], ["convert", "a.mid", "b.mid"], ["eval", "chorales", "--music"]):
+    for args in (["train", "nothing", "--out", "run"], ["sample"]):
         assert in_ranks(2, command, toy_folder, args) == [1, 1]
         assert said(toy_folder).count("error: ") == 1
 
