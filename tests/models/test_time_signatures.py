@@ -133,8 +133,8 @@ def test_sequences_of_a_batch_have_their_own_bars(name: str) -> None:
 @pytest.mark.parametrize("emission", ["bernoulli", "past"])
 def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     model = told(name, emission)
-    x = random_x(model.observation, 2, 6)
-    mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.5
+    x = random_x(model.observation, 2, 12)
+    mask = torch.rand(1, 12, 6, generator=torch.Generator().manual_seed(3)) < 0.5
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
