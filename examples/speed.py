@@ -27,7 +27,7 @@ parser.add_argument("--backbone", choices=BACKBONES, help="lstm and scan by defa
 parser.add_argument("--model", nargs="+", choices=NAMED_MODELS, default=list(NAMED_MODELS), help="all by default")
 options = parser.parse_args()
 
-prepare_machine("cpu", work_size=500)
+prepare_machine("cpu", 500, "bernoulli")
 variants = variants_on([options.backbone] if options.backbone else ["lstm", "scan"])
 plan = Plan(
     sampling=[case for case in SAMPLING if (case["kind"], case["length"], case["batch"]) in SAMPLED],

@@ -132,7 +132,7 @@ def _best(results: Results) -> str:
 
 def _is_factorised(cell: Cell) -> bool:
     """Whether the keys of a frame are independent given a learned latent, as in the paper; a text has one symbol."""
-    return cell.emission in ("bernoulli", "categorical") and not cell.says_keys and not cell.transpose
+    return cell.emission in ("bernoulli", "categorical") and not cell.transpose
 
 
 def _best_of(rows: list[list[Cell]], results: Results) -> str:
@@ -192,7 +192,7 @@ def _model(cell: Cell) -> str:
 def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
     """One row: the mean over seeds, and of the NLL also how far the seeds are from it at most."""
     cell, tests = cells[0], [result["test"] for result in found]
-    output = OUTPUTS[cell.emission] + "; z says each key" * cell.says_keys
+    output = OUTPUTS[cell.emission]
     output += f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
     nlls = [test["nll"] for test in tests]
     spread = max(abs(nll - statistics.fmean(nlls)) for nll in nlls)

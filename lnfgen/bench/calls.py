@@ -121,7 +121,6 @@ def update_call(model: SequenceModel, lengths: Sequence[int], samples: int, prec
     config = TrainingConfig(
         max_steps=10**6,
         batch_size=len(lengths),
-        num_samples=samples,
         precision=precision,
         kl_warmup_start=0.0,
         kl_warmup_end=0.0,

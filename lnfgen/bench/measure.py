@@ -71,7 +71,8 @@ def measure(
         if case["kind"] != built:
             built = case["kind"]
             progress(done, total, f"building {counted(len(plan.variants), 'model')} of {built}")
-            choose_threads(fresh_config(BASELINE, plan.preset, built).model.work_size)
+            baseline = fresh_config(BASELINE, plan.preset, built).model
+            choose_threads(baseline.hidden_size, baseline.emission)
             models |= {variant: fresh_model(variant, plan.preset, built).to(device) for variant in plan.variants}
         progress(done, total, f"{task} {built}, T {case['length']}, B {case['batch']}")
         compared = {variant: models[variant] for variant in (BASELINE, *variants)}

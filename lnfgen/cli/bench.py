@@ -84,7 +84,7 @@ def command(
     from lnfgen.device import prepare_machine
 
     plan = _plan(preset, backbone, quick, budget)
-    target = prepare_machine(device, fresh_config(BASELINE, preset, "text").model.work_size)
+    target = prepare_machine(device, fresh_config(BASELINE, preset, "text").model.hidden_size, "categorical")
     if passes:
         _show_passes(preset, target, as_json)
         return
@@ -108,8 +108,8 @@ def command(
 
 def _require_possible(preset: str, backbone: str | None, plot: Path | None) -> None:
     """Check, before anything is measured, that the names are known and the picture can be written."""
-    from lnfgen.config import PRESETS
     from lnfgen.plots.canvas import require_picture
+    from lnfgen.training.recipes import PRESETS
 
     if preset not in PRESETS:
         raise LnfgenError(f"--preset: found {preset!r}, expected one of {', '.join(PRESETS)}")

@@ -182,7 +182,7 @@ def _values(
     trained: TrainedModel, material: Material, figures: Score, nll: bool, marginal: float | None
 ) -> dict[str, Any]:
     """The figures and what they are of, as `--json` has them."""
-    kind, unit = trained.encoding.kind, trained.encoding.unit
+    unit = trained.encoding.unit
     return {
         **({"nll": figures.nll} if nll else {}),
         "elbo": figures.elbo,
@@ -198,7 +198,7 @@ def _values(
         "steps": figures.steps,
         "dropped": material.dropped,
         **options.solver_facts(trained.model),
-        **trained.run.config.model.facts(kind),
+        **trained.run.config.model.facts(),
         "dataset": material.name,
         "run": trained.run.name,
     }

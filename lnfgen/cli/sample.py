@@ -83,7 +83,8 @@ def command(
     from lnfgen.training import distributed
 
     distributed.join()
-    model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
+    settings = folder.config.model
+    model = load_model(folder, prepare_machine(device, settings.hidden_size, settings.emission))
     options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars}

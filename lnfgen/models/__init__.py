@@ -1,7 +1,5 @@
 """Models of discrete sequences, and `build_model`, which builds one from its configuration."""
 
-import dataclasses
-
 from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
@@ -9,7 +7,7 @@ from lnfgen.errors import ConfigError
 from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import build_coupling_flow
-from lnfgen.flows.features import FeatureFlow, build_feature_flow, build_key_flow
+from lnfgen.flows.features import FeatureFlow, build_feature_flow
 from lnfgen.flows.temporal import (
     AutoregressiveFlow,
     IndependentFlow,
@@ -19,7 +17,6 @@ from lnfgen.flows.temporal import (
 from lnfgen.models.codes import SymbolHead, SymbolPosterior
 from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
-from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
@@ -31,10 +28,9 @@ from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.models.voices import KeywiseHead
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.copying import CopyingNetwork
-from lnfgen.nn.key_networks import NUM_BY_KEY, KeyContext
 from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.positions import Positions
-from lnfgen.transforms import TRANSFORMS, Transform
+from lnfgen.transforms import TRANSFORMS
 
 __all__ = [
     "Frames",
@@ -93,15 +89,12 @@ def _build_model(config: ModelConfig, observation: Observation, length: LengthMo
             config.note_noise,
         )
     positions = _build_positions(config)
-    posterior: Posterior | KeyPosterior | SymbolPosterior
-    config = _with_latent_of(observation, config, emission)
-    if config.latent_kind == "keys":
-        assert isinstance(observation, Frames)
-        posterior, decoder = KeyPosterior(observation), Emission(None, KeyHead(observation))
-        prior = build_prior(config, observation)
-    elif config.latent_kind == "symbols":
-        assert isinstance(observation, Symbols)
-        posterior, prior = SymbolPosterior(observation, config.latent_size), build_prior(config)
+    posterior: Posterior | SymbolPosterior
+    if config.features == "codes":
+        if not isinstance(observation, Symbols):
+            raise ConfigError("model.features: found codes for music, which has no symbols; expected af, scf or none")
+        posterior = SymbolPosterior(observation, config.latent_size)
+        prior = build_prior(config, observation.num_symbols)
         for module in prior.modules():
             if isinstance(module, Codebook):
                 module.begin_as(posterior.codebook)
@@ -123,12 +116,9 @@ def add_conditional(model: LatentFlow, config: ModelConfig) -> ConditionalPrior:
     network = BACKBONES[config.backbone].bidirectional(
         config.embedding_size + config.position_size, each_way, config.num_layers, config.dropout
     )
-    config = _with_latent_of(observation, config, _emission_name(config, observation))
-    told = dataclasses.replace(config, position_size=config.position_size + features)
-    frames = observation if config.latent_kind == "keys" and isinstance(observation, Frames) else None
-    model.conditional = ConditionalPrior(
-        observation, network, config.embedding_size, 2 * each_way, features, build_prior(told, frames)
-    )
+    num_codes = observation.num_symbols if isinstance(observation, Symbols) else 0
+    prior = build_prior(config, num_codes, config.position_size + features)
+    model.conditional = ConditionalPrior(observation, network, config.embedding_size, 2 * each_way, features, prior)
     model.conditional.begin_as(model.prior)
     return model.conditional
 
@@ -179,28 +169,6 @@ def _emission_name(config: ModelConfig, observation: Observation) -> str:
     return config.emission
 
 
-def _with_latent_of(observation: Observation, config: ModelConfig, emission: str) -> ModelConfig:
-    """The configuration with the size of a latent that stands for what is observed: for its keys or its symbols.
-
-    Raises:
-        ConfigError: if a step has no such keys or symbols, or the latent does not go with the output.
-    """
-    if config.latent_kind == "keys":
-        if not isinstance(observation, Frames):
-            raise ConfigError("model.latent_kind: found keys for text, which has none; expected learned or symbols")
-        if emission != "bernoulli":
-            raise ConfigError(
-                f"model.latent_kind: found keys with the output {emission}, but keys are independent given such a "
-                "latent; expected model.emission bernoulli, or model.latent_kind learned"
-            )
-        return dataclasses.replace(config, latent_size=observation.num_logits)
-    if config.latent_kind == "symbols":
-        if not isinstance(observation, Symbols):
-            raise ConfigError("model.latent_kind: found symbols for music, which has none; expected learned or keys")
-        return dataclasses.replace(config, num_codes=observation.num_symbols)
-    return config
-
-
 def _build_head(kind: str, observation: Observation, config: ModelConfig, num_context: int) -> OutputHead:
     if kind == "nade":
         assert isinstance(observation, Frames)
@@ -218,13 +186,21 @@ def _build_head(kind: str, observation: Observation, config: ModelConfig, num_co
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
 
 
-def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFlow:
+def build_prior(
+    config: ModelConfig, num_codes: int = 0, num_positions: int = ModelConfig.position_size
+) -> TemporalFlow:
     """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone.
 
-    With `frames`, z is of their keys. Then a flow that is autoregressive across the features is tied across the keys,
-    if `time` is `af` or `iaf`. Such a flow has no copy attention.
+    With the features `codes`, it has `num_codes` of them, one for each symbol.
     """
-    backbone, transform = BACKBONES[config.backbone], TRANSFORMS[config.transform]()
+    backbone = BACKBONES[config.backbone]
+
+    def feature_flow(num_context: int) -> FeatureFlow:
+        if config.features == "codes":
+            return CodeMixture(config.latent_size, num_codes, num_context, config.hidden_size)
+        sizes = config.latent_size, num_context, config.conditioner_size, config.num_flow_layers
+        return build_feature_flow(config.features, *sizes, TRANSFORMS[config.transform]())
+
     if config.time == "coupling":
         each_way = _half(config.hidden_size)  # narrow, and of one layer, because each coupling has a network
         return build_coupling_flow(
@@ -232,24 +208,24 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
             config.num_flow_layers,
             2 * each_way,
             config.conditioner_size,
-            transform,
-            lambda kept: backbone.bidirectional(kept + config.position_size, each_way, 1, config.dropout),
+            TRANSFORMS[config.transform](),
+            lambda kept: backbone.bidirectional(kept + num_positions, each_way, 1, config.dropout),
         )
     if config.time == "none":
-        return IndependentFlow(_feature_flow(config, config.position_size, transform))
+        return IndependentFlow(feature_flow(num_positions))
     reading: nn.Module = nn.Identity()
     num_read = config.latent_size
     if config.features == "codes" and config.time != "iaf":  # iaf reads eps, which is not near the codes
-        reading = CodeReading(config.latent_size, config.num_codes, config.embedding_size)
+        reading = CodeReading(config.latent_size, num_codes, config.embedding_size)
         num_read += config.embedding_size
 
     def network() -> nn.Module:
-        return backbone.causal(num_read + config.position_size, config.hidden_size, config.num_layers, config.dropout)
+        return backbone.causal(num_read + num_positions, config.hidden_size, config.num_layers, config.dropout)
 
     if config.time == "blocks":
         each_way = _half(config.hidden_size)
         return BlockwiseFlow(
-            _feature_flow(config, config.hidden_size + 2 * each_way + config.position_size, transform),
+            feature_flow(config.hidden_size + 2 * each_way + num_positions),
             network(),
             backbone.bidirectional(config.hidden_size, each_way, 1, config.dropout),
             config.input_dropout,
@@ -257,28 +233,7 @@ def build_prior(config: ModelConfig, frames: Frames | None = None) -> TemporalFl
         )
     causal = {"af": AutoregressiveFlow, "iaf": InverseAutoregressiveFlow}[config.time]
     whole, num_context = network(), config.hidden_size
-    if frames is None or config.features != "af":
-        if config.prior_copies:
-            size = _half(config.hidden_size)
-            whole, num_context = CopyingNetwork(whole, num_read, size), num_context + size
-        return causal(_feature_flow(config, num_context, transform), whole, config.input_dropout, reading)
-    keys, kinds = frames.num_pitches, frames.bits_per_key
-    of_keys = build_key_flow(
-        keys,
-        kinds,
-        config.hidden_size + keys * NUM_BY_KEY,
-        config.conditioner_size,
-        config.num_flow_layers,
-        transform,
-        config.dropout,
-    )
-    context = KeyContext(whole, config.hidden_size, keys, kinds, config.dropout)
-    return causal(of_keys, context, config.input_dropout, reading)
-
-
-def _feature_flow(config: ModelConfig, num_context: int, transform: Transform) -> FeatureFlow:
-    if config.features == "codes":
-        return CodeMixture(config.latent_size, config.num_codes, num_context, config.hidden_size)
-    return build_feature_flow(
-        config.features, config.latent_size, num_context, config.conditioner_size, config.num_flow_layers, transform
-    )
+    if config.prior_copies:
+        size = _half(config.hidden_size)
+        whole, num_context = CopyingNetwork(whole, num_read, size), num_context + size
+    return causal(feature_flow(num_context), whole, config.input_dropout, reading)

@@ -64,7 +64,7 @@ def load_latent_model(run: RunFolder) -> LatentFlow:
     Raises:
         LnfgenError: if it has no latent, or a latent of one feature.
     """
-    model = load_model(run, prepare_machine("auto", run.config.model.work_size))
+    model = load_model(run, prepare_machine("auto", run.config.model.hidden_size, run.config.model.emission))
     if not isinstance(model, LatentFlow):
         raise LnfgenError(f"{run.name} is a run of {run.config.name}, which has no latents; leave --latents out")
     if model.latent < 2:

@@ -34,7 +34,7 @@ def run_facts(folder: Path) -> dict[str, Any]:
         LnfgenError: if one of its files is damaged.
     """
     known, has_dataset, has_metrics = ((folder / name).exists() for name in ("config.json", "dataset.json", METRICS))
-    config = read_run_config(folder / "config.json") if known else Config()
+    config = read_run_config(folder / "config.json") if known else Config()  # whose facts do not count
     manifest = read_record(folder / "dataset.json") if has_dataset else {}
     metrics = read_metrics(folder / METRICS, cut=True) if has_metrics else []
     scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
@@ -42,11 +42,10 @@ def run_facts(folder: Path) -> dict[str, Any]:
     annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
     last = metrics[-1] if metrics else {}
-    facts = config.model.facts(str(manifest.get("kind")))
+    facts = config.model.facts()
     return {
         "kind": "run",
         **(facts if known else dict.fromkeys(facts)),
-        "preset": config.preset if known else None,
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
         "holds": manifest.get("kind"),

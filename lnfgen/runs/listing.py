@@ -15,7 +15,7 @@ from lnfgen.runs.facts import is_run, run_facts
 from lnfgen.runs.naming import RUNS, STATES
 from lnfgen.runs.records import read_record
 
-KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
+KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
 """What a row tells of a run, beside its folder, the unit of its figures, when it changed, and what is wrong with it."""
 
 

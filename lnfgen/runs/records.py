@@ -11,9 +11,6 @@ from lnfgen.files import read_object
 
 METRICS = "metrics.jsonl"
 
-OLDER_NAMES = {"best": "kept"}
-"""Names of figures in older runs, and what they are called now."""
-
 
 def read_record(path: Path) -> dict[str, Any]:
     """The JSON object in one of a run's files.
@@ -56,7 +53,7 @@ def _figures(line: str, where: str) -> dict[str, Any]:
     known = isinstance(figures, dict) and type(figures.get("step")) is int
     if not known or not all(isinstance(figure, int | float) for figure in figures.values()):
         raise RunError(f"{where} has no figures of a validation; restore it, or delete that line")
-    return {OLDER_NAMES.get(name, name): figure for name, figure in figures.items()}
+    return figures
 
 
 def metrics_csv(path: Path) -> str:

@@ -265,7 +265,7 @@ class _Recorder:
 
 def _target(device: str, config: Config, compiled: bool) -> torch.device:
     """The device that a run trains on, for which torch must be able to compile if it is to."""
-    target = prepare_machine(device, config.model.work_size)
+    target = prepare_machine(device, config.model.hidden_size, config.model.emission)
     if compiled:
         require_compiler(target)
     return target

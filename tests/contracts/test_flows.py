@@ -30,15 +30,13 @@ SIZES = ModelConfig(
     latent_size=D,
     hidden_size=HIDDEN,
     num_layers=2,
-    position_size=F,
-    num_codes=5,
     dropout=0.0,
-    input_dropout=0.0,
 )
 
 
 def temporal_flow(time: str, features: str, transform: str, **changes: object) -> TemporalFlow:
-    flow = build_prior(dataclasses.replace(SIZES, time=time, features=features, transform=transform, **changes))
+    config = dataclasses.replace(SIZES, time=time, features=features, transform=transform, **changes)
+    flow = build_prior(config, num_codes=5, num_positions=F)
     if isinstance(flow, BlockwiseFlow):
         flow.block = BLOCK
     return flow

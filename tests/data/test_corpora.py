@@ -324,28 +324,15 @@ def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sorted(found) == sorted(source.iterdir())
 
 
-OLD = Path(__file__).parents[1] / "data"
-FINGERPRINTS = {
-    "run-format-1/dataset": "5b334f56035a3451fc977ed3d63816de1c95cca0cb25dfd8d07777cb7043d224",
-    "dataset-format-1": "6cc8b8e178852cebd7e162df214c01e63460a1e1758bd2969421e96899e5cb29",
-}
-
-
-@pytest.mark.parametrize("name", FINGERPRINTS)
-def test_a_dataset_of_format_1_opens_and_is_the_same(name: str) -> None:
-    dataset = open_dataset(OLD / name)
-    assert dataset.fingerprint == FINGERPRINTS[name]
-    assert all(len(list(dataset.pieces(split))) for split in dataset.split_names)
-
-
 def test_a_run_on_a_newer_dataset_is_refused_with_advice(tmp_path: Path) -> None:
     import json
     import shutil
 
     from lnfgen.errors import RunError
+    from lnfgen.pretrained import BOX
     from lnfgen.runs.folder import RunFolder
 
-    run = shutil.copytree(OLD / "run-format-1" / "lstm", tmp_path / "run")
+    run = shutil.copytree(BOX / "folk-abc", tmp_path / "run")
     manifest = json.loads((run / "dataset.json").read_text())
     (run / "dataset.json").write_text(json.dumps({**manifest, "format_version": 2, "encoding": {"kind": "image"}}))
     with pytest.raises(RunError, match=r"format 2; this lnfgen reads up to 1; upgrade"):

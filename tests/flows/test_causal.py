@@ -23,7 +23,9 @@ CELLS = [("af", "codes"), ("iaf", "codes"), ("af", "scf"), ("af", "af"), ("iaf",
 
 
 def randomised(scale: float = 0.6, **changes: Any) -> TemporalFlow:
-    return randomise(build_prior(dataclasses.replace(SIZES, **changes)).double(), scale).eval()
+    return randomise(
+        build_prior(dataclasses.replace(SIZES, **changes), num_codes=5, num_positions=F).double(), scale
+    ).eval()
 
 
 def inputs(flow: TemporalFlow, count: int = N, steps: int = T, features: int = D) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,8 +80,8 @@ def test_sweeps_are_the_loop(cell):
 @torch.no_grad()
 def test_both_map_back_at_the_sizes_of_a_real_model(time, features, dtype, tolerance):
     torch.manual_seed(0)
-    config = ModelConfig(time=time, features=features, hidden_size=64, num_flow_layers=3, position_size=F)
-    flow = build_prior(config).to(dtype).eval()
+    config = ModelConfig(time=time, features=features, hidden_size=64, num_flow_layers=3)
+    flow = build_prior(config, num_positions=F).to(dtype).eval()
     for parameter in flow.features.parameters():
         parameter.mul_(2)
     x, positions, lengths = inputs(flow, 2, 70, config.latent_size)
@@ -154,7 +156,7 @@ def test_what_overflows_between_sweeps_heals():
 
 @pytest.mark.parametrize("time", ["af", "iaf"])
 def test_with_dropout_every_sweep_draws_what_one_pass_draws(time):
-    flow = randomised(time=time, dropout=0.4, input_dropout=0.3).train()
+    flow = randomised(time=time, dropout=0.4).train()
     flow.solver = Solver("sweeps")
     x, positions, lengths = inputs(flow)
     sequential, parallel = directions(flow, time)
@@ -172,7 +174,7 @@ def test_with_dropout_every_sweep_draws_what_one_pass_draws(time):
 
 @pytest.mark.parametrize("time", ["af", "iaf"])
 def test_gradients_with_dropout_agree_with_differences(time):
-    flow = randomised(0.3, time=time, dropout=0.4, input_dropout=0.3).train()
+    flow = randomised(0.3, time=time, dropout=0.4).train()
     x, positions, lengths = inputs(flow)
     sequential, _ = directions(flow, time)
     along = torch.randn_like(x)
@@ -201,7 +203,7 @@ def test_replaying_repeats_the_draws_and_leaves_the_generator_after_one_call():
 @torch.no_grad()
 def test_sweeps_in_evaluation_leave_the_random_state_unread(monkeypatch):
     """Nothing draws there: a device would wait for its state to be read at every window."""
-    flow = randomised(time="iaf", dropout=0.4, input_dropout=0.3)
+    flow = randomised(time="iaf", dropout=0.4)
     flow.solver = Solver("sweeps")
     monkeypatch.setattr(torch, "get_rng_state", lambda: pytest.fail("read"))
     flow.inverse(*inputs(flow))

@@ -9,13 +9,15 @@ import torch
 from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
-from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats import read_write as formats
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder
+
+TRAINING = TrainingConfig(max_steps=1200, learning_rate=4e-3, ema_decay=0.98)
 
 
 def make_home(home: Path) -> None:
@@ -32,8 +34,7 @@ def make_home(home: Path) -> None:
     for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
         splits = {"train": sequences[:4], "valid": sequences[4:], "test": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        sizes = dataclasses.asdict(ODD_SIZES) | NAMED_MODELS["af-scf"]
-        config = build_config("af-scf", "tiny").override({"model": sizes})
+        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS["af-scf"]), TRAINING)
         model = new_model(config, dataset)
         assert isinstance(model, LatentFlow)
         if name == "rolls":

@@ -20,7 +20,6 @@ SIZES = ModelConfig(
     hidden_size=6,
     num_layers=2,
     embedding_size=5,
-    position_size=4,
     dropout=0.3,
     copy_attention=True,
     copy_melody=True,
@@ -40,7 +39,12 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "past-onsets": (Frames(3, has_onsets=True), "past"),
 }
 OFTEN = [
-    *((kind, name) for kind in ("symbols", "past-onsets") for name in MODELS),
+    *(
+        (kind, name)
+        for kind in ("symbols", "past-onsets")
+        for name in MODELS
+        if kind == "symbols" or "codes" not in name
+    ),
     *((kind, name) for kind in OUTPUTS for name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")),
 ]
 """An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in both of them."""

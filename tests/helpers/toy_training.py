@@ -27,7 +27,6 @@ SIZES = ModelConfig(
     hidden_size=12,
     num_layers=2,
     embedding_size=8,
-    position_size=4,
     dropout=0.2,
 )
 TRAINING = TrainingConfig(

@@ -23,7 +23,7 @@ SYMBOLS = 4
 def fresh(name: str, num_symbols: int = SYMBOLS) -> SequenceModel:
     """A toy as training begins it; its codes lie apart."""
     torch.manual_seed(0)
-    config = dataclasses.replace(SIZES, **NAMED_MODELS[name], latent_kind="symbols")
+    config = dataclasses.replace(SIZES, **NAMED_MODELS[name])
     return build_model(config, Symbols(num_symbols), LengthModel.fit(LENGTHS)).double().eval()
 
 
@@ -31,11 +31,11 @@ def codebooks(model: SequenceModel) -> list[Codebook]:
     return [module for module in model.modules() if isinstance(module, Codebook)]
 
 
-@pytest.mark.parametrize("name", ["af-codes", "blocks-codes", "iaf-scf"])
+@pytest.mark.parametrize("name", ["af-codes", "blocks-codes"])
 def test_all_codebooks_begin_alike_and_learn_apart(name):
-    model = fresh(name, 30)  # a code for each symbol, whatever `num_codes` is
+    model = fresh(name, 30)
     books = codebooks(model)
-    assert len(books) == (4 if name.endswith("codes") else 2)
+    assert len(books) == 4
     for book in books[1:]:
         assert torch.equal(book.means, books[0].means)
         assert torch.equal(book.log_scales, books[0].log_scales)
@@ -140,6 +140,6 @@ def test_at_temperature_0_nothing_is_left_to_chance(name):
 
 
 def test_music_has_no_symbols():
-    with pytest.raises(ConfigError, match="found symbols for music") as raised:
-        toy("af-codes", Frames(3, has_onsets=False), latent_kind="symbols")
+    with pytest.raises(ConfigError, match="found codes for music") as raised:
+        toy("af-codes", Frames(3, has_onsets=False))
     assert "\n" not in str(raised.value)

@@ -11,11 +11,10 @@ import torch
 from command import Call
 from toy_dataset import write_dataset
 from toy_metres import ENCODING, LENGTHS, SIGNATURES, drawn, generators, told, toy_metres
-from toy_models import SIZES, noise_like, random_x, toy
+from toy_models import noise_like, random_x, toy
 
 import lnfgen as api
 from lnfgen.cli import options
-from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.dataset import Dataset
@@ -24,13 +23,12 @@ from lnfgen.errors import ConfigError, LnfgenError
 from lnfgen.inference.best import choose_best
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import nll_of_each, score
-from lnfgen.models import Frames, LatentFlow, Symbols, TimeSignatures
+from lnfgen.models import Frames, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
 from lnfgen.training import distributed
 from lnfgen.training.distributed import own_part
-from lnfgen.training.matching import match_posterior
 
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
@@ -245,30 +243,10 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
         next(sample_pieces(toy("lstm", Symbols(2)), text, time_signature=(3, 4)))
 
 
-def test_the_flow_that_fill_draws_from_is_fitted_with_the_bars_of_each_piece(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, seen = told("af-scf"), []
-    assert isinstance(model, LatentFlow)
-    before = model.positions_of
-
-    def positions_of(lengths: torch.Tensor, num_steps: int, metres: torch.Tensor | None) -> torch.Tensor:
-        assert metres is not None
-        seen.extend(zip(lengths.tolist(), metres.tolist(), strict=True))
-        return before(lengths, num_steps, metres)
-
-    monkeypatch.setattr(model, "positions_of", positions_of)
-    sizes = replace(SIZES, **NAMED_MODELS["af-scf"], in_metre=True)
-    training = TrainingConfig(batch_size=3, filling_steps=2)
-    assert match_posterior(model, Config("tiny", sizes, training), dataset.split("train"), lambda _: None)
-    expected = zip(LENGTHS.tolist(), ENCODING.metres(SIGNATURES).tolist(), strict=True)
-    assert sorted(seen) == sorted(expected)  # both updates together are one epoch
-
-
 def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:
     """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
-    sizes = {"hidden_size": 12, "embedding_size": 8, "position_size": 12, "num_layers": 1, "dropout": 0.0}
-    values = {f"model.{name}": value for name, value in sizes.items()} | {"model.input_dropout": 0.0}
+    sizes = {"hidden_size": 12, "embedding_size": 8, "num_layers": 1, "dropout": 0.0}
+    values = {f"model.{name}": value for name, value in sizes.items()}
     values |= {"training.transpose": 0, "training.batch_size": 3}
     model = api.train(
         dataset, "lstm", "tiny", out=tmp_path / "run", seed=1, max_steps=200, emission="bernoulli", set=values

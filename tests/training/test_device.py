@@ -70,7 +70,7 @@ def never_waiting(device: torch.device) -> Iterator[None]:
 
 def model_of(name: str, backbone: str, emission: str, **changes: Any) -> SequenceModel:
     torch.manual_seed(0)
-    choice = {"backbone": backbone, "emission": emission, "dropout": 0.0, "input_dropout": 0.0, **changes}
+    choice = {"backbone": backbone, "emission": emission, "dropout": 0.0, **changes}
     config = dataclasses.replace(SIZES, **(choice | NAMED_MODELS[name]))
     return randomise(build_model(config, OUTPUTS[emission], LengthModel.fit(LENGTHS)), 0.3)
 
@@ -153,7 +153,7 @@ def test_the_flow_maps_as_on_the_cpu(transform: str, device: torch.device) -> No
 
 
 def trainer_of(model: SequenceModel, device: torch.device) -> Trainer:
-    config = dataclasses.replace(TRAINING, max_steps=1000, batch_size=3, num_samples=2, transpose=0)
+    config = dataclasses.replace(TRAINING, max_steps=1000, batch_size=3, transpose=0)
     dataset = random_dataset(model, LENGTHS.tolist())
     return Trainer(model, dataset, config, device, Listener(), lambda state: None, lambda trainer: None)
 
