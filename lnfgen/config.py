@@ -334,6 +334,7 @@ def _flattened(values: Any, where: str) -> dict[str, Any]:
 
 def _hint(key: str) -> str:
     known = {own: name for name in KEYS for own in (name.partition(".")[2], name)}
+    known |= {name: name for name in _SECTIONS if "." not in key and key != name}
     near = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(key.partition(".")[2], known, n=1)
     return f"did you mean {known[near[0]]!r}?" if near else "expected one of " + ", ".join(KEYS)
 

@@ -68,7 +68,7 @@ def test_overrides_leave_the_rest_and_the_original_alone():
         ({"learning_rate": 1e-3}, "did you mean 'training.learning_rate'"),
         ({"model": {"num_layer": 1}}, "did you mean 'model.num_layers'"),
         ({"model": {"xyzzy": 1}}, "expected one of model.time"),
-        ({"trainig": {}}, "unknown key 'trainig'"),
+        ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'"),
     ],
 )
 def test_misspelt_keys_name_the_nearest(values, hint):

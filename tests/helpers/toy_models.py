@@ -39,12 +39,8 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "past-onsets": (Frames(3, has_onsets=True), "past"),
 }
 OFTEN = [
-    *(
-        (kind, name)
-        for kind in ("symbols", "past-onsets")
-        for name in MODELS
-        if kind == "symbols" or "codes" not in name
-    ),
+    *(("symbols", name) for name in MODELS),
+    *(("past-onsets", name) for name in MODELS if "codes" not in name),  # each code is a symbol
     *((kind, name) for kind in OUTPUTS for name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")),
 ]
 """An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in both of them."""
