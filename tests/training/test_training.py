@@ -11,7 +11,7 @@ import torch
 from toy_dataset import write_dataset
 from toy_training import SIZES, TRAINING, Session, after, make_dataset
 
-from lnfgen.config import NAMED_MODELS
+from lnfgen.config import NAMED_MODELS, TrainingConfig
 from lnfgen.data.batches import collate, shuffled_batches, transposed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, RunError
