@@ -53,11 +53,8 @@ def main() -> None:
         lnfgen.write(asked.out / f"{name}.png", list(pieces.values())[index])
 
     pieces["Harmony 1, four bars more"] = model.extend(harmonies[0], bars=4, seed=seed)[0]
-    for amount in (0.02, 0.1):
-        pieces[f"Harmony 1, varied by {amount}"] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
-    way = model.interpolate(harmonies[0], harmonies[1], steps=4, seed=seed)
-    for number, piece in enumerate(way[1:-1], 1):
-        pieces[f"Between harmonies 1 and 2, {number} of 2"] = piece
+    for amount in (0.1, 0.25):
+        pieces[f"Harmony 1, {amount:.0%} of it drawn anew"] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
 
     page = to_bytes(list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4)
     write_bytes(asked.out / "page.html", page)

@@ -158,7 +158,8 @@ def pack(run: RunFolder, folder: Path) -> None:
     for file in _COPIED:
         shutil.copy(run.path / file, folder)
     # The place of the dataset on this machine says nothing on another one, where it is found by its name.
-    manifest = {**run.dataset, "path": run.dataset["name"]}
+    manifest = {key: value for key, value in run.dataset.items() if key not in ("sources", "skipped")}
+    manifest["path"] = run.dataset["name"]
     write_text(folder / "dataset.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     weights = load_file(run.path / "model.safetensors")
     halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in weights.items()}

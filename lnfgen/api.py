@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lnfgen.conventions import Kind
+from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.pieces import open_both
-from lnfgen.data.preprocess import prepare, source_name
+from lnfgen.data.prepare import prepare, source_name
 from lnfgen.data.resolve import resolve
-from lnfgen.data.workplace import Workplace
+from lnfgen.data.sources import Options
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
@@ -64,7 +62,7 @@ def preprocess(
         sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
         out: the folder to write, which must be new or empty. By default it is named after the first source.
         kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
-            `lnfgen.data.options.Options`.
+            `lnfgen.data.sources.Options`.
         download: fetch the files of a named dataset if they are not here yet.
         jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
             result is the same.
@@ -98,9 +96,8 @@ def make_dataset(
         target = Path(f"{target}-dataset")  # the source itself has that name
     require_free_folder(target)
     if name is not None:
-        return named.build(name, progress, download=download).write(target)
-    with Workplace(target) as place:
-        return prepare(paths, options, progress, place=place, jobs=jobs).write(target)
+        return named.build(name, target, progress, download=download)
+    return prepare(paths, target, options, progress, jobs=jobs)
 
 
 def dataset_name(sources: Sequence[Source]) -> str | None:

@@ -72,7 +72,6 @@ class ModelConfig:
     copy_melody: bool = False  # past sees so of the melody alone too, where other voices differ
 
     position_size: ClassVar[int] = 16
-    in_bars: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -97,15 +96,6 @@ class ModelConfig:
         """Dropout on embeddings, and on z before the prior's context."""
         return INPUT_DROPOUT if self.dropout else 0.0
 
-    @property
-    def latent_kind(self) -> str:
-        return "symbols" if self.features == "codes" else "learned"
-
-    @property
-    def prior_copies(self) -> bool:
-        """True where copy attention is in the prior: z is drawn step by step, and the output does not copy."""
-        return self.copy_attention and not self.baseline and self.time == "af" and self.emission != "past"
-
     def facts(self) -> dict[str, str | None]:
         """The name and the choices of the model, for reports."""
         transform = self.transform if self.has_transform else None
@@ -127,6 +117,11 @@ class ModelConfig:
             raise ConfigError(
                 f"model.features: found {self.features!r} beside time 'coupling', which splits the features itself; "
                 "expected 'none'"
+            )
+        if self.time == "iaf" and self.features == "codes":
+            raise ConfigError(
+                "model.features: found 'codes' beside time 'iaf', whose network reads eps and not the codes; "
+                "expected af, scf or none"
             )
         if (self.features == "scf" or self.time == "coupling") and self.latent_size == 1:
             raise ConfigError("model.latent_size: found 1, expected at least 2, one on each side of a split")
@@ -171,7 +166,6 @@ class TrainingConfig:
     weight_decay: ClassVar[float] = 0.05
     max_grad_norm: ClassVar[float] = 5.0
     learning_rate_decay: ClassVar[float] = 0.3
-    filling_steps: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         if self.max_steps is None and self.epochs is None:

@@ -4,6 +4,7 @@ Both wings import this module and it imports neither, so that a dataset, a model
 It loads no torch, so that a command can show a default in its --help.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 Kind = Literal["music", "text"]
@@ -30,6 +31,14 @@ UNIT_WORDS: Final[dict[Unit, str]] = {NATS_PER_STEP: "nats per time step", BITS_
 MAX_LENGTH: Final = 100_000
 """The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
 
+Progress = Callable[[str, int, int], None]
+"""A function that takes what is being done, how much of it is done, and how much there is in all."""
+
+
+def no_progress(description: str, done: int, total: int) -> None:
+    """A `Progress` that shows nothing."""
+
+
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
 SOUNDING: Final = 1
 """The bit that says that the key sounds: `x & SOUNDING`."""
@@ -54,8 +63,5 @@ PARTICLES: Final = 32
 MELODY_PARTICLES: Final = 16
 """The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
 
-AMOUNT: Final = 0.02
-"""Of a variation. The model in the box, which reads what it wrote before, keeps over half of the notes with it."""
-
-WAY_STEPS: Final = 8
-"""Pieces on the way from one to another, these two included."""
+AMOUNT: Final = 0.25
+"""The share of a piece that a variation draws anew."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import OutputError
+from lnfgen.locks import try_lock
 
 STALE_SECONDS = 24 * 3600.0
-"""A temporary folder that has not changed for so long is one that a killed process has left."""
+"""Where there are no locks, a temporary folder that has not changed for so long counts as left by a killed process."""
 
 
 def sha256_of(path: Path) -> str:
@@ -155,7 +156,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
-        with output_errors(path):
+        with output_errors(path), try_lock(temporary):
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             os.replace(temporary, target)  # this also replaces an empty folder
@@ -166,13 +167,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _sweep(path: Path) -> None:
-    """Delete what killed processes left beside `path` when they were making it.
-
-    A young folder may belong to a process that is still at work, so it stays.
-    """
+    """Delete what killed processes left beside `path` when they were making it; one that is at work has a lock."""
     for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
-        with suppress(OSError):
-            if time.time() - item.stat().st_mtime > STALE_SECONDS:
+        with suppress(OSError), try_lock(item) as free:
+            if free or (free is None and time.time() - item.stat().st_mtime > STALE_SECONDS):
                 shutil.rmtree(item)
 
 

@@ -18,17 +18,21 @@ except ImportError:  # Windows
 
 
 @contextmanager
-def try_lock(folder: Path) -> Iterator[bool]:
-    """Take the lock of a folder for the length of the block if nobody has it; false if somebody has."""
+def try_lock(folder: Path) -> Iterator[bool | None]:
+    """Take the lock of a folder for the length of the block if nobody has it.
+
+    True: it is taken; False: another process has it; None: there are no locks here.
+    """
     if fcntl is None:
-        yield True
+        yield None
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        free = True
+        free = None
         with suppress(OSError):  # the file system may have no locks
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = True
             except BlockingIOError:
                 free = False
         yield free
@@ -44,6 +48,6 @@ def training_lock(run: Path) -> Iterator[None]:
         RunError: if another process holds it.
     """
     with try_lock(run) as free:
-        if not free:
+        if free is False:
             raise RunError(f"{run} is being trained by another process; wait until that ends, or stop it")
         yield

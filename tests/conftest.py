@@ -9,7 +9,7 @@ import pytest
 import torch
 from command import Call, call_in, start
 from toy_home import make_home
-from toy_models import MODELS, OFTEN, OUTPUTS, toy
+from toy_models import OFTEN, OUTPUTS, PAIRS, toy
 from toy_training import make_dataset
 
 from lnfgen.data.dataset import Dataset
@@ -91,9 +91,6 @@ def observation(output: tuple[Observation, str]) -> Observation:
 @pytest.fixture
 def emission(output: tuple[Observation, str]) -> str:
     return output[1]
-
-
-PAIRS = [(kind, name) for kind in sorted(OUTPUTS) for name in MODELS]
 
 
 @pytest.fixture(

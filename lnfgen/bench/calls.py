@@ -68,15 +68,14 @@ def operations(model: SequenceModel, steps: int, samples: int = 1) -> dict[str, 
 
     A matrix of weights meets each step once, which is `2 * steps * numel` operations, and those of the prior and the
     emission once for each sample of z. An update counts as three scores: the backward pass has one product for the
-    gradient of the weights and one for the gradient of the inputs. Sampling does not need the posterior, and neither
-    needs the conditional prior of `fill`. What a solver repeats counts once, and masked weights count in full.
+    gradient of the weights and one for the gradient of the inputs. Sampling does not need the posterior.
+    What a solver repeats counts once, and masked weights count in full.
 
     Args:
         steps: real steps of all sequences together.
         samples: of z for each sequence.
     """
-    children = ((name, part) for name, part in model.named_children() if name != "conditional")
-    parts = {name: 2.0 * steps * matrix_elements(part) for name, part in children}
+    parts = {name: 2.0 * steps * matrix_elements(part) for name, part in model.named_children()}
     of_z = parts.get("prior", 0.0) + parts.get("emission", 0.0)
     rest = sum(parts.values()) - of_z
     return {"sampling": rest - parts.get("posterior", 0.0) + of_z, "training": 3 * (rest + samples * of_z)}

@@ -16,8 +16,8 @@ from lnfgen.errors import LnfgenError, is_out_of_memory
 from lnfgen.training import torchrun as launch
 
 COMMANDS = (
-    *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary", "interpolate"),
-    *("reconstruct", "convert", "plot", "bench", "runs", "info", "datasets", "models"),
+    *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary"),
+    *("convert", "plot", "bench", "runs", "info", "datasets", "models"),
 )
 TOGETHER = ("train", "eval", "sample")
 """Commands that several processes of torchrun can run together. All others would do the same in each process."""
@@ -93,8 +93,8 @@ def _root(
     """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
 
     With no further argument, train learns the Bach chorales, and eval and sample take the newest run under runs/, or
-    else a model that comes with lnfgen. fill, harmonize and continue keep a part of a piece of yours and draw the rest;
-    vary and interpolate draw pieces that are like yours.
+    else a model that comes with lnfgen. fill, harmonize, continue and vary keep a part of a piece of yours and draw the
+    rest.
 
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
     SIGTERM or the end of the terminal ended it.

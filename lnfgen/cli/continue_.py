@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Source, Temperature, draw_pieces
 from lnfgen.conventions import PARTICLES
 
 
 def command(
-    intro: given.Source,
-    out: given.Out,
+    intro: Source,
+    out: Out,
     length: Annotated[
         int | None,
         typer.Option(
@@ -19,10 +19,10 @@ def command(
         ),
     ] = None,
     bars: Annotated[int | None, typer.Option(min=1, help="Bars to add, instead of --length.")] = None,
-    model: given.Model = None,
-    count: given.Count = 1,
-    temperature: given.Temperature = 1.0,
-    particles: given.Particles = PARTICLES,
+    model: Model = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    particles: Particles = PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "all",
     program: Programs = "0",
@@ -31,11 +31,17 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
-    opened = given.Opened([intro], out, model, count, seed, tracks, program, device, json)
-
-    from lnfgen.inference.filling import added_steps
-    from lnfgen.inference.given import given_intro
-
-    added = added_steps(opened.model, opened.encoding, opened.pieces[0], length, bars, opened.seed)
-    part = given_intro(opened.encoding, opened.pieces[0], added)
-    opened.fill(part, "going on", temperature, particles)
+    draw_pieces(
+        lambda trained, piece, **settings: trained.extend(piece, length=length, bars=bars, **settings),
+        intro,
+        out,
+        model,
+        count=count,
+        temperature=temperature,
+        particles=particles,
+        seed=seed,
+        tracks=tracks,
+        program=program,
+        device=device,
+        json=json,
+    )

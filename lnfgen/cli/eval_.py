@@ -9,7 +9,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.config import PRECISIONS
-from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES, PARTICLES
+from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.training.torchrun import is_main, launched
 
@@ -49,23 +49,12 @@ def command(
     music: Annotated[
         bool, typer.Option("--music", help="Figures of sampled music beside those of the split, not a score.")
     ] = False,
-    fill: Annotated[
-        bool, typer.Option("--fill", help="How well gaps in the pieces of the split are filled, not a score.")
-    ] = False,
     count: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="With --music: pieces to sample; with --fill: how many pieces of the split, the first ones.",
-            show_default=f"{MUSIC_COUNT}, all",
-        ),
-    ] = None,
-    particles: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            help="With --fill: ways that are followed for each piece; each estimate takes four times as many.",
-            show_default=str(PARTICLES),
+            help="With --music: pieces to sample.",
+            show_default=str(MUSIC_COUNT),
         ),
     ] = None,
     temperature: Annotated[
@@ -73,7 +62,6 @@ def command(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="With --music: a .png, .svg or .pdf of the distributions.")] = None,
     seed: Annotated[int, typer.Option(callback=options.checked_seed, help="Random seed of all that is drawn.")] = 0,
-    solver: options.Solver = "loop",
     precision: options.Precision = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -95,40 +83,25 @@ def command(
     AUC says how well a classifier tells the two apart by the figures: 0.5 is not at all, 1 is always.
 
     With --music A B, the same of any two sets of music. Both sides are cut into passages of 32 quarters or less.
-
-    With --fill, parts of each piece are hidden: the lower voices, the middle bars, the second half, random cells; of a
-    text a gap, the second half. The NLL of what is hidden given the rest, NLL(all) - NLL(seen), is a mean over the
-    hidden steps or characters. NLL(seen) is estimated by particles, once too low and once too high on average, so the
-    figure has a range. Its high end is a bound if the true piece is as likely as what the model would draw.
-
-    "Of it alone" is minus log p of the lower voices with the melody summed out. "By the prior" is filling without
-    inference: what is seen is set, but z and all that is drawn do not depend on what is seen later.
     """
-    modes = [name for name, chosen in (("--nll", nll), ("--music", music), ("--fill", fill)) if chosen]
+    modes = [name for name, chosen in (("--nll", nll), ("--music", music)) if chosen]
     if len(modes) > 1:
         raise LnfgenError(f"found {modes[0]} beside {modes[1]}; expected one of them; run eval twice")
-    if launched() and (music or fill):
+    if launched() and music:
         raise LnfgenError(f"found {modes[0]} under torchrun; several processes share scores alone; start it without")
     if precision not in (None, *PRECISIONS):
         raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
     for option, value, fits, where in (
-        ("--precision", precision, not music and not fill, "scores alone; --music and --fill compute in float32"),
-        ("--samples", samples, not music, "scores and --fill alone"),
-        ("--particles", particles, fill, "--fill alone"),
-        ("--count", count, music or fill, "--music and --fill alone"),
+        ("--precision", precision, not music, "scores alone; --music computes in float32"),
+        ("--samples", samples, not music, "scores alone"),
+        ("--count", count, music, "--music alone"),
         ("--temperature", temperature, music, "--music alone"),
         ("--plot", plot, music, "--music alone"),
     ):
         if value is not None and not fits:
             raise LnfgenError(f"found {option}, which goes with {where}; leave it out")
     samples = samples or NLL_SAMPLES
-    shared: dict[str, Any] = {"split": split or "test", "seed": seed, "solver": solver, "device": device, "json": json}
-    if fill:
-        from lnfgen.cli.eval_fill import report as report_filling
-
-        particles = particles or PARTICLES
-        report_filling(run, dataset, count=count, samples=samples, particles=particles, **shared)
-        return
+    shared: dict[str, Any] = {"split": split or "test", "seed": seed, "device": device, "json": json}
     if music:
         from lnfgen.cli.eval_music import report as report_music
 
@@ -146,7 +119,6 @@ def command(
     distributed.join()
     trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
-    options.choose_solver(model, solver)
     material, train = distributed.after_main(lambda: _material(trained, dataset, split))
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
@@ -197,7 +169,6 @@ def _values(
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": material.dropped,
-        **options.solver_facts(trained.model),
         **trained.run.config.model.facts(),
         "dataset": material.name,
         "run": trained.run.name,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnfgen.cli import console
-from lnfgen.cli.options import choose_solver
 from lnfgen.conventions import MUSIC_COUNT
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
@@ -28,7 +27,6 @@ def report(
     count: int | None,
     temperature: float | None,
     seed: int,
-    solver: str,
     device: str,
     plot: Path | None,
     json: bool,
@@ -48,10 +46,10 @@ def report(
         require_picture(plot)
     if first is None or is_run(first) or (not first.exists() and boxed_folder(first)):
         asked = {"count": count or MUSIC_COUNT, "temperature": 1.0 if temperature is None else temperature}
-        comparison, names, facts = _of_run(first, second, {**asked, "seed": seed, "split": split}, solver, device)
+        comparison, names, facts = _of_run(first, second, {**asked, "seed": seed, "split": split}, device)
     else:
         of_runs = {"--count": count is not None, "--temperature": temperature is not None}
-        of_runs |= {"--solver": solver != "loop", "--device": device != "auto"}
+        of_runs |= {"--device": device != "auto"}
         if found := [option for option, is_given in of_runs.items() if is_given]:
             raise LnfgenError(f"found {found[0]}, but {first} is no run to sample from; name a run, or leave it out")
         comparison, names, facts = _of_music(first, second, split, seed)
@@ -71,7 +69,7 @@ def report(
         console.note(f"drawn: {plot}")
 
 
-def _of_run(run: Path | None, dataset: str | None, asked: dict[str, Any], solver: str, device: str) -> Compared:
+def _of_run(run: Path | None, dataset: str | None, asked: dict[str, Any], device: str) -> Compared:
     """Samples of a run beside a split of a dataset, by default its own."""
     from lnfgen.cli.sources import resolve_run, resolve_scored_dataset
 
@@ -80,7 +78,6 @@ def _of_run(run: Path | None, dataset: str | None, asked: dict[str, Any], solver
     from lnfgen.runs.trained import TrainedModel
 
     trained = TrainedModel(folder, device)
-    choose_solver(trained.model, solver)
     compared = resolve_scored_dataset(folder, dataset, f"lnfgen eval --music {folder.name} DATASET")
     with console.jobs() as progress:
         comparison = trained.compare_music(compared, **asked, progress=progress)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Source, Temperature, draw_pieces
 from lnfgen.conventions import PARTICLES
 
 
 def command(
-    piece: given.Source,
-    out: given.Out,
+    piece: Source,
+    out: Out,
     free: Annotated[
         list[str] | None,
         typer.Option(
@@ -21,13 +21,13 @@ def command(
             show_default="the gaps of a text",
         ),
     ] = None,
-    model: given.Model = None,
     gap: Annotated[
         str | None, typer.Option(help="Of a text: the character that marks each missing one.", show_default="_")
     ] = None,
-    count: given.Count = 1,
-    temperature: given.Temperature = 1.0,
-    particles: given.Particles = PARTICLES,
+    model: Model = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    particles: Particles = PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "all",
     program: Programs = "0",
@@ -39,9 +39,17 @@ def command(
 
     All that --free does not name is kept exactly: notes, held notes and silence. Of a text, each _ is a gap.
     """
-    opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
-
-    from lnfgen.inference.given import given_part
-
-    part = given_part(opened.encoding, opened.pieces[0], free or [], gap)
-    opened.fill(part, "filling", temperature, particles, free or [])
+    draw_pieces(
+        lambda trained, piece, **settings: trained.fill(piece, free or [], gap=gap, **settings),
+        piece,
+        out,
+        model,
+        count=count,
+        temperature=temperature,
+        particles=particles,
+        seed=seed,
+        tracks=tracks,
+        program=program,
+        device=device,
+        json=json,
+    )

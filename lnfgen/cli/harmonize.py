@@ -4,18 +4,18 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Temperature, draw_pieces
 from lnfgen.conventions import MELODY_PARTICLES
 
 
 def command(
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
-    out: given.Out,
-    model: given.Model = None,
-    count: given.Count = 1,
-    temperature: given.Temperature = 1.0,
-    particles: given.Particles = MELODY_PARTICLES,
+    out: Out,
+    model: Model = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    particles: Particles = MELODY_PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "melody",
     program: Programs = "0",
@@ -27,9 +27,18 @@ def command(
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
-    opened = given.Opened([melody], out, model, count, seed, tracks, program, device, json, music_alone=True)
-
-    from lnfgen.inference.given import given_melody
-
-    part = given_melody(opened.encoding, opened.pieces[0])
-    opened.fill(part, "harmonizing", temperature, particles)
+    draw_pieces(
+        lambda trained, piece, **settings: trained.harmonize(piece, **settings),
+        melody,
+        out,
+        model,
+        count=count,
+        temperature=temperature,
+        particles=particles,
+        seed=seed,
+        tracks=tracks,
+        program=program,
+        device=device,
+        json=json,
+        music_alone=True,
+    )

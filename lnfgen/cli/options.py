@@ -13,7 +13,6 @@ from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.models import SequenceModel
     from lnfgen.runs.folder import RunFolder
 
 
@@ -84,12 +83,6 @@ Precision = Annotated[
         show_default="float32",
     ),
 ]
-Solver = Annotated[
-    str,
-    typer.Option(
-        help="How a flow's sequential direction is computed: loop, or sweeps over all steps; the results agree."
-    ),
-]
 
 
 def time_signature(metre: str | None) -> tuple[int, int] | None:
@@ -151,21 +144,3 @@ def drawn_seed(seed: int | None) -> int:
 
 def fresh_seed() -> int:
     return secrets.randbelow(2**31)
-
-
-def choose_solver(model: "SequenceModel", method: str) -> None:
-    """Choose how the sequential direction of a model's flow is computed, if it has one."""
-    from lnfgen.flows.solver import SOLVERS
-
-    if method not in SOLVERS:
-        raise LnfgenError(f"--solver: found {method!r}, expected one of {', '.join(SOLVERS)}")
-    if model.solver is not None:
-        model.solver.method = method
-    elif method != "loop":
-        raise LnfgenError(f"--solver {method}: this model has no flow with a sequential direction; leave it out")
-
-
-def solver_facts(model: "SequenceModel") -> dict[str, Any]:
-    """How many sweeps solving took, for a report; empty where there were none."""
-    sweeps = 0 if model.solver is None else model.solver.most_sweeps
-    return {"most_sweeps": sweeps} if sweeps else {}

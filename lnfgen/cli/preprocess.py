@@ -53,12 +53,11 @@ def command(
     pieces are split at random, or each in time if they are fewer than the splits, and copies are left out.
 
     A file that takes over 20 seconds or 1,500 MB of memory to read is left out, with that reason; the environment
-    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more. If reading music is interrupted or killed, the same
-    command goes on from there.
+    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
     from lnfgen.api import dataset_name, make_dataset
     from lnfgen.data import named
-    from lnfgen.data.options import Options
+    from lnfgen.data.sources import Options
 
     options = Options(as_, max_length, chunks, _shares(split), seed, steps_per_quarter, drums, strict, tracks)
     name = dataset_name(source)

@@ -51,7 +51,6 @@ def command(
     program: options.Programs = "0",
     voices: options.Voices = None,
     seed: options.Seed = None,
-    solver: options.Solver = "loop",
     device: options.Device = "auto",
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -85,7 +84,6 @@ def command(
     distributed.join()
     settings = folder.config.model
     model = load_model(folder, prepare_machine(device, settings.hidden_size, settings.emission))
-    options.choose_solver(model, solver)
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars}
     asked |= {"time_signature": signature, "temperature": temperature}
@@ -106,8 +104,6 @@ def command(
             bar.update(index + 1)
     distributed.leave()
     writer.close()
-    for sweeps in options.solver_facts(model).values():
-        console.note(f"the flow was solved in at most {counted(sweeps, 'sweep')}")
 
 
 def _facts(choice: "Choice", unit: str) -> dict[str, Any]:

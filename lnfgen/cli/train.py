@@ -21,7 +21,6 @@ from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
-    from lnfgen.training.matching import Matched
     from lnfgen.training.session import TrainingSession
 
 
@@ -161,12 +160,6 @@ class _Display:
         console.note(
             f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
             f" {valid}{'  kept' if metrics.get('kept') else ''}{skipped}"
-        )
-
-    def matched(self, found: "Matched") -> None:
-        console.note(
-            f"fitting for fill: update {found.step:,} of {found.total:,}, {found.of_conditional:.3f} nats a step "
-            f"between z and what a part of the piece says of it; by the prior {found.of_prior:.3f}"
         )
 
     def calibrated(self, of_round: "Round") -> None:

@@ -4,19 +4,21 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli import given
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-from lnfgen.conventions import AMOUNT
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Source, Temperature, draw_pieces
+from lnfgen.conventions import AMOUNT, PARTICLES
 
 
 def command(
-    piece: given.Source,
-    out: given.Out,
+    piece: Source,
+    out: Out,
     amount: Annotated[
-        float, typer.Option(help="How far from the piece: 0 is the piece itself, 1 a sample that has nothing of it.")
+        float, typer.Option(help="The share to draw anew: 0 gives the piece itself, 1 a fresh piece of its length.")
     ] = AMOUNT,
-    model: given.Model = None,
-    count: given.Count = 1,
+    model: Model = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    particles: Particles = PARTICLES,
     seed: Seed = None,
     tracks: Tracks = "all",
     program: Programs = "0",
@@ -24,14 +26,22 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw pieces that are like a given one, as near as --amount says, and print the files written.
+    """Keep a piece but for a share of it, chosen at random, draw that anew, and print the files written.
 
-    The random numbers that would have made the model write the piece are changed a little. This works with any model.
-    If a model reads what it wrote before, each change alters what follows, so the end keeps less than the beginning.
+    The share is one of the bars of each voice, or of a text in spans of eight characters. All others stay exactly.
     """
-    opened = given.Opened([piece], out, model, count, seed, tracks, program, device, json)
-
-    from lnfgen.inference.variation import vary_piece
-
-    varied = vary_piece(opened.model, opened.encoding, opened.laid[0], amount=amount, count=count, seed=opened.seed)
-    opened.write(varied, "varying", {"amount": amount})
+    draw_pieces(
+        lambda trained, piece, **settings: trained.vary(piece, amount=amount, **settings),
+        piece,
+        out,
+        model,
+        count=count,
+        temperature=temperature,
+        particles=particles,
+        seed=seed,
+        tracks=tracks,
+        program=program,
+        device=device,
+        json=json,
+        amount=amount,
+    )

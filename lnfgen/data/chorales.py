@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.conventions import SPLITS
-from lnfgen.data.copies import digest, without_copies
+from lnfgen.conventions import SPLITS, Progress, no_progress
 from lnfgen.data.dataset import Record
-from lnfgen.data.parallel import Progress, in_parallel, no_progress
-from lnfgen.data.prepared import Prepared
+from lnfgen.data.prepared import DatasetWriter
 from lnfgen.data.rolls import Piece, encode_rolls
-from lnfgen.data.splits import split_by_hash
+from lnfgen.data.splits import distinct, split_by_hash
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
+from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.copies import related_pieces
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -34,7 +33,8 @@ LOWEST_PITCH, NUM_PITCHES = 36, 49
 time and say nothing."""
 
 TIME_SIGNATURES = {"bach/bwv304": (4, 4)}
-"""It begins so, and is in 3/4 for longer. With that, this would be another dataset than models were trained on."""
+"""This chorale begins in 4/4 and stays in 3/4 for longer. It is cut at the bars of 4/4: all results in the tables are
+on sequences that were cut so."""
 
 SHARED_STEPS = 16
 """Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most
@@ -43,58 +43,52 @@ chorales have, such as cadences, are shorter."""
 _VOICES = ("soprano", "alto", "tenor", "bass")
 
 
-def prepare_chorales(progress: Progress = no_progress) -> Prepared:
-    """The dataset, with the split of each chorale fixed by a hash of its name or of a related chorale's.
+def add_chorales(dataset: DatasetWriter, progress: Progress = no_progress) -> None:
+    """Fill a dataset with the chorales; a hash of its name or of a related chorale's fixes the split of each.
 
     Raises:
         DatasetError: if music21 can read none of them.
     """
     names = chorale_names()
     found: list[Piece] = []
-    unreadable: list[Record] = []
     for name, result in zip(names, in_parallel(read_chorale, names, "reading the chorales", progress), strict=True):
         if isinstance(result, LnfgenError):
-            unreadable.append({"path": name, "reason": str(result)})
+            dataset.skip(name, str(result))
         else:
             found.append((name, result))
+        path = chorale_path(name)
+        dataset.sources.append({"path": f"bach/{path.name}", "sha256": sha256_of(path)})
     if not found:
         raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
-    splits, copies, groups = divided(found)
+    splits, groups = divided(found, dataset.copies)
     related = [size for size in groups if size > 1]
-    paths = [chorale_path(name) for name in names]
-    prepared = encode_rolls(
-        "chorales",
-        splits,
-        MAX_CHORALE_STEPS,
-        STEPS_PER_QUARTER,
-        tempo_bpm=TEMPO_BPM,
-        sources=[{"path": f"bach/{path.name}", "sha256": sha256_of(path)} for path in paths],
-        skipped=unreadable,
-        options={
-            "kind": "music",
-            "max_length": MAX_CHORALE_STEPS,
-            "split": "by hash of the corpus name, of related chorales that of the first one",
-        },
-    )
     shared = f"share {SHARED_STEPS} steps or more with another one, in some key"
-    remark = f"{sum(related)} of the {sum(groups)} chorales {shared}: {len(related)} groups, each in one split"
-    return replace(prepared, copies=[*copies, *prepared.copies], remarks=[remark])
+    dataset.remarks.append(
+        f"{sum(related)} of the {sum(groups)} chorales {shared}: {len(related)} groups, each in one split"
+    )
+    dataset.options = {
+        "kind": "music",
+        "max_length": MAX_CHORALE_STEPS,
+        "split": "by hash of the corpus name, of related chorales that of the first one",
+    }
+    pieces = ((split, piece) for split in SPLITS for piece in splits[split])
+    encode_rolls(dataset, pieces, MAX_CHORALE_STEPS, STEPS_PER_QUARTER, TEMPO_BPM)
 
 
-def divided(found: Sequence[Piece]) -> tuple[dict[str, list[Piece]], list[Record], list[int]]:
-    """The chorales divided into splits, {path, reason} of those left out, and the sizes of the groups of related ones.
+def divided(found: Sequence[Piece], copies: list[Record]) -> tuple[dict[str, list[Piece]], list[int]]:
+    """The chorales divided into splits, and the sizes of the groups of related ones.
 
-    Left out is what sounds as an earlier one does, in any key. Bach set many tunes more than once, and used settings
-    again, in other keys as well. Where one of these is in train and another one in test, test says how well a model
-    remembers. So a group is in one split, by a hash of the name of its first chorale.
+    A chorale that sounds as an earlier one does, in any key, is left out and noted in `copies`. Bach set many tunes
+    more than once, and used settings again, in other keys as well. Where one of these is in train and another one in
+    test, test says how well a model remembers. So a group is in one split, by a hash of the name of its first chorale.
     """
     same = "the same chords at every step, in this or another key,"
-    pieces, copies = without_copies(found, _chords_in_any_key, same)
+    pieces = list(distinct(found, _chords_in_any_key, same, copies))
     firsts = related_pieces([roll for _, roll in pieces], SHARED_STEPS)
     splits: dict[str, list[Piece]] = {split: [] for split in SPLITS}
     for piece, first in zip(pieces, firsts, strict=True):
         splits[split_by_hash(pieces[first][0])].append(piece)
-    return splits, copies, list(Counter(firsts).values())
+    return splits, list(Counter(firsts).values())
 
 
 def _chords_in_any_key(roll: PianoRoll) -> tuple[object, ...]:
@@ -105,8 +99,8 @@ def _chords_in_any_key(roll: PianoRoll) -> tuple[object, ...]:
     steps, keys = (np.flatnonzero(roll.sounding.any(axis=axis)) for axis in (1, 0))
     if not len(steps):
         return (0, 0)
-    notes = slice(steps[0], steps[-1] + 1), slice(keys[0], keys[-1] + 1)
-    return *roll.sounding[notes].shape, digest(roll.sounding[notes])
+    notes = roll.sounding[steps[0] : steps[-1] + 1, keys[0] : keys[-1] + 1]
+    return *notes.shape, notes.tobytes()
 
 
 def chorale_names() -> list[str]:

@@ -1,7 +1,7 @@
 """The dataset folder: `dataset.json`, which describes it, and a safetensors file (a shard) for each split.
 
-`prepared.py` writes it. When it is opened, each shard is checked against the SHA-256 in `dataset.json`; a large one
-only once, until it changes.
+`prepared.py` writes it. When it is opened, each shard is checked against the SHA-256 in `dataset.json`, and then mapped
+into memory.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.shards import hash_of_shard, map_tensors
 from lnfgen.errors import DatasetError
+from lnfgen.files import sha256_of
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.wording import counted
 
@@ -27,6 +27,9 @@ FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 Record = Mapping[str, str]
 """An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
+
+DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
+"""The types of the tensors of a shard, by their names in safetensors."""
 
 _MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
 _SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
@@ -124,8 +127,6 @@ def is_manifest_of_run(path: Path) -> bool:
 def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check all of it against its `dataset.json`.
 
-    A shard that is large and has not changed since it was checked is not checked again: see `hash_of_shard`.
-
     Raises:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
             written.
@@ -180,11 +181,11 @@ def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
     shard = path / entry["shard"]
     try:
-        found = hash_of_shard(shard)
+        found = sha256_of(shard)
         if found != entry["sha256"]:
             raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-        tensors = map_tensors(shard)
-        values, offsets = tensors["values"], np.asarray(tensors["offsets"], dtype=np.int64)
+        tensors = _map_tensors(shard)
+        values, offsets = tensors["values"], np.array(tensors["offsets"], dtype=np.int64)
     except OSError as error:
         raise _damaged(shard, error.strerror or str(error)) from None
     except (KeyError, TypeError, ValueError) as error:
@@ -201,6 +202,23 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
     return Split(
         name, values, offsets, entry["dropped"], signatures, encoding.metres(signatures) if signatures else None
     )
+
+
+def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file, mapped into memory and read-only; the library would copy them instead.
+
+    Raises:
+        OSError: if the file cannot be read.
+        KeyError, TypeError, ValueError: if it is no such file.
+    """
+    content: np.ndarray = np.memmap(shard, np.uint8, mode="r")
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    tensors = {}
+    for name, entry in json.loads(content[8:start].tobytes()).items():
+        begin, end = entry["data_offsets"]
+        data = content[start + begin : start + end].view(DTYPES[entry["dtype"]])
+        tensors[name] = np.asarray(data.reshape(entry["shape"]))  # a plain array: slicing a np.memmap is slow
+    return tensors
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:

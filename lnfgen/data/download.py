@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import set_usual_permissions, sha256_of
 

@@ -82,8 +82,8 @@ class Encoding:
         has_onsets: whether a struck key differs from a held one. If not, values are 0 and 1 only.
         lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
         steps_per_quarter: the grid of all pieces.
-        fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in older datasets
-            and in the published ones, their first step is that of the upbeat.
+        fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in the published
+            sets, their first step is that of the upbeat.
         tempo_bpm, time_signature: typical values of the set. Samples are written with them, but for the time signature
             where a model is told that of each piece.
         vocabulary: the unknown symbol, then the characters of train in the order of their code points.
@@ -215,8 +215,6 @@ class Encoding:
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""
         values = {name: getattr(self, name) for name in _FIELDS[self.kind]}
-        if not self.fills_upbeats:
-            values.pop("fills_upbeats", None)  # so the fingerprints of older datasets stay
         return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
@@ -229,8 +227,6 @@ class Encoding:
         if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
             raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
         names = {"kind", *_FIELDS[value["kind"]]}
-        if value["kind"] == "music":
-            value = {"fills_upbeats": False, **value}  # older datasets do not say it
         if set(value) != names:
             odd = ", ".join(sorted(set(value) ^ names))
             raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")

@@ -10,7 +10,7 @@ import numpy as np
 
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.options import Options
+from lnfgen.data.sources import Options
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats import read_write as formats
 from lnfgen.formats import text

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks
 from lnfgen.data.dataset import Dataset, is_dataset
-from lnfgen.data.parallel import Progress, in_parallel, no_progress
 from lnfgen.data.resolve import resolve
 from lnfgen.data.rolls import read_rolls
 from lnfgen.data.sources import gather
 from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.wording import counted
 

@@ -1,128 +1,212 @@
-"""A dataset that is ready to be written. Its sequences are in memory, or come from the disk as they are written."""
+"""Write a dataset folder: each sequence goes to the shard of its split as it comes, and `dataset.json` is written last.
+
+A shard has two tensors. `values` are the sequences one after the other (uint8 [steps, P] for music, int32 [steps] for
+text), and `offsets` (int64 [N + 1]) say where each one starts and the last one ends. The header of a safetensors file
+(https://huggingface.co/docs/safetensors) comes first and says how large they are. That is known last, so its place is
+kept free and filled at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+import json
+import os
+from array import array
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from lnfgen.conventions import TimeSignature
-from lnfgen.data.dataset import FORMAT_VERSION, MANIFEST, Dataset, Record, no_steps, open_dataset
+import numpy as np
+
+from lnfgen.conventions import SPLITS, TimeSignature
+from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, no_steps
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.sequences import Sequences, SharedWithTrain
-from lnfgen.data.shards import ShardWriter, remember_hash
-from lnfgen.data.workplace import Workplace
-from lnfgen.errors import DatasetError
-from lnfgen.files import new_folder, write_json
+from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.files import new_folder, set_usual_permissions, sha256_of, write_json
 from lnfgen.wording import counted
 
+_HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs about 200
 
-@dataclass(frozen=True)
-class Prepared:
-    """All that a dataset folder will hold.
+
+@contextmanager
+def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is.
+
+    Raises:
+        DatasetError: if train or a sequence is empty.
+        OutputError: if `path` holds something or cannot be written.
+        UnreadableFileError: if `strict`, for the first file or piece that is skipped.
+    """
+    with new_folder(path) as folder:
+        with ExitStack() as stack:
+            shards = {split: stack.enter_context(_Shard(folder / f"{split}.safetensors")) for split in SPLITS}
+            writer = DatasetWriter(name, shards, strict)
+            yield writer
+            writer.require_train()
+            for shard in shards.values():
+                shard.finish(no_steps(writer.encoding))
+        write_json(folder / MANIFEST, writer.manifest(), indent=1)
+
+
+class DatasetWriter:
+    """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`.
 
     Attributes:
-        splits: the encoded sequences of each split, in order. Each split but train may be empty.
+        encoding: must be set before the first sequence comes. What decides neither type nor shape may change later.
+        disjoint: leave out a sequence that another split holds already.
+        options: the values that the dataset is made with.
         sources: the files that were read.
-        options: the values that the dataset was made with.
-        skipped: the files and pieces that were left out.
-        dropped: how many sequences of each split were left out because they were too long.
-        out_of_range: how many notes were left out because no key of the encoding has their pitch.
+        skipped: the files and pieces that were left out; `skip` adds to them.
         silent: the stretches without a note, which were left out of their pieces.
         copies: the files, pieces and stretches that were left out because the dataset holds the same already.
-        remarks: what else a person should know of how it was made.
-        time_signatures: that of each sequence of each split; none where all have that of the encoding.
-        place: what holds the files that the sequences come from; a temporary one lasts as long as this object.
+        remarks: what else a person should know about how it was made.
+        dropped: how many sequences of each split were left out because they were too long.
+        out_of_range: how many notes were left out because no key of the encoding has their pitch.
     """
 
-    name: str
     encoding: Encoding
-    splits: Sequences
-    sources: Sequence[Record] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    skipped: Sequence[Record] = ()
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    out_of_range: int = 0
-    silent: Sequence[Record] = ()
-    copies: Sequence[Record] = ()
-    remarks: Sequence[str] = ()
-    time_signatures: Mapping[str, Sequence[TimeSignature]] = field(default_factory=dict)
-    place: Workplace | None = None
 
-    def write(self, path: Path) -> Dataset:
-        """Write the dataset folder, new or empty so far, and open it. If something fails, nothing is left there.
+    def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
+        self.name = name
+        self.disjoint = False
+        self.options: dict[str, Any] = {}
+        self.sources: list[Record] = []
+        self.skipped: list[Record] = []
+        self.silent: list[Record] = []
+        self.copies: list[Record] = []
+        self.remarks: list[str] = []
+        self.dropped = dict.fromkeys(shards, 0)
+        self.out_of_range = 0
+        self._strict = strict
+        self._shards = shards
+        self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well
+        self._first: dict[int, str] = {}  # by the hash of a sequence: the split that held it first
+
+    def add(self, split: str, values: np.ndarray, time_signature: TimeSignature | None = None) -> bool:
+        """Append a sequence to a split, [T, P] of music or [T] of text. False if it is left out, see `disjoint`.
+
+        Two sequences are compared by Python's hash of 64 bits: two different ones of a million are taken for the same
+        with a probability of 1 in 10 million.
+        """
+        if not len(values):
+            raise DatasetError(f"{self.name} has an empty sequence in {split}; expected at least one step in each")
+        content = values.tobytes()
+        first = self._first.setdefault(hash(content), split)
+        if self.disjoint and first != split:
+            return False
+        self._shared[split] += first == "train" != split
+        self._shards[split].append(content, len(values), time_signature)
+        return True
+
+    def skip(self, path: str, reason: str) -> None:
+        """Note that a file or piece is left out.
 
         Raises:
-            DatasetError: if train or a sequence is empty.
-            OutputError: if `path` holds something or cannot be written.
+            UnreadableFileError: if the dataset is made strictly.
         """
-        self._require_steps()
-        sequences = SharedWithTrain(self.splits)
-        with new_folder(path) as folder:
-            entries = self._write_shards(folder, sequences)
-            manifest = {
-                "format_version": FORMAT_VERSION,
-                "name": self.name,
-                "kind": self.encoding.kind,
-                "encoding": self.encoding.to_json(),
-                "splits": entries,
-                "sources": list(self.sources),
-                "skipped": [*self.skipped, *self.silent, *self.copies],
-                "preprocessing": {
-                    "options": self.options,
-                    "out_of_range": self.out_of_range,
-                    "remarks": self._remarks(str(sequences)),
-                },
-            }
-            write_json(folder / MANIFEST, manifest, indent=1)
-        for entry in entries.values():
-            remember_hash(path / entry["shard"], entry["sha256"])
-        return open_dataset(path)
+        if self._strict:
+            raise UnreadableFileError(reason if path in reason else f"{path}: {reason}")
+        self.skipped.append({"path": path, "reason": reason})
 
-    def _require_steps(self) -> None:
-        """Check that there is a sequence in train, and a step in each sequence."""
-        if not len(self.splits.lengths.get("train", ())):
+    def require_train(self) -> None:
+        """
+        Raises:
+            DatasetError: if train holds no sequence.
+        """
+        if not self._shards["train"].lengths:
+            count = self.dropped["train"]
+            dropped = f" ({count:,} dropped for their length)" if count else ""
+            chunks = "--chunks, which cuts texts without lines, " if count else ""
             raise DatasetError(
-                f"{self.name} leaves no sequence to train on; give more or longer pieces, "
-                "or preprocess with another --split"
+                f"{self.name} leaves no sequence to train on{dropped}; give more or longer pieces, "
+                f"or preprocess with {chunks}another --split or a larger --max-length"
             )
-        for split, own in self.splits.lengths.items():
-            if not own.all():
-                raise DatasetError(f"{self.name} has an empty sequence in {split}; expected at least one step in each")
 
-    def _write_shards(self, folder: Path, sequences: Sequences) -> dict[str, dict[str, Any]]:
-        """Write a shard for each split, in one pass over all sequences. Returned is what the manifest says of each."""
-        none = no_steps(self.encoding)
-        with ExitStack() as stack:
-            shards = {
-                split: stack.enter_context(ShardWriter(folder / f"{split}.safetensors", own, none))
-                for split, own in sequences.lengths.items()
-            }
-            for split, values in sequences.blocks():
-                shards[split].write(values)
-        entries: dict[str, dict[str, Any]] = {
-            split: {
-                "sequences": len(sequences.lengths[split]),
-                "steps": shard.num_steps,
-                "dropped": self.dropped.get(split, 0),
-                "shard": f"{split}.safetensors",
-                "sha256": shard.sha256,
-            }
-            for split, shard in shards.items()
+    def manifest(self) -> dict[str, Any]:
+        """The content of `dataset.json`."""
+        entries = {split: shard.entry() | {"dropped": self.dropped[split]} for split, shard in self._shards.items()}
+        left_out = (sorted(records, key=lambda record: record["path"]) for records in (self.skipped, self.silent))
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "kind": self.encoding.kind,
+            "encoding": self.encoding.to_json(),
+            "splits": entries,
+            "sources": sorted(self.sources, key=lambda record: record["path"]),
+            "skipped": [*(record for records in left_out for record in records), *self.copies],
+            "preprocessing": {
+                "options": self.options,
+                "out_of_range": self.out_of_range,
+                "remarks": [*self.remarks, *self._further_remarks()],
+            },
         }
-        for split, signatures in self.time_signatures.items():
-            entries[split]["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in signatures)
-        return entries
 
-    def _remarks(self, shared: str) -> list[str]:
-        """What a person should know. `shared` says which sequences train holds as well."""
-        remarks = list(self.remarks)
+    def _further_remarks(self) -> Iterator[str]:
         if self.out_of_range:
-            remarks.append(f"left out {counted(self.out_of_range, 'note')} outside the range of pitches")
+            yield f"left out {counted(self.out_of_range, 'note')} outside the range of pitches"
         if self.copies:
-            remarks.append(f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}")
-        if shared:
-            remarks.append(shared)
-        return remarks + [f"the split {name} is empty" for name, own in self.splits.lengths.items() if not len(own)]
+            yield f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}"
+        lengths = {split: shard.lengths for split, shard in self._shards.items()}
+        if shared := [f"{n:,} of {len(lengths[split]):,} in {split}" for split, n in self._shared.items() if n]:
+            yield f"sequences that train holds as well: {', '.join(shared)}"
+        yield from (f"the split {split} is empty" for split, own in lengths.items() if not own)
+
+
+class _Shard:
+    """A shard that is being written.
+
+    Attributes:
+        lengths: the steps of each sequence so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lengths = array("q")
+        self._path = path
+        self._time_signatures: list[TimeSignature] = []
+        self._file = open(path, "wb")  # noqa: SIM115  # closed by __exit__
+        self._file.write(bytes(_HEADER_BYTES))
+
+    def append(self, content: bytes, num_steps: int, time_signature: TimeSignature | None) -> None:
+        """Add the bytes of a sequence."""
+        self._file.write(content)
+        self.lengths.append(num_steps)
+        if time_signature is not None:
+            self._time_signatures.append(time_signature)
+
+    def finish(self, none: np.ndarray) -> None:
+        """Write the offsets and the header. `none` has no steps, but the type and the other axes of all values."""
+        offsets = np.zeros(len(self.lengths) + 1, DTYPES["I64"])
+        np.cumsum(self.lengths, out=offsets[1:])
+        self._file.write(offsets.tobytes())
+        names = {dtype: name for name, dtype in DTYPES.items()}
+        shapes = {"values": (int(offsets[-1]), *none.shape[1:]), "offsets": offsets.shape}
+        header, start = {}, 0
+        for name, dtype in (("values", none.dtype), ("offsets", offsets.dtype)):
+            end = start + int(np.prod(shapes[name])) * dtype.itemsize
+            header[name] = {"dtype": names[dtype], "shape": shapes[name], "data_offsets": [start, end]}
+            start = end
+        text = json.dumps(header, separators=(",", ":")).encode().ljust(_HEADER_BYTES - 8)
+        self._file.seek(0)
+        self._file.write(len(text).to_bytes(8, "little") + text)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def entry(self) -> dict[str, Any]:
+        """What `dataset.json` says about the shard, which is finished."""
+        entry: dict[str, Any] = {
+            "sequences": len(self.lengths),
+            "steps": sum(self.lengths),
+            "shard": self._path.name,
+            "sha256": sha256_of(self._path),
+        }
+        if self._time_signatures:
+            entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in self._time_signatures)
+        return entry
+
+    def __enter__(self) -> _Shard:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._file.close()
+        set_usual_permissions(self._path)

@@ -8,18 +8,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset, is_dataset, is_manifest_of_run, open_dataset
 from lnfgen.data.download import cache_folder
-from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
-from lnfgen.data.preprocess import prepare, source_name
-from lnfgen.data.sources import SourceFile, gather
-from lnfgen.data.workplace import Workplace
+from lnfgen.data.prepare import prepare, source_name
+from lnfgen.data.sources import Options, SourceFile, gather
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
 
-_VERSION = 9  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 10  # raised when lnfgen would make another dataset from the same files and options
 
 
 def resolve(
@@ -67,10 +65,9 @@ def resolve(
     try:
         require_free_folder(folder)  # before the work, which can take minutes
         if files:
-            with Workplace(folder) as place:
-                dataset = prepare([path], options, progress, files=files, place=place).write(folder)
+            dataset = prepare([path], folder, options, progress, files=files)
         else:
-            dataset = named.build(name, progress).write(folder)
+            dataset = named.build(name, folder, progress)
     except OutputError as error:
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)

@@ -1,25 +1,71 @@
-"""Find the files that a dataset is made of, and tell music from text."""
+"""A person's own files: the options that shape a dataset of them, which files are read, and music or text."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.dataset import is_dataset, is_manifest_of_run
-from lnfgen.errors import DatasetError
+from lnfgen.data.dataset import Record, is_dataset, is_manifest_of_run
+from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.files import sha256_of
 from lnfgen.formats import read_write as formats
 from lnfgen.formats.rolltext import MARK
+from lnfgen.music.pianoroll import STEPS_PER_QUARTER
+from lnfgen.music.tracks import ALL
 from lnfgen.wording import counted
 
 _Piece = TypeVar("_Piece")
 _TEXTS = (".txt", ".text", ".md", ".abc")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files become a dataset.
+
+    Raises:
+        LnfgenError: if a value is out of range.
+    """
+
+    kind: Kind | None = None  # None: as the suffixes of the files say
+    # The longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with more characters
+    # are dropped (None: 288, or 640 for ABC tunes taken as text). Benchmark sets are never cut.
+    max_length: int | None = None
+    chunks: bool = False  # cut text into pieces of `max_length` characters, instead of one sequence a line
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)  # not used where the names of the files say the splits
+    seed: int = 0  # of the random split by these shares; fewer pieces than splits are each split in time instead
+    steps_per_quarter: int = STEPS_PER_QUARTER  # the grid that MIDI files and scores are rounded to
+    drums: bool = False  # keep the drum channel of MIDI files
+    strict: bool = False  # stop at the first file that cannot be read, instead of skipping it
+    tracks: str = ALL  # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` takes them
+
+    def __post_init__(self) -> None:
+        if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:
+            raise LnfgenError(f"shares {self.split} of train, valid and test; expected three that add up to 1")
+        if self.kind not in (None, *get_args(Kind)):
+            raise LnfgenError(f"the kind {self.kind!r}; expected one of {', '.join(get_args(Kind))}")
+        if not 0 <= self.seed < 2**63:
+            raise LnfgenError(f"a seed of {self.seed}; expected a whole number from 0 to 2^63 - 1")
+        if self.split[0] == 0:
+            raise LnfgenError("a share of 0 for train; expected more than 0, to train on something")
+        if self.max_length is not None and self.max_length < 1:
+            raise LnfgenError(f"a maximal length of {self.max_length}; expected at least 1")
+        if not 1 <= self.steps_per_quarter <= 960:
+            raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
+
+    def require_fitting(self, kind: Kind) -> None:
+        """Raise a `DatasetError` if an option is given that has no effect on files of this kind."""
+        plain = Options()
+        for name in ("steps_per_quarter", "drums", "tracks") if kind == "text" else ("chunks",):
+            if getattr(self, name) != getattr(plain, name):
+                other = "music" if kind == "text" else "text"
+                option = f"--{name.replace('_', '-')} out (in Python {name}=)"
+                raise DatasetError(f"the files are {kind}; leave {option}, which is for {other}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +98,11 @@ class SourceFile:
             return sha256_of(self.path)
         except OSError:
             return str(self.path)
+
+    @property
+    def record(self) -> Record:
+        """{path, sha256} for `dataset.json`."""
+        return {"path": self.label, "sha256": self.sha256}
 
     @property
     def kind(self) -> Kind:
@@ -114,8 +165,3 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
     found = counted(len(inside), "other file") if inside else "nothing"
     hint = f", or name one of its benchmark sets, as {sets[0]}" if sets else ""
     raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(formats.READABLE)}{hint}")
-
-
-def source_records(files: Iterable[SourceFile]) -> list[dict[str, str]]:
-    """{path, sha256} of each file, for `dataset.json`."""
-    return [{"path": file.label, "sha256": file.sha256} for file in files]

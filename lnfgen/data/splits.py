@@ -1,20 +1,42 @@
-"""Which pieces go to train, valid and test: as the names of their files say, at random, or by a hash of their names."""
+"""Which pieces go to train, valid and test: as the names of their files say, by shares, or by a hash of their names.
+
+Copies go before the pieces are divided. Otherwise valid and test hold pieces of train, and their scores say how well
+the model remembers, not how well it does on new pieces.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS
+from lnfgen.data.dataset import Record
 
 _Item = TypeVar("_Item")
 _SPLIT_WORDS = dict.fromkeys(("train", "training"), "train")
 _SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid") | {"test": "test"}
+
+
+def distinct(
+    items: Iterable[tuple[str, _Item]], content: Callable[[_Item], Hashable], same: str, copies: list[Record]
+) -> Iterator[tuple[str, _Item]]:
+    """The (label, item) pairs without those that have the content of an earlier one, as they come.
+
+    Args:
+        same: what copies share, for the reason: "the same notes".
+        copies: gets {path, reason} of each pair that is left out.
+    """
+    first: dict[Hashable, str] = {}
+    for label, item in items:
+        if (original := first.setdefault(content(item), label)) is label:
+            yield label, item
+        else:
+            copies.append({"path": label, "reason": f"it holds {same} as {original}"})
 
 
 def split_of_label(label: str) -> str | None:
@@ -35,10 +57,35 @@ def splits_by_name(labels: Sequence[str]) -> dict[str, str]:
     return named if enough and "train" in named.values() and len(set(named.values())) > 1 else {}
 
 
-def split_counts(count: int, shares: Sequence[float]) -> list[int]:
-    """How many of `count` pieces each split gets.
+def num_splits(shares: Sequence[float]) -> int:
+    """How many splits these shares ask for."""
+    return sum(share > 0 for share in shares)
 
-    The shares are rounded so that the counts add up (largest remainder first). If there are as many pieces as splits
+
+def in_random_order(labels: Iterable[str], seed: int) -> list[int]:
+    """The places of the labels in the order of a hash of each, so that an order does not depend on the other labels."""
+    keys = [hashlib.sha256(f"{seed} {label}".encode(errors="surrogateescape")).digest() for label in labels]
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def deal(items: Iterable[_Item], shares: Sequence[float]) -> Iterator[tuple[str, _Item]]:
+    """Each item with its split, as they come: the one that is furthest behind its share, an empty one first.
+
+    So the counts are within one of the shares at any moment, and each split has an item if there are enough. How many
+    items come need not be known.
+    """
+    counts = [0] * len(SPLITS)
+    for total, item in enumerate(items, start=1):
+        behind = [(share > 0 and not n, share * total - n) for share, n in zip(shares, counts, strict=True)]
+        chosen = behind.index(max(behind))
+        counts[chosen] += 1
+        yield SPLITS[chosen], item
+
+
+def split_counts(count: int, shares: Sequence[float]) -> list[int]:
+    """How many of `count` items each split gets.
+
+    The shares are rounded so that the counts add up (largest remainder first). If there are as many items as splits
     whose share is above 0, each of these gets at least one. Train always does.
     """
     exact = [share * count for share in shares]
@@ -52,23 +99,11 @@ def split_counts(count: int, shares: Sequence[float]) -> list[int]:
     return counts
 
 
-def num_splits(shares: Sequence[float]) -> int:
-    """How many splits these shares ask for."""
-    return sum(share > 0 for share in shares)
-
-
 def split_at_random(items: Sequence[_Item], shares: Sequence[float], seed: int) -> dict[str, list[_Item]]:
     """The items divided among the splits; within each they are in the order that they had."""
-    owner = random_owners(len(items), shares, seed)
+    owner = np.empty(len(items), np.int8)
+    owner[np.random.default_rng(seed).permutation(len(items))] = np.repeat(range(3), split_counts(len(items), shares))
     return {name: [items[i] for i in np.flatnonzero(owner == code).tolist()] for code, name in enumerate(SPLITS)}
-
-
-def random_owners(count: int, shares: Sequence[float], seed: int) -> np.ndarray:
-    """int8 [count]: for each item the number of its split in `SPLITS`."""
-    order = np.random.default_rng(seed).permutation(count)
-    owner = np.empty(count, np.int8)
-    owner[order] = np.repeat(np.arange(len(SPLITS), dtype=np.int8), split_counts(count, shares))
-    return owner
 
 
 def split_in_order(count: int, shares: Sequence[float]) -> dict[str, slice]:

@@ -1,5 +1,7 @@
 """A flow across time in 32 passes: each draws one step of every block of 32 steps."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -10,12 +12,7 @@ from lnfgen.nn.bidirectional import Bidirectional
 from lnfgen.nn.dropout import Dropout
 
 BLOCK = 32
-"""Steps of a block, and passes of `forward`.
-
-On character PTB at `tiny` with a latent of symbols, the valid ELBO of `blocks-codes` after 1,200 updates with seed 1 is
-2.04 bits per character. With blocks of 16 steps it is 2.23, and `af-codes`, which is one block, has 1.90. After 400
-updates it is 2.32, and 2.36 where a block knows nothing of the others.
-"""
+"""Steps of a block, and passes of `forward`. Shorter blocks take fewer passes and fit worse."""
 
 
 class BlockwiseFlow(TemporalFlow):
@@ -27,16 +24,12 @@ class BlockwiseFlow(TemporalFlow):
     the steps are put in the order of the passes.
 
     Limits: given the earlier passes, the steps of one pass are independent; they lie `block` steps apart. And the last
-    steps of a block hardly learn to fit to the next block, although its first steps are known by then: after the 1,200
-    updates of `BLOCK` the first step of a block costs 4.2 bits, and the last one 1.8, as most others do.
-
-    On music the blocks cost little: README's results have `blocks-scf` beside `af-scf`, `iaf-scf` and `coupling`.
+    steps of a block hardly learn to fit to the next block, although its first steps are known by then.
     """
-
-    given = "z of earlier passes, T"
 
     def __init__(
         self,
+        num_features: int,
         features: FeatureFlow,
         within: nn.Module,
         across: Bidirectional,
@@ -47,7 +40,7 @@ class BlockwiseFlow(TemporalFlow):
 
         `reading` is applied to z before a network reads it.
         """
-        super().__init__()
+        super().__init__(num_features, features.extra_noise)
         self.features = features
         self.within = within
         self.across = across
@@ -56,25 +49,44 @@ class BlockwiseFlow(TemporalFlow):
         self.block = BLOCK
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        eps_of, positions_of, counts = self._folded(eps), self._folded(positions), self._counts(eps, lengths)
-        state, value = None, torch.zeros_like(eps_of[:, :, 0])
-        values, ladjs = [], []
-        for p in range(eps_of.shape[2]):
+        ladjs = []
+
+        def move(eps_p: Tensor, context: Tensor) -> Tensor:
+            value, ladj = self.features(eps_p, context)
+            ladjs.append(ladj)
+            return value
+
+        z = self._in_passes(eps, positions, lengths, move)
+        return z, torch.stack(ladjs, 2).flatten(1, 2)[:, : eps.shape[1]]
+
+    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        def move(noise_p: Tensor, context: Tensor) -> Tensor:
+            return self.features.draw(noise_p, context, temperature)
+
+        return self._in_passes(noise, positions, lengths, move)
+
+    def _in_passes(
+        self, x: Tensor, positions: Tensor, lengths: Tensor, move: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """z from eps or noise x `[N, T, ...]`: each pass gives `move` its steps of x and their contexts."""
+        x_of, positions_of, counts = self._folded(x), self._folded(positions), self._counts(x, lengths)
+        state, value = None, x.new_zeros(*x_of.shape[:2], self.num_features)
+        values = []
+        for p in range(x_of.shape[2]):
             row = slice(p, p + 1)
             context, state = self._next_contexts(value.unsqueeze(2), positions_of[:, :, row], counts[:, row], state)
-            value, ladj = self.features(eps_of[:, :, p], context.squeeze(2))
+            value = move(x_of[:, :, p], context.squeeze(2))
             values.append(value)
-            ladjs.append(ladj)
-        num_steps = eps.shape[1]
-        return torch.stack(values, 2).flatten(1, 2)[:, :num_steps], torch.stack(ladjs, 2).flatten(1, 2)[:, :num_steps]
+        return torch.stack(values, 2).flatten(1, 2)[:, : x.shape[1]]
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, self.contexts(z, z, positions, lengths))
+        return self.features.inverse(z, self.contexts(z, positions, lengths))
 
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self.features.log_prob(z, self.contexts(z, z, positions, lengths))
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+        return self.features.log_prob(z, self.contexts(z, positions, lengths), temperature)
 
-    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+    def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        """The context of each step, `[N, T, C]`."""
         earlier = pad(self._folded(z)[:, :, :-1], (0, 0, 1, 0))
         contexts, _ = self._next_contexts(earlier, self._folded(positions), self._counts(z, lengths), None)
         return contexts.flatten(1, 2)[:, : z.shape[1]]

@@ -24,7 +24,7 @@ class CouplingLayer(TemporalFlow):
 
     def __init__(self, network: nn.Module, moved: ContextTransform, order: Tensor) -> None:
         """`network` is bidirectional. It computes the context of the moved features from kept ones and positions."""
-        super().__init__()
+        super().__init__(len(order))
         self.network = network
         self.moved = moved
         self.register_buffer("order", order, persistent=False)
@@ -53,10 +53,8 @@ class CouplingLayer(TemporalFlow):
 class CouplingFlow(TemporalFlow):
     """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions are parallel."""
 
-    given = "T"
-
     def __init__(self, layers: list[CouplingLayer]) -> None:
-        super().__init__()
+        super().__init__(layers[0].num_features)
         self.layers = nn.ModuleList(layers)
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

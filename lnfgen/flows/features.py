@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
-from lnfgen.nn.key_networks import KeyConditioner
 from lnfgen.nn.made import MADE
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms import Transform
@@ -40,21 +39,27 @@ class FeatureFlow(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """eps and log|det deps/dz|."""
 
-    def log_prob(self, z: Tensor, context: Tensor) -> Tensor:
-        """log p(z | context) `[...]`, where eps has the distribution N(0, I)."""
-        return with_base(*self.inverse(z, context))
+    extra_noise = 0
+    """How many numbers `draw` needs beside one for each feature."""
 
-    def tempered(self, temperature: float) -> tuple["FeatureFlow", float]:
-        """A flow from which z is drawn at a temperature, and by what its eps is multiplied.
+    def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
+        """log p(z | context) `[...]` of what `draw` draws at the temperature, which must be above 0."""
+        return with_base(*self.inverse(z, context), temperature)
 
-        Mostly they are this flow and the temperature. A flow that chooses among codes makes these choices at the
-        temperature, and its eps stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
+    def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
+        """Draw z `[..., D]` at a temperature from noise of N(0, 1), `[..., D + extra_noise]`.
+
+        eps is the noise times the temperature. A flow that chooses among codes makes the choice at the temperature, and
+        the noise about a code stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
         """
-        return self, temperature
+        return self.forward(temperature * noise, context)[0]
 
 
-def with_base(eps: Tensor, log_abs_det_jacobian: Tensor) -> Tensor:
-    """log p(z) `[...]` of what an `inverse` returns, eps `[..., D]` and log-determinants `[...]`."""
+def with_base(eps: Tensor, log_abs_det_jacobian: Tensor, temperature: float = 1.0) -> Tensor:
+    """log p(z) `[...]`, where eps is N(0, temperature^2), from the eps `[..., D]` and ladj `[...]` of an `inverse`."""
+    if temperature != 1:
+        eps = eps / temperature
+        log_abs_det_jacobian = log_abs_det_jacobian - eps.shape[-1] * math.log(temperature)
     return log_abs_det_jacobian - (0.5 * eps**2 + LOG_SQRT_2PI).sum(-1)
 
 
@@ -118,17 +123,21 @@ class SplitCoupling(FeatureFlow):
         return couple(self.inner.inverse, z, self.num_kept, lambda kept: torch.cat([kept, context], -1))
 
 
-class Autoregressive(FeatureFlow):
-    """`eps_i = f(z_i; h_i(z_<i, context))`, with any h whose parameters for feature i depend on earlier ones alone.
+class MaskedAutoregressive(FeatureFlow):
+    """`eps_i = f(z_i; h_i(z_<i, context))`, where h is a MADE (Papamakarios et al., 2017).
 
-    `inverse` is one parallel pass. `forward` solves a triangular system by Jacobi sweeps over the features. A sweep
-    costs one call of h and one transform of all D features; after at most D sweeps the result is exact.
+    It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a triangular system by Jacobi
+    sweeps over the features. A sweep costs one call of h and one transform of all D features; after at most D sweeps
+    the result is exact.
+
+    A loop over the features could compute each hidden unit once, so its arithmetic would be that of one sweep. But it
+    would call the transform D times, and with small tensors the number of calls decides the time.
     """
 
-    def __init__(self, transform: Transform, conditioner: MADE | KeyConditioner) -> None:
+    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
         super().__init__()
         self.transform = transform
-        self.conditioner = conditioner
+        self.conditioner = MADE(num_features, num_context, hidden, transform.num_parameters, output_gain=OUTPUT_GAIN)
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         parameters = self.conditioner.given(context)
@@ -136,27 +145,12 @@ class Autoregressive(FeatureFlow):
         def update(z: Tensor) -> tuple[Tensor, Tensor]:
             return self.transform.forward(eps, parameters(z).to(z.dtype))
 
-        z, ladj, _ = solve_triangular(update, eps)
+        z, ladj = solve_triangular(update, eps)
         return z, ladj.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         eps, ladj = self.transform.inverse(z, self.conditioner(z, context).to(z.dtype))
         return eps, ladj.sum(-1)
-
-
-class MaskedAutoregressive(Autoregressive):
-    """h is a MADE (Papamakarios et al., 2017; the paper's AF over features).
-
-    A loop over the features could compute each hidden unit once, so its arithmetic would be that of one sweep. But it
-    would call the transform D times, and with small tensors the number of calls decides the time. At D = 50, hidden 100
-    and NLSq, a layer takes 4 sweeps with fresh weights and 5 to 7 after a short training.
-    """
-
-    conditioner: MADE
-
-    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
-        made = MADE(num_features, num_context, hidden, transform.num_parameters, output_gain=OUTPUT_GAIN)
-        super().__init__(transform, made)
 
 
 class FeatureStack(FeatureFlow):
@@ -194,15 +188,3 @@ def build_feature_flow(
     """A stack of `num_layers` layers of a kind from `FEATURE_FLOWS`, all with the same transform."""
     layer = FEATURE_FLOWS[kind]
     return FeatureStack([layer(num_features, num_context, hidden, transform) for _ in range(num_layers)])
-
-
-def build_key_flow(
-    num_keys: int, num_kinds: int, num_context: int, hidden: int, num_layers: int, transform: Transform, dropout: float
-) -> FeatureStack:
-    """A stack of autoregressive layers across the keys, whose context is that of a `KeyContext`."""
-
-    def conditioner(layer: int) -> KeyConditioner:
-        sizes = num_keys, num_kinds, num_context, hidden, transform.num_parameters
-        return KeyConditioner(*sizes, downwards=layer % 2 == 1, dropout=dropout, output_gain=OUTPUT_GAIN)
-
-    return FeatureStack([Autoregressive(transform, conditioner(layer)) for layer in range(num_layers)])

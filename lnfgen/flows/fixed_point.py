@@ -1,71 +1,55 @@
 """Jacobi sweeps for triangular systems, with gradients by the implicit function theorem.
 
-A triangular system is `y = update(y)`, where step i of update(y) depends only on y_<i. The sequential direction of an
-autoregressive map is such a system, over features or over time. A sweep computes all steps at once from the values of
-the last sweep. Whatever the start, the first k steps are exact after k sweeps. So as many sweeps as steps always solve
-the system, and usually far fewer are enough (Song et al., 2021, arXiv 2002.03629).
+A triangular system is `y = update(y)`, where feature i of update(y) depends only on y_<i. The sequential direction of
+an autoregressive map over features is such a system. A sweep computes all features at once from the values of the last
+sweep. Whatever the start, the first k features are exact after k sweeps. So as many sweeps as features always solve the
+system, and usually far fewer are enough (Song et al., 2021, arXiv 2002.03629).
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lnfgen.waiting import asks
-
 TOLERANCE = 8
-"""A step has settled when a sweep moves it by at most this many units of round-off."""
+"""A feature has settled when a sweep moves it by at most this many units of round-off."""
 
 Update = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""A function from y to update(y) and the log-determinants of the map that it applies."""
+"""A function from y `[..., D]` to update(y) and the log-determinants of the map that it applies, `[..., D]` each."""
 
 
-class Solution(NamedTuple):
-    """The solution y of a system, what `update(y)` says of log-determinants, and how many sweeps were made."""
+def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
+    """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the log-determinants there.
 
-    value: Tensor
-    log_abs_det_jacobian: Tensor
-    sweeps: int
-
-
-def solve_triangular(update: Update, start: Tensor, *, ignored: Tensor | None = None) -> Solution:
-    """The y with `y = update(y)`, by sweeps from the first guess `start`.
-
-    The last dimension holds the steps. But if log-determinants have one dimension less than y, each step is a vector,
-    and the dimension before the last holds the steps. Steps where the bool tensor `ignored` is True count as settled
-    from the start. Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
+    Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
     """
     with torch.no_grad():
-        solution = _sweep(update, start, ignored)
-    if not torch.is_grad_enabled():
-        return solution
-    return Solution(*_with_gradient(update, solution.value), solution.sweeps)
+        value, ladj = _sweep(update, start)
+    return _with_gradient(update, value) if torch.is_grad_enabled() else (value, ladj)
 
 
-def _sweep(update: Update, start: Tensor, ignored: Tensor | None) -> Solution:
+def _sweep(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
     """`solve_triangular` without gradients.
 
-    A step is final once a sweep moves it and all steps before it by round-off only. It does not change any more, so it
-    depends neither on later steps nor on the sweeps that other rows need.
+    A feature is final once a sweep moves it and all features before it by round-off only. It does not change any more,
+    so it depends neither on later features nor on the sweeps that other rows need.
     """
-    value, count = start, 0
-    while True:
+    value, ladj = update(start)
+    count, final = 1, _final(_close(value, start, dims=(-1,)), 1)
+    while count < value.shape[-1] and not bool(final.all()):
         swept, swept_ladj = update(value)
         count += 1
-        vectors = swept_ladj.dim() < swept.dim()
-        settled = _close(swept, value, dims=(-1,))
-        settled = settled.all(-1) if vectors else settled
-        settled = settled if ignored is None else settled | ignored
-        if count == 1:
-            value, ladj, final = swept, swept_ladj, torch.zeros_like(settled)
-        else:
-            value = torch.where(final.unsqueeze(-1) if vectors else final, value, swept)
-            ladj = torch.where(final, ladj, swept_ladj)
-        final = (final | settled).logical_not().cumsum(-1) == 0
-        final = final | (torch.arange(final.shape[-1], device=value.device) < count)
-        if count >= final.shape[-1] or (asks(count, value.device) and bool(final.all())):
-            return Solution(value, ladj, count)
+        settled = final | _close(swept, value, dims=(-1,))
+        value, ladj = torch.where(final, value, swept), torch.where(final, ladj, swept_ladj)
+        final = _final(settled, count)
+    return value, ladj
+
+
+def _final(settled: Tensor, count: int) -> Tensor:
+    """Where all features up to this one have settled, or are exact after so many sweeps."""
+    features = torch.arange(settled.shape[-1], device=settled.device)
+    return (settled.logical_not().cumsum(-1) == 0) | (features < count)
 
 
 def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,18 +64,17 @@ def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
     value, ladj = update(fixed)
     if not value.requires_grad:
         return value, ladj
-    row_dims = 1 + value.dim() - ladj.dim()  # of one row, whose mean size decides when the sweeps have settled
 
     def adjoint(value_gradient: Tensor, ladj_gradient: Tensor) -> Tensor:
         v = value_gradient
-        for count in range(1, fixed.shape[-row_dims] + 1):
+        for _ in range(fixed.shape[-1]):
             pairs = [(value, v), (ladj, ladj_gradient)]
             outputs, gradients = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
             (product,) = torch.autograd.grad(outputs, fixed, gradients, retain_graph=True, materialize_grads=True)
             swept = value_gradient + product
-            settled = _close(swept, v, dims=tuple(range(-row_dims, 0)))
+            settled = _close(swept, v, dims=(-1,))
             v = swept
-            if asks(count, v.device) and bool(settled.all()):
+            if bool(settled.all()):
                 break
         return v
 

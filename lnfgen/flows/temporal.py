@@ -1,30 +1,27 @@
 """Flows across time. They differ in the context that the feature flow of each step receives."""
 
 from abc import ABC, abstractmethod
-from copy import copy
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.features import FeatureFlow, with_base
-from lnfgen.flows.solver import Solver
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.masking import length_mask, shift
-from lnfgen.nn.stepper import looping, stepper, whole_loop
+from lnfgen.nn.masking import shift
+from lnfgen.nn.stepper import arranged, looping, steps_of
 
 
 class TemporalFlow(nn.Module, ABC):
     """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`."""
 
-    solver: Solver | None = None
-    """How the sequential direction is computed. It is None if both directions are parallel."""
-
     loops_to_score = False
     """Whether the sequential direction is `inverse`."""
 
-    given = "z_<t, T"
-    """What is known where z_t is drawn, in words for a picture."""
+    def __init__(self, num_features: int, extra_noise: int = 0) -> None:
+        """z_t has `num_features`; `draw` needs `extra_noise` numbers more for each step."""
+        super().__init__()
+        self.num_features, self.noise_size = num_features, num_features + extra_noise
 
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,28 +31,16 @@ class TemporalFlow(nn.Module, ABC):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """eps, and of each step its summand of log|det deps/dz|."""
 
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        """log p(z_t | z_<t, T) `[N, T]`, where eps has the distribution N(0, I)."""
-        return with_base(*self.inverse(z, positions, lengths))
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+        """log p(z_t | z_<t, T) `[N, T]` of what `draw` draws at the temperature, which must be above 0."""
+        return with_base(*self.inverse(z, positions, lengths), temperature)
 
-    def tempered(self, temperature: float) -> tuple["TemporalFlow", float]:
-        """A flow from which z is drawn at a temperature, and by what its eps is multiplied: see `FeatureFlow`."""
-        features = getattr(self, "features", None)
-        if not isinstance(features, FeatureFlow):
-            return self, temperature
-        at_temperature, scale = features.tempered(temperature)
-        if at_temperature is features:
-            return self, scale
-        flow = copy(self)
-        flow._modules = {**self._modules, "features": at_temperature}
-        return flow, scale
+    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`.
 
-    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor | None:
-        """The context by which `features` maps each step, `[N, T, C]`, where all steps of both sides are known.
-
-        It is None for a flow that does not map its steps one by one.
+        At temperature 0 nothing is left to chance. See `FeatureFlow.draw`.
         """
-        return None
+        return self(temperature * noise, positions, lengths)[0]
 
 
 class IndependentFlow(TemporalFlow):
@@ -64,8 +49,8 @@ class IndependentFlow(TemporalFlow):
     Limit: given the length, the steps are independent.
     """
 
-    def __init__(self, features: FeatureFlow) -> None:
-        super().__init__()
+    def __init__(self, num_features: int, features: FeatureFlow) -> None:
+        super().__init__(num_features, features.extra_noise)
         self.features = features
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,93 +59,156 @@ class IndependentFlow(TemporalFlow):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features.inverse(z, positions)
 
-    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return positions
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+        return self.features.log_prob(z, positions, temperature)
+
+    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        return self.features.draw(noise, positions, temperature)
 
 
-class _CausalFlow(TemporalFlow):
+class CausalFlow(TemporalFlow):
     """A feature flow whose context at step t comes from earlier steps of one side of the flow, either eps or z.
 
     If that side is the input, all contexts are known: one call of the network and one of the feature flow compute all
-    steps. If it is the output, each step gives the context of the next one, which is a triangular system; `solver` says
-    how it is solved. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
+    steps. If it is the output, each step gives the context of the next one, so a loop over the steps solves the
+    triangular system. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
     """
 
-    def __init__(self, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module) -> None:
+    def __init__(
+        self, num_features: int, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module
+    ) -> None:
         """`network` is causal. It computes the context of `features` from the values of one side and positions.
 
         `reading` is applied to each value before the network reads it.
         """
-        super().__init__()
+        super().__init__(num_features, features.extra_noise)
         self.features = features
         self.reading = reading
         self.network = network
         self.input_dropout = Dropout(input_dropout)
-        self.solver: Solver = Solver()
 
-    def _contexts(self, side: Tensor, positions: Tensor) -> Tensor:
-        """The context of each step from the values before it, `[N, T, D]`."""
-        return self.network(torch.cat([self._read(shift(side)), positions], -1))[0]
+    def contexts(self, side: Tensor, positions: Tensor) -> Tensor:
+        """The context of each step, `[N, T, C]`, from the values before it, `[N, T, D]`."""
+        return self.network(torch.cat([self.read(shift(side)), positions], -1))[0]
 
-    def _read(self, earlier: Tensor) -> Tensor:
+    def read(self, earlier: Tensor) -> Tensor:
+        """What the network reads of values `[..., D]`."""
         return self.input_dropout(self.reading(earlier))
 
-    def _sequential(self, direction: str, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply the direction, `forward` or `inverse`, whose contexts come from its own output."""
-        apply = getattr(self.features, direction)
-        if self.solver.method == "sweeps":
-            return self.solver.by_sweeps(
-                lambda y: apply(x, self._contexts(y, positions)),
-                x,
-                length_mask(lengths, x.shape[1]),
-                draws=self.training,
-            )
-
-        def loop(x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-            state: Any = None
-
-            def next_context(t: int, read: Tensor) -> Tensor:
-                nonlocal state
-                context, state = self.network(torch.cat([read, positions[:, t]], -1)[:, None], state)
-                return context[:, 0]
-
-            def next_value(t: int, context: Tensor) -> tuple[Tensor, Tensor]:
-                return apply(x[:, t], context)
-
-            context_at = stepper(next_context, self.network, positions)
-            value_at = stepper(next_value, self.features, direction, x)
-            values, ladjs, value = [], [], torch.zeros_like(x[:, 0])
-            with looping(x):
-                for t in range(x.shape[1]):
-                    value, ladj = value_at(t, context_at(t, self._read(value)))
-                    values.append(value)
-                    ladjs.append(ladj)
-            return torch.stack(values, 1), torch.stack(ladjs, 1)
-
-        # Batches to score have too many shapes for a graph of each.
-        return whole_loop(loop, self, x, positions) if direction == "forward" else loop(x, positions)
+    def in_order(
+        self, x: Tensor, positions: Tensor, move: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Map x `[N, T, D]` one step after another by `move(x_t, context)`, whose contexts come from its results."""
+        contexts = Contexts(self, positions)
+        values, ladjs = [], []
+        with looping(x):
+            for x_t in x.unbind(1):
+                value, ladj = move(x_t, contexts.here)
+                contexts.go_on(value)
+                values.append(value)
+                ladjs.append(ladj)
+        return torch.stack(values, 1), torch.stack(ladjs, 1)
 
 
-class AutoregressiveFlow(_CausalFlow):
+class Contexts:
+    """The contexts of a causal flow, one step after another, as the values become known."""
+
+    def __init__(self, flow: CausalFlow, positions: Tensor) -> None:
+        """`positions` `[N, T, F]` are those of all steps."""
+        self._flow, self._network = flow, steps_of(flow.network, positions)
+        self._t = 0
+        dtype = next(flow.parameters()).dtype
+        self._value = torch.zeros(len(positions), flow.num_features, dtype=dtype, device=positions.device)
+        self._here: Tensor | None = None
+
+    @property
+    def here(self) -> Tensor:
+        """The context of this step, `[N, C]`."""
+        if self._here is None:
+            self._here = self._network.step(self._t, self._flow.read(self._value))
+        return self._here
+
+    def go_on(self, value: Tensor) -> None:
+        """Take the value of this step, `[N, D]`, and go on to the next one."""
+        self._value, self._here, self._t = value, None, self._t + 1
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows `[N']`: row i becomes what row `rows[i]` was. There may be more or fewer than before.
+
+        It is called between `go_on` and `here`.
+        """
+        assert self._here is None
+        self._value = self._value[rows]
+        self._network.keep(rows)
+
+
+class AutoregressiveFlow(CausalFlow):
     """`eps_t = g(z_t; c_t)` with `c_t = network(z_<t, positions_<=t)`, named `af` in `time` (paper, section 4.2).
 
     `inverse` is parallel over T, apart from the recurrence of an LSTM. `forward` is sequential in T.
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._sequential("forward", eps, positions, lengths)
+        return self.in_order(eps, positions, arranged(self.features).forward)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, self._contexts(z, positions))
+        return self.features.inverse(z, self.contexts(z, positions))
 
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self.features.log_prob(z, self._contexts(z, positions))
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+        return self.features.log_prob(z, self.contexts(z, positions), temperature)
 
-    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self._contexts(z, positions)
+    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        steps = self.steps(positions, temperature)
+        values = []
+        with looping(noise):
+            for noise_t in noise.unbind(1):
+                values.append(steps.draw(noise_t))
+                steps.take(values[-1])
+        return torch.stack(values, 1)
+
+    def steps(self, positions: Tensor, temperature: float = 1.0) -> "FlowSteps":
+        """The steps of z at a temperature, for who draws and weighs them one by one: positions `[N, T, F]`."""
+        return FlowSteps(self, positions, temperature)
 
 
-class InverseAutoregressiveFlow(_CausalFlow):
+class FlowSteps:
+    """The steps z_t of an autoregressive flow, first step first, for N rows that may be chosen anew between steps.
+
+    In each step z_t is drawn or comes from elsewhere, may be weighed, and is taken:
+
+        steps = prior.steps(positions, temperature)     # positions [N, T, F]
+        for t in range(num_steps):
+            z = steps.draw(noise[:, t])                 # from p(z_t | z_<t), noise [N, noise_size] -> z [N, D]
+            log_p = steps.log_prob(z)                   # log p(z_t | z_<t) of any z, [N]
+            steps.take(z)                               # goes on to the next step
+            steps.keep(rows)                            # row i goes on as row rows[i]; from N to any number of rows
+
+    The steps are faster within `nn.stepper.looping` and without gradients, in a model that is in eval mode.
+    """
+
+    def __init__(self, flow: AutoregressiveFlow, positions: Tensor, temperature: float) -> None:
+        self._contexts, self._temperature = Contexts(flow, positions), temperature
+        self._features = flow.features
+        self._draw = arranged(flow.features).draw
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Draw z_t `[N, D]` from noise of N(0, 1), `[N, noise_size]`."""
+        return self._draw(noise, self._contexts.here, self._temperature)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z_t | z_<t) at the temperature, which must be above 0: z `[N, D]` -> `[N]`."""
+        return self._features.log_prob(z, self._contexts.here, self._temperature)
+
+    def take(self, z: Tensor) -> None:
+        """Go on to the next step, where z `[N, D]` is that of this step."""
+        self._contexts.go_on(z)
+
+    def keep(self, rows: Tensor) -> None:
+        """Before the first step or after `take`: go on with these rows `[N']`, row i as row `rows[i]` was."""
+        self._contexts.keep(rows)
+
+
+class InverseAutoregressiveFlow(CausalFlow):
     """`z_t = g^-1(eps_t; c_t)` with `c_t = network(eps_<t, positions_<=t)`, named `iaf` in `time`.
 
     `forward` is parallel over T, apart from the recurrence of an LSTM. `inverse`, and therefore training, is sequential
@@ -170,10 +218,7 @@ class InverseAutoregressiveFlow(_CausalFlow):
     loops_to_score = True
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features(eps, self._contexts(eps, positions))
+        return self.features(eps, self.contexts(eps, positions))
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self._sequential("inverse", z, positions, lengths)
-
-    def contexts(self, eps: Tensor, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self._contexts(eps, positions)
+        return self.in_order(z, positions, arranged(self.features).inverse)

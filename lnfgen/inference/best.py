@@ -8,8 +8,8 @@ has learned by heart, so pieces with long copies are left out.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import with_long_copies

@@ -1,31 +1,34 @@
 """Keep some notes or characters of a piece, and draw the rest: fill gaps, harmonise a melody, go on from an intro.
 
-What is given is a `Given` of `inference.given`. The model draws what is free from p(hidden | known, T), by
-particles: see `lnfgen.inference.particles`. What is given is the same in every result.
+The known part is a `KnownPart` of `inference.known`. The model draws what is hidden from p(hidden | known, T), by
+particles: see `lnfgen.inference.particles`. The known part is the same in every result.
 
-A note that is given must also begin and end where it did. So a free key may be silent or struck just after it, but not
-held, and it sounds just before a step where it is given as held. Where the data has no onsets, it is silent just before
-and after a given note.
+A known note must also begin and end where it did. So a hidden key may be silent or struck just after it, but not held,
+and it sounds just before a step where it is known to be held. Where the data has no onsets, it is silent just before
+and after a known note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.rolltext import pitch_name
-from lnfgen.inference.given import Given, decoded, laid_on_keys, on_grid
+from lnfgen.inference.known import KnownPart, decoded, laid_on_keys, on_grid, partly_hidden
+from lnfgen.inference.particles import Filtered, filter_particles, one_of
 from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
-from lnfgen.models import SequenceModel
+from lnfgen.models import LatentFlow, SequenceModel
 from lnfgen.models.observation import Known
+from lnfgen.models.steps import LatentSteps
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
 from lnfgen.streams import stream_seed
@@ -37,6 +40,9 @@ MAX_ROWS = 512
 MAX_ROW_STEPS = 100_000
 """Their time steps in all, for which a model with a latent has memory."""
 
+WINDOW, CANDIDATES = 16, 4
+"""Steps of z that are drawn anew together, and values of z to choose from, with z as it is."""
+
 HOME_SAMPLES, HOME_STEPS = 3, 64
 HOME_RANGE = (0.02, 0.98)
 """Where the model is at home: between these quantiles of the keys of so many samples of so many steps."""
@@ -47,17 +53,15 @@ HOME_SHARE = 0.85
 
 @dataclass(frozen=True)
 class Filling:
-    """A piece whose given part is as it was.
+    """A piece whose known part is as it was.
 
     Attributes:
-        ess: the mean effective sample size of the particles, as a share of their number; a low one says that the given
+        ess: the mean effective sample size of the particles, as a share of their number; a low one shows that the known
             part fits poorly with what the model draws.
-        moved: the share of the moves of the latent that were made; None if none were tried.
     """
 
     piece: Piece
     ess: float
-    moved: float | None
 
 
 def added_steps(
@@ -87,7 +91,7 @@ def added_steps(
 def fill_pieces(
     model: SequenceModel,
     encoding: Encoding,
-    given: Given,
+    part: KnownPart,
     *,
     count: int = 1,
     temperature: float = 1.0,
@@ -95,54 +99,135 @@ def fill_pieces(
     particles: int = PARTICLES,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Filling]:
-    """Draw `count` pieces whose given part is the same, each from its own random stream, and yield them in order.
+    """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order.
 
     Raises:
-        LnfgenError: if a number is out of range, or nothing is free among the model's keys.
+        LnfgenError: if a number is out of range, or nothing is hidden among the model's keys.
     """
     if count < 1 or particles < 1:
         raise LnfgenError(f"{counted(count, 'piece')} by {counted(particles, 'particle')}; expected at least 1 of both")
     require_draws(seed, temperature)
-    if len(given.values) > MAX_LENGTH:
-        raise LnfgenError(f"a piece of {len(given.values):,} steps; expected at most {MAX_LENGTH:,}")
-    if not given.free.any():
+    if len(part.values) > MAX_LENGTH:
+        raise LnfgenError(f"a piece of {len(part.values):,} steps; expected at most {MAX_LENGTH:,}")
+    if not part.hidden.any():
         low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
     model.eval()
-    known = known_bits(model, given)
-    size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // len(given.values)) // particles)
-    blocks = range(0, count, size)
-    for number, first in enumerate(blocks):
+    known = known_bits(model, part)
+    size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // len(part.values)) // particles)
+    for first in range(0, count, size):
         generators = [
             torch.Generator().manual_seed(stream_seed(seed, index)) for index in range(first, min(first + size, count))
         ]
 
-        def tell(done: int, total: int, number: int = number) -> None:
-            progress(number * total + done, len(blocks) * total)
+        def of_block(done: int, first: int = first, rows: int = len(generators)) -> None:
+            progress(first * len(part.values) + rows * done, count * len(part.values))
 
-        each = Known(*(part.expand(len(generators), *part.shape) for part in known))
-        metres = metres_of(model, encoding, [given.piece] * len(generators))
+        each = Known(*(tensor.expand(len(generators), *tensor.shape) for tensor in known))
+        metres = metres_of(model, encoding, [part.piece] * len(generators))
         with torch.inference_mode():
-            found = model.fill_batch(each, particles, generators, temperature, tell, metres)
-        for x, ess in zip(found.x.numpy(), found.ess.tolist(), strict=True):
-            yield Filling(decoded(encoding, given, x), ess, found.moved)
+            found = fill_batch(model, each, particles, generators, temperature, metres, of_block)
+        for x, ess in zip(found.x.cpu().numpy(), found.ess.tolist(), strict=True):
+            yield Filling(decoded(encoding, part, x), ess)
 
 
-def at_home(model: SequenceModel, encoding: Encoding, given: Given) -> Given:
-    """The given music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
+def fill_batch(
+    model: SequenceModel,
+    known: Known,
+    num_particles: int,
+    generators: Sequence[torch.Generator],
+    temperature: float = 1.0,
+    metres: Tensor | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Filtered:
+    """Draw G sequences of T steps, given what is known `[G, T, ...]`: from p(hidden | known, T) as particles get many.
 
-    It is moved by the fewest semitones that put most of its keys where those of some free samples are. A given
+    Where all of z is drawn before x and each step of x depends on z alone, no particle of few fits what is known. So z
+    is then moved towards what was filled in, and x is drawn anew given z.
+    """
+    known = Known(*(part.to(model.device) for part in known))
+    groups, num_steps = known.mask.shape[:2]
+    steps = model.steps(groups, num_steps, temperature, metres)
+    found = filter_particles(steps, known, num_particles, generators, progress)
+    if not isinstance(model, LatentFlow) or not isinstance(steps, LatentSteps) or model.emission.head.reads_past:
+        return found
+    z = _moved(model, steps.z, found.x, generators, metres)
+    again = model.steps(groups, num_steps, temperature, metres, z)
+    return found._replace(x=filter_particles(again, known, num_particles, generators).x)
+
+
+def _moved(
+    model: LatentFlow, z: Tensor, x: Tensor, generators: Sequence[torch.Generator], metres: Tensor | None
+) -> Tensor:
+    """Draw each window of z `[G, T, D]` anew given x `[G, T, ...]`, by a move that leaves p(z | x) as it is.
+
+    Candidates for a window come from q(z | x), whose steps are independent given x. One of them, or z as it is, is
+    chosen by the weight p(x, z) / q(z | x). The model is that at temperature 1.
+
+    Source: iterated sampling importance resampling (Andrieu, Doucet & Holenstein, 2010, "Particle Markov chain Monte
+    Carlo methods"), inside Gibbs sampling as by Mattei & Frellsen (2018, arXiv 1802.04826).
+    """
+    groups, num_steps, latent = z.shape
+    lengths = torch.full((groups,), num_steps, device=z.device)
+    encoded = mean, log_variance, _ = model.encode(x, lengths, metres)
+    deviation = torch.exp(0.5 * log_variance)
+    noise = (z - mean) / deviation  # of q(z | x)
+    for first in range(0, num_steps, WINDOW):
+        size = min(WINDOW, num_steps - first)
+        fresh = [torch.randn(CANDIDATES - 1, size, latent, generator=one) for one in generators]
+        candidates = noise.repeat(CANDIDATES, 1, 1, 1)
+        candidates[1:, :, first : first + size] = torch.stack(fresh, 1).to(z.device)
+        terms = model.terms(x, lengths, encoded, candidates)
+        chosen = one_of((terms.reconstruction - terms.kl).t().cpu().double(), generators)[:, 0]
+        noise = candidates[chosen.to(z.device), torch.arange(groups, device=z.device)]
+    return mean + deviation * noise
+
+
+def vary_pieces(
+    model: SequenceModel,
+    encoding: Encoding,
+    whole: KnownPart,
+    *,
+    amount: float,
+    count: int = 1,
+    temperature: float = 1.0,
+    seed: int = 0,
+    particles: int = PARTICLES,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Filling]:
+    """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`.
+
+    Raises:
+        LnfgenError: if a number is out of range.
+    """
+    if not 0 <= amount <= 1:
+        raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece")
+    require_draws(seed, temperature)
+    for index in range(count):
+        own = stream_seed(seed, index)
+        part = partly_hidden(encoding, whole, amount, np.random.default_rng(own))
+        if part.hidden.any():
+            yield from fill_pieces(model, encoding, part, temperature=temperature, seed=own, particles=particles)
+        else:
+            yield Filling(decoded(encoding, part, part.values), 1.0)
+        progress(index + 1, count)
+
+
+def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
+    """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
+
+    It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
     highest line is compared with the highest lines of the samples, and other music with all their keys.
     """
-    roll = given.piece
+    roll = part.piece
     if isinstance(roll, str):
-        return given
-    kept = roll.sounding & ~given.free_cells
-    free_above = given.free_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
-    is_top = bool(given.free_cells.any()) and not (kept & free_above).any()
+        return part
+    known = roll.sounding & ~part.hidden_cells
+    hidden_above = part.hidden_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
+    is_top = bool(part.hidden_cells.any()) and not (known & hidden_above).any()
     usual = np.concatenate([_keys(sample, is_top) for sample in _home_samples(model, encoding)])
     low, high = np.quantile(usual, HOME_RANGE) if len(usual) else (0, 127)
-    own = _keys(replace(roll, sounding=kept, onsets=None), is_top)
+    own = _keys(replace(roll, sounding=known, onsets=None), is_top)
     last, enough = encoding.lowest_pitch + encoding.num_pitches - 1, round(HOME_SHARE * len(own))
 
     def fit(shift: int) -> tuple[int, int, int]:
@@ -150,8 +235,8 @@ def at_home(model: SequenceModel, encoding: Encoding, given: Given) -> Given:
         has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
         return has_place, min(int(((keys >= low) & (keys <= high)).sum()), enough), -abs(shift)
 
-    moved = laid_on_keys(encoding, roll, given.free_cells, max(range(-48, 49), key=fit))
-    if not (moved.values * ~moved.free).any():
+    moved = laid_on_keys(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit))
+    if not (moved.values * ~moved.hidden).any():
         raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
     return moved
 
@@ -162,14 +247,14 @@ _samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = Wea
 
 def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
     """A few free samples."""
-    kept = _samples_of.setdefault(model, {})
-    if encoding not in kept:
+    samples = _samples_of.setdefault(model, {})
+    if encoding not in samples:
         # One by one, because several are drawn in a whole block.
-        kept[encoding] = [
+        samples[encoding] = [
             next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(0, index)))
             for index in range(HOME_SAMPLES)
         ]
-    return kept[encoding]
+    return samples[encoding]
 
 
 def _keys(piece: Piece, is_top: bool) -> np.ndarray:
@@ -178,19 +263,19 @@ def _keys(piece: Piece, is_top: bool) -> np.ndarray:
     return np.nonzero((top_line(piece) if is_top else piece).sounding)[1] + piece.lowest_pitch
 
 
-def known_bits(model: SequenceModel, given: Given) -> Known:
-    """What the model is to take as known: `[T]` for a text, and bits `[T, num_logits]` for music."""
-    x = torch.from_numpy(given.values)
-    if given.values.ndim == 1:
-        return model.observation.known(x, torch.from_numpy(~given.free))
-    known, free = ~given.free, given.free
-    sounding, held = (given.values & SOUNDING) != 0, given.values == SOUNDING
-    if model.observation.num_logits > given.values.shape[1]:
-        ends = _after(known & sounding) & ~held & free  # a note that is given has ended: the key is not held
-        begins = _before(known & held) & free  # a key that is given as held sounds before that too
-        x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, given.values).astype(np.uint8))
+def known_bits(model: SequenceModel, part: KnownPart) -> Known:
+    """The known values for the model: `[T]` for a text, and bits `[T, num_logits]` for music."""
+    x = torch.from_numpy(part.values)
+    if part.values.ndim == 1:
+        return model.observation.known(x, torch.from_numpy(~part.hidden))
+    known, hidden = ~part.hidden, part.hidden
+    sounding, held = (part.values & SOUNDING) != 0, part.values == SOUNDING
+    if model.observation.num_logits > part.values.shape[1]:
+        ends = _after(known & sounding) & ~held & hidden  # a known note has ended: the key is not held
+        begins = _before(known & held) & hidden  # a key that is known to be held sounds before that too
+        x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, part.values).astype(np.uint8))
         return model.observation.known(x, torch.from_numpy(np.concatenate([known | begins, known | ends], 1)))
-    silent = free & ~sounding & (_after(known & sounding) | _before(known & sounding))
+    silent = hidden & ~sounding & (_after(known & sounding) | _before(known & sounding))
     return model.observation.known(x, torch.from_numpy(known | silent))
 
 

@@ -19,7 +19,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
-from lnfgen.nn.precision import autocast
+from lnfgen.nn.masking import autocast
 from lnfgen.streams import stream_seed
 from lnfgen.waiting import sent
 from lnfgen.wording import counted

@@ -32,8 +32,8 @@ class SymbolPosterior(nn.Module):
         super().__init__()
         self.codebook = Codebook(latent, symbols.num_symbols, SCALE, SPREAD)
 
-    def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
-        """x `[B, T]` -> mean and log-variance `[B, T, D]`."""
+    def forward(self, x: Tensor, lengths: Tensor | None = None, positions: Tensor | None = None) -> Gaussian:
+        """x `[...]` -> mean and log-variance `[..., D]`. Lengths and positions are not needed."""
         return Gaussian(self.codebook.means.t()[x], 2 * self.codebook.log_scales.t()[x])
 
 

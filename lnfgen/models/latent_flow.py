@@ -1,24 +1,21 @@
 """The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing flow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lnfgen.flows.features import LOG_SQRT_2PI
-from lnfgen.flows.temporal import TemporalFlow
+from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
 from lnfgen.models.codes import SymbolPosterior
-from lnfgen.models.conditional import ConditionalPrior
 from lnfgen.models.emission import Emission
-from lnfgen.models.key_latent import KeyPosterior
-from lnfgen.models.latent_filling import LatentFilling
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Known, Observation
+from lnfgen.models.observation import Observation
 from lnfgen.models.posterior import Gaussian, Posterior
-from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
+from lnfgen.models.sequence_model import Encoded, SequenceModel
+from lnfgen.models.steps import LatentSteps, SymbolSteps, WeighedSteps
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class LatentFlow(SequenceModel):
@@ -33,20 +30,19 @@ class LatentFlow(SequenceModel):
         self,
         observation: Observation,
         length: LengthModel,
+        *,
         positions: Positions,
-        posterior: Posterior | KeyPosterior | SymbolPosterior,
+        posterior: Posterior | SymbolPosterior,
         prior: TemporalFlow,
         emission: Emission,
-        latent: int,
     ) -> None:
         super().__init__(observation, length)
         self.positions = positions
         self.posterior = posterior
-        self.prior, self.solver, self.loops_to_score = prior, prior.solver, prior.loops_to_score
+        self.noise_size = prior.noise_size
+        self.prior, self.loops_to_score = prior, prior.loops_to_score
         self.emission = emission
-        self.latent = latent
-        self.conditional: ConditionalPrior | None = None
-        """What draws z given a part of x, once it is fitted (`models.add_conditional`); until then the prior does."""
+        self.latent = prior.num_features
 
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         shape = (num_samples, batch, num_steps, self.latent)
@@ -58,13 +54,9 @@ class LatentFlow(SequenceModel):
         return *self.posterior(x, lengths, positions), positions
 
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
-        return self.kl_from(self.prior, lengths, encoded, noise)
-
-    def kl_from(self, flow: TemporalFlow, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
-        """`kl` with another flow for p(z). In place of the positions, `encoded` has the context of that flow."""
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
-        log_p = flow.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
+        log_p = self.prior.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
         # log q at the sample, where (z - mean) / deviation is the noise itself.
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)
@@ -73,18 +65,6 @@ class LatentFlow(SequenceModel):
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         return self.emission(z, lengths_k, positions, x)
-
-    def explain(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, metres: Tensor | None = None
-    ) -> tuple[Tensor | None, Tensor]:
-        assert noise is not None
-        encoded = self.encode(x, lengths, metres)
-        terms = self.terms(x, lengths, encoded, noise.to(self.device))
-        weights = torch.softmax((terms.reconstruction - terms.kl)[:, 0].cpu().double(), 0)
-        chosen = int(torch.searchsorted(weights.cumsum(0), choice).clamp(max=len(weights) - 1))
-        z, positions, _ = _folded(lengths, encoded, noise[chosen : chosen + 1].to(self.device))
-        eps, _ = self.prior.inverse(z, positions, lengths)
-        return eps, self.emission(z, lengths, positions, x)[0]
 
     def generate(
         self,
@@ -96,34 +76,29 @@ class LatentFlow(SequenceModel):
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         assert eps is not None
-        steps = sent(torch.tensor(lengths), self.device)
+        steps = torch.tensor(lengths, device=self.device)
         positions = self.positions_of(steps, max(lengths), metres)
-        prior, scale = self.prior.tempered(prior_temperature)
-        z, _ = prior(scale * eps, positions, steps)
+        z = self.prior.draw(positions, steps, eps, prior_temperature)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
-    def fill_batch(
+    def steps(
         self,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
+        num_sequences: int,
+        num_steps: int,
         temperature: float,
-        progress: Callable[[int, int], None] = lambda done, total: None,
         metres: Tensor | None = None,
-    ) -> Filled:
-        """By particles that carry z, then by moves of z and of the hidden part in turn: see `models.latent_filling`."""
-        return LatentFilling(self, known, num_particles, generators, temperature, metres).run(progress)
+        z: Tensor | None = None,
+    ) -> WeighedSteps:
+        """Where z_t says the symbol and is drawn given z_<t, `SymbolSteps`. Otherwise all of z is drawn first.
 
-    def log_known(
-        self,
-        guess: Tensor,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        kept: Tensor | None = None,
-        metres: Tensor | None = None,
-    ) -> Tensor:
-        return LatentFilling(self, known, num_particles, generators, 1.0, metres).log_known(guess, kept)
+        The steps that draw z first can also be those of sequences whose latent z `[G, T, D]` is there already.
+        """
+        lengths = torch.full((num_sequences,), num_steps, device=self.device)
+        positions = self.positions_of(lengths, num_steps, metres)
+        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow) and z is None:
+            posterior, emission = self.posterior, self.emission
+            return SymbolSteps(self.observation, self.prior, posterior, emission, positions, temperature)
+        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature, z)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,22 +1,20 @@
 """The autoregressive baseline: an LSTM over x, without a latent."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from lnfgen.inference.particles import Filtered, filter_particles
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
-from lnfgen.models.output import Drawn, OutputHead
-from lnfgen.models.sequence_model import Encoded, Filled, SequenceModel
+from lnfgen.models.output import OutputHead
+from lnfgen.models.sequence_model import Encoded, SequenceModel
+from lnfgen.models.steps import WeighedSteps, drawn_by
+from lnfgen.nn.causal_lstm import CausalLSTM, LSTMState
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM, LSTMState
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
-from lnfgen.nn.stepper import looping, stepper
-from lnfgen.waiting import sent
+from lnfgen.nn.stepper import Steps, faster, kept, looping
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -31,6 +29,7 @@ class AutoregressiveLSTM(SequenceModel):
         self,
         observation: Observation,
         length: LengthModel,
+        *,
         positions: Positions,
         lstm: CausalLSTM,
         head: OutputHead,
@@ -65,11 +64,6 @@ class AutoregressiveLSTM(SequenceModel):
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         return self.head(torch.cat([states, positions], -1), x, heard)[None]
 
-    def explain(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, metres: Tensor | None = None
-    ) -> tuple[None, Tensor]:
-        return None, self.logits(x, lengths, self.encode(x, lengths, metres))[0]
-
     def generate(
         self,
         lengths: Sequence[int],
@@ -79,96 +73,64 @@ class AutoregressiveLSTM(SequenceModel):
         metres: Tensor | None = None,
         prior_temperature: float = 1.0,
     ) -> list[Tensor]:
-        positions = self.positions_of(sent(torch.tensor(lengths), self.device), max(lengths), metres)
-        state: LSTMState | None = None
-
-        def next_states(t: int, previous: Tensor | None) -> Tensor:
-            nonlocal state
-            start = positions.new_zeros(len(lengths), self.embedding)
-            embedded = start if previous is None else self.embed(previous)
-            states, state = self.lstm(torch.cat([embedded, positions[:, t]], -1)[:, None], state)
-            return states[:, 0]
-
-        draw = self.head.sampler(temperature)
-
-        def next_x(t: int, states: Tensor) -> Tensor:
-            return draw(torch.cat([states, positions[:, t]], -1), uniform[:, t])
-
-        states_at = stepper(next_states, self, positions)
-        x_at = stepper(next_x, self.head, positions, uniform, temperature)
+        positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
+        network, draw = self.network_steps(positions), self.head.sampler(temperature)
         steps: list[Tensor] = []
         with looping(positions):
             for t in range(max(lengths)):
-                steps.append(x_at(t, states_at(t, steps[-1] if steps else None)))
+                states = network.step(t, steps[-1] if steps else None)
+                steps.append(draw(torch.cat([states, positions[:, t]], -1), uniform[:, t]))
         return self._unpadded(torch.stack(steps, 1), lengths)
 
-    def fill_batch(
-        self,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        temperature: float,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-        metres: Tensor | None = None,
-    ) -> Filled:
-        """By particles: see `models.particles`. One is enough, and exact, where all that is known comes first."""
-        total = known.mask.shape[1]
-        found = self._filtered(
-            known, num_particles, generators, temperature, metres, progress=lambda done: progress(done, total)
-        )
-        return Filled(found.x.cpu(), found.ess, None)
+    def network_steps(self, positions: Tensor) -> Steps:
+        """The steps of the LSTM, which read x_{t-1} (None at t = 0), where positions are `[N, T, F]`."""
+        return faster(self, positions) or _PlainSteps(self, positions)
 
-    def log_known(
-        self,
-        guess: Tensor,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        kept: Tensor | None = None,
-        metres: Tensor | None = None,
-    ) -> Tensor:
-        kept = None if kept is None else kept.to(self.device)
-        guess = guess.to(self.device)
-        return self._filtered(known, num_particles, generators, 1.0, metres, kept=kept, guess=guess).log_known
-
-    def _filtered(
-        self,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        temperature: float,
-        metres: Tensor | None,
-        **options: Any,
-    ) -> Filtered:
-        """The result of `filter_particles` with these options."""
-        known = Known(*(part.to(self.device) for part in known))
-        steps = _LSTMSteps(self, known.mask.shape[1], len(generators), temperature, metres)
-        return filter_particles(steps, self.observation, known, num_particles, generators, alone=True, **options)
+    def steps(
+        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
+    ) -> "LSTMSteps":
+        lengths = torch.full((num_sequences,), num_steps, device=self.device)
+        return LSTMSteps(self, self.positions_of(lengths, num_steps, metres), temperature)
 
 
-class _LSTMSteps:
-    """The steps of the baseline for a batch whose rows may be chosen anew at each step."""
+class _PlainSteps:
+    """The steps of the baseline's LSTM, as `nn.stepper.Steps`: x is x_{t-1}, or None at t = 0."""
 
-    def __init__(
-        self, model: AutoregressiveLSTM, num_steps: int, rows: int, temperature: float, metres: Tensor | None
-    ) -> None:
-        self._model = model
-        self._sampler = model.head.sampler(temperature)
-        lengths = torch.full((rows,), num_steps, device=model.device)
-        self._positions = model.positions_of(lengths, num_steps, metres)  # [G, T, F]
-        self._sequence_of = torch.arange(rows, device=model.device)  # the sequence that each row is of
-        self._embedded = self._positions.new_zeros(rows, model.embedding)
+    def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
+        self._model, self._positions = model, positions
         self._state: LSTMState | None = None
 
-    def draw(self, t: int, uniform: Tensor, known: Known) -> Drawn:
-        model, position = self._model, self._positions[self._sequence_of, t]
-        states, self._state = model.lstm(torch.cat([self._embedded, position], -1)[:, None], self._state)
-        drawn = self._sampler.draw(torch.cat([states[:, 0], position], -1), uniform, known)
-        self._embedded = model.embed(drawn.x)
-        return drawn
+    def step(self, t: int, x: Tensor | None) -> Tensor:
+        model, position = self._model, self._positions[:, t]
+        embedded = position.new_zeros(len(position), model.embedding) if x is None else model.embed(x)
+        states, self._state = model.lstm(torch.cat([embedded, position], -1)[:, None], self._state)
+        return states[:, 0]
 
     def keep(self, rows: Tensor) -> None:
+        self._positions, self._state = self._positions[rows], kept(self._state, rows)
+
+
+class LSTMSteps(WeighedSteps):
+    """Each step is drawn given the steps before it, and weighs the probability of what is known of it."""
+
+    def __init__(self, model: AutoregressiveLSTM, positions: Tensor, temperature: float) -> None:
+        """`positions` are `[G, T, F]`."""
+        self._observation, self._positions = model.observation, positions
+        self._network, self._sampler = model.network_steps(positions), model.head.sampler(temperature)
+        self._rows = torch.arange(len(positions), device=positions.device)  # the sequence that each row is of
+        self._x: Tensor | None = None
+
+    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        position, observation = self._positions[self._rows, t], self._observation
+        uniform = drawn_by(generators, len(position), lambda count, one: observation.uniform(count, 1, one)[:, 0])
+        with looping(position):
+            states = self._network.step(t, self._x)
+            x, logits = self._sampler.draw(torch.cat([states, position], -1), uniform.to(position.device), known)
+        self._x = x
+        return x, observation.log_prob(logits, x, known.mask)
+
+    def keep(self, rows: Tensor) -> None:
+        self._network.keep(rows)
         self._sampler.keep(rows)
-        self._sequence_of, self._embedded = self._sequence_of[rows], self._embedded[rows]
-        if self._state is not None:
-            self._state = [(hidden[:, rows], cell[:, rows]) for hidden, cell in self._state]
+        self._rows = self._rows[rows]
+        self._x = None if self._x is None else self._x[rows]

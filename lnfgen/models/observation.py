@@ -50,22 +50,18 @@ class Symbols:
         return torch.rand(batch, num_steps, 1, generator=generator)
 
     def known(self, x: Tensor, mask: Tensor) -> "Known":
-        """What is known of x `[T]` where the mask `[T]` is True."""
+        """The values of x `[T]` as known where the mask `[T]` is True."""
         return Known(x, mask)
 
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """Invert the cumulative distribution function at 1 - uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
 
-        With uniform `[..., V]` it is the symbol with the smallest -log(uniform) / p: see `models.noise`. What is known
-        stays as it is.
+        Known symbols stay as they are.
         """
-        if uniform.shape[-1] > 1:
-            drawn = (logits - torch.log(-torch.log(uniform))).argmax(-1)
-        else:
-            cumulative = torch.softmax(logits, -1).cumsum(-1)
-            # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0
-            # is drawn.
-            drawn = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
+        cumulative = torch.softmax(logits, -1).cumsum(-1)
+        # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0 is
+        # drawn.
+        drawn = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
         return drawn if known is None else torch.where(known.mask, known.values.to(drawn.dtype), drawn)
 
 
@@ -124,9 +120,9 @@ class Frames:
         return _where(counted, _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype))).sum(-1)
 
     def known(self, x: Tensor, mask: Tensor) -> "Known":
-        """What is known of x `[T, P]` where the mask of bits `[T, num_logits]` is True.
+        """The bits of x `[T, P]` as known where the mask of bits `[T, num_logits]` is True.
 
-        An onset that is known of a key that may be silent says that the key is struck, or not, if it sounds.
+        If an onset is known and its key may be silent, the key is struck, or held, in case it sounds.
         """
         return Known(self.bits(x, torch.bool), mask)
 
@@ -158,10 +154,10 @@ Observation = Symbols | Frames
 
 
 class Known(NamedTuple):
-    """What is known of a sequence before the rest of it is drawn; `known` of an observation makes it.
+    """The known part of a sequence whose other part is hidden and to be drawn; `known` of an observation makes it.
 
-    Both have the shape of the choices that are drawn: for symbols `[..., T]`, and for frames, whose bits are drawn one
-    by one, `[..., T, num_logits]`.
+    Both tensors have the shape of the choices that are drawn: for symbols `[..., T]`, and for frames, whose bits are
+    drawn one by one, `[..., T, num_logits]`.
     """
 
     values: Tensor

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.models.observation import Observation
 from lnfgen.nn.dropout import Dropout
 from lnfgen.transforms.bounds import bounded
@@ -26,6 +27,11 @@ class Gaussian(NamedTuple):
         """K reparametrised samples, from noise `[K, ..., T, D]` of N(0, 1)."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of each step: z `[..., T, D]` -> `[..., T]`."""
+        scaled = (z - self.mean) * torch.exp(-0.5 * self.log_variance)
+        return -(0.5 * scaled**2 + 0.5 * self.log_variance + LOG_SQRT_2PI).sum(-1)
+
 
 class Posterior(nn.Module):
     """`z_t ~ Normal(mean_t, variance_t)`: a linear layer reads a bidirectional network over x and the embedding of x_t.
@@ -37,8 +43,9 @@ class Posterior(nn.Module):
         self,
         observation: Observation,
         network: nn.Module,
-        embedding: int,
+        *,
         num_states: int,
+        embedding: int,
         latent: int,
         dropout: float,
         input_dropout: float,

@@ -1,7 +1,7 @@
 """The interface of every model, for training, scoring and sampling."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,13 +9,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.conventions import TimeSignature
-from lnfgen.flows.solver import Solver
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Known, Observation
+from lnfgen.models.observation import Observation
+from lnfgen.models.steps import WeighedSteps
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
-from lnfgen.waiting import sent
 
 
 class Terms(NamedTuple):
@@ -27,20 +26,6 @@ class Terms(NamedTuple):
     reconstruction: Tensor  # log p(x | z)
     sounding: Tensor | None  # the part of `reconstruction` for which keys sound; None without onsets
     kl: Tensor  # log q(z | x) - log p(z)
-
-
-class Filled(NamedTuple):
-    """G sequences that agree with what was known of them.
-
-    Attributes:
-        x: `[G, T]` or `[G, T, P]`, on the CPU.
-        ess: the mean effective sample size of the particles as a share of their number, `[G]`.
-        moved: the share of moves of the latent that were made, of those tried; None if none were.
-    """
-
-    x: Tensor
-    ess: Tensor
-    moved: float | None
 
 
 Encoded = tuple[Tensor, ...]
@@ -58,10 +43,10 @@ class SequenceModel(nn.Module, ABC):
 
     exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
 
-    solver: Solver | None = None
-    """How the sequential direction of the prior is computed. It is None if there is none."""
-
     positions: Positions
+
+    noise_size = 0
+    """How many numbers of N(0, 1) a step of the latent is drawn from."""
 
     loops_to_score = False
     """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
@@ -82,7 +67,7 @@ class SequenceModel(nn.Module, ABC):
     def positions_of(self, lengths: Tensor, num_steps: int, metres: Tensor | None) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
         if self.time_signatures is not None and metres is None:
-            metres = sent(self.time_signatures.metres[:1], self.device).expand(len(lengths), -1)
+            metres = self.time_signatures.metres[:1].to(self.device).expand(len(lengths), -1)
         return self.positions(lengths, num_steps, metres)
 
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None) -> Terms:
@@ -112,16 +97,11 @@ class SequenceModel(nn.Module, ABC):
         lengths: Tensor,
         encoded: Encoded,
         noise: Tensor | None,
-        counted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """log p(x | z), `[K, B]`, and its part `Terms.sounding`.
-
-        Of log p(x | z), only the choices where `counted` is True are summed, by default all: `[B, T]` for symbols,
-        `[B, T, num_logits]` for frames.
-        """
+        """log p(x | z), `[K, B]`, and its part `Terms.sounding`."""
         logits = self.logits(x, lengths, encoded, noise)
         sounding = self.observation.sounding_log_prob(logits, x)
-        log_prob = sum_real(self.observation.log_prob(logits, x, counted), lengths)
+        log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
         return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
     @abstractmethod
@@ -132,7 +112,7 @@ class SequenceModel(nn.Module, ABC):
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         """Draw one sequence `[T]` or `[T, P]`, on the CPU, with a CPU generator.
 
-        `temperature` is that of the prior (`TemporalFlow.tempered`), and divides the logits of the emission.
+        `temperature` is that of the prior (`TemporalFlow.draw`), and divides the logits of the emission.
         """
         return self.sample_batch([num_steps], [generator], temperature)[0]
 
@@ -150,11 +130,11 @@ class SequenceModel(nn.Module, ABC):
         """
 
         def padded(each: list[Tensor]) -> Tensor:
-            return sent(pad_sequence(each, batch_first=True), self.device)
+            return pad_sequence(each, batch_first=True).to(self.device)
 
         pairs = list(zip(lengths, generators, strict=True))
-        noise = [drawn[0, 0] for drawn in (self.draw_noise(1, 1, *pair) for pair in pairs) if drawn is not None]
-        eps = padded(noise) if noise else None
+        drawn = [torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs]
+        eps = padded(drawn) if self.noise_size else None
         uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
         return self.generate(lengths, eps, uniform, temperature, metres, prior_temperature=temperature)
 
@@ -174,56 +154,16 @@ class SequenceModel(nn.Module, ABC):
             eps: what the prior makes z of, `[B, T, D]`; None without a latent.
             uniform: `[B, T, ...]`, as `Observation.sample` takes it.
             temperature: divides the logits of the output.
-            prior_temperature: that at which the prior draws z (`TemporalFlow.tempered`).
+            prior_temperature: that at which the prior draws z (`TemporalFlow.draw`).
         """
 
     @abstractmethod
-    def explain(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, choice: Tensor, metres: Tensor | None = None
-    ) -> tuple[Tensor | None, Tensor]:
-        """What may have given one sequence x `[1, T]` or `[1, T, P]`: eps `[1, T, D]`, and the logits of each step.
+    def steps(
+        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
+    ) -> WeighedSteps:
+        """Begin to draw G sequences of one length step by step, a part of which may be known.
 
-        eps comes from one of the K draws of z that `noise` `[K, 1, T, D]` gives, by its importance weight and the
-        uniform number `choice` `[1]`. It is None without a latent. The logits `[1, T, num_logits]` are those at x.
-        """
-
-    @abstractmethod
-    def fill_batch(
-        self,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        temperature: float,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-        metres: Tensor | None = None,
-    ) -> "Filled":
-        """Draw a sequence for each of G generators (on the CPU), given what is known of it: from p(hidden | known, T).
-
-        `known` has the shape `[G, T]` for symbols and `[G, T, num_logits]` for frames. The distribution is this one
-        in the limit of many particles. At a temperature other than 1 it is the model with that temperature that is
-        given what is known. `progress` is told how many of how many rounds are done.
-        """
-
-    @abstractmethod
-    def log_known(
-        self,
-        guess: Tensor,
-        known: Known,
-        num_particles: int,
-        generators: Sequence[torch.Generator],
-        kept: Tensor | None = None,
-        metres: Tensor | None = None,
-    ) -> Tensor:
-        """The log of an estimate of p(known | T) of G sequences, in nats, float64 `[G]` on the CPU.
-
-        The estimate is unbiased, so its log is too low on average, the less so the more particles there are: see
-        `lnfgen.inference.particles`. What is hidden is proposed near whole sequences, `guess` `[G, T, ...]`, that agree
-        with what is known. The estimate is the better for it where they are likely, as true ones are, and not biased.
-
-        With whole sequences to keep, `kept` `[G, T, ...]`, these are always among the particles. Then the log is too
-        high on average, if their hidden part is a draw of p(hidden | known) and the guess does not depend on it, so
-        that the guess must be another sequence. A latent that explains what is kept is drawn from q(z | kept), by
-        importance weights, so nearly from p(z | kept).
+        At a temperature other than 1 they are drawn and weighed by the model at that temperature.
         """
 
     @staticmethod

@@ -2,12 +2,17 @@
 
 A piano-roll does not say which key belongs to which voice. Here voices are the sounding keys in order from the highest
 one down, so that the voice of a key has as many voices above it now as in the frame before.
+
+`VoiceChoice` and `VoicePairs` are the networks that choose a key for a voice by its move, beside the other voices.
 """
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import embedding, gelu
 
 NUM_VOICES = 6
 """So many voices are told apart, counted from the highest one."""
@@ -85,3 +90,116 @@ class Voice(NamedTuple):
 
     key: Tensor
     before: Tensor
+
+
+OCTAVE = 12
+"""Semitones."""
+
+WIDEST = 48
+"""Two voices are told apart by intervals of up to four octaves."""
+
+NUM_INTERVALS = 2 * WIDEST + 1
+"""The cases of an interval between two voices, in semitones down or up."""
+
+RULES_RATE = 10.0
+"""The weights of rules are multiplied by this. With Adam all weights move equally fast, so the rules move faster."""
+
+NUM_MIXES = 2
+"""Residual layers that combine what a key is told, such as that a move is in parallel and that one voice is to come."""
+
+
+class VoiceChoice(nn.Module):
+    """The choice of a key for a voice."""
+
+    def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
+        super().__init__()
+        self.from_move = nn.Embedding(NUM_MOVES, hidden)
+        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
+        self.out = nn.Linear(hidden, bits, bias=False)
+        self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
+
+    def forward(self, units: Tensor, before: Tensor, dropout: nn.Module) -> Tensor:
+        """The hidden units of each key `[..., P, hidden]`, for a voice that was at the key `before` `[...]`."""
+        here = torch.arange(len(self.key_bias), device=before.device)
+        h = gelu(units + self.from_move(move_case(here, before[..., None])))
+        for mix in self.mix:
+            h = h + gelu(mix(dropout(h)))
+        return dropout(h)
+
+    def scores(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores of the keys, and the logits of their onsets if there are any, `[..., P]` each."""
+        found = self.out(h) + self.key_bias
+        return found[..., 0], found[..., -1]
+
+
+class VoicePairs(nn.Module):
+    """What each key is told of the voices drawn so far: the interval to each of them, and how it would move with it.
+
+    For motion, intervals count by their size within an octave, because a fifth and a twelfth have the same rules.
+    Motion also adds to the scores, because some motions hardly ever occur, whatever else speaks for a key: a rule for
+    each voice, and each number of keys in the frame before, because voices are found by that. Such motions are rare to
+    learn from, so rules change `RULES_RATE` times as fast as other weights.
+
+    A rule of parallels learns only from frames that have as many keys as the one before. There each voice has the
+    number that it had before; elsewhere it often has another, and what looks like a parallel is none. Rules that
+    learned from both would let voices move in parallel nearly twice as often as they do.
+    """
+
+    def __init__(self, num_keys: int, num_voices: int, hidden: int) -> None:
+        super().__init__()
+        self.num_keys, self.sizes = num_keys, [hidden, 1]
+        self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
+        self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
+        self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS))
+
+    def forward(
+        self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[Voice], as_many: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """For the voice of a number, which was at the key `before` `[...]`: what adds to units and to scores.
+
+        In training, `as_many` `[...]` says which frames have as many keys as the one before.
+
+        Returns:
+            `[..., P, hidden]` and `[..., P]`.
+        """
+        here = torch.arange(self.num_keys, device=before.device)
+        moves = move_case(here, before[..., None])
+        intervals = torch.arange(-WIDEST, WIDEST + 1, device=before.device)
+        classes = interval_class(intervals)
+        units = self.interval[:, None] + self.motion[classes]
+        rules = RULES_RATE * self.rules[number][:, classes]
+        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules[..., None]], -1).flatten(0, 2)
+        first = num_before[..., None] * NUM_INTERVALS
+
+        def told(voice: Voice) -> tuple[Tensor, Tensor]:
+            interval = (voice.key[..., None] - here).clamp(-WIDEST, WIDEST) + WIDEST
+            together = motion(moves, move_case(voice.key, voice.before)[..., None])
+            units, rule = embedding((first + interval) * NUM_MOTIONS + together, table).split(self.sizes, -1)
+            if as_many is not None:
+                learns = (as_many[..., None] | (together < PARALLEL))[..., None]
+                rule = torch.where(learns, rule, rule.detach())
+            return units, rule[..., 0]
+
+        all_units, all_rules = zip(*map(told, voices), strict=True)
+        return reduce(torch.add, all_units), reduce(torch.add, all_rules)
+
+    def applied(self, number: int, voice: Voice, num_before: Tensor, voices: Sequence[Voice]) -> Tensor:
+        """How often each rule of the voice of a number held for it, beside those before it: as `rules[number]`.
+
+        All keys are those of frames that are known, `[N]`.
+        """
+        move = move_case(voice.key, voice.before)
+        cases = [
+            (num_before * 2 * OCTAVE + interval_class(other.key - voice.key)) * NUM_MOTIONS
+            + motion(move, move_case(other.key, other.before))
+            for other in voices
+        ]
+        return torch.cat(cases).bincount(minlength=self.rules[number].numel()).view_as(self.rules[number])
+
+
+def interval_class(semitones: Tensor) -> Tensor:
+    """The number of an interval `[...]`: its size within an octave, plus `OCTAVE` where it goes down.
+
+    Of intervals over `WIDEST` the size is taken to be `WIDEST`.
+    """
+    return semitones.abs().clamp(max=WIDEST) % OCTAVE + OCTAVE * (semitones < 0)

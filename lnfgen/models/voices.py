@@ -15,19 +15,18 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     Voice,
+    VoiceChoice,
+    VoicePairs,
     highest_key,
     lowest_key,
     melody,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import VoiceChoice, VoicePairs
 from lnfgen.nn.copying import NUM_HEADS, CopyAttention
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.key_networks import over_keys
-from lnfgen.nn.masking import shift
-from lnfgen.nn.scan import GatedRecurrence
-from lnfgen.nn.temperature import tempered
+from lnfgen.nn.masking import shift, tempered
+from lnfgen.nn.scans import GatedRecurrence
 
 REACH = 24
 """In the frames before it, a key sees the keys up to two octaves above and below it."""
@@ -55,7 +54,7 @@ BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 """Periods in steps. A step is told its place in each, because beats and bars last so many steps."""
 
 
-class KeywiseHead(OutputHead):
+class VoiceHead(OutputHead):
     """`p(x_t | x_<t, context_t)`, voice by voice: each is one choice among the keys, with weights tied across the keys.
 
     The highest key is drawn first, or silence; then the lowest one; then the keys between them from the top down, each
@@ -137,7 +136,7 @@ class KeywiseHead(OutputHead):
         return self._logits(given, lambda logits: x, temperature)
 
     def sampler(self, temperature: float) -> Sampler:
-        return _KeywiseSampler(self, temperature)
+        return _VoiceSampler(self, temperature)
 
     @property
     def rules(self) -> list[Tensor]:
@@ -358,10 +357,10 @@ def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
     return every[..., 1:] - torch.logcumsumexp(every, -1)[..., :-1]
 
 
-class _KeywiseSampler(Sampler):
+class _VoiceSampler(Sampler):
     """It keeps the last frames, the states of the recurrences over time, and the number of the step."""
 
-    def __init__(self, head: KeywiseHead, temperature: float) -> None:
+    def __init__(self, head: VoiceHead, temperature: float) -> None:
         super().__init__(self._draw)
         self._head, self._temperature = head, temperature
         self._t = 0
@@ -398,3 +397,8 @@ class _KeywiseSampler(Sampler):
             pairs = zip(self._compared, last, strict=True)
             self._compared = [torch.cat(pair, 1)[:, -CopyAttention.REACH :] for pair in pairs]
         return self._head._copied(self._compared, CopyAttention.next)
+
+
+def over_keys(convolution: nn.Module, x: Tensor) -> Tensor:
+    """A convolution over the keys: `[..., channels, P]` -> `[..., P, channels]`."""
+    return convolution(x.flatten(0, -3)).transpose(-1, -2).unflatten(0, x.shape[:-2])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lnfgen.data.parallel import Progress, no_progress
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.music.classifier import center_and_scale, standardised, two_sample_auc
 from lnfgen.music.copies import longest_copies

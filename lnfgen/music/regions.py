@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -44,7 +45,7 @@ def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
 
 
 def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
-    """What of these words names keys outside of this range of pitches, in a few words; empty if none does.
+    """Those of the words that name keys outside of this range of pitches, in a sentence; empty if none does.
 
     >>> beyond(["bars:1,keys:C1-C5", "keys:C4-"], 36, 84)
     'keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there'
@@ -63,6 +64,27 @@ def top_line(roll: PianoRoll) -> PianoRoll:
     return replace(roll, sounding=cells, onsets=None if roll.onsets is None else roll.onsets & cells, tracks=())
 
 
+def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The cells bool [T, P] of this share of the places of a piece, chosen at random; all cells for a share of 1.
+
+    A place is a voice in a bar: the cells that `voice:2,bars:5` means.
+    """
+    if share == 1:
+        return np.ones_like(roll.sounding)
+    cells = np.zeros_like(roll.sounding)
+    starts = [*roll.bar_lines(), roll.num_steps]
+    num_voices = roll.sounding.sum(axis=1)
+    places = [
+        (start, end, number)
+        for start, end in itertools.pairwise(starts)
+        for number in range(1, int(num_voices[start:end].max(initial=0)) + 1)
+    ]
+    for index in rng.permutation(len(places))[: round(share * len(places))]:
+        start, end, number = places[index]
+        cells[start:end] |= _voice(roll.sounding[start:end], number)
+    return cells
+
+
 def _one(roll: PianoRoll, word: str) -> np.ndarray:
     kind, _, value = word.partition(":")
     value = value.strip()
@@ -74,7 +96,7 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
     if kind == "voice":
         if not value.isdecimal() or int(value) < 1:
             raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
-        return _voice(roll, int(value))
+        return _voice(roll.sounding, int(value))
     if kind == "keys":
         first, last = _range(word, value, pitch_number)
         low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
@@ -92,12 +114,12 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
     raise LnfgenError(f"found {word!r}; expected {EXPECTED}")
 
 
-def _voice(roll: PianoRoll, number: int) -> np.ndarray:
-    """The keys strictly between the neighbours of this voice, where at least so many voices sound."""
-    from_above = roll.sounding[:, ::-1].cumsum(axis=1)[:, ::-1]  # keys that sound at or above each key
-    over = from_above - roll.sounding  # those strictly above it
-    cells = (over == number - 1) | ((over == number) & ~roll.sounding)
-    return cells & (roll.sounding.sum(axis=1) >= number)[:, None]
+def _voice(sounding: np.ndarray, number: int) -> np.ndarray:
+    """The keys strictly between the neighbours of this voice, where at least so many voices sound: bool [T, P] each."""
+    from_above = sounding[:, ::-1].cumsum(axis=1)[:, ::-1]  # keys that sound at or above each key
+    over = from_above - sounding  # those strictly above it
+    cells = (over == number - 1) | ((over == number) & ~sounding)
+    return cells & (sounding.sum(axis=1) >= number)[:, None]
 
 
 def _carried(keys: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ class Backbone(NamedTuple):
 
 
 BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.lstm", "CausalLSTM", halved=False),
-    "scan": Backbone("lnfgen.nn.scan", "CausalScan", halved=True),
-    "conv-scan": Backbone("lnfgen.nn.conv_scan", "CausalConvScan", halved=True),
+    "lstm": Backbone("lnfgen.nn.causal_lstm", "CausalLSTM", halved=False),
+    "scan": Backbone("lnfgen.nn.scans", "CausalScan", halved=True),
+    "conv-scan": Backbone("lnfgen.nn.scans", "CausalConvScan", halved=True),
 }

@@ -107,7 +107,10 @@ class CopyingNetwork(nn.Module):
         self.told = nn.Linear(NUM_HEADS * (num_values + 1), size)
 
     def forward(self, x: Tensor, state: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
-        """The outputs, and the state after the last step, from which a later call continues."""
+        """The outputs, and the state after the last step, from which a later call continues.
+
+        The state is that of the network, and the last values `[t, B, num_values]`.
+        """
         of_network, before = state or (None, None)
         y, of_network = self.network(x, of_network)
         values = x[..., : self.num_values]
@@ -115,12 +118,12 @@ class CopyingNetwork(nn.Module):
             before = values[:, 1:]
             recalled = self.copying(pad(before, (0, 0, 0, 1)))  # the last step is seen by none
         else:
-            before = torch.cat([before, values], 1)
+            before = torch.cat([before.transpose(0, 1), values], 1)
             ends = range(before.shape[1] - x.shape[1] + 1, before.shape[1] + 1)
             recalled = torch.stack([self.copying.next(before[:, :end]) for end in ends], 1)
         # Bounded, because values that depend on values alone could grow from step to step.
         told = torch.tanh(self.told(recalled.flatten(-2)))
-        return torch.cat([y, told], -1), [of_network, before[:, -self.copying.REACH :]]
+        return torch.cat([y, told], -1), [of_network, before[:, -self.copying.REACH :].transpose(0, 1)]
 
 
 def _diagonals(matrix: Tensor, width: int) -> Tensor:

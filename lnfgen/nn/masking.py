@@ -1,4 +1,4 @@
-"""Padded batches: a mask of the real steps, sums over them, and shifts and reversals in time."""
+"""Masks, sums, shifts and reversals of padded batches; the temperature of a choice; the precision of networks."""
 
 import torch
 from torch import Tensor
@@ -29,3 +29,20 @@ def flip(x: Tensor, lengths: Tensor) -> Tensor:
 def shift(x: Tensor) -> Tensor:
     """Delay x `[B, T, F]` by one step: step t holds x_{t-1}, and step 0 holds 0."""
     return torch.nn.functional.pad(x[:, :-1], (0, 0, 1, 0))
+
+
+MIN_TEMPERATURE = 1e-6
+"""It replaces temperature 0, which means the likeliest value, so that logits can be divided by it."""
+
+
+def tempered(scores: Tensor, temperature: float) -> Tensor:
+    """The scores of a choice at a temperature: those below 1 make likely values likelier, and 0 gives the likeliest."""
+    return scores if temperature == 1 else scores / max(temperature, MIN_TEMPERATURE)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which matrix products and recurrent networks run in `precision`.
+
+    Weights stay float32. Log-determinants and log-probabilities do too: the modules that compute them cast to float32.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

@@ -14,9 +14,6 @@ two positions look the same."""
 NEAR_END = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Steps in which a feature of nearness to the end falls to 1 / e."""
 
-IN_BARS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 3.0, 6.0, 12.0, 24.0, 48.0, 96.0)
-"""Periods in steps of beats, bars and phrases, in metres of two and of three, on any usual grid."""
-
 OF_A_BAR = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Waves in a bar: of phrases of eight, four and two bars, of a bar, and of half a bar. Those of a beat and of the parts
 of a beat come from the time signature."""
@@ -40,20 +37,18 @@ class Positions(nn.Module):
     Sinusoids say this as well, but only many of them together, and a network hardly learns it from the few ends that it
     sees. With these features a text ends where a sentence or a tune does.
 
-    With `in_bars` there are also sinusoids with the periods of beats and bars. The other waves have none of these
-    periods, and a sum of them is soon out of step with the bars. With `in_metre` the bars are those of each sequence's
-    own time signature: `metres` `[B, 3]` has the steps of a bar, its beats, and the parts of a beat
-    (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
+    With `in_metre` there are also features of the place in the bars of each sequence's time signature, because a sum of
+    the other waves is soon out of step with the bars. `metres` `[B, 3]` has the steps of a bar, its beats, and the
+    parts of a beat (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
     """
 
     frequency: Tensor  # [num_waves], radians per step
     reach: Tensor  # [num_near], steps
 
-    def __init__(self, features: int, *, near_end: bool = False, in_bars: bool = False, in_metre: bool = False) -> None:
+    def __init__(self, features: int, *, near_end: bool = False, in_metre: bool = False) -> None:
         super().__init__()
         self.in_metre = in_metre
         waves = torch.exp(-math.log(LONGEST_WAVE) * torch.arange(16) / 15)  # half periods of 1 to LONGEST_WAVE
-        waves = torch.cat([waves, 2 / torch.tensor(IN_BARS if in_bars else ())])
         num_waves, of_metre = len(waves), NUM_OF_METRE if in_metre else 0
         self.register_buffer("frequency", math.pi * waves, persistent=False)
         self.register_buffer("reach", torch.tensor(NEAR_END if near_end else ()), persistent=False)

@@ -1,65 +1,81 @@
-"""The only place that uses `lnfgen.stepping`, which has faster functions for the loops over time.
+"""The steps of a network in a loop over time, and the table of faster ones.
 
-The program works without that package. Each loop writes its step as in the equation, and asks `stepper` for a faster
-function with the same values. If the environment variable LNFGEN_STEPPING is `off`, every loop runs as it is written.
+Each loop over time asks `steps_of` for the steps of its network, and `arranged` for the flow within a step. Both answer
+with what is written here and in the modules themselves, or with something that has the same values in less time.
+`lnfgen.stepping` enters the latter in `FASTER` when it is imported; nothing here imports it.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-Step = Callable[[int, Any], Any]
-"""`step(t, x)` computes a module's output at step t from the input x. It is called for t = 0, 1, 2, ... in order, so it
-may keep a state."""
-
-Loop = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""`loop(x, known)` maps x `[N, T, D]` to y `[N, T, D]` and log-determinants `[N, T]`, one step after another. What is
-known of the steps, `[N, T' >= T, G]`, may be known of more."""
-
-enabled = os.environ.get("LNFGEN_STEPPING", "on") != "off"
+FASTER: dict[type[nn.Module], Callable[..., Any]] = {}
+"""For a class of modules, the function that makes something faster: of a network and its `known` inputs a `Steps`, of a
+flow within a step an object with its methods `forward` and `inverse`, or None. It supports neither gradients nor
+dropout nor autocast."""
 
 
-def stepper(plain: Step, module: nn.Module, *known: Any) -> Step:
-    """A faster function with the same values up to round-off if there is one, otherwise `plain`.
+class Steps(Protocol):
+    """A network that is run one step after another, for t = 0, 1, 2, ... in order. It keeps its state."""
 
-    Args:
-        plain: one step of the loop, written as in the equation.
-        module: the module that the step calls. Its class decides whether there is a faster function.
-        known: what is known of all steps before the loop begins; `lnfgen.stepping` lists it for each class.
+    def step(self, t: int, x: Any) -> Tensor:
+        """The output `[N, hidden]` of step t from what is not known before the loop."""
 
-    The faster functions support neither gradients nor dropout nor autocast, so with any of them `plain` is returned.
-    """
-    if _needs_plain(module):
-        return plain
-    from lnfgen import stepping
-
-    return stepping.find(module, *known) or plain
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows `[N']` of the batch: row i becomes what row `rows[i]` was."""
 
 
-def whole_loop(loop: Loop, module: nn.Module, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """`loop(x, known)`, where a GPU may do all steps by one call, with the same values up to round-off.
+class PlainSteps:
+    """The steps of a causal network whose input is `cat([x, known[:, t]], -1)`, as `Steps`."""
 
-    The loop may depend only on its arguments and on the weights of the module, which has no other loop.
-    """
-    if _needs_plain(module):
-        return loop(x, known)
-    from lnfgen import stepping
+    def __init__(self, network: nn.Module, known: Tensor) -> None:
+        self._network, self._known = network, known
+        self._state: Any = None
 
-    return stepping.captured(loop, module, x, known)
+    def step(self, t: int, x: Tensor) -> Tensor:
+        output, self._state = self._network(torch.cat([x, self._known[:, t]], -1)[:, None], self._state)
+        return output[:, 0]
+
+    def keep(self, rows: Tensor) -> None:
+        self._known, self._state = self._known[rows], kept(self._state, rows)
+
+
+def kept(state: Any, rows: Tensor) -> Any:
+    """These rows of a network's state: of tensors `[..., B, features]` in lists and tuples, or None."""
+    if isinstance(state, Tensor):
+        return state.index_select(-2, rows)
+    return None if state is None else type(state)(kept(part, rows) for part in state)
+
+
+def steps_of(network: nn.Module, known: Tensor) -> Steps:
+    """The steps of a causal network, the last inputs of which are known for all steps: `known` `[N, T, G]`."""
+    return faster(network, known) or PlainSteps(network, known)
+
+
+def arranged(flow: Any) -> Any:
+    """A flow within a step, or an object with its methods whose weights are arranged for many calls with few rows."""
+    return faster(flow) or flow
+
+
+def faster(module: nn.Module, *known: Any) -> Any:
+    """What `FASTER` makes of a module, or None where there is nothing faster, or it would not do."""
+    make = FASTER.get(type(module))
+    if make is None or torch.is_grad_enabled() or module.training:
+        return None
+    return None if torch.is_autocast_enabled(next(module.parameters()).device.type) else make(module, *known)
 
 
 @contextmanager
 def looping(x: Tensor) -> Iterator[None]:
     """A context for a loop over time on x, in which calls on small tensors cost less. The values are the same.
 
-    On a CPU it switches off oneDNN, which costs too much for each call: without it, GELU of one row of 100 takes 4
-    microseconds in place of 25. It does nothing under autocast, because products in bfloat16 need oneDNN.
+    On a CPU it switches off oneDNN, whose calls cost more than the arithmetic of a few rows. It does nothing under
+    autocast, because products in bfloat16 need oneDNN.
     """
-    if not enabled or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         yield
         return
     settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
@@ -68,8 +84,3 @@ def looping(x: Tensor) -> Iterator[None]:
         yield
     finally:
         settings.enabled = before
-
-
-def _needs_plain(module: nn.Module) -> bool:
-    device_type = next(module.parameters()).device.type
-    return not enabled or torch.is_grad_enabled() or module.training or torch.is_autocast_enabled(device_type)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import lnfgen.stepping  # noqa: F401  (the faster steps of the models that are loaded here)
 from lnfgen.config import Config, config_from
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
@@ -19,17 +20,14 @@ from lnfgen.errors import ConfigError, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, write_bytes, write_text
 from lnfgen.models import (
     Frames,
-    LatentFlow,
     LengthModel,
     Observation,
     SequenceModel,
     Symbols,
     TimeSignatures,
-    add_conditional,
     build_model,
 )
-from lnfgen.runs.completion import CALIBRATION, has_conditional
-from lnfgen.runs.facts import MODEL
+from lnfgen.runs.facts import CALIBRATION, MODEL
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.records import read_record
 from lnfgen.runs.tensors import read_tensors, require_finite, serialise
@@ -71,8 +69,6 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
         config = run.config.model
         signatures = TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
         model = build_model(config, observation_of(run.encoding), lengths, signatures)
-        if isinstance(model, LatentFlow) and has_conditional(weights):
-            add_conditional(model, config)
         for name, own in model.state_dict().items():
             if weights[name].is_floating_point() != own.is_floating_point():
                 raise TypeError(name)
@@ -204,12 +200,11 @@ def _digest(record: dict[str, Any]) -> str:
 def _require_settings(run: RunFolder, trained: Config) -> None:
     """Check that `config.json` says what the run was trained with.
 
-    The length of the run may be another, and with it the updates over which the KL weight rises; and so may
-    `filling_steps`, which counts once the run has its length.
+    The length of the run may be another, and with it the updates over which the KL weight rises.
     """
     found, expected = run.config.flat(), trained.flat()
     length = {"training.max_steps", "training.epochs"}
-    may_change = length | {"training.filling_steps"}
+    may_change = length
     if any(found[key] != expected[key] for key in length):
         may_change |= {"training.kl_warmup_start", "training.kl_warmup_end"}
     changed = [key for key in expected if found[key] != expected[key] and key not in may_change]

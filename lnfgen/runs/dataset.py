@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.options import Options
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.resolve import resolve
+from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.tracks import ALL
 from lnfgen.runs.folder import RunFolder

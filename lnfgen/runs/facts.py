@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from lnfgen.config import Config, read_run_config
 from lnfgen.errors import RunError
+from lnfgen.files import sha256_of
 from lnfgen.runs.records import METRICS, read_metrics, read_record
 from lnfgen.wording import frequencies
 
@@ -16,15 +17,27 @@ FILES = ("config.json", METRICS, MODEL)
 """A folder that holds one of these is a run."""
 
 
-CONDITIONAL = "conditional."
-"""The names of the weights of the flow that only `fill` draws from begin with this."""
+CALIBRATION = "calibration.json"
+"""The record of the model whose rules were calibrated (`lnfgen.training.calibration`)."""
 
-_NO_WEIGHTS = ("length.", "time_signatures.", CONDITIONAL)
+_NO_WEIGHTS = ("length.", "time_signatures.")
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a file of a run, even if other files are missing."""
     return any((folder / name).is_file() for name in FILES)
+
+
+def is_calibrated(run: Path) -> bool:
+    """Whether the rules of the run's model were calibrated. They are not after training has chosen other weights.
+
+    Raises:
+        RunError: if the record of it is damaged.
+    """
+    record, model = run / CALIBRATION, run / MODEL
+    if not record.is_file() or not model.is_file():
+        return False
+    return bool(read_record(record).get("model_sha256") == sha256_of(model))
 
 
 def run_facts(folder: Path) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def _time_signatures(manifest: dict[str, Any]) -> str | None:
 def _count_parameters(path: Path) -> int | None:
     """The number of weights in a safetensors file; None if it is not there.
 
-    Those of lengths and time signatures do not count, nor those of the flow that only `fill` draws from.
+    Those of lengths and time signatures do not count.
     """
     if not path.exists():
         return None

@@ -10,8 +10,7 @@ from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.locks import try_lock
 from lnfgen.pretrained import boxed_folder, is_boxed
-from lnfgen.runs.completion import is_complete
-from lnfgen.runs.facts import is_run, run_facts
+from lnfgen.runs.facts import is_calibrated, is_run, run_facts
 from lnfgen.runs.naming import RUNS, STATES
 from lnfgen.runs.records import read_record
 
@@ -73,9 +72,9 @@ def _facts(run: Path) -> dict[str, Any]:
     trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
     if trained and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
-    finished = given_away or (trained and is_complete(run, config.training, step))
+    finished = given_away or (trained and (not config.training.pieces_a_round(step) or is_calibrated(run)))
     with try_lock(run) as free:
-        state = "training" if not free else "finished" if finished else "interrupted"
+        state = "training" if free is False else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
     return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 

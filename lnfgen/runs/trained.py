@@ -1,23 +1,22 @@
 """A trained model for Python: what `lnfgen.load` and `lnfgen.train` give."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, WAY_STEPS
+from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, Progress, no_progress
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.data.pieces import open_music
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import choose_best, require_best
-from lnfgen.inference.filling import added_steps, at_home, fill_pieces
-from lnfgen.inference.given import Given, beyond_the_model, given_intro, given_melody, given_part, given_whole
+from lnfgen.inference.filling import Filling, added_steps, at_home, fill_pieces, vary_pieces
+from lnfgen.inference.known import KnownPart, beyond_the_model, known_intro, known_melody, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, score
-from lnfgen.inference.variation import interpolate_pieces, reconstruct_piece, vary_piece
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import load_model
@@ -111,6 +110,7 @@ class TrainedModel:
         temperature: float = 1.0,
         seed: int = 0,
         particles: int = PARTICLES,
+        progress: Progress = no_progress,
     ) -> list[Piece]:
         """Keep a part of a piece exactly, and draw the rest.
 
@@ -118,24 +118,26 @@ class TrainedModel:
             >>> lnfgen.load("folk-abc").fill(text, "10-20")
 
         A piece is first brought onto the model's grid, and moved by semitones if it is too high or too low for the
-        model; the results are moved back. What it loses there is a warning, and so are keys of `free` that the model
-        does not have.
+        model; the results are moved back. A warning tells of the move, of what the piece loses on the way, and of keys
+        of `free` that the model does not have.
 
         Args:
-            free: what to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
+            free: the part to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
                 others, see `lnfgen.music.regions.region`. Of a text: numbers of characters; by default its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
             count: how many pieces.
             temperature: below 1 safer, above 1 wilder.
             seed: decides the pieces.
-            particles: ways that are followed for each piece; more fit what is given better, for more time.
+            particles: ways that are followed for each piece; more fit the known part better, for more time.
+            progress: called with what is being done, how much is done, and of how much.
 
         Raises:
             LnfgenError: if nothing is free or nothing is kept, the piece is empty or of the other kind, or a number is
                 out of range.
         """
         words = [free] if isinstance(free, str) else list(free)
-        return self._fill(given_part(self.encoding, piece, words, gap), count, temperature, seed, particles, words)
+        part = known_part(self.encoding, piece, words, gap)
+        return self._filled(part, words, count, temperature, seed, particles, progress)
 
     def harmonize(
         self,
@@ -145,9 +147,11 @@ class TrainedModel:
         temperature: float = 1.0,
         seed: int = 0,
         particles: int = MELODY_PARTICLES,
+        progress: Progress = no_progress,
     ) -> list[Piece]:
         """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`."""
-        return self._fill(given_melody(self.encoding, melody), count, temperature, seed, particles)
+        part = known_melody(self.encoding, melody)
+        return self._filled(part, (), count, temperature, seed, particles, progress)
 
     def extend(
         self,
@@ -159,78 +163,64 @@ class TrainedModel:
         temperature: float = 1.0,
         seed: int = 0,
         particles: int = PARTICLES,
+        progress: Progress = no_progress,
     ) -> list[Piece]:
         """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars; otherwise as `fill`.
 
         By default the length is drawn, as pieces of the training data of at least that length go on.
         """
-        added = added_steps(self.model, self.encoding, intro, length, bars, seed)
-        return self._fill(given_intro(self.encoding, intro, added), count, temperature, seed, particles)
+        part = known_intro(self.encoding, intro, added_steps(self.model, self.encoding, intro, length, bars, seed))
+        return self._filled(part, (), count, temperature, seed, particles, progress)
 
-    def vary(self, piece: Piece, *, amount: float = AMOUNT, count: int = 1, seed: int = 0) -> list[Piece]:
-        """Draw pieces that are like a given one.
+    def vary(
+        self,
+        piece: Piece,
+        *,
+        amount: float = AMOUNT,
+        count: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        particles: int = PARTICLES,
+        progress: Progress = no_progress,
+    ) -> list[Piece]:
+        """Keep a piece but for a share of it, chosen at random, which is drawn anew; otherwise as `fill`.
 
-            >>> model.vary(lnfgen.read("song.mid")[0], amount=0.05, count=3)
-
-        This works with any model. The piece is brought onto the model's grid and keys
-        as by `fill`.
+            >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
 
         Args:
-            amount: 0 is the piece itself, 1 a sample that has nothing of it.
-            count: how many pieces.
-            seed: decides the pieces.
+            amount: the share of the bars of each voice, or of a text in spans of eight characters. 0 gives the piece
+                itself, and 1 a fresh piece of its length.
 
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
         """
-        given = self._laid(piece)
-        varied = vary_piece(self.model, self.encoding, given, amount=amount, count=count, seed=seed)
-        return [variation.piece for variation in varied]
+        draw = partial(vary_pieces, amount=amount)
+        whole = known_whole(self.encoding, piece)
+        return self._filled(whole, (), count, temperature, seed, particles, progress, draw)
 
-    def interpolate(self, first: Piece, second: Piece, *, steps: int = WAY_STEPS, seed: int = 0) -> list[Piece]:
-        """Draw the pieces on the way from one to another, which are the first and the last of `steps`; see `vary`.
-
-            >>> lnfgen.write("way.html", model.interpolate(*lnfgen.read("a.mid"), *lnfgen.read("b.mid")))
-
-        If the two differ in length, the lengths of the others lie between. If they are moved by different intervals to
-        where the model is at home, each result is moved back by an interval between.
-        """
-        ends = self._laid(first), self._laid(second)
-        way = interpolate_pieces(self.model, self.encoding, *ends, steps=steps, seed=seed)
-        return [variation.piece for variation in way]
-
-    def reconstruct(self, piece: Piece, *, count: int = 1, temperature: float = 1.0, seed: int = 0) -> list[Piece]:
-        """Keep what the latent says of a piece, and draw all else anew.
-
-        Args:
-            count: how many pieces, each with its own z given the piece.
-            temperature: divides the logits of the output; 0 is the likeliest piece given z.
-            seed: decides the pieces.
-
-        Raises:
-            LnfgenError: if the model has no latent, the piece is empty or of the other kind, or a number is out of
-                range.
-        """
-        given = self._laid(piece)
-        drawn = reconstruct_piece(self.model, self.encoding, given, count=count, temperature=temperature, seed=seed)
-        return [variation.piece for variation in drawn]
-
-    def _laid(self, piece: Piece) -> Given:
-        given = at_home(self.model, self.encoding, given_whole(self.encoding, piece))
-        if given.changes:
-            warnings.warn(str(given.changes), stacklevel=3)
-        return given
-
-    def _fill(
-        self, given: Given, count: int, temperature: float, seed: int, particles: int, free: Sequence[str] = ()
+    def _filled(
+        self,
+        part: KnownPart,
+        words: Sequence[str],
+        count: int,
+        temperature: float,
+        seed: int,
+        particles: int,
+        progress: Progress,
+        draw: Callable[..., Iterable[Filling]] = fill_pieces,
     ) -> list[Piece]:
-        given = at_home(self.model, self.encoding, given)
-        for said in (str(given.changes), beyond_the_model(self.encoding, given, free)):
-            if said:
-                warnings.warn(said, stacklevel=3)
-        fillings = fill_pieces(
-            self.model, self.encoding, given, count=count, temperature=temperature, seed=seed, particles=particles
-        )
+        """Pieces that `draw` makes of the part, where the model is at home.
+
+        `words` are those by which a person has named what is hidden, if any. Warnings are in the name of the caller of
+        the public method that calls this one.
+        """
+        part = at_home(self.model, self.encoding, part)
+        moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
+        for remark in (str(part.changes), moved, beyond_the_model(self.encoding, part, words)):
+            if remark:
+                warnings.warn(remark, stacklevel=3)
+        settings = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
+        fillings = draw(self.model, self.encoding, part, **settings, progress=partial(progress, "drawing"))
         return [filling.piece for filling in fillings]
 
     def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = NLL_SAMPLES, seed: int = 0) -> Score:

@@ -1,6 +1,6 @@
 """Rules of parallel motion for samples: they are moved until as many pieces have parallels as in the train split.
 
-Training teaches the rules of `KeywiseHead` after true music. In samples each voice follows what the model itself has
+Training teaches the rules of `VoiceHead` after true music. In samples each voice follows what the model itself has
 drawn, and there the same rules let more voices move in parallel: 0.0075 parallel fifths and octaves a chord change in
 Bach's chorales, 0.011 in frames that the model draws after his, 0.013 in samples. So after training, pieces are drawn,
 and the weight of each rule is moved by how much oftener it should have held than it did, in rounds. With counts of
@@ -23,9 +23,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
-from lnfgen.models.voice_leading import PARALLEL
-from lnfgen.models.voice_networks import OCTAVE, RULES_RATE
-from lnfgen.models.voices import KeywiseHead
+from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
+from lnfgen.models.voices import VoiceHead
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.voices import FIFTH
 from lnfgen.streams import stream_seed
@@ -101,7 +100,7 @@ def calibrate(
     return True
 
 
-def _move(head: KeywiseHead, found: Applied, wanted: Applied, step: float) -> None:
+def _move(head: VoiceHead, found: Applied, wanted: Applied, step: float) -> None:
     for rules, held, should in zip(head.rules, found.counts, wanted.counts, strict=True):
         expected = should * (found.changes / wanted.changes)
         gap = ((expected - held) / (expected + FEW)).clamp(-1, 1)
@@ -109,7 +108,7 @@ def _move(head: KeywiseHead, found: Applied, wanted: Applied, step: float) -> No
             rules[..., PARALLEL:] += (step / RULES_RATE) * gap[..., PARALLEL:].to(rules)
 
 
-def _applied(head: KeywiseHead, sequences: Iterable[Tensor]) -> Applied:
+def _applied(head: VoiceHead, sequences: Iterable[Tensor]) -> Applied:
     changes, counts = 0, [torch.zeros(rules.shape, dtype=torch.long) for rules in head.rules]
     for sounding in sequences:
         more, held = head.applied_rules(sounding)
@@ -118,5 +117,5 @@ def _applied(head: KeywiseHead, sequences: Iterable[Tensor]) -> Applied:
     return Applied(changes, counts)
 
 
-def _ruled_head(model: SequenceModel) -> KeywiseHead | None:
-    return next((module for module in model.modules() if isinstance(module, KeywiseHead)), None)
+def _ruled_head(model: SequenceModel) -> VoiceHead | None:
+    return next((module for module in model.modules() if isinstance(module, VoiceHead)), None)

@@ -6,7 +6,7 @@ is 1, or two that are equal, may take another compilation. Not compiled are
 
     nn.LSTM             which is one call already; torch could only write its loop out, for each number of steps
     the output `past`   whose loop over the voices of a frame ends when all frames are whole
-    gated recurrences   whose loop `lnfgen.nn.scan` hides behind one operation, for the same reason
+    gated recurrences   whose loop `lnfgen.nn.scans` hides behind one operation, for the same reason
     the KL of `iaf`     which is a loop over time too
 
 Validations, scores and samples do not use them. Dropout draws other random numbers than without, and values differ by
@@ -23,8 +23,8 @@ from torch import Tensor
 from lnfgen.errors import LnfgenError
 from lnfgen.models import SequenceModel
 from lnfgen.models.sequence_model import Encoded
-from lnfgen.models.voices import KeywiseHead
-from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.models.voices import VoiceHead
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.training.torchrun import launched
 
 BACKEND = "inductor"
@@ -42,7 +42,7 @@ class Compiled:
         warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")  # of bounds.constant
         for module in model.modules():
             # Else torch tries anew for each LSTM, and for each voice, and gives up at its limit of trials.
-            if isinstance(module, CausalLSTM | KeywiseHead):
+            if isinstance(module, CausalLSTM | VoiceHead):
                 module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
         self.loops_to_score = model.loops_to_score
         self.encode = _compiled(model.encode)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lnfgen.data.batches import Batch
 from lnfgen.models import SequenceModel
-from lnfgen.nn.precision import autocast
+from lnfgen.nn.masking import autocast
 from lnfgen.training.compiled import Compiled
 from lnfgen.training.distributed import Replica
 

@@ -371,7 +371,7 @@ def _conditions(config: Config, corpus: Corpus | None) -> Iterator[tuple[bool, s
     yield model.has_transform, f"with {model.name}, which has no elementwise transform", of_layers
     yield past, f"with the output {model.emission}, which reads no earlier frames", of_past
     yield (
-        past or model.prior_copies,
+        past or (model.time == "af" and not model.baseline),
         f"with {model.name} and the output {model.emission}",
         {"model.copy_attention": False},
     )

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import torch
 
 from lnfgen.config import Config
+from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.parallel import Progress, no_progress
 from lnfgen.device import prepare_machine
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.files import require_writable
 from lnfgen.locks import training_lock
-from lnfgen.models import LatentFlow, SequenceModel
+from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
     load_model,
@@ -29,15 +29,14 @@ from lnfgen.runs.checkpoint import (
     save_state,
     write_state,
 )
-from lnfgen.runs.completion import is_calibrated
 from lnfgen.runs.dataset import dataset_of
+from lnfgen.runs.facts import is_calibrated
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import distributed
 from lnfgen.training.calibration import Round, calibrate, require_rules
 from lnfgen.training.compiled import require_compiler
 from lnfgen.training.faults import explained
-from lnfgen.training.matching import Matched, match_posterior, require_latent
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Reporter, Trainer
 from lnfgen.wording import counted
@@ -45,8 +44,6 @@ from lnfgen.wording import counted
 
 class Watcher(Reporter, Protocol):
     """Is told how a run goes, of the steps after its updates too."""
-
-    def matched(self, found: Matched) -> None: ...
 
     def calibrated(self, of_round: Round) -> None: ...
 
@@ -61,7 +58,6 @@ class TrainingSession:
         self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device, compiled: bool
     ) -> None:
         distributed.require_same(dataset.fingerprint)
-        require_latent(model, config.training.filling_steps)
         require_rules(model, config.training.calibration_pieces)
         self.dataset = dataset
         self.device = device
@@ -168,7 +164,7 @@ class TrainingSession:
         return session
 
     def train(self, watcher: Watcher, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end of the run, then match and calibrate its model if its settings say so, and tell `watcher`.
+        """Train to the end of the run, then calibrate its model if its settings say so, and tell `watcher`.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
@@ -188,25 +184,7 @@ class TrainingSession:
         batch_size = self.run.config.training.batch_size
         with self._locked(), explained(self.run.path, self.device, batch_size):
             trained = self.trainer.run(lambda: distributed.any_process(interrupted()))
-            return trained and self._match(interrupted) and self._calibrate(interrupted)
-
-    def _match(self, interrupted: Callable[[], bool]) -> bool:
-        """Fit the conditional prior of the run's model, unless it has one. False if `interrupted()` ended it.
-
-        Of several processes that train together, the first one does so.
-        """
-        config = self.run.config
-        if not config.training.filling_steps or not distributed.is_main():
-            return True
-        model = load_model(self.run, self.device)
-        assert isinstance(model, LatentFlow)  # `require_latent` has seen to that
-        if model.conditional is not None:
-            return True
-        done = match_posterior(model, config, self.dataset.split("train"), self._recorder.watcher.matched, interrupted)
-        if done:
-            save = save_calibrated if is_calibrated(self.run.path) else save_model  # the rules stay as they are
-            save(self.run, model.state_dict())
-        return done
+            return trained and self._calibrate(interrupted)
 
     def _calibrate(self, interrupted: Callable[[], bool]) -> bool:
         """Calibrate the rules of the run's model, unless they are. False if `interrupted()` ended it.

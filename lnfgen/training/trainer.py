@@ -18,7 +18,6 @@ from lnfgen.errors import ConfigError, RunError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import per_unit, score
 from lnfgen.models import SequenceModel
-from lnfgen.models.key_latent import KeyHead, KeyPosterior
 from lnfgen.streams import stream_seed
 from lnfgen.training import distributed
 from lnfgen.training.compiled import Compiled
@@ -378,7 +377,7 @@ def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]
 
     Nor does what says where z lies: codes that are drawn to zero come to lie upon each other, the rare ones first.
     """
-    placed = [module for module in model.modules() if isinstance(module, Codebook | KeyPosterior | KeyHead)]
+    placed = [module for module in model.modules() if isinstance(module, Codebook)]
     places = {parameter for module in placed for parameter in module.parameters()}
     decays = {p: p.dim() > 1 and p not in places for p in model.parameters()}
     matrices = [parameter for parameter, decay in decays.items() if decay]

@@ -32,7 +32,7 @@ from lnfgen.bench.plan import (
 from lnfgen.bench.rows import Row
 from lnfgen.config import NAMED_MODELS, Config, build_config
 from lnfgen.models import LatentFlow, LengthModel, SequenceModel, add_conditional, build_model
-from lnfgen.nn.lstm import CausalLSTM
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.training import trainer
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -56,7 +56,7 @@ def test_what_is_measured_is_what_train_would_begin() -> None:
     variant = Variant("af-scf", "scan")
     models = {kind: fresh_model(variant, "tiny", kind) for kind in OBSERVATIONS}
     outputs = {kind: {type(module).__name__ for module in model.modules()} for kind, model in models.items()}
-    assert [kind for kind in OBSERVATIONS if "KeywiseHead" in outputs[kind]] == [STRUCK]
+    assert [kind for kind in OBSERVATIONS if "VoiceHead" in outputs[kind]] == [STRUCK]
     assert [kind_of(model.observation) for model in models.values()] == list(OBSERVATIONS)
     assert update_call(models[STRUCK], [3, 2], 1, "float32")() > 0
 

@@ -140,8 +140,6 @@ WORK = {
     "harmonize": ["melody.mid", "--model", "run-rolls", "--particles", "2", "--out", "harmonized.mid"],
     "continue": ["song.txt", "--model", "run-lines", "--length", "2", "--particles", "2", "--out", "longer.txt"],
     "vary": ["song.txt", "--model", "run-lines", "--out", "varied.txt"],
-    "interpolate": ["song.txt", "song.txt", "--model", "run-lines", "--steps", "2", "--out", "way.txt"],
-    "reconstruct": ["melody.mid", "--model", "run-rolls", "--out", "reconstructed.mid"],
     "convert": ["song.txt", "again.txt"],
     "plot": ["run-lines"],
     "runs": ["."],

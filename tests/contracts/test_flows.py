@@ -1,51 +1,27 @@
 """The contract of flows, for every registered feature flow, transform and flow across time."""
 
 import copy
-import dataclasses
 import itertools
-from collections.abc import Callable
+import math
 from functools import cache
 
 import pytest
 import torch
 from torch import Tensor
+from toy_flows import BLOCK, NUM_CODES, SIZES, D, F, N, T, cells, full, inputs, jacobian_of, random_flow, temporal_flow
 from toy_models import randomise
 
-from lnfgen.config import FEATURES, TIMES, ModelConfig
-from lnfgen.flows.blockwise import BlockwiseFlow
-from lnfgen.flows.codebook import NormalMixture, normal_quantile
+from lnfgen.config import FEATURES
+from lnfgen.flows.codebook import CodeMixture, NormalMixture, normal_quantile
 from lnfgen.flows.features import FEATURE_FLOWS
-from lnfgen.flows.temporal import TemporalFlow
-from lnfgen.models import build_prior
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
 
-N, T, D, F = 2, 4, 3, 2
-HIDDEN = 6
-BLOCK = 2  # of T steps
-SIZES = ModelConfig(
-    num_flow_layers=2,
-    conditioner_size=HIDDEN,
-    latent_size=D,
-    hidden_size=HIDDEN,
-    num_layers=2,
-    dropout=0.0,
-)
-
-
-def temporal_flow(time: str, features: str, transform: str, **changes: object) -> TemporalFlow:
-    config = dataclasses.replace(SIZES, time=time, features=features, transform=transform, **changes)
-    flow = build_prior(config, num_codes=5, num_positions=F)
-    if isinstance(flow, BlockwiseFlow):
-        flow.block = BLOCK
-    return flow
-
-
 GRID = [
-    (time, features, transform)
-    for time, features, transform in itertools.product(TIMES, FEATURES, sorted(TRANSFORMS))
-    if (time != "coupling" or features == "none") and (features != "codes" or transform == "nlsq")  # codes have none
+    (cell.time, cell.features, transform)
+    for cell, transform in itertools.product(cells(SIZES), sorted(TRANSFORMS))
+    if cell.features != "codes" or transform == "nlsq"  # codes have none
 ]
 # A flow knows a transform by its two directions alone, so most pairs of a flow with another transform can wait.
 OFTEN = [point for point in GRID if point[2] == "nlsq" or point[0] == "coupling" or point[:2] == ("af", "af")]
@@ -61,28 +37,9 @@ def point(request):
     return request.param
 
 
-def random_flow(*point: str, **changes: object) -> TemporalFlow:
-    return randomise(temporal_flow(*point, **changes)).double().eval()
-
-
 @pytest.fixture
 def flow(point):
     return random_flow(*point)
-
-
-def inputs(count: int = N, seed: int = 1, num_steps: int = T) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(count, num_steps, D, generator=generator, dtype=torch.float64)
-    return x, torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
-
-
-def full(positions: Tensor) -> Tensor:
-    return torch.full((len(positions),), positions.shape[1])
-
-
-def jacobian_of(method: Callable, x: Tensor, positions: Tensor) -> Tensor:
-    """Of the one sequence x, `[T, D, T, D]`."""
-    return torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0][0], x)[:, :, 0]
 
 
 @cache
@@ -242,6 +199,56 @@ def test_log_prob_is_that_of_the_inverse(flow):
     torch.testing.assert_close(flow.log_prob(z, positions, full(positions)), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+@torch.no_grad()
+def test_draws_have_the_density_that_log_prob_gives(flow, point, temperature):
+    """The noise of a draw is found again from z, and its density with the Jacobian; codes are tested below."""
+    if point[1] == "codes":
+        pytest.skip("several noises draw the same z")
+    noise, positions = inputs(50)
+    z = flow.draw(positions, full(positions), noise, temperature)
+    found = flow.log_prob(z, positions, full(positions), temperature)
+    ladj = flow.forward(temperature * noise, positions, full(positions))[1] + D * math.log(temperature)
+    expected = torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(-1) - ladj
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("time", ["af", "blocks", "none"])
+@torch.no_grad()
+def test_draws_of_codes_are_mapped_to_the_base_distribution(time):
+    """By the exact map to N(0, 1) of each feature given those before it, so they have the density of the flow."""
+    flow = random_flow(time, "codes")
+    _, positions = inputs(1)
+    positions = positions.expand(6000, -1, -1)
+    noise = torch.randn(6000, T, flow.noise_size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    z = flow.draw(positions, full(positions), noise)
+    eps = flow.inverse(z, positions, full(positions))[0].flatten(1)
+    for part in (eps, eps.square() - 1, (eps[:, 1:] * eps[:, :-1])):
+        assert (part.mean(0).abs() < 4.5 * part.std(0) / len(part) ** 0.5).all()
+    ranks = torch.special.ndtr(eps).sort(0).values - torch.linspace(0, 1, len(eps))[:, None]
+    assert float(ranks.abs().max()) < 1.9 / len(eps) ** 0.5  # Kolmogorov and Smirnov
+
+
+@torch.no_grad()
+def test_a_temperature_sharpens_the_choice_of_a_code_and_not_its_normal():
+    mixture = randomise(CodeMixture(D, NUM_CODES, F, 4), 1.0).double()
+    mixture.codebook.means.mul_(50)  # so that z tells its code
+    context = torch.randn(1, F, dtype=torch.float64).expand(4000, -1)
+    noise = torch.randn(4000, D + 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    for temperature in (0.3, 1.0, 2.0):
+        z = mixture.draw(noise, context, temperature)
+        code = mixture.codebook.log_prob(z).argmax(-1)
+        expected = torch.softmax(mixture.conditioner(context[0]) / temperature, -1)
+        found = torch.bincount(code, minlength=NUM_CODES) / 4000
+        assert ((found - expected).abs() < 4 * (expected * (1 - expected) / 4000).sqrt() + 1e-3).all()
+        own = (z - mixture.codebook.means.t()[code]) * torch.exp(-mixture.codebook.log_scales.t()[code])
+        torch.testing.assert_close(own, noise[:, :-1], rtol=1e-6, atol=1e-6)
+        density = torch.logsumexp(expected.log() + mixture.codebook.log_prob(z), -1)
+        torch.testing.assert_close(mixture.log_prob(z, context, temperature), density)
+    z = mixture.draw(noise, context, 0.0)
+    assert torch.equal(z, mixture.codebook.means[:, mixture.conditioner(context[0]).argmax()].expand(4000, -1))
+
+
 def test_padding_is_not_seen(flow):
     """Neither the content of the padding nor its length changes the real steps."""
     x, positions = inputs()
@@ -275,7 +282,6 @@ def test_couplings_over_time_bring_all_features_of_all_steps_together(num_featur
     flow = random_flow("coupling", "none", "affine", latent_size=num_features, num_flow_layers=4)
     x = torch.randn(1, T, num_features, dtype=torch.float64)
     _, positions = inputs(1)
-    assert flow.solver is None  # nothing sequential
     for method in (flow.forward, flow.inverse):
         assert (jacobian_of(method, x, positions) != 0).all()
 

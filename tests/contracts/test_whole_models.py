@@ -1,16 +1,15 @@
 """Whole latent models against closed formulas, for every combination of `time` and `features`."""
 
 import dataclasses
-import itertools
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
+from toy_flows import cells
 from toy_models import ODD_SIZES, randomise
 
-from lnfgen.config import FEATURES, NAMED_MODELS, TIMES, ModelConfig
-from lnfgen.errors import ConfigError
+from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
@@ -25,17 +24,7 @@ STEPS = int(LENGTHS.max())
 LATENT = sorted(name for name, values in NAMED_MODELS.items() if values.get("latent_size") != 0)
 
 
-def grid() -> list[ModelConfig]:
-    found = []
-    for time, features in itertools.product(TIMES, FEATURES):
-        try:
-            found.append(dataclasses.replace(SIZES, time=time, features=features))
-        except ConfigError:  # a combination that is refused
-            continue
-    return found
-
-
-@pytest.fixture(params=grid(), ids=lambda config: f"{config.time}-{config.features}")
+@pytest.fixture(params=cells(SIZES), ids=lambda config: f"{config.time}-{config.features}")
 def cell(request) -> ModelConfig:
     return request.param
 

@@ -9,8 +9,8 @@ import pytest
 
 from lnfgen.data import benchmarks
 from lnfgen.data.benchmarks import read_benchmark
-from lnfgen.data.options import Options
-from lnfgen.data.preprocess import prepare
+from lnfgen.data.prepare import prepare
+from lnfgen.data.sources import Options
 from lnfgen.errors import UnreadableFileError
 
 SETS = {
@@ -23,7 +23,7 @@ SETS = {
 @pytest.mark.parametrize("names", SETS)
 def test_forms_of_a_set_give_the_same_shards(names: tuple[str, ...], tmp_path: Path, shared_data) -> None:
     train, valid, test, longest = SETS[names]
-    datasets = [prepare([shared_data(f"polyphonic/{name}")], Options()).write(tmp_path / name) for name in names]
+    datasets = [prepare([shared_data(f"polyphonic/{name}")], tmp_path / name, Options()) for name in names]
     for dataset in datasets:
         assert [len(dataset.split(split)) for split in ("train", "valid", "test")] == [train, valid, test]
         assert max(int(dataset.split(split).lengths.max()) for split in ("train", "valid", "test")) == longest

@@ -73,18 +73,6 @@ def test_missing_and_empty_splits_are_named(tmp_path: Path) -> None:
         dataset.split("dev")
 
 
-def test_nothing_to_train_on_writes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="train"):
-        make(tmp_path / "d", splits={"train": [], "valid": [TEXT.encode("a")]})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_empty_sequence_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="empty sequence in valid"):
-        make(tmp_path / "d", splits={"train": [TEXT.encode("a")], "valid": [TEXT.encode("a"), TEXT.encode("")]})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_time_signatures_are_kept_and_a_dataset_without_them_opens(tmp_path: Path) -> None:
     encoding = Encoding("music", num_pitches=5, time_signature=(3, 4))
     signatures = [(4, 4), (6, 8)]

@@ -82,6 +82,7 @@ def test_json_round_trip(encoding: Encoding) -> None:
         {"num_pitches": "88"},
         {"tempo_bpm": None},
         {"time_signature": [3, 5]},
+        {"fills_upbeats": 1},
         {"colour": "red"},
     ],
 )

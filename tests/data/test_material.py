@@ -13,7 +13,7 @@ import lnfgen
 from lnfgen.cli.sources import resolve_scored_dataset
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.material import split_of, whole_file
-from lnfgen.data.options import Options
+from lnfgen.data.sources import Options
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN

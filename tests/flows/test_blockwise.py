@@ -1,9 +1,10 @@
 """The flow by blocks, at lengths that a block divides in all ways."""
 
 import pytest
-import test_flows
 import torch
 from torch import Tensor
+from toy_flows import inputs as toy_inputs
+from toy_flows import jacobian_of, random_flow
 
 from lnfgen.flows.blockwise import BLOCK, BlockwiseFlow
 from lnfgen.nn.masking import length_mask
@@ -12,14 +13,14 @@ pytestmark = pytest.mark.contract
 
 
 def flow(block: int) -> BlockwiseFlow:
-    prior = test_flows.random_flow("blocks", "scf", "nlsq")
+    prior = random_flow("blocks", "scf", "nlsq")
     assert isinstance(prior, BlockwiseFlow)
     prior.block = block
     return prior
 
 
 def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    x, positions = test_flows.inputs(3, seed=num_steps, num_steps=num_steps)
+    x, positions = toy_inputs(3, seed=num_steps, num_steps=num_steps)
     return x, positions, torch.tensor([num_steps, max(1, num_steps - 3), -(-num_steps // 2)])
 
 
@@ -50,7 +51,7 @@ def test_a_step_reads_those_of_earlier_passes_in_all_blocks(direction):
 
 def test_a_sequence_of_one_block_is_autoregressive():
     prior, (x, positions, _) = flow(BLOCK), inputs(4)
-    jacobian = test_flows.jacobian_of(prior.inverse, x[:1], positions[:1])
+    jacobian = jacobian_of(prior.inverse, x[:1], positions[:1])
     reads = (jacobian != 0).any(-1).any(1)
     assert torch.equal(reads, torch.ones(4, 4, dtype=torch.bool).tril())
 

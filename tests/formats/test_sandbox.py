@@ -15,7 +15,7 @@ import lnfgen
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats import read_write as formats
 from lnfgen.formats import sandbox as children
-from lnfgen.formats.sandbox import Children, in_child
+from lnfgen.formats.sandbox import Children, in_child, in_parallel
 from lnfgen.music.pianoroll import PianoRoll
 
 HANGS = "X:1\nM:4/4\nL:1/4\nK:C\n" + "CDEF|" * 20_000  # music21 takes minutes, as the square of the bars
@@ -100,6 +100,19 @@ def test_a_limit_that_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LNFGEN_READ_SECONDS", value)
     with pytest.raises(LnfgenError, match=r"LNFGEN_READ_SECONDS is .*; expected a number above 0"):
         in_child(abs, -1, name="x")
+
+
+def die_at_20(number: int) -> int:
+    if number == 20:
+        os._exit(1)
+    return number
+
+
+def test_a_process_that_dies_costs_one_result() -> None:
+    assert list(in_parallel(abs, list(range(-40, 0)), "reading")) == list(range(40, 0, -1))
+    results = list(in_parallel(die_at_20, range(40), "reading", jobs=2))
+    assert "20 ends the process that reads it (exit code 1)" in str(results.pop(20))
+    assert results == [number for number in range(40) if number != 20]
 
 
 def test_a_script_without_a_main_guard_reads_once(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ Call = Callable[..., subprocess.CompletedProcess[bytes]]
 
 WARM = (
     *("train", "eval", "sample", "plot", "bench"),
-    *("fill", "harmonize", "continue", "vary", "interpolate", "reconstruct"),
+    *("fill", "harmonize", "continue", "vary"),
 )
 """The commands that load torch, which takes longer than most tests."""
 

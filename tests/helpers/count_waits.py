@@ -20,9 +20,9 @@ from toy_training import TRAINING, Listener
 from lnfgen.bench.calls import random_dataset
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
+from lnfgen.inference.filling import fill_batch
 from lnfgen.inference.scoring import score
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
-from lnfgen.models.noise import noise_of
 from lnfgen.training import trainer
 
 OUTPUTS: dict[str, Observation] = {
@@ -85,20 +85,18 @@ def counted(waits: Waits, *case: str) -> dict[str, dict[str, int]]:
             continue
         keep(f"sample {steps}")
     if case in FILLED:
-        fill_and_vary(session.model)
+        fill(session.model)
     return found
 
 
 @torch.no_grad()
-def fill_and_vary(model: SequenceModel) -> None:
-    """Fill a sequence, score its known part, and find its noise. These wait for each step, so waits are not counted."""
+def fill(model: SequenceModel) -> None:
+    """Fill a sequence. This waits for each step, so waits are not counted."""
     x = random_x(model.observation, 1, 3)
     bits = x if isinstance(model.observation, Symbols) else model.observation.bits(x, torch.bool)
     mask = torch.arange(3).view(1, 3, *[1] * (bits.dim() - 2)).expand(bits.shape) == 1
     known, generators = model.observation.known(x, mask), [torch.Generator().manual_seed(1)]
-    drawn = model.fill_batch(known, 4, generators, 1.0).x
-    model.log_known(drawn, known, 4, generators, x)
-    noise_of(model, x[0], generators[0], num_samples=2)
+    fill_batch(model, known, 4, generators)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from fuzz_worker import Report, numbers_of, read_all
 
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.dataset import open_dataset
-from lnfgen.data.options import Options
-from lnfgen.data.preprocess import prepare
+from lnfgen.data.prepare import prepare
+from lnfgen.data.sources import Options
 from lnfgen.formats import read_write as formats
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
@@ -232,7 +232,7 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         for number in range(4):
             formats.write(source / f"{number}.mid", rolls()[number % 2])
         dataset = Path(folder) / "dataset"
-        prepare([source], Options()).write(dataset)
+        prepare([source], dataset, Options())
         whole = {path: path.read_bytes() for path in sorted(dataset.iterdir())}
 
         def damage(rng: random.Random) -> None:

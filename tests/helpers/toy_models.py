@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
-from lnfgen.models.voices import KeywiseHead
+from lnfgen.models.voices import VoiceHead
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -38,10 +38,13 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "nade-onsets": (Frames(3, has_onsets=True), "nade"),
     "past-onsets": (Frames(3, has_onsets=True), "past"),
 }
+PAIRS = [(kind, name) for kind in sorted(OUTPUTS) for name in MODELS if kind == "symbols" or not name.endswith("codes")]
+"""Each output with each model that has it; codes are of symbols alone."""
+
 OFTEN = [
-    *(("symbols", name) for name in MODELS),
-    *(("past-onsets", name) for name in MODELS if "codes" not in name),  # each code is a symbol
-    *((kind, name) for kind in OUTPUTS for name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")),
+    (kind, name)
+    for kind, name in PAIRS
+    if kind in ("symbols", "past-onsets") or name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")
 ]
 """An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in both of them."""
 
@@ -66,7 +69,7 @@ def toy(
     model = build_model(config, observation, LengthModel.fit(LENGTHS, KERNEL), time_signatures)
     randomise(model)
     for module in model.modules():
-        if isinstance(module, KeywiseHead):  # its layers add up, and logits of some hundreds say nothing of the rest
+        if isinstance(module, VoiceHead):  # its layers add up, and logits of some hundreds say nothing of the rest
             randomise(module, 0.2)
     return model.eval()
 

@@ -17,7 +17,6 @@ from lnfgen.formats.text import UNKNOWN
 from lnfgen.runs.checkpoint import new_model, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.calibration import Round
-from lnfgen.training.matching import Matched
 from lnfgen.training.trainer import Trainer
 
 SIZES = ModelConfig(
@@ -64,8 +63,6 @@ class Listener:
 
     def validated(self, metrics: dict[str, Any]) -> None:
         self.validations.append(metrics)
-
-    def matched(self, found: Matched) -> None: ...
 
     def calibrated(self, of_round: Round) -> None:
         self.rounds.append(of_round)

@@ -1,17 +1,18 @@
 """Drawing what is hidden given what is known: against sums over everything that may be hidden, at toy sizes."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
-from lnfgen.inference.particles import GUESSED, filter_particles
+from lnfgen.flows.temporal import FlowSteps
+from lnfgen.inference import filling
+from lnfgen.inference.filling import fill_batch
+from lnfgen.inference.particles import Filtered
 from lnfgen.models import Frames, Observation, SequenceModel, Symbols
-from lnfgen.models.lstm import _LSTMSteps
 from lnfgen.models.observation import Known
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
+from lnfgen.models.steps import SymbolSteps
 
 pytestmark = pytest.mark.contract
 STEPS = 3
@@ -109,17 +110,20 @@ def distance(drawn: Tensor, x: Tensor, expected: Tensor) -> float:
     return float((same.double().mean(0) - expected).abs().sum() / 2)
 
 
+def filled(model: SequenceModel, known: Known, draws: int, particles: int) -> Filtered:
+    with torch.no_grad():
+        each = Known(*(part.expand(draws, *part.shape) for part in known))
+        return fill_batch(model, each, particles, generators(draws))
+
+
 def check(model: SequenceModel, draws: int, particles: int) -> None:
     whole, known = partly_known(model.observation)
     x = every_sequence(model.observation, STEPS).to(whole.dtype)
     x = x[agrees(model.observation, x, known)]
     assert 4 <= len(x) < 100
-    with torch.no_grad():
-        each = Known(*(part.expand(draws, *part.shape) for part in known))
-        found = model.fill_batch(each, particles, generators(draws), 1.0)
+    found = filled(model, known, draws, particles)
     assert distance(found.x.to(whole.dtype), x, expected_of(model, x)) < 0.05
     assert 0 < float(found.ess.min()) <= 1
-    assert found.moved is None or found.moved > 0.1
 
 
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
@@ -128,138 +132,77 @@ def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str)
     check(toy("lstm", observation, emission=emission), draws=2000, particles=16)
 
 
-@pytest.fixture
-def long_chain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a latent, draws tend to what is likely as the chain gets longer; the usual length is a bargain with time."""
-    for name in ("SWEEPS", "SWEEPS_WITH_PAST"):
-        monkeypatch.setattr(f"lnfgen.models.latent_filling.{name}", 8)
+FAST = [("af-af", "nade-frames"), ("af-scf", "onsets"), ("af-scf", "past-onsets"), ("iaf-scf", "frames")]
 
 
-FAST = [("af-af", "nade-frames"), ("af-scf", "onsets"), ("iaf-scf", "frames"), ("af-scf/scan", "symbols")]
-
-
-@pytest.mark.usefixtures("long_chain")
-@pytest.mark.parametrize(("name", "output"), FAST)
+@pytest.mark.parametrize(("name", "output"), [*FAST, ("af-scf/scan", "symbols")])
 def test_a_latent_flow_does_too(name: str, output: str) -> None:
-    check(fitting_toy(name, output), draws=1000, particles=8)
-
-
-@pytest.mark.parametrize("output", ["onsets", "past-onsets"])
-def test_the_posterior_of_x_is_computed_once_a_sweep(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """x stays the same for all windows of a sweep; here each sweep has several."""
-    for name, number in (("SWEEPS", 2), ("SWEEPS_WITH_PAST", 2), ("WINDOW", 1)):
-        monkeypatch.setattr(f"lnfgen.models.latent_filling.{name}", number)
-    observation, emission = OUTPUTS[output]
-    model, calls = toy("af-scf", observation, emission=emission), []
-    model.posterior.register_forward_hook(lambda *_: calls.append(1))
-    _, known = partly_known(observation)
-    with torch.no_grad():
-        model.fill_batch(Known(*(part[None] for part in known)), 2, generators(1), 1.0)
-    assert len(calls) == 2
-
-
-@pytest.mark.parametrize("output", ["onsets", "past-onsets"])
-def test_progress_is_told_at_each_step(output: str) -> None:
-    """A bar that waits for whole sweeps would stand still where there are none."""
-    observation, emission = OUTPUTS[output]
-    model, told = toy("af-scf", observation, emission=emission), []
-    _, known = partly_known(observation)
-    with torch.no_grad():
-        each = Known(*(part[None] for part in known))
-        model.fill_batch(each, 2, generators(1), 1.0, lambda done, total: told.append((done, total)))
-    total = told[-1][1]
-    assert told == [(done + 1, total) for done in range(total)]
-    assert total >= STEPS
+    check(fitting_toy(name, output), draws=1000, particles=128)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("long_chain")
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
 @pytest.mark.parametrize("name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"])
 def test_every_latent_flow_does_too(name: str, output: str) -> None:
-    check(fitting_toy(name, output), draws=2000, particles=32)
+    check(fitting_toy(name, output), draws=2000, particles=256)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("output", ["symbols", "nade-frames"])
-def test_moves_of_the_latent_lead_to_it_too(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From two particles the chain gets there."""
-    for name in ("SWEEPS", "SWEEPS_WITH_PAST"):
-        monkeypatch.setattr(f"lnfgen.models.latent_filling.{name}", 12)
-    check(fitting_toy("af-scf", output), draws=1500, particles=2)
+@pytest.mark.parametrize("output", ["symbols", "frames"])
+def test_moves_of_the_latent_leave_it_as_it_is(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many of them, in windows of one step, lead to the same distribution."""
+    monkeypatch.setattr(filling, "WINDOW", 1)
+    move = filling._moved
+    monkeypatch.setattr(filling, "_moved", lambda model, z, *others: move(model, move(model, z, *others), *others))
+    check(fitting_toy("af-scf", output), draws=1000, particles=128)
 
 
-@pytest.mark.parametrize(("name", "output"), [("lstm", "past-onsets"), ("af-scf", "onsets"), ("af-scf", "symbols")])
+@pytest.mark.parametrize("name", ["af-codes", "af-codes/conv-scan"])
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_model_whose_latent_says_the_symbol_does_too(name: str, copies: bool) -> None:
+    """Its codes overlap, so p(x | z) counts, and so does z where x is known."""
+    model = toy(name, Symbols(4), latent_size=2, copy_attention=copies)
+    randomise(model.prior, 0.4)
+    assert isinstance(model.steps(1, STEPS, 1.0), SymbolSteps)
+    check(model, draws=2000, particles=64)
+
+
 @torch.no_grad()
-def test_p_of_what_is_known_is_between_two_estimates(name: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The means of estimates, and of 1 / estimate where a draw of what is hidden is kept, are right by few particles.
-
-    So their logs are too low and too high on average. By many, both are close to the log of p(known). The posterior of
-    a toy is poor, so it takes many draws of it to find a latent that explains what is kept.
-    """
-    monkeypatch.setattr("lnfgen.models.latent_filling.EXPLANATIONS", 200)
-    observation, emission = OUTPUTS[output]
-    model = toy(name, observation, emission=emission) if name == "lstm" else fitting_toy(name, output)
-    whole, known = partly_known(observation)
-    x = every_sequence(observation, STEPS).to(whole.dtype)
-    x = x[agrees(observation, x, known)]
-    each = probabilities(model, x)
-    exact = float(each.sum(0).mean())
-
-    def estimates(count: int, particles: int, keeps: bool) -> Tensor:
-        drawn = torch.multinomial(each.sum(1), count, replacement=True, generator=generators(1)[0])
-        many = Known(*(part.expand(count, *part.shape) for part in known))
-        guess = x[int(each.sum(1).argmax())].expand(count, *whole.shape)
-        return model.log_known(guess, many, particles, generators(count), x[drawn] if keeps else None)
-
-    few, kept = estimates(1500, 4, keeps=False), estimates(500, 4 if model.exact else 16, keeps=True)
-    assert float(few.exp().mean()) == pytest.approx(exact, rel=0.06)
-    assert float(kept.neg().exp().mean()) == pytest.approx(1 / exact, rel=0.06)
-    assert float(few.mean()) < math.log(exact) < float(kept.mean())
-    for keeps in (False, True):
-        assert float(estimates(5, 500, keeps).mean()) == pytest.approx(math.log(exact), abs=0.06)
-
-
-@pytest.mark.parametrize("name", ["af-af", "af-scf", "iaf-scf", "coupling"])
-@torch.no_grad()
-def test_one_particle_is_enough_for_an_estimate(name: str) -> None:
-    """Half of one, rounded down, come from the prior: none."""
-    model = toy(name, Frames(3, has_onsets=True))
-    x, known = partly_known(model.observation)
-    each = Known(*(part[None] for part in known))
-    for kept in (None, x[None]):
-        assert torch.isfinite(model.log_known(x[None], each, 1, generators(1), kept)).all()
-
-
-@pytest.mark.parametrize("output", ["past-onsets", "nade-frames", "symbols"])
-@torch.no_grad()
-def test_a_sequence_is_kept(output: str) -> None:
-    """Alone it gives what it is known to be likely; its steps are all drawn as they are."""
-    observation, emission = OUTPUTS[output]
-    model = toy("lstm", observation, emission=emission)
-    x, known = partly_known(observation)
-    x, each = x[None], Known(*(part[None] for part in known))
-    found = float(model.log_known(x, each, 1, generators(1), x)[0])
+def test_the_weights_of_known_symbols_are_ratios_of_densities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all is known, they add up to log p(x, z) - log q(z | x)."""
+    taken: list[Tensor] = []
+    take = FlowSteps.take
+    monkeypatch.setattr(FlowSteps, "take", lambda steps, z: (taken.append(z), take(steps, z)))
+    model = toy("af-codes", Symbols(4))
+    x, known = random_x(model.observation, 1, STEPS), torch.ones(1, dtype=torch.bool)
+    steps, log_weight = model.steps(1, STEPS, 1.0), torch.zeros(1)
+    for t in range(STEPS):
+        drawn, log_gain = steps.draw(t, model.observation.known(x[:, t], known), generators(1))
+        assert torch.equal(drawn, x[:, t].long())
+        log_weight = log_weight + log_gain
     lengths = torch.tensor([STEPS])
-    logits = model.logits(x, lengths, model.encode(x, lengths))[0]
-    log_known = observation.log_prob(logits, x, known.mask[None])[0].double()
-    log_hidden = observation.log_prob(logits, x)[0].double() - log_known
-    proposed = torch.log(GUESSED + (1 - GUESSED) * log_hidden.exp())  # x is the guess as well
-    last = int(known.mask.view(STEPS, -1).any(1).nonzero().max())
-    assert found == pytest.approx(float((log_known + log_hidden - proposed)[: last + 1].sum()), rel=1e-5)
-    steps = _LSTMSteps(model, STEPS, 1, 1.0, None)
-    filtered = filter_particles(steps, observation, each, 1, generators(1), kept=x)
-    assert torch.equal(filtered.x[:, : last + 1].to(x.dtype), x[:, : last + 1])
-    assert float(filtered.log_known[0]) == pytest.approx(float(log_known.sum()), rel=1e-5)
+    encoded = mean, log_variance, _ = model.encode(x, lengths)
+    terms = model.terms(x, lengths, encoded, ((torch.stack(taken, 1) - mean) / torch.exp(0.5 * log_variance))[None])
+    assert torch.allclose(log_weight, (terms.reconstruction - terms.kl)[0], rtol=1e-4)
 
 
-@torch.no_grad()
-def test_where_nothing_is_known_the_weights_at_the_start_decide() -> None:
-    """As where z comes from a conditional prior, which is another one than the prior there too."""
-    model = toy("lstm", Symbols(4))
-    known = Known(torch.zeros(2, STEPS, dtype=torch.int32), torch.zeros(2, STEPS, dtype=torch.bool))
-    weights = torch.tensor([[-1e3, 0.0, -1e3], [0.0, -1e3, -1e3]], dtype=torch.float64)
-    steps = _LSTMSteps(model, STEPS, 6, 1.0, None)
-    found = filter_particles(steps, model.observation, known, 3, generators(2), log_weight=weights)
-    assert found.rows.tolist() == [1, 3]
-    assert found.log_known.tolist() == [0, 0]
+@pytest.mark.parametrize(("name", "output"), [("af-scf", "onsets"), ("af-scf", "past-onsets"), ("lstm", "symbols")])
+def test_progress_is_told_at_each_step(name: str, output: str) -> None:
+    observation, emission = OUTPUTS[output]
+    told: list[int] = []
+    _, known = partly_known(observation)
+    with torch.no_grad():
+        each = Known(*(part[None] for part in known))
+        fill_batch(toy(name, observation, emission=emission), each, 2, generators(1), progress=told.append)
+    assert told == list(range(1, STEPS + 1))
+
+
+def test_where_nothing_is_known_or_hidden_no_particles_are_weighed() -> None:
+    for name in ("lstm", "af-scf"):
+        model = toy(name, Symbols(4))
+        x = random_x(model.observation, 1, STEPS)[0]
+        for is_known in (False, True):
+            found = filled(model, model.observation.known(x, torch.full((STEPS,), is_known)), 2, 3)
+            assert found.x.shape == (2, STEPS)
+            assert not is_known or bool((found.x == x).all())
+            if name == "lstm" or not is_known:
+                assert found.ess.tolist() == [1, 1]

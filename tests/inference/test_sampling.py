@@ -10,7 +10,7 @@ from toy_models import every_sequence, noise_like, toy
 from lnfgen.config import NAMED_MODELS
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
-from lnfgen.nn.temperature import tempered
+from lnfgen.nn.masking import tempered
 from lnfgen.training.recipes import Corpus, run_config
 
 pytestmark = pytest.mark.contract

@@ -11,14 +11,11 @@ from test_upbeat import WALTZ
 from toy_models import toy
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.options import Options
-from lnfgen.data.preprocess import prepare
-from lnfgen.errors import DatasetError
+from lnfgen.data.prepare import prepare
+from lnfgen.data.sources import Options
 from lnfgen.formats import read_write as formats
-from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference.filling import added_steps
-from lnfgen.inference.gaps import GAPS, LOWER_VOICES, with_gap
-from lnfgen.inference.given import decoded, given_part, given_whole
+from lnfgen.inference.known import decoded, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import Frames
 from lnfgen.music.comparison import compare_pieces
@@ -31,7 +28,7 @@ def test_sequences_of_a_dataset_begin_at_a_bar_line(tmp_path: Path) -> None:
         source.mkdir(parents=True)
         for number in range(3):
             formats.write(source / f"{number}.npz", WALTZ.transposed(number).with_upbeat(upbeat))
-        dataset = prepare([source], Options(max_length=24)).write(tmp_path / name / "dataset")
+        dataset = prepare([source], tmp_path / name / "dataset", Options(max_length=24))
         assert dataset.encoding.fills_upbeats
         first, rest = dataset.split("train")
         assert (len(first), len(rest)) == ((24, 18) if upbeat else (24, 10))
@@ -122,8 +119,8 @@ def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[
         for length in range(20, 26):
             notes = [(step, 1, 60 + step % 3) for step in range(length)]
             roll = PianoRoll.from_notes(notes, steps_per_quarter=grid, time_signature=metre).with_upbeat(upbeat)
-            given = given_whole(encoding, roll)
-            assert decoded(encoding, given, given.values) == roll
+            part = known_whole(encoding, roll)
+            assert decoded(encoding, part, part.values) == roll
             longer = PianoRoll.from_notes(notes, num_steps=60, steps_per_quarter=grid, time_signature=metre)
             added = added_steps(model, encoding, roll, None, 1, 0)
             assert length + added in longer.with_upbeat(upbeat).bar_lines()
@@ -133,7 +130,7 @@ def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
     roll = PianoRoll.from_notes([(4 * i, 4, 60 + i) for i in range(9)]).with_upbeat(4)  # a quarter, and two bars
     (tmp_path / "tune").mkdir()
     formats.write(tmp_path / "tune/a.npz", roll)
-    dataset = prepare([tmp_path / "tune"], Options()).write(tmp_path / "dataset")
+    dataset = prepare([tmp_path / "tune"], tmp_path / "dataset", Options())
     found = [values for split in dataset.split_names for values in dataset.split(split)]
     assert [len(values) for values in found] == [16, 16, 16]
     assert np.flatnonzero(found[0].any(axis=1)).tolist() == [12, 13, 14, 15]
@@ -144,35 +141,8 @@ def test_a_piece_of_rests_is_left_out_with_its_own_length(tmp_path: Path) -> Non
     for number in range(3):
         formats.write(tmp_path / f"tunes/{number}.npz", WALTZ.transposed(number))
     formats.write(tmp_path / "tunes/rests.npz", PianoRoll.from_notes([], num_steps=34).with_upbeat(4))
-    prepared = prepare([tmp_path / "tunes"], Options())
-    assert [record["reason"] for record in prepared.skipped] == ["holds no notes in range (34 steps)"]
-
-
-@pytest.mark.parametrize("gap", GAPS["music"])
-def test_the_silence_ahead_of_an_upbeat_is_not_hidden(gap: str) -> None:
-    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
-    chords = [(start, length, pitch - down) for start, length, pitch in WALTZ.notes() for down in (0, 12)]
-    roll = PianoRoll.from_notes(chords, time_signature=(3, 4)).with_upbeat(4)
-    values = encoding.encode(roll)
-    piece = encoding.decode(values)
-    given = with_gap(piece, values, gap, np.random.default_rng(0))
-    assert given is not None
-    assert given.ahead == 8
-    assert not given.free[:8].any()
-    assert given.free[8:].any()
-    assert np.array_equal(given.free[8:], given.free_cells)
-    if gap == LOWER_VOICES:
-        melody = given_part(encoding, piece, ["below-melody"])
-        assert np.array_equal(given.free, melody.free)
-
-
-def test_datasets_of_before_have_no_word_of_it() -> None:
-    encoding = Encoding("music")
-    assert "fills_upbeats" not in encoding.to_json(), "so that their fingerprints stay"
-    with pytest.raises(DatasetError, match="fills_upbeats is 1"):
-        Encoding.from_json(encoding.to_json() | {"fills_upbeats": 1})
-    with pytest.raises(DatasetError, match="unknown fields"):
-        Encoding.from_json({"kind": "text", "vocabulary": [UNKNOWN, "a"], "fills_upbeats": True})
+    dataset = prepare([tmp_path / "tunes"], tmp_path / "dataset")
+    assert [record["reason"] for record in dataset.manifest["skipped"]] == ["holds no notes in range (34 steps)"]
 
 
 @pytest.mark.parametrize("fills", [True, False])
@@ -180,28 +150,20 @@ def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
     """Where nothing is changed, a piece comes back as it was; where all is free, the upbeat can get longer."""
     encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=fills)
     for roll in (WALTZ, WALTZ.with_upbeat(0)):
-        given = given_whole(encoding, roll)
-        assert given.ahead == (8 if fills and roll.upbeat else 0)
-        assert not given.values[: given.ahead].any()
-        assert decoded(encoding, given, given.values) == roll.in_range(21, 88)
-    given = given_part(encoding, WALTZ, ["bars:0"])
-    steps = np.flatnonzero(given.free.any(axis=1)).tolist()
-    assert steps == [given.ahead + step for step in range(4)], "the silence ahead of it is not free"
-    earlier = given.values.copy()
-    earlier[given.ahead - 2 if fills else 0, 40] = 3
-    piece = decoded(encoding, given, earlier)
+        part = known_whole(encoding, roll)
+        assert part.ahead == (8 if fills and roll.upbeat else 0)
+        assert not part.values[: part.ahead].any()
+        assert decoded(encoding, part, part.values) == roll.in_range(21, 88)
+    part = known_part(encoding, WALTZ, ["bars:0"])
+    steps = np.flatnonzero(part.hidden.any(axis=1)).tolist()
+    assert steps == [part.ahead + step for step in range(4)], "the silence ahead of it is not free"
+    earlier = part.values.copy()
+    earlier[part.ahead - 2 if fills else 0, 40] = 3
+    piece = decoded(encoding, part, earlier)
     assert isinstance(piece, PianoRoll)
     assert piece.upbeat == (6 if fills else 4)
     bars = [roll.stretch(roll.upbeat, roll.num_steps) for roll in (piece, WALTZ.in_range(21, 88))]
     assert bars[0] == bars[1]
-
-
-def test_an_interpolated_piece_that_is_shorter_than_the_silence_ahead() -> None:
-    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
-    given = given_whole(encoding, WALTZ)
-    piece = decoded(encoding, given, np.zeros((6, 88), np.uint8))
-    assert isinstance(piece, PianoRoll)
-    assert piece.num_steps == 1
 
 
 def test_samples_are_scored_from_their_bar_line_on() -> None:
@@ -231,8 +193,7 @@ def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path,
         ("fill", "waltz.mid", *few, "new.mid", "--free", "bars:2", "--particles", "2"),
         ("harmonize", "waltz.mid", *few, "new.mid", "--particles", "2"),
         ("continue", "waltz.mid", *few, "new.npz", "--bars", "1", "--particles", "2"),
-        ("vary", "waltz.mid", *few, "new.npz"),
-        ("reconstruct", "waltz.mid", *few, "new.npz"),
+        ("vary", "waltz.mid", *few, "new.npz", "--particles", "2"),
     ):
         done = call(*words)
         assert (done.returncode, b"upbeat" in done.stderr) == (0, False), done.stderr
@@ -243,7 +204,5 @@ def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path,
             assert (roll.steps_per_quarter, roll.num_steps) == (2, 2 + 4 * 6)
         if words[0] == "fill":  # the toy model draws silence
             assert {start for start, _, _ in roll.notes()} == {0, 2, 4, 28}
-    call("interpolate", "waltz.mid", "melody.mid", *few, "new.npz", "--steps", "3")
-    assert [formats.read(f"new-0{number}.npz")[0].upbeat for number in (1, 3)] == [2, 0]  # type: ignore[union-attr]
     call("sample", "run-rolls", "--length", "8", "--seed", "1", "--out", "sample.npz")
     assert formats.read("sample.npz")[0].upbeat == 0  # type: ignore[union-attr]

@@ -1,6 +1,5 @@
 """Time signatures that a model is told: in datasets, scores, samples and work on a person's own pieces."""
 
-import importlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -21,6 +20,7 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, LnfgenError
 from lnfgen.inference.best import choose_best
+from lnfgen.inference.filling import fill_batch
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import nll_of_each, score
 from lnfgen.models import Frames, Symbols, TimeSignatures
@@ -139,22 +139,14 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
-        together = model.fill_batch(known, 4, generators(*seeds), 1.0, metres=both).x
-        logs = model.log_known(x, known, 4, generators(*seeds), metres=both)
-        kept = model.log_known(x.flip(0), known, 4, generators(*seeds), x, both)
+        together = fill_batch(model, known, 4, generators(*seeds), metres=both).x
         for row, seed in enumerate(seeds):
             part = slice(row, row + 1)
             own = Known(*(each[part] for each in known))
-            alone = model.fill_batch(own, 4, generators(seed), 1.0, metres=both[part]).x
+            alone = fill_batch(model, own, 4, generators(seed), metres=both[part]).x
             assert torch.equal(together[part], alone)
-            torch.testing.assert_close(
-                logs[part], model.log_known(x[part], own, 4, generators(seed), metres=both[part])
-            )
-            torch.testing.assert_close(
-                kept[part], model.log_known(x.flip(0)[part], own, 4, generators(seed), x[part], both[part])
-            )
-        other = model.log_known(x, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
-    assert not torch.allclose(other, logs)
+        other = fill_batch(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4))).x
+    assert not torch.equal(other, together)
 
 
 def music_of(path: Path, **fields: object) -> Dataset:
@@ -205,14 +197,6 @@ def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) 
     )
     without = score(model, list(split), ENCODING.unit, num_samples=3)
     assert without.nll != expected.nll, "then all are taken to be in 4/4"
-
-
-def test_the_example_of_solvers_tells_the_bars(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
-    importlib.import_module("solvers").table("a run", told("af-scf"), 3, 1)
-    assert capsys.readouterr().out.count("| sample |") == 2
 
 
 def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:

@@ -13,23 +13,24 @@ from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
     PARALLEL,
+    RULES_RATE,
     Voice,
+    VoicePairs,
     melody,
     motion,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voice_networks import RULES_RATE, VoicePairs
-from lnfgen.models.voices import CERTAIN, KeywiseHead
+from lnfgen.models.voices import CERTAIN, VoiceHead
 from lnfgen.nn.copying import CopyAttention
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
 
-def head(has_onsets: bool = True, keys: int = KEYS) -> KeywiseHead:
+def head(has_onsets: bool = True, keys: int = KEYS) -> VoiceHead:
     """Large weights everywhere, but for rules, which count ten times."""
     torch.manual_seed(0)
-    tied = KeywiseHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=True, copies_melody=True)
+    tied = VoiceHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=True, copies_melody=True)
     tied = randomise(tied).double().eval()
     with torch.no_grad():
         for pairs in (tied.bottom_to_top, tied.inner_to_others):
@@ -186,7 +187,7 @@ def test_the_melody_is_the_highest_key_of_each_frame():
 @torch.no_grad()
 def test_a_melody_that_comes_again_is_recalled_whatever_is_below_it():
     """By the attention to the melody alone, before anything is learned: the next note of it, or nothing."""
-    tied = KeywiseHead(Frames(KEYS, True), CONTEXT, 32, 0.0, copies=True, copies_melody=True).double().eval()
+    tied = VoiceHead(Frames(KEYS, True), CONTEXT, 32, 0.0, copies=True, copies_melody=True).double().eval()
     generator = torch.Generator().manual_seed(5)
     top = torch.randint(20, 30, (24,), generator=generator)
     phrase = torch.zeros(2, 24, KEYS, dtype=torch.uint8)

@@ -8,7 +8,7 @@ from lnfgen.config import ModelConfig
 from lnfgen.models import build_prior
 from lnfgen.nn import copying
 from lnfgen.nn.copying import DISTANCE_RATE, NUM_HEADS, NUM_LAGS, CopyAttention, CopyingNetwork
-from lnfgen.nn.scan import CausalScan
+from lnfgen.nn.scans import CausalScan
 
 SPAN, BLOCK = 12, 8
 """Small ones, so that short sequences have several blocks and steps that are too far away."""

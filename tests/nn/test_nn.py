@@ -5,14 +5,13 @@ import torch
 from toy_models import randomise
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
-from lnfgen.nn.conv_scan import KERNEL, CausalConvolution, CausalConvScan
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.dropout import Dropout
-from lnfgen.nn.lstm import CausalLSTM
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.mlp import MLP
 from lnfgen.nn.positions import NEAR_END, Positions
-from lnfgen.nn.scan import CausalScan, gated_average, scan_in_blocks
+from lnfgen.nn.scans import KERNEL, CausalConvolution, CausalConvScan, CausalScan, gated_average, scan_in_blocks
 
 pytestmark = pytest.mark.contract
 
@@ -287,31 +286,10 @@ def test_near_the_end_one_feature_tells_the_last_steps_apart():
         torch.testing.assert_close(row[:length], torch.exp(-torch.arange(length).flip(0) / NEAR_END[0]))
 
 
-def test_in_bars_two_features_tell_the_place_in_a_bar():
-    """And without them none does: no other wave comes back after 8 steps, or 12."""
-    for period in (8, 12):
-        for in_bars in (True, False):
-            positions = Positions(2, in_bars=in_bars)
-            waves = len(positions.frequency)
-            with torch.no_grad():
-                weight = positions.project.weight.zero_()
-                wave = (positions.frequency - 2 * torch.pi / period).abs().argmin()
-                weight[0, wave] = weight[1, waves + wave] = 1.0  # its sine and its cosine
-                positions.project.bias.zero_()
-                found = positions(torch.tensor([1000]), 1000)[0]
-            bars = found[: 1000 // period * period].unflatten(0, (-1, period))
-            moved = float((bars - bars[0]).abs().max())
-            if in_bars:
-                assert moved < 1e-3
-                assert torch.pdist(bars[0]).min() > 0.5
-            else:
-                assert moved > 1
-
-
 def test_positions_have_unit_scale():
     torch.manual_seed(0)
     bars = torch.tensor([[12.0, 3, 2]])
-    for kinds in ({}, {"in_bars": True}, {"in_metre": True}, {"near_end": True, "in_bars": True, "in_metre": True}):
+    for kinds in ({}, {"near_end": True}, {"in_metre": True}, {"near_end": True, "in_metre": True}):
         scale = float(Positions(64, **kinds)(torch.tensor([200]), 200, bars).detach().std())
         assert 0.5 < scale < 2
 

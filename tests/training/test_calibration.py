@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lnfgen.runs.completion import is_calibrated
 from toy_dataset import write_dataset
 from toy_training import Listener
 
@@ -15,9 +16,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
 from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
 from lnfgen.models.voice_leading import PARALLEL
-from lnfgen.models.voices import KeywiseHead
+from lnfgen.models.voices import VoiceHead
 from lnfgen.runs.checkpoint import save_model
-from lnfgen.runs.completion import is_calibrated
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview
 from lnfgen.training import calibration
@@ -38,7 +38,7 @@ def chords(*keys: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_rules_are_counted_where_as_many_keys_change() -> None:
-    head = KeywiseHead(Frames(KEYS, True), 5, 16, 0.0, copies=False, copies_melody=False)
+    head = VoiceHead(Frames(KEYS, True), 5, 16, 0.0, copies=False, copies_melody=False)
     x = chords((0, 7), (2, 9), (2, 9), (4, 11), (4, 9), (4, 7, 11), (4, 6, 11), (4,))
     changes, (bottom, inner) = head.applied_rules(x > 0)
     assert changes == 4  # up by 2 twice, one voice down, and the inner voice down

@@ -22,6 +22,7 @@ from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import collate
 from lnfgen.errors import ConfigError, LnfgenError, OutputError, RunError
 from lnfgen.files import STALE_SECONDS, new_folder, require_writable
+from lnfgen.locks import try_lock
 from lnfgen.runs.checkpoint import MODEL, STATE_PARTS, load_model, load_state, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.tensors import read_tensors, serialise
@@ -280,16 +281,25 @@ def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
         subprocess.run(["umount", "-l", disk], check=False)
 
 
-def test_what_a_killed_process_left_of_a_folder_is_swept_once_it_is_old(tmp_path):
-    old, young, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
-    for folder in (old, young, other):
+def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
+    left, held, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
+    for folder in (left, held, other):
         folder.mkdir()
         (folder / "file").write_text("x")
-    for folder in (old, other):
-        os.utime(folder, (0, time.time() - STALE_SECONDS - 10))
+    with try_lock(held), new_folder(tmp_path / "run"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, other.name}
+
+
+def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr("lnfgen.locks.fcntl", None)
+    old, young = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp"))
+    for folder in (old, young):
+        folder.mkdir()
+    os.utime(old, (0, time.time() - STALE_SECONDS - 10))
     with new_folder(tmp_path / "run"):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name, other.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name}
 
 
 # Two processes. -------------------------------------------------------------------------------------------------------

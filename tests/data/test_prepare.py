@@ -10,36 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Call, call_in
+from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.cli import sources
 from lnfgen.conventions import SPLITS
+from lnfgen.data import sources as data_sources
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.facts import dataset_facts
-from lnfgen.data.options import Options
-from lnfgen.data.parallel import in_parallel
-from lnfgen.data.preprocess import prepare
+from lnfgen.data.prepare import prepare
 from lnfgen.data.resolve import resolve
-from lnfgen.data.splits import split_at_random, split_of_label
+from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats import read_write as formats
 from lnfgen.music.pianoroll import PianoRoll
 
 
 def preprocess(sources: list[Path], out: Path, options: Options | None = None) -> Dataset:
-    return prepare(sources, options or Options()).write(out)
-
-
-def tune(seed: int, steps: int = 64, tempo_bpm: float = 96.0) -> PianoRoll:
-    rng = np.random.default_rng(seed)
-    notes = [(start, 4, int(rng.integers(50, 80))) for start in range(0, steps, 4)]
-    return PianoRoll.from_notes(notes, time_signature=(3, 4), tempo_bpm=tempo_bpm)
-
-
-def folder_of_tunes(folder: Path, count: int, steps: int = 64) -> Path:
-    folder.mkdir(exist_ok=True)
-    for number in range(count):
-        formats.write(folder / f"tune{number:02}.mid", tune(number, steps))
-    return folder
+    return prepare(sources, out, options)
 
 
 def test_own_folder(tmp_path: Path) -> None:
@@ -86,16 +73,6 @@ def test_same_inputs_same_dataset(tmp_path: Path) -> None:
     second = preprocess([source], tmp_path / "b", Options(seed=3))
     assert (first.path / "dataset.json").read_bytes() == (second.path / "dataset.json").read_bytes()
     assert preprocess([source], tmp_path / "c", Options(seed=4)).fingerprint != first.fingerprint
-
-
-@pytest.mark.parametrize("count", range(1, 31))
-def test_split_at_random(count: int) -> None:
-    splits = split_at_random(range(count), (0.8, 0.1, 0.1), seed=0)
-    assert sorted(index for indices in splits.values() for index in indices) == list(range(count))
-    assert splits["train"]
-    if count >= 3:
-        assert all(splits.values())
-    assert not split_at_random(range(count), (1.0, 0.0, 0.0), seed=0)["test"]
 
 
 def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
@@ -203,25 +180,6 @@ def test_options_that_a_benchmark_set_does_not_heed_are_named_in_a_warning(
     assert warning not in run("preprocess", "set.pickle", "--out", "b", "--as", "music").stderr
 
 
-@pytest.mark.parametrize(
-    ("label", "split"),
-    [
-        ("ptb.train.txt", "train"),
-        ("train.txt", "train"),
-        ("dev.txt", "valid"),
-        ("val_2.txt", "valid"),
-        ("valid/song.mid", "valid"),
-        ("set/test/deep/song.mid", "test"),
-        ("Test-Set.txt", "test"),
-        ("trainspotting.txt", None),
-        ("contest.txt", None),
-        ("song.mid", None),
-    ],
-)
-def test_splits_by_name(label: str, split: str | None) -> None:
-    assert split_of_label(label) == split
-
-
 def test_given_splits(tmp_path: Path) -> None:
     for split, words in (("train", "abc\nbca\n"), ("valid", "abx\n"), ("test", "cba\n")):
         (tmp_path / "mine" / split).mkdir(parents=True)
@@ -243,27 +201,6 @@ def test_a_song_called_train_is_no_split(tmp_path: Path) -> None:
     dataset = preprocess([source], tmp_path / "d")
     assert dataset.manifest["skipped"] == []
     assert dataset.manifest["preprocessing"]["options"]["split"] == [0.8, 0.1, 0.1]
-
-
-def test_chunks_keep_all_text_in_order(tmp_path: Path) -> None:
-    content = "".join(f"line {number}\r\n\n" for number in range(200))
-    (tmp_path / "book.txt").write_bytes(content.encode())
-    dataset = preprocess([tmp_path / "book.txt"], tmp_path / "d", Options(chunks=True, max_length=50))
-    chunks = [
-        str(dataset.encoding.decode(split[index]))
-        for split in map(dataset.split, ("train", "valid", "test"))
-        for index in range(len(split))
-    ]
-    known = set(dataset.encoding.vocabulary)
-    assert "".join(chunks) == "".join(character if character in known else "\ufffd" for character in content)
-
-
-def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
-    (tmp_path / "words.txt").write_text("a\n" * 50 + "b" * 289 + "\n" + "c" * 288)
-    dataset = preprocess([tmp_path / "words.txt"], tmp_path / "d")
-    splits = dataset.manifest["splits"].values()
-    assert sum(split["dropped"] for split in splits) == 1
-    assert sum(split["sequences"] for split in splits) == 51
 
 
 def test_abc_by_tune_as_text_and_as_music(tmp_path: Path) -> None:
@@ -296,19 +233,6 @@ def test_options_out_of_range(options: dict[str, object]) -> None:
         Options(**options)  # type: ignore[arg-type]
 
 
-def _die(number: int) -> int:
-    if number == 20:
-        os._exit(1)
-    return number
-
-
-def test_a_process_that_dies_costs_one_result() -> None:
-    assert list(in_parallel(abs, list(range(-40, 0)), "reading")) == list(range(40, 0, -1))
-    results = list(in_parallel(_die, range(40), "reading", jobs=2))
-    assert "20 ends the process that reads it (exit code 1)" in str(results.pop(20))
-    assert results == [number for number in range(40) if number != 20]
-
-
 def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
     source = folder_of_tunes(tmp_path / "mine", 4)
@@ -320,6 +244,16 @@ def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve(source).fingerprint == first.fingerprint  # built again
     formats.write(source / "tune00.mid", tune(99))
     assert resolve(source).path != first.path
+
+
+def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    found: list[Path] = []
+    original = data_sources.sha256_of
+    monkeypatch.setattr(data_sources, "sha256_of", lambda path: found.append(path) or original(path))
+    source = folder_of_tunes(tmp_path / "tunes", 8)
+    resolve(source)
+    assert sorted(found) == sorted(source.iterdir())
 
 
 def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
@@ -344,14 +278,6 @@ def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path, monkeypa
     for source in (folder_of_tunes(tmp_path / "mine", 1), "chorales"):
         with pytest.raises(OutputError, match="set LNFGEN_CACHE"):
             resolve(source)
-
-
-def test_ptb(tmp_path: Path, shared_data) -> None:
-    dataset = preprocess([shared_data("ptb")], tmp_path / "ptb")
-    splits = [dataset.split(name) for name in ("train", "valid", "test")]
-    assert [len(split) for split in splits] == [41740, 3356, 3735]
-    assert [split.dropped for split in splits] == [328, 14, 26]
-    assert dataset.encoding.num_symbols == 49 + 1
 
 
 def test_command(

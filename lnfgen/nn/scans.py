@@ -1,9 +1,6 @@
-"""A backbone that is parallel over time: its recurrence is linear and elementwise, so all matrix products come first.
+"""Two backbones that are parallel over time, because their recurrence is linear and elementwise.
 
-It was chosen by prototypes of `af-scf` on JSB at the tiny preset. The valid ELBO at seeds 1 and 2 was 6.84 and 6.89,
-and with the LSTM 6.84 and 6.92. Variants at seed 1: unbounded outputs 6.87; one block in place of two 6.94; gates that
-also read the step before 7.01; three dilated depthwise convolutions with gated outputs 7.04, for half as much time
-again (kernel 5, dilations 1, 4, 16).
+`CausalScan` suits music. `CausalConvScan`, for text, reads the last characters by a short convolution first.
 """
 
 import math
@@ -96,7 +93,7 @@ def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tenso
     Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
     """
     start = torch.zeros_like(x[:, 0]) if start is None else start
-    if x.shape[1] == 1:  # one step of a loop, where calls decide the time: an update of `iaf-scf` takes a tenth less
+    if x.shape[1] == 1:  # one step of a loop, where the number of calls decides the time
         return torch.addcmul(torch.addcmul(x, gate, x, value=-1), gate, start[:, None])
     return _GatedAverage.apply(gate.flatten(2), x.flatten(2), start.flatten(1)).view_as(x)
 
@@ -120,25 +117,12 @@ class _GatedAverage(torch.autograd.Function):
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    if torch.compiler.is_compiling():  # a compiler would write the loop out, again for each number of steps
-        return _hidden(decay, x, start, reverse)
     # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
     if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
         return scan_in_blocks(decay.flip(1), x.flip(1), start).flip(1)
     return scan_in_blocks(decay, x, start)
-
-
-@torch.library.custom_op("lnfgen::recurrence", mutates_args=())
-def _hidden(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    """`_recurrence` as one operation, into which a compiler does not look."""
-    return _recurrence(decay, x, start, reverse=reverse).contiguous()
-
-
-@_hidden.register_fake
-def _(decay: Tensor, x: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    return x.new_empty(x.shape)  # what a compiler is told of the result
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
@@ -156,8 +140,7 @@ def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fa
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
     """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together, then they are joined.
 
-    Measured on one CPU core with 500 features. For one sequence it takes half the time of `scan_in_order` at T 288, the
-    same time at T 60, and nearly the same at T 4096. For 16 sequences it takes ten times as long.
+    It is faster for one sequence, whose calls decide the time, and far slower for 16, whose memory traffic does.
     """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
@@ -169,3 +152,65 @@ def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
     ends = scan_in_order(total_decay[:, :, -1], within[:, :, -1], start)
     starts = torch.cat([start[:, None], ends[:, :-1]], 1)
     return torch.addcmul(within, total_decay, starts[:, :, None]).flatten(1, 2)[:, :num_steps]
+
+
+KERNEL = 4
+"""Steps that a convolution reads: its own and three before it."""
+
+INITIAL_SCALE = 0.02
+"""Of the weights of a convolution, so that at first it hardly changes its input."""
+
+ConvScanState = list[tuple[Tensor, Tensor]]
+"""Of each block the state h of the recurrence, `[B, hidden]`, and the last inputs of the convolution before it,
+`[KERNEL - 1, B, F]`, the newest last."""
+
+
+class CausalConvScan(nn.Module):
+    """`CausalScan` with a convolution before each recurrence: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
+
+    It is parallel over T. The gates of a recurrence read no state, so without a convolution those of the first block do
+    not even know the step before; in text, what to keep and what to forget depends on the last few characters.
+
+    Source: the short causal convolutions ("canon layers") of Allen-Zhu (2025, arXiv 2512.17351).
+    """
+
+    def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
+        self.convolutions = nn.ModuleList(CausalConvolution(size) for size in sizes)
+        self.blocks = nn.ModuleList(GatedRecurrence(s, hidden, entry=i == 0) for i, s in enumerate(sizes))
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, state: ConvScanState | None = None) -> tuple[Tensor, ConvScanState]:
+        """The outputs and the state after the last step. A later call with that state continues from there."""
+        states: ConvScanState = []
+        for index, (convolution, block) in enumerate(zip(self.convolutions, self.blocks, strict=True)):
+            start, before = (None, None) if state is None else state[index]
+            x, last = convolution(x, before)
+            x, h = block(x, start)
+            x = self.dropout(x)
+            states.append((h, last))
+        return x, states
+
+
+class CausalConvolution(nn.Module):
+    """`y_t = x_t + sum_{k=0}^3 w_k * x_{t-3+k}`, each feature by itself: x and y `[B, T, F]`."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(KERNEL, num_features))  # from the oldest step to the newest
+        nn.init.normal_(self.weight, std=INITIAL_SCALE)
+
+    def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        """y, and the last inputs `[KERNEL - 1, B, F]`, which a call for the steps after these takes as `before`."""
+        return convolved(x, self.weight, before)
+
+
+def convolved(x: Tensor, weight: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`CausalConvolution` with this weight `[KERNEL, F]`."""
+    num_steps = x.shape[1]
+    start = x.new_zeros(len(x), KERNEL - 1, x.shape[2]) if before is None else before.transpose(0, 1)
+    read, y = torch.cat([start, x], 1), x
+    for k, of_step in enumerate(weight):
+        y = torch.addcmul(y, read[:, k : k + num_steps], of_step)
+    return y, read[:, num_steps:].transpose(0, 1)

@@ -1,6 +1,6 @@
-"""A piece of which some is given, laid on a model's grid and range: a `Given` says what is free to be drawn.
+"""A piece of which a part is known, laid on a model's grid and range: a `KnownPart`, whose other part is hidden.
 
-`lnfgen.inference.filling` draws it.
+`lnfgen.inference.filling` draws the hidden part.
 """
 
 from __future__ import annotations
@@ -17,56 +17,63 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import beyond, region, top_line
+from lnfgen.music.regions import beyond, random_share, region, top_line
 from lnfgen.wording import counted
 
 GAP = "_"
 """The character that marks a gap in a text."""
 
+SPAN = 8
+"""Characters of a text that are drawn anew together where a share of it is."""
+
 
 @dataclass(frozen=True)
-class Given:
-    """A piece of which some is given, as a model sees it.
+class KnownPart:
+    """A piece of which a part is known, as a model sees it.
 
     Attributes:
-        values: uint8 [T, P] or int32 [T]: the whole piece, what is free included. Where the model's pieces begin at a
-            bar line, so does it, with silence ahead of an upbeat.
-        free: bool of the same shape.
+        values: uint8 [T, P] or int32 [T]: the whole piece, its hidden part included. Where the model's pieces begin at
+            a bar line, so does it, with silence ahead of an upbeat.
+        hidden: bool of the same shape, True where the model is to draw.
         piece: the piece itself; music is on the model's grid, with all 128 keys of MIDI.
-        free_cells: what is free of it, bool [T - ahead, 128] or [T].
-        changes: what was lost on the way.
+        hidden_cells: the hidden part of the piece, bool [T - ahead, 128] or [T].
+        changes: what the piece lost on its way to the grid and the keys.
         shift: semitones that music was moved up for the model.
         ahead: steps of silence ahead of an upbeat, which the piece itself does not have.
     """
 
     values: np.ndarray
-    free: np.ndarray
+    hidden: np.ndarray
     piece: Piece
-    free_cells: np.ndarray
+    hidden_cells: np.ndarray
     changes: Changes
     shift: int = 0
     ahead: int = 0
 
 
-def given_part(encoding: Encoding, piece: Piece, free: Sequence[str], gap: str | None = None) -> Given:
-    """A piece whose part that `free` names is to be drawn: see `music.regions.region`, or `characters` for a text.
+def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
+    """A piece whose cells or characters that `words` name are hidden, and all others known.
+
+    Args:
+        words: of music as `music.regions.region` takes them; numbers of characters of a text, as 10-20.
+        gap: the character that marks the hidden ones of a text, by default `_` if there are no words.
 
     Raises:
-        LnfgenError: if the piece is of the other kind or empty, or nothing or nothing that the model has is free, or
-            `gap` is given for music.
+        LnfgenError: if the piece is of the other kind or empty, if nothing is hidden or nothing is known, or if `gap`
+            is given for music.
     """
     if isinstance(piece, str):
-        return _given_text(encoding, piece, free, gap)
+        return _partly_known_text(encoding, piece, words, gap)
     if gap is not None:
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
-    if not free:
+    if not words:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
     roll = on_grid(encoding, piece)
-    return _given_music(encoding, roll, region(roll, free))
+    return _partly_known_music(encoding, roll, region(roll, words))
 
 
-def given_whole(encoding: Encoding, piece: Piece) -> Given:
-    """A piece of which nothing is free, on the grid and the keys of the model.
+def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
+    """A piece of which nothing is hidden, on the grid and the keys of the model.
 
     Raises:
         LnfgenError: if the piece is of the other kind or empty.
@@ -79,28 +86,48 @@ def given_whole(encoding: Encoding, piece: Piece) -> Given:
     return laid_on_keys(encoding, roll, np.zeros_like(roll.sounding), 0)
 
 
-def given_melody(encoding: Encoding, piece: Piece) -> Given:
-    """The highest line of a piece of music, all below which is to be drawn."""
+def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
+    """The highest line of a piece of music, below which all is hidden.
+
+    Raises:
+        LnfgenError: if the piece is a text or has no notes.
+    """
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
     roll = top_line(on_grid(encoding, piece))
-    return _given_music(encoding, roll, region(roll, ["below-melody"]))
+    return _partly_known_music(encoding, roll, region(roll, ["below-melody"]))
 
 
-def given_intro(encoding: Encoding, piece: Piece, added: int) -> Given:
-    """A piece that is to go on for `added` steps or characters after its end."""
+def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
+    """A piece that goes on for `added` hidden steps or characters after its end.
+
+    Raises:
+        LnfgenError: if the piece is of the other kind or empty, or the number is out of range.
+    """
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
     if isinstance(piece, str):
         if not piece:
             raise LnfgenError("found an empty text; expected at least a character to go on from")
-        return _given_text(encoding, piece + GAP * added, [f"{len(piece) + 1}-"], None)
+        return _partly_known_text(encoding, piece + GAP * added, [f"{len(piece) + 1}-"], None)
     roll = on_grid(encoding, piece)
     after = np.zeros((added, roll.num_pitches), dtype=np.bool_)
     onsets = None if roll.onsets is None else np.concatenate([roll.onsets, after])
     longer = replace(roll, sounding=np.concatenate([roll.sounding, after]), onsets=onsets)
-    free = np.concatenate([np.zeros_like(roll.sounding), ~after])
-    return _given_music(encoding, longer, free)
+    hidden = np.concatenate([np.zeros_like(roll.sounding), ~after])
+    return _partly_known_music(encoding, longer, hidden)
+
+
+def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
+    """The piece with this share of it hidden at random: of its bars in each voice, or of spans of `SPAN` characters.
+
+    With a share of 1 all of it is hidden, rests too.
+    """
+    if isinstance(whole.piece, str):
+        spans = -(-len(whole.piece) // SPAN)
+        hidden = np.isin(np.arange(len(whole.piece)) // SPAN, rng.permutation(spans)[: round(share * spans)])
+        return replace(whole, hidden=hidden, hidden_cells=hidden)
+    return laid_on_keys(encoding, whole.piece, random_share(whole.piece, share, rng), whole.shift)
 
 
 def on_grid(encoding: Encoding, piece: Piece) -> PianoRoll:
@@ -117,14 +144,14 @@ def on_grid(encoding: Encoding, piece: Piece) -> PianoRoll:
     return piece.on_grid(encoding.steps_per_quarter).in_range(0, 128)
 
 
-def _given_music(encoding: Encoding, roll: PianoRoll, free: np.ndarray) -> Given:
-    if not (roll.sounding & ~free).any():
+def _partly_known_music(encoding: Encoding, roll: PianoRoll, hidden: np.ndarray) -> KnownPart:
+    if not (roll.sounding & ~hidden).any():
         raise LnfgenError("no note of the piece is kept; to draw all of a piece there is `lnfgen sample`")
-    return laid_on_keys(encoding, roll, free, 0)
+    return laid_on_keys(encoding, roll, hidden, 0)
 
 
-def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: int) -> Given:
-    """The roll and what is free of it, so many semitones higher, on the model's keys and from a bar line on."""
+def laid_on_keys(encoding: Encoding, roll: PianoRoll, hidden: np.ndarray, shift: int) -> KnownPart:
+    """The roll and its hidden cells, so many semitones higher, on the model's keys and from a bar line on."""
     ahead = encoding.from_bar_line(roll).num_steps - roll.num_steps
     columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
     inside = (columns >= 0) & (columns < 128)
@@ -138,27 +165,27 @@ def laid_on_keys(encoding: Encoding, roll: PianoRoll, free: np.ndarray, shift: i
     values = cut(roll.sounding) * np.uint8(SOUNDING)
     if encoding.has_onsets:
         values |= cut(struck) * np.uint8(ONSET)
-    lost = int((struck & ~free).sum() - cut(struck & ~free).sum())
-    return Given(values, cut(free), roll, free, Changes(roll.rounded, lost), shift, ahead)
+    lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
+    return KnownPart(values, cut(hidden), roll, hidden, Changes(roll.rounded, lost), shift, ahead)
 
 
-def beyond_the_model(encoding: Encoding, given: Given, free: Sequence[str]) -> str:
-    """What of the words for what is free names keys that the model does not have, in a few words; empty if none does.
+def beyond_the_model(encoding: Encoding, part: KnownPart, words: Sequence[str]) -> str:
+    """Those of the words that name keys that the model does not have, in a sentence; empty if none does.
 
-    `given` is where the model draws it: moved by its `shift`.
+    `part` is where the model draws it: moved by its `shift`.
     """
-    if isinstance(given.piece, str):
+    if isinstance(part.piece, str):
         return ""
-    lowest = encoding.lowest_pitch - given.shift
-    return beyond(free, lowest, lowest + encoding.num_pitches - 1)
+    lowest = encoding.lowest_pitch - part.shift
+    return beyond(words, lowest, lowest + encoding.num_pitches - 1)
 
 
-def _given_text(encoding: Encoding, text: str, free: Sequence[str], gap: str | None) -> Given:
+def _partly_known_text(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> KnownPart:
     _require_text(encoding)
     marks = np.zeros(len(text), dtype=np.bool_)
-    for word in free:
+    for word in words:
         marks[_characters(word, len(text))] = True
-    if gap is not None or not free:
+    if gap is not None or not words:
         mark = GAP if gap is None else gap
         if len(mark) != 1:
             raise LnfgenError(f"found {mark!r} to mark gaps; expected one character")
@@ -181,13 +208,13 @@ def _require_text(encoding: Encoding) -> None:
         raise LnfgenError("found a text; expected music, as the model makes; choose a model of text")
 
 
-def _text(encoding: Encoding, text: str, free: np.ndarray) -> Given:
+def _text(encoding: Encoding, text: str, hidden: np.ndarray) -> KnownPart:
     _require_text(encoding)
     values = encoding.encode(text)
-    unknown = int(((values == 0) & ~free).sum()) - sum(
-        character == UNKNOWN and not hidden for character, hidden in zip(text, free.tolist(), strict=True)
+    unknown = int(((values == 0) & ~hidden).sum()) - sum(
+        character == UNKNOWN and not is_hidden for character, is_hidden in zip(text, hidden.tolist(), strict=True)
     )
-    return Given(values, free, text, free, Changes(unknown=unknown))
+    return KnownPart(values, hidden, text, hidden, Changes(unknown=unknown))
 
 
 def _characters(word: str, length: int) -> slice:
@@ -203,35 +230,25 @@ def _characters(word: str, length: int) -> slice:
     return slice(first - 1, last)
 
 
-def decoded(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The piece that was drawn, x `[T, P]` or `[T]`, where the given one was, with its tempo, metre and upbeat."""
-    return without_silence_ahead(given, decoded_in_full(encoding, given, x))
+def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
+    """The piece that was drawn, x `[T, P]` or `[T]`, where the known one was, with its tempo, metre and upbeat.
 
-
-def without_silence_ahead(given: Given, piece: Piece) -> Piece:
-    """A piece of `decoded_in_full`, from its upbeat on.
-
-    What was drawn in the silence ahead of an upbeat makes the upbeat longer.
+    Notes that were drawn in the silence ahead of an upbeat make the upbeat longer.
     """
-    if isinstance(piece, str) or not given.ahead:
-        return piece
-    sounds = piece.sounding.any(axis=1)
-    silent = int(sounds.argmax()) if sounds.any() else piece.num_steps - 1
-    return piece.stretch(min(given.ahead, silent), piece.num_steps)
-
-
-def decoded_in_full(encoding: Encoding, given: Given, x: np.ndarray) -> Piece:
-    """The same with a step for each of x: where there was silence ahead of the upbeat, the piece begins with it."""
-    if isinstance(given.piece, str):
+    if isinstance(part.piece, str):
         drawn = encoding.decode(x)
         assert isinstance(drawn, str)
-        pairs = zip(drawn, given.piece, given.free.tolist(), strict=True)
-        return "".join(new if free else old for new, old, free in pairs)  # an unknown character stays as it was
-    here = replace(encoding, tempo_bpm=given.piece.tempo_bpm)
-    roll = here.decode(x, given.piece.time_signature, keeps_silence=True)
+        pairs = zip(drawn, part.piece, part.hidden.tolist(), strict=True)
+        return "".join(new if hidden else old for new, old, hidden in pairs)  # an unknown character stays as it was
+    here = replace(encoding, tempo_bpm=part.piece.tempo_bpm)
+    roll = here.decode(x, part.piece.time_signature, keeps_silence=True)
     assert isinstance(roll, PianoRoll)
-    lowest = max(roll.lowest_pitch, given.shift)
-    highest = min(roll.lowest_pitch + roll.num_pitches, 128 + given.shift)
+    lowest = max(roll.lowest_pitch, part.shift)
+    highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    roll = replace(roll, lowest_pitch=lowest - given.shift, out_of_range=0)
-    return roll if given.ahead else roll.with_upbeat(given.piece.upbeat)
+    roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
+    if not part.ahead:
+        return roll.with_upbeat(part.piece.upbeat)
+    sounds = roll.sounding.any(axis=1)
+    silent = int(sounds.argmax()) if sounds.any() else roll.num_steps - 1
+    return roll.stretch(min(part.ahead, silent), roll.num_steps)

@@ -1,0 +1,176 @@
+"""Steps of the backbones `lstm` and `conv-scan`, and of the autoregressive baseline."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from lnfgen.models.lstm import AutoregressiveLSTM
+from lnfgen.models.observation import FrameEmbedding
+from lnfgen.nn.causal_lstm import CausalLSTM
+from lnfgen.nn.scans import KERNEL, CausalConvolution, CausalConvScan, GatedRecurrence, convolved
+
+
+class LSTMCells:
+    """The cells of a `CausalLSTM`, from a state of zeros.
+
+    The four gates are a batch: weights `[4, in, H]`, gate inputs `[4, rows, H]`. On a CPU, threads share the gates of a
+    batched product among them, and it reads large weights in half the time of one wide product. An upper layer
+    multiplies its input and its own state in one product. The input of the tanh for the new cell state is doubled in
+    the weights: as tanh(x) = 2 sigmoid(2 x) - 1, one call of sigmoid computes it together with the gates.
+    """
+
+    def __init__(self, network: CausalLSTM, rows: int) -> None:
+        (inputs, recurrent, *biases), *upper = (layer.all_weights[0] for layer in cast(list[nn.LSTM], network.layers))
+        # Of the first layer, laid out as in nn.LSTM.
+        self.input_weight, self.bias = _doubled(inputs), _doubled(torch.add(*biases))
+        self._recurrent = by_gate(_doubled(recurrent))
+        self._upper = [
+            (by_gate(_doubled(torch.cat([below, own], 1))), by_gate(_doubled(torch.add(*biases))[:, None]))
+            for below, own, *biases in upper
+        ]
+        zero = recurrent.new_zeros(rows, recurrent.shape[1])
+        self._h, self._c = [zero] * len(network.layers), [zero] * len(network.layers)
+
+    def step(self, inputs: Tensor) -> Tensor:
+        """The output `[rows, H]` of the next step. `inputs` is `x input_weight^T + bias` by gate, `[4, rows, H]`."""
+        h, c = self._h, self._c
+        h[0], c[0] = _cell(torch.baddbmm(inputs, h[0].expand(4, -1, -1), self._recurrent), c[0])
+        for index, (weight, bias) in enumerate(self._upper, 1):
+            below_and_own = torch.cat([h[index - 1], h[index]], -1).expand(4, -1, -1)
+            h[index], c[index] = _cell(torch.baddbmm(bias, below_and_own, weight), c[index])
+        return h[-1]
+
+    def added(self, known: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        """`known[:, t] weight^T + bias` by gate, for every step t: known `[rows, T, G]`, weight `[4 H, G]`."""
+        return linear(known, weight, self.bias).unflatten(-1, (4, -1)).permute(1, 2, 0, 3).contiguous().unbind()
+
+    def keep(self, rows: Tensor) -> None:
+        self._h, self._c = [h[rows] for h in self._h], [c[rows] for c in self._c]
+
+
+class LSTMSteps:
+    """The steps of a `CausalLSTM` whose input is `cat([x, known[:, t]], -1)`, as `nn.stepper.Steps`."""
+
+    def __init__(self, network: CausalLSTM, known: Tensor) -> None:
+        self._cells = LSTMCells(network, len(known))
+        of_x, of_known = self._cells.input_weight.tensor_split([-known.shape[-1]], 1)
+        self._weight, self._added = by_gate(of_x), self._cells.added(known, of_known)
+        self._rows: Tensor | None = None  # the row of `known` that each row reads
+
+    def step(self, t: int, x: Tensor) -> Tensor:
+        return self._cells.step(torch.baddbmm(self._known(t), x.expand(4, -1, -1), self._weight))
+
+    def _known(self, t: int) -> Tensor:
+        added = self._added[t]
+        return added if self._rows is None else added.index_select(1, self._rows)
+
+    def keep(self, rows: Tensor) -> None:
+        self._rows = rows if self._rows is None else self._rows[rows]
+        self._cells.keep(rows)
+
+
+class BaselineSteps(LSTMSteps):
+    """The steps of the baseline's LSTM: x is x_{t-1}, or None at t = 0, and the positions are known.
+
+    The embedding table is multiplied by the input weights once, so a step only reads rows of that product.
+    """
+
+    def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
+        super().__init__(model.lstm, positions)
+        of_embedding, _ = self._cells.input_weight.tensor_split([-positions.shape[-1]], 1)
+        self._add_embedded = _embedded_product(model.embed, of_embedding)
+
+    def step(self, t: int, x: Tensor | None) -> Tensor:
+        added = self._known(t)
+        return self._cells.step(added if x is None else self._add_embedded(x, added))
+
+
+def by_gate(weight: Tensor) -> Tensor:
+    """Weights `[4 H, in]` of all gates -> `[4, in, H]`."""
+    return weight.unflatten(0, (4, -1)).transpose(1, 2).contiguous()
+
+
+def _embedded_product(embedding: nn.Embedding | FrameEmbedding, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """`(x, y) -> embedding(x) weight^T + y` by gate. The embedding table is multiplied by the weight only once."""
+    if isinstance(embedding, nn.Embedding):
+        table = embedding.weight.detach() @ by_gate(weight)  # [4, V, H]
+        return lambda x, y: table.index_select(1, x).add_(y)
+    frames, of_bits = embedding.frames, embedding.linear.weight.detach().t() @ by_gate(weight)  # [4, bits, H]
+    bias = embedding.linear.bias.detach() @ by_gate(weight)  # [4, H]
+    bias = bias[:, None]
+
+    def of_frame(x: Tensor, y: Tensor) -> Tensor:
+        bits = frames.bits(x, of_bits.dtype)
+        return torch.baddbmm(y, bits.expand(4, -1, -1), of_bits).add_(bias)
+
+    return of_frame
+
+
+def _doubled(rows: Tensor) -> Tensor:
+    """A copy of weights or biases `[4 H, ...]`, with those of the new cell state doubled."""
+    rows = rows.detach().clone()
+    rows.chunk(4)[2].mul_(2)
+    return rows
+
+
+def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """h and c `[rows, H]` after a step, from the gate inputs `[4, rows, H]` (overwritten) and c before the step."""
+    input_gate, forget_gate, candidate, output_gate = gates.sigmoid_().unbind()  # tanh is 2 * candidate - 1
+    c = torch.addcmul(forget_gate * c - input_gate, input_gate, candidate, value=2)
+    return output_gate * torch.tanh(c), c
+
+
+class ConvScanSteps:
+    """The steps of a `CausalConvScan` whose input is `cat([x, known[:, t]], -1)`, as `nn.stepper.Steps`.
+
+    The known inputs go through the first convolution and the first product for all steps at once. Of the inputs of each
+    convolution the last ones are kept, and each is a summand of its own, which takes fewer calls than to join them.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: CausalConvScan, known: Tensor) -> None:
+        convolutions = cast(list[CausalConvolution], list(network.convolutions))
+        projections = [cast(GatedRecurrence, block).project for block in network.blocks]
+        rows, size = len(known), projections[0].in_features - known.shape[-1]
+        of_known = convolved(known, convolutions[0].weight[:, size:])[0]
+        added = linear(of_known, projections[0].weight[:, size:], projections[0].bias)
+        self._added = added.transpose(0, 1).contiguous().unbind()
+        self._rows: Tensor | None = None  # the row of `known` that each row reads
+        sizes = [size, *(project.in_features for project in projections[1:])]
+        self._hidden = cast(GatedRecurrence, network.blocks[0]).hidden
+        # Transposed in memory, because products with few rows then take less time.
+        pairs = list(zip(projections, sizes, strict=True))
+        self._weights = [project.weight[:, :size].detach().t().contiguous() for project, size in pairs]
+        self._biases = [project.bias.detach() for project in projections]
+        self._taps = []  # the newest first; the newest input also stands for itself
+        for convolution, size in zip(convolutions, sizes, strict=True):
+            taps = convolution.weight[:, :size].detach().flip(0).clone()
+            taps[0] += 1
+            self._taps.append(taps.unbind())
+        self._inputs = [[known.new_zeros(rows, size)] * (KERNEL - 1) for size in sizes]  # the newest first
+        self._states = [known.new_zeros(rows, self._hidden)] * len(sizes)
+
+    def step(self, t: int, x: Tensor) -> Tensor:
+        added = self._added[t] if self._rows is None else self._added[t][self._rows]
+        for index, weight in enumerate(self._weights):
+            (newest, *taps), inputs = self._taps[index], self._inputs[index]
+            self._inputs[index] = [x, *inputs[:-1]]
+            x = newest * x
+            for tap, before in zip(taps, inputs, strict=True):
+                x = torch.addcmul(x, tap, before)
+            gates, values = torch.addmm(added if index == 0 else self._biases[index], x, weight).tensor_split(
+                [2 * self._hidden], 1
+            )
+            forget, output = torch.sigmoid(gates).chunk(2, 1)
+            candidate, *skip = torch.tanh(values).split(self._hidden, 1)
+            self._states[index] = state = torch.lerp(candidate, self._states[index], forget)
+            x = torch.lerp(skip[0] if skip else x, state, output)
+        return x
+
+    def keep(self, rows: Tensor) -> None:
+        self._rows = rows if self._rows is None else self._rows[rows]
+        self._inputs = [[x[rows] for x in inputs] for inputs in self._inputs]
+        self._states = [state[rows] for state in self._states]

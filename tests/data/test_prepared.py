@@ -1,0 +1,116 @@
+"""Dataset folders that are being written: the bytes of a shard, the memory that it takes, and what a kill leaves."""
+
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_dataset import write_dataset
+from toy_tunes import folder_of_tunes, tune
+
+from lnfgen.data.dataset import open_dataset
+from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.data.prepare import prepare
+from lnfgen.data.sources import Options
+from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.formats import read_write as formats
+
+TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def tunes(folder: Path, count: int) -> Path:
+    """Small MIDI files; some are copies, and one cannot be read."""
+    folder.mkdir()
+    for number in range(count):
+        formats.write(folder / f"{number:03}.mid", tune(number % (count - 3), 32, tempo_bpm=90.0 + number % 3))
+    (folder / "broken.mid").write_bytes(b"MThd")
+    return folder
+
+
+@pytest.mark.parametrize("encoding", [TEXT, Encoding("music", num_pitches=5)], ids=["text", "music"])
+@pytest.mark.parametrize("count", [1, 6, 100_000])
+def test_the_library_reads_a_shard(tmp_path: Path, encoding: Encoding, count: int) -> None:
+    from safetensors.numpy import load_file
+
+    rng = np.random.default_rng(count)
+    shape, dtype = ((), np.int32) if encoding == TEXT else ((5,), np.uint8)
+    sequences = [rng.integers(0, 4, (length, *shape)).astype(dtype) for length in rng.integers(1, 5, count)]
+    write_dataset(tmp_path / "d", name="d", encoding=encoding, splits={"train": sequences})
+    train, valid = (load_file(tmp_path / "d" / f"{split}.safetensors") for split in ("train", "valid"))
+    assert np.array_equal(train["values"], np.concatenate(sequences))
+    assert train["values"].dtype == valid["values"].dtype == dtype
+    assert np.array_equal(train["offsets"], np.cumsum([0, *map(len, sequences)]))
+    assert (valid["values"].shape, valid["offsets"].tolist()) == ((0, *shape), [0])
+
+
+def test_sequences_that_train_holds_are_counted(tmp_path: Path) -> None:
+    one, two = TEXT.encode("abc"), TEXT.encode("cab")
+    splits = {"train": [one, one], "valid": [two], "test": [two, one]}
+    dataset = write_dataset(tmp_path / "d", name="d", encoding=TEXT, splits=splits)
+    assert dataset.manifest["preprocessing"]["remarks"] == ["sequences that train holds as well: 1 of 2 in test"]
+    dataset = write_dataset(tmp_path / "e", name="d", encoding=TEXT, splits=splits, disjoint=True)
+    assert [len(dataset.split(name)) for name in ("train", "valid")] == [2, 1]
+    assert dataset.split_names == ["train", "valid"]
+
+
+def test_nothing_to_train_on_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="train"):
+        write_dataset(tmp_path / "d", name="d", encoding=TEXT, splits={"valid": [TEXT.encode("a")]})
+    splits = {"train": [TEXT.encode("a")], "valid": [TEXT.encode("a"), TEXT.encode("")]}
+    with pytest.raises(DatasetError, match="empty sequence in valid"):
+        write_dataset(tmp_path / "d", name="d", encoding=TEXT, splits=splits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_number_of_jobs_changes_no_byte(tmp_path: Path) -> None:
+    source = tunes(tmp_path / "tunes", 40)
+    for jobs in (1, 2):
+        prepare([source], tmp_path / str(jobs), jobs=jobs)
+    first = bytes_of(tmp_path / "1")
+    assert first == bytes_of(tmp_path / "2")
+    assert b"the same notes" in first["dataset.json"]
+    assert b"broken.mid" in first["dataset.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "tunes"]
+
+
+def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
+    source = tunes(tmp_path / "tunes", 8)
+    with pytest.raises(LnfgenError):
+        prepare([source], tmp_path / "d", Options(strict=True))
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_memory_does_not_grow_with_a_folder(tmp_path: Path) -> None:
+    peaks = []
+    for count in (8, 40):
+        source = folder_of_tunes(tmp_path / f"source {count}", count, steps=2000)
+        tracemalloc.start()
+        prepare([source], tmp_path / str(count), jobs=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 2000 * 88 * 2  # one roll; the second folder has 32 more
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5, 2.0])
+def test_a_killed_command_leaves_what_the_next_one_removes(tmp_path: Path, seconds: float) -> None:
+    source = tunes(tmp_path / "tunes", 400)
+    command = [sys.executable, "-m", "lnfgen", "preprocess", str(source), "--jobs", "2", "--out"]
+    running = subprocess.Popen([*command, "d"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    time.sleep(seconds)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    for name in ("d", "whole"):
+        if not (tmp_path / name).exists():
+            subprocess.run([*command, name], cwd=tmp_path, check=True, capture_output=True)
+    assert bytes_of(tmp_path / "d") == bytes_of(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "tunes", "whole"]
+    assert open_dataset(tmp_path / "d").name == "tunes"

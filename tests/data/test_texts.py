@@ -1,0 +1,117 @@
+"""Text files to datasets: lines, chunks and tunes, their splits, and the memory that a text takes."""
+
+import re
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.conventions import SPLITS
+from lnfgen.data import texts
+from lnfgen.data.prepare import prepare
+from lnfgen.data.sources import Options
+from lnfgen.errors import DatasetError
+
+ODD = (
+    "\ufeffone  \r\n\r\n\u2003 caf\u00e9\u00a0\r\r\n\x0c\U0001d11e two \x1f\n \nlong "
+    + 40 * "x"
+    + "\n\x85three\ufffd\n end"
+)
+
+
+def words(count: int, width: int = 40) -> str:
+    """So many lines of random words."""
+    rng = np.random.default_rng(0)
+    letters = rng.integers(97, 123, width * count, dtype=np.uint8)
+    letters[rng.random(width * count) < 0.15] = ord(" ")
+    letters[width - 1 :: width] = ord("\n")
+    return letters.tobytes().decode()
+
+
+@pytest.mark.parametrize("together", [3, 4096])
+@pytest.mark.parametrize("content", [ODD, words(30), words(30) + ODD], ids=["odd", "plain", "both"])
+def test_each_line_is_a_sequence_of_one_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, together: int
+) -> None:
+    monkeypatch.setattr(texts, "_TOGETHER", together)
+    path = tmp_path / "a.txt"
+    path.write_bytes(content.encode())
+    dataset = prepare([path], tmp_path / "d", Options(max_length=39))
+    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", content.removeprefix("\ufeff")) if line.strip()]
+    short = [line for line in lines if len(line) < 40]
+    found = {name: [str(piece) for piece in dataset.pieces(name)] for name in dataset.split_names}
+    known = set(dataset.encoding.vocabulary)
+    assert known == {"\ufffd"}.union(*found["train"])
+    said = ["".join(char if char in known else "\ufffd" for char in line) for line in short]
+    assert sorted(line for part in found.values() for line in part) == sorted(said)
+    assert sum(counts["dropped"] for counts in dataset.manifest["splits"].values()) == len(lines) - len(short)
+
+
+@pytest.mark.parametrize("max_length", [7, 10_000])
+def test_chunks_are_the_text(tmp_path: Path, max_length: int) -> None:
+    contents = [ODD.removeprefix("\ufeff"), "second\r\nfile"]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.txt").write_bytes(content.encode())
+    options = Options(chunks=True, max_length=max_length, split=(1.0, 0.0, 0.0))
+    dataset = prepare([tmp_path / "0.txt", tmp_path / "1.txt"], tmp_path / "d", options)
+    starts = [(content, start) for content in contents for start in range(0, len(content), max_length)]
+    assert list(dataset.pieces("train")) == [content[start : start + max_length] for content, start in starts]
+
+
+def test_chunks_keep_all_text_in_order(tmp_path: Path) -> None:
+    content = "".join(f"line {number}\r\n\n" for number in range(200))
+    (tmp_path / "book.txt").write_bytes(content.encode())
+    dataset = prepare([tmp_path / "book.txt"], tmp_path / "d", Options(chunks=True, max_length=50))
+    chunks = [str(piece) for name in SPLITS for piece in dataset.pieces(name)]
+    known = set(dataset.encoding.vocabulary)
+    assert "".join(chunks) == "".join(character if character in known else "\ufffd" for character in content)
+
+
+def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\n" * 50 + "b" * 289 + "\n" + "c" * 288)
+    splits = prepare([tmp_path / "words.txt"], tmp_path / "d").manifest["splits"].values()
+    assert sum(split["dropped"] for split in splits) == 1
+    assert sum(split["sequences"] for split in splits) == 51
+    (tmp_path / "words.txt").write_text("b" * 289)
+    with pytest.raises(DatasetError, match=r"1 dropped for their length.*--chunks, which cuts texts without lines"):
+        prepare([tmp_path / "words.txt"], tmp_path / "e")
+
+
+def test_named_splits_keep_the_order_of_their_files(tmp_path: Path) -> None:
+    contents = {"a.train.txt": "one\ntwo", "a.valid.txt": "two", "b.train.txt": "three", "b.test.txt": "\xe9"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    dataset = prepare([tmp_path], tmp_path / "d")
+    assert {name: list(dataset.pieces(name)) for name in dataset.split_names} == {
+        "train": ["one", "two", "three"],
+        "valid": ["two"],
+        "test": ["\ufffd"],
+    }
+    assert dataset.manifest["preprocessing"]["remarks"] == ["sequences that train holds as well: 1 of 1 in valid"]
+
+
+def test_a_text_that_is_no_utf8_is_skipped_with_the_place(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"good\n\xff bad")
+    (tmp_path / "b.txt").write_text(words(30))
+    (skipped,) = prepare([tmp_path], tmp_path / "d").manifest["skipped"]
+    assert skipped["path"] == "a.txt"
+    assert "byte 0xff at offset 5" in skipped["reason"]
+
+
+def test_memory_is_a_few_times_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(words(40_000, 100))
+    tracemalloc.start()
+    prepare([path], tmp_path / "d")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * path.stat().st_size
+
+
+def test_ptb(tmp_path: Path, shared_data) -> None:
+    dataset = prepare([shared_data("ptb")], tmp_path / "ptb")
+    splits = [dataset.split(name) for name in SPLITS]
+    assert [len(split) for split in splits] == [41740, 3356, 3735]
+    assert [split.dropped for split in splits] == [328, 14, 26]
+    assert dataset.encoding.num_symbols == 49 + 1
