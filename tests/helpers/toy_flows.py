@@ -54,10 +54,10 @@ def random_flow(*point: str, scale: float = 0.5, **changes: object) -> TemporalF
 
 
 def inputs(count: int = N, seed: int = 1, num_steps: int = T, features: int = D) -> tuple[Tensor, Tensor]:
-    """x `[count, T, D]` and positions `[count, T, F]`."""
+    """x `[count, T, D]` and positions `[count, T, F]`, which are small, as there are more of them than of anything."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, num_steps, features, generator=generator, dtype=torch.float64)
-    return x, torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
+    return x, 0.3 * torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
 
 
 def full(positions: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ def toy(
     for module in model.modules():
         if isinstance(module, VoiceHead):  # its layers add up, and logits of some hundreds say nothing of the rest
             randomise(module, 0.2)
+    randomise(model.positions, 0.2)  # they are more than what a toy reads beside them
     return model.eval()
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from lnfgen.runs.completion import is_calibrated
 from toy_dataset import write_dataset
 from toy_training import Listener
 
@@ -18,6 +17,7 @@ from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
 from lnfgen.models.voice_leading import PARALLEL
 from lnfgen.models.voices import VoiceHead
 from lnfgen.runs.checkpoint import save_model
+from lnfgen.runs.facts import is_calibrated
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview
 from lnfgen.training import calibration
