@@ -1,4 +1,4 @@
-"""What share of a run's samples are tunes: `python examples/abc_share.py RUN [COUNT]`, one JSON object.
+"""Counts the tunes among a run's samples: `python examples/abc_share.py RUN [COUNT]`, one JSON object.
 
 RUN is a run on folk-abc, or that model in the box. A sample counts as a tune if it is read as ABC notation, as
 `lnfgen convert` reads it, into at least 8 notes over at least 2 bars. It counts as one with full bars if, besides, the
@@ -32,7 +32,7 @@ _TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # so many notes in the time of so man
 
 
 def is_tune(text: str, folder: Path) -> bool:
-    """Whether a text is read as ABC notation into some notes over some bars."""
+    """True if a text is read as ABC notation into some notes over some bars."""
     path = folder / "tune.abc"
     path.write_text(text, encoding="utf-8")
     try:
@@ -49,7 +49,7 @@ def is_tune(text: str, folder: Path) -> bool:
 
 
 def has_full_bars(text: str) -> bool:
-    """Whether all bars of a tune but the first and last of each section last as long as its time signature says."""
+    """True if all bars of a tune last as long as its time signature says, but the first and last of each section."""
     fields = {line[0]: line[2:].strip() for line in text.splitlines() if re.match(r"[MLK]:", line)}
     metre = _fraction({"C": "4/4", "C|": "2/2"}.get(fields.get("M", ""), fields.get("M", "")))
     if metre is None:

@@ -1,13 +1,12 @@
 """Work with your own music: `python examples/own_music.py` makes the pictures of README and a page that plays them.
 
-A melody is harmonised three times, a gap in one of them is filled anew, it is continued and varied, and two of them are
-the ends of a way. The model in the box makes all of it; another run is its argument. It takes 90 seconds of a core.
+A melody is harmonised three times; in the first harmony a gap is filled anew, and it is continued and varied. The model
+in the box makes it all; another run is the argument. It takes about a minute of a core.
 
 The melody is "Ah! vous dirai-je, maman", French, of the 18th century.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import lnfgen
@@ -35,7 +34,7 @@ def melody(steps_per_quarter: int) -> PianoRoll:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", nargs="?", default="chorales", help="a run folder, or a model of `lnfgen models`")
+    parser.add_argument("run", nargs="?", default="chorales", help="a run folder, or a model in the box")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "own-music", help="a folder")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -47,10 +46,10 @@ def main() -> None:
     harmonies = model.harmonize(tune, count=3, seed=seed)
     for number, harmony in enumerate(harmonies, 1):
         pieces[f"Harmony {number}"] = harmony
-    pieces["Harmony 1, bars 5 and 6 drawn anew"] = model.fill(harmonies[0], GAP, seed=seed)[0]
-    pictures = {"melody": 0, "harmony-1": 1, "harmony-2": 2, "harmony-3": 3, "filled": 4}
-    for name, index in pictures.items():
-        lnfgen.write(asked.out / f"{name}.png", list(pieces.values())[index])
+    filled = model.fill(harmonies[0], GAP, seed=seed)[0]
+    pieces["Harmony 1, bars 5 and 6 drawn anew"] = filled
+    for name, piece in zip(("melody", "harmony", "filled"), (tune, harmonies[0], filled), strict=True):
+        lnfgen.write(asked.out / f"{name}.png", piece)
 
     pieces["Harmony 1, four bars more"] = model.extend(harmonies[0], bars=4, seed=seed)[0]
     for amount in (0.1, 0.25):
@@ -58,8 +57,8 @@ def main() -> None:
 
     page = to_bytes(list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4)
     write_bytes(asked.out / "page.html", page)
-    for made in [*(f"{name}.png" for name in pictures), "page.html"]:
-        sys.stdout.write(f"{asked.out / made}\n")
+    for made in ("melody.png", "harmony.png", "filled.png", "page.html"):
+        print(asked.out / made)
 
 
 if __name__ == "__main__":

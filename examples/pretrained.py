@@ -20,16 +20,16 @@ from typing import Any
 import torch
 from abc_share import tune_shares
 from model_card import Card, card_page
-from safetensors.torch import load_file, save
 
 import lnfgen
 from lnfgen.conventions import SPLITS
 from lnfgen.data.named import NAMED
 from lnfgen.files import write_bytes, write_text
 from lnfgen.pretrained import BOX
-from lnfgen.runs.facts import is_run, run_facts
+from lnfgen.runs.checkpoint import read_tensors, serialise
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.listing import overview
+from lnfgen.runs.listing import overview, run_facts
+from lnfgen.runs.naming import is_run
 from lnfgen.training.recipes import Corpus, run_config
 
 MAX_BYTES = 4_000_000
@@ -39,7 +39,7 @@ _COPIED = ("config.json", "metrics.jsonl")
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, and what its card says in words.
+    """The settings that a model is trained with, and the words of its card.
 
     Attributes:
         settings: arguments of `lnfgen.train`.
@@ -161,11 +161,11 @@ def pack(run: RunFolder, folder: Path) -> None:
     manifest = {key: value for key, value in run.dataset.items() if key not in ("sources", "skipped")}
     manifest["path"] = run.dataset["name"]
     write_text(folder / "dataset.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    weights = load_file(run.path / "model.safetensors")
+    weights = read_tensors(run.path / "model.safetensors")
     halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in weights.items()}
     if not all(value.isfinite().all() for value in halved.values()):
         raise lnfgen.LnfgenError(f"{run.path} holds weights above 65504, which half precision does not have")
-    if len(content := save(halved)) > MAX_BYTES:
+    if len(content := serialise(halved)) > MAX_BYTES:
         raise lnfgen.LnfgenError(f"{run.path}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}")
     write_bytes(folder / "model.safetensors", content)
 
@@ -207,7 +207,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
 
 
 def evaluated(run: Path, *options: object) -> dict[str, Any]:
-    """What `lnfgen eval RUN OPTIONS --json` prints."""
+    """Run `lnfgen eval RUN OPTIONS --json`, and return the object that it prints."""
     command = [sys.executable, "-m", "lnfgen", "eval", run, *options, "--json"]
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
     if done.returncode:

@@ -1,42 +1,203 @@
-"""The figures of `speed.md`, and README's of speed: `python examples/speed.py PICTURE.svg > speed.json`.
+"""How fast models train and sample here: `python examples/speed.py > speed.md`. It takes about ten minutes.
 
-It takes some ten minutes.
+Every model is trained for some updates on random data, at the sizes of a preset, and then sampled. The tables have
 
-It is `lnfgen bench` with fewer cases: text updates with one sample of z in place of ten, and float32 alone. It measures
-the backbones `lstm` and `scan`, or one by its name: `python examples/speed.py --backbone conv-scan > conv.json`. With
-`--model`, it measures some models alone, and the baseline.
+- the share of the machine's rate that an update reaches: the operations of the matrix products that it needs, divided
+  by the seconds that it takes, over the rate of a large product (1024 x 1024 x 1024) that is timed before and after;
+- updates a second, and the seconds of an update: forward, backward, clipping, AdamW, averaging of the weights;
+- milliseconds to draw one piece, and each of 16 that are drawn together;
+- for the models in the box, pieces a second.
+
+All figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight matrix meets each time step
+once, which is two operations an element; an update counts as three scores, since the backward pass has a product for
+the gradient of the weights and another one for that of the inputs. Embeddings are no products. Music with onsets has no
+share, because weights of its usual output (`past`) meet each key of a step. On a busy machine all seconds grow alike,
+so read the share first.
+
+`--quick` is a minute: three models at the preset `tiny`.
 """
 
 import argparse
-import json
+import pickle
+import platform
+import statistics
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from lnfgen.bench.measure import measure
-from lnfgen.bench.plan import BASELINE, SAMPLING, STRUCK, TRAINING, Plan, variants_on
-from lnfgen.config import NAMED_MODELS
-from lnfgen.device import prepare_machine
-from lnfgen.nn.backbones import BACKBONES
-from lnfgen.plots.speed import sampling_curves, time_against_length
+import numpy as np
+import torch
+from torch import nn
 
-SAMPLED = [("music", 60, 1), ("text", 16, 1), ("text", 60, 1), ("text", 288, 1), ("text", 288, 16), ("text", 1024, 1)]
+import lnfgen
+from lnfgen.data.dataset import Dataset
+from lnfgen.flows.codebook import Codebook
+from lnfgen.runs.trained import TrainedModel
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("picture", type=Path, nargs="?", help="time against length: .png, .svg or .pdf")
-parser.add_argument("--backbone", choices=BACKBONES, help="lstm and scan by default")
-parser.add_argument("--model", nargs="+", choices=NAMED_MODELS, default=list(NAMED_MODELS), help="all by default")
-options = parser.parse_args()
+PRODUCT = 1024
+"""Rows and columns of the product to compare with."""
 
-prepare_machine("cpu", 500, "bernoulli")
-variants = variants_on([options.backbone] if options.backbone else ["lstm", "scan"])
-plan = Plan(
-    sampling=[case for case in SAMPLING if (case["kind"], case["length"], case["batch"]) in SAMPLED],
-    training=[{**case, "samples": 1} for case in TRAINING if case["precision"] == "float32" and case["kind"] != STRUCK],
-    budget=540.0,
-    variants=[one for one in variants if one == BASELINE or one.model in options.model],
-)
-figures = measure(plan, lambda done, total, what: print(f"{done}/{total} {what}", file=sys.stderr))
-print(json.dumps(figures, indent=2))
-if options.picture:
-    curves = sampling_curves(figures["sampling"])
-    options.picture.write_bytes(time_against_length(curves, "sampling", options.picture.suffix))
+ROUNDS = 3
+"""Calls of which the median counts, after one that warms up."""
+
+EPOCH = 60
+"""Updates in a pass over the data. A run validates at its end, so that no update is timed together with that."""
+
+BOXES = {"chorales": 64, "folk-abc": 288}
+"""The models in the box, and the length of the pieces that are drawn from each."""
+
+MODELS = ("lstm", "af-scf", "af-af", "af-codes", "iaf-scf", "coupling", "blocks-scf", "blocks-codes", "af-only")
+TEXT_ONLY = ("af-codes", "blocks-codes")
+QUICK = ("lstm", "af-scf", "coupling")
+
+
+class Data(NamedTuple):
+    """Random sequences of one length: how many are a batch, how long they are, and how long a sample of them is."""
+
+    kind: str
+    batch: int
+    steps: int
+    sampled: int
+
+
+DATA = {
+    "text": Data("text of 50 characters", batch=15, steps=120, sampled=288),
+    "music": Data("music of 88 keys", batch=5, steps=64, sampled=64),
+    "onsets": Data("music of 49 keys with onsets", batch=8, steps=64, sampled=64),
+}
+
+
+def random_dataset(name: str, folder: Path) -> Dataset:
+    """A dataset of random sequences of equal length: lines of text, a benchmark's pickle, or piano-rolls."""
+    data, rng = DATA[name], np.random.default_rng(0)
+    count = EPOCH * data.batch
+    sources = folder / f"{name}-files"
+    sources.mkdir()
+    if name == "text":
+        symbols = np.array([chr(ord("A") + index) for index in range(50)])
+        lines = ["".join(symbols[rng.integers(50, size=data.steps)]) for _ in range(count)]
+        (sources / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
+    elif name == "music":
+        pieces = [[tuple((21 + rng.choice(88, 4, replace=False)).tolist())] * data.steps for _ in range(count)]
+        splits = {"train": pieces, "valid": pieces[:1], "test": pieces[:1]}
+        (sources / "jsb_chorales.pickle").write_bytes(pickle.dumps(splits))
+        return lnfgen.preprocess(sources / "jsb_chorales.pickle", folder / name)
+    else:
+        for number in range(count):
+            sounding = rng.random((data.steps, 49)) < 0.08
+            sounding[:, 0] = True  # so that no bar is silent
+            roll = lnfgen.PianoRoll(sounding, sounding.copy(), lowest_pitch=36)
+            lnfgen.write(sources / f"{number}.npz", roll)
+    return lnfgen.preprocess(sources, folder / name, split=(1.0, 0.0, 0.0))
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """The median of the seconds that some calls take, after one that is not counted."""
+    seconds = []
+    for _ in range(ROUNDS + 1):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[1:])
+
+
+def product_rate() -> float:
+    """Operations a second of a large matrix product, on the threads that the last model took."""
+    left, right = torch.rand(PRODUCT, PRODUCT), torch.rand(PRODUCT, PRODUCT)
+    return 2 * PRODUCT**3 / seconds_of(lambda: left @ right)
+
+
+def operations(model: nn.Module, steps: int) -> float:
+    """The operations of an update on so many time steps: see the head of this file."""
+    tables = nn.Embedding | Codebook
+    weights = (p for part in model.modules() if not isinstance(part, tables) for p in part.parameters(recurse=False))
+    return 3 * 2 * steps * sum(p.numel() for p in weights if p.dim() == 2)
+
+
+def trained(dataset: Dataset, name: str, model: str, preset: str, updates: int) -> tuple[TrainedModel, float]:
+    """A model after some updates, and the seconds of one of them."""
+    data, times = DATA[name], [0.0]
+    with tempfile.TemporaryDirectory() as folder:
+        run = lnfgen.train(
+            dataset,
+            model,
+            preset,
+            out=Path(folder) / "run",
+            device="cpu",
+            progress=lambda *_: times.append(time.perf_counter()),
+            max_steps=updates,
+            seed=1,
+            set={"training.batch_size": data.batch},
+        )
+    return run, statistics.median(np.diff(times[2:]))
+
+
+def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int) -> list[str]:
+    """The cells of a model's row."""
+    data, before = DATA[name], product_rate()
+    run, update = trained(dataset, name, model, preset, updates)
+    rate = statistics.fmean([before, product_rate()])
+    share = operations(run.model, data.batch * data.steps) / update / rate
+    alone, together = sampling(run, data.sampled)
+    shown = "" if name == "onsets" else f"{100 * share:.0f} %"
+    return [f"`{model}`", shown, f"{1 / update:.2f}", f"{update:.3f}", f"{1e3 * alone:.0f}", f"{1e3 * together:.0f}"]
+
+
+def sampling(run: TrainedModel, steps: int) -> tuple[float, float]:
+    """The seconds to draw one piece of so many steps, and those for each of 16 that are drawn together."""
+    alone, together = (seconds_of(partial(run.sample, count, length=steps, seed=1)) for count in (1, 16))
+    return alone, together / 16
+
+
+def print_row(cells: Sequence[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def print_table(name: str, models: Sequence[str], preset: str, updates: int, folder: Path) -> None:
+    """A row for each model on one kind of data, printed as soon as it is known."""
+    data, dataset = DATA[name], random_dataset(name, folder)
+    print(f"\n{data.kind}: batches of {data.batch} sequences of {data.steps} steps, samples of {data.sampled} steps\n")
+    print_row(["model", "of product rate", "updates a second", "seconds", "ms for a piece", "ms for each of 16"])
+    print_row(["---"] * 6)
+    for model in models:
+        if name == "text" or model not in TEXT_ONLY:
+            print(f"{name}: {model}", file=sys.stderr)
+            print_row(measured(dataset, name, model, preset, updates))
+
+
+def print_box() -> None:
+    """A row for each model in the box."""
+    print("\nThe models in the box: samples of one length, 16 together\n")
+    print_row(["model", "steps", "pieces a second", "ms for one piece alone"])
+    print_row(["---"] * 4)
+    for name, steps in BOXES.items():
+        print(f"box: {name}", file=sys.stderr)
+        alone, together = sampling(lnfgen.load(name, "cpu"), steps)
+        print_row([f"`{name}`", str(steps), f"{1 / together:.2f}", f"{1e3 * alone:.0f}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="paper", help="sizes of the models: tiny, small or paper (paper)")
+    parser.add_argument("--model", nargs="+", choices=MODELS, default=MODELS, help="all by default")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="kinds of data; all by default")
+    parser.add_argument("--updates", type=int, default=12, help="updates of each model, two of which warm up (12)")
+    parser.add_argument("--quick", action="store_true", help="a minute: three models at tiny, few updates")
+    asked = parser.parse_args()
+    if not 5 <= asked.updates <= EPOCH:
+        parser.error(f"--updates {asked.updates}: expected 5 to {EPOCH}")
+    models, preset, updates = (QUICK, "tiny", 5) if asked.quick else (asked.model, asked.preset, asked.updates)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
+    print(f"preset {preset}, float32, {product_rate() / 1e9:.0f} GFLOP/s in a product of {PRODUCT}^3")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in asked.data:
+            print_table(name, models, preset, updates, Path(folder))
+    print_box()
+
+
+if __name__ == "__main__":
+    main()

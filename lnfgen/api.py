@@ -19,11 +19,10 @@ from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
-from lnfgen.runs.facts import is_run
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import newest_run, resumable_run
+from lnfgen.runs.naming import is_run, newest_run, resumable_run
+from lnfgen.training import torchrun
 from lnfgen.training.recipes import Corpus, RunSettings, asked_for
-from lnfgen.training.torchrun import launched, may_restart, restarted
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -153,13 +152,13 @@ def train(
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
     """
-    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
-    session.train(_Watcher(session.trainer.total_steps, progress))
+    with torchrun.joined():
+        session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
+        session.train(_Reports(session.trainer.total_steps, progress))
 
-    from lnfgen.runs.trained import load
-    from lnfgen.training.distributed import after_main
+        from lnfgen.runs.trained import load
 
-    return after_main(lambda: load(session.run.path, device))
+        return torchrun.main_first(lambda: load(session.run.path, device))
 
 
 def open_session(
@@ -178,23 +177,19 @@ def open_session(
     """The session that `train` asks for, for Python and for the command.
 
     Args:
-        building: is told of a dataset being made.
+        building: shows the progress of a dataset that is made.
         built: is called with a dataset that has just been made for a new run.
         usual_seed: that of a new run if nothing else gives one.
     """
-    if launched():
-        from lnfgen.training import distributed
-
-        distributed.join()
-    if may_restart() and out is None:
+    if torchrun.may_restart() and out is None:
         raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
-    if restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
+    if torchrun.restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
         dataset, model, preset, resume = None, None, None, True
         settings = {}
     if resume:
+        length = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
-        may_change = ("max_steps", "epochs")
-        if found := [f"--{name}" for name, value in others.items() if value is not None and name not in may_change]:
+        if found := [f"--{name}" for name, value in others.items() if value is not None]:
             raise ConfigError(
                 f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
                 "(--max-steps and --epochs may change its length)"
@@ -203,9 +198,7 @@ def open_session(
 
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(
-            run, device, dataset, max_steps=settings.get("max_steps"), epochs=settings.get("epochs"), building=building
-        )
+        return TrainingSession.resume(run, device, dataset, max_steps=length[0], epochs=length[1], building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
     asked = asked_for(model, preset, **settings)
@@ -225,12 +218,7 @@ def open_session(
 
 def _resolved(source: Source | None, building: Progress, built: Callable[[Dataset], object]) -> Dataset:
     """The dataset that a source means. Of several processes the first one makes it, if it has to be made."""
-    if not launched():
-        return resolve(source, building, built)
-
-    from lnfgen.training.distributed import after_main
-
-    return after_main(lambda: resolve(source, building, built))
+    return torchrun.main_first(lambda: resolve(source, building, built))
 
 
 def compare_music(
@@ -265,8 +253,8 @@ def compare_music(
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
-class _Watcher:
-    """Tells a progress function of each update. Notes of the trainer become warnings."""
+class _Reports:
+    """Calls a progress function after each update. Notes of the session become warnings."""
 
     def __init__(self, total: int, progress: TrainingProgress | None) -> None:
         self.total = total
@@ -277,8 +265,6 @@ class _Watcher:
             self.progress(int(metrics["step"]), self.total, metrics)
 
     def validated(self, metrics: dict[str, Any]) -> None: ...
-
-    def matched(self, found: object) -> None: ...
 
     def calibrated(self, of_round: object) -> None: ...
 

@@ -1,7 +1,7 @@
 """What the data wing and the model wing must agree on, and default numbers of commands and Python, each said once.
 
 Both wings import this module and it imports neither, so that a dataset, a model and a score cannot disagree about it.
-It loads no torch, so that a command can show a default in its --help.
+It loads no library, so that a command can show a default in its --help.
 """
 
 from collections.abc import Callable
@@ -48,6 +48,19 @@ ONSET_SHIFT: Final = 1
 
 ONSET: Final = 1 << ONSET_SHIFT
 """The bit that says that the key is struck at this step; it is set only where `SOUNDING` is."""
+
+
+def stream_seed(seed: int, index: int) -> int:
+    """The seed of stream number `index` of `seed`; each pair of the two numbers gives an unrelated stream.
+
+        generator = torch.Generator().manual_seed(stream_seed(seed, index))
+
+    The sum of the two would not do: stream 1 of seed 3 would be stream 0 of seed 4.
+    """
+    import numpy as np
+
+    return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
 
 # Default numbers that a command and a Python function share.
 

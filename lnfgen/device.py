@@ -10,8 +10,6 @@ import sys
 import torch
 
 from lnfgen.errors import LnfgenError
-from lnfgen.training.torchrun import local_place
-from lnfgen.wording import counted
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h)."""
@@ -34,7 +32,7 @@ def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.devic
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
     """
-    found = _own_device(resolve_device(device))
+    found = resolve_device(device)
     keep_freed_memory()
     choose_threads(hidden_size, emission)
     return found
@@ -67,24 +65,6 @@ def resolve_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         raise LnfgenError(f"--device {name}: not on this machine; expected auto, cpu, cuda, cuda:N or mps") from error
     return device
-
-
-def _own_device(device: torch.device) -> torch.device:
-    """The device for this process, of several on a machine: each has a GPU of its own.
-
-    Raises:
-        LnfgenError: if there are too few.
-    """
-    number, count = local_place()
-    if device.type != "cuda" or count == 1:
-        return device
-    if device.index is not None or count > torch.cuda.device_count():
-        raise LnfgenError(
-            f"found --device {device} and {counted(torch.cuda.device_count(), 'GPU')} for {count} processes on this "
-            "machine; expected a GPU for each, and cuda or cpu without a number; see --nproc-per-node"
-        )
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
 
 
 def keep_freed_memory() -> None:

@@ -1,4 +1,4 @@
-"""Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind."""
+"""Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind. Lock folders."""
 
 import glob
 import hashlib
@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import OutputError
-from lnfgen.locks import try_lock
 
-STALE_SECONDS = 24 * 3600.0
-"""Where there are no locks, a temporary folder that has not changed for so long counts as left by a killed process."""
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+UNLOCKED_SECONDS, STALE_SECONDS = 60.0, 24 * 3600.0
+"""A temporary folder that has not changed for so long was left by a killed process, if it has no lock, and if there are
+no locks here. A new folder is without its lock for a moment."""
 
 
 def sha256_of(path: Path) -> str:
@@ -33,7 +38,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: if the file is missing or cannot be read.
-        ValueError: if it holds anything else, NaN and Infinity among it, which Python writes and reads but JSON lacks.
+        ValueError: if it holds anything else, such as NaN, which Python reads and writes but JSON lacks.
     """
 
     def refuse(constant: str) -> None:
@@ -99,8 +104,7 @@ def make_folder(path: Path) -> None:
 def require_free_folder(path: Path) -> None:
     """Raise an `OutputError` if `path` cannot become a new folder.
 
-    It cannot if it is a file, a folder that holds something, or the current folder, or if its parent folder cannot be
-    written.
+    A file, a folder that holds something and the current folder cannot, nor can a folder whose parent is read-only.
     """
     if path.resolve() == Path.cwd():
         raise OutputError(f"{path} is the folder that you are in; expected the name of a new folder; choose another")
@@ -132,8 +136,7 @@ def require_writable(folder: Path, path: Path) -> None:
 def numbered(path: Path, index: int, count: int) -> Path:
     """The name of the file with this index (from 0) among `count` files that a person named `path`.
 
-    numbered(Path("song.mid"), 0, 1)  # song.mid
-    numbered(Path("song.mid"), 0, 3)  # song-01.mid
+    Of `song.mid` it is `song.mid` if the count is 1, otherwise `song-01.mid`, `song-02.mid` and so on.
     """
     if count == 1:
         return path
@@ -166,19 +169,41 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def try_lock(folder: Path) -> Iterator[bool | None]:
+    """Take the lock of a folder for the length of the block if it is free, and yield True; otherwise yield False.
+
+    On Windows, and on file systems without locks, None is yielded. The system takes a lock away when its process ends,
+    so nothing has to be cleaned up.
+    """
+    if fcntl is None:
+        yield None
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        free = None
+        with suppress(OSError):  # the file system may have no locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = True
+            except BlockingIOError:
+                free = False
+        yield free
+    finally:
+        os.close(descriptor)
+
+
 def _sweep(path: Path) -> None:
-    """Delete what killed processes left beside `path` when they were making it; one that is at work has a lock."""
+    """Delete the folders that killed processes left beside `path`. A process at work holds the lock of its folder."""
     for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         with suppress(OSError), try_lock(item) as free:
-            if free or (free is None and time.time() - item.stat().st_mtime > STALE_SECONDS):
+            age = time.time() - item.stat().st_mtime
+            if age > STALE_SECONDS if free is None else free and age > UNLOCKED_SECONDS:
                 shutil.rmtree(item)
 
 
 def set_usual_permissions(path: Path) -> None:
-    """Give a temporary file the permissions that a new file usually has.
-
-    The module `tempfile` makes files that only their owner may read.
-    """
+    """Give a temporary file, which only its owner may read, the permissions that a new file usually has."""
     os.chmod(path, 0o666 & ~_umask())
 
 

@@ -15,10 +15,14 @@ from toy_training import make_dataset
 from lnfgen.data.dataset import Dataset
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Observation
+from lnfgen.nn.stepper import FASTER
 
 # Small tensors gain nothing from threads, and threads that wait for one another on a busy machine cost a great deal.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if os.environ.get("LNFGEN_TEST_PLAIN"):  # the program without its faster steps, for the contracts of flows
+    FASTER.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,9 +18,9 @@ MODULES = {
 }
 
 FLOORS = (
-    ("errors", "wording", "conventions", "pretrained"),
+    ("errors", "wording", "conventions"),
     ("files",),
-    ("device", "transforms", "music"),
+    ("device", "transforms", "music", "pretrained"),
     ("nn", "formats"),
     ("flows", "data"),
     ("config",),

@@ -1,4 +1,4 @@
-"""The results in README: they are those of the committed files, and the cells of `examples/reproduce` can be run."""
+"""The tables of results are those of the committed files, and the cells of `examples/reproduce` can be run."""
 
 import json
 import pickle
@@ -33,23 +33,23 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return load
 
 
-def test_readme_has_the_tables_of_the_results(script: Callable[[str], ModuleType]) -> None:
+def test_pages_have_the_tables_of_the_results(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
     table = script("table")
-    table.check(table.README, table.RESULTS)
+    results = table.read_results(table.RESULTS)
+    table.check(table.README, table.best(results))
+    table.check(table.CHAPTER, made := table.tables(results))
 
-
-def test_a_figure_that_was_typed_is_one_line(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
-    table = script("table")
-    text = table.README.read_text(encoding="utf-8")
+    text = table.CHAPTER.read_text(encoding="utf-8")
     begin = text.index(table.BEGIN) + len(table.BEGIN)
-    readme = tmp_path / "README.md"
-    readme.write_text(text[:begin] + text[begin:].replace("5.19", "4.19", 1), encoding="utf-8")
-    with pytest.raises(LnfgenError, match="does not hold the tables of") as raised:
-        table.check(readme, table.RESULTS)
-    assert "\n" not in str(raised.value)
-    readme.write_text(text[:begin], encoding="utf-8")
-    with pytest.raises(LnfgenError, match="end of results"):
-        table.check(readme, table.RESULTS)
+    typed = tmp_path / "results.md"
+    for other, message in (
+        (text[:begin] + text[begin:].replace("5.19", "4.19", 1), "does not hold the tables of"),
+        (text[:begin], "end of results"),
+    ):
+        typed.write_text(other, encoding="utf-8")
+        with pytest.raises(LnfgenError, match=message) as raised:
+            table.check(typed, made)
+        assert "\n" not in str(raised.value)
 
 
 def result_of(cell: Any, valid: float, test: float) -> dict[str, Any]:

@@ -29,9 +29,9 @@ from cells import CELLS, Cell
 import lnfgen
 from lnfgen.errors import DatasetError, LnfgenError, RunError
 from lnfgen.files import read_object, write_text
-from lnfgen.runs.facts import is_run
+from lnfgen.runs.folder import read_metrics
 from lnfgen.runs.listing import overview
-from lnfgen.runs.records import METRICS, read_metrics
+from lnfgen.runs.naming import METRICS, is_run
 
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = 50

@@ -1,6 +1,7 @@
-"""Write README's tables from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
+"""Write the tables of results from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
 
-Each figure is a mean over the seeds of a row. The tables are between two comments in README, and are never typed.
+All tables go into `examples/results.md`, and the first one of them into README too, between two comments. They are
+never typed. Each figure is a mean over the seeds of a row.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.files import write_text
 
 README = Path(__file__).parents[2] / "README.md"
+CHAPTER = Path(__file__).parents[1] / "results.md"
 RESULTS = Path(__file__).parent / "results"
 BEGIN = "<!-- results: written by python examples/reproduce/table.py -->"
 END = "<!-- end of results -->"
@@ -47,28 +49,26 @@ Results = dict[str, dict[str, Any]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="fail if README does not hold what the results say")
+    parser.add_argument("--check", action="store_true", help="fail if a page does not hold these tables")
     given = parser.parse_args()
     try:
-        if not given.check:
-            write_text(README, with_tables(README.read_text(encoding="utf-8"), tables(read_results(RESULTS))))
-        else:
-            check(README, RESULTS)
+        for page, made in ((README, best), (CHAPTER, tables)):
+            if given.check:
+                check(page, made(read_results(RESULTS)))
+            else:
+                write_text(page, with_tables(page, made(read_results(RESULTS))))
     except LnfgenError as error:
         raise SystemExit(f"error: {error}") from None
 
 
-def check(readme: Path, results: Path) -> None:
-    """Compare README with the results.
+def check(page: Path, made: str) -> None:
+    """Compare the tables of a page with those that are made of the results.
 
     Raises:
         LnfgenError: if they disagree.
     """
-    text = readme.read_text(encoding="utf-8")
-    if with_tables(text, tables(read_results(results))) != text:
-        raise LnfgenError(
-            f"{readme} does not hold the tables of {results}; write them: python examples/reproduce/table.py"
-        )
+    if with_tables(page, made) != page.read_text(encoding="utf-8"):
+        raise LnfgenError(f"{page} does not hold the tables of the results; run python examples/reproduce/table.py")
 
 
 def read_results(folder: Path) -> Results:
@@ -85,33 +85,33 @@ def read_results(folder: Path) -> Results:
     return results
 
 
-def with_tables(text: str, page: str) -> str:
-    """README's text with the page between its two comments.
+def with_tables(page: Path, made: str) -> str:
+    """The text of a page with these tables between its two comments.
 
     Raises:
         LnfgenError: if the comments are not there.
     """
-    before, begin, rest = text.partition(BEGIN)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise LnfgenError(f"README has no {END if begin else BEGIN!r}; expected it around the tables of results")
-    return f"{before}{begin}\n\n{page}\n{end}{after}"
+        raise LnfgenError(f"{page} has no {END if begin else BEGIN!r}; expected it around the tables of results")
+    return f"{before}{begin}\n\n{made}\n{end}{after}"
 
 
 def tables(results: Results) -> str:
-    """All tables as Markdown: the best of each set, then for each set all figures and the published ones, folded."""
-    pages = [_best(results), _bits_by_time(results)]
+    """All tables as Markdown: the best of each set, then for each set all figures and the published ones."""
+    pages = [best(results), _bits_by_time(results)]
     for dataset, title in TITLES.items():
         rows = [_row(cells, [results[cell.name] for cell in cells]) for cells in _measured(dataset, results)]
         if rows:
             rows.append(_row_of_marginal(dataset, results))
             rows += [_row_of_published(one, dataset) for one in PUBLISHED if dataset in one.costs]
-            pages.append(_folded(f"{title}: all rows", _markdown(*_columns_of(dataset, rows))))
+            pages.append(f"## {title}\n\n{_markdown(*_columns_of(dataset, rows))}")
     pages.append(_ablation(results))
     return "\n".join(page for page in pages if page)
 
 
-def _best(results: Results) -> str:
+def best(results: Results) -> str:
     """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid."""
     kinds: dict[str, Callable[[Cell], bool]] = {
         "`lstm`": lambda cell: _is_factorised(cell) and cell.model == "lstm",
@@ -122,7 +122,7 @@ def _best(results: Results) -> str:
     rows = []
     for dataset, title in TITLES.items():
         measured = list(_measured(dataset, results))
-        row = [_best_of([cells for cells in measured if fits(cells[0])], results) for fits in kinds.values()]
+        row = [_shown_first([cells for cells in measured if fits(cells[0])], results) for fits in kinds.values()]
         if measured:
             by_paper = {one.system: one.costs.get(dataset, "") for one in PUBLISHED if "the paper" in one.system}
             baseline = by_paper.pop("LSTM, the paper")
@@ -131,11 +131,11 @@ def _best(results: Results) -> str:
 
 
 def _is_factorised(cell: Cell) -> bool:
-    """Whether the keys of a frame are independent given a learned latent, as in the paper; a text has one symbol."""
+    """True if the keys of a frame are independent given the latent, as in the paper; a step of a text is one symbol."""
     return cell.emission in ("bernoulli", "categorical") and not cell.transpose
 
 
-def _best_of(rows: list[list[Cell]], results: Results) -> str:
+def _shown_first(rows: list[list[Cell]], results: Results) -> str:
     if not rows:
         return ""
     cells = min(rows, key=lambda cells: _mean_nll(cells, results, "valid"))
@@ -163,13 +163,8 @@ def _bits_by_time(results: Results) -> str:
     return _markdown(head, rows)
 
 
-def _folded(title: str, content: str) -> str:
-    """A part of the page that opens when its title is clicked."""
-    return f"<details>\n<summary>{title}</summary>\n\n{content}\n</details>\n"
-
-
 def _columns_of(dataset: str, rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """The head and the rows of a set's table, without the columns that say nothing of a text."""
+    """The head and the rows of a set's table. A text has no frames, and its published figures are over T + 1."""
     kept = [column for column, name in enumerate(HEAD) if dataset != TEXT or name not in NOT_OF_TEXT]
     return tuple(HEAD[column] for column in kept), [[row[column] for column in kept] for row in rows]
 
@@ -196,7 +191,7 @@ def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
     output += f"; trained in keys up to {cell.transpose} semitones away" * bool(cell.transpose)
     nlls = [test["nll"] for test in tests]
     spread = max(abs(nll - statistics.fmean(nlls)) for nll in nlls)
-    seeds = ", ".join(f"[{one.seed}](examples/reproduce/results/{one.name}.json)" for one in cells)
+    seeds = ", ".join(f"[{one.seed}](reproduce/results/{one.name}.json)" for one in cells)
     return [
         _model(cell),
         output,
@@ -254,7 +249,7 @@ def _ablation(results: Results) -> str:
     if not rows:
         return ""
     head = ("`af-scf` on scans, JSB chorales: NLL(50) with", *(f"`{name}`" for name in transforms))
-    return _folded("Transforms, and the flow across the features of a step", _markdown(head, rows))
+    return f"## Transforms, and the flow across the features of a step\n\n{_markdown(head, rows)}"
 
 
 def _markdown(head: tuple[str, ...], rows: list[list[str]]) -> str:

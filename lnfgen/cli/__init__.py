@@ -13,15 +13,12 @@ from typer.core import TyperGroup
 from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
-from lnfgen.training import torchrun as launch
+from lnfgen.training import torchrun
 
 COMMANDS = (
     *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary"),
-    *("convert", "plot", "bench", "runs", "info", "datasets", "models"),
+    *("convert", "plot", "runs", "info", "datasets", "models"),
 )
-TOGETHER = ("train", "eval", "sample")
-"""Commands that several processes of torchrun can run together. All others would do the same in each process."""
-
 SPIN_COUNT = "700"
 """Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
 
@@ -42,7 +39,7 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             line = _line(error)
-            if not launch.claim():  # another process of the same job tells of the failure
+            if not torchrun.claim():  # another process of the same job tells of the failure
                 raise typer.Exit(getattr(error, "exit_code", 1)) from None
             if line is None:
                 raise  # a defect of lnfgen, which shows its traceback
@@ -99,10 +96,10 @@ def _root(
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
     SIGTERM or the end of the terminal ended it.
     """
-    if launch.launched() and context.invoked_subcommand not in TOGETHER:
+    if torchrun.launched() and context.invoked_subcommand != "train":
         raise LnfgenError(
-            f"found {context.invoked_subcommand} under torchrun; expected one of {', '.join(TOGETHER)}, which several "
-            "processes share; start it without torchrun"
+            f"found {context.invoked_subcommand} under torchrun; expected train, which alone several processes share; "
+            "start it without torchrun"
         )
 
 

@@ -55,7 +55,7 @@ def command(
     IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
     """
     from lnfgen.files import require_parent
-    from lnfgen.formats import read_write as formats
+    from lnfgen.formats.read_write import WRITABLE_TEXT, write
     from lnfgen.music.pianoroll import STEPS_PER_QUARTER
     from lnfgen.music.tonality import Key
     from lnfgen.music.tracks import ALL
@@ -85,7 +85,7 @@ def command(
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, drums, tracks)
-        takes_text = suffix in ("", *formats.WRITABLE_TEXT)  # what does not, says so of any text
+        takes_text = suffix in ("", *WRITABLE_TEXT)  # what does not, says so of any text
         if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
@@ -102,7 +102,7 @@ def command(
 
     failed = for_each(list(targets), convert)
     if page:
-        formats.write(files[-1], page, names=names, **played)
+        write(files[-1], page, names=names, **played)
         console.result(files[-1])
     if failed:
         raise typer.Exit(1)
@@ -111,20 +111,20 @@ def command(
 def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
     """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
     from lnfgen.files import make_folder, numbered, write_bytes
-    from lnfgen.formats import read_write as formats
+    from lnfgen.formats.read_write import PAGE, to_bytes
 
     if target == "-":
         if len(pieces) > 1:
             raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
-        console.result_bytes(formats.to_bytes(pieces[0], suffix, **played))
+        console.result_bytes(to_bytes(pieces[0], suffix, **played))
         return
-    parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == formats.PAGE else pieces
+    parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
         if taken is not None and path.resolve() in taken:
             raise OutputError(f"{source} would replace {path}, which was given or just written; choose another --out")
-        content = formats.to_bytes(part, path.suffix, title=path.stem, **played)
+        content = to_bytes(part, path.suffix, title=path.stem, **played)
         if taken is not None:
             make_folder(path.parent)  # only now, as there is something to write
             taken.add(path.resolve())

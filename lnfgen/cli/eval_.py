@@ -11,7 +11,6 @@ from lnfgen.cli import console, options
 from lnfgen.config import PRECISIONS
 from lnfgen.conventions import MUSIC_COUNT, NLL_SAMPLES
 from lnfgen.errors import LnfgenError, RunError
-from lnfgen.training.torchrun import is_main, launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,8 +86,6 @@ def command(
     modes = [name for name, chosen in (("--nll", nll), ("--music", music)) if chosen]
     if len(modes) > 1:
         raise LnfgenError(f"found {modes[0]} beside {modes[1]}; expected one of them; run eval twice")
-    if launched() and music:
-        raise LnfgenError(f"found {modes[0]} under torchrun; several processes share scores alone; start it without")
     if precision not in (None, *PRECISIONS):
         raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
     for option, value, fits, where in (
@@ -114,12 +111,10 @@ def command(
 
     from lnfgen.inference.scoring import marginal_nll, score
     from lnfgen.runs.trained import TrainedModel
-    from lnfgen.training import distributed
 
-    distributed.join()
     trained = TrainedModel(folder, device)
     model, encoding = trained.model, trained.encoding
-    material, train = distributed.after_main(lambda: _material(trained, dataset, split))
+    material, train = _material(trained, dataset, split)
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
     if material.changes:
@@ -133,12 +128,7 @@ def command(
             seed=seed,
             precision=precision or "float32",
             progress=bar.update,
-            places=distributed.own_places(material.sequences),
-            total=distributed.summed_array,
         )
-    distributed.leave()
-    if not is_main():
-        return
     marginal = None if train is None else marginal_nll(model, encoding, train, material.sequences)
     values = _values(trained, material, figures, nll, marginal)
     if json:

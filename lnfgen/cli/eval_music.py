@@ -40,7 +40,7 @@ def report(
     from lnfgen.files import write_bytes
     from lnfgen.plots.canvas import require_picture
     from lnfgen.pretrained import boxed_folder
-    from lnfgen.runs.facts import is_run
+    from lnfgen.runs.naming import is_run
 
     if plot is not None:
         require_picture(plot)

@@ -66,9 +66,8 @@ def command(
 
 def _csv(path: str) -> str:
     """The figures of a run, a row for each validation."""
-    from lnfgen.runs.facts import is_run
-    from lnfgen.runs.naming import find_run
-    from lnfgen.runs.records import METRICS, metrics_csv
+    from lnfgen.runs.folder import metrics_csv
+    from lnfgen.runs.naming import METRICS, find_run, is_run
 
     run = find_run(path)
     if not is_run(run):
@@ -98,7 +97,8 @@ def _show_list(what: str, items: list[dict[str, Any]], left_out: Sequence[str]) 
 def _folder_facts(folder: Path) -> dict[str, Any]:
     from lnfgen.data.dataset import is_dataset
     from lnfgen.data.facts import dataset_facts
-    from lnfgen.runs.facts import is_run, run_facts
+    from lnfgen.runs.listing import run_facts
+    from lnfgen.runs.naming import is_run
 
     if is_run(folder):
         return run_facts(folder)

@@ -8,7 +8,6 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.errors import LnfgenError
-from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -79,20 +78,14 @@ def command(
     from lnfgen.inference.best import Choice
     from lnfgen.inference.sampling import sample_pieces
     from lnfgen.runs.checkpoint import load_model
-    from lnfgen.training import distributed
 
-    distributed.join()
     settings = folder.config.model
     model = load_model(folder, prepare_machine(device, settings.hidden_size, settings.emission))
     encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
     asked: dict[str, Any] = {"count": count, "length": length, "bars": bars}
     asked |= {"time_signature": signature, "temperature": temperature}
-    asked["seed"] = distributed.from_main(lambda: options.drawn_seed(seed))
-    pieces = sample_pieces(model, encoding, **asked, place=distributed.place(), gathered=distributed.gathered)
-    if not is_main():
-        list(pieces)  # this process draws its share, and the first one gets it
-        distributed.leave()
-        return
+    asked["seed"] = options.drawn_seed(seed)
+    pieces = sample_pieces(model, encoding, **asked)
     if best is None:
         choices: Iterable[Choice] = map(Choice, range(count), pieces)
     else:
@@ -102,7 +95,6 @@ def command(
             piece = _finished(choice.piece, writer.name_of(index), wanted, temperature)
             writer.write(piece, _facts(choice, encoding.unit))
             bar.update(index + 1)
-    distributed.leave()
     writer.close()
 
 

@@ -116,14 +116,14 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
 
 def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
     """The pieces in a file, or in stdin if the path is -."""
-    from lnfgen.formats import read_write as formats
+    from lnfgen.formats.read_write import read, read_bytes
 
     if path != "-":
-        return formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+        return read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     content = sys.stdin.buffer.read()
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
-    return formats.read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+    return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
 
 
 def require_no_roll(source: str, given: Sequence[str]) -> None:
@@ -143,7 +143,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
 
     With `new_tempo` they get another tempo, and its changes in the file are not told.
     """
-    from lnfgen.music.tempo_and_metre import lost_changes
+    from lnfgen.music.metre import lost_changes
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:

@@ -14,8 +14,8 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
+from lnfgen.training import torchrun
 from lnfgen.training.recipes import PRESETS, assignments
-from lnfgen.training.torchrun import is_main, launched
 from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
@@ -83,32 +83,31 @@ def command(
     from lnfgen.api import open_session
     from lnfgen.cli.sources import tell_of
 
-    with console.jobs() as building:
-        session = open_session(
-            dataset,
-            model,
-            preset,
-            transform=transform,
-            emission=emission,
-            backbone=backbone,
-            config=config,
-            epochs=epochs,
-            max_steps=max_steps,
-            seed=seed,
-            out=out,
-            resume=resume,
-            device=device,
-            building=building,
-            built=tell_of,
-            set=assignments(settings) if settings else None,
-            usual_seed=fresh_seed(),
-        )
-    _train(session)
+    with torchrun.joined():
+        with console.jobs() as building:
+            session = open_session(
+                dataset,
+                model,
+                preset,
+                transform=transform,
+                emission=emission,
+                backbone=backbone,
+                config=config,
+                epochs=epochs,
+                max_steps=max_steps,
+                seed=seed,
+                out=out,
+                resume=resume,
+                device=device,
+                building=building,
+                built=tell_of,
+                set=assignments(settings) if settings else None,
+                usual_seed=fresh_seed(),
+            )
+        _train(session)
 
 
 def _train(session: "TrainingSession") -> None:
-    from lnfgen.training import distributed
-
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
@@ -124,9 +123,8 @@ def _train(session: "TrainingSession") -> None:
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
         _end(received[0] if received else signal.SIGTERM)  # none, where it came to another process
-    if is_main():
+    if torchrun.is_main():
         console.result(str(run.path))
-    distributed.leave()
 
 
 class _Display:
@@ -187,7 +185,7 @@ def _interruptible() -> Iterator[list[int]]:
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
-        if len(received) > 1 and launched():
+        if len(received) > 1 and torchrun.launched():
             return  # torchrun passes on the Ctrl-C that has come here by itself, and ends what takes over 30 seconds
         if len(received) > 1:
             _end(number)

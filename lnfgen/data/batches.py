@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.waiting import pinned
-
 BUCKET_BATCHES = 32
 """The sequences of so many batches are sorted by length together. Then only a few percent of a batch is padding, and
 the batches of each epoch still differ."""
@@ -23,16 +21,9 @@ class Batch(NamedTuple):
     indices: list[int]  # the place of each sequence in the split
     metres: Tensor | None = None  # [B, 3], the metre of each as `Encoding.metres` gives it, where it is known
 
-    def pinned(self, device: torch.device) -> "Batch":
-        """The same in memory from which a copy to the device need not be waited for."""
-        return self._with(lambda part: pinned(part, device))
-
     def to(self, device: torch.device) -> "Batch":
-        return self._with(lambda part: part.to(device, non_blocking=True))
-
-    def _with(self, do: Callable[[Tensor], Tensor]) -> "Batch":
-        metres = None if self.metres is None else do(self.metres)
-        return Batch(do(self.x), do(self.lengths), self.indices, metres)
+        metres = None if self.metres is None else self.metres.to(device)
+        return Batch(self.x.to(device), self.lengths.to(device), self.indices, metres)
 
 
 def batch_of(split: Sequence[np.ndarray], indices: list[int]) -> Batch:
@@ -104,17 +95,14 @@ def metres_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
     return getattr(sequences, "metres", None)
 
 
-def batches_by_length(
-    sequences: Sequence[np.ndarray], max_steps: int, places: Sequence[int] | None = None
-) -> Iterator[Batch]:
-    """All sequences, or those at some places, in batches, the shortest first.
+def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
+    """All sequences in batches, the shortest first.
 
     A batch has at most `max_steps` steps, padding counted. A longer sequence has a batch of its own: none is ever cut.
     """
     lengths = lengths_of(sequences)
-    chosen = np.arange(len(lengths)) if places is None else np.array(places, dtype=np.int64)
     group: list[int] = []
-    for index in chosen[np.argsort(lengths[chosen], kind="stable")].tolist():
+    for index in np.argsort(lengths, kind="stable").tolist():
         if group and (len(group) + 1) * int(lengths[index]) > max_steps:
             yield batch_of(sequences, group)
             group = []

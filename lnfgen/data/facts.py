@@ -8,8 +8,8 @@ from typing import Any
 
 from lnfgen.data.dataset import open_dataset
 from lnfgen.formats.read_write import Piece
-from lnfgen.formats.rolltext import pitch_name
 from lnfgen.formats.text import LINE_ENDS
+from lnfgen.music.tonality import pitch_name
 from lnfgen.music.tracks import Track
 from lnfgen.wording import frequencies
 

@@ -12,8 +12,8 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.sources import Options
 from lnfgen.errors import UnreadableFileError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats import text
+from lnfgen.formats.read_write import READABLE, Piece, read
 from lnfgen.music.tracks import said_of
 
 
@@ -62,8 +62,8 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
         LnfgenError: if it holds the other kind.
     """
     suffix = path.suffix.lower()
-    pieces: list[formats.Piece]
-    if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in formats.READABLE):
+    pieces: list[Piece]
+    if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in READABLE):
         content = text.read_text(path)
         if options.chunks:
             pieces = [*text.chunks(content, options.max_length or text.MAX_LINE)]
@@ -73,7 +73,7 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
             raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
     else:
         grid = encoding.steps_per_quarter
-        pieces = formats.read(path, steps_per_quarter=grid, drums=options.drums, tracks=options.tracks)
+        pieces = read(path, steps_per_quarter=grid, drums=options.drums, tracks=options.tracks)
     sequences, changes = encoding.adapt(pieces)
     several = [piece.tracks for piece in pieces if not isinstance(piece, str) and len(piece.tracks) > 1]
     return Material(path.name, "all", sequences, 0, changes, said_of(several) if several else "")

@@ -17,7 +17,7 @@ from lnfgen.data.prepared import DatasetWriter
 from lnfgen.data.sources import Options, SourceFile
 from lnfgen.data.splits import deal, distinct, in_random_order, num_splits, split_in_order
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import read
 from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL, Track, said_of
@@ -60,7 +60,7 @@ def add_music(
 
 def read_rolls(path: Path, steps_per_quarter: int, drums: bool = False, tracks: str = ALL) -> list[PianoRoll]:
     """The rolls of a file. It runs in a child process."""
-    pieces = formats.read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+    pieces = read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
     raise UnreadableFileError(f"{path} is text; expected music")

@@ -14,7 +14,7 @@ from lnfgen.data import benchmarks
 from lnfgen.data.dataset import Record, is_dataset, is_manifest_of_run
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.files import sha256_of
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import READABLE
 from lnfgen.formats.rolltext import MARK
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.tracks import ALL
@@ -107,7 +107,7 @@ class SourceFile:
     @property
     def kind(self) -> Kind:
         """The kind that the suffix says; a `.txt` is music if it starts as a piano-roll does."""
-        if self.suffix in formats.READABLE and self.suffix != ".txt":
+        if self.suffix in READABLE and self.suffix != ".txt":
             return "music"
         try:
             with open(self.path, "rb") as file:
@@ -127,7 +127,7 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
         DatasetError: if a source does not exist, is a run or a dataset already, or holds nothing to read.
     """
     files: list[SourceFile] = []
-    known = (*formats.READABLE, *benchmarks.SUFFIXES)
+    known = (*READABLE, *benchmarks.SUFFIXES)
     for source in map(Path, sources):
         if is_manifest_of_run(source):
             raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
@@ -155,7 +155,7 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    suffixes = _TEXTS if kind == "text" else formats.READABLE
+    suffixes = _TEXTS if kind == "text" else READABLE
     chosen = [path for path in inside if path.suffix.lower() in suffixes]
     if chosen or (kind == "text" and inside):
         return chosen or inside
@@ -164,4 +164,4 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
         return sets
     found = counted(len(inside), "other file") if inside else "nothing"
     hint = f", or name one of its benchmark sets, as {sets[0]}" if sets else ""
-    raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(formats.READABLE)}{hint}")
+    raise DatasetError(f"{folder} holds {found}; expected files of {' '.join(READABLE)}{hint}")

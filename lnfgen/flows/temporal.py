@@ -95,49 +95,66 @@ class CausalFlow(TemporalFlow):
         """What the network reads of values `[..., D]`."""
         return self.input_dropout(self.reading(earlier))
 
-    def in_order(
-        self, x: Tensor, positions: Tensor, move: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, Tensor]:
-        """Map x `[N, T, D]` one step after another by `move(x_t, context)`, whose contexts come from its results."""
-        contexts = Contexts(self, positions)
+    def in_order(self, direction: str, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply `forward` or `inverse`, whose contexts come from its own results, one step after another."""
+        steps = FlowSteps(self, positions)
+        move: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = getattr(steps.features, direction)
         values, ladjs = [], []
         with looping(x):
             for x_t in x.unbind(1):
-                value, ladj = move(x_t, contexts.here)
-                contexts.go_on(value)
+                value, ladj = move(x_t, steps.context)
+                steps.take(value)
                 values.append(value)
                 ladjs.append(ladj)
         return torch.stack(values, 1), torch.stack(ladjs, 1)
 
 
-class Contexts:
-    """The contexts of a causal flow, one step after another, as the values become known."""
+class FlowSteps:
+    """The steps of a causal flow, first step first, for N rows that may be chosen anew between steps.
 
-    def __init__(self, flow: CausalFlow, positions: Tensor) -> None:
+    In each step of an `AutoregressiveFlow`, z_t is drawn or comes from elsewhere, may be weighed, and is taken:
+
+        steps = prior.steps(positions, temperature)     # positions [N, T, F]
+        for t in range(num_steps):
+            z = steps.draw(noise[:, t])                 # from p(z_t | z_<t), noise [N, noise_size] -> z [N, D]
+            log_p = steps.log_prob(z)                   # log p(z_t | z_<t) of any z, [N]
+            steps.take(z)                               # goes on to the next step
+            steps.keep(rows)                            # row i goes on as row rows[i]; from N to any number of rows
+
+    The steps are faster within `nn.stepper.looping` and without gradients, in a model that is in eval mode.
+    """
+
+    def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float = 1.0) -> None:
         """`positions` `[N, T, F]` are those of all steps."""
-        self._flow, self._network = flow, steps_of(flow.network, positions)
-        self._t = 0
+        self._flow, self._temperature = flow, temperature
+        self.features, self._network = arranged(flow.features), steps_of(flow.network, positions)
         dtype = next(flow.parameters()).dtype
         self._value = torch.zeros(len(positions), flow.num_features, dtype=dtype, device=positions.device)
-        self._here: Tensor | None = None
+        self._t = 0
+        self._context: Tensor | None = None
 
     @property
-    def here(self) -> Tensor:
+    def context(self) -> Tensor:
         """The context of this step, `[N, C]`."""
-        if self._here is None:
-            self._here = self._network.step(self._t, self._flow.read(self._value))
-        return self._here
+        if self._context is None:
+            self._context = self._network.step(self._t, self._flow.read(self._value))
+        return self._context
 
-    def go_on(self, value: Tensor) -> None:
-        """Take the value of this step, `[N, D]`, and go on to the next one."""
-        self._value, self._here, self._t = value, None, self._t + 1
+    def draw(self, noise: Tensor) -> Tensor:
+        """Draw z_t `[N, D]` at the temperature from noise of N(0, 1), `[N, noise_size]`."""
+        return self.features.draw(noise, self.context, self._temperature)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z_t | z_<t) at the temperature, which must be above 0: z `[N, D]` -> `[N]`."""
+        return self._flow.features.log_prob(z, self.context, self._temperature)
+
+    def take(self, value: Tensor) -> None:
+        """Go on to the next step, where `value` `[N, D]` is z_t, or eps_t in an inverse autoregressive flow."""
+        self._value, self._context, self._t = value, None, self._t + 1
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows `[N']`: row i becomes what row `rows[i]` was. There may be more or fewer than before.
-
-        It is called between `go_on` and `here`.
-        """
-        assert self._here is None
+        """Before the first step or after `take`: go on with these rows `[N']`, row i as row `rows[i]` was."""
+        assert self._context is None
         self._value = self._value[rows]
         self._network.keep(rows)
 
@@ -149,7 +166,7 @@ class AutoregressiveFlow(CausalFlow):
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.in_order(eps, positions, arranged(self.features).forward)
+        return self.in_order("forward", eps, positions)
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features.inverse(z, self.contexts(z, positions))
@@ -166,46 +183,9 @@ class AutoregressiveFlow(CausalFlow):
                 steps.take(values[-1])
         return torch.stack(values, 1)
 
-    def steps(self, positions: Tensor, temperature: float = 1.0) -> "FlowSteps":
+    def steps(self, positions: Tensor, temperature: float = 1.0) -> FlowSteps:
         """The steps of z at a temperature, for who draws and weighs them one by one: positions `[N, T, F]`."""
         return FlowSteps(self, positions, temperature)
-
-
-class FlowSteps:
-    """The steps z_t of an autoregressive flow, first step first, for N rows that may be chosen anew between steps.
-
-    In each step z_t is drawn or comes from elsewhere, may be weighed, and is taken:
-
-        steps = prior.steps(positions, temperature)     # positions [N, T, F]
-        for t in range(num_steps):
-            z = steps.draw(noise[:, t])                 # from p(z_t | z_<t), noise [N, noise_size] -> z [N, D]
-            log_p = steps.log_prob(z)                   # log p(z_t | z_<t) of any z, [N]
-            steps.take(z)                               # goes on to the next step
-            steps.keep(rows)                            # row i goes on as row rows[i]; from N to any number of rows
-
-    The steps are faster within `nn.stepper.looping` and without gradients, in a model that is in eval mode.
-    """
-
-    def __init__(self, flow: AutoregressiveFlow, positions: Tensor, temperature: float) -> None:
-        self._contexts, self._temperature = Contexts(flow, positions), temperature
-        self._features = flow.features
-        self._draw = arranged(flow.features).draw
-
-    def draw(self, noise: Tensor) -> Tensor:
-        """Draw z_t `[N, D]` from noise of N(0, 1), `[N, noise_size]`."""
-        return self._draw(noise, self._contexts.here, self._temperature)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z_t | z_<t) at the temperature, which must be above 0: z `[N, D]` -> `[N]`."""
-        return self._features.log_prob(z, self._contexts.here, self._temperature)
-
-    def take(self, z: Tensor) -> None:
-        """Go on to the next step, where z `[N, D]` is that of this step."""
-        self._contexts.go_on(z)
-
-    def keep(self, rows: Tensor) -> None:
-        """Before the first step or after `take`: go on with these rows `[N']`, row i as row `rows[i]` was."""
-        self._contexts.keep(rows)
 
 
 class InverseAutoregressiveFlow(CausalFlow):
@@ -221,4 +201,4 @@ class InverseAutoregressiveFlow(CausalFlow):
         return self.features(eps, self.contexts(eps, positions))
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.in_order(z, positions, arranged(self.features).inverse)
+        return self.in_order("inverse", z, positions)

@@ -19,10 +19,10 @@ import mido
 from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.heard import Heard
+from lnfgen.formats.events import Events
+from lnfgen.music.metre import DEFAULT_BPM
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
-from lnfgen.music.tempo_and_metre import DEFAULT_BPM
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
 
@@ -40,17 +40,17 @@ def read_midi(
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
-    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. Tempo and time
-    signature are those that last longest (see `tempo_and_metre`); where times are in seconds (SMPTE), the tempo is
-    taken as 120. If a key is struck again before it is released (in one channel of a track), the first release belongs
-    to the first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among
+    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The roll has the tempo
+    and the time signature that last longest (see `lnfgen.music.metre`); where times are in seconds (SMPTE), its tempo
+    is 120. If a key is struck again before it is released (in one channel of a track), the first release belongs to
+    the first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among
     them, are left out.
 
     Args:
-        name: what errors call the file.
+        name: stands for the file in errors.
         drums: keep the notes of the drum channel.
         tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll, whose `tracks`
-            tell of all.
+            list all tracks.
 
     Raises:
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or no such track, or last
@@ -60,15 +60,15 @@ def read_midi(
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
         midi = mido.MidiFile(file=io.BytesIO(sound))
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
-    heard: list[Heard] = []
+    pieces: list[Events] = []
     every: list[Track] = []
     for group in groups:
-        heard.append(_listen(group, len(every) + 1))
-        every += [track for track, _ in heard[-1].tracks]
-    if not every and not any(piece.end for piece in heard):
+        pieces.append(_events(group, len(every)))
+        every += [track for track, _ in pieces[-1].tracks]
+    if not every and not any(piece.end for piece in pieces):
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
     chosen = choose_tracks(every, tracks, drums, name) if every else set()
-    kept = [piece for piece in heard if any(track.number in chosen for track, _ in piece.tracks)] or heard[:1]
+    kept = [piece for piece in pieces if any(track.number in chosen for track, _ in piece.tracks)] or pieces[:1]
     quarter = _ticks_per_quarter(midi.ticks_per_beat, name)
     rolls: list[PianoRoll] = []
     total = 0
@@ -86,15 +86,16 @@ def read_midi(
 def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
-    Reading it again gives the same keys that sound. The onsets are then those of `roll.struck()`. An upbeat has a time
-    signature of its own, as 1/4 before 3/4. It is not written where none says its length, as that of a triplet, or
-    where what follows is no longer than the upbeat, because the reader takes the time signature that lasts longest.
+    `read_midi` gives the same keys again, with the onsets of `roll.struck()`. An upbeat has a time signature of its
+    own, as 1/4 before 3/4. The upbeat is not written if no time signature has its length (a triplet, for instance), or
+    if the rest of the piece is no longer than the upbeat, because the reader takes the time signature that lasts
+    longest.
 
     Args:
-        program: the General MIDI program (instrument), 0 (piano) to 127, or those of the voices from the highest one
+        program: the General MIDI program (instrument), 0 (piano) to 127, or one for each voice from the highest one
             down. The last one holds for the voices below too.
-        voices: None is one track with all notes, or where there are several programs a voice for each. A number is a
-            file of format 1 with a track and a channel for each of so many voices, as `separate_voices` finds them.
+        voices: with a number, `separate_voices` divides the notes among so many voices, and the file has format 1 with
+            a track and a channel for each. With None it has a voice for each program; one track if there is only one.
 
     Raises:
         LnfgenError: for programs or voices out of range, or fewer voices than programs.
@@ -141,9 +142,10 @@ class _AnyKeySignature(MetaSpec_key_signature):
 
 @contextlib.contextmanager
 def _with_any_key_signature() -> Iterator[None]:
-    """In this block, have mido read files with key signatures that MIDI does not define, which some programs write.
+    """In this block, mido ignores key signatures that MIDI does not define, and does not refuse their files.
 
-    A roll has none, so what they say does not count.
+    Some programs write them. A roll has no key signature, so none is lost. mido has no other way to do this than the
+    registry of its specifications, which is put back at the end for other users of mido in this process.
     """
     add_meta_spec(_AnyKeySignature)
     try:
@@ -177,9 +179,9 @@ def _track(
     total_ticks: int,
     later: Sequence[tuple[int, Any]] = (),
 ) -> Any:
-    """A track of mido that begins with the messages of `head` and ends after so many ticks.
+    """A track of mido that begins with the messages of `head` and ends after `total_ticks`.
 
-    `later` are other messages, each with the step where it comes.
+    `later` holds other messages, each with its step.
     """
     events: list[tuple[int, str, Any]] = [(start, "note_on", pitch) for start, _, pitch in notes]
     events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
@@ -187,9 +189,9 @@ def _track(
     track = mido.MidiTrack(head)
     now = 0
     # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
-    for step, kind, what in sorted(events):
+    for step, kind, event in sorted(events):
         velocity = VELOCITY if kind == "note_on" else 0
-        message = mido.Message(kind, channel=channel, note=what, velocity=velocity) if kind else what
+        message = mido.Message(kind, channel=channel, note=event, velocity=velocity) if kind else event
         message.time = (step - now) * ticks_per_step
         track.append(message)
         now = step
@@ -197,9 +199,9 @@ def _track(
     return track
 
 
-def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
-    """What these tracks of mido play, those with notes numbered from `first_number` on."""
-    heard = Heard()
+def _events(tracks: Sequence[Any], after: int) -> Events:
+    """The events in tracks of mido. Tracks with notes are numbered after those of `after` others."""
+    events = Events()
     names: dict[int, str] = {}
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
     notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
@@ -220,25 +222,24 @@ def _listen(tracks: Sequence[Any], first_number: int) -> Heard:
                 names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
                 if message.tempo:
-                    heard.tempos.append((tick, _tidy_bpm(message.tempo)))
+                    events.tempos.append((tick, _tidy_bpm(message.tempo)))
             elif kind == "time_signature":
-                heard.signatures.append((tick, (message.numerator, message.denominator)))
+                events.signatures.append((tick, (message.numerator, message.denominator)))
         for (channel, pitch), starts in sounding.items():
             notes.setdefault((index, channel), []).extend((start, tick, pitch) for start in starts)
-        heard.end = max(heard.end, tick)
+        events.end = max(events.end, tick)
     for changes in programs.values():
         changes.sort(key=itemgetter(0))
-    for number, ((index, channel), played) in enumerate(sorted(notes.items()), start=first_number):
+    for (index, channel), played in sorted(notes.items()):
         changes = programs.get(channel, [])
         earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
-        program, name = changes[earlier - 1][1] if earlier else 0, names.get(index, "")
-        track = Track.of_notes(played, number=number, name=name, program=program, channel=channel + 1)
-        heard.tracks.append((track, played))
-    return heard
+        program = changes[earlier - 1][1] if earlier else 0
+        events.add(played, names.get(index, ""), program, channel + 1, after)
+    return events
 
 
 def _ticks_per_quarter(division: int, name: str) -> Fraction:
-    """What the header of a file says of its ticks."""
+    """The ticks of a quarter, from the division in the header of a file."""
     ticks = Fraction(division)
     if division < 0:  # times are in seconds (SMPTE)
         # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.
@@ -253,7 +254,7 @@ def _ticks_per_quarter(division: int, name: str) -> Fraction:
 
 
 def _decoded(name: str) -> str:
-    """A name that mido has read as Latin-1, read as UTF-8 if it is that; MIDI says nothing of encodings."""
+    """A name that mido has read as Latin-1, read as UTF-8 if it is valid UTF-8. MIDI defines no encoding."""
     try:
         return name.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:

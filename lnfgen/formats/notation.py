@@ -1,4 +1,4 @@
-"""Write piano-rolls as MusicXML scores, with music21 as the writer.
+"""Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into notes with ties.
 
 Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
 choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. So a singer sees
@@ -7,6 +7,7 @@ all voices at once, an organist can play from it, and it needs half as much pape
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ from functools import lru_cache
 from typing import Any
 
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.rhythm import Symbol, bars_of_voice
 from lnfgen.formats.scores import quiet
 from lnfgen.music.pianoroll import Note, PianoRoll
 from lnfgen.music.separation import separate_voices, voice_names, with_unisons
@@ -29,8 +29,25 @@ _CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, 
 
 
 @dataclass(frozen=True)
+class Symbol:
+    """A note, chord or rest within a bar. Times are in quarters.
+
+    Attributes:
+        offset, length: its place, from the start of the bar on.
+        pitches: MIDI pitches from the lowest one up; none for a rest.
+        from_before, goes_on: the pitches that are tied to the symbol before, and to the next one.
+    """
+
+    offset: Fraction
+    length: Fraction
+    pitches: tuple[int, ...] = ()
+    from_before: frozenset[int] = frozenset()
+    goes_on: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class _Staff:
-    """A staff: its name, its clef, the notes of each of its voices, and whether stems tell two voices apart."""
+    """A staff: its name, its clef and the notes of each of its voices. With `stems`, these go up and down by voice."""
 
     name: str
     clef: str
@@ -41,17 +58,16 @@ class _Staff:
 def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
-    Reading it again gives the same length and upbeat, the same keys that sound and, where they are known, the same
-    onsets.
+    `read_score` gives the same roll again; onsets that are not known are those of `roll.struck()` then.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
             choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
             below.
-        title: stands above the music; characters that cannot be printed are left out of it.
+        title: stands above the music, without characters that cannot be printed.
 
     Raises:
-        LnfgenError: if notation has no note value for a step of this grid, or nobody can tell so many voices apart.
+        LnfgenError: if notation has no note value for a step of this grid, or there are over `MAX_VOICES` voices.
     """
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
@@ -73,9 +89,9 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "
 
 
 def is_choral(roll: PianoRoll) -> bool:
-    """Whether a choir of four can sing the piece.
+    """True if a choir of four can sing the piece.
 
-    At most 4 keys sound at 95 % of the steps, and 3 or 4 at half of the steps. Silent steps do not count.
+    At most 4 keys must sound at 95 % of the steps, and 3 or 4 at half of the steps. Silent steps do not count.
     """
     counts = roll.sounding.sum(axis=1)
     counts = counts[counts > 0]
@@ -183,7 +199,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
 
 
 def _initials(name: str) -> str:
-    """What stands before the staff from the second line on: S. A. for Soprano, Alto, and 2. for Voice 2."""
+    """The name of a staff from the second line on: S. A. for Soprano, Alto, and 2. for Voice 2."""
     return " ".join(f"{word[0]}." for word in name.replace("Voice", "").split())
 
 
@@ -259,3 +275,111 @@ def _name(pitch: int, sharps: int) -> str:
     """A MIDI pitch as music21 names it, such as B-4 for B flat."""
     step, alter, octave = spelled(pitch, sharps)
     return step + "#" * alter + "-" * -alter + str(octave)
+
+
+def bars_of_voice(
+    notes: Sequence[Note], num_steps: int, steps_per_quarter: int, time_signature: tuple[int, int], upbeat: int = 0
+) -> list[list[Symbol]]:
+    """The symbols of a voice in each bar, which fill it; the last bar ends with the piece.
+
+    An upbeat of `upbeat` steps is the first bar, and is written as the end of one.
+
+    Notes that sound together are a chord. Where one of them starts or ends alone, the others are tied there. So are
+    notes at bar lines, and where a reader of this metre expects to see a beat.
+    """
+    edges = sorted({0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))})
+    ordered = sorted(notes)
+    bar = Fraction(4 * time_signature[0], time_signature[1])
+    missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)  # of the first bar, before the piece
+    end = missing + Fraction(num_steps, steps_per_quarter)
+    bars: list[list[Symbol]] = [[] for _ in range(-int(-end // bar))]
+    sounding: list[Note] = []
+    upcoming = 0
+    for start, stop in itertools.pairwise(edges):
+        sounding = [note for note in sounding if note[0] + note[1] > start]
+        while upcoming < len(ordered) and ordered[upcoming][0] == start:
+            sounding.append(ordered[upcoming])
+            upcoming += 1
+        pitches = tuple(sorted({note[2] for note in sounding}))
+        before = frozenset(note[2] for note in sounding if note[0] < start)
+        after = frozenset(note[2] for note in sounding if note[0] + note[1] > stop)
+        position, until = (missing + Fraction(step, steps_per_quarter) for step in (start, stop))
+        while position < until:
+            index = int(position // bar)
+            inside = min(until, (index + 1) * bar)
+            whole_rest = not pitches and inside - position == bar
+            inner = position - index * bar, inside - position
+            for offset, length in [inner] if whole_rest else split(*inner, time_signature):
+                last = index * bar + offset + length == until
+                offset -= 0 if index else missing
+                bars[index].append(Symbol(offset, length, pitches, before, after if last else frozenset(pitches)))
+                before = frozenset(pitches)
+            position = inside
+    return bars
+
+
+def split(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -> list[tuple[Fraction, Fraction]]:
+    """A stretch of a bar in parts (offset, length) that show its beats.
+
+    A part has no dot or one. It passes over a stronger place of the bar than its start only as a plain syncopation, as
+    a quarter between two eighths does, or where it is a dotted half and starts on a beat. On grids of triplets and the
+    like, parts end with the beat.
+    """
+    crossed = _places(offset, length, time_signature)
+    strongest = max((level for _, level in crossed), default=None)
+    if strongest is None or _is_readable(offset, length, strongest, time_signature):
+        return [(offset, length)]
+    places = [place for place, level in crossed if level == strongest]
+    # A part that starts on the beat is the longer one, so that few parts are needed.
+    place = places[-1 if _level(offset, time_signature) > strongest else 0]
+    rest = offset + length - place
+    return [*split(offset, place - offset, time_signature), *split(place, rest, time_signature)]
+
+
+def _is_readable(offset: Fraction, length: Fraction, crossed: int, time_signature: tuple[int, int]) -> bool:
+    """True if a note that passes over places of this level at most may be written as one note."""
+    if not _is_binary(offset) or not _is_binary(length):
+        return False
+    plain, dotted = _is_power_of_two(length), _is_power_of_two(length / 3)
+    start = _level(offset, time_signature)
+    syncopated = plain or (dotted and length >= 3 and start >= 0)
+    return (plain or dotted) and (crossed <= start or (syncopated and crossed <= start + 1))
+
+
+def _places(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -> list[tuple[Fraction, int]]:
+    """The places inside a stretch where it may be split, and their levels."""
+    unit = _beat(time_signature)
+    if _is_binary(offset) and _is_binary(length):
+        unit = Fraction(1, max(offset.denominator, length.denominator, unit.denominator))
+    places = (index * unit for index in range(int(offset // unit) + 1, int(-(-(offset + length) // unit))))
+    return [(place, _level(place, time_signature)) for place in places]
+
+
+def _beat(time_signature: tuple[int, int]) -> Fraction:
+    """The beat in quarters: a quarter; in 6/8, 9/8 and their like, three of the units."""
+    beats, unit = time_signature
+    return Fraction(12, unit) if unit >= 8 and beats % 3 == 0 else Fraction(1)
+
+
+def _level(offset: Fraction, time_signature: tuple[int, int]) -> int:
+    """The strength of a place in a bar: 9 at its start, 0 on a beat, 1 in the middle of four, below 0 between beats.
+
+    Between the beats of 6/8 it is -2 at most, so that no note hides the second beat.
+    """
+    beats, unit = time_signature
+    if offset == 0:
+        return 9
+    beat = _beat(time_signature)
+    if (offset / beat).denominator > 1:
+        inner = offset if beat == 1 else offset * unit / 4
+        halvings = inner.denominator.bit_length() - 1
+        return -halvings if beat == 1 else -halvings - 2
+    return int(beats % 4 == 0 and offset == Fraction(2 * beats, unit))
+
+
+def _is_binary(value: Fraction) -> bool:
+    return value.denominator & (value.denominator - 1) == 0
+
+
+def _is_power_of_two(value: Fraction) -> bool:
+    return value.numerator & (value.numerator - 1) == 0 and _is_binary(value) and value > 0

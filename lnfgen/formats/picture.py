@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.formats.rolltext import pitch_name
 from lnfgen.music.pianoroll import Note, PianoRoll
+from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
 _BLACK_KEYS = frozenset((1, 3, 6, 8, 10))
@@ -25,7 +25,7 @@ _BLACK_ROW, _BEAT, _OCTAVE, _BAR = "#eef0f3", "#d9dde2", "#b9bfc7", "#8a929c"
 
 
 def png_bytes(roll: PianoRoll) -> bytes:
-    """A PNG of a roll, on lines with equally many bars: time from left to right, on each line the same pitches.
+    """A PNG of a roll, on lines with equally many bars. Time goes from left to right; all lines have the same pitches.
 
     An upbeat stands before the first bar line, and has no number.
 
@@ -77,7 +77,7 @@ def _pitches_shown(roll: PianoRoll) -> tuple[int, int]:
 
 
 def _bars_per_line(num_bars: int, quarters: float, line_height: float) -> int:
-    """How many bars on a line make the whole a page: 1 to 3, or a multiple of 4, as phrases have; or all there are."""
+    """The number of bars on a line that gives the shape of a page: 1 to 3, a multiple of 4 as phrases have, or all."""
     lines = max(1.0, math.sqrt(_PAGE * quarters * _QUARTER / (line_height + _ABOVE)))
     bars = max(num_bars / lines, _LEAST_WIDTH / _QUARTER * num_bars / quarters)
     return min(4 * round(bars / 4) if bars > 3 else max(1, round(bars)), num_bars)

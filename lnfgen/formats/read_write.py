@@ -1,4 +1,4 @@
-"""Read and write pieces of music and texts; the suffix of a file says which format it has.
+"""Read and write pieces of music and texts, in the format of a file's suffix.
 
 roll = read("song.mid")[0]
 write("song.musicxml", roll)
@@ -15,8 +15,14 @@ import numpy as np
 
 from lnfgen import files
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats import rolltext
+from lnfgen.formats.midi import midi_bytes, read_midi
+from lnfgen.formats.notation import musicxml_bytes
+from lnfgen.formats.page import page_bytes
+from lnfgen.formats.picture import png_bytes
+from lnfgen.formats.rolltext import MARK, roll_from_text, roll_to_text
 from lnfgen.formats.sandbox import in_child, restart_clock
+from lnfgen.formats.scores import read_score
+from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import decode_utf8
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
@@ -33,7 +39,7 @@ PAGE = ".html"
 """The suffix whose file holds any number of pieces; a file with another one holds one piece."""
 SOUND = ".wav"
 WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)
-"""The suffixes whose files can tell voices apart."""
+"""The suffixes of formats that can hold voices apart."""
 
 _QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
 _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
@@ -47,14 +53,15 @@ def read(
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
     `.txt`) keep their own grid.
 
-    Texts and small MIDI files are parsed in this process. All others are in a child process, which has a limit of time
-    and a limit of memory: see `lnfgen.formats.sandbox`.
+    Texts and small MIDI files are parsed in this process, all others in a child process that has a limit of time and a
+    limit of memory (see `lnfgen.formats.sandbox`).
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
         drums: keep the drum channel of a MIDI file, as pitches.
-        tracks: those of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word of a
-            name or instrument, such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists them.
+        tracks: the tracks of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word
+            of a name or instrument, such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists
+            them.
 
     Raises:
         UnreadableFileError: if the file is missing or damaged, has an unknown suffix, or is not what its suffix says.
@@ -82,13 +89,13 @@ def read_bytes(
     drums: bool = False,
     tracks: str = ALL,
 ) -> list[Piece]:
-    """The pieces in some bytes that have no suffix, such as those of stdin. The first bytes tell the format.
+    """The pieces in bytes without a suffix, such as those of stdin. The format is found from the first bytes.
 
-    This may be MIDI, `.npz`, `.mxl`, MusicXML or text. A text is a piano-roll if its first line says so. ABC and
-    humdrum cannot be told from prose, and stay text.
+    It may be MIDI, `.npz`, `.mxl`, MusicXML or text. A text is a piano-roll if its first line is that of one. ABC and
+    humdrum look like prose, and stay text.
 
     Args:
-        name: what errors call the bytes.
+        name: stands for a path in errors.
 
     Raises:
         UnreadableFileError: as for `read`.
@@ -108,7 +115,7 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
     """The pieces in the content of a file, which is parsed in a child process unless that is surely quick and safe."""
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
-    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(rolltext.MARK):
+    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
         return [text]
     arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
     if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
@@ -119,18 +126,39 @@ def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums:
 def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
     """The piano-rolls in the content of a file."""
     if suffix in SCORES:
-        from lnfgen.formats.scores import read_score
-
         return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)
     restart_clock()
     if suffix in MIDI:
-        from lnfgen.formats.midi import read_midi
-
         return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
-    return [_read_npz(content, name) if suffix == ".npz" else rolltext.roll_from_text(decode_utf8(content, name), name)]
+    return [_read_npz(content, name) if suffix == ".npz" else roll_from_text(decode_utf8(content, name), name)]
 
 
 _KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
+
+
+def write(
+    path: str | Path,
+    piece: Piece | Sequence[Piece],
+    *,
+    program: int | Sequence[int] = 0,
+    voices: int | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
+
+    A `.html` is a page that draws and plays its pieces; it takes a list of any number of them. A `.wav` needs the
+    program FluidSynth; see `lnfgen.formats.sound`.
+
+    Args:
+        program, voices, names: as `to_bytes` takes them. The title is the name of the file.
+
+    Raises:
+        LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
+        OutputError: if the path cannot be written.
+    """
+    path = Path(path)
+    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names)
+    files.write_bytes(path, content)
 
 
 def to_bytes(
@@ -146,86 +174,48 @@ def to_bytes(
 
     Args:
         program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice.
-        voices: how many voices to write apart, where the format can; None: as the format does by itself.
-        title: what a page or a score calls the piece; several on a page are numbered.
-        names: what a page calls its pieces, in place of numbers.
+        voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format decides.
+        title: the title of a page or a score. Several pieces on a page are numbered.
+        names: the names of the pieces on a page, in place of numbers.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
     suffix = suffix.lower()
     require_writer(suffix, voices)
-    if not isinstance(piece, PianoRoll | str):
-        rolls = [one for one in piece if isinstance(one, PianoRoll)]
-        if suffix == PAGE and len(rolls) == len(piece):
-            from lnfgen.formats.page import page_bytes
-
-            return page_bytes(rolls, title, names=names, program=program, voices=voices)
-        if len(piece) != 1:
-            raise LnfgenError(f"cannot write {len(piece)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
-        piece = piece[0]
-    if isinstance(piece, str):
-        if suffix not in WRITABLE_TEXT:
-            raise LnfgenError(f"cannot write a text as {suffix!r}; expected one of {' '.join(WRITABLE_TEXT)}")
-        return piece.encode("utf-8")
-    if suffix not in WRITABLE_MUSIC:
-        raise LnfgenError(f"cannot write a piano-roll as {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
-    if suffix == PAGE:
-        return to_bytes([piece], suffix, program=program, voices=voices, title=title, names=names)
+    pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
+    rolls = [one for one in pieces if isinstance(one, PianoRoll)]
+    if suffix == PAGE and len(rolls) == len(pieces):
+        return page_bytes(rolls, title, names=names, program=program, voices=voices)
+    if len(pieces) != 1:
+        raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
+    (one,) = pieces
+    kind, fitting = ("a text", WRITABLE_TEXT) if isinstance(one, str) else ("a piano-roll", WRITABLE_MUSIC)
+    if suffix not in fitting:
+        raise LnfgenError(f"cannot write {kind} as {suffix!r}; expected one of {' '.join(fitting)}")
+    if isinstance(one, str):
+        return one.encode("utf-8")
     if suffix in MIDI:
-        from lnfgen.formats.midi import midi_bytes
-
-        return midi_bytes(piece, program=program, voices=voices)
+        return midi_bytes(one, program=program, voices=voices)
     if suffix == SOUND:
-        from lnfgen.formats.sound import wav_bytes
-
-        return wav_bytes(piece, program=program, voices=voices)
+        return wav_bytes(one, program=program, voices=voices)
     if suffix == ".musicxml":
-        from lnfgen.formats.notation import musicxml_bytes
-
-        return musicxml_bytes(piece, voices=voices, title=title)
+        return musicxml_bytes(one, voices=voices, title=title)
     if suffix == ".png":
-        from lnfgen.formats.picture import png_bytes
-
-        return png_bytes(piece)
-    if suffix == ".npz":
-        return _npz_bytes(piece)
-    return rolltext.roll_to_text(piece).encode("utf-8")
+        return png_bytes(one)
+    return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
-    """Raise an `LnfgenError` if this suffix needs a program that is missing, or cannot tell voices apart but must."""
+    """Check that a file with this suffix can be written here, with so many voices apart.
+
+    Raises:
+        LnfgenError: if the format needs a program that is missing, or cannot write voices apart.
+    """
     if voices is not None and suffix not in WITH_VOICES:
         raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
     if suffix == SOUND:
-        from lnfgen.formats.sound import require_synthesiser
-
         require_synthesiser()
-
-
-def write(
-    path: str | Path,
-    piece: Piece | Sequence[Piece],
-    *,
-    program: int | Sequence[int] = 0,
-    voices: int | None = None,
-    names: Sequence[str] | None = None,
-) -> None:
-    """Write a piece to `path`, in the format that its suffix says. A file that is there is replaced.
-
-    A `.html` is a page that draws and plays its pieces; it takes a list of any number of them. A `.wav` needs the
-    program FluidSynth; see `lnfgen.formats.sound`.
-
-    Args:
-        program, voices, names: as `to_bytes` takes them. The title is the name of the file.
-
-    Raises:
-        LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
-        OutputError: if the path cannot be written.
-    """
-    path = Path(path)
-    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names)
-    files.write_bytes(path, content)
 
 
 def _npz_bytes(roll: PianoRoll) -> bytes:

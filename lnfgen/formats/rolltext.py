@@ -1,4 +1,4 @@
-"""Piano-rolls as text that a person can read, edit and compare. Reading it gives exactly the same roll.
+"""Piano-rolls as text that a person can read, edit and compare. `roll_from_text` gives exactly the same roll again.
 
     # lnfgen piano-roll 1
     steps_per_quarter: 4
@@ -25,31 +25,11 @@ import numpy as np
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.tonality import pitch_name, pitch_number
 
 MARK = "# lnfgen piano-roll"
 VERSION = 1
-_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
-_ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
 _HEADER = re.compile(r"([a-z_]+)\s*:\s*(.*)")
-
-
-def pitch_name(pitch: int) -> str:
-    """The name of a MIDI pitch, such as `C4` for 60. Black keys are sharps."""
-    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
-
-
-def pitch_number(name: str) -> int:
-    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`; there may be space around it.
-
-    Raises:
-        ValueError: if this is not the name of a pitch.
-    """
-    match = _PITCH.fullmatch(name.strip())
-    if not match:
-        raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
-    letter, accidental, octave = match.groups()
-    return _NAMES.index(letter.upper()) + _ALTER[accidental] + 12 * (int(octave) + 1)
 
 
 def _signature(text: str) -> tuple[int, int]:
@@ -93,7 +73,7 @@ def roll_to_text(roll: PianoRoll) -> str:
 
 
 def roll_from_text(text: str, name: str = "-") -> PianoRoll:
-    """The roll that such a text describes.
+    """The roll that a text describes.
 
     Raises:
         UnreadableFileError: if the text is no roll; the message has the number of the first wrong line, and `name`.

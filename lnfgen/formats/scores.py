@@ -1,4 +1,4 @@
-"""Read scores (MusicXML, ABC, humdrum) as piano-rolls, with music21 as the parser.
+"""Read scores as piano-rolls: ABC with `lnfgen.formats.abc`, MusicXML and humdrum with music21.
 
 music21 gets the content of the file, from memory. It opens no other file, and neither reads nor writes the pickles in
 which it usually keeps parsed scores.
@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import warnings
 import zipfile
-from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
 
 from lnfgen.errors import UnreadableFileError, unreadable
-from lnfgen.formats.abc import with_ties_and_overlays, written_out
-from lnfgen.formats.heard import MAX_STEPS, Heard
-from lnfgen.formats.music21_patches import mended_metres
+from lnfgen.formats.abc import read_tunes
+from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
-from lnfgen.music.tracks import ALL, Track, choose_tracks
+from lnfgen.music.tracks import ALL, choose_tracks
 
 _FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 _WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
 _EXPECTED = {kind: f"expected {'an' if kind == 'abc' else 'a'} {word} score" for kind, word in _WORDS.items()}
-_MAX_UNPACKED = 1 << 28  # bytes of a compressed score and what comes with it
+_MAX_UNPACKED = 1 << 28  # bytes of all files in a compressed score
 
 
 def read_score(
@@ -39,41 +36,24 @@ def read_score(
     Args:
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
-        name: what errors call it.
+        name: stands for the file in errors.
         tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if music21 cannot read it, or it holds no notes or no such part.
+        UnreadableFileError: if the score is damaged, or holds no notes or no such part.
     """
-    from music21 import converter, stream
-
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
-    rolls: list[PianoRoll] = []
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"), quiet(), mended_metres(), with_ties_and_overlays():
-        for part in _tunes(text) if kind == "abc" else [text]:
-            restart_clock()
-            parser = converter.Converter()
-            parser.parseData(part, format=kind, forceSource=True)
-            parsed = parser.stream
-            for score in parsed.scores if isinstance(parsed, stream.Opus) else [parsed]:
-                rolls.append(roll_of_score(score, name, steps_per_quarter=steps_per_quarter, tracks=tracks))
+    restart_clock()
+    with unreadable(f"{name} is no readable {_WORDS[kind]} score"):
+        pieces = read_tunes(text) if kind == "abc" else _read_with_music21(text, kind)
+    rolls = [_roll(events, name, steps_per_quarter, tracks) for events in pieces]
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
     if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
         raise UnreadableFileError(f"{name} holds no notes; {_EXPECTED[kind]} with at least one")
     return rolls
-
-
-def _tunes(book: str) -> list[str]:
-    """The tunes of an ABC book, each after what stands before the first one, which holds for all.
-
-    music21 takes a tenth of a second for a tune, so each may take as long as another file, and a book of any length is
-    read. In a whole book it would also take two tunes with one number for one.
-    """
-    head, *tunes = re.split(r"^(?=X:)", re.sub(r"\r\n?", "\n", book), flags=re.MULTILINE)
-    return [written_out(tune) for tune in [head + tune for tune in tunes] or [head]]
 
 
 def roll_of_score(
@@ -84,22 +64,44 @@ def roll_of_score(
     Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for they have no length,
     no pitch or no notes. Repeats that music21 cannot follow are played once.
     """
-    from music21 import stream
+    return _roll(_events(score), name, steps_per_quarter, tracks)
+
+
+def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str) -> PianoRoll:
+    every = [track for track, _ in events.tracks]
+    chosen = choose_tracks(every, tracks, False, name) if every else set()
+    return events.roll(chosen, Fraction(1), steps_per_quarter, name)
+
+
+def _read_with_music21(text: str, kind: str) -> list[Events]:
+    from music21 import converter, stream
+
+    restart_clock()
+    parser = converter.Converter()
+    with quiet(), _rests_as_written():
+        parser.parseData(text, format=kind, forceSource=True)
+        parsed = parser.stream
+        return [_events(score) for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])]
+
+
+def _events(score: Any) -> Events:
+    """The notes, tempos and time signatures of a music21 score as it sounds. Times are in quarters."""
+    from music21 import instrument, stream
 
     score = _as_it_sounds(score)
-    heard = Heard()
+    events = Events()
     for part in list(score.parts) or [score]:
         flat = part.flatten()
-        heard.end = max(heard.end, Fraction(flat.highestTime))
-        if notes := _tied(flat):
-            heard.tracks.append((_track(part, len(heard.tracks) + 1, notes), notes))
-        heard.signatures += _signatures(part)
+        events.end = max(events.end, Fraction(flat.highestTime))
+        if notes := join_ties(_sounds(flat)):
+            player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
+            name = str(getattr(part, "partName", None) or "")
+            events.add(notes, name, program=getattr(player, "midiProgram", None))
+        events.signatures += _signatures(part)
         lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
-        heard.lines = heard.lines or lines[:2]
-    heard.tempos = _tempos(score.flatten())
-    every = [track for track, _ in heard.tracks]
-    chosen = choose_tracks(every, tracks, False, name) if every else set()
-    return heard.roll(chosen, Fraction(1), steps_per_quarter, name)
+        events.lines = events.lines or lines[:2]
+    events.tempos = _tempos(score.flatten())
+    return events
 
 
 def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
@@ -128,23 +130,11 @@ def _tempos(flat: Any) -> list[tuple[Fraction, float]]:
     return [(offset, bpm) for offset, bpm in found if MIN_BPM <= bpm <= MAX_BPM]
 
 
-def _track(part: Any, number: int, notes: list[tuple[Fraction, Fraction, int]]) -> Track:
-    from music21 import instrument
-
-    player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
-    program = getattr(player, "midiProgram", None)
-    name = getattr(part, "partName", None) or ""
-    return Track.of_notes(notes, number=number, name=str(name), program=program, channel=1)
-
-
-def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
-    """The notes of a part as (start, end, MIDI pitch), in quarters. Tied notes are joined to one.
-
-    Some programs write a tie at one of its two notes alone; either is enough.
-    """
+def _sounds(flat: Any) -> list[Sound]:
+    """The notes of a part of music21, with its ties. Times are in quarters."""
     from music21 import harmony
 
-    sounds: list[tuple[Fraction, Fraction, int, bool, bool]] = []
+    sounds: list[Sound] = []
     for element in flat.notes:
         if isinstance(element, harmony.Harmony) and not element.writeAsChord:
             continue
@@ -153,22 +143,9 @@ def _tied(flat: Any) -> list[tuple[Fraction, Fraction, int]]:
         for sound in getattr(element, "notes", None) or (element,):
             if end > start and hasattr(sound, "pitch"):
                 kind = getattr(sound.tie, "type", None)
-                comes, goes_on = kind in ("stop", "continue"), kind in ("start", "continue")
                 pitch = round(sound.pitch.ps)  # its `midi` would be moved by octaves, from out of range into it
-                sounds.append((start, end, pitch, comes, goes_on))
-    # Two voices can have notes of one pitch, of which one alone is tied: that one takes what comes before.
-    sounds.sort(key=lambda sound: (sound[0], not sound[3]))
-    notes: list[tuple[Fraction, Fraction, int]] = []
-    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
-    for start, end, pitch, comes, goes_on in sounds:
-        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
-            index = before.pop()
-            notes[index] = (notes[index][0], end, pitch)
-        else:
-            index = len(notes)
-            notes.append((start, end, pitch))
-        last[pitch, end, goes_on].append(index)
-    return notes
+                sounds.append((start, end, pitch, kind in ("stop", "continue"), kind in ("start", "continue")))
+    return sounds
 
 
 def _as_it_sounds(score: Any) -> Any:
@@ -209,6 +186,30 @@ def _pair_repeats(score: Any) -> None:
                 begins, has_ended, opened = None, True, None
         if opened is not None:
             opened.leftBarline = None
+
+
+@contextlib.contextmanager
+def _rests_as_written() -> Iterator[None]:
+    """In this block, music21 reads whole rests of MusicXML as long as they are written.
+
+    Where one staff of a bar is empty, music21 takes the first rest of any staff for one that fills the bar. In 5/4 or
+    6/4 a whole rest after a note then gets the length of the bar, and the rest of the part comes too late. So here a
+    rest is stretched to its bar only where nothing else is in the bar.
+    """
+    from music21.musicxml import xmlToM21
+
+    parser: Any = xmlToM21.MeasureParser
+    parse = parser.parse
+
+    def parse_strictly(self: Any) -> None:
+        parse(self)
+        self.fullMeasureRest &= self.restAndNoteCount == {"rest": 1, "note": 0}
+
+    parser.parse = parse_strictly
+    try:
+        yield
+    finally:
+        parser.parse = parse
 
 
 @contextlib.contextmanager

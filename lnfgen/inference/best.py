@@ -8,7 +8,7 @@ has learned by heart, so pieces with long copies are left out.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lnfgen.conventions import Progress, no_progress
+from lnfgen.conventions import Progress, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -17,7 +17,6 @@ from lnfgen.inference.scoring import nll_of_each
 from lnfgen.models import SequenceModel
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.streams import stream_seed
 from lnfgen.wording import counted
 
 MAX_COPY_BARS = 4

@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING
+from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.formats.rolltext import pitch_name
 from lnfgen.inference.known import KnownPart, decoded, laid_on_keys, on_grid, partly_hidden
 from lnfgen.inference.particles import Filtered, filter_particles, one_of
 from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
@@ -31,7 +30,7 @@ from lnfgen.models.observation import Known
 from lnfgen.models.steps import LatentSteps
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
-from lnfgen.streams import stream_seed
+from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
 MAX_ROWS = 512

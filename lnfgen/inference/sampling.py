@@ -9,26 +9,21 @@ round-off, which can rarely change a step and all after it.
 
 Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
 length are at most `MAX_BLOCK_STEPS`, or one row is left.
-
-Several processes can draw together, a block each at a time. The pieces are the same however many draw them.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH, TimeSignature
+from lnfgen.conventions import MAX_LENGTH, TimeSignature, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.models import SequenceModel
 from lnfgen.music.pianoroll import bar_length
-from lnfgen.streams import stream_seed
-from lnfgen.waiting import sent
 
 BLOCK_ROWS = 16
 """Rows of a block. With so many, the overhead of a step in a loop over time is small for each row."""
@@ -50,8 +45,6 @@ def sample_pieces(
     time_signature: TimeSignature | None = None,
     temperature: float = 1.0,
     seed: int = 0,
-    place: tuple[int, int] = (0, 1),
-    gathered: Callable[[list[Piece]], list[list[Piece]]] = lambda pieces: [pieces],
 ) -> Iterator[Piece]:
     """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
 
@@ -65,9 +58,6 @@ def sample_pieces(
             its noise multiplied by it. At 0 there is no noise, and each key or character is the likeliest one given
             those before.
         seed: decides a piece, together with its place among the pieces.
-        place: the number of this process, and how many draw together.
-        gathered: takes what this process has drawn. In the one that yields the pieces, it gives what each has drawn; in
-            the others nothing.
 
     Raises:
         LnfgenError: if the count, seed, length or temperature is out of range, bars are asked for beside a length, or
@@ -86,12 +76,8 @@ def sample_pieces(
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
         steps_in[one] = steps
     model.eval()
-    blocks = _blocks(model, count, steps_in, seed)
-    rank, size = place
-    while here := list(islice(blocks, size)):
-        drawn = _drawn(model, encoding, here[rank], temperature) if rank < len(here) else []
-        for pieces in gathered(drawn):
-            yield from pieces
+    for block in _blocks(model, count, steps_in, seed):
+        yield from _drawn(model, encoding, block, temperature)
 
 
 class _Row(NamedTuple):
@@ -146,7 +132,7 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
     """What a model is told of the metres of N sequences, `[N, 3]` on its device; None if it is not told them."""
     if model.time_signatures is None:
         return None
-    return sent(torch.from_numpy(encoding.metres(time_signatures)), model.device)
+    return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
 
 
 def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:

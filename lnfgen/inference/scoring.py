@@ -13,15 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
-from lnfgen.streams import stream_seed
-from lnfgen.waiting import sent
 from lnfgen.wording import counted
 
 MAX_PASS_STEPS = 20_000
@@ -67,17 +65,12 @@ def score(
     seed: int = 0,
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
-    places: Sequence[int] | None = None,
-    total: Callable[[np.ndarray], np.ndarray] = lambda sums: sums,
 ) -> Score:
     """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
 
     ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
     are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
     left as it was.
-
-    Several processes can score a split together: each scores the sequences at its `places`, and `total` adds up the
-    sums of all processes.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -90,12 +83,12 @@ def score(
     num_samples = 1 if model.exact else num_samples
     sums = np.zeros(6)
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision, places):
+        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision):
             sums += _sums(model, batch, terms)
     finally:
         model.train(was_training)
     steps = int(lengths_of(sequences).sum())
-    *sums_of_logs, num_sounding = total(sums)
+    *sums_of_logs, num_sounding = sums
     means = np.array(sums_of_logs) * per_unit(unit) / (steps + len(sequences))
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
@@ -171,17 +164,16 @@ def _scored(
     seed: int,
     progress: Callable[[int], None],
     precision: str = "float32",
-    places: Sequence[int] | None = None,
 ) -> Iterator[tuple[Batch, Terms]]:
-    """Batches of the sequences at some places, each with its `Terms` in float64 on the CPU.
+    """Batches of the sequences, each with its `Terms` in float64 on the CPU.
 
     What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
     """
     done = 0
-    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES), places):
+    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
         num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
-        on_device = batch.pinned(model.device).to(model.device)
+        on_device = batch.to(model.device)
         chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
@@ -189,7 +181,7 @@ def _scored(
         for start in range(0, num_samples, chunk):
             count = min(chunk, num_samples - start)
             noise = _noise(model, batch, count, generators)
-            noise = None if noise is None else sent(noise, model.device)
+            noise = None if noise is None else noise.to(model.device)
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         yield batch, _joined(parts)

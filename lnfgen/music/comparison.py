@@ -1,8 +1,12 @@
-"""How far some music is from other music: figures of both side by side, and one number for all of them.
+"""Compares two sets of music: by figures of both sides, and by a classifier that tries to distinguish the sides.
 
-The pieces of both sides are cut into windows of equal length, because many figures depend on the length. For each
-figure there are the median and the 5 and 95 % quantiles of both sides, and the share of the windows of the first side
-that are inside the 5 to 95 % range of the second.
+The pieces of both sides are cut into windows of equal length, because many figures depend on the length. Each figure
+has its median and its 5 and 95 % quantiles on both sides, and the share of the windows of the first side that are
+inside the 5 to 95 % range of the second.
+
+The classifier two-sample test is after D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
+The classifier is a logistic regression on standardised figures. It is scored on rows that it was not fitted to, by the
+area under the ROC curve (AUC), which does not depend on the sizes of the sets.
 """
 
 from __future__ import annotations
@@ -11,15 +15,14 @@ import bisect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError
-from lnfgen.music.classifier import center_and_scale, standardised, two_sample_auc
 from lnfgen.music.copies import longest_copies
-from lnfgen.music.figures import Figure, music_figures, usual_voices
+from lnfgen.music.figures import music_figures, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
 
 WINDOW_QUARTERS = 32
@@ -27,6 +30,11 @@ WINDOW_QUARTERS = 32
 
 LONGEST_COPY = "longest_copy"
 _MOST_DISTANT = 1000  # windows of a side among which distances are taken, so that large sets need no more memory
+_FOLDS = 5
+_REPEATS = 5  # divisions into folds: the AUC is the mean over all folds, so that it hardly depends on one division
+_MAX_UPDATES = 50
+_TOLERANCE = 1e-8
+_LONGEST_UPDATE = 4.0  # far from the solution a whole step of Newton's method may go too far
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class FigureRow:
     """A figure of both sides, with a value for each window; nan where a window has none.
 
     Attributes:
-        label: what a table calls the figure.
+        label: the name of the figure in a table.
     """
 
     label: str
@@ -47,16 +55,22 @@ class FigureRow:
         low, _, high = spread(self.reference)
         return math.nan if math.isnan(low) else float(((low <= self.samples) & (self.samples <= high)).mean())
 
+    def to_json(self) -> dict[str, Any]:
+        """The label, the quantiles of both sides and the share inside as plain JSON values."""
+        names = ("q05", "median", "q95")
+        sides = {side: dict(zip(names, spread(getattr(self, side)), strict=True)) for side in ("samples", "reference")}
+        return {"label": self.label, **sides, "inside": self.inside}
+
 
 @dataclass(frozen=True)
 class MusicComparison:
-    """What `compare_pieces` finds.
+    """The result of `compare_pieces`.
 
     Attributes:
         figures: by name, those of `lnfgen.music.figures.music_figures` and the longest copy, in quarters.
-        auc: how well a classifier tells samples from the reference by these figures: 0.5 is not at all, 1 is always.
-            Well below 0.5, both sides hold the same pieces. The longest copy is among these figures only where copies
-            are searched for in a corpus beside the reference.
+        auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is not at all, 1 is
+            always. Well below 0.5, both sides hold the same pieces. The longest copy is among these figures only where
+            copies are searched for in a corpus beside the reference.
         samples_variety, reference_variety: the mean distance between two windows of a side (the intra-set distance of
             mgeval), in figures that have a standard deviation of 1 over both sides together.
         usual_voices: how many keys sound at most steps of the reference.
@@ -82,16 +96,9 @@ class MusicComparison:
         return float(self.figures[LONGEST_COPY].samples.max())
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON values, null for nan."""
-        rows = {name: _row_json(row) for name, row in self.figures.items()}
+        """All figures and numbers as plain JSON values, null for nan."""
+        rows = {name: row.to_json() for name, row in self.figures.items()}
         return _plain({**vars(self), "most_copied": self.most_copied, "figures": rows})
-
-
-class _Windows(NamedTuple):
-    """Passages of equal length, and for each the index of the piece that it is from."""
-
-    rolls: list[PianoRoll]
-    owners: list[int]
 
 
 def spread(values: np.ndarray) -> tuple[float, float, float]:
@@ -118,7 +125,7 @@ def compare_pieces(
         corpus: where copies are searched for, such as the pieces that a model was trained on. By default this is the
             reference, and for each piece of the reference its other pieces.
         seed: decides the folds of the classifier.
-        progress: told how many windows have their figures, and of how many.
+        progress: called with the number of windows whose figures are known, and with the number of all windows.
 
     Raises:
         LnfgenError: if a side has no pieces.
@@ -129,37 +136,38 @@ def compare_pieces(
     grid = reference[0].steps_per_quarter
     samples, reference, searched = _made_alike([samples, reference, corpus or []], grid)
     num_steps = min(_window_steps(samples), _window_steps(reference))
-    sides = [_windows(pieces, num_steps) for pieces in (samples, reference)]
-
-    num_voices = usual_voices(sides[1].rolls)
-    chosen = music_figures(num_voices)
-    measured = _measured(sides, list(chosen.values()), progress)
+    windows = [[list(_windows(piece, num_steps)) for piece in side] for side in (samples, reference)]
+    rolls = [[window for found in side for window in found] for side in windows]
+    owners = [[number for number, found in enumerate(side) for _ in found] for side in windows]
     if corpus is None:
-        copies = longest_copies(sides[0].rolls, reference), longest_copies(sides[1].rolls, reference, sides[1].owners)
+        copies = longest_copies(rolls[0], reference), longest_copies(rolls[1], reference, owners[1])
     else:
-        copies = longest_copies(sides[0].rolls, searched), longest_copies(sides[1].rolls, searched)
-    first, second = (np.column_stack(side) for side in zip(measured, copies, strict=True))
+        copies = longest_copies(rolls[0], searched), longest_copies(rolls[1], searched)
+
+    num_voices = usual_voices(rolls[1])
+    chosen = music_figures(num_voices)
+    total, measured = len(rolls[0]) + len(rolls[1]), []
+    for done, roll in enumerate([*rolls[0], *rolls[1]], start=1):
+        measured.append([figure.value(roll) for figure in chosen.values()])
+        progress("measuring", done, total)
+    both = np.column_stack([measured, np.concatenate(copies)])
+    first, second = np.split(both, [len(rolls[0])])
 
     labels = {name: figure.label for name, figure in chosen.items()}
     labels[LONGEST_COPY] = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
-    # A sample that is a piece of the reference would be told apart by its copy alone, as no piece is its own copy.
-    told = len(chosen) if corpus is None else len(labels)
-    owners = [np.array(side.owners) for side in sides]
-    center, scale = center_and_scale(np.concatenate([first, second]))
+    # No piece of the reference is its own copy, so this figure alone would give away a sample that is in the reference.
+    known = len(chosen) if corpus is None else len(labels)
     return MusicComparison(
-        figures={
-            name: FigureRow(label, first[:, index], second[:, index])
-            for index, (name, label) in enumerate(labels.items())
-        },
-        auc=two_sample_auc(first[:, :told], second[:, :told], owners[0], owners[1], seed),
-        samples_variety=_mean_distance(standardised(first, center, scale)),
-        reference_variety=_mean_distance(standardised(second, center, scale)),
+        figures={name: FigureRow(label, first[:, i], second[:, i]) for i, (name, label) in enumerate(labels.items())},
+        auc=two_sample_auc(first[:, :known], second[:, :known], np.array(owners[0]), np.array(owners[1]), seed),
+        samples_variety=_mean_distance(_standardised(first, both)),
+        reference_variety=_mean_distance(_standardised(second, both)),
         usual_voices=num_voices,
         window_quarters=num_steps / grid,
         samples_windows=len(first),
         reference_windows=len(second),
-        samples_pieces=len(set(sides[0].owners)),
-        reference_pieces=len(set(sides[1].owners)),
+        samples_pieces=len(set(owners[0])),
+        reference_pieces=len(set(owners[1])),
     )
 
 
@@ -177,15 +185,8 @@ def _window_steps(pieces: Sequence[PianoRoll]) -> int:
     return min(WINDOW_QUARTERS * grid, middle // grid * grid or middle)
 
 
-def _windows(pieces: Sequence[PianoRoll], num_steps: int) -> _Windows:
-    """The windows of all pieces."""
-    found = [(window, index) for index, piece in enumerate(pieces) for window in _cut(piece, num_steps)]
-    return _Windows([window for window, _ in found], [index for _, index in found])
-
-
-def _cut(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
-    """Windows of so many steps, one after the other, each from a bar line on. What is left over is dropped, as is an
-    upbeat.
+def _windows(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
+    """Windows of `num_steps`, one after the other, each from a bar line on. An upbeat and a short rest are dropped.
 
     A note that sounds already where a window starts is struck there (`PianoRoll.stretch`).
     """
@@ -197,18 +198,6 @@ def _cut(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
         start = lines[following] if following < len(lines) else piece.num_steps
 
 
-def _measured(sides: Sequence[_Windows], figures: Sequence[Figure], progress: Progress) -> list[list[list[float]]]:
-    """For each side and each of its windows, the figures."""
-    total, done = sum(len(side.rolls) for side in sides), 0
-    rows: list[list[list[float]]] = [[] for _ in sides]
-    for side, measured in zip(sides, rows, strict=True):
-        for roll in side.rolls:
-            measured.append([figure.value(roll) for figure in figures])
-            done += 1
-            progress("measuring", done, total)
-    return rows
-
-
 def _mean_distance(rows: np.ndarray) -> float:
     """The mean Euclidean distance between two different rows; nan if there are not two."""
     rows = rows[:: math.ceil(len(rows) / _MOST_DISTANT)]
@@ -218,13 +207,82 @@ def _mean_distance(rows: np.ndarray) -> float:
     return float(total / (len(rows) * (len(rows) - 1))) if len(rows) > 1 else math.nan
 
 
-def _row_json(row: FigureRow) -> dict[str, Any]:
-    names = ("q05", "median", "q95")
-    sides = {side: dict(zip(names, spread(getattr(row, side)), strict=True)) for side in ("samples", "reference")}
-    return {"label": row.label, **sides, "inside": row.inside}
+def _standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """`x` less the mean of each column of `by`, divided by its standard deviation, both without nan.
+
+    A nan becomes 0, and so does a column that is constant in `by`.
+    """
+    known = ~np.isnan(by)
+    count = np.maximum(known.sum(axis=0), 1)
+    center = np.where(known, by, 0.0).sum(axis=0) / count
+    scale = np.sqrt((np.where(known, by - center, 0.0) ** 2).sum(axis=0) / count)
+    scale = np.where(scale > 1e-12 * (1 + np.abs(center)), scale, math.inf)
+    return np.where(np.isnan(x), 0.0, (x - center) / scale)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def two_sample_auc(
+    first: np.ndarray, second: np.ndarray, first_groups: np.ndarray, second_groups: np.ndarray, seed: int = 0
+) -> float:
+    """The cross-validated AUC of a classifier between the rows of `first` and those of `second`.
+
+    It is about 0.5 if the classifier cannot distinguish the two, and 1 if it always can. It is nan if one of them has
+    fewer than two groups.
+
+    Args:
+        first, second: float [rows, figures]. A nan is replaced by the mean of its figure.
+        first_groups, second_groups: a number for each row. Rows of one set and group share a fold, because rows from
+            one piece are alike: otherwise the classifier could know the piece again.
+        seed: decides the folds.
+    """
+    rng = np.random.default_rng(seed)
+    aucs = []
+    for _ in range(_REPEATS):
+        for held in zip(_folds(first_groups, rng), _folds(second_groups, rng), strict=True):
+            if not all(0 < rows.sum() < len(rows) for rows in held):
+                continue
+            fitted = [side[~rows] for side, rows in zip((first, second), held, strict=True)]
+            x = np.concatenate(fitted)
+            weights = _regression(_standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
+            scores = (_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True))
+            aucs.append(area_under_curve(*scores))
+    return float(np.mean(aucs)) if aucs else math.nan
+
+
+def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """The share of pairs in which the positive has the higher score; a tie counts half."""
+    differences = positives[:, None] - negatives
+    return float((differences > 0).mean() + 0.5 * (differences == 0).mean())
+
+
+def _folds(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """For each fold the rows that it holds out, bool [rows]."""
+    distinct, index = np.unique(groups, return_inverse=True)
+    places = rng.permutation(len(distinct)) % min(_FOLDS, max(len(distinct), 1))
+    for fold in range(_FOLDS):
+        yield places[index] == fold
+
+
+def _regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The weights of a logistic regression, by Newton's method. The intercept is found and left out.
+
+    It minimises the sum of the log-losses plus half of the sum of the squared weights.
+    """
+    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    penalty = np.ones(x.shape[1])
+    penalty[-1] = 1e-6  # only so that the system has a solution
+    weights = np.zeros(x.shape[1])
+    for _ in range(_MAX_UPDATES):
+        p = 0.5 * (1 + np.tanh(0.5 * (x @ weights)))  # the logistic function, without overflow
+        gradient = x.T @ (p - y) + penalty * weights
+        hessian = (x.T * (p * (1 - p))) @ x + np.diag(penalty)
+        update = np.linalg.solve(hessian, gradient)
+        weights -= update * min(1.0, _LONGEST_UPDATE / max(np.abs(update).max(), _TOLERANCE))
+        if np.abs(update).max() < _TOLERANCE:
+            break
+    return weights[:-1]

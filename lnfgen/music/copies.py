@@ -1,8 +1,8 @@
 """Passages that two pieces have note for note, in any key: how long copies are, and which pieces are related.
 
 The idea is that of the originality report: Z. Yin, F. Reuben, S. Stepney and T. Collins, "'A Good Algorithm Does Not
-Steal - It Imitates'", EvoMUSART 2021. Their score is of notes that nearly agree. Here every key must agree at every
-step, and so must what is struck there.
+Steal - It Imitates'", EvoMUSART 2021. Their score counts notes that nearly agree. Here every key and every onset must
+agree at every step.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from lnfgen.music.pianoroll import PianoRoll
 
 MIN_CHORDS = 4
-"""How many different chords a passage needs to relate two pieces. One held or repeated chord, or two that alternate, is
-in any two pieces of a style, however long it lasts, and so is a closing cadence of three."""
+"""The number of different chords that a passage needs to relate two pieces. One held or repeated chord, or two that
+alternate, is in any two pieces of a style, however long it lasts, and so is a closing cadence of three."""
 
 _Shared = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (starts, names) of passages: bool, which of them are shared
 
@@ -56,9 +56,9 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
     """For each piece, the index of the first piece that it is related to; its own, where that is the first one.
 
     Two pieces are related if they share a passage of `num_steps` or more, transposed or not, or if both are related to
-    a third one. The passage starts and ends with steps that sound, and has `MIN_CHORDS` different chords. The same keys
-    sound there; what is struck may differ, because the same music to other words has other repeated notes. All rolls
-    must be on one grid.
+    a third one. The passage starts and ends with steps that sound, and has `MIN_CHORDS` different chords. Its keys must
+    agree. Its onsets may differ, because a melody with other words has other repeated notes. All rolls must be on one
+    grid.
     """
     if not rolls:
         return []
@@ -95,8 +95,8 @@ def _shared_passages(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The shared passages of each length, from one step on: (length, starts, names). They start with sounding steps.
 
-    Starts are steps of all rolls, one roll after the other. Passages that are the same in some key have the same name.
-    Only those that are shared can be the first steps of longer ones that are, so that few are left soon.
+    Starts are steps of all rolls, one roll after the other. Passages that are equal in some key have one name. A shared
+    passage begins with a shared passage that is shorter by a step, so that few are left soon.
     """
     lengths = np.array([roll.num_steps for roll in rolls])
     ends = np.repeat(np.cumsum(lengths), lengths)  # of each step, the step after the last one of its roll
@@ -115,12 +115,12 @@ def _shared_passages(
 
 
 def _sounds(rolls: Sequence[PianoRoll]) -> np.ndarray:
-    """Which steps of all rolls, one roll after the other, sound: bool."""
+    """bool: True for the steps of all rolls, one roll after the other, at which a key sounds."""
     return np.concatenate([roll.sounding.any(axis=1) for roll in rolls])
 
 
 def _in_piece_and_corpus(names: np.ndarray, is_asked: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Which passages are in a piece and in the corpus: bool, for passages with these names, from 0 on, and owners."""
+    """bool: True for passages that are in a piece and in the corpus. Names are numbers from 0 on."""
     in_corpus = ~is_asked
     count = int(names.max()) + 1
     lowest, highest = _range_of_owners(names[in_corpus], owner[in_corpus], count)
@@ -140,10 +140,10 @@ def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[
 
 
 def _numbered_steps(rolls: Sequence[PianoRoll], with_onsets: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Two numbers for each step of all rolls, one roll after the other, that are the same in every key.
+    """Two numbers for each step of all rolls, one roll after the other, that do not change if a roll is transposed.
 
-    The first is of the keys counted from the lowest one, and with onsets, of those that are struck; 0 is silence.
-    The second is of that and of the move of the lowest key since the last step that sounded.
+    The first numbers the keys, counted from the lowest one, and with `with_onsets` their onsets; 0 is silence. The
+    second numbers the first and the move of the lowest key since the last step that sounded.
     """
     width = max(roll.num_pitches for roll in rolls)
     numbers: dict[bytes, int] = {bytes(width): 0}

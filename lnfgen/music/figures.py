@@ -1,28 +1,39 @@
-"""Figures of a piece: what it sounds like in a few numbers, to tell sampled music from the music that a model learned.
+"""Figures of a piece: numbers that distinguish sampled music from the music that a model learned.
 
-Each is a function of one `PianoRoll`. Where it has no value, as the length of notes in silence, the result is nan.
-Names and definitions follow, where they have one:
+Each is a function of one `PianoRoll`. It returns nan where the figure has no value, such as the note length of silence.
+
+A piano-roll does not assign its keys to voices. So the highest and the lowest key of each sounding step are
+taken as lines. Where two steps have equally many keys, the voices are the keys in order, which is the assignment with
+the least total move. Steps with different numbers of keys are not compared.
+
+Sources, where a figure has a name in one:
 
 - muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic Music Generation",
   ISMIR 2020.
 - mgeval: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music", Neural Computing and Applications
   32, 2020.
-
-The figures of lines and voices are in `lnfgen.music.voices`, and of copies in `lnfgen.music.copies`.
+- A. Fang, A. Liu, P. Seetharaman and B. Pardo, "Bach or Mock? A Grading Function for Chorales in the Style of J.S.
+  Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from lnfgen.music import voices
 from lnfgen.music.pianoroll import PianoRoll
+
+FIFTH = 7
+"""Semitones of a perfect fifth. A line that moves further leaps."""
+
+MOTIF = 4
+"""The notes of a stretch of melody that may come again."""
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
@@ -31,14 +42,14 @@ _SEVENTHS = ((0, 4, 7, 10), (0, 4, 7, 11), (0, 3, 7, 10), (0, 3, 6, 10), (0, 3, 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with the words that a table has for it; its name is the key in `music_figures`."""
+    """A figure and its label in a table. Its name is the key in `music_figures`."""
 
     label: str
     value: Callable[[PianoRoll], float]
 
 
 def music_figures(num_voices: int) -> dict[str, Figure]:
-    """The figures by name, for a kind of music that usually has so many keys at a step."""
+    """The figures by name, for music that has `num_voices` keys at most steps."""
     return {
         "exact_polyphony_rate": Figure(f"steps with exactly {num_voices} keys", partial(exact_rate, keys=num_voices)),
         "polyphony_rate": Figure(f"steps with more than {num_voices} keys", partial(polyphony_rate, keys=num_voices)),
@@ -49,18 +60,18 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
         "groove_consistency": Figure("groove consistency", groove_consistency),
         "repeat_rate": Figure("bars that came before", repeat_rate),
-        "melody_repeat_rate": Figure("melody that came before", voices.melody_repeat_rate),
+        "melody_repeat_rate": Figure("melody that came before", melody_repeat_rate),
         "pitch_range": Figure("pitch range, semitones", pitch_range),
         "pitch_class_entropy": Figure("pitch-class entropy, bits", pitch_class_entropy),
         "scale_consistency": Figure("notes in the best scale", scale_consistency),
         "chord_rate": Figure("steps within a triad or seventh", chord_rate),
         "clash_rate": Figure("steps with a semitone clash", clash_rate),
-        "top_interval": Figure("top line: mean move, semitones", partial(voices.mean_interval, top=True)),
-        "top_leap_rate": Figure("top line: moves over a fifth", partial(voices.leap_rate, top=True)),
-        "bass_interval": Figure("lowest line: mean move, semitones", partial(voices.mean_interval, top=False)),
-        "bass_leap_rate": Figure("lowest line: moves over a fifth", partial(voices.leap_rate, top=False)),
-        "voice_move": Figure("voice move at a chord change, semitones", voices.voice_move),
-        "parallel_rate": Figure("parallel fifths, octaves a chord change", voices.parallel_rate),
+        "top_interval": Figure("top line: mean move, semitones", partial(mean_interval, top=True)),
+        "top_leap_rate": Figure("top line: moves over a fifth", partial(leap_rate, top=True)),
+        "bass_interval": Figure("lowest line: mean move, semitones", partial(mean_interval, top=False)),
+        "bass_leap_rate": Figure("lowest line: moves over a fifth", partial(leap_rate, top=False)),
+        "voice_move": Figure("voice move at a chord change, semitones", voice_move),
+        "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate),
     }
 
 
@@ -74,12 +85,12 @@ def usual_voices(rolls: Iterable[PianoRoll]) -> int:
 
 
 def exact_rate(roll: PianoRoll, keys: int) -> float:
-    """The share of steps at which exactly so many keys sound."""
+    """The share of steps at which exactly `keys` keys sound."""
     return float((_keys_a_step(roll) == keys).mean())
 
 
 def polyphony_rate(roll: PianoRoll, keys: int) -> float:
-    """The share of steps at which more than so many keys sound (muspy's polyphony rate, `keys` its threshold)."""
+    """The share of steps at which more than `keys` keys sound (muspy's polyphony rate, with `keys` as threshold)."""
     return float((_keys_a_step(roll) > keys).mean())
 
 
@@ -100,22 +111,21 @@ def note_length(roll: PianoRoll) -> float:
 
 
 def off_quarter_rate(roll: PianoRoll) -> float:
-    """The share of notes that start elsewhere than a quarter does, bar 1 starting on one."""
+    """The share of notes that do not start on a quarter, counted from the start of bar 1."""
     starts, grid = roll.struck().sum(axis=1), roll.steps_per_quarter
     return 1.0 - _share(starts[roll.upbeat % grid :: grid].sum(), starts.sum())
 
 
 def downbeat_rate(roll: PianoRoll) -> float:
-    """The share of notes that start where a bar does, by the piece's time signature."""
+    """The share of notes that start on a bar line."""
     starts = roll.struck().sum(axis=1)
     return _share(sum(starts[step] for number, step in roll.bars().items() if number), starts.sum())
 
 
 def groove_consistency(roll: PianoRoll) -> float:
-    """How alike the rhythms of neighbouring bars are (muspy), from 0 to 1; 1 means that they are the same.
+    """How similar the rhythms of neighbouring bars are (muspy), from 0 to 1, where they are equal.
 
-    It is 1 minus the share of the places in a bar at which one bar has an onset and the next one has none, or the other
-    way round. Only whole bars count, and so no upbeat.
+    It is 1 minus the share of places at which exactly one of two neighbouring bars has an onset. Only whole bars count.
     """
     size = roll.steps_per_bar
     onsets = (roll.struck().sum(axis=1) > 0)[roll.upbeat :]
@@ -124,10 +134,7 @@ def groove_consistency(roll: PianoRoll) -> float:
 
 
 def repeat_rate(roll: PianoRoll) -> float:
-    """The share of bars with notes that are the same, note for note, as an earlier one of the piece.
-
-    Only whole bars count, and so no upbeat.
-    """
+    """The share of bars with notes that repeat an earlier bar of the piece note for note. Only whole bars count."""
     size = roll.steps_per_bar
     steps = np.concatenate([roll.sounding, roll.struck()], axis=1)[roll.upbeat :]
     bars = steps[: len(steps) // size * size].reshape(-1, size * steps.shape[1])
@@ -174,6 +181,58 @@ def clash_rate(roll: PianoRoll) -> float:
     return _share(clashes.sum(), sounding.any(axis=1).sum())
 
 
+def mean_interval(roll: PianoRoll, *, top: bool) -> float:
+    """The mean move of the highest or lowest line in semitones, without repeated notes (mgeval's average interval)."""
+    moves = _moves(roll, top)
+    return float(moves.mean()) if len(moves) else math.nan
+
+
+def leap_rate(roll: PianoRoll, *, top: bool) -> float:
+    """The share of the moves of the highest or lowest line that are over a fifth."""
+    moves = _moves(roll, top)
+    return float((moves > FIFTH).mean()) if len(moves) else math.nan
+
+
+def melody_repeat_rate(roll: PianoRoll) -> float:
+    """The share of the stretches of four notes of the highest line that came before in the piece.
+
+    The pitches and the times from note to note must be equal. The notes below may differ.
+    """
+    line = roll.edge_keys(True)
+    steps = np.flatnonzero(line >= 0)
+    begins = roll.struck()[steps, line[steps]] | (np.diff(line, prepend=-1)[steps] != 0)
+    steps = steps[begins]
+    if len(steps) < MOTIF:
+        return math.nan
+    pitches = sliding_window_view(line[steps], MOTIF)
+    times = sliding_window_view(np.diff(steps), MOTIF - 1)
+    return 1 - len(np.unique(np.concatenate([pitches, times], axis=1), axis=0)) / len(pitches)
+
+
+def voice_move(roll: PianoRoll) -> float:
+    """The mean move of a voice in semitones, first over the voices of a chord change and then over the changes."""
+    means = [np.abs(after - before).mean(axis=1) for before, after in _chord_changes(roll)]
+    return float(np.concatenate(means).mean()) if means else math.nan
+
+
+def parallel_rate(roll: PianoRoll) -> float:
+    """Pairs of voices in parallel fifths or octaves, for each chord change.
+
+    Both voices move in the same direction, and both before and after they are a perfect fifth apart, or both before and
+    after whole octaves; further octaves between them do not count.
+    """
+    parallels = changes = 0
+    for before, after in _chord_changes(roll):
+        changes += len(before)
+        low, high = np.triu_indices(before.shape[1], 1)  # each pair of voices
+        intervals = (before[:, high] - before[:, low]) % 12
+        same = intervals == (after[:, high] - after[:, low]) % 12
+        directions = np.sign(after - before)
+        together = (directions[:, low] != 0) & (directions[:, low] == directions[:, high])
+        parallels += int((same & together & ((intervals == 0) | (intervals == FIFTH))).sum())
+    return parallels / changes if changes else math.nan
+
+
 def _keys_a_step(roll: PianoRoll) -> np.ndarray:
     return roll.sounding.sum(axis=1)
 
@@ -189,7 +248,7 @@ def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _chords() -> np.ndarray:
-    """bool [4096]: whether a set of pitch classes, bit c for class c, is within a triad or a seventh chord."""
+    """bool [4096], for each set of pitch classes (bit c is class c): True if a triad or a seventh chord holds it."""
     sets = np.arange(1 << 12)
     within = np.zeros(len(sets), np.bool_)
     for chord in (*_TRIADS, *_SEVENTHS):
@@ -201,3 +260,23 @@ def _chords() -> np.ndarray:
 
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else math.nan
+
+
+def _moves(roll: PianoRoll, top: bool) -> np.ndarray:
+    """The semitones of each move of a line to another key. Silence between two keys does not count."""
+    line = roll.edge_keys(top)
+    moves = np.abs(np.diff(line[line >= 0]))
+    return moves[moves > 0]
+
+
+def _chord_changes(roll: PianoRoll) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The keys before and after each chord change, int [changes, keys] twice, for each number of keys that occurs.
+
+    A chord changes where the next step has equally many keys but not the same ones.
+    """
+    before, after = roll.sounding[:-1], roll.sounding[1:]
+    counts = before.sum(axis=1)
+    changed = (before != after).any(axis=1) & (counts == after.sum(axis=1))
+    for number in np.unique(counts[changed]).tolist():
+        rows = changed & (counts == number)
+        yield tuple(np.nonzero(part[rows])[1].reshape(-1, number) for part in (before, after))  # type: ignore[misc]

@@ -38,14 +38,14 @@ class PianoRoll:
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
         out_of_range: how many notes were left out because no column has their pitch.
-        tracks: those of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
+        tracks: the tracks of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
         rounded: how many starts and ends of notes were rounded to a step of the grid.
-        tempo_changes, metre_changes: how many changes of tempo and of time signature the file has that the roll was
-            read from. The roll has one of each.
-        upbeat: the steps before the first bar line, less than those of a bar and of the piece; 0 if there is no upbeat,
-            or it is not known.
+        tempo_changes, metre_changes: how many changes of tempo and of time signature the file has. The roll has one
+            value of each.
+        upbeat: the number of steps before the first bar line, less than a bar and than the piece; 0 if there is no
+            upbeat, or it is not known.
 
-    Those from `out_of_range` to `metre_changes` tell of a file, and do not count when two rolls are compared.
+    The attributes from `out_of_range` to `metre_changes` describe a file. Two rolls may be equal if they differ there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -137,7 +137,7 @@ class PianoRoll:
 
     @property
     def num_bars(self) -> int:
-        """How many bars there are, the upbeat not counted; the last one may be cut short."""
+        """The number of bars without the upbeat; the last one may be cut short."""
         return max(self.bars())
 
     def bars(self) -> dict[int, int]:
@@ -155,7 +155,7 @@ class PianoRoll:
         return list(self.bars().values())
 
     def with_upbeat(self, steps: int) -> PianoRoll:
-        """The piece with its first bar line after so many steps; without an upbeat if they are a bar or the piece."""
+        """The piece with its first bar line after `steps`; without an upbeat if these fill a bar or the piece."""
         upbeat = steps if steps < self._upbeat_limit else 0
         return self if upbeat == self.upbeat else replace(self, upbeat=upbeat)
 
@@ -175,10 +175,10 @@ class PianoRoll:
         )
 
     def from_first_note(self) -> PianoRoll:
-        """The piece without silence that fills half of its first bar or more: what is left of that bar is an upbeat.
+        """The piece without the silence that fills half of its first bar or more. The rest of that bar is an upbeat.
 
-        Less silence is a rest, and so is a whole bar of it. A piece stays as it is if it has an upbeat, if it is no
-        longer than a bar, and if it has bars that `from_bar_line` cannot fill.
+        Less silence, or a whole bar, is a rest and stays. A piece does not change if it has an upbeat, if it is no
+        longer than a bar, or if it has bars that `from_bar_line` cannot fill.
         """
         bar = self._exact_bar
         if self.upbeat or self.num_steps <= bar or bar.denominator > 1:
@@ -313,7 +313,7 @@ class PianoRoll:
         )
 
     def transposed(self, semitones: int) -> PianoRoll:
-        """The piece so many semitones higher, or lower if negative, on the same keys.
+        """The piece moved up by semitones, or down if they are negative, on the same keys.
 
         Raises:
             LnfgenError: if a note would leave the roll's keys; the message has the range that fits.
@@ -345,9 +345,9 @@ class PianoRoll:
         return pieces
 
     def stretch(self, start: int, end: int) -> PianoRoll:
-        """The steps from `start` up to `end`, as a piece: what `cut` says of notes across a cut holds here too.
+        """The steps from `start` up to `end`, as a piece. A note that sounds at `start` is struck there, as in `cut`.
 
-        Bar lines stay where they are: where it starts inside a bar, the rest of that bar is its upbeat.
+        Bar lines stay where they are: where the piece starts inside a bar, the rest of that bar is its upbeat.
         """
         sounding, onsets = self.sounding[start:end].copy(), None
         if self.onsets is not None:
@@ -389,7 +389,7 @@ def require_tempo(bpm: float) -> None:
 
 
 def is_time_signature(signature: tuple[int, int]) -> bool:
-    """Whether a roll may have it: 1 to 255 beats, and a unit that is a power of two up to 128, as in MIDI."""
+    """True if a roll may have this time signature: 1 to 255 beats over a power of two up to 128, as in MIDI."""
     beats, unit = signature
     return 1 <= beats <= 255 and unit in (1, 2, 4, 8, 16, 32, 64, 128)
 

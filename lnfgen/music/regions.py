@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.rolltext import pitch_name, pitch_number
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tonality import pitch_name, pitch_number
 from lnfgen.wording import counted
 
 EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass"

@@ -1,4 +1,4 @@
-"""Voice separation: which voice has which note of a piano-roll.
+"""Voice separation: gives each note of a piano-roll to a voice.
 
 Notes are taken in the order in which they start. Those that start together go to voices so that all voices together
 move little, stay in their own range and do not cross; a held note keeps its voice. What is best for one chord can be
@@ -8,8 +8,8 @@ search).
 Sources: the least total move between chords is pitch proximity, as in E. Chew and X. Wu, "Separating Voices in
 Polyphonic Music: A Contig Mapping Approach", CMMR 2004, who also number the voices by rank where all of them sound; and
 a search over all assignments of a chord is as in P. McLeod and M. Steedman, "HMM-based voice separation of MIDI
-performance", Journal of New Music Research 45, 2016. Their contigs and probabilities are not used: what is separated
-here is mostly homophonic, where ranks and moves are nearly all there is to know.
+performance", Journal of New Music Research 45, 2016. Their contigs and probabilities are not used, because the music
+here is mostly homophonic, where ranks and moves decide nearly everything.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from functools import lru_cache
 import numpy as np
 
 from lnfgen.errors import LnfgenError
+from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import Note, PianoRoll
-from lnfgen.music.voices import FIFTH
 
 MAX_VOICES = 8
 """The voices of two choirs. With more, the search would take long."""
@@ -40,7 +40,7 @@ def separate_voices(roll: PianoRoll, num_voices: int) -> list[list[Note]]:
     """The notes of each voice, from the highest voice to the lowest one; together they are `roll.notes()`.
 
     A voice has one note at a time. Where more notes sound than there are voices, the others go to the voices whose
-    notes are near: such a voice then has a chord, whose notes need not start or end together.
+    notes are near. A voice then has a chord, whose notes need not start or end together.
 
     Raises:
         LnfgenError: if `num_voices` is not from 1 to `MAX_VOICES`.
@@ -89,7 +89,7 @@ def _filling(notes: Sequence[Note], start: int, before: Note, after: Note | None
 
 
 def voice_names(num_voices: int) -> list[str]:
-    """What the voices are called, from the highest to the lowest one."""
+    """The names of the voices, from the highest to the lowest one."""
     if num_voices == len(_CHOIR):
         return list(_CHOIR)
     return [f"Voice {number}" for number in range(1, num_voices + 1)]
@@ -111,7 +111,7 @@ def _search(chords: Sequence[Sequence[Sequence[Note]]], middles: np.ndarray) -> 
         total = (costs[:, None] + cost).ravel()
         order = np.argsort(total, kind="stable")[: 4 * _BEAM]
         rows = new.reshape(-1, *new.shape[2:])[order]
-        # Of assignments that are the same from here on, the best is kept.
+        # Of assignments with equal states, the best is kept.
         _, first = np.unique(rows.reshape(len(rows), -1), axis=0, return_index=True)
         kept = np.sort(first)[:_BEAM]
         before, way = np.divmod(order[kept], len(options))

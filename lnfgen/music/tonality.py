@@ -1,4 +1,4 @@
-"""The key of a piece: found from its notes, read from words, and how notes are spelled in it."""
+"""Names of pitches and keys, the key of a piece, and how a pitch is spelled in a key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,27 @@ from lnfgen.music.pianoroll import PianoRoll
 
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
+_ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
+
+
+def pitch_name(pitch: int) -> str:
+    """The name of a MIDI pitch, such as `C4` for 60. Black keys are sharps."""
+    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def pitch_number(name: str) -> int:
+    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`; there may be space around it.
+
+    Raises:
+        ValueError: if this is not the name of a pitch.
+    """
+    match = _PITCH.fullmatch(name.strip())
+    if not match:
+        raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
+    letter, accidental, octave = match.groups()
+    return _NATURALS[letter.upper()] + _ALTER[accidental] + 12 * (int(octave) + 1)
 
 
 @dataclass(frozen=True)
@@ -70,10 +91,10 @@ def find_key(roll: PianoRoll) -> Key | None:
 
 
 def semitones_to(found: Key, wanted: Key) -> int:
-    """How far a piece in one key must move, the nearest way (-5 to 6), to be in another one.
+    """The semitones, -5 to 6, that move a piece from one key to another.
 
-    No move makes minor of major. Where the modes differ, the piece moves to the relative key, which has the same
-    signature: from C major to `d minor` is to F major.
+    No move turns major into minor. Where the modes differ, the piece moves to the relative key, which has an equal
+    signature: if C major is to become `d minor`, it becomes F major.
     """
     target = wanted.tonic
     if wanted.mode and wanted.mode != found.mode:
@@ -84,9 +105,8 @@ def semitones_to(found: Key, wanted: Key) -> int:
 def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
     """A MIDI pitch as it is written under a signature: (step, alteration in semitones, octave).
 
-    What is not in the scale is spelled as one of the notes that are at most 3 fifths below C or 8 above it where the
-    signature is empty (E flat to G sharp), and under other signatures as much higher or lower: so leading notes of
-    minor keys are sharp, and sevenths of dominants flat.
+    Under an empty signature, a pitch is one of the notes from 3 fifths below C (E flat) to 8 above it (G sharp). Other
+    signatures move this range by their fifths. So leading notes of minor keys are sharp, sevenths of dominants flat.
     """
     place = (pitch * 7 + 3 - sharps) % 12 - 3 + sharps  # on the line of fifths
     step = _FIFTHS[(place + 1) % 7]

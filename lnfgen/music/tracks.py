@@ -1,4 +1,4 @@
-"""The tracks of a MIDI file or parts of a score: what a person is told of them, and which of them a reader keeps."""
+"""The tracks of a MIDI file or parts of a score: their description, and the choice of those that a reader keeps."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Track:
 
     Attributes:
         number: from 1 on, in the order of the file, tracks without notes left out.
-        name: what the file calls it; it may be empty.
-        program: the General MIDI program of its first note, 0 to 127; None if a score does not say.
+        name: its name in the file; it may be empty.
+        program: the General MIDI program of its first note, 0 to 127; None if a score has none.
         channel: 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score.
         notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
         polyphony: how many of its notes sound at a time on average, silence left out.
-        kept: whether the piano-roll has its notes.
+        kept: True if the piano-roll has its notes.
     """
 
     number: int
@@ -80,11 +80,11 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
     Args:
         wanted: one of these, or several with commas between them: a number; a word of a track's name or of its
             instrument, such as `strings`; `melody`; `bass`; `all`.
-        drums: whether `all` has the drums too.
-        name: what errors call the file.
+        drums: True if `all` has the drums too.
+        name: stands for the file in errors.
 
     Raises:
-        UnreadableFileError: if there is no such track; the message lists those that there are.
+        UnreadableFileError: if there is no such track; the message lists the tracks of the file.
     """
     chosen: set[int] = set()
     for word in map(str.strip, wanted.lower().split(",")):
@@ -109,7 +109,7 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
 
 
 def said_of(pieces: Sequence[Sequence[Track]]) -> str:
-    """How many tracks of these pieces are merged or kept, and how many left out, in a few words."""
+    """A few words on how many tracks of these pieces are merged or kept, and how many are left out."""
     tracks = [track for piece in pieces for track in piece]
     kept = sum(track.kept for track in tracks)
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
@@ -122,11 +122,11 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
 def _melody(tracks: Sequence[Track]) -> list[Track]:
     """The track with the melody, as a list of one; empty if there are no tracks.
 
-    It is the one whose name says so, with a word such as melody, vocal or lead. If no name does, it is the one with the
-    highest mean pitch, the rule that Uitdenbogerd and Zobel call top channel ("Manipulation of music for melody
-    matching", ACM Multimedia 1998), among the tracks that have at least half of the median number of notes and no
-    chords (if all have chords, among those). The track is kept whole. The skyline rule, which keeps the highest of the
-    notes that sound together, is not used, because where a melody rests it takes notes of what accompanies it.
+    It is the one whose name has a word such as melody, vocal or lead. If there is none, it is the one with the highest
+    mean pitch, the rule that Uitdenbogerd and Zobel call top channel ("Manipulation of music for melody matching", ACM
+    Multimedia 1998), among the tracks that have at least half of the median number of notes and no chords (if all have
+    chords, among those). The track is kept whole. The skyline rule, which keeps the highest of the notes that sound
+    together, is not used, because where a melody rests it takes notes of the accompaniment.
     """
     for word in _MELODY_NAMES:
         if named := [track for track in tracks if _says(track.name, word)]:
@@ -137,9 +137,10 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
 
 
 def _bass(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks with the bass: those that are named so; else those of a bass (General MIDI's programs 32 to 39); else
-    the one with the lowest mean pitch, among those that have at least half of the median number of notes. Empty if
-    there are no tracks.
+    """The tracks with the bass: those with that name; else those with a bass of General MIDI (programs 32 to 39).
+
+    Else it is the one with the lowest mean pitch, among the tracks that have at least half of the median number of
+    notes. The list is empty if there are no tracks.
     """
     if named := [track for track in tracks if _says(track.name, BASS)]:
         return named
@@ -154,6 +155,6 @@ def _label(track: Track) -> str:
 
 
 def _says(text: str, word: str) -> bool:
-    """Whether the text has this whole word, or its plural, or the word with a number at its end."""
+    """True if the text has this whole word, or its plural, or the word with a number at its end."""
     text, word = text.replace("_", " "), re.escape(word.replace("_", " "))
     return re.search(rf"(?<!\w){word}s?\d*(?!\w)", text, re.IGNORECASE) is not None

@@ -1,1 +1,1 @@
-"""Pictures of runs and of measurements: what `lnfgen plot` and `lnfgen bench --plot` draw, for Python too."""
+"""Pictures of runs and of the figures of music."""

@@ -1,14 +1,11 @@
-"""What all pictures share: a figure to draw on, its colours, and the bytes of the file that it becomes.
+"""A figure to draw on, its colours, and the bytes of the file that it becomes: all pictures share these.
 
 Matplotlib is loaded when the first figure is made, so that importing this module costs nothing.
 """
 
-from __future__ import annotations
-
 import io
 import textwrap
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +16,12 @@ from lnfgen.wording import in_utf8
 FORMATS = (".png", ".svg", ".pdf")
 
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"
-"""Colours that can still be told apart when a picture is printed in grey."""
-
-PALETTE = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
-"""Colours of curves that are beside one another."""
+"""Colours that differ also when a picture is printed in grey."""
 
 _DPI = 130
 
-_TITLE_CHARACTERS = 11
-"""So many characters of a title stand on an inch, at the least."""
-
-_LABEL_CHARACTERS = 45
-"""A label of a legend beside an axis goes on in another line after so many."""
+_CHARACTERS = 11
+"""At least this many characters of a title or a label fit on an inch."""
 
 
 def require_picture(path: Path) -> str:
@@ -56,15 +47,8 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def set_title(figure: Any, title: str) -> None:
-    """Write the title at the top left, in lines that fit. A `$` in a name does not start a formula."""
-    width = int(_TITLE_CHARACTERS * figure.get_figwidth())
-    lines = [part for line in in_utf8(title).splitlines() for part in textwrap.wrap(line, width)]
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10, parse_math=False)
-
-
-def style_axis(axis: Any, grid: str = "both") -> None:
-    """A light grid behind the curves (`grid` is "x", "y" or "both"), small numbers, no frame at the top and right."""
+def style_axis(axis: Any, grid: str) -> None:
+    """A light grid behind the curves (`grid` is "x" or "y"), small numbers, no frame at the top and right."""
     axis.grid(axis=grid, color="#e3e6ea", linewidth=0.6)
     axis.set_axisbelow(True)
     for side in ("top", "right"):
@@ -72,41 +56,29 @@ def style_axis(axis: Any, grid: str = "both") -> None:
     axis.tick_params(labelsize=8)
 
 
-def label_log_axis(axis: Any) -> None:
-    """Name 1, 2 and 5 of each decade of a logarithmic y axis in plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_formatter(NullFormatter())
+def set_title(figure: Any, title: str) -> None:
+    """Write the title at the top left, in lines that fit. A `$` in a name does not start a formula."""
+    figure.suptitle(_wrapped(title, figure), x=0.01, ha="left", fontsize=10, parse_math=False)
 
 
-def show_legend(where: Any, width: int = _LABEL_CHARACTERS, **options: Any) -> Any:
-    """A small legend of an axis or a figure, its labels as they stand, in lines of `width` characters.
+def show_legend(figure: Any, axis: Any, columns: int) -> None:
+    """The labels of an axis below all panels, in at most so many columns: fewer if long labels would not fit.
 
-    Names of files may be any bytes.
+    The figure grows by its height. Labels are shown as they stand; names of files may be any bytes.
     """
-    legend = where.legend(fontsize=8, frameon=False, **options)
+    handles, labels = axis.get_legend_handles_labels()
+    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # the line before it
+    look = {"fontsize": 8, "frameon": False, "loc": "outside lower center"}
+    texts = [_wrapped(label, figure) for label in labels]
+    legend = figure.legend(handles, texts, ncols=max(1, min(columns, fitting)), **look)
     for text in legend.get_texts():
-        text.set_text("\n".join(textwrap.wrap(in_utf8(text.get_text()), width)))
         text.set_parse_math(False)
-    return legend
+    figure.set_figheight(figure.get_figheight() + legend.get_window_extent().height / figure.dpi)
 
 
-def show_legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str], columns: int, **options: Any) -> None:
-    """A legend below all panels, in at most so many columns: fewer where long labels would not fit beside each other.
-
-    The figure grows by its height.
-    """
-    width = int(_TITLE_CHARACTERS * figure.get_figwidth())
-    options = {"loc": "outside lower center", **options}
-    for count in range(min(columns, len(labels)), 0, -1):
-        legend = show_legend(figure, width, handles=handles, labels=labels, ncols=count, **options)
-        box = legend.get_window_extent()
-        if box.width <= figure.bbox.width or count == 1:
-            figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
-            return
-        legend.remove()
+def _wrapped(text: str, figure: Any) -> str:
+    width = int(_CHARACTERS * figure.get_figwidth())
+    return "\n".join(part for line in in_utf8(text).splitlines() for part in textwrap.wrap(line, width))
 
 
 def file_bytes(figure: Any, suffix: str) -> bytes:

@@ -1,6 +1,4 @@
-"""Training curves: how the figures of a run, or of several beside one another, changed between validations."""
-
-from __future__ import annotations
+"""Training curves: the figures of a run, or of several runs, at each validation."""
 
 import math
 from collections.abc import Sequence
@@ -12,167 +10,119 @@ import numpy as np
 
 from lnfgen.conventions import UNIT_WORDS, Unit
 from lnfgen.errors import RunError
-from lnfgen.plots.canvas import (
-    ACCENT,
-    DARK,
-    MID,
-    PALETTE,
-    file_bytes,
-    label_log_axis,
-    new_figure,
-    set_title,
-    show_legend_below,
-    style_axis,
-)
+from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend, style_axis
 
+_PANELS = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+_COLORS = (DARK, ACCENT, "#2e7d32", "#b36b00", "#7a5195", MID)
 _DASHES = ("-", "--", ":")
-_NEEDED = ("step", "kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl")
-
-
-def training_curves(lines: Sequence[dict[str, Any]], unit: Unit, title: str, where: str, suffix: str = ".png") -> bytes:
-    """Draw a run's validations against its updates: the ELBO, and for a latent model reconstruction, KL and KL weight.
-
-    All curves are costs: lower is better. The ELBO is reconstruction + KL + length; the cost of the lengths does not
-    change, so it is a number beside the axis. The grey region is where the KL weight is below 1. Dotted lines are where
-    the learning rate falls; one that falls from validation to validation is marked where that begins. The ring is the
-    validation whose weights are kept as the model.
-
-    Args:
-        lines: the validations, as `RunFolder.metrics` gives them.
-        unit: the unit of the figures, as `Encoding.unit` names it.
-        where: the file that the lines come from, for messages.
-
-    Raises:
-        RunError: if there are fewer than two validations, or if one lacks a figure.
-    """
-    _require(lines, _NEEDED, where)
-    values = {key: np.array([line.get(key, math.nan) for line in lines], float) for key in lines[0] if key != "kept"}
-    latent = bool(np.any(values["train_kl"]))
-    if latent:
-        figure = new_figure(9.6, 6.6)
-        axes = figure.subplots(2, 2, sharex=True).ravel()
-        names = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL", "kl_weight": "KL weight"}
-        names["elbo"] = f"ELBO (length: {_length_cost(values):.3g})"
-    else:
-        figure = new_figure(6.4, 4.2)
-        axes = [figure.subplots()]
-        names = {"elbo": "NLL (= ELBO)"}
-    for axis, (name, what) in zip(axes, names.items(), strict=True):
-        _draw_curve(axis, name, values)
-        axis.set_ylabel(what if name == "kl_weight" else f"{what}, {UNIT_WORDS[unit]}", fontsize=9)
-    for axis in axes[-2:]:
-        axis.set_xlabel("updates", fontsize=9)
-    chosen = [line for line in lines if line.get("kept") and "valid_elbo" in line]
-    if chosen:
-        step, cost = chosen[-1]["step"], chosen[-1]["valid_elbo"]
-        ring = {"s": 80, "facecolors": "none", "edgecolors": ACCENT, "linewidths": 1.8, "zorder": 5}
-        axes[0].scatter(step, cost, label=f"kept: update {step}, {cost:.4g}", **ring)
-    handles, labels = axes[0].get_legend_handles_labels()
-    show_legend_below(figure, handles, labels, columns=len(labels))
-    set_title(figure, title)
-    return file_bytes(figure, suffix)
 
 
 @dataclass(frozen=True)
 class Course:
-    """A run among others in one picture: what it is called, its validations, and the file that they come from."""
+    """A run in a picture: its name, its validations (`RunFolder.metrics`), and the file that they come from."""
 
     name: str
     lines: Sequence[dict[str, Any]]
     where: str
 
+    def values(self, key: str) -> np.ndarray:
+        """A figure of each validation; nan where there is none."""
+        return np.array([line.get(key, math.nan) for line in self.lines], float)
+
+    def begun(self) -> int:
+        """How many validations had a KL weight below 1. Costs count only after these."""
+        return int((self.values("kl_weight") < 1).sum())
+
+    def require(self, *keys: str) -> None:
+        """Check that there are validations enough for a curve, and that each has the figures that are drawn."""
+        if len(self.lines) < 2:
+            raise RunError(
+                f"{self.where} holds {len(self.lines)} of the at least 2 validations that a curve needs; go on with "
+                f"the run: lnfgen train --resume --out {Path(self.where).parent} (if it is finished, add --max-steps N)"
+            )
+        for key in keys:
+            if any(not isinstance(line.get(key), int | float) for line in self.lines):
+                why = "its dataset has no valid split" if key == "valid_elbo" else "the file is damaged"
+                raise RunError(f"{self.where}: a line has no {key}, as {why}; leave that run out")
+
+
+def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
+    """Draw a run's ELBO against its updates, and for a latent model also its reconstruction and KL.
+
+    All curves are costs: lower is better. The ELBO is the sum of reconstruction, KL and the cost of the length, which
+    does not change. The grey region is where the KL weight is below 1. The ring marks the validation whose weights are
+    the model of the run.
+
+    Raises:
+        RunError: if there are fewer than two validations, or if one lacks a figure.
+    """
+    course.require("step", "kl_weight", "train_elbo", "train_reconstruction", "train_kl")
+    panels = _PANELS if np.any(course.values("train_kl")) else {"elbo": "NLL (= ELBO)"}
+    figure = new_figure(4.2 * len(panels) + 0.6, 4.2)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    steps, begun = course.values("step"), course.begun()
+    for axis, (name, words) in zip(axes, panels.items(), strict=True):
+        shown = []
+        for side, color, dashes in (("train", MID, "--"), ("valid", DARK, "-")):
+            costs = course.values(f"{side}_{name}")
+            if not np.isnan(costs).all():
+                axis.plot(steps, costs, dashes, color=color, label=side, linewidth=1.5)
+                shown.append(_after_start(costs, begun))
+        if begun:
+            end = steps[min(begun, len(steps) - 1)]
+            axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
+        _finish(axis, np.concatenate(shown), f"{words}, {UNIT_WORDS[unit]}")
+    kept = _ring(axes[0], course, ACCENT)
+    show_legend(figure, axes[0], columns=3)
+    set_title(figure, course.name if kept is None else f"{course.name}\nring: the model that is kept, {kept:.4g}")
+    return file_bytes(figure, suffix)
+
 
 def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png") -> bytes:
     """Draw the valid ELBO of several runs against their updates; lower is better.
 
-    A curve is faint where the KL weight is below 1, because costs count only after that. A ring is the validation whose
-    weights are kept as the model.
+    A curve is faint where the KL weight is below 1. A ring marks the validation whose weights are the model of a run.
 
     Raises:
         RunError: if a run has fewer than two validations, or no valid split.
     """
     figure = new_figure(8.4, 5.2)
     axis = figure.subplots()
-    late: list[float] = []
+    shown = []
     for index, course in enumerate(courses):
-        _require(course.lines, ("step", "kl_weight", "valid_elbo"), course.where)
-        steps, weights, costs = (
-            np.array([line[key] for line in course.lines], float) for key in ("step", "kl_weight", "valid_elbo")
-        )
-        style = {"color": PALETTE[index % len(PALETTE)], "linestyle": _DASHES[index // len(PALETTE) % len(_DASHES)]}
-        begun = int((weights < 1).sum())
-        axis.plot(steps[: begun + 1], costs[: begun + 1], linewidth=1.2, alpha=0.35, **style)
-        kept = [line for line in course.lines if line.get("kept")][-1:]
-        label = f"{course.name}: {kept[0]['valid_elbo']:.4g}" if kept else course.name
-        axis.plot(steps[begun:], costs[begun:], linewidth=1.6, label=label, **style)
-        for line in kept:
-            axis.scatter(line["step"], line["valid_elbo"], s=60, facecolors="none", edgecolors=style["color"], zorder=5)
-        late.extend(costs[max(min(begun, len(steps) - 2), len(steps) // 8) :])
-    _limit(axis, np.array(late))
-    axis.set_xlim(left=0)
-    axis.set_xlabel("updates", fontsize=9)
-    axis.set_ylabel(f"valid ELBO, {UNIT_WORDS[unit]}", fontsize=9)
-    style_axis(axis)
-    handles, labels = axis.get_legend_handles_labels()
-    show_legend_below(figure, handles, labels, columns=3)
+        course.require("valid_elbo", "step", "kl_weight")
+        steps, costs, begun = course.values("step"), course.values("valid_elbo"), course.begun()
+        color, dashes = _COLORS[index % len(_COLORS)], _DASHES[index // len(_COLORS) % len(_DASHES)]
+        axis.plot(steps[: begun + 1], costs[: begun + 1], dashes, color=color, linewidth=1.2, alpha=0.35)
+        kept = _ring(axis, course, color)
+        label = course.name if kept is None else f"{course.name}: {kept:.4g}"
+        axis.plot(steps[begun:], costs[begun:], dashes, color=color, linewidth=1.6, label=label)
+        shown.append(_after_start(costs, begun))
+    _finish(axis, np.concatenate(shown), f"valid ELBO, {UNIT_WORDS[unit]}")
+    show_legend(figure, axis, columns=3)
     set_title(figure, "valid ELBO of each run; faint: KL weight below 1; ring: the model that is kept")
     return file_bytes(figure, suffix)
 
 
-def _require(lines: Sequence[dict[str, Any]], keys: Sequence[str], where: str) -> None:
-    """Check that there are validations enough for a curve, and that each has the figures that are drawn."""
-    if len(lines) < 2:
-        raise RunError(
-            f"{where} holds {len(lines)} of the at least 2 validations that a curve needs; "
-            f"go on with the run: lnfgen train --resume --out {Path(where).parent}; or, if it is finished, with "
-            "--max-steps N as well"
-        )
-    if not any("valid_elbo" in line for line in lines) and "valid_elbo" in keys:
-        raise RunError(f"{where} has no valid_elbo, for the run's dataset has no valid split; leave that run out")
-    missing = [key for key in keys if any(not isinstance(line.get(key), int | float) for line in lines)]
-    if missing:
-        raise RunError(f"{where} is damaged: a line has no {missing[0]}; restore it, or train again")
+def _ring(axis: Any, course: Course, color: str) -> float | None:
+    """Mark the validation whose weights are kept, and return its valid ELBO; None if there is none."""
+    kept = [line for line in course.lines if line.get("kept") and "valid_elbo" in line][-1:]
+    for line in kept:
+        axis.scatter(line["step"], line["valid_elbo"], s=60, facecolors="none", edgecolors=color, zorder=5)
+    return kept[0]["valid_elbo"] if kept else None
 
 
-def _limit(axis: Any, costs: np.ndarray) -> None:
-    """Let an axis span these costs with a margin, so that higher ones from the start of a run do not flatten them."""
+def _after_start(costs: np.ndarray, begun: int) -> np.ndarray:
+    """The costs since the KL weight is 1, without the first eighth: high ones from the start would flatten the rest."""
+    return costs[max(min(begun, len(costs) - 2), len(costs) // 8) :]
+
+
+def _finish(axis: Any, costs: np.ndarray, label: str) -> None:
+    """Let an axis span these costs, with a margin, and label it."""
     if len(costs := costs[np.isfinite(costs)]):
-        low, high = costs.min(), costs.max()
-        margin = 0.12 * (high - low) + 1e-3 * abs(high) + 1e-9
-        axis.set_ylim(low - margin, high + margin)
-
-
-def _length_cost(values: dict[str, np.ndarray]) -> float:
-    """What the ELBO has beside reconstruction and KL, on the valid split if there is one."""
-    parts = [[f"{split}_{name}" for name in ("elbo", "reconstruction", "kl")] for split in ("valid", "train")]
-    elbo, reconstruction, kl = next(names for names in parts if values.keys() >= set(names))
-    return float(values[elbo][-1] - values[reconstruction][-1] - values[kl][-1])
-
-
-def _draw_curve(axis: Any, name: str, values: dict[str, np.ndarray]) -> None:
-    steps, weights, rates = values["step"], values["kl_weight"], values["learning_rate"]
-    styles = ((f"train_{name}", "train", MID, "--"), (f"valid_{name}", "valid", DARK, "-"), (name, None, DARK, "-"))
-    curves = []
-    for key, label, color, dashes in styles:
-        if key in values:
-            axis.plot(steps, values[key], dashes, color=color, label=label, linewidth=1.5)
-            curves.append(values[key])
-    if name == "elbo":
-        # The range is that of the values once the KL weight is 1, and of no first eighth: high values would flatten it.
-        start = max(len(steps) // 8, min(int((weights < 1).sum()), len(steps) - 2))
-        _limit(axis, np.concatenate([curve[start:] for curve in curves]))
-    elif name == "kl_weight":
-        axis.set_ylim(-0.03, 1.06)
-    elif np.min(curves) > 0 and np.max(curves) > 8 * np.min(curves):
-        axis.set_yscale("log")
-        label_log_axis(axis)
-    if (weights < 1).any():
-        end = steps[min(int((weights < 1).sum()), len(steps) - 1)]
-        axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
-    falling = rates[1:] < 0.999 * rates[:-1]
-    falls = steps[:-1][falling & np.diff(falling, prepend=False)]  # a cooldown falls all the time
-    for step in falls:
-        label = "learning rate falls" if step == falls[0] else None
-        axis.axvline(step, color="#777777", linestyle=":", linewidth=1.2, label=label)
-    axis.set_xlim(0, steps[-1] * 1.02)
+        margin = 0.12 * np.ptp(costs) + 1e-3 * abs(costs.max()) + 1e-9
+        axis.set_ylim(costs.min() - margin, costs.max() + margin)
+    axis.set_xlim(left=0)
+    axis.set_xlabel("updates", fontsize=9)
+    axis.set_ylabel(label, fontsize=9)
     style_axis(axis, grid="y")

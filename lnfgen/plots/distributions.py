@@ -1,16 +1,12 @@
 """Distributions of the figures of music: samples against a reference, a small panel for each figure."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend_below, style_axis
-
-if TYPE_CHECKING:
-    from lnfgen.music.comparison import FigureRow, MusicComparison
+from lnfgen.music.comparison import FigureRow, MusicComparison, spread
+from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend, style_axis
 
 _COLUMNS = 4
 _BINS = 16
@@ -35,15 +31,12 @@ def figure_distributions(
         _draw_row(axis, row, samples, reference)
     for axis in grid.flat[len(rows) :]:
         axis.set_visible(False)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    show_legend_below(figure, handles, labels, columns=len(labels))
+    show_legend(figure, grid[0, 0], columns=3)
     set_title(figure, title)
     return file_bytes(figure, suffix)
 
 
 def _draw_row(axis: Any, row: FigureRow, samples: str, reference: str) -> None:
-    from lnfgen.music.comparison import spread
-
     low, _, high = spread(row.reference)
     sides = [values[~np.isnan(values)] for values in (row.reference, row.samples)]
     known = np.concatenate(sides)

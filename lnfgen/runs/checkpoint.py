@@ -1,4 +1,9 @@
-"""What a run has learned, on disk: the weights of its model, and the state that a resumed run goes on from."""
+"""The weights of a run's model on disk, and the state that a resumed run goes on from.
+
+Both are safetensors files (https://huggingface.co/docs/safetensors): 8 bytes with the length of the header, a header
+in JSON, and the bytes of the tensors. The metadata in the header hold the SHA-256 of the whole file, computed with
+zeros in its own place, so that a flipped bit is found.
+"""
 
 import hashlib
 import json
@@ -10,210 +15,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 import lnfgen.stepping  # noqa: F401  (the faster steps of the models that are loaded here)
-from lnfgen.config import Config, config_from
+from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, write_bytes, write_text
-from lnfgen.models import (
-    Frames,
-    LengthModel,
-    Observation,
-    SequenceModel,
-    Symbols,
-    TimeSignatures,
-    build_model,
-)
-from lnfgen.runs.facts import CALIBRATION, MODEL
-from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.records import read_record
-from lnfgen.runs.tensors import read_tensors, require_finite, serialise
+from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_record
+from lnfgen.runs.naming import METRICS, MODEL
 
 STATE_PARTS = ("weights", "average", "optimizer", "random")
 State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 """All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values."""
 
-STATE_FORMAT = 1
-"""The format of `last/`, in its `progress.json`. A state without one, as older versions wrote it, is read too."""
+_LENGTH = ("max_steps", "epochs", "kl_warmup_start", "kl_warmup_end")
+"""The settings that a run given another length has changed, before it writes its new state."""
 
-_WRITTEN = ("config.json", "dataset.json", "metrics.jsonl", CALIBRATION, MODEL)
-_LEFT_BEHIND = re.compile(rf"\.(\.next|{'|'.join(map(re.escape, _WRITTEN))})\.\w{{8}}\.tmp")
+_ZEROS = "0" * 64
+_TEMPORARY = re.compile(
+    rf"\.(\.next|{'|'.join(map(re.escape, ('config.json', 'dataset.json', METRICS, MODEL)))})\.\w{{8}}\.tmp"
+)
 """The names under which `lnfgen.files` writes the files of a run before it renames them."""
 
 
-def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode. It computes in float32, also where its weights are stored in half precision.
-
-    Raises:
-        RunError: if the model is missing or damaged, has other sizes than `config.json` says, or holds NaN.
-    """
-    path = run.path / MODEL
-    if not path.is_file():
-        raise RunError(f"{run.path} has no {MODEL} yet; finish it: lnfgen train --resume --out {run.path}")
-    model = model_with(run, read_tensors(path), path)
-    require_finite(model.state_dict(), path)
-    return model.to(device).eval()
-
-
-def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> SequenceModel:
-    """A model of the run's sizes that has the weights that were read from `where`.
-
-    Raises:
-        RunError: if they have other sizes, or whole numbers in the place of others.
-    """
-    try:
-        lengths = LengthModel(len(weights["length.lengths"]))
-        config = run.config.model
-        signatures = TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
-        model = build_model(config, observation_of(run.encoding), lengths, signatures)
-        for name, own in model.state_dict().items():
-            if weights[name].is_floating_point() != own.is_floating_point():
-                raise TypeError(name)
-        model.load_state_dict(weights)  # this copies values, so that half precision becomes float32
-    except (RuntimeError, KeyError, TypeError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise RunError(f"{where} does not fit the sizes in config.json; restore either, or train again") from error
-    return model
-
-
-def save_model(run: RunFolder, state: dict[str, Tensor]) -> None:
-    """Make these weights the run's model."""
-    write_bytes(run.path / MODEL, serialise(state))
-
-
-def save_calibrated(run: RunFolder, state: dict[str, Tensor]) -> None:
-    """Make these weights, whose rules were calibrated, the run's model.
-
-    The record of it comes first and names the file that is to come. So a run that is killed between the two is
-    calibrated again, from the same weights.
-    """
-    content = serialise(state)
-    record = {"model_sha256": hashlib.sha256(content).hexdigest()}
-    write_text(run.path / CALIBRATION, json.dumps(record, indent=1) + "\n")
-    write_bytes(run.path / MODEL, content)
-
-
-def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-    """Replace `last/` as a whole. The state before it is kept as `previous/`.
-
-    The new state is written to another folder, read back and checked. Only then it takes its name, so that a whole
-    state is there at any moment.
-
-    Raises:
-        RunError: if the state is not finite, or is not read back as it was written. `last/` is then unchanged.
-        OutputError: if it cannot be written. `last/` is then unchanged.
-    """
-    tidy(run)
-    last, following, previous = (run.path / name for name in ("last", ".next", "previous"))
-    write_state(following, run.config, (tensors, values))
-    try:
-        _read_state(following)
-    except RunError:
-        shutil.rmtree(following, ignore_errors=True)
-        raise
-    with output_errors(last):
-        if last.exists():
-            shutil.rmtree(previous, ignore_errors=True)
-            os.replace(last, previous)
-        os.replace(following, last)
-
-
-def tidy(run: RunFolder) -> None:
-    """Finish a save that was killed, and delete what it has left. Other files in the folder are not touched."""
-    last, following = (run.path / name for name in ("last", ".next"))
-    if not last.exists() and following.exists():  # it was killed between the two renames of `save_state`
-        os.replace(following, last)
-    for folder in (following, run.path / ".previous"):  # older versions left the latter, if they were killed
-        shutil.rmtree(folder, ignore_errors=True)
-    for item in run.path.iterdir():
-        if _LEFT_BEHIND.fullmatch(item.name):
-            shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(missing_ok=True)
-
-
-def load_state(run: RunFolder, note: Callable[[str], None] = lambda message: None) -> State:
-    """What `save_state` wrote. What a killed save has left is tidied away.
-
-    If `last/` is damaged, the state before it takes its place, and `note` is told.
-
-    Raises:
-        RunError: if there is no state, or it and the one before are damaged.
-        ConfigError: if it has a newer format, or `config.json` has changed since it was written.
-    """
-    tidy(run)
-    last, previous = run.path / "last", run.path / "previous"
-    if not last.is_dir() and not previous.is_dir():
-        raise RunError(f"{run.path} has no last/ to resume from; start again: lnfgen train --out a new folder")
-    try:
-        state, config = _read_state(last)
-    except RunError as error:
-        try:
-            state, config = _read_state(previous)
-        except RunError:
-            raise error from None
-        shutil.rmtree(last, ignore_errors=True)
-        os.replace(previous, last)
-        reason = str(error).split(";")[0]
-        note(f"{reason}; going on from the state before it, of update {state[1].get('step')}")
-    if config is not None:
-        _require_settings(run, config)
-    return state
-
-
-def write_state(folder: Path, config: Config, state: State) -> None:
-    """Write a state, and the settings that it was trained with, into a new folder."""
-    tensors, values = state
-    record = {"format_version": STATE_FORMAT, "config": json.loads(config.to_json()), **values}
-    with new_folder(folder) as temporary:
-        for part in STATE_PARTS:
-            write_bytes(temporary / f"{part}.safetensors", serialise(tensors[part]))
-        write_text(temporary / "progress.json", json.dumps({"sha256": _digest(record), **record}, indent=2) + "\n")
-
-
-def _read_state(folder: Path) -> tuple[State, Config | None]:
-    """A state whose checksums are right and whose numbers are finite, and its settings, if it has them."""
-    where = folder / "progress.json"
-    values = read_record(where)
-    version = values.pop("format_version", STATE_FORMAT)
-    if type(version) is int and version > STATE_FORMAT:
-        raise ConfigError(
-            f"{where}: found format_version {version}, but this version of lnfgen reads formats up to "
-            f"{STATE_FORMAT}; upgrade lnfgen"
-        )
-    digest = values.pop("sha256", None)
-    if digest is not None and digest != _digest({"format_version": version, **values}):
-        raise RunError(f"{where} is damaged: its checksum is not that of its content; restore it, or train again")
-    tensors = {part: read_tensors(folder / f"{part}.safetensors") for part in STATE_PARTS}
-    for part in STATE_PARTS:
-        require_finite(tensors[part], folder / f"{part}.safetensors")
-    config = values.pop("config", None)
-    return (tensors, values), None if config is None else config_from(config, str(where))
-
-
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def _require_settings(run: RunFolder, trained: Config) -> None:
-    """Check that `config.json` says what the run was trained with.
-
-    The length of the run may be another, and with it the updates over which the KL weight rises.
-    """
-    found, expected = run.config.flat(), trained.flat()
-    length = {"training.max_steps", "training.epochs"}
-    may_change = length
-    if any(found[key] != expected[key] for key in length):
-        may_change |= {"training.kl_warmup_start", "training.kl_warmup_end"}
-    changed = [key for key in expected if found[key] != expected[key] and key not in may_change]
-    if changed:
-        each = ", ".join(f"{key} is {found[key]!r} and was {expected[key]!r}" for key in changed)
-        raise ConfigError(
-            f"{run.path / 'config.json'} has changed since the run was trained: {each}; "
-            "put back what was there, or start a new run"
-        )
+# The model. -----------------------------------------------------------------------------------------------------------
 
 
 def observation_of(encoding: Encoding) -> Observation:
@@ -233,3 +64,183 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
         each = train.time_signatures or [encoding.time_signature] * len(train)
         signatures = TimeSignatures.fit(each, torch.from_numpy(encoding.metres(each)), lengths)
     return build_model(config.model, observation_of(encoding), LengthModel.fit(lengths), signatures)
+
+
+def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
+    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision.
+
+    Raises:
+        RunError: if the model is missing or damaged, has other sizes than `config.json` says, or holds NaN.
+    """
+    path = run.path / MODEL
+    if not path.is_file():
+        raise RunError(f"{run.path} has no {MODEL} yet; finish it: lnfgen train --resume --out {run.path}")
+    model = model_with(run, read_tensors(path), path)
+    _require_finite(model.state_dict(), path)
+    return model.to(device).eval()
+
+
+def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> SequenceModel:
+    """A model of the run's sizes that has the weights that were read from `where`.
+
+    Raises:
+        RunError: if they have other sizes, or are integers in place of floating-point numbers.
+    """
+    try:
+        lengths = LengthModel(len(weights["length.lengths"]))
+        config = run.config.model
+        signatures = TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
+        model = build_model(config, observation_of(run.encoding), lengths, signatures)
+        for name, own in model.state_dict().items():
+            if weights[name].is_floating_point() != own.is_floating_point():
+                raise TypeError(name)
+        model.load_state_dict(weights)  # this copies values, so that half precision becomes float32
+    except (RuntimeError, KeyError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise RunError(f"{where} does not fit the sizes in config.json; restore either, or train again") from error
+    return model
+
+
+def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool = False) -> None:
+    """Make these weights the run's model. `calibrated` says that `training.calibration` has set their rules."""
+    write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
+
+
+# The state. -----------------------------------------------------------------------------------------------------------
+
+
+def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
+    """Replace `last/` as a whole, and keep the state before it as `previous/`.
+
+    The new state is written to another folder, which then takes its name, so a whole state is there at any moment.
+
+    Raises:
+        RunError: if the state is not finite. `last/` is then unchanged.
+        OutputError: if it cannot be written. `last/` is then unchanged.
+    """
+    _tidy(run)
+    last, following, previous = (run.path / name for name in ("last", ".next", "previous"))
+    for part in STATE_PARTS:
+        _require_finite(tensors[part], last / f"{part}.safetensors")
+    write_state(following, run.config, (tensors, values))
+    with output_errors(last):
+        if last.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            os.replace(last, previous)
+        os.replace(following, last)
+
+
+def write_state(folder: Path, config: Config, state: State) -> None:
+    """Write a state, and the settings that it was trained with, into a new folder."""
+    tensors, values = state
+    record = {"config": config.flat(), **values}
+    with new_folder(folder) as temporary:
+        for part in STATE_PARTS:
+            write_bytes(temporary / f"{part}.safetensors", serialise(tensors[part]))
+        write_text(temporary / "progress.json", json.dumps({CHECKSUM: _digest(record), **record}, indent=2) + "\n")
+
+
+def load_state(run: RunFolder, note: Callable[[str], None] = lambda message: None) -> State:
+    """Read what `save_state` wrote, and delete what a killed save has left.
+
+    If `last/` is damaged or lost, the state before it takes its place, and `note` is called with a message.
+
+    Raises:
+        RunError: if there is no state, or it and the one before are damaged.
+        ConfigError: if `config.json` has changed since the state was written.
+    """
+    _tidy(run)
+    last, previous = run.path / "last", run.path / "previous"
+    if not last.is_dir() and not previous.is_dir():
+        raise RunError(f"{run.path} has no last/ to resume from; start again: lnfgen train --out a new folder")
+    try:
+        tensors, values = _read_state(last)
+    except RunError as error:
+        try:
+            tensors, values = _read_state(previous)
+        except RunError:
+            raise error from None
+        shutil.rmtree(last, ignore_errors=True)
+        os.replace(previous, last)
+        note(f"{str(error).split(';')[0]}; going on from the state before it, of update {values['step']}")
+    _require_settings(run, values.pop("config"))
+    return tensors, values
+
+
+def _tidy(run: RunFolder) -> None:
+    """Finish a save that was killed, and delete what it has left. Other files in the folder are not touched."""
+    last, following = (run.path / name for name in ("last", ".next"))
+    if not last.exists() and following.exists():  # it was killed between the two renames of `save_state`
+        os.replace(following, last)
+    shutil.rmtree(following, ignore_errors=True)
+    for item in run.path.iterdir():
+        if _TEMPORARY.fullmatch(item.name):
+            shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(missing_ok=True)
+
+
+def _read_state(folder: Path) -> State:
+    """A state whose checksums are right. Its values hold the settings as `config`."""
+    values = read_record(folder / "progress.json")
+    if values.pop(CHECKSUM, None) != _digest(values):
+        found = f"{folder / 'progress.json'} is damaged: its checksum is not that of its content"
+        raise RunError(f"{found}; restore it, or train again")
+    return {part: read_tensors(folder / f"{part}.safetensors") for part in STATE_PARTS}, values
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _require_settings(run: RunFolder, trained: dict[str, Any]) -> None:
+    """Raise a `ConfigError` if `config.json` says something else than the run was trained with, but for its length."""
+    found = run.config.flat()
+    changed = [
+        f"{key} is {found.get(key)!r} and was {value!r}"
+        for key, value in trained.items()
+        if found.get(key) != value and key.rpartition(".")[2] not in _LENGTH
+    ]
+    if changed:
+        raise ConfigError(
+            f"{run.path / 'config.json'} has changed since the run was trained: {', '.join(changed)}; "
+            "put back what was there, or start a new run"
+        )
+
+
+# Files of tensors. ----------------------------------------------------------------------------------------------------
+
+
+def serialise(tensors: dict[str, Tensor], mark: str = "") -> bytes:
+    """The content of a safetensors file with a checksum, which `mark` follows in the metadata."""
+    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save_tensors(own, {CHECKSUM: _ZEROS + mark})
+    return content.replace(_ZEROS.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file, on the CPU.
+
+    Raises:
+        RunError: if the file is missing or damaged, or its checksum is not that of its content.
+    """
+    try:
+        content = path.read_bytes()
+        tensors = load_tensors(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        found = header["__metadata__"][CHECKSUM][: len(_ZEROS)].encode()
+        if hashlib.sha256(content.replace(found, _ZEROS.encode(), 1)).hexdigest().encode() != found:
+            raise ValueError("its checksum is not that of its content")
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; restore it, or train again") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); expected a safetensors file with a checksum; restore it, or train again"
+        ) from error
+    return tensors
+
+
+def _require_finite(tensors: dict[str, Tensor], where: Path) -> None:
+    """Raise a `RunError`, with `where` and the tensor's name, if one of them holds a NaN or an infinity."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise RunError(f"{where}: {name} is not finite; train again with a smaller learning rate")

@@ -6,11 +6,12 @@ model.safetensors    the averaged weights that were kept: the best on the valid 
 last/                what a resumed run needs: weights, their average, optimizer, random states, progress
 previous/            the state before that one, in case `last/` gets damaged
 metrics.jsonl        a line for each validation
-calibration.json     which model.safetensors has calibrated rules, if any (`lnfgen.training.calibration`)
 
 This module loads no torch; `checkpoint.py` reads and writes the tensors, which are the model and `last/`.
 """
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,15 @@ from lnfgen.config import Config, read_run_config
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError, RunError
-from lnfgen.files import new_folder, write_json, write_text
+from lnfgen.files import new_folder, read_object, write_json, write_text
 from lnfgen.pretrained import BOXED, is_boxed
-from lnfgen.runs.records import METRICS, read_metrics, read_record
+from lnfgen.runs.naming import METRICS
+
+CHECKSUM = "sha256"
+"""The name of the checksum in the metadata of a safetensors file, and in `last/progress.json`."""
+
+CALIBRATED = " calibrated"
+"""This follows the checksum of a model whose rules are calibrated (`lnfgen.training.calibration`)."""
 
 
 class RunFolder:
@@ -95,3 +102,63 @@ def _write_settings(folder: Path, config: Config, dataset: Dataset) -> dict[str,
     write_text(folder / "config.json", config.to_json())
     write_json(folder / "dataset.json", manifest, indent=2)
     return manifest
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON object in one of a run's files.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    try:
+        return read_object(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; restore it, or train again") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
+
+
+def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`: the figures of each validation, and its `step`.
+
+    `kept` says whether the weights of that validation became the model, until later ones took their place.
+    If `cut`, a last line that does not end, as after a copy that failed, is left out.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; restore it, or train again") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
+    ended = text[: text.rfind("\n") + 1] if cut else text
+    return [_figures(line, f"{path} is damaged: line {number}") for number, line in enumerate(ended.splitlines(), 1)]
+
+
+def _figures(line: str, where: str) -> dict[str, Any]:
+    figures: Any
+    try:
+        figures = json.loads(line)
+    except (ValueError, RecursionError):
+        figures = None
+    known = isinstance(figures, dict) and type(figures.get("step")) is int
+    if not known or not all(isinstance(figure, int | float) for figure in figures.values()):
+        raise RunError(f"{where} has no figures of a validation; restore it, or delete that line")
+    return figures
+
+
+def metrics_csv(path: Path) -> str:
+    """The lines of `metrics.jsonl` as a table, with the figures' names in its first row.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    lines = read_metrics(path)
+    columns = dict.fromkeys(name for line in lines for name in line)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return table.getvalue()

@@ -1,21 +1,27 @@
-"""All runs at a glance: what each is, how far it has come, and its best figures. It loads no model and no torch."""
+"""Runs at a glance: what each is, how far it has come, and its best figures.
 
+It reads the files one by one and loads no model and no torch. `run_facts` is of one run, `overview` of many.
+"""
+
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lnfgen.config import DECAYS_BEFORE_STOP, read_run_config
+from safetensors import SafetensorError, safe_open
+
+from lnfgen.config import DECAYS_BEFORE_STOP, Config, read_run_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
-from lnfgen.locks import try_lock
+from lnfgen.files import try_lock
 from lnfgen.pretrained import boxed_folder, is_boxed
-from lnfgen.runs.facts import is_calibrated, is_run, run_facts
-from lnfgen.runs.naming import RUNS, STATES
-from lnfgen.runs.records import read_record
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_record
+from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, is_run
+from lnfgen.wording import frequencies
 
 KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
-"""What a row tells of a run, beside its folder, the unit of its figures, when it changed, and what is wrong with it."""
+"""The facts in a row of `overview`, beside the run, the unit of its figures, when it changed, and its problem."""
 
 
 def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
@@ -44,6 +50,47 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     return sorted(map(_row, found), key=lambda row: row["changed"])
 
 
+def run_facts(folder: Path) -> dict[str, Any]:
+    """What a run is and how far it has come, as one flat dictionary. A fact of a missing file is None.
+
+    Raises:
+        LnfgenError: if one of its files is damaged.
+    """
+    known, has_dataset, has_metrics = ((folder / name).exists() for name in ("config.json", "dataset.json", METRICS))
+    config = read_run_config(folder / "config.json") if known else Config()
+    manifest = read_record(folder / "dataset.json") if has_dataset else {}
+    metrics = read_metrics(folder / METRICS, cut=True) if has_metrics else []
+    scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
+    # As in training, validations count once the KL weight is 1. If it never came to 1, all of them count.
+    annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
+    best = min(annealed, key=lambda line: line["valid_elbo"], default={})
+    last = metrics[-1] if metrics else {}
+    facts = config.model.facts()
+    return {
+        "kind": "run",
+        **(facts if known else dict.fromkeys(facts)),
+        "dataset": manifest.get("name"),
+        "dataset_path": manifest.get("path"),
+        "holds": manifest.get("kind"),
+        "time_signatures": _time_signatures(manifest) if config.model.in_metre else None,
+        "parameters": _count_parameters(folder / MODEL),
+        "epochs": last.get("epoch"),
+        "steps": last.get("step"),
+        "best_epoch": best.get("epoch"),
+        "best_valid_elbo": best.get("valid_elbo"),
+        "best_valid_kl": best.get("valid_kl"),
+    }
+
+
+def is_calibrated(run: Path) -> bool:
+    """True if the rules of the run's model are calibrated. They are not after training has chosen other weights.
+
+    Raises:
+        RunError: if the model is damaged.
+    """
+    return _header(run / MODEL)[0].endswith(CALIBRATED)
+
+
 def _runs_in(folder: Path) -> Iterable[Path]:
     inside = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
     return [path for path in inside if is_run(path)]
@@ -53,14 +100,14 @@ def _row(run: Path) -> dict[str, Any]:
     name = run.name if is_boxed(run) else str(run)  # what commands take
     row = {"run": name, **dict.fromkeys(KEYS), "unit": None, "changed": _changed(run), "problem": None}
     try:
-        return row | _facts(run)
+        return row | _state(run)
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         reason = reason or type(error).__name__
         return row | {"state": "damaged", "problem": " ".join(reason.split()).removeprefix(f"{run}/")}
 
 
-def _facts(run: Path) -> dict[str, Any]:
+def _state(run: Path) -> dict[str, Any]:
     config = read_run_config(run / "config.json")
     manifest = read_record(run / "dataset.json")
     facts = run_facts(run)
@@ -68,11 +115,11 @@ def _facts(run: Path) -> dict[str, Any]:
     # A model without a state was given away, as those in the box are. It cannot go on, and so it is finished.
     given_away = saved is None and facts["parameters"] is not None
     step, stale = saved or (facts["steps"] or 0 if given_away else 0, 0)
-    total = config.training.total_steps(manifest["splits"]["train"]["sequences"])
-    trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * config.training.patience
+    training, total = config.training, config.training.total_steps(manifest["splits"]["train"]["sequences"])
+    trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * training.patience
     if trained and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
-    finished = given_away or (trained and (not config.training.pieces_a_round(step) or is_calibrated(run)))
+    finished = given_away or (trained and (not training.pieces_a_round(step) or is_calibrated(run)))
     with try_lock(run) as free:
         state = "training" if free is False else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
@@ -94,5 +141,40 @@ def _progress(run: Path) -> tuple[int, int] | None:
 
 def _changed(run: Path) -> str:
     """When a validation was written last, else when the run was begun, as ISO 8601 in local time."""
-    files = [path for path in (run / "metrics.jsonl", run / "config.json", run) if path.exists()]
+    files = [path for path in (run / METRICS, run / "config.json", run) if path.exists()]
     return datetime.fromtimestamp(files[0].stat().st_mtime).astimezone().isoformat(timespec="seconds")
+
+
+def _time_signatures(manifest: dict[str, Any]) -> str | None:
+    """Those of the train split, which `sample --metre` takes, the most common one first."""
+    try:
+        words = manifest["splits"]["train"]["time_signatures"].split()
+    except (KeyError, TypeError, AttributeError):  # the manifest is damaged
+        return None
+    return frequencies(words)
+
+
+def _count_parameters(path: Path) -> int | None:
+    """The number of weights, but those of lengths and time signatures, in a safetensors file; None if it is missing."""
+    if not path.exists():
+        return None
+    counted = {name: math.prod(shape) for name, shape in _header(path)[1].items()}
+    return sum(count for name, count in counted.items() if not name.startswith(("length.", "time_signatures.")))
+
+
+def _header(path: Path) -> tuple[str, dict[str, list[int]]]:
+    """The checksum in a safetensors file, and the shapes of the tensors by their names. No tensor is loaded.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="np") as tensors:
+            shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+            return (tensors.metadata() or {}).get(CHECKSUM, ""), shapes
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; restore it, or train again") from None
+    except (SafetensorError, ValueError) as error:
+        raise RunError(
+            f"{path} is damaged: {error}; expected safetensors weights; restore it, or train again"
+        ) from error

@@ -7,13 +7,19 @@ from typing import TypeVar
 
 from lnfgen.errors import OutputError, RunError
 from lnfgen.pretrained import BOX, DEFAULT, boxed_folder, is_boxed
-from lnfgen.runs.facts import MODEL, is_run
 
 RUNS = Path("runs")
+MODEL = "model.safetensors"
+METRICS = "metrics.jsonl"
 STATES = ("last", ".next", "previous")
 """Where a run can have a state to go on from. A crash can leave it in `.next`, before that takes the name `last`."""
 
 Run = TypeVar("Run")
+
+
+def is_run(folder: Path) -> bool:
+    """True if a folder holds a file of a run, even if other files are missing."""
+    return any((folder / name).is_file() for name in ("config.json", METRICS, MODEL))
 
 
 def new_run_path(dataset: str, model: str) -> Path:

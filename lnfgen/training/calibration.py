@@ -18,16 +18,15 @@ import torch
 from torch import Tensor
 
 from lnfgen.config import CALIBRATION_ROUNDS
-from lnfgen.conventions import SOUNDING
+from lnfgen.conventions import SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
 from lnfgen.models.voices import VoiceHead
+from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.voices import FIFTH
-from lnfgen.streams import stream_seed
 
 FEW = 3.0
 """A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by

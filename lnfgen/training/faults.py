@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.errors import OutputError, RunError, is_out_of_memory
-from lnfgen.training.compiled import is_compile_failure, reason
 
 LOWER_AFTER = 5
 """After so many updates in a row that are not finite, and again after as many more, the learning rate is lowered."""
@@ -59,7 +58,7 @@ def explained(run: Path, device: torch.device, batch_size: int) -> Iterator[None
     """Turn an error that ends a run into one line: what helps, and how to go on.
 
     Raises:
-        RunError: if memory ran out in the block, or torch could not compile it.
+        RunError: if memory ran out in the block.
         OutputError: if a file could not be written.
     """
     resume = f"lnfgen train --resume --out {run}"
@@ -68,11 +67,6 @@ def explained(run: Path, device: torch.device, batch_size: int) -> Iterator[None
     except OutputError as error:
         raise OutputError(f"{error}; the state before is whole, so then go on: {resume}") from error
     except (RuntimeError, MemoryError) as error:
-        if is_compile_failure(error):
-            raise RunError(
-                f"--compile: torch cannot compile this model for {device} ({reason(error)}); last/ is whole, so go on "
-                f"without it: {resume}"
-            ) from error
         if not is_out_of_memory(error):
             raise
         raise RunError(

@@ -10,8 +10,6 @@ from torch import Tensor
 from lnfgen.data.batches import Batch
 from lnfgen.models import SequenceModel
 from lnfgen.nn.masking import autocast
-from lnfgen.training.compiled import Compiled
-from lnfgen.training.distributed import Replica
 
 PASS_STEPS = {"cpu": 3_500}
 """Padded time steps in one pass, samples counted: one sample of the paper's text batches (15 of 120 steps). It needs
@@ -50,9 +48,8 @@ def accumulate_gradients(
     num_passes: int,
     precision: str = "float32",
     free_bits: float = 0.0,
-    replica: Replica | None = None,
     share: float = 1.0,
-    compiled: Compiled | None = None,
+    averaging: Callable[[Tensor], Tensor] | None = None,
 ) -> Objective:
     """Add the gradient of the loss to that of the parameters.
 
@@ -64,16 +61,12 @@ def accumulate_gradients(
     With `free_bits`, a sequence whose KL is below so many nats a step has no gradient of it, so that z is used that
     much. What counts is the mean over all samples, so the KL then takes a single pass.
 
-    Where several processes train, the batch is the part of this one, `share` its share of the sequences, and the
-    gradient becomes that of the whole batch. The loss is this part's summand of the loss of the whole. `compiled` has
-    the parts of the model in another form, where one process trains.
+    Where several processes train, `batch`, `share` and `averaging` are those of this process (`training.torchrun`). The
+    mean of the losses over the processes is then the loss of the whole batch, and so are the gradients.
     """
     steps, device = batch.lengths + 1, batch.x.device
-    parts_of = replica or compiled or model
-    # A replica takes the mean of the gradients over the processes; times their number it is the sum.
-    scale = share if replica is None else share * replica.size
     with autocast(device, precision):
-        encoded = parts_of.encode(batch.x, batch.lengths, batch.metres)
+        encoded = model.encode(batch.x, batch.lengths, batch.metres)
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
     num_samples = 1 if noise is None else len(noise)
 
@@ -86,26 +79,26 @@ def accumulate_gradients(
             with autocast(device, precision):
                 value = term(part).sum(0) / num_samples
             if value.requires_grad:
-                (scale * coefficient * (value / steps).clamp(min=floor)).mean().backward()
+                (share * coefficient * (value / steps).clamp(min=floor)).mean().backward()
             total = total + value.detach()
         return total
 
-    kl_passes = math.ceil(num_passes / LOOPED_KL_STEPS) if parts_of.loops_to_score else num_passes
+    kl_passes = math.ceil(num_passes / LOOPED_KL_STEPS) if model.loops_to_score else num_passes
     reconstruction = summed(
-        lambda part: parts_of.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
+        lambda part: model.reconstruction(batch.x, batch.lengths, shared, part)[0], -1.0, num_passes
     )
     kl = summed(
-        lambda part: parts_of.kl(batch.lengths, shared, part),
+        lambda part: model.kl(batch.lengths, shared, part),
         kl_weight,
         1 if free_bits else kl_passes,
         free_bits or -math.inf,  # an estimate of the KL may be negative
     )
-    gradients = [tensor.grad for tensor in shared]
-    if replica is not None:
-        replica.finish(encoded, gradients)
-    elif encoded:
-        # The gradient of each product is the one that is known. `torch.autograd.backward(encoded, gradients)` does the
-        # same, but loads sympy when it is first called, which takes half a second.
-        pairs = zip(encoded, gradients, strict=True)
-        torch.stack([(value * gradient).sum() for value, gradient in pairs if gradient is not None]).sum().backward()
+    # The gradient of each product is the one that is known. `torch.autograd.backward(encoded, gradients)` does the
+    # same, but loads sympy when it is first called, which takes half a second.
+    products = [(value * own.grad).sum() for value, own in zip(encoded, shared, strict=True) if own.grad is not None]
+    last = torch.stack(products).sum() if products else torch.zeros((), device=device)
+    if averaging is not None:
+        last = averaging(last)
+    if last.requires_grad:
+        last.backward()
     return Objective(-share * ((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)

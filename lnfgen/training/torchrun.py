@@ -1,38 +1,197 @@
-"""What a launcher of several processes, `torchrun`, tells each of them in its environment. This loads no torch.
+"""`torchrun -m lnfgen train`: several processes train one model, on one machine or on many.
 
-`lnfgen.training.distributed` is what the processes do together.
+All processes make the same updates with the same seeds, each on its share of the sequences of every batch, and
+DistributedDataParallel averages their gradients. N processes therefore make the update that one process makes with the
+whole batch, up to round-off:
+
+    noise       each process draws the noise of the whole batch and keeps that of its own sequences
+    loss        is the mean over the batch, so a process with n of the B sequences has the share n / B
+    figures     are sums over the sequences, added up over the processes
+    dropout     differs: each process draws its own, seeded by the update and the process
+
+Rank 0 makes what must be made once, and alone writes, validates and prints. Without torchrun the functions here do
+nothing, or call what they are given. The command line imports this module, so torch is imported inside functions.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from lnfgen.errors import LnfgenError, RunError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from lnfgen.data.batches import Batch
+
+Result = TypeVar("Result")
+
+_store: Any = None  # torch's store that all processes share, while they are joined
+
+
+def place() -> tuple[int, int]:
+    """The rank of this process, and the number of processes that torchrun has started."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def launched() -> bool:
-    """Whether torchrun has started this process as one of several."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """True if torchrun has started this process as one of several."""
+    return place()[1] > 1
 
 
 def is_main() -> bool:
-    """Whether this process is the first one, rank 0, or the only one. It alone writes and prints."""
-    return not launched() or os.environ["RANK"] == "0"
-
-
-def local_place() -> tuple[int, int]:
-    """The number of this process on its machine, and how many processes the machine has."""
-    if not launched():
-        return 0, 1
-    return int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    """True in rank 0, or if there is one process. It alone writes and prints."""
+    return place()[0] == 0
 
 
 def may_restart() -> bool:
-    """Whether torchrun will start the processes anew if one fails (`--max-restarts`)."""
+    """True if torchrun starts the processes again when one fails (`--max-restarts`)."""
     return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
 
 
 def restarted() -> bool:
-    """Whether torchrun has started the processes anew, because one of them had failed."""
+    """True if torchrun has started the processes again, because one has failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-claim: Callable[[], bool] = is_main
-"""Asks to be the one process that tells of a failure. `distributed.join` replaces it: then the first one to ask is."""
+@contextmanager
+def joined() -> Iterator[None]:
+    """Join the processes that torchrun has started, for the length of the block.
+
+    Raises:
+        RunError: if another process cannot be reached, or ends in the block.
+    """
+    if not launched():
+        yield
+        return
+    import torch
+    from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
+
+    global _store
+    try:
+        _store, rank, size = next(rendezvous("env://"))
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, store=_store, rank=rank, world_size=size)
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        found = " ".join(str(error).split())
+        raise RunError(
+            f"another process of this job has ended, or cannot be reached ({found:.100}); see to what ended it; "
+            "a run goes on with: lnfgen train --resume"
+        ) from error
+    _store = None  # after an error it stays, so that `claim` can ask it
+    distributed.destroy_process_group()
+
+
+def claim() -> bool:
+    """Ask to be the one process that reports a failure: the first to ask, or rank 0 if they have not joined."""
+    try:
+        return is_main() if _store is None else bool(_store.add("failed", 1) == 1)
+    except RuntimeError:  # the store was in a process that has ended, and that one has reported
+        return False
+
+
+def from_main(make: Callable[[], Result]) -> Result:
+    """Call `make` in rank 0. Return what it gives, or raise the error that it raises, in every process."""
+    if not launched():
+        return make()
+    from torch import distributed
+
+    outcome: list[Any] = [None, None]
+    if is_main():
+        try:
+            outcome[0] = make()
+        except (LnfgenError, OSError) as error:
+            outcome[1] = error
+    distributed.broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def main_first(make: Callable[[], Result]) -> Result:
+    """Call `make` in rank 0, and then in the other processes, which may read what rank 0 has written."""
+    made: list[Result] = []
+    from_main(lambda: made.append(make()))
+    return made[0] if made else make()
+
+
+def summed(values: Tensor) -> Tensor:
+    """Replace a tensor by its sum over all processes, and return it."""
+    if launched():
+        from torch import distributed
+
+        distributed.all_reduce(values)
+    return values
+
+
+class Part(NamedTuple):
+    """The part of a batch that a process computes."""
+
+    batch: Batch
+    rows: slice  # its place in the whole batch
+    share: float  # its sequences / B * N, the mean of which is 1; if 0, `batch` has one sequence, which must not count
+
+
+def own_part(batch: Batch) -> Part:
+    """Every N-th sequence of a batch, padded to the longest of them.
+
+    Batches are sorted by length, so each of the N processes has about as much work.
+    """
+    rank, size = place()
+    total = len(batch.indices)
+    count = len(range(rank, total, size))
+    rows = slice(rank, None, size) if count else slice(0, 1)
+    lengths = batch.lengths[rows]
+    x = batch.x[rows, : int(lengths.max())].contiguous()
+    metres = None if batch.metres is None else batch.metres[rows]
+    own = batch._replace(x=x, lengths=lengths, indices=batch.indices[rows], metres=metres)
+    return Part(own, rows, size * count / total)
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The GPU of this process if several use CUDA, otherwise `device` itself.
+
+    Raises:
+        LnfgenError: if the machine has too few GPUs.
+    """
+    if device.type != "cuda" or not launched():
+        return device
+    import torch
+
+    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= count:
+        raise LnfgenError(f"process {number} found {count} GPUs on its machine; expected one for each --nproc-per-node")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
+def averaging(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """A function that marks the last of an update's losses: its backward pass averages the gradients of all losses.
+
+    The gradients of the earlier losses are summed in each process alone. None if there is one process.
+    """
+    if not launched():
+        return None
+    from torch import nn
+    from torch.nn.parallel import DistributedDataParallel
+
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = nn.ParameterList(model.parameters())  # without the buffers, which are constants
+
+        def forward(self, loss: Tensor) -> Tensor:
+            return loss + 0 * self.own[0].sum()  # the averaging begins also if the loss is a constant
+
+    # Most parameters are unused in the last loss: they have their gradients from the losses before it.
+    return DistributedDataParallel(Last(), find_unused_parameters=True)

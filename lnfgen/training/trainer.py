@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
+from lnfgen.conventions import stream_seed
 from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
@@ -18,14 +19,12 @@ from lnfgen.errors import ConfigError, RunError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import per_unit, score
 from lnfgen.models import SequenceModel
-from lnfgen.streams import stream_seed
-from lnfgen.training import distributed
-from lnfgen.training.compiled import Compiled
+from lnfgen.runs.checkpoint import State
+from lnfgen.training import torchrun
+from lnfgen.training.calibration import Round
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
-from lnfgen.training.loader import prefetched
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
 from lnfgen.training.optimizer import AdamW
-from lnfgen.training.saved import moments_like, require_like
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
 VALIDATIONS = 50
@@ -39,22 +38,28 @@ VALIDATION_SEQUENCES = 320
 `MIN_INTERVAL` updates would take longer than the updates."""
 
 
-class Reporter(Protocol):
-    """Is told how the updates go. The loop itself prints nothing."""
+class Listener(Protocol):
+    """Takes the reports of a training session, which itself prints nothing."""
 
-    def step(self, metrics: dict[str, float]) -> None: ...
+    def step(self, metrics: dict[str, float]) -> None:
+        """After each update: its number, the epoch, the KL weight, and means since the last validation."""
 
-    def validated(self, metrics: dict[str, Any]) -> None: ...
+    def validated(self, metrics: dict[str, Any]) -> None:
+        """After each validation: a line of `metrics.jsonl`."""
 
-    def note(self, message: str) -> None: ...
+    def calibrated(self, of_round: Round) -> None:
+        """After each round of calibration."""
+
+    def note(self, message: str) -> None:
+        """Something that a person should know."""
 
 
 class Trainer:
     """Trains a model on a dataset's train split, and chooses the best weights by its valid split, or keeps the last.
 
-    With `compiled`, the updates use functions that torch compiles (see `lnfgen.training.compiled`).
-    `save_kept(state)` is called with the weights to keep, and `save_last(self)` after each validation and at the end.
-    `state_tensors` and `state_values` give all that a resumed run needs besides its configuration and dataset.
+    Three functions write what it has made: `save_model` the weights to keep, `save_state` the state that a resumed run
+    needs beside its configuration and dataset, after each validation and at the end, and `save_metrics` the figures of
+    all validations. Of several processes, rank 0 alone calls them.
     """
 
     def __init__(
@@ -63,11 +68,10 @@ class Trainer:
         dataset: Dataset,
         config: TrainingConfig,
         device: torch.device,
-        reporter: Reporter,
-        save_kept: Callable[[dict[str, Tensor]], None],
-        save_last: Callable[["Trainer"], None],
         *,
-        compiled: bool = False,
+        save_model: Callable[[dict[str, Tensor]], None],
+        save_state: Callable[["Trainer"], None],
+        save_metrics: Callable[[list[dict[str, Any]]], None],
     ) -> None:
         if config.transpose and dataset.encoding.kind != "music":
             raise ConfigError(f"training.transpose: found {config.transpose} for text, which has no keys; expected 0")
@@ -77,7 +81,7 @@ class Trainer:
         self.train_split = dataset.split("train")
         self.validated_on = validation_sample(dataset.split("valid")) if "valid" in dataset.split_names else None
         self.unit = dataset.encoding.unit
-        self.reporter, self.save_kept, self.save_last = reporter, save_kept, save_last
+        self.save_model, self.save_state, self.save_metrics = save_model, save_state, save_metrics
 
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
         self.total_steps = config.total_steps(len(self.train_split))
@@ -87,23 +91,23 @@ class Trainer:
         self.fused = device.type != "mps"  # a fused optimizer reads weights and moments only once
         self.optimizer = AdamW(_decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused)
         self.average = AveragedModel(model, config.ema_decay)
-        self.replica = distributed.replica_of(model)
-        self.compiled = Compiled(self.model) if compiled else None
+        self.averaging = torchrun.averaging(model)
         self.plateau = Plateau(config.patience, config.learning_rate_decay)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
         self.skipped = 0  # updates in a row that were left out
         self.skipped_in_all = 0
         self.sums = _Sums()
+        self.validations: list[dict[str, Any]] = []  # the lines of `metrics.jsonl`
 
-    def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
+    def run(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, or until validation no longer improves. False if `interrupted()` ended it."""
-        with prefetched(self._batches(), self.device) as batches:
-            while not self.finished and not interrupted():
-                self._update(next(batches), self.step // self.steps_per_epoch)
-                if self.step % self.interval == 0 or self.step == self.total_steps:
-                    self._validate()
-        self._finish()
+        batches = self._batches()
+        while not self.finished and not interrupted():
+            self._update(next(batches), listener)
+            if self.step % self.interval == 0 or self.step == self.total_steps:
+                self._validate(listener)
+        self._finish(listener)
         return self.finished
 
     def _batches(self) -> Iterator[Batch]:
@@ -148,7 +152,7 @@ class Trainer:
         share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
         return self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
 
-    def _gradients(self, batch: Batch, part: distributed.Part) -> Callable[..., Objective]:
+    def _gradients(self, batch: Batch, part: torchrun.Part) -> Callable[..., Objective]:
         """A call that adds the gradients of a batch, of which this process has a part. Each call has the same noise."""
         config, own = self.config, part.batch.to(self.device)
         noise = self.model.draw_noise(config.num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
@@ -163,32 +167,29 @@ class Trainer:
             num_passes=passes_for(config.num_samples, own, config.precision),
             precision=config.precision,
             free_bits=config.free_bits,
-            replica=self.replica,
             share=part.share,
+            averaging=self.averaging,
         )
 
-    def _update(self, batch: Batch, epoch: int) -> None:
-        started, kl_weight = time.perf_counter(), self.kl_weight
+    def _update(self, batch: Batch, listener: Listener) -> None:
+        started, kl_weight, epoch = time.perf_counter(), self.kl_weight, self.step // self.steps_per_epoch
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
-        part = distributed.own_part(batch)
+        part, (rank, size) = torchrun.own_part(batch), torchrun.place()
         gradients = self._gradients(batch, part)
-        distributed.reseed(self.config.seed, self.step)
+        if size > 1:  # each process draws its own dropout, also after a resume
+            torch.manual_seed(stream_seed(self.config.seed, self.step * size + rank))
         self.optimizer.zero_grad(set_to_none=True)
-        objective = gradients(compiled=self.compiled)
+        objective = gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
-        figures = [
-            objective.loss,
-            objective.reconstruction[: part.sequences].sum(),
-            objective.kl[: part.sequences].sum(),
-        ]
-        sums = distributed.summed(torch.stack(figures))
+        sums = torch.stack([objective.loss / size, objective.reconstruction.sum(), objective.kl.sum()])
+        sums = torchrun.summed(sums if part.share else torch.zeros_like(sums))
         loss, reconstruction, kl, norm_value = torch.cat([sums, norm[None]]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
-            self._skip(loss, norm_value, gradients)
+            self._skip(loss, norm_value, gradients, listener)
             return
         self.skipped = 0
         self.optimizer.step()
@@ -196,9 +197,9 @@ class Trainer:
         lengths = self.train_split.lengths[batch.indices]  # the host knows them without asking the device
         length = sum(self.length_log_probs[num_steps] for num_steps in lengths.tolist())
         self.sums.add(len(batch.indices), int(lengths.sum()), reconstruction, kl, length, time.perf_counter() - started)
-        self.reporter.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
+        listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
-    def _skip(self, loss: float, norm: float, gradients: Callable[[], object]) -> None:
+    def _skip(self, loss: float, norm: float, gradients: Callable[[], object], listener: Listener) -> None:
         """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
         self.skipped += 1
         self.skipped_in_all += 1
@@ -215,9 +216,9 @@ class Trainer:
         if self.skipped % LOWER_AFTER == 0:
             self.plateau.rate *= LOWERED
             said += f"; the learning rate is {LOWERED:g} of what it was"
-        self.reporter.note(f"{said}; update skipped")
+        listener.note(f"{said}; update skipped")
 
-    def _validate(self) -> None:
+    def _validate(self, listener: Listener) -> None:
         metrics: dict[str, Any] = {
             "step": self.step,
             "epoch": round(self.step / self.steps_per_epoch, 3),
@@ -230,46 +231,42 @@ class Trainer:
         # Costs can be compared, and the rate may decay, only once the KL has its full weight.
         choosing = metrics["kl_weight"] == 1.0
         if self.validated_on is not None:
-            metrics |= self._valid_scores(self.validated_on)
+            metrics |= torchrun.from_main(partial(self._valid_scores, self.validated_on))
             improved = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
             choosing = metrics["kept"] = improved or (choosing and self.config.keep == "last")
-        if choosing:
-            self.save_kept(self.average.module.state_dict())
-        self.reporter.validated(metrics)
-        if not self.skipped:  # otherwise the state from before the trouble is kept
-            self.save_last(self)
+        self.validations.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
+        if torchrun.is_main():
+            if choosing:
+                self.save_model(self.average.module.state_dict())
+            self.save_metrics(self.validations)
+            if not self.skipped:  # otherwise the state from before the trouble is kept
+                self.save_state(self)
+        listener.validated(metrics)
 
     def _valid_scores(self, sequences: Sequence[np.ndarray]) -> dict[str, float]:
         """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
         model = cast(SequenceModel, self.average.module)
-        seed, precision = self.config.seed, self.config.precision
-        found = score(
-            model,
-            sequences,
-            self.unit,
-            num_samples=1,
-            seed=seed,
-            precision=precision,
-            places=distributed.own_places(sequences),
-            total=distributed.summed_array,
-        )
+        config = self.config
+        found = score(model, sequences, self.unit, num_samples=1, seed=config.seed, precision=config.precision)
         return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
-    def _finish(self) -> None:
+    def _finish(self, listener: Listener) -> None:
         weight = self._kl_weight_at(max(0, self.step - 1))
         kept = not math.isinf(self.plateau.best)  # the best weights
         if self.validated_on is None:
             kept = self.finished and weight == 1.0  # those after the last update
-        if not kept:
-            self.save_kept(self.average.module.state_dict())
-            if weight < 1.0:
-                self.reporter.note(
-                    f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model"
-                )
-        self.save_last(self)
+        if not kept and weight < 1.0:
+            listener.note(f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model")
+        if torchrun.is_main():
+            if not kept:
+                self.save_model(self.average.module.state_dict())
+            self.save_state(self)
 
-    def state_tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Tensors by file: the weights, their average, the optimizer's moments, the random states."""
+    def state(self) -> State:
+        """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values.
+
+        The tensors are the weights, their average, the optimizer's moments, and the random states.
+        """
         moments: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -277,16 +274,13 @@ class Trainer:
         random = {"noise": self.noise_generator.get_state(), "dropout": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["dropout_cuda"] = torch.cuda.get_rng_state(self.device)
-        return {
+        tensors = {
             "weights": dict(self.model.state_dict()),
-            "average": dict(self.average.module.named_parameters()),
+            "average": dict(self.average.module.state_dict()),
             "optimizer": moments,
             "random": random,
         }
-
-    def state_values(self) -> dict[str, Any]:
-        """All other state, as JSON can hold it."""
-        return {
+        values = {
             "step": self.step,
             "device": self.device.type,
             "skipped": self.skipped,
@@ -297,24 +291,19 @@ class Trainer:
             "rate": self.plateau.rate,
             "sums": self.sums.values,
         }
+        return tensors, values
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        """Go on where `state_tensors` and `state_values` were taken.
+        """Go on where `state` was taken.
 
         Raises:
-            RunError: if they are not of this model, or incomplete.
+            RunError: if it is not of this model, or incomplete.
         """
-        values = {"skipped_in_all": values.get("skipped", 0), **values}  # older states do not count them
         try:
-            require_like(self.state_values(), values)
-            require_like(dict(self.model.state_dict()), tensors["weights"])
-            require_like(dict(self.average.module.named_parameters()), tensors["average"])
             self.model.load_state_dict(tensors["weights"])
-            parameters = dict(self.model.named_parameters())
-            buffers = {name: value for name, value in tensors["weights"].items() if name not in parameters}
-            self.average.module.load_state_dict(buffers | tensors["average"])
+            self.average.module.load_state_dict(tensors["average"])
             self.average.updates = values["average_updates"]
-            require_like(moments_like(parameters, tensors["optimizer"]), tensors["optimizer"])
+            parameters = dict(self.model.named_parameters())
             for key, value in tensors["optimizer"].items():
                 name, _, moment = key.rpartition("/")
                 # Unless it is fused, AdamW keeps its count of updates on the CPU.

@@ -17,7 +17,7 @@ from toy_dataset import write_dataset
 
 from lnfgen.cli import sample
 from lnfgen.data.encoding import Encoding
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import read
 from lnfgen.music.pianoroll import PianoRoll
 
 SMALL = {
@@ -120,7 +120,7 @@ def test_samples_in_voices_are_the_same_music(home: Path, at_home: Call) -> None
     asked = ("sample", "run-rolls", "--seed", "3", "--length", "8", "-q", "--out")
     assert start(home, *asked, "whole.mid").returncode == 0
     assert start(home, *asked, "voices.mid", "--program", "73,48,32").returncode == 0
-    (whole,), (voices,) = formats.read(home / "whole.mid"), formats.read(home / "voices.mid")
+    (whole,), (voices,) = read(home / "whole.mid"), read(home / "voices.mid")
     assert whole == voices
     assert isinstance(voices, PianoRoll)
     assert {track.program for track in voices.tracks} <= {73, 48, 32}
@@ -139,7 +139,7 @@ def test_a_sample_goes_to_a_key(
     monkeypatch.chdir(home)
     sample.command(Path("run-rolls"), out="key.mid", key="Bb", seed=1)
     assert "key.mid: found C major, moved -2 semitones to Bb major\n" in capsys.readouterr().err
-    assert formats.read(home / "key.mid") == [scale.transposed(-2)]
+    assert read(home / "key.mid") == [scale.transposed(-2)]
 
 
 def test_sample_pipes_into_info(home: Path) -> None:

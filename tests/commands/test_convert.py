@@ -14,7 +14,7 @@ from command import fails
 
 from lnfgen.cli import convert
 from lnfgen.errors import LnfgenError
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 
 ROLL = PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (8, 4, 64), (8, 4, 67)], num_steps=40, time_signature=(3, 4))
@@ -24,20 +24,20 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
 def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, here: Run, tmp_path: Path) -> None:
-    formats.write(tmp_path / "a.npz", ROLL)
+    write(tmp_path / "a.npz", ROLL)
     done = lnfgen("convert", "a.npz", "b.mid", "--program", 40)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
     piped = lnfgen("convert", "-", "-", "--tempo", 90, input=(tmp_path / "b.mid").read_bytes())
     assert piped.returncode == 0, piped.stderr
     fails(here("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
-    (roll,) = formats.read_bytes(piped.stdout)
+    (roll,) = read_bytes(piped.stdout)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose file names are any bytes")
 def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_path: Path) -> None:
     name = b"caf\xe9.mid"
-    (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
+    (tmp_path / "a.mid").write_bytes(to_bytes(ROLL, ".mid"))
     program = [sys.executable, "-m", "lnfgen"]
     strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8
     for args in (["convert", "a.mid", name], ["info", name, name]):
@@ -49,7 +49,7 @@ def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_
 
 
 def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Run) -> None:
-    (tmp_path / "a.mid").write_bytes(formats.to_bytes(ROLL, ".mid"))
+    (tmp_path / "a.mid").write_bytes(to_bytes(ROLL, ".mid"))
     fails(here("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
     assert not (tmp_path / "new").exists()
 
@@ -59,14 +59,14 @@ def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.Captur
     Path(book).write_text(TUNES)
     convert.command([book, out])
     assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == ["out-01.mid", "out-02.mid"]
-    assert [note[2] for note in formats.read(tmp_path / "out-02.mid")[0].notes()] == [64, 65, 72]  # type: ignore[union-attr]
+    assert [note[2] for note in read(tmp_path / "out-02.mid")[0].notes()] == [64, 65, 72]  # type: ignore[union-attr]
     with pytest.raises(LnfgenError, match="2 pieces, stdout takes one"):
         convert.command([book, "-"])
 
 
 def test_notes_out_of_range_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wide = PianoRoll.from_notes([(0, 4, 60), (0, 4, 10), (0, 4, 120)], num_pitches=128, lowest_pitch=0)
-    formats.write(tmp_path / "wide.mid", wide)
+    write(tmp_path / "wide.mid", wide)
     convert.command([str(tmp_path / "wide.mid"), str(tmp_path / "a.txt")])
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -77,7 +77,7 @@ def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a.npz", "b.npz"):
-        formats.write(tmp_path / name, ROLL)
+        write(tmp_path / name, ROLL)
     (tmp_path / "bad.mid").write_text("Dear diary")
     (tmp_path / "book.abc").write_text(TUNES)
     files = [str(tmp_path / name) for name in ("a.npz", "bad.mid", "b.npz", "book.abc")]
@@ -91,7 +91,7 @@ def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(
     names = ["a.mid", "b.mid", "book-01.mid", "book-02.mid"]
     assert printed.splitlines() == [str(out / name) for name in names]
     assert sorted(path.name for path in out.iterdir()) == names
-    assert formats.read(out / "b.mid") == [ROLL.transposed(-3)]
+    assert read(out / "b.mid") == [ROLL.transposed(-3)]
 
 
 def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
@@ -100,7 +100,7 @@ def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
     (tmp_path / "other").mkdir()
     files = [str(tmp_path / name) for name in ("a.npz", "a.txt", "other/a.txt", "b.txt")]
     for path in files:
-        formats.write(path, ROLL)
+        write(path, ROLL)
     before = {path: Path(path).read_bytes() for path in files}
     with pytest.raises(typer.Exit):
         convert.command(files, to="txt", transpose=2)  # no file has a name to itself
@@ -114,7 +114,7 @@ def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
 
 
 def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    formats.write(tmp_path / "a.npz", ROLL)
+    write(tmp_path / "a.npz", ROLL)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
     for files, options in (([a], {}), ([a, b, a], {}), ([a, b], {"out": tmp_path})):
         with pytest.raises(typer.BadParameter, match="--to"):
@@ -144,12 +144,12 @@ def test_convert_says_what_it_merges(tmp_path: Path, capsys: pytest.CaptureFixtu
     hands.save(tmp_path / "hands.mid")
     convert.command([str(tmp_path / "hands.mid"), str(tmp_path / "a.npz")], tracks="1")
     assert "hands.mid: kept 1 of 2 tracks, left out 1\n" in capsys.readouterr().err
-    assert formats.read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
+    assert read(tmp_path / "a.npz")[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
 
 def test_convert_says_how_many_times_it_rounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fine = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62), (4, 2, 64)], num_steps=12, steps_per_quarter=6)
-    formats.write(tmp_path / "triplet.mid", fine)
+    write(tmp_path / "triplet.mid", fine)
     a, b = str(tmp_path / "triplet.mid"), str(tmp_path / "a.npz")
     convert.command([a, b])
     said = "rounded 4 starts and ends of notes to the grid; --steps-per-quarter makes it finer"
@@ -160,7 +160,7 @@ def test_convert_says_how_many_times_it_rounds(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.parametrize("name", ["a.npz", "a.txt"])
 def test_options_that_a_piano_roll_has_no_use_for_are_refused(name: str, tmp_path: Path) -> None:
-    formats.write(tmp_path / name, ROLL)
+    write(tmp_path / name, ROLL)
     a, b = str(tmp_path / name), str(tmp_path / "b.mid")
     for option, value in {"tracks": "melody", "drums": True, "steps_per_quarter": 8}.items():
         with pytest.raises(LnfgenError, match=f"is a piano-roll; leave --{option.replace('_', '-')} out"):
@@ -196,7 +196,7 @@ def test_convert_says_which_changes_of_tempo_and_metre_it_leaves_out(
 
 def test_many_files_become_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.mid", "b.npz"):
-        formats.write(tmp_path / name, ROLL)
+        write(tmp_path / name, ROLL)
     (tmp_path / "book.abc").write_text(TUNES)
     (tmp_path / "diary.txt").write_text("Dear diary")
     files = [str(tmp_path / name) for name in ("a.mid", "b.npz", "diary.txt", "book.abc")]
@@ -216,7 +216,7 @@ FOUR = PianoRoll.from_notes([(start, 4, pitch) for start in (0, 4, 8) for pitch 
 def test_voices_are_tracks_with_their_programs_and_the_same_music(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    formats.write(tmp_path / "a.npz", FOUR)
+    write(tmp_path / "a.npz", FOUR)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
     for asked, programs in (
         ({"program": "73,48,48,32"}, [73, 48, 48, 32]),
@@ -224,15 +224,15 @@ def test_voices_are_tracks_with_their_programs_and_the_same_music(
         ({"program": "73,48", "voices": 4}, [73, 48, 48, 48]),
     ):
         convert.command([a, b], **asked)  # type: ignore[arg-type]
-        (roll,) = formats.read(b)
+        (roll,) = read(b)
         assert roll == FOUR
         assert isinstance(roll, PianoRoll)
         assert [track.program for track in roll.tracks] == programs
         assert [track.name for track in roll.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
         assert mido.MidiFile(b).type == 1
     convert.command([a, b], voices=8)
-    assert formats.read(b) == [FOUR]
-    assert 10 not in [track.channel for track in formats.read(b)[0].tracks]  # type: ignore[union-attr]
+    assert read(b) == [FOUR]
+    assert 10 not in [track.channel for track in read(b)[0].tracks]  # type: ignore[union-attr]
     capsys.readouterr()
     for wrong in ({"program": "1,2,3", "voices": 2}, {"program": "128"}, {"program": "piano"}, {"program": ""}):
         with pytest.raises(typer.BadParameter):
@@ -243,17 +243,17 @@ def test_voices_are_tracks_with_their_programs_and_the_same_music(
 
 def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
-    formats.write(tmp_path / "a.npz", scale)
+    write(tmp_path / "a.npz", scale)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
     for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("d minor", 5, "F major")):
         convert.command([a, b], key=key)
-        assert formats.read(b) == [scale.transposed(semitones)]
+        assert read(b) == [scale.transposed(semitones)]
         assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
-    formats.write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
+    write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
     convert.command([a, b], key="f")
-    assert formats.read(b) == [scale.transposed(5).in_range(0, 128)]
+    assert read(b) == [scale.transposed(5).in_range(0, 128)]
     capsys.readouterr()
-    formats.write(a, PianoRoll.from_notes([], num_steps=4))
+    write(a, PianoRoll.from_notes([], num_steps=4))
     convert.command([a, b], key="G")
     assert "no notes and so no key" in capsys.readouterr().err
     with pytest.raises(typer.BadParameter, match="one of them"):

@@ -11,11 +11,11 @@ from test_convert import ROLL, TUNES, Run
 from lnfgen.cli import info
 from lnfgen.config import Config
 from lnfgen.errors import LnfgenError, RunError
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import to_bytes, write
 
 
 def test_info_of_a_piece(lnfgen: Run, here: Run, tmp_path: Path) -> None:
-    content = formats.to_bytes(ROLL, ".mid")
+    content = to_bytes(ROLL, ".mid")
     done = lnfgen("info", "-", "--json", input=content)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
@@ -104,7 +104,7 @@ def test_info_of_many_files_is_a_line_of_json_each_and_a_bad_one_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [str(tmp_path / name) for name in ("a.npz", "bad.mid", "b.txt")]
-    formats.write(paths[0], ROLL)
+    write(paths[0], ROLL)
     (tmp_path / "bad.mid").write_text("Dear diary")
     (tmp_path / "b.txt").write_text("words\n")
     with pytest.raises(typer.Exit) as ended:
@@ -163,7 +163,7 @@ def test_figures_are_of_runs_alone_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    formats.write("a.mid", ROLL)
+    write("a.mid", ROLL)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "dataset.json").write_text("{}")
     with pytest.raises(typer.Exit):

@@ -21,9 +21,8 @@ from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
 from lnfgen.runs.checkpoint import MODEL, load_model
-from lnfgen.runs.facts import run_facts
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.listing import overview
+from lnfgen.runs.listing import overview, run_facts
 from lnfgen.runs.naming import find_run
 from lnfgen.training.recipes import Corpus, run_config
 

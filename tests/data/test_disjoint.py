@@ -12,7 +12,7 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.prepare import prepare
 from lnfgen.data.sources import Options
 from lnfgen.data.splits import split_counts
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import write
 from lnfgen.music.pianoroll import PianoRoll
 
 
@@ -34,7 +34,7 @@ def remarks(dataset: Dataset) -> str:
     return "\n".join(dataset.manifest["preprocessing"]["remarks"])
 
 
-def write(folder: Path, **texts: str) -> Path:
+def write_texts(folder: Path, **texts: str) -> Path:
     for name, content in texts.items():
         path = folder / name.replace("__", "/").replace("_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,9 @@ def test_copies_count_once_whatever_their_name_format_and_tempo(tmp_path: Path) 
     source = tmp_path / "mine"
     source.mkdir()
     for number in range(5):
-        formats.write(source / f"tune{number}.mid", tune(number))
+        write(source / f"tune{number}.mid", tune(number))
         (source / f"tune{number} copy.mid").write_bytes((source / f"tune{number}.mid").read_bytes())
-        formats.write(source / f"tune{number} faster.npz", tune(number, tempo_bpm=144.0))
+        write(source / f"tune{number} faster.npz", tune(number, tempo_bpm=144.0))
     dataset = made(source, strict=True)  # a copy is nothing that fails
     assert [len(dataset.split(name)) for name in SPLITS] == [3, 1, 1]
     assert not shared(dataset)
@@ -67,7 +67,7 @@ def test_different_pieces_with_equal_stretches_share_none_across_splits(tmp_path
             (start + 48, *rest) for start, *rest in tune(100 + number, 48).notes()
         ]
         roll = PianoRoll.from_notes(halves, time_signature=(3, 4))  # type: ignore[arg-type]
-        formats.write(tmp_path / "mine" / f"tune{number:02}.mid", roll)
+        write(tmp_path / "mine" / f"tune{number:02}.mid", roll)
     dataset = made(tmp_path / "mine", max_length=48)
     assert not shared(dataset)
     left_out = [skip for skip in dataset.manifest["skipped"] if "48 steps" in skip["reason"]]
@@ -85,7 +85,7 @@ def test_real_music_with_copies(tmp_path: Path, shared_data) -> None:
 
 def test_published_splits_stay_and_their_common_sequences_are_counted(tmp_path: Path) -> None:
     words = {"train__a_txt": "one\ntwo\n", "valid__a_txt": "one\ntwo\n", "test__a_txt": "two\nsix\n"}
-    dataset = made(write(tmp_path / "mine", **words))
+    dataset = made(write_texts(tmp_path / "mine", **words))
     assert [len(dataset.split(name)) for name in SPLITS] == [2, 2, 2]
     assert dataset.manifest["skipped"] == []
     assert "sequences that train holds as well: 2 of 2 in valid, 1 of 2 in test" in remarks(dataset)
@@ -99,7 +99,7 @@ def test_benchmark_sets_stay_as_published(tmp_path: Path, shared_data) -> None:
 
 def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) -> None:
     prose = "".join(f"line {number}\nYes.\n" for number in range(50))
-    dataset = made(write(tmp_path / "mine", a_txt=prose, b_txt=prose, c_txt="another\n"))
+    dataset = made(write_texts(tmp_path / "mine", a_txt=prose, b_txt=prose, c_txt="another\n"))
     assert sum(len(dataset.split(name)) for name in SPLITS) == 101
     assert "copies of others: 1" in remarks(dataset)
     assert "that train holds as well" in remarks(dataset)
@@ -107,7 +107,7 @@ def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) 
 
 def test_tunes_that_differ_in_their_number_alone_count_once(tmp_path: Path) -> None:
     book = "\n".join(f"X:{number}\nK:C\n{'CD' * (1 + number % 10)}|\n" for number in range(20))
-    dataset = made(write(tmp_path, book_abc=book) / "book.abc", kind="text")
+    dataset = made(write_texts(tmp_path, book_abc=book) / "book.abc", kind="text")
     assert [len(dataset.split(name)) for name in SPLITS] == [8, 1, 1]
     assert len(dataset.manifest["skipped"]) == 10
     assert not shared(dataset)
@@ -117,8 +117,8 @@ def test_tunes_that_differ_in_their_number_alone_count_once(tmp_path: Path) -> N
 def test_fewer_pieces_than_splits_are_split_in_time_at_bar_lines(tmp_path: Path, count: int) -> None:
     (tmp_path / "mine").mkdir()
     for number in range(count):
-        formats.write(tmp_path / "mine" / f"{number}.mid", tune(number, 360))  # 30 bars
-        formats.write(tmp_path / "mine" / f"{number} again.mid", tune(number, 360))
+        write(tmp_path / "mine" / f"{number}.mid", tune(number, 360))  # 30 bars
+        write(tmp_path / "mine" / f"{number} again.mid", tune(number, 360))
     dataset = made(tmp_path / "mine", max_length=96)
     lengths = [dataset.split(name).lengths.tolist() for name in SPLITS]
     assert lengths == [[96, 96, 96] * count, [36] * count, [36] * count]
@@ -131,14 +131,14 @@ def test_fewer_pieces_than_splits_are_split_in_time_at_bar_lines(tmp_path: Path,
 def test_two_pieces_fill_two_splits(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for number in range(2):
-        formats.write(tmp_path / "mine" / f"{number}.mid", tune(number))
+        write(tmp_path / "mine" / f"{number}.mid", tune(number))
     dataset = made(tmp_path / "mine", split=(0.9, 0.1, 0.0))
     assert [len(dataset.split(name)) for name in dataset.split_names] == [1, 1]
 
 
 def test_a_text_of_two_chunks_has_all_splits(tmp_path: Path) -> None:
     content = "".join(f"sentence {number}. " for number in range(30))
-    dataset = made(write(tmp_path, book_txt=content) / "book.txt", chunks=True)
+    dataset = made(write_texts(tmp_path, book_txt=content) / "book.txt", chunks=True)
     lengths = [dataset.split(name).lengths.tolist() for name in SPLITS]
     assert [sum(part) for part in lengths] == split_counts(len(content), (0.8, 0.1, 0.1))
     assert max(map(max, lengths)) <= 288
@@ -147,7 +147,7 @@ def test_a_text_of_two_chunks_has_all_splits(tmp_path: Path) -> None:
 
 def test_a_piece_of_too_few_bars_says_which_split_is_empty(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    formats.write(tmp_path / "mine" / "short.mid", tune(0, 24))
+    write(tmp_path / "mine" / "short.mid", tune(0, 24))
     dataset = made(tmp_path / "mine")
     assert dataset.split_names == ["train"]
     assert "the split valid is empty" in remarks(dataset)

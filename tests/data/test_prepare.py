@@ -21,7 +21,7 @@ from lnfgen.data.prepare import prepare
 from lnfgen.data.resolve import resolve
 from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 
 
@@ -80,9 +80,9 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     (source / "empty.mid").touch()
     (source / "text.mid").write_text("hello")
     (source / "half.mid").write_bytes((source / "tune00.mid").read_bytes()[:40])
-    formats.write(source / "silent.npz", PianoRoll(np.zeros((8, 88), np.bool_), None))
-    formats.write(source / "pause.mid", PianoRoll.from_notes([(0, 4, 60), (600, 4, 61)]))
-    formats.write(source / "other-grid.npz", PianoRoll(np.ones((8, 88), np.bool_), None, steps_per_quarter=3))
+    write(source / "silent.npz", PianoRoll(np.zeros((8, 88), np.bool_), None))
+    write(source / "pause.mid", PianoRoll.from_notes([(0, 4, 60), (600, 4, 61)]))
+    write(source / "other-grid.npz", PianoRoll(np.ones((8, 88), np.bool_), None, steps_per_quarter=3))
     (source / "readme.doc").write_text("not music at all")
     dataset = preprocess([source], tmp_path / "d")
     skipped = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
@@ -102,7 +102,7 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
 def test_sequences_begin_and_end_with_music(tmp_path: Path) -> None:
     """A model that has learned silent bars at the ends of pieces would write some. Silence in between stays."""
     notes = [(38, 4, 60), (100, 4, 62)]  # on sixteenths, in 4/4: bars 3 and 7
-    formats.write(tmp_path / "late.npz", PianoRoll.from_notes(notes, num_steps=200))
+    write(tmp_path / "late.npz", PianoRoll.from_notes(notes, num_steps=200))
     dataset = preprocess([tmp_path / "late.npz"], tmp_path / "d", Options(split=(1, 0, 0)))
     (sequence,) = dataset.split("train")
     assert len(sequence) == 5 * 16
@@ -156,8 +156,8 @@ def test_music_and_text_together_ask_for_as(tmp_path: Path) -> None:
 
 def test_rolls_as_text_files_are_music(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    formats.write(tmp_path / "mine" / "roll.txt", tune(0))
-    (tmp_path / "mine" / "marked.txt").write_bytes(codecs.BOM_UTF8 + formats.to_bytes(tune(1), ".txt"))
+    write(tmp_path / "mine" / "roll.txt", tune(0))
+    (tmp_path / "mine" / "marked.txt").write_bytes(codecs.BOM_UTF8 + to_bytes(tune(1), ".txt"))
     dataset = preprocess([tmp_path / "mine"], tmp_path / "d")
     assert (dataset.encoding.kind, len(dataset.manifest["sources"])) == ("music", 2)
 
@@ -242,7 +242,7 @@ def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve(first.path).fingerprint == first.fingerprint
     (first.path / "train.safetensors").write_bytes(b"damaged")
     assert resolve(source).fingerprint == first.fingerprint  # built again
-    formats.write(source / "tune00.mid", tune(99))
+    write(source / "tune00.mid", tune(99))
     assert resolve(source).path != first.path
 
 
@@ -259,7 +259,7 @@ def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
     source = folder_of_tunes(tmp_path / "mine", 8)
     for number in range(8, 11):
-        formats.write(source / f"{number}.mid", dataclasses.replace(tune(number), time_signature=(6, 8)))
+        write(source / f"{number}.mid", dataclasses.replace(tune(number), time_signature=(6, 8)))
     dataset = preprocess([source], tmp_path / "d", Options(max_length=24))
     every = [piece for name in dataset.split_names for piece in dataset.pieces(name)]
     pieces = [piece for piece in every if isinstance(piece, PianoRoll)]

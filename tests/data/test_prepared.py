@@ -17,7 +17,7 @@ from lnfgen.data.encoding import UNKNOWN, Encoding
 from lnfgen.data.prepare import prepare
 from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, LnfgenError
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import write
 
 TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
 
@@ -30,7 +30,7 @@ def tunes(folder: Path, count: int) -> Path:
     """Small MIDI files; some are copies, and one cannot be read."""
     folder.mkdir()
     for number in range(count):
-        formats.write(folder / f"{number:03}.mid", tune(number % (count - 3), 32, tempo_bpm=90.0 + number % 3))
+        write(folder / f"{number:03}.mid", tune(number % (count - 3), 32, tempo_bpm=90.0 + number % 3))
     (folder / "broken.mid").write_bytes(b"MThd")
     return folder
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
-from lnfgen.formats.heard import MAX_STEPS
+from lnfgen.formats.events import MAX_STEPS
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, PianoRoll
 

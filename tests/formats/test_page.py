@@ -2,68 +2,22 @@
 
 import base64
 import hashlib
-import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from html_page import Page
 from typer.testing import CliRunner
 
 import lnfgen
 from lnfgen import PianoRoll
 from lnfgen.cli import app
 from lnfgen.errors import LnfgenError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.page import page_bytes
-
-VOID = {"meta", "input", "link", "img", "br"}
-
-
-class Page(HTMLParser):
-    """The elements of a page, in order, and the text in each `script`, `style`, `title` and heading."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self.feed(content.decode("utf-8"))
-        self.close()
-        assert self._open == [], "elements are left open"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.append((tag, ""))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-        self.texts.append(("", ""))
-
-    def handle_data(self, data: str) -> None:
-        if self.texts:
-            tag, text = self.texts[-1]
-            self.texts[-1] = (tag, text + data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def text(self, tag: str) -> str:
-        return next(text for name, text in self.texts if name == tag)
-
-    @property
-    def data(self) -> list[dict[str, Any]]:
-        """What the scripts read."""
-        pieces: list[dict[str, Any]] = json.loads(self.text("script"))
-        return pieces
+from lnfgen.formats.read_write import read
 
 
 def a_roll(**options: Any) -> PianoRoll:
@@ -178,6 +132,6 @@ def test_convert_writes_one_page_of_a_book(tmp_path: Path) -> None:
     book.write_text("X:1\nT:A\nM:3/4\nL:1/4\nK:C\nC D E | G3 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | c2 z2 |]\n")
     done = CliRunner().invoke(app, ["convert", str(book), str(tmp_path / "book.html"), "--program", "73"])
     assert (done.exit_code, done.output) == (0, f"{tmp_path / 'book.html'}\n")
-    rolls = [roll for roll in formats.read(book) if isinstance(roll, PianoRoll)]
+    rolls = [roll for roll in read(book) if isinstance(roll, PianoRoll)]
     assert (tmp_path / "book.html").read_bytes() == page_bytes(rolls, "book", program=73)
     assert [piece["name"] for piece in Page((tmp_path / "book.html").read_bytes()).data] == ["book 1", "book 2"]

@@ -4,16 +4,13 @@ import io
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from music21 import bar, meter, musicxml, note, spanner, stream
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats import scores
-from lnfgen.formats.notation import musicxml_bytes
+from lnfgen.formats.read_write import read
 from lnfgen.formats.scores import read_score, roll_of_score
-from lnfgen.music.pianoroll import PianoRoll
 
 KERN = """**kern\t**kern
 *M3/4\t*M3/4
@@ -151,35 +148,6 @@ def test_a_chorale_of_the_corpus() -> None:
     assert [part.kept for part in melody.tracks] == [True, False, False, False]
 
 
-@pytest.mark.parametrize(
-    ("steps_per_quarter", "signature"), [(4, (4, 4)), (2, (6, 8)), (3, (5, 8)), (8, (7, 8)), (12, (3, 2)), (1, (7, 8))]
-)
-def test_writing_and_reading_a_score_is_exact_on_the_grid(steps_per_quarter: int, signature: tuple[int, int]) -> None:
-    rng = np.random.default_rng(steps_per_quarter)
-    notes = [(int(rng.integers(2, 60)), int(rng.integers(1, 14)), int(rng.integers(40, 80))) for _ in range(40)]
-    roll = PianoRoll.from_notes(
-        notes, num_steps=93, steps_per_quarter=steps_per_quarter, time_signature=signature, tempo_bpm=72.5
-    )
-    assert read_score(musicxml_bytes(roll), ".musicxml", steps_per_quarter=steps_per_quarter) == [roll]
-
-
-@pytest.mark.parametrize("notes", [[], [(0, 4, 60)], [(5, 1, 40), (6, 70, 80)]])
-def test_silence_stays_in_a_score(notes: list[tuple[int, int, int]]) -> None:
-    roll = PianoRoll.from_notes(notes, num_steps=83)
-    assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
-
-
-@pytest.mark.parametrize(("num_steps", "upbeat"), [(40, 0), (64, 16)])  # in 6/4 a bar has 24 steps
-def test_a_whole_rest_that_is_less_than_a_bar_stays_as_long_as_it_is(num_steps: int, upbeat: int) -> None:
-    roll = PianoRoll.from_notes([(upbeat, 4, 60)], num_steps=num_steps, time_signature=(6, 4)).with_upbeat(upbeat)
-    assert read_score(musicxml_bytes(roll, voices=1), ".musicxml") == [roll]
-
-
-def test_the_same_roll_is_the_same_score() -> None:
-    roll = PianoRoll.from_notes([(0, 20, 60), (3, 5, 50)])
-    assert musicxml_bytes(roll) == musicxml_bytes(roll)
-
-
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -200,32 +168,18 @@ def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
         content = score_xml(note_xml("C", 4, 16)).replace(b"<score-partwise", head).replace(b">x<", b">&a11;<")
         (tmp_path / "song.musicxml").write_bytes(content)
         try:
-            found = str([roll.notes() for roll in formats.read(tmp_path / "song.musicxml")])
+            found = str([roll.notes() for roll in read(tmp_path / "song.musicxml")])
         except UnreadableFileError as error:
             found = str(error).replace("secret.txt", "")
         assert len(found) < 400
         assert "secret" not in found
 
 
-def kern(metre: str, *events: str) -> bytes:
-    return "\n".join(("**kern", metre, "=1", *events, "==", "*-")).encode()
-
-
-@pytest.mark.parametrize(
-    ("content", "suffix", "steps", "notes"),
-    [
-        (b"X:1\nM:4/4\nL:1/4\nK:C\n|:A|A2 D9999 E|G2\n", ".abc", 40020, 5),
-        (b"X:1\nM:3/4\nL:1/8\nK:C\n" + b"CDEF " * 120 + b"|G6|\n", ".abc", 972, 481),
-        (kern("*M999/2", "4c", "4d"), ".krn", 8, 2),
-        (kern("*M2/4+997/8", "4c", "4d"), ".krn", 8, 2),
-        (score_xml(note_xml("C", 4, 16)).replace(b"<beats>4<", b"<beats>9999<"), ".xml", 16, 1),
-    ],
-    ids=["a long note", "a long bar", "humdrum", "a sum", "MusicXML"],
-)
-def test_a_metre_of_many_beats_takes_no_time(content: bytes, suffix: str, steps: int, notes: int) -> None:
-    """music21 works out an accent for each beat, in a time that grows as their third power."""
-    (roll,) = read_score(content, suffix)
-    assert (roll.num_steps, len(roll.notes())) == (steps, notes)
+def test_bars_and_notes_of_any_length_are_read() -> None:
+    (roll,) = read_score(b"X:1\nM:4/4\nL:1/4\nK:C\n|:A|A2 D9999 E|G2\n", ".abc")
+    assert (roll.num_steps, len(roll.notes())) == (40020, 5)
+    (roll,) = read_score(b"X:1\nM:3/4\nL:1/8\nK:C\n" + b"CDEF " * 120 + b"|G6|\n", ".abc")
+    assert (roll.num_steps, len(roll.notes())) == (972, 481)
 
 
 def test_a_note_that_lasts_for_days_is_refused() -> None:

@@ -18,7 +18,7 @@ Call = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs `lnfgen ARGS`, and tells how it ended."""
 
 WARM = (
-    *("train", "eval", "sample", "plot", "bench"),
+    *("train", "eval", "sample"),
     *("fill", "harmonize", "continue", "vary"),
 )
 """The commands that load torch, which takes longer than most tests."""

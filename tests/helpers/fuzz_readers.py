@@ -31,7 +31,7 @@ from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.prepare import prepare
 from lnfgen.data.sources import Options
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import SCORES, read, to_bytes, write
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -88,7 +88,7 @@ def rolls() -> list[PianoRoll]:
 
 def midis() -> list[bytes]:
     """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of one of format 2."""
-    plain = [formats.to_bytes(roll, ".mid") for roll in rolls()]
+    plain = [to_bytes(roll, ".mid") for roll in rolls()]
     tracks = b"".join(content[14:] for content in plain)
     heads = [b"MThd\0\0\0\6\0" + bytes([kind]) + b"\0\2" + plain[0][12:14] for kind in (1, 2)]
     return [*plain, *(head + tracks for head in heads)]
@@ -108,7 +108,7 @@ def unzipped(content: bytes) -> dict[str, bytes]:
 
 
 def scores() -> list[bytes]:
-    plain = [formats.to_bytes(roll, ".musicxml") for roll in rolls()]
+    plain = [to_bytes(roll, ".musicxml") for roll in rolls()]
     repeat = b'<barline location="right"><repeat direction="backward" times="3"/></barline></measure>'
     return [*plain, plain[1].replace(b"</measure>", repeat, 1)]
 
@@ -145,14 +145,14 @@ class Reader:
 
     suffix: str
     valid: Callable[[], list[bytes]]
-    read: Callable[[Path], object] = formats.read
+    read: Callable[[Path], object] = read
     archive: bool = False
 
 
 READERS = {
     "mid": Reader(".mid", midis),
-    "txt": Reader(".txt", lambda: [formats.to_bytes(roll, ".txt") for roll in rolls()]),
-    "npz": Reader(".npz", lambda: [formats.to_bytes(roll, ".npz") for roll in rolls()], archive=True),
+    "txt": Reader(".txt", lambda: [to_bytes(roll, ".txt") for roll in rolls()]),
+    "npz": Reader(".npz", lambda: [to_bytes(roll, ".npz") for roll in rolls()], archive=True),
     "pickle": Reader(".pickle", pickles, read_benchmark),
     "mat": Reader(".mat", mats, read_benchmark),
     "musicxml": Reader(".musicxml", scores),
@@ -208,7 +208,7 @@ def fuzz(name: str, count: int, seed: int, keep: Path | None = None) -> Report:
     reader = READERS[name]
     valid = reader.valid()
     label = f"{name} {seed}"
-    if reader.suffix in formats.SCORES:
+    if reader.suffix in SCORES:
         read_score(valid[0], reader.suffix)  # imports music21, once for all forks
 
     def keep_file(number: int) -> None:
@@ -230,7 +230,7 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         source = Path(folder) / "tunes"
         source.mkdir()
         for number in range(4):
-            formats.write(source / f"{number}.mid", rolls()[number % 2])
+            write(source / f"{number}.mid", rolls()[number % 2])
         dataset = Path(folder) / "dataset"
         prepare([source], dataset, Options())
         whole = {path: path.read_bytes() for path in sorted(dataset.iterdir())}

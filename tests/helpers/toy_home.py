@@ -11,7 +11,7 @@ from toy_models import ODD_SIZES
 
 from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.data.encoding import Encoding
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import write
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
@@ -49,4 +49,4 @@ def make_home(home: Path) -> None:
         run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
     (home / "small.json").write_text(json.dumps({"model": dataclasses.asdict(ODD_SIZES)}))
     (home / "song.txt").write_text("a b ab\nba ab\n")
-    formats.write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))
+    write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))

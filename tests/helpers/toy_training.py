@@ -1,7 +1,8 @@
-"""A trainer at toy sizes on a tiny dataset, and what it says and saves."""
+"""A trainer and a session at toy sizes on a tiny dataset, with what they report and save."""
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.runs.checkpoint import new_model, save_state
+from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_state
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.naming import MODEL
 from lnfgen.training.calibration import Round
+from lnfgen.training.session import TrainingSession
 from lnfgen.training.trainer import Trainer
 
 SIZES = ModelConfig(
@@ -49,8 +52,11 @@ def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
     return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={})
 
 
+CPU = torch.device("cpu")
+
+
 class Listener:
-    """A reporter that remembers."""
+    """A listener that remembers."""
 
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
@@ -79,8 +85,7 @@ class Session:
         dataset: Dataset,
         name: str = "af-scf",
         run: RunFolder | None = None,
-        *,
-        compiled: bool = False,
+        device: torch.device = CPU,
         **training: Any,
     ) -> None:
         model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
@@ -88,23 +93,53 @@ class Session:
         self.listener = Listener()
         self.kept: list[dict[str, torch.Tensor]] = []
 
-        def save_last(trainer: Trainer) -> None:
-            if run is not None:
-                save_state(run, trainer.state_tensors(), trainer.state_values())
-
         self.trainer = Trainer(
             new_model(self.config, dataset),
             dataset,
             self.config.training,
-            torch.device("cpu"),
-            self.listener,
-            lambda state: self.kept.append({name: value.clone() for name, value in state.items()}),
-            save_last,
-            compiled=compiled,
+            device,
+            save_model=lambda weights: self.kept.append({name: value.clone() for name, value in weights.items()}),
+            save_state=lambda trainer: run and save_state(run, *trainer.state()),
+            save_metrics=lambda lines: None,
         )
+
+    def run(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
+        return self.trainer.run(self.listener, interrupted)
+
+    def tensors(self, part: str) -> dict[str, torch.Tensor]:
+        return self.trainer.state()[0][part]
 
 
 def after(updates: int) -> Callable[[], bool]:
     """An `interrupted` that says yes before update number `updates`."""
     calls = itertools.count()
     return lambda: next(calls) >= updates
+
+
+SMALL = {
+    "model": {"hidden_size": 8, "embedding_size": 8, "latent_size": 4, "num_layers": 1},
+    "training": {"batch_size": 4, "max_steps": 9},
+}
+"""A file of settings for the command."""
+
+
+def begin(dataset: Dataset, path: Path) -> TrainingSession:
+    """A session of 12 updates, four passes over the dataset."""
+    training = dataclasses.replace(TRAINING, max_steps=12)
+    return TrainingSession.begin(Config(model=SIZES, training=training), dataset, "cpu", path)
+
+
+def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
+
+
+def figures(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, without times."""
+    return without_clock([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()])
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Two runs have the same figures, best model and last state."""
+    assert figures(one) == figures(other)
+    for file in (MODEL, *(f"last/{part}.safetensors" for part in STATE_PARTS)):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import write
 from lnfgen.music.pianoroll import PianoRoll
 
 
@@ -19,5 +19,5 @@ def folder_of_tunes(folder: Path, count: int, steps: int = 64) -> Path:
     """A folder with so many different tunes."""
     folder.mkdir(exist_ok=True)
     for number in range(count):
-        formats.write(folder / f"tune{number:02}.mid", tune(number, steps))
+        write(folder / f"tune{number:02}.mid", tune(number, steps))
     return folder

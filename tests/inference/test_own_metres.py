@@ -3,13 +3,12 @@
 import pytest
 from toy_metres import ENCODING, generators, told
 
-from lnfgen.conventions import TimeSignature
+from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
 from lnfgen.inference.known import known_intro, known_part, known_whole
 from lnfgen.models import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.streams import stream_seed
 
 
 def made_of(model: SequenceModel, roll: PianoRoll) -> dict[str, Piece]:

@@ -11,6 +11,7 @@ import torch
 from toy_models import ODD_SIZES
 
 from lnfgen.config import NAMED_MODELS
+from lnfgen.conventions import stream_seed
 from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, shuffled_epochs
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
@@ -21,7 +22,6 @@ from lnfgen.inference.sampling import block_rows, sample_pieces
 from lnfgen.inference.scoring import nll_of_each, per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.streams import stream_seed
 
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
 

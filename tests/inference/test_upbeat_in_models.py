@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from command import Call
-from test_upbeat import WALTZ
 from toy_models import toy
+from toy_music import WALTZ
 
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.prepare import prepare
 from lnfgen.data.sources import Options
-from lnfgen.formats import read_write as formats
+from lnfgen.formats.read_write import read, write
 from lnfgen.inference.filling import added_steps
 from lnfgen.inference.known import decoded, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
@@ -27,7 +27,7 @@ def test_sequences_of_a_dataset_begin_at_a_bar_line(tmp_path: Path) -> None:
         source = tmp_path / name / "tunes"
         source.mkdir(parents=True)
         for number in range(3):
-            formats.write(source / f"{number}.npz", WALTZ.transposed(number).with_upbeat(upbeat))
+            write(source / f"{number}.npz", WALTZ.transposed(number).with_upbeat(upbeat))
         dataset = prepare([source], tmp_path / name / "dataset", Options(max_length=24))
         assert dataset.encoding.fills_upbeats
         first, rest = dataset.split("train")
@@ -129,7 +129,7 @@ def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[
 def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
     roll = PianoRoll.from_notes([(4 * i, 4, 60 + i) for i in range(9)]).with_upbeat(4)  # a quarter, and two bars
     (tmp_path / "tune").mkdir()
-    formats.write(tmp_path / "tune/a.npz", roll)
+    write(tmp_path / "tune/a.npz", roll)
     dataset = prepare([tmp_path / "tune"], tmp_path / "dataset", Options())
     found = [values for split in dataset.split_names for values in dataset.split(split)]
     assert [len(values) for values in found] == [16, 16, 16]
@@ -139,8 +139,8 @@ def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
 def test_a_piece_of_rests_is_left_out_with_its_own_length(tmp_path: Path) -> None:
     (tmp_path / "tunes").mkdir()
     for number in range(3):
-        formats.write(tmp_path / f"tunes/{number}.npz", WALTZ.transposed(number))
-    formats.write(tmp_path / "tunes/rests.npz", PianoRoll.from_notes([], num_steps=34).with_upbeat(4))
+        write(tmp_path / f"tunes/{number}.npz", WALTZ.transposed(number))
+    write(tmp_path / "tunes/rests.npz", PianoRoll.from_notes([], num_steps=34).with_upbeat(4))
     dataset = prepare([tmp_path / "tunes"], tmp_path / "dataset")
     assert [record["reason"] for record in dataset.manifest["skipped"]] == ["holds no notes in range (34 steps)"]
 
@@ -187,7 +187,7 @@ def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path,
     dataset = json.loads((toy_home / "run-rolls/dataset.json").read_text())
     dataset["encoding"] |= {"fills_upbeats": fills}
     (toy_home / "run-rolls/dataset.json").write_text(json.dumps(dataset))
-    formats.write(toy_home / "waltz.mid", WALTZ)
+    write(toy_home / "waltz.mid", WALTZ)
     few = ("--model", "run-rolls", "--seed", "1", "--out")
     for words in (
         ("fill", "waltz.mid", *few, "new.mid", "--free", "bars:2", "--particles", "2"),
@@ -197,7 +197,7 @@ def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path,
     ):
         done = call(*words)
         assert (done.returncode, b"upbeat" in done.stderr) == (0, False), done.stderr
-        (roll,) = formats.read(done.stdout.decode().strip())
+        (roll,) = read(done.stdout.decode().strip())
         assert isinstance(roll, PianoRoll)
         assert (roll.upbeat * 4 // roll.steps_per_quarter, roll.time_signature) == (4, (3, 4)), words
         if words[0] == "continue":  # to the end of bar 3, and a bar more
@@ -205,4 +205,4 @@ def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path,
         if words[0] == "fill":  # the toy model draws silence
             assert {start for start, _, _ in roll.notes()} == {0, 2, 4, 28}
     call("sample", "run-rolls", "--length", "8", "--seed", "1", "--out", "sample.npz")
-    assert formats.read("sample.npz")[0].upbeat == 0  # type: ignore[union-attr]
+    assert read("sample.npz")[0].upbeat == 0  # type: ignore[union-attr]

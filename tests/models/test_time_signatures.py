@@ -27,8 +27,7 @@ from lnfgen.models import Frames, Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.nn.positions import Positions
-from lnfgen.training import distributed
-from lnfgen.training.distributed import own_part
+from lnfgen.training import torchrun
 
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
@@ -175,9 +174,8 @@ def test_batches_tell_the_bars(dataset: Dataset, monkeypatch: pytest.MonkeyPatch
     moved = batch.to(torch.device("cpu"))
     assert moved.metres is not None
     assert torch.equal(moved.metres, batch.metres)
-    assert own_part(batch).batch.metres is batch.metres
-    monkeypatch.setattr(distributed, "place", lambda: (1, 2))  # the second of two processes
-    part = own_part(batch)
+    monkeypatch.setattr(torchrun, "place", lambda: (1, 2))  # the second of two processes
+    part = torchrun.own_part(batch)
     assert part.batch.indices == [0]
     assert part.batch.metres is not None
     assert part.batch.metres.tolist() == [[16, 4, 2]]

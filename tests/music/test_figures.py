@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lnfgen.music import figures, voices
+from lnfgen.music import figures
 from lnfgen.music.copies import longest_copies, related_pieces
 from lnfgen.music.figures import music_figures, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
@@ -100,35 +100,35 @@ def test_chords_and_clashes(pitches: Sequence[int], is_chord: bool, clashes: boo
 
 def test_lines_skip_repeated_notes_and_silence() -> None:
     roll = chords((48, 72), (48, 72), (50, 74), (), (50, 82), (43, 83))
-    assert voices.mean_interval(roll, top=True) == pytest.approx((2 + 8 + 1) / 3)
-    assert voices.leap_rate(roll, top=True) == pytest.approx(1 / 3)
-    assert voices.mean_interval(roll, top=False) == pytest.approx((2 + 7) / 2)
-    assert voices.leap_rate(roll, top=False) == 0  # a fifth is not over a fifth
+    assert figures.mean_interval(roll, top=True) == pytest.approx((2 + 8 + 1) / 3)
+    assert figures.leap_rate(roll, top=True) == pytest.approx(1 / 3)
+    assert figures.mean_interval(roll, top=False) == pytest.approx((2 + 7) / 2)
+    assert figures.leap_rate(roll, top=False) == 0  # a fifth is not over a fifth
 
 
 def test_a_melody_comes_again_over_other_chords() -> None:
     tune = (60, 62, 64, 67, 65)
     again = chords(*((pitch, 50) for pitch in tune), *((pitch, 47, 43) for pitch in tune))
-    assert voices.melody_repeat_rate(again) == pytest.approx(2 / 7)  # of seven stretches of four notes, the last two
-    assert voices.melody_repeat_rate(chords(*((pitch,) for pitch in tune), *((p + 2,) for p in tune))) == 0
+    assert figures.melody_repeat_rate(again) == pytest.approx(2 / 7)  # of seven stretches of four notes, the last two
+    assert figures.melody_repeat_rate(chords(*((pitch,) for pitch in tune), *((p + 2,) for p in tune))) == 0
     slower = chords(*((pitch,) for pitch in tune), *(((pitch,), ())[part] for pitch in tune for part in (0, 1)))
-    assert voices.melody_repeat_rate(slower) == 0
-    assert math.isnan(voices.melody_repeat_rate(chords((60,), (62,), (64,))))
-    assert math.isnan(voices.melody_repeat_rate(chords((), ())))
+    assert figures.melody_repeat_rate(slower) == 0
+    assert math.isnan(figures.melody_repeat_rate(chords((60,), (62,), (64,))))
+    assert math.isnan(figures.melody_repeat_rate(chords((), ())))
 
 
 def test_a_held_note_of_a_melody_is_one_note() -> None:
     held = PianoRoll.from_notes([(0, 2, 60), (2, 1, 62), (3, 1, 64)], steps_per_quarter=2)
-    assert math.isnan(voices.melody_repeat_rate(held))
+    assert math.isnan(figures.melody_repeat_rate(held))
     under = PianoRoll.from_notes([(0, 4, 60), (1, 1, 62), (4, 1, 64)], steps_per_quarter=2)
-    assert voices.melody_repeat_rate(under) == 0  # the held note is the highest again when the one above it ends
+    assert figures.melody_repeat_rate(under) == 0  # the held note is the highest again when the one above it ends
 
 
 def test_voices_move_in_order() -> None:
     roll = chords(C_MAJOR, C_MAJOR, F_MAJOR, (53, 57, 65), C_MAJOR)
     # One chord changes to another one of as many keys: by 5, 2, 1 and 0.
-    assert voices.voice_move(roll) == pytest.approx(2)
-    assert math.isnan(voices.voice_move(chords(C_MAJOR, (60,), C_MAJOR)))
+    assert figures.voice_move(roll) == pytest.approx(2)
+    assert math.isnan(figures.voice_move(chords(C_MAJOR, (60,), C_MAJOR)))
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_voices_move_in_order() -> None:
     ],
 )
 def test_parallels(before: Sequence[int], after: Sequence[int], expected: int) -> None:
-    assert voices.parallel_rate(chords(before, after)) == expected
-    assert voices.parallel_rate(chords(before, after, after, before)) == expected  # each of the two changes
+    assert figures.parallel_rate(chords(before, after)) == expected
+    assert figures.parallel_rate(chords(before, after, after, before)) == expected  # each of the two changes
 
 
 def test_a_copy_is_found_in_another_key_with_its_length() -> None:
@@ -260,3 +260,12 @@ def test_silence_has_defined_figures(num_steps: int) -> None:
 def test_onsets_need_not_be_known() -> None:
     roll = replace(random_piece(3), onsets=None)
     assert not any(math.isnan(figure.value(roll)) for figure in music_figures(2).values())
+
+
+def test_figures_count_bars_after_the_upbeat() -> None:
+    # In 2/4, after an upbeat of an eighth, bars of four eighths whose onsets are 1100 and 1011.
+    notes = [(0, 1, 59), (1, 1, 60), (2, 3, 62), (5, 2, 64), (7, 1, 65), (8, 1, 67)]
+    roll = PianoRoll.from_notes(notes, steps_per_quarter=2, time_signature=(2, 4)).with_upbeat(1)
+    assert figures.downbeat_rate(roll) == pytest.approx(2 / 6)
+    assert figures.off_quarter_rate(roll) == pytest.approx(3 / 6)
+    assert figures.groove_consistency(roll) == pytest.approx(1 / 4)

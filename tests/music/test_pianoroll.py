@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy_music import WALTZ
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
@@ -146,3 +147,41 @@ def test_transposing_moves_every_note_and_refuses_to_lose_one() -> None:
 def test_a_note_before_the_piece_is_refused() -> None:
     with pytest.raises(LnfgenError, match=r"\(-1, 2, 61\) starts before the piece"):
         PianoRoll.from_notes([(0, 4, 60), (-1, 2, 61)])
+
+
+def test_the_upbeat_is_bar_0() -> None:
+    assert WALTZ.bars() == {0: 0, 1: 4, 2: 16, 3: 28}
+    assert (WALTZ.bar_lines(), WALTZ.num_bars) == ([0, 4, 16, 28], 3)
+    plain = replace(WALTZ, upbeat=0)
+    assert plain.bars() == {1: 0, 2: 12, 3: 24}
+    assert plain != WALTZ
+    assert "upbeat of 4" in repr(WALTZ)
+    for steps in (-1, 12, 40):
+        with pytest.raises(LnfgenError, match=f"an upbeat of {steps} steps"):
+            replace(WALTZ, upbeat=steps)
+    assert plain.with_upbeat(12) == plain
+
+
+def test_a_piece_that_is_changed_keeps_its_upbeat() -> None:
+    assert WALTZ.transposed(3).in_range(36, 60).upbeat == 4
+    assert (WALTZ.on_grid(12).upbeat, WALTZ.on_grid(2).upbeat, WALTZ.on_grid(1).upbeat) == (12, 2, 1)
+    sixteenth = replace(WALTZ, upbeat=1)
+    assert sixteenth.on_grid(1).upbeat == 0, "it is rounded, as notes are"
+    assert replace(WALTZ, upbeat=11).on_grid(1).upbeat == 0, "it is rounded to a bar"
+
+
+@pytest.mark.parametrize("metre", [(3, 4), (5, 8), (7, 16)])
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_bar_lines_stay_where_a_piece_is_cut(metre: tuple[int, int], grid: int) -> None:
+    whole = PianoRoll(np.zeros((40, 1), np.bool_), None, grid, time_signature=metre)
+    for roll in (whole, whole.with_upbeat(1)):
+        lines = [step for number, step in roll.bars().items() if number]
+        for start, end in itertools.combinations(range(0, 41, 3), 2):
+            inside = [step for number, step in roll.stretch(start, end).bars().items() if number]
+            first = next((line for line in lines if line >= start), end)
+            if first < end:
+                assert inside[0] + start == first
+        pieces = roll.cut(7)
+        assert sum(piece.num_steps for piece in pieces) == 40
+        ends = np.cumsum([piece.num_steps for piece in pieces])[:-1].tolist()
+        assert set(ends) <= set(lines) or max(np.diff(lines)) > 7

@@ -1,34 +1,12 @@
 """Which voice has which note: each note once, ranks and held notes as for singers, chords where voices are few."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
+from toy_music import chorale, random_roll
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.separation import MAX_VOICES, separate_voices, with_unisons
-
-
-def chorale() -> bytes:
-    """A short chorale of the corpus of music21, whose parts say which voice has which note."""
-    import music21
-
-    path = Path(music21.__file__).parent / "corpus" / "bach" / "bwv66.6.mxl"
-    if not path.exists():
-        pytest.skip("this music21 came without its corpus")
-    return path.read_bytes()
-
-
-def random_roll(seed: int, *, steps_per_quarter: int = 4, most: int = 30, **facts: object) -> PianoRoll:
-    rng = np.random.default_rng(seed)
-    steps = int(rng.integers(1, 12 * steps_per_quarter))
-    notes = [
-        (int(rng.integers(steps)), int(rng.integers(1, 5 * steps_per_quarter)), int(rng.integers(45, 76)))
-        for _ in range(int(rng.integers(1, most)))
-    ]
-    return PianoRoll.from_notes(notes, num_steps=steps + 3, steps_per_quarter=steps_per_quarter, **facts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("num_voices", [1, 2, 4, MAX_VOICES])

@@ -1,7 +1,7 @@
 """Keys: found in pieces, read from words, and how far a piece moves to one."""
 
 import pytest
-from test_separation import chorale
+from toy_music import chorale
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.scores import read_score

@@ -1,59 +1,18 @@
 """The tracks of MIDI files of several instruments: what is told of them, which are kept, and a dataset of songs."""
 
-import io
 from pathlib import Path
 
 import mido
 import numpy as np
 import pytest
+from toy_music import BEAT, BELLS, CHORDS, LOW, TUNE, Events, midi, song, track
 
 import lnfgen
 from lnfgen.data.dataset import Dataset
 from lnfgen.errors import UnreadableFileError
-from lnfgen.formats import read_write as formats
 from lnfgen.formats.midi import read_midi
+from lnfgen.formats.read_write import read
 from lnfgen.music.tracks import said_of
-
-Events = list[tuple[int, int, int]]  # (start, length, pitch), in quarters
-
-
-def track(name: str, channel: int, program: int | None, notes: Events) -> mido.MidiTrack:
-    made = mido.MidiTrack([mido.MetaMessage("track_name", name=name)] if name else [])
-    if program is not None:
-        made.append(mido.Message("program_change", channel=channel, program=program))
-    events = [(start, 1, pitch) for start, _, pitch in notes]
-    events += [(start + length, 0, pitch) for start, length, pitch in notes]
-    now = 0
-    for time, is_on, pitch in sorted(events):
-        kind = "note_on" if is_on else "note_off"
-        made.append(mido.Message(kind, channel=channel, note=pitch, velocity=64 * is_on, time=(time - now) * 96))
-        now = time
-    return made
-
-
-def midi(*tracks: mido.MidiTrack, kind: int = 1) -> bytes:
-    buffer = io.BytesIO()
-    mido.MidiFile(type=kind, ticks_per_beat=96, tracks=list(tracks)).save(file=buffer)
-    return buffer.getvalue()
-
-
-TUNE: Events = [(quarter, 1, 67 + quarter % 7) for quarter in range(32)]
-LOW: Events = [(quarter, 2, 36 + quarter % 5) for quarter in range(0, 32, 2)]
-CHORDS: Events = [(quarter, 4, pitch) for quarter in range(0, 32, 4) for pitch in (76, 79, 84)]
-BELLS: Events = [(quarter, 1, 100) for quarter in (7, 31)]
-BEAT: Events = [(quarter, 1, 36) for quarter in range(32)]
-
-
-def song(tune_name: str = "", shift: int = 0) -> bytes:
-    """A song of five tracks, of which the tune is neither the highest nor the one with most notes."""
-    return midi(
-        mido.MidiTrack([mido.MetaMessage("track_name", name="A song"), mido.MetaMessage("set_tempo", tempo=600_000)]),
-        track("Drums", 9, None, BEAT),
-        track("Strings", 0, 48, CHORDS),
-        track(tune_name, 1, 73, [(start, length, pitch + shift) for start, length, pitch in TUNE]),
-        track("Bass_1", 2, 33, LOW),
-        track("Glockenspiel", 3, 9, BELLS),
-    )
 
 
 def pitches(content: bytes, tracks: str) -> set[int]:
@@ -164,7 +123,7 @@ def remarks(dataset: Dataset) -> list[str]:
 def test_the_melodies_of_real_tunes(shared_data: object) -> None:
     folder: Path = shared_data("nottingham-midi")  # type: ignore[operator]
     for path in sorted(folder.glob("*.mid"))[::90]:
-        (tune,) = formats.read(path, tracks="melody")
+        (tune,) = read(path, tracks="melody")
         assert isinstance(tune, lnfgen.PianoRoll)
         assert np.bincount(tune.sounding.sum(axis=1), minlength=3)[2:].sum() <= 0.02 * tune.num_steps
         assert [item.kept for item in tune.tracks] == [True] + [False] * (len(tune.tracks) - 1)

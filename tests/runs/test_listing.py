@@ -7,29 +7,23 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from command import Call, fails, start
+from toy_runs import make_run
 
-from lnfgen.config import DECAYS_BEFORE_STOP, Config, ModelConfig, TrainingConfig
+from lnfgen.config import DECAYS_BEFORE_STOP, Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.errors import RunError
-from lnfgen.locks import training_lock
-from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_model, save_state
+from lnfgen.files import try_lock
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview
+from lnfgen.training.session import TrainingSession
 
-SIZES = {"num_flow_layers": 1, "latent_size": 2, "hidden_size": 4, "num_layers": 1, "embedding_size": 4}
 UPDATES = 40
 
 
-def make_run(path: Path, dataset: Dataset, step: int, **progress: int) -> Path:
-    config = Config(ModelConfig(**SIZES), TrainingConfig(max_steps=UPDATES))
-    run = RunFolder.create(path, config, dataset)
-    save_model(run, new_model(config, dataset).state_dict())
-    save_state(run, {part: {"value": torch.zeros(1)} for part in STATE_PARTS}, {"step": step, **progress})
+def with_figures(run: RunFolder) -> None:
     figures = {"valid_elbo": 3.0, "valid_kl": 0.5, "kl_weight": 1.0}
-    run.write_metrics([{"step": step, "epoch": 1, **figures}, {"step": step, "epoch": 2, **figures, "valid_elbo": 2.5}])
-    return path
+    run.write_metrics([{"step": 1, "epoch": 1, **figures}, {"step": 2, "epoch": 2, **figures, "valid_elbo": 2.5}])
 
 
 @pytest.fixture
@@ -37,10 +31,10 @@ def runs(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A finished run, one that gave up early, an interrupted one, and damaged ones, each changed after the last."""
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
-    make_run(runs / "a-finished", dataset, UPDATES)
+    with_figures(make_run(runs / "a-finished", dataset, UPDATES))
     patience = DECAYS_BEFORE_STOP * Config().training.patience
-    make_run(runs / "b-gave-up", dataset, 30, stale=patience)
-    make_run(runs / "c-interrupted", dataset, 12, stale=patience - 1)
+    with_figures(make_run(runs / "b-gave-up", dataset, 30, stale=patience))
+    with_figures(make_run(runs / "c-interrupted", dataset, 12, stale=patience - 1))
     for name, file, content in (
         ("d-config", "config.json", "{"),
         ("e-dataset", "dataset.json", None),
@@ -88,10 +82,11 @@ def test_a_run_is_in_training_while_a_process_holds_its_lock(runs: Path) -> None
     run = runs / "c-interrupted"
     (run / "last").rename(run / "previous")  # which then takes its place
     assert overview([run])[0]["state"] == "interrupted"
-    with training_lock(run):
+    with try_lock(run) as free:
+        assert free
         assert overview([run])[0]["state"] == "training"
-        with pytest.raises(RunError, match="being trained by another process"), training_lock(run):
-            pass
+        with pytest.raises(RunError, match="being trained by another process"):
+            TrainingSession.resume(RunFolder(run), "cpu")
     assert overview([run])[0]["state"] == "interrupted"
 
 

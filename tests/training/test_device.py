@@ -4,24 +4,23 @@ The bodies run twice: with `cpu` in place of a GPU, which checks the tests thems
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from toy_models import LENGTHS, SIZES, noise_like, random_x, randomise
-from toy_training import TRAINING, Listener
+from toy_training import Session, after
 
-from lnfgen.bench.calls import random_dataset
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
+from lnfgen.data.dataset import Dataset
 from lnfgen.inference.scoring import score
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.training.objective import accumulate_gradients
-from lnfgen.training.trainer import Trainer
 from lnfgen.transforms import TRANSFORMS
 
 CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
@@ -53,19 +52,6 @@ def exact_products() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = allowed
-
-
-@contextmanager
-def never_waiting(device: torch.device) -> Iterator[None]:
-    """On a GPU, torch raises an error where the host would wait."""
-    if device.type != "cuda":
-        yield
-        return
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def model_of(name: str, backbone: str, emission: str, **changes: Any) -> SequenceModel:
@@ -152,69 +138,15 @@ def test_the_flow_maps_as_on_the_cpu(transform: str, device: torch.device) -> No
         torch.testing.assert_close(mapped(device), expected, rtol=2e-3, atol=2e-3)
 
 
-def trainer_of(model: SequenceModel, device: torch.device) -> Trainer:
-    config = dataclasses.replace(TRAINING, max_steps=1000, batch_size=3, transpose=0)
-    dataset = random_dataset(model, LENGTHS.tolist())
-    return Trainer(model, dataset, config, device, Listener(), lambda state: None, lambda trainer: None)
-
-
-@EVERYWHERE
-@pytest.mark.parametrize("emission", ["categorical", "past"])
-@pytest.mark.parametrize(("name", "backbone"), NETWORKS)
-def test_an_update_goes_without_waiting_up_to_its_one_reading(
-    name: str, backbone: str, emission: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The objective, the gradient and the optimizer's step; what reads the figures is between them."""
-    trainer = trainer_of(model_of(name, backbone, emission, dropout=0.1, note_noise=0.1), device)
-    asked_to_stop = iter([False, True, False, True])
-    trainer.run(asked_to_stop.__next__)  # the first makes what is kept for later ones
-    computed, step = accumulate_gradients, trainer.optimizer.step
-
-    def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            with never_waiting(device):
-                return function(*args, **options)
-
-        return call
-
-    monkeypatch.setattr("lnfgen.training.trainer.accumulate_gradients", guarded(computed))
-    monkeypatch.setattr(trainer.optimizer, "step", guarded(step))
-    monkeypatch.setattr(trainer.average, "update", guarded(trainer.average.update))
-    trainer.run(asked_to_stop.__next__)
-    assert trainer.step == 2
-    assert trainer.skipped == 0
-
-
-@pytest.mark.parametrize("backbone", sorted(BACKBONES))
-@pytest.mark.parametrize("graphs", [False, True])
-def test_the_loop_of_af_sampling_goes_without_waiting(
-    graphs: bool, backbone: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it is written, and replayed; before that come the first use of a shape, and the capture."""
-    if not graphs:
-        monkeypatch.setattr("lnfgen.stepping.graphs.GRAPHS", {})
-    model = model_of("af-scf", backbone, "bernoulli").eval().to(device)
-    eps, lengths = torch.randn(2, 8, SIZES.latent_size, device=device), torch.tensor([8, 8], device=device)
-    with torch.inference_mode():
-        positions = model.positions(lengths, 8)
-        for guard in (nullcontext(), nullcontext(), never_waiting(device)):
-            with guard:
-                z, _ = model.prior(eps, positions, lengths)
-    assert z.isfinite().all()
-
-
-def test_a_run_goes_on_from_the_state_that_it_left(device: torch.device) -> None:
-    first = trainer_of(model_of("af-scf", "scan", "categorical", dropout=0.1), device)
-    asked_to_stop = iter([False, False, True])
-    first.run(asked_to_stop.__next__)
-    tensors = {
-        part: {key: value.cpu().clone() for key, value in kept.items()} for part, kept in first.state_tensors().items()
-    }
-    second = trainer_of(model_of("af-scf", "scan", "categorical", dropout=0.1), device)
-    second.restore(tensors, first.state_values())
-    for trainer in (first, second):
+def test_a_run_goes_on_from_the_state_that_it_left(device: torch.device, dataset: Dataset) -> None:
+    first, second = (Session(dataset, device=device) for _ in range(2))
+    first.run(after(2))
+    tensors, values = first.trainer.state()
+    tensors = {part: {key: value.cpu().clone() for key, value in kept.items()} for part, kept in tensors.items()}
+    second.trainer.restore(tensors, values)
+    for session in (first, second):
         torch.manual_seed(5)
-        asked_to_stop = iter([False, True])
-        trainer.run(asked_to_stop.__next__)
-    for name, value in first.model.state_dict().items():
-        torch.testing.assert_close(second.model.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+        session.run(after(1))
+    assert second.trainer.step == 3
+    expected = first.trainer.model.state_dict()
+    torch.testing.assert_close(second.trainer.model.state_dict(), expected, rtol=1e-5, atol=1e-6)

@@ -7,25 +7,20 @@ import math
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from test_resume import begin, figures
-from toy_training import Listener, Session, after
+from command import one_line
+from toy_training import Listener, Session, after, assert_same, begin, figures
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import collate
-from lnfgen.errors import ConfigError, LnfgenError, OutputError, RunError
-from lnfgen.files import STALE_SECONDS, new_folder, require_writable
-from lnfgen.locks import try_lock
-from lnfgen.runs.checkpoint import MODEL, STATE_PARTS, load_model, load_state, save_state
+from lnfgen.errors import ConfigError, OutputError, RunError
+from lnfgen.runs.checkpoint import load_state, save_state
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.tensors import read_tensors, serialise
 from lnfgen.training import trainer as trainer_module
 from lnfgen.training.faults import first_not_finite
 from lnfgen.training.objective import accumulate_gradients
@@ -58,107 +53,6 @@ def resumed(path: Path) -> Listener:
     listener = Listener()
     assert TrainingSession.resume(RunFolder(path), "cpu").train(listener)
     return listener
-
-
-def assert_same(one: Path, other: Path) -> None:
-    """The same figures, best model and last state."""
-    assert figures(one) == figures(other)
-    for file in (MODEL, *(f"last/{part}.safetensors" for part in STATE_PARTS)):
-        assert (one / file).read_bytes() == (other / file).read_bytes(), file
-
-
-def one_line(error: pytest.ExceptionInfo[LnfgenError]) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-# Damage. --------------------------------------------------------------------------------------------------------------
-
-
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("file", [*(f"{part}.safetensors" for part in STATE_PARTS), "progress.json"])
-def test_a_damaged_state_gives_way_to_the_one_before(run, finished, file):
-    """One bit in the middle of a tensor, which no other check finds; a digit of the progress."""
-    path = run.path / "last" / file
-    if file == "progress.json":
-        text = path.read_text()
-        assert '"step": 7' in text
-        path.write_text(text.replace('"step": 7', '"step": 8'))
-    else:
-        flip(path, -2)
-    notes: list[str] = []
-    _, values = load_state(run, notes.append)
-    assert values["step"] == 6
-    assert len(notes) == 1
-    assert file in notes[0]
-    assert "checksum" in notes[0]
-    assert "update 6" in notes[0]
-    assert not (run.path / "previous").exists()  # it is `last/` now, so that the next save keeps it
-    if file == "progress.json":
-        resumed(run.path)
-        assert_same(run.path, finished)
-
-
-def test_a_lost_state_gives_way_to_the_one_before_and_the_watcher_is_told(run, finished):
-    shutil.rmtree(run.path / "last")
-    assert "going on from the state before it, of update 6" in resumed(run.path).notes[0]
-    assert_same(run.path, finished)
-
-
-def test_two_damaged_states_are_one_line(run):
-    for folder in ("last", "previous"):
-        flip(run.path / folder / "weights.safetensors", -2)
-    with pytest.raises(RunError, match=r"last/weights\.safetensors is damaged") as error:
-        load_state(run)
-    one_line(error)
-
-
-def test_a_damaged_model_is_found(run):
-    flip(run.path / MODEL, -2)
-    with pytest.raises(RunError, match="checksum") as error:
-        load_model(run, torch.device("cpu"))
-    one_line(error)
-
-
-def test_every_bit_of_a_file_is_under_its_checksum(tmp_path):
-    path, tensors = tmp_path / "t", {"a": torch.arange(3.0), "b": torch.zeros(2, dtype=torch.uint8)}
-    content = serialise(tensors)
-    path.write_bytes(content)
-    assert all(torch.equal(read_tensors(path)[name], value) for name, value in tensors.items())
-    unnoticed = 0
-    for place, bit in itertools.product(range(len(content)), (1, 64)):
-        damaged = bytearray(content)
-        damaged[place] ^= bit
-        path.write_bytes(damaged)
-        try:
-            found = read_tensors(path)
-        except RunError:
-            continue
-        unnoticed += 1  # in the name of the checksum, so that the file looks like one of an older version
-        assert all(torch.equal(found[name], value) for name, value in tensors.items())
-    assert unnoticed <= 2 * len("__metadata__sha256")
-
-
-def test_numbers_of_another_type_are_no_model(run):
-    tensors = {name: value.long() for name, value in read_tensors(run.path / MODEL).items()}
-    (run.path / MODEL).write_bytes(serialise(tensors))
-    with pytest.raises(RunError, match="does not fit") as error:
-        load_model(run, torch.device("cpu"))
-    one_line(error)
-
-
-def test_a_state_that_is_not_finite_does_not_replace_the_last_one(run):
-    tensors, values = load_state(run)
-    name = next(iter(tensors["average"]))
-    tensors["average"][name] = tensors["average"][name] * math.nan
-    with pytest.raises(RunError, match=f"{name} is not finite"):
-        save_state(run, tensors, {**values, "step": 9})
-    assert load_state(run)[1]["step"] == 7
 
 
 # What may not change. -------------------------------------------------------------------------------------------------
@@ -281,40 +175,6 @@ def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
         subprocess.run(["umount", "-l", disk], check=False)
 
 
-def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
-    left, held, other = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".runs.abcdefgh.tmp"))
-    for folder in (left, held, other):
-        folder.mkdir()
-        (folder / "file").write_text("x")
-    with try_lock(held), new_folder(tmp_path / "run"):
-        pass
-    assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, other.name}
-
-
-def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):
-    monkeypatch.setattr("lnfgen.locks.fcntl", None)
-    old, young = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp"))
-    for folder in (old, young):
-        folder.mkdir()
-    os.utime(old, (0, time.time() - STALE_SECONDS - 10))
-    with new_folder(tmp_path / "run"):
-        pass
-    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name}
-
-
-# Two processes. -------------------------------------------------------------------------------------------------------
-
-
-def test_a_session_does_not_go_on_from_a_state_that_another_has_left_behind(run, finished):
-    first, second = (TrainingSession.resume(RunFolder(run.path), "cpu") for _ in range(2))
-    assert first.train(Listener())
-    with pytest.raises(RunError, match="another process has trained") as error:
-        second.train(Listener())
-    one_line(error)
-    assert_same(run.path, finished)
-    assert first.train(Listener())  # its own saves do not trouble it
-
-
 # Memory. --------------------------------------------------------------------------------------------------------------
 
 
@@ -386,11 +246,3 @@ def test_a_run_that_stops_on_nan_names_the_layer_and_keeps_the_state_before(run)
     assert values["step"] <= 10
     assert (values["skipped"], values["skipped_in_all"], values["rate"]) == (0, 0, 1.0)
     assert all(value.isfinite().all() for value in tensors["weights"].values())
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file has a name")
-def test_a_kill_while_a_folder_is_tried_leaves_nothing(tmp_path, monkeypatch):
-    for delete in ("rmdir", "unlink"):
-        monkeypatch.setattr(os, delete, lambda *_, **__: None)  # a killed process deletes nothing
-    require_writable(tmp_path, tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []

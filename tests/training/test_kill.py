@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_faults import assert_same
-from toy_training import SIZES, TRAINING, Listener
+from toy_training import SIZES, TRAINING, Listener, assert_same
 
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset

@@ -86,7 +86,7 @@ def page_bytes(
 
 
 def _data(roll: PianoRoll, name: str, file: str) -> dict[str, Any]:
-    """What the scripts know of a piece. Times are in steps; `notes` has three numbers for each note, in one list."""
+    """The data of a piece for the scripts. Times are in steps; `notes` has three numbers for each note, in one list."""
     return {
         "name": name,
         "file": file,

@@ -1,0 +1,124 @@
+"""The notes, tempos and time signatures of a piece as a file has them, and the piano-roll of them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from operator import itemgetter
+from typing import Any
+
+from lnfgen.errors import UnreadableFileError
+from lnfgen.music.metre import longest_signature, longest_tempo, num_changes
+from lnfgen.music.pianoroll import PianoRoll, bar_length
+from lnfgen.music.tracks import Track
+
+MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
+
+FileNote = tuple[Any, Any, int]
+"""A note in the unit of a file: (start, end, MIDI pitch)."""
+
+Sound = tuple[Fraction, Fraction, int, bool, bool]
+"""A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next one)."""
+
+
+@dataclass
+class Events:
+    """A piece in a file. Times are in the unit of the file.
+
+    Attributes:
+        tracks: the tracks with notes, and the notes of each.
+        tempos, signatures: (time, value) of each change.
+        end: where the piece ends.
+        lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
+    """
+
+    tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
+    tempos: list[tuple[Any, float]] = field(default_factory=list)
+    signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
+    end: Any = 0
+    lines: list[Any] = field(default_factory=list)
+
+    def add(
+        self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
+    ) -> None:
+        """Add a track. Its number follows on those of the tracks before, and of `after` tracks of other pieces."""
+        number = after + len(self.tracks) + 1
+        track = Track.of_notes(notes, number=number, name=name, program=program, channel=channel)
+        self.tracks.append((track, notes))
+
+    def roll(
+        self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
+    ) -> PianoRoll:
+        """The tracks with the chosen numbers as one piano-roll.
+
+        Times are rounded to the nearest step, and a note lasts at least one step. Tempo and time signature are those
+        that last longest. A time signature that only the upbeat has is not counted as a change.
+
+        Args:
+            quarter: the length of a quarter in the unit of the file.
+            name: stands for the file in errors.
+            before: the number of steps of other rolls of the file.
+
+        Raises:
+            UnreadableFileError: if the rolls of the file last over `MAX_STEPS`.
+        """
+
+        def step(time: Any) -> int:
+            return math.floor(time * steps_per_quarter / quarter + Fraction(1, 2))  # half a step rounds up
+
+        if (steps := before + step(self.end)) > MAX_STEPS:
+            raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
+        notes = [note for track, notes in self.tracks if track.number in chosen for note in notes]
+        roll = PianoRoll.from_notes(
+            [(step(start), step(end) - step(start), pitch) for start, end, pitch in notes],
+            num_steps=step(self.end),
+            steps_per_quarter=steps_per_quarter,
+            tempo_bpm=longest_tempo(self.tempos, self.end),
+            time_signature=longest_signature(self.signatures, self.end),
+        )
+        upbeat = self._upbeat(roll.time_signature, quarter)
+        metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
+        grid = quarter / steps_per_quarter
+        times = (time for start, end, _ in notes for time in (start, end))
+        return replace(
+            roll,
+            tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
+            rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
+            tempo_changes=num_changes(self.tempos, self.end),
+            metre_changes=num_changes(metres, self.end),
+        ).with_upbeat(step(upbeat))
+
+    def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
+        """The length of the first bar if it is shorter than those of the usual time signature and the next one is not.
+
+        Else it is 0. The usual time signature must hold after the first bar, which may have one of its own.
+        """
+        if not self.lines:
+            return 0
+        first, *following = self.lines
+        bar = bar_length(usual, 1) * quarter
+        known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
+        is_upbeat = known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
+        return first if is_upbeat else 0
+
+
+def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
+    """Notes as (start, end, MIDI pitch), where tied notes are one.
+
+    Some programs write a tie at one of its two notes alone; either is enough.
+    """
+    notes: list[FileNote] = []
+    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
+    # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note that comes before.
+    for start, end, pitch, comes, goes_on in sorted(sounds, key=lambda sound: (sound[0], not sound[3])):
+        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
+            index = before.pop()
+            notes[index] = (notes[index][0], end, pitch)
+        else:
+            index = len(notes)
+            notes.append((start, end, pitch))
+        last[pitch, end, goes_on].append(index)
+    return notes

@@ -1,0 +1,151 @@
+"""Scores for a choir: what music21 reads in them, and that they are exactly the piano-roll again."""
+
+import io
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from toy_music import chorale, random_roll
+
+from lnfgen.formats.notation import bars_of_voice, is_choral, musicxml_bytes, split
+from lnfgen.formats.scores import read_score
+from lnfgen.music.pianoroll import PianoRoll
+
+FOUR = [(start, 4, pitch) for start in range(0, 48, 4) for pitch in (48, 55, 64, 72)]
+
+
+def parsed(content: bytes) -> Any:
+    from music21 import converter
+
+    parser = converter.Converter()
+    parser.parseData(content.decode(), format="musicxml", forceSource=True)
+    return parser.stream
+
+
+def test_a_chorale_is_a_score_of_two_staves_with_two_voices_each() -> None:
+    from music21 import clef, key, stream
+
+    (roll,) = read_score(chorale(), ".mxl")
+    content = musicxml_bytes(roll)
+    score = parsed(content)
+    assert [part.partName for part in score.parts] == ["Soprano, Alto", "Tenor, Bass"]
+    clefs = [part.recurse().getElementsByClass(clef.Clef).first() for part in score.parts]
+    assert [type(one).__name__ for one in clefs] == ["TrebleClef", "BassClef"]
+    for part in score.parts:
+        assert part.recurse().getElementsByClass(key.KeySignature).first().sharps == 3, "Bach's own signature"
+        for measure in part.getElementsByClass(stream.Measure):
+            assert len(measure.voices) == 2
+            for voice, stems in zip(measure.voices, ("up", "down"), strict=True):
+                assert {note.stemDirection for note in voice.notes} <= {stems}
+    assert read_score(content, ".musicxml") == [roll]
+
+
+def test_what_is_for_a_choir_and_what_not() -> None:
+    assert is_choral(PianoRoll.from_notes([*FOUR, (0, 1, 76)])), "a fifth key at one step of 48"
+    assert not is_choral(PianoRoll.from_notes([*FOUR, (0, 8, 76)]))
+    assert not is_choral(PianoRoll.from_notes([(start, 4, pitch) for start, _, pitch in FOUR if pitch > 60]))
+    assert not is_choral(PianoRoll.from_notes([], num_steps=4))
+    assert len(parsed(musicxml_bytes(PianoRoll.from_notes(FOUR), voices=3)).parts) == 3, "a staff for each when asked"
+
+
+def test_notes_over_a_bar_line_are_tied() -> None:
+    content = musicxml_bytes(PianoRoll.from_notes([*FOUR[:-4], (44, 8, 72)]), voices=4)
+    ties = [note.tie.type for note in parsed(content).recurse().notes if note.tie]
+    assert ties == ["start", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("steps_per_quarter", "time_signature", "voices"),
+    [
+        *((4, (4, 4), 4), (4, (3, 4), 2), (2, (6, 8), 4), (3, (12, 8), 1), (3, (4, 4), 4), (6, (2, 2), 4)),
+        *((5, (5, 8), 3), (7, (7, 8), 4), (12, (9, 16), 4), (1, (7, 8), 4), (16, (5, 4), None), (3, (12, 8), None)),
+        *((4, (4, 4), None), (2, (6, 8), None), (3, (5, 8), None), (8, (7, 8), None), (12, (3, 2), None)),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
+def test_random_music_is_the_same_again(
+    steps_per_quarter: int, time_signature: tuple[int, int], voices: int | None, seed: int
+) -> None:
+    roll = random_roll(seed, steps_per_quarter=steps_per_quarter, time_signature=time_signature, tempo_bpm=72.5)
+    content = musicxml_bytes(roll, voices=voices)
+    assert content == musicxml_bytes(roll, voices=voices)
+    assert read_score(content, ".musicxml", steps_per_quarter=steps_per_quarter) == [roll]
+
+
+def test_a_key_struck_again_within_tied_triplets_stays_struck() -> None:
+    notes = [(3, 1, 62), (7, 3, 61), (12, 3, 62), (13, 6, 61), (15, 5, 62), (19, 8, 61), (20, 7, 62), (27, 6, 61)]
+    roll = PianoRoll.from_notes(notes, num_steps=34, steps_per_quarter=3, time_signature=(12, 8))
+    assert read_score(musicxml_bytes(roll, voices=1), ".musicxml", steps_per_quarter=3) == [roll]
+
+
+def test_two_tied_notes_of_one_pitch_in_two_voices_of_a_staff() -> None:
+    """They are one key. The second one used to be struck again at the bar line."""
+    from music21 import note, stream, tie
+    from music21.musicxml.m21ToXml import GeneralObjectExporter
+
+    part = stream.Part()
+    for number, kind in ((1, "start"), (2, "stop")):
+        measure = stream.Measure(number=number)
+        for name in ("1", "2"):
+            voice = stream.Voice([note.Note("E4", quarterLength=4)], id=name)
+            voice.notes[0].tie = tie.Tie(kind)
+            measure.insert(0, voice)
+        part.append(measure)
+    (roll,) = read_score(io.BytesIO(GeneralObjectExporter(stream.Score([part])).parse()).read(), ".musicxml")
+    assert roll.notes() == [(0, 32, 64)]
+
+
+def test_bars_are_full_and_symbols_show_the_beats() -> None:
+    for signature in ((4, 4), (3, 4), (6, 8), (7, 8)):
+        for seed in range(6):
+            roll = random_roll(seed)
+            bars = bars_of_voice(roll.notes(), roll.num_steps, 4, signature)
+            length = Fraction(4 * signature[0], signature[1])
+            for symbols in bars:
+                ends = [Fraction(0), *(symbol.offset + symbol.length for symbol in symbols)]
+                assert [symbol.offset for symbol in symbols] == ends[:-1]
+                assert ends[-1] == length or symbols is bars[-1]
+            assert sum(symbol.length for symbols in bars for symbol in symbols) == Fraction(roll.num_steps, 4)
+    half, dotted = Fraction(1, 2), Fraction(3, 2)
+    assert split(half, Fraction(1), (4, 4)) == [(half, 1)], "a plain syncopation"
+    assert split(dotted, Fraction(1), (4, 4)) == [(dotted, half), (2, half)], "the middle of the bar is seen"
+    assert split(half, dotted, (6, 8)) == [(half, 1), (dotted, half)], "the second beat of 6/8 is seen"
+    assert split(Fraction(1), Fraction(3), (4, 4)) == [(1, 3)], "a dotted half from the second beat"
+    assert split(Fraction(0), Fraction(5, 4), (4, 4)) == [(0, 1), (1, Fraction(1, 4))]
+
+
+@pytest.mark.parametrize("metre", [(5, 4), (7, 8), (13, 8), (3, 1), (33, 8)])
+def test_a_bar_of_rest_is_one_rest_and_read_back_right(metre: tuple[int, int]) -> None:
+    bar = 16 * metre[0] // metre[1]
+    roll = PianoRoll.from_notes([(0, 4, 60), (3 * bar, 2, 62)], num_steps=3 * bar + 2, time_signature=metre)
+    content = musicxml_bytes(roll)
+    resting = content.decode().split("<measure ")[2:4]
+    assert [measure.count("<rest") for measure in resting] == [2, 2], "one for each hand"
+    assert all(measure.count('<rest measure="yes"') == 2 for measure in resting)
+    assert read_score(content, ".musicxml") == [roll]
+
+
+def test_a_whole_rest_beside_an_empty_staff_keeps_its_length() -> None:
+    roll = PianoRoll.from_notes([(0, 8, 60), (48, 4, 60)], num_steps=72, time_signature=(6, 4))
+    assert read_score(musicxml_bytes(roll), ".musicxml") == [roll]
+
+
+def test_a_score_has_the_title_that_it_is_given_and_no_other() -> None:
+    roll = PianoRoll.from_notes(FOUR)
+    assert b"music21" not in musicxml_bytes(roll).lower().replace(b"<software>music21", b"")
+    assert b"title" not in musicxml_bytes(roll)
+    assert b"creator" not in musicxml_bytes(roll)
+    assert b"<movement-title>My song</movement-title>" in musicxml_bytes(roll, title="My \udcff\x07song")
+
+
+@pytest.mark.parametrize(
+    ("notes", "num_steps", "upbeat"),
+    [
+        *(([], 83, 0), ([(0, 4, 60)], 83, 0), ([(5, 1, 40), (6, 70, 80)], 83, 0)),
+        *(([(0, 4, 60)], 40, 0), ([(16, 4, 60)], 64, 16)),  # a whole rest, where a bar has 24 steps
+    ],
+)
+def test_silence_stays_as_long_as_it_is(notes: list[tuple[int, int, int]], num_steps: int, upbeat: int) -> None:
+    for metre, voices in (((4, 4), None), ((6, 4), 1)):
+        roll = PianoRoll.from_notes(notes, num_steps=num_steps, time_signature=metre).with_upbeat(upbeat)
+        assert read_score(musicxml_bytes(roll, voices=voices), ".musicxml") == [roll]

@@ -1,0 +1,207 @@
+"""Every file through one door: what its suffix or its first bytes say, there and back, and damage in one line."""
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats import read_write, rolltext
+from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tracks import ALL
+
+
+def a_roll(**options: object) -> PianoRoll:
+    notes = [(2, 3, 60), (5, 2, 60), (2, 8, 43), (12, 1, 21), (20, 4, 108)]
+    return PianoRoll.from_notes(notes, num_steps=50, **options)  # type: ignore[arg-type]
+
+
+ROLLS = [
+    a_roll(),
+    a_roll(tempo_bpm=90.5, time_signature=(6, 8)),
+    PianoRoll(a_roll().sounding, None),
+    a_roll(steps_per_quarter=12, lowest_pitch=0, num_pitches=128),
+    PianoRoll(np.zeros((3, 88), dtype=bool), None),
+]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".txt"])
+@pytest.mark.parametrize("roll", ROLLS, ids=repr)
+def test_a_piano_roll_file_reads_back_exactly(roll: PianoRoll, suffix: str, tmp_path: Path) -> None:
+    write(tmp_path / f"roll{suffix}", roll)
+    assert read(tmp_path / f"roll{suffix}") == [roll]
+    assert read_bytes(to_bytes(roll, suffix)) == [roll]
+
+
+def test_midi_to_npz_to_midi_to_npz_is_exact(tmp_path: Path) -> None:
+    write(tmp_path / "a.mid", a_roll(tempo_bpm=97.0))
+    (first,) = read(tmp_path / "a.mid")
+    write(tmp_path / "b.npz", first)
+    (kept,) = read(tmp_path / "b.npz")
+    write(tmp_path / "c.mid", kept)
+    write(tmp_path / "d.npz", read(tmp_path / "c.mid")[0])
+    assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "d.npz").read_bytes()
+    assert first == a_roll(tempo_bpm=97.0)
+
+
+def test_bytes_are_told_apart_by_how_they_start() -> None:
+    for suffix in (".mid", ".musicxml", ".npz", ".txt"):
+        assert read_bytes(to_bytes(a_roll(), suffix)) == [a_roll()]
+    written = to_bytes(a_roll(), ".musicxml")
+    for start in (b"<!DOCTYPE score-", b"<score-"):  # the declaration of XML may be left out
+        assert read_bytes(written[written.index(start) :]) == [a_roll()]
+    score = io.BytesIO()
+    with zipfile.ZipFile(score, "w") as archive:
+        archive.writestr("a.xml", to_bytes(a_roll(), ".musicxml"))
+    assert read_bytes(score.getvalue()) == [a_roll()]
+    assert read_bytes("déjà vu\n".encode()) == ["déjà vu\n"]
+
+
+def test_text_stands_as_it_is(tmp_path: Path) -> None:
+    text = "Ünicode, tabs\t, and\r\nline ends\n"
+    write(tmp_path / "a.txt", text)
+    assert read(tmp_path / "a.txt") == [text]
+    assert to_bytes(text, ".abc") == text.encode()
+
+
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "a.txt").symlink_to(Path("far") / "b.txt")
+    for text in ("one", "two"):
+        write(tmp_path / "a.txt", text)
+        assert (tmp_path / "far" / "b.txt").read_text() == text
+    assert (tmp_path / "a.txt").is_symlink()
+    assert len(list(tmp_path.rglob("*"))) == 3
+
+
+def test_a_piano_roll_as_text_is_readable() -> None:
+    roll = PianoRoll.from_notes([(0, 2, 60), (0, 1, 64), (2, 1, 60)], num_steps=4, time_signature=(2, 16))
+    lines = rolltext.roll_to_text(roll).splitlines()
+    assert lines[:7] == [
+        "# lnfgen piano-roll 1",
+        "steps_per_quarter: 4",
+        "tempo_bpm: 120.0",
+        "time_signature: 2/16",
+        "lowest_pitch: A0",
+        "num_pitches: 88",
+        "onsets: yes",
+    ]
+    assert lines[7:] == ["# bar 1", "C4! E4!", "C4", "# bar 2", "C4!", "."]
+
+
+def test_a_piano_roll_written_by_hand() -> None:
+    text = "# lnfgen piano-roll 1\n\ntempo_bpm: 90\n# verse\nC#4! Eb4!\n  db4 \n.\n"
+    roll = rolltext.roll_from_text(text)
+    assert (roll.notes(), roll.tempo_bpm, roll.num_steps) == ([(0, 2, 61), (0, 1, 63)], 90.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("C4! H4!\n", "line 2: 'H4' is no pitch"),
+        ("C4!\n\n# bar\nC4 , E4\n", "line 5: ','"),
+        ("tempo: 90\nC4\n", "line 2: unknown key 'tempo'"),
+        ("tempo_bpm: fast\nC4\n", "line 2: tempo_bpm is 'fast'"),
+        ("time_signature: 4/3\nC4\n", "power of two"),
+        ("steps_per_quarter: 0\nC4\n", "0 steps per quarter"),
+        ("onsets: no\nC4\nC4!\n", "line 4: C4! is struck"),
+        ("C4!\nC9!\n", "line 3: C9 is outside"),
+        ("num_pitches: 0\n.\n", "at least one step and one pitch"),
+        ("", "holds no steps"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_named(body: str, said: str) -> None:
+    with pytest.raises(UnreadableFileError, match=r"roll\.txt") as caught:
+        rolltext.roll_from_text("# lnfgen piano-roll 1\n" + body, "roll.txt")
+    assert said in str(caught.value)
+
+
+def test_a_later_version_is_refused_not_taken_for_prose() -> None:
+    with pytest.raises(UnreadableFileError, match="expected '# lnfgen piano-roll 1'"):
+        read_bytes(b"# lnfgen piano-roll 2\nC4\n")
+
+
+@pytest.mark.parametrize("roll", ROLLS, ids=repr)
+def test_a_picture_is_a_png_and_the_same_every_time(roll: PianoRoll) -> None:
+    content = to_bytes(roll, ".png")
+    assert content.startswith(b"\x89PNG\r\n")
+    assert content == to_bytes(roll, ".png")
+
+
+@pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
+def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]) -> None:
+    steps = bars * 16 * signature[0] // signature[1]
+    notes = [(step, 1, 40 + step % 47) for step in range(0, steps, 8)]
+    content = to_bytes(PianoRoll.from_notes(notes, num_steps=steps, time_signature=signature), ".png")
+    width, height = struct.unpack(">II", content[16:24])
+    assert width < 3500
+    assert 0.3 * width < height < 2.2 * width
+
+
+def test_a_suffix_that_does_not_fit_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    with pytest.raises(LnfgenError, match=r"\.mid .*\.musicxml .*\.npz .*\.txt .*\.png"):
+        write(tmp_path / "a.mp3", a_roll())
+    with pytest.raises(LnfgenError, match=r"\.txt \.abc"):
+        write(tmp_path / "a.mid", "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def npz(**arrays: object) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+GOOD = to_bytes(a_roll(), ".npz")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "said"),
+    [
+        (".npz", b"", "empty"),
+        (".npz", b"Dear diary", "damaged .npz"),
+        (".npz", GOOD[: len(GOOD) // 2], "damaged .npz"),
+        (".npz", npz(a=np.zeros(3)), "expected a piano-roll's array 'sounding'"),
+        (".npz", npz(sounding=np.zeros((4, 88))), "float64"),
+        (".npz", npz(sounding=np.array([{}], dtype=object)), "allow_pickle=False"),
+        (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), time_signature=np.zeros(3)), "no piano-roll"),
+        (".txt", b"caf\xe9", "byte 0xe9 at offset 3"),
+        (".mid", b"Dear diary", "no MIDI file"),
+        (".abc", b"", "empty"),
+        (".mp3", b"ID3", "unknown suffix '.mp3'"),
+    ],
+)
+def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / f"song{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError) as caught:
+        read(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(read_write, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400
+        with pytest.raises(UnreadableFileError, match="unpacks to"):
+            read_write._parse(GOOD, ".npz", "roll.npz", 4, False, ALL)
+    # a small file whose array claims 2^50 bytes
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|b1", "fortran_order": False, "shape": (1 << 43, 128)})
+        archive.writestr("sounding.npy", header.getvalue())
+    with pytest.raises(UnreadableFileError, match=r"over 1500 MB.*LNFGEN_READ_MB"):
+        read_bytes(buffer.getvalue())
+
+
+def test_what_is_not_there_and_what_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="is not there"):
+        read(tmp_path / "none.mid")
+    with pytest.raises(UnreadableFileError, match="is a folder"):
+        read(tmp_path)

@@ -1,0 +1,154 @@
+"""Pieces that begin with an upbeat: bar lines are the file's, in every format, and stay when a piece is changed."""
+
+import io
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.axes
+import mido
+import numpy as np
+import pytest
+from command import Call
+from html_page import Page
+from toy_music import WALTZ
+
+from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.notation import bars_of_voice
+from lnfgen.formats.page import page_bytes
+from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
+from lnfgen.formats.rolltext import roll_to_text
+from lnfgen.music.pianoroll import PianoRoll
+
+
+def tune(metre: tuple[int, int], upbeat: int, starts_with: str = "notes") -> PianoRoll:
+    """Two bars and a bit after an upbeat of so many sixteenths, with a note over each bar line."""
+    bar = 16 * metre[0] // metre[1]
+    notes = [(upbeat + bar - 1, 3, 67), (upbeat + 2 * bar - 2, 4, 64)]
+    if upbeat and starts_with == "notes":
+        notes += [(step, 1, 60 + step % 3) for step in range(upbeat)]
+    return PianoRoll.from_notes(notes, num_steps=upbeat + 2 * bar + 3, time_signature=metre).with_upbeat(upbeat)
+
+
+def read_one(content: bytes) -> PianoRoll:
+    (roll,) = read_bytes(content)
+    assert isinstance(roll, PianoRoll)
+    return roll
+
+
+@pytest.mark.parametrize("suffix", [".mid", ".txt", ".npz"])
+@pytest.mark.parametrize("metre", [(4, 4), (3, 4), (6, 8), (2, 2), (5, 8)])
+def test_files_keep_any_upbeat(metre: tuple[int, int], suffix: str) -> None:
+    for upbeat in range(16 * metre[0] // metre[1]):
+        for starts_with in ("notes", "rest"):
+            roll = tune(metre, upbeat, starts_with)
+            found = read_one(to_bytes(roll, suffix))
+            assert found == roll
+            assert found.metre_changes == 0, "the upbeat's own time signature is no change that is lost"
+
+
+@pytest.mark.parametrize(
+    ("metre", "upbeat", "voices"), [((3, 4), 4, None), ((6, 8), 2, 2), ((4, 4), 7, 4), ((2, 4), 0, None)]
+)
+def test_scores_keep_any_upbeat(metre: tuple[int, int], upbeat: int, voices: int | None) -> None:
+    for starts_with in ("notes", "rest"):
+        roll = tune(metre, upbeat, starts_with)
+        content = to_bytes(roll, ".musicxml", voices=voices)
+        assert read_one(content) == roll
+        assert (b'<measure implicit="yes" number="0">' in content) == (upbeat > 0)
+
+
+def test_abc_through_midi_and_a_score_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from lnfgen.cli import convert
+
+    (tmp_path / "a.abc").write_text("X:1\nM:6/8\nL:1/8\nK:G\nD|GBd gdB|AFD DEF|G3 G2|]\n")
+    for source, target in itertools.pairwise(("a.abc", "b.mid", "c.musicxml", "d.txt")):
+        convert.command([str(tmp_path / source), str(tmp_path / target)])
+        (roll,) = read(tmp_path / target)
+        assert isinstance(roll, PianoRoll)
+        assert (roll.upbeat, roll.time_signature, roll.num_bars, roll.num_steps) == (2, (6, 8), 3, 36)
+    assert capsys.readouterr().err == ""
+
+
+def signatures(roll: PianoRoll) -> list[tuple[float, int, int]]:
+    """The time signatures of its MIDI file, each with its place in quarters."""
+    file = mido.MidiFile(file=io.BytesIO(midi_bytes(roll)))
+    found, ticks = [], 0
+    for message in file.tracks[0]:
+        ticks += message.time
+        if message.type == "time_signature":
+            found.append((ticks / file.ticks_per_beat, message.numerator, message.denominator))
+    return found
+
+
+def test_in_midi_an_upbeat_has_a_time_signature_of_its_own() -> None:
+    assert signatures(WALTZ) == [(0, 1, 4), (1, 3, 4)]
+    assert signatures(tune((6, 8), 2)) == [(0, 1, 8), (0.5, 6, 8)]
+    assert signatures(tune((2, 2), 1)) == [(0, 1, 16), (0.25, 2, 2)]
+    assert signatures(tune((3, 4), 0)) == [(0, 3, 4)]
+    # No time signature is a triplet, and that of an upbeat must not be the one that lasts longest.
+    assert signatures(replace(WALTZ.on_grid(3), upbeat=1)) == [(0, 3, 4)]
+    assert signatures(WALTZ.stretch(0, 8)) == [(0, 3, 4)]
+    assert read_one(midi_bytes(WALTZ.stretch(0, 8))).time_signature == (3, 4)
+
+
+@pytest.mark.parametrize(("metre", "upbeat"), [((3, 4), 4), ((4, 4), 6), ((6, 8), 2), ((6, 8), 10)])
+def test_in_a_score_an_upbeat_is_the_end_of_a_bar(metre: tuple[int, int], upbeat: int) -> None:
+    roll = tune(metre, upbeat)
+    bar = 16 * metre[0] // metre[1]
+    bars = bars_of_voice(roll.notes(), roll.num_steps, 4, metre, upbeat)
+    # The same with rests before it, up to a whole bar: that bar shows the beats where it sounds.
+    notes = [(start + bar - upbeat, length, pitch) for start, length, pitch in roll.notes()]
+    whole = bars_of_voice(notes, roll.num_steps + bar - upbeat, 4, metre)
+    sounding = [replace(symbol, offset=symbol.offset - (bar - upbeat) / 4) for symbol in whole[0] if symbol.pitches]
+    assert [symbol for symbol in bars[0] if symbol.pitches] == sounding
+    assert bars[1:] == whole[1:]
+    assert sum(symbol.length for symbol in bars[0]) == upbeat / 4
+
+
+def test_text_counts_the_bars_after_the_upbeat() -> None:
+    lines = roll_to_text(WALTZ).splitlines()
+    assert lines[4] == "upbeat: 4"
+    places = [index - number for number, index in enumerate(i for i, line in enumerate(lines) if "# bar" in line)]
+    assert [place - places[0] for place in places] == [0, 4, 16, 28]
+    assert [line for line in lines if "# bar" in line] == ["# bar 0", "# bar 1", "# bar 2", "# bar 3"]
+
+
+def test_a_picture_draws_the_bar_lines_after_the_upbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, list[float]]] = []  # of each call: the width of the lines, and where they are
+    numbers: dict[str, float] = {}
+
+    def vlines(axes: object, x: np.ndarray, *_: object, linewidth: float, **__: object) -> None:
+        drawn.append((linewidth, list(map(float, x))))
+
+    def annotate(axes: object, text: str, xy: tuple[float, float], **_: object) -> None:
+        numbers[text] = xy[0]
+
+    monkeypatch.setattr(matplotlib.axes.Axes, "vlines", vlines)
+    monkeypatch.setattr(matplotlib.axes.Axes, "annotate", annotate)
+    to_bytes(WALTZ, ".png")
+    assert drawn[0] == (0.5, [float(beat) for beat in range(0, 34, 4)])
+    assert drawn[1:] == [(0.8, [4.0, 16.0, 28.0]), (2.0, [34.0])]
+    assert numbers == {"1": 4, "2": 16, "3": 28}
+    drawn.clear()
+    to_bytes(replace(WALTZ, upbeat=2), ".png")
+    assert drawn[0] == (0.5, [float(beat) for beat in range(2, 34, 4)])
+    long = PianoRoll.from_notes([(0, 4, 60)], num_steps=4 + 16 * 40).with_upbeat(4)
+    drawn.clear()
+    to_bytes(long, ".png")
+    lines = sorted({step for width, places in drawn if width == 0.8 for step in places})
+    assert lines == [4.0 + 16 * bar for bar in range(40)], "also where there are several lines of music"
+
+
+def test_the_page_knows_the_upbeat() -> None:
+    page = Page(page_bytes([WALTZ, replace(WALTZ, upbeat=0)]))
+    assert [piece["upbeat"] for piece in page.data] == [4, 0]
+    facts = [text for _, text in page.texts if text.startswith("3/4")]
+    assert [" · 3 bars · " in text for text in facts] == [True, True]
+
+
+def test_info_tells_the_upbeat(tmp_path: Path, here: Call) -> None:
+    write(tmp_path / "a.mid", WALTZ)
+    facts = json.loads(here("info", "a.mid", "--json").stdout)
+    assert (facts["upbeat"], facts["bars"], facts["steps"], facts["metre_changes"]) == (4, 3, 34, 0)

@@ -1,0 +1,41 @@
+"""Files and folders are written whole, and nothing is left over."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from lnfgen.files import STALE_SECONDS, UNLOCKED_SECONDS, new_folder, require_writable, try_lock
+
+
+def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
+    names = (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".run.01234567.tmp", ".runs.abcdefgh.tmp")
+    left, held, new, other = (tmp_path / name for name in names)
+    for folder in (left, held, new, other):
+        folder.mkdir()
+        (folder / "file").write_text("x")
+        if folder != new:
+            os.utime(folder, (0, time.time() - UNLOCKED_SECONDS - 10))
+    with try_lock(held), new_folder(tmp_path / "run"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, new.name, other.name}
+
+
+def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr("lnfgen.files.fcntl", None)
+    old, young = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp"))
+    for folder in (old, young):
+        folder.mkdir()
+    os.utime(old, (0, time.time() - STALE_SECONDS - 10))
+    with new_folder(tmp_path / "run"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", young.name}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file has a name")
+def test_a_kill_while_a_folder_is_tried_leaves_nothing(tmp_path, monkeypatch):
+    for delete in ("rmdir", "unlink"):
+        monkeypatch.setattr(os, delete, lambda *_, **__: None)  # a killed process deletes nothing
+    require_writable(tmp_path, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,189 @@
+"""A resumed run is the uninterrupted one bit for bit, or says in one line why it cannot be."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from command import one_line
+from toy_training import SIZES, TRAINING, Listener, Session, after, begin, figures, without_clock
+
+from lnfgen.api import open_session
+from lnfgen.config import NAMED_MODELS, Config
+from lnfgen.data.dataset import Dataset
+from lnfgen.errors import ConfigError, RunError
+from lnfgen.runs.checkpoint import load_state, save_state
+from lnfgen.runs.folder import RunFolder
+from lnfgen.training.objective import PASS_STEPS
+from lnfgen.training.schedules import DECAYS_BEFORE_STOP
+from lnfgen.training.session import TrainingSession
+
+CASES = [(2, {"max_steps": 4}, name) for name in sorted(NAMED_MODELS)]
+CASES += [
+    (updates, others, name)
+    for updates, others in ((1, {"max_steps": 4}), (6, {"precision": "bfloat16"}))
+    for name in ("af-scf", "lstm")
+]
+
+
+@pytest.mark.parametrize(("updates", "several", "name"), CASES)
+def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path, monkeypatch):
+    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder; with one sample
+    and with three in two passes."""
+    monkeypatch.setitem(PASS_STEPS, "cpu", 150)
+    several = {"max_steps": 9, **several}
+    whole = Session(dataset, name, **several)
+    assert whole.run()
+
+    run = RunFolder.create(tmp_path / "run", whole.config, dataset)
+    begun = Session(dataset, name, run, **several)
+    assert not begun.run(after(updates))
+    assert begun.trainer.step == updates
+    torch.rand(7)  # another process has other random numbers behind it
+    resumed = Session(dataset, name, run, **several)
+    resumed.trainer.restore(*load_state(RunFolder(tmp_path / "run")))
+    assert resumed.trainer.step == updates
+    assert resumed.run()
+
+    (expected, expected_values), (found, found_values) = whole.trainer.state(), resumed.trainer.state()
+    for part, tensors in expected.items():
+        assert found[part].keys() == tensors.keys()
+        assert all(torch.equal(found[part][key], value) for key, value in tensors.items()), part
+    for values in (expected_values, found_values):
+        values.pop("sums")
+    assert found_values == expected_values
+    validations = begun.listener.validations + resumed.listener.validations
+    assert without_clock(validations) == without_clock(whole.listener.validations)
+    assert all(torch.equal(resumed.kept[-1][key], value) for key, value in whole.kept[-1].items())
+
+
+def test_a_run_goes_on_on_another_kind_of_device(dataset):
+    """Whose generators have another form: its noise is fresh, and the rest as it was."""
+    begun = Session(dataset)
+    begun.run(after(5))
+    tensors, values = begun.trainer.state()
+    tensors["random"]["noise"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's
+    tensors["random"]["dropout_cuda"] = torch.zeros(16, dtype=torch.uint8)
+    resumed = Session(dataset)
+    resumed.trainer.restore(tensors, {**values, "device": "cuda"})
+    assert resumed.trainer.step == 5
+    assert resumed.run()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensors, values: values.pop("rate"),
+        lambda tensors, values: values.update(sums=3),
+        lambda tensors, values: tensors["weights"].popitem(),
+        lambda tensors, values: tensors["average"].update(dict.fromkeys(tensors["average"], torch.zeros(3, 4, 5))),
+        lambda tensors, values: tensors["optimizer"].update({"nothing/step": torch.zeros(())}),
+        lambda tensors, values: tensors["random"].clear(),
+    ],
+    ids=["no rate", "sums of another type", "no weight", "weights of another size", "a moment of nothing", "no random"],
+)
+def test_a_state_that_does_not_fit_is_one_clear_line(dataset, damage):
+    session = Session(dataset)
+    session.run(after(2))
+    tensors, values = session.trainer.state()
+    damage(tensors, values)
+    with pytest.raises(RunError, match="last/") as error:
+        Session(dataset).trainer.restore(tensors, values)
+    one_line(error)
+
+
+# From the run's folder alone. -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("finished") / "run"
+    assert begin(dataset, path).train(Listener())
+    return path
+
+
+@pytest.mark.parametrize("updates", [None, 0, 5])
+def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(finished, dataset, tmp_path, updates):
+    """Where it was stopped in mid-epoch, before its first update, or killed as soon as it had its folder (None)."""
+    cut = begin(dataset, tmp_path / "cut")
+    if updates is not None:
+        assert not cut.train(Listener(), after(updates))
+    torch.rand(7)
+    assert TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu").train(Listener())
+    assert figures(tmp_path / "cut") == figures(finished)
+    models = [(run / "model.safetensors").read_bytes() for run in (tmp_path / "cut", finished)]
+    assert models[0] == models[1]
+
+
+def test_a_finished_run_says_so_and_stays_as_it_is(finished):
+    before, model = figures(finished), (finished / "model.safetensors").read_bytes()
+    listener = Listener()
+    assert TrainingSession.resume(RunFolder(finished), "cpu").train(listener)
+    assert len(listener.notes) == 1
+    assert "has made its 12 updates" in listener.notes[0]
+    assert "--max-steps" in listener.notes[0]
+    assert not listener.steps
+    assert (figures(finished), (finished / "model.safetensors").read_bytes()) == (before, model)
+    # Asked for the length that it has, it is finished as well; one that it has passed is a mistake.
+    assert TrainingSession.resume(RunFolder(finished), "cpu", epochs=4).trainer.finished
+    with pytest.raises(ConfigError, match="12 updates already, more than the 11"):
+        TrainingSession.resume(RunFolder(finished), "cpu", max_steps=11)
+    assert TrainingSession.resume(RunFolder(finished), "cpu").trainer.finished
+
+
+def test_a_finished_run_is_made_longer(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    TrainingSession.resume(RunFolder(run), "cpu", epochs=6).train(Listener(), after(2))
+    assert RunFolder(run).config.training.total_steps(12) == 18
+    assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())  # it keeps its new length
+    short, long = figures(finished), figures(run)
+    assert long[: len(short)] == short
+    assert long[-1]["step"] == 18
+    assert {line["kl_weight"] for line in long[len(short) :]} == {1.0}
+
+
+def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_path):
+    run = tmp_path / "run"
+    begin(dataset, run).train(Listener(), after(4))
+    whole = begin(dataset, tmp_path / "whole").trainer
+    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=40).trainer
+    assert longer.total_steps == 40
+    for step in range(12):
+        whole.step = longer.step = step
+        assert longer.kl_weight == pytest.approx(whole.kl_weight)
+    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer  # ends before the weight was to be 1
+    cut.step = 5
+    assert cut.kl_weight == 1
+
+
+def test_a_run_that_is_cut_before_the_kl_weight_rises_says_so(dataset, tmp_path):
+    run, late = tmp_path / "run", dataclasses.replace(TRAINING, kl_warmup_start=0.9, kl_warmup_end=1.0)
+    TrainingSession.begin(Config(model=SIZES, training=late), dataset, "cpu", run).train(Listener(), after(4))
+    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5)
+    cut.train(listener := Listener())
+    assert any("ended at KL weight 0.00, before 1" in note for note in listener.notes)
+    assert figures(run)[-1]["kl_weight"] < 1
+
+
+def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
+    run = tmp_path / "run"
+    session = begin(dataset, run)
+    tensors, values = load_state(session.run)
+    save_state(session.run, tensors, {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3})
+    assert TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
+    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=12).trainer
+    assert not longer.finished
+    assert longer.plateau.rate == 0.3
+    assert not TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"model": "lstm"}, {"preset": "paper"}, {"seed": 1}, {"backbone": "scan"}, {"set": {"training.seed": 2}}],
+)
+def test_other_settings_beside_resume_are_refused(finished, settings):
+    named = {"model": None, "preset": None} | settings
+    with pytest.raises(ConfigError, match=f"--{next(iter(settings))} beside it; leave them out"):
+        open_session(None, out=finished, resume=True, device="cpu", **named)
