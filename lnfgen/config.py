@@ -162,11 +162,6 @@ class TrainingConfig:
     calibration_pieces: int = 0  # samples a round that calibrate rules of parallel motion after training; 0: none
     seed: int = 0
 
-    num_samples: ClassVar[int] = 1
-    weight_decay: ClassVar[float] = 0.05
-    max_grad_norm: ClassVar[float] = 5.0
-    learning_rate_decay: ClassVar[float] = 0.3
-
     def __post_init__(self) -> None:
         if self.max_steps is None and self.epochs is None:
             raise ConfigError("training: found neither max_steps nor epochs; expected one of them, or both")

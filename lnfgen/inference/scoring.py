@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, stream_seed
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
@@ -33,10 +32,12 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
-    With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
-    `past` read keys and frames that came before, with their onsets. With these it is a sum of conditional costs, given
-    the earlier onsets too, and not comparable with the NLL of a model that never sees onsets.
+    Attributes:
+        sounding_nll: the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
+            baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it
+            with the NLL of a model that never sees onsets.
+        marginal_nll: the NLL of independent symbols or keys, as frequent as in a train split (`marginal_nll`); None if
+            no train split was given.
     """
 
     elbo: float
@@ -48,10 +49,11 @@ class Score:
     samples: int
     sequences: int
     steps: int
+    marginal_nll: float | None = None
 
 
 def per_unit(unit: str) -> float:
-    """What one nat is in a unit: 1 nat, or 1 / ln 2 bits."""
+    """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
     return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
 
 
@@ -155,6 +157,46 @@ def marginal_nll(
     lengths = torch.tensor(lengths_of(sequences))
     log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
     return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
+
+
+class Marginal:
+    """The simplest model, which any other must beat: independent symbols, each as often as in the training split.
+
+    For music: independent keys, each silent or sounding, and struck or held if it sounds. Half a count is added to
+    every count (Krichevsky & Trofimov, 1981), so what train never shows is unlikely, but not impossible.
+    """
+
+    def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
+        """Count in the training sequences: `[T]` of symbols, or `[T, P]` of keys, as the encoding makes them."""
+        self.music = encoding.kind == "music"
+        self.has_onsets = self.music and encoding.has_onsets
+        if self.music:
+            frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
+            for x in train:
+                frames += len(x)
+                sounding += (x & SOUNDING).sum(0)
+                onset += (x >> ONSET_SHIFT).sum(0)
+            self.sounding = (sounding + 0.5) / (frames + 1)
+            self.onset = (onset + 0.5) / (sounding + 1)
+        else:
+            counts = np.full(encoding.num_symbols, 0.5)
+            for x in train:
+                counts += np.bincount(x, minlength=encoding.num_symbols)
+            self.log_probs = np.log(counts / counts.sum())
+
+    def log_prob(self, x: np.ndarray) -> float:
+        """log p(x | T) in nats, summed over all steps."""
+        if not self.music:
+            return float(self.log_probs[x].sum())
+        sounding = (x & SOUNDING) != 0
+        total = _log_bernoulli(sounding, self.sounding).sum()
+        if self.has_onsets:
+            total += (sounding * _log_bernoulli(x >> ONSET_SHIFT != 0, self.onset)).sum()
+        return float(total)
+
+
+def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    return np.where(bits, np.log(probability), np.log1p(-probability))
 
 
 def _scored(

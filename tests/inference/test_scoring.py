@@ -1,4 +1,4 @@
-"""Batches, scores, the marginal floor, and samples: the figures that a person reads, against direct computations."""
+"""Scores, the marginal floor, and samples: the figures that a person reads, against direct computations."""
 
 import dataclasses
 import itertools
@@ -12,18 +12,19 @@ from toy_models import ODD_SIZES
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import stream_seed
-from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, shuffled_epochs
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
 from lnfgen.inference import scoring as evaluation
-from lnfgen.inference.marginal import Marginal
 from lnfgen.inference.sampling import block_rows, sample_pieces
-from lnfgen.inference.scoring import nll_of_each, per_unit, score
+from lnfgen.inference.scoring import Marginal, nll_of_each, per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
 from lnfgen.music.pianoroll import PianoRoll
 
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
+
+MODELS = sorted(NAMED_MODELS)
+OF_MUSIC = [name for name in MODELS if not name.endswith("-codes")]
 
 
 def sequences_of(observation: Symbols | Frames, lengths: list[int]) -> list[np.ndarray]:
@@ -49,51 +50,7 @@ def toy(
     return model.double().eval()
 
 
-# Batches. -------------------------------------------------------------------------------------------------------------
-
-
-def test_an_epoch_has_every_sequence_once_in_an_order_of_its_seed():
-    lengths = np.random.default_rng(0).integers(1, 300, 1003)
-    batches = list(shuffled_batches(lengths, 16, seed=5))
-    assert sorted(itertools.chain(*batches)) == list(range(1003))
-    assert len(batches) == math.ceil(1003 / 16)
-    assert all(1 <= len(batch) <= 16 for batch in batches)
-    assert batches == list(shuffled_batches(lengths, 16, seed=5))
-    assert batches != list(shuffled_batches(lengths, 16, seed=6))
-    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert padded < 1.1 * lengths.sum()
-
-
-def test_an_epoch_of_one_sequence():
-    assert list(shuffled_batches(np.array([7]), 16, seed=0)) == [[0]]
-
-
-@pytest.mark.parametrize("start", [0, 1, 7, 8, 12, 20])
-def test_epochs_follow_each_other_from_any_batch_on(start):
-    lengths = np.random.default_rng(0).integers(1, 300, 30)  # eight batches
-    whole = [batch for epoch in range(4) for batch in shuffled_batches(lengths, 4, seed=10 + epoch)]
-    found = itertools.islice(shuffled_epochs(lengths, 4, lambda epoch: 10 + epoch, start), 10)
-    assert list(found) == whole[start : start + 10]
-
-
-def test_collate_pads_with_zeros():
-    batch = collate([np.array([1, 2], np.int32), np.array([3, 4, 5], np.int32)], [7, 2])
-    assert batch.x.tolist() == [[1, 2, 0], [3, 4, 5]]
-    assert batch.lengths.tolist() == [2, 3]
-    assert batch.indices == [7, 2]
-
-
-@pytest.mark.parametrize("max_steps", [1, 20, 10_000])
-def test_scoring_batches_hold_every_sequence_whole(max_steps):
-    lengths = np.random.default_rng(1).integers(1, 60, 50).tolist()
-    sequences = sequences_of(Symbols(4), lengths)
-    seen = []
-    for batch in batches_by_length(sequences, max_steps):
-        assert batch.x.numel() <= max_steps or len(batch.indices) == 1
-        for row, length, index in zip(batch.x, batch.lengths.tolist(), batch.indices, strict=True):
-            assert row[:length].tolist() == sequences[index].tolist()
-            seen.append(index)
-    assert sorted(seen) == list(range(50))
+# Streams. -------------------------------------------------------------------------------------------------------------
 
 
 def test_streams_are_distinct():
@@ -109,8 +66,10 @@ def figures(value: evaluation.Score) -> list[float]:
     return [value.elbo, value.reconstruction, value.kl, value.nll, value.sounding_nll or 0.0]
 
 
-@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
-@pytest.mark.parametrize("kind", sorted(OBSERVATIONS))
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for kind in sorted(OBSERVATIONS) for name in (MODELS if kind == "symbols" else OF_MUSIC)],
+)
 @torch.no_grad()
 def test_score_is_the_direct_computation(name, kind):
     """Each sequence on its own, each sample on its own, with the definition's sums."""
@@ -145,9 +104,9 @@ def test_score_is_the_direct_computation(name, kind):
         assert found.sounding_nll < found.nll
 
 
-@pytest.mark.parametrize("name", sorted(NAMED_MODELS))
+@pytest.mark.parametrize("name", MODELS)
 def test_score_does_not_depend_on_chunks_or_batches(name, monkeypatch):
-    observation = OBSERVATIONS["onsets"]
+    observation = OBSERVATIONS["onsets" if name in OF_MUSIC else "symbols"]
     model, sequences = toy(name, observation), sequences_of(observation, LENGTHS)
     whole = figures(score(model, sequences, "nats_per_step", num_samples=7))
     for max_steps in (1, 64, 200):
@@ -257,15 +216,16 @@ def equal(one: list, other: list) -> bool:
     return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "length"), [*((name, None) for name in sorted(NAMED_MODELS)), ("af-scf", 7), ("lstm", 7)]
-)
+@pytest.mark.parametrize(("name", "length"), [*((name, None) for name in MODELS), ("af-scf", 7), ("lstm", 7)])
 def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
-    """Not in a bit; whether a block is whole, or halved because its pieces are long."""
-    encoding = Encoding("music", has_onsets=True, num_pitches=3)
-    model = toy(name, Frames(3, has_onsets=True), lengths=[5, 1, 6, 5, 2]).float()
+    """Not in a bit; if a block is whole, and if it is halved because its pieces are long."""
+    if name in OF_MUSIC:
+        encoding, observation = Encoding("music", has_onsets=True, num_pitches=3), OBSERVATIONS["onsets"]
+    else:
+        encoding, observation = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c")), OBSERVATIONS["symbols"]
+    model = toy(name, observation, lengths=[5, 1, 6, 5, 2]).float()
     twenty = list(sample_pieces(model, encoding, count=20, length=length, seed=4))
-    assert len({piece.sounding.tobytes() for piece in twenty}) > 10
+    assert len({piece if isinstance(piece, str) else piece.sounding.tobytes() for piece in twenty}) > 10
     for limit, counts in ((sampling.MAX_BLOCK_STEPS, (9, 17)), (60, (9, 20))):
         monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
         for count in counts:
