@@ -6,21 +6,23 @@ depends only on the seed and its place in the split.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, stream_seed
+from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.marginal import Marginal
 from lnfgen.models import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
+
+ADDED_COUNT = 0.5
+"""Added to each count of a `Marginal` (Krichevsky & Trofimov, 1981): unseen symbols are unlikely, not impossible."""
 
 MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
@@ -69,11 +71,14 @@ def score(
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
-    """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
+    """Compute NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, with K = `num_samples`.
 
-    ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
-    are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
-    left as it was.
+    ELBO and parts are means over the same K. An exact model needs one sample. The model's train or eval mode stays as
+    it was.
+
+    Args:
+        precision: that of the networks; densities are in float32 at least.
+        progress: called with the number of sequences that are done.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -84,15 +89,12 @@ def score(
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples
-    sums = np.zeros(6)
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision):
-            sums += _sums(model, batch, terms)
+        logs = _log_probs(model, sequences, num_samples, seed, progress, precision)
     finally:
         model.train(was_training)
     steps = int(lengths_of(sequences).sum())
-    *sums_of_logs, num_sounding = sums
-    means = np.array(sums_of_logs) * per_unit(unit) / (steps + len(sequences))
+    means = logs.sum(1) * per_unit(unit) / (steps + len(sequences))
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
         elbo=kl - reconstruction - length,
@@ -100,7 +102,7 @@ def score(
         kl=kl,
         length=-length,
         nll=-log_p - length,
-        sounding_nll=-log_p_sounding - length if num_sounding else None,
+        sounding_nll=None if math.isnan(log_p_sounding) else -log_p_sounding - length,
         samples=num_samples,
         sequences=len(sequences),
         steps=steps,
@@ -117,82 +119,57 @@ def nll_of_each(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
-    """The NLL(K) of each sequence, as `score` computes it, divided by its own T + 1. The model goes into eval mode."""
+    """Compute the NLL(K) of each sequence as `score` does, divided by its own T + 1. The model goes into eval mode."""
     model.eval()
-    num_samples = 1 if model.exact else num_samples
-    nll = np.zeros(len(sequences))
-    for batch, terms in _scored(model, sequences, num_samples, seed, progress):
-        log_p = log_mean_exp(terms.reconstruction - terms.kl)
-        log_p += model.length.log_prob(batch.lengths)
-        nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
-    return nll.tolist()
+    logs = _log_probs(model, sequences, 1 if model.exact else num_samples, seed, progress)
+    nlls: list[float] = (-(logs[2] + logs[3]) * per_unit(unit) / (lengths_of(sequences) + 1)).tolist()
+    return nlls
 
 
-def _sums(model: SequenceModel, batch: Batch, terms: Terms) -> list[float]:
-    """Sums over a batch, in nats: reconstruction, KL, log p(T), log p(x | T), and the same of which keys sound.
-
-    The last number is how many sequences tell sounding from struck keys; where none does, the one before says nothing.
-    """
-    log_weight = terms.reconstruction - terms.kl
-    sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
-    return [
-        float(terms.reconstruction.mean(0).sum()),
-        float(terms.kl.mean(0).sum()),
-        float(model.length.log_prob(batch.lengths).sum()),
-        float(log_mean_exp(log_weight).sum()),
-        float(log_mean_exp(sounding).sum()),
-        0 if terms.sounding is None else len(batch.indices),
-    ]
-
-
-def log_mean_exp(log_weight: Tensor) -> Tensor:
-    """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
-    return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
-
-
-def marginal_nll(
-    model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
-) -> float:
-    """The NLL of independent symbols or keys, as frequent as in `train`, with the model's p(T), as a floor."""
-    marginal = Marginal(encoding, train)
-    lengths = torch.tensor(lengths_of(sequences))
-    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
-    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
-
-
-def _scored(
+def _log_probs(
     model: SequenceModel,
     sequences: Sequence[np.ndarray],
     num_samples: int,
     seed: int,
     progress: Callable[[int], None],
     precision: str = "float32",
-) -> Iterator[tuple[Batch, Terms]]:
-    """Batches of the sequences, each with its `Terms` in float64 on the CPU.
+) -> np.ndarray:
+    """Compute five figures of each sequence in nats, float64 `[5, N]`.
 
-    What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
+    They are the reconstruction, the KL, log p(T), log p(x | T), and log p(which keys sound | T); the last one is NaN if
+    the model does not tell sounding from struck keys. Where the K samples do not fit in memory at once, some of them
+    are computed at a time, so no sequence is ever cut.
     """
-    done = 0
+    logs, done = np.full((5, len(sequences)), np.nan), 0
     for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
-        num_steps = batch.x.shape[1]
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
         on_device = batch.to(model.device)
-        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
+        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * batch.x.shape[1]))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
         parts: list[Terms] = []
         for start in range(0, num_samples, chunk):
-            count = min(chunk, num_samples - start)
-            noise = _noise(model, batch, count, generators)
+            noise = _noise(model, batch, min(chunk, num_samples - start), generators)
             noise = None if noise is None else noise.to(model.device)
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
-        yield batch, _joined(parts)
+        terms = _joined(parts)
+        logs[:3, batch.indices] = terms.reconstruction.mean(0), terms.kl.mean(0), model.length.log_prob(batch.lengths)
+        logs[3, batch.indices] = _log_mean_exp(terms.reconstruction - terms.kl)
+        if terms.sounding is not None:
+            logs[4, batch.indices] = _log_mean_exp(terms.sounding - terms.kl)
         done += len(batch.indices)
         progress(done)
+    return logs
+
+
+def _log_mean_exp(log_weight: Tensor) -> Tensor:
+    """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
+    return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
 
 
 def _joined(parts: list[Terms]) -> Terms:
+    """Join the samples of all parts, in float64 on the CPU."""
     names = [name for name in Terms._fields if getattr(parts[0], name) is not None]
     # One copy for all, because the host waits for each.
     joined = torch.stack([torch.cat([getattr(part, name) for part in parts]) for name in names]).cpu().double()
@@ -200,7 +177,7 @@ def _joined(parts: list[Terms]) -> Terms:
 
 
 def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:
-    """Noise `[K, B, T, D]` drawn sequence by sequence and sample by sample, 0 in the padding."""
+    """Draw noise `[K, B, T, D]` sequence by sequence and sample by sample, 0 in the padding."""
     num_steps = batch.x.shape[1]
     columns = []
     for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
@@ -210,3 +187,55 @@ def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: lis
         column = torch.cat(draws)  # type: ignore[arg-type]
         columns.append(torch.nn.functional.pad(column, (0, 0, 0, num_steps - length)))
     return torch.cat(columns, 1)
+
+
+class Marginal:
+    """The simplest model: each symbol or key by itself, as often as in the training split. Any other must beat it.
+
+    Of music, each key is silent or sounding, and struck or held if it sounds.
+
+        marginal = Marginal(dataset.encoding, dataset.split("train"))
+        nats = -sum(marginal.log_prob(x) for x in dataset.split("test"))
+    """
+
+    def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
+        """Count in the training sequences: `[T]` of symbols, or `[T, P]` of keys, as the encoding makes them."""
+        self.music = encoding.kind == "music"
+        self.has_onsets = self.music and encoding.has_onsets
+        if self.music:
+            frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
+            for x in train:
+                frames += len(x)
+                sounding += (x & SOUNDING).sum(0)
+                onset += (x >> ONSET_SHIFT).sum(0)
+            self.sounding = (sounding + ADDED_COUNT) / (frames + 2 * ADDED_COUNT)
+            self.onset = (onset + ADDED_COUNT) / (sounding + 2 * ADDED_COUNT)
+        else:
+            counts = np.full(encoding.num_symbols, ADDED_COUNT)
+            for x in train:
+                counts += np.bincount(x, minlength=encoding.num_symbols)
+            self.log_probs = np.log(counts / counts.sum())
+
+    def log_prob(self, x: np.ndarray) -> float:
+        """Return log p(x | T) in nats."""
+        if not self.music:
+            return float(self.log_probs[x].sum())
+        sounding = (x & SOUNDING) != 0
+        log_p = _log_bernoulli(sounding, self.sounding)
+        if self.has_onsets:
+            log_p = log_p + sounding * _log_bernoulli(x >> ONSET_SHIFT != 0, self.onset)
+        return float(log_p.sum())
+
+
+def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    return np.where(bits, np.log(probability), np.log1p(-probability))
+
+
+def marginal_nll(
+    model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
+) -> float:
+    """Compute the NLL of a `Marginal` fitted on `train`, with the model's p(T), as a floor."""
+    marginal = Marginal(encoding, train)
+    lengths = torch.tensor(lengths_of(sequences))
+    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
+    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))

@@ -17,9 +17,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
 from lnfgen.inference import scoring as evaluation
-from lnfgen.inference.marginal import Marginal
 from lnfgen.inference.sampling import block_rows, sample_pieces
-from lnfgen.inference.scoring import nll_of_each, per_unit, score
+from lnfgen.inference.scoring import Marginal, nll_of_each, per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
 from lnfgen.music.pianoroll import PianoRoll
 
