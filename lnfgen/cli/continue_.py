@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-from lnfgen.cli.own_piece import Count, Model, Out, Particles, Source, Temperature, draw_pieces
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Settings, Source, Temperature, draw_pieces
 from lnfgen.conventions import PARTICLES
 
 
@@ -31,17 +31,5 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
-    draw_pieces(
-        lambda trained, piece, **settings: trained.extend(piece, length=length, bars=bars, **settings),
-        intro,
-        out,
-        model,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-    )
+    settings = Settings(intro, out, model, count, temperature, particles, seed, tracks, program, device, json)
+    draw_pieces(settings, lambda trained, own, **drawing: trained.extend(own, length=length, bars=bars, **drawing))

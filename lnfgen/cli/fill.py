@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-from lnfgen.cli.own_piece import Count, Model, Out, Particles, Source, Temperature, draw_pieces
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Settings, Source, Temperature, draw_pieces
 from lnfgen.conventions import PARTICLES
 
 
@@ -39,17 +39,5 @@ def command(
 
     All that --free does not name is kept exactly: notes, held notes and silence. Of a text, each _ is a gap.
     """
-    draw_pieces(
-        lambda trained, piece, **settings: trained.fill(piece, free or [], gap=gap, **settings),
-        piece,
-        out,
-        model,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-    )
+    settings = Settings(piece, out, model, count, temperature, particles, seed, tracks, program, device, json)
+    draw_pieces(settings, lambda trained, own, **drawing: trained.fill(own, free or [], gap=gap, **drawing))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-from lnfgen.cli.own_piece import Count, Model, Out, Particles, Temperature, draw_pieces
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Settings, Temperature, draw_pieces
 from lnfgen.conventions import MELODY_PARTICLES
 
 
@@ -27,18 +27,5 @@ def command(
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
-    draw_pieces(
-        lambda trained, piece, **settings: trained.harmonize(piece, **settings),
-        melody,
-        out,
-        model,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        music_alone=True,
-    )
+    settings = Settings(melody, out, model, count, temperature, particles, seed, tracks, program, device, json)
+    draw_pieces(settings, lambda trained, own, **drawing: trained.harmonize(own, **drawing), music_alone=True)

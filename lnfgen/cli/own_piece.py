@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,22 +34,25 @@ Particles = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """The values of the options that these commands share."""
+
+    source: str
+    out: str
+    model: Path | None
+    count: int
+    temperature: float
+    particles: int
+    seed: int | None
+    tracks: str
+    program: str
+    device: str
+    json: bool
+
+
 def draw_pieces(
-    draw: "Callable[..., list[Piece]]",
-    source: str,
-    out: str,
-    model: Path | None,
-    *,
-    count: int,
-    temperature: float,
-    particles: int,
-    seed: int | None,
-    tracks: str,
-    program: str,
-    device: str,
-    json: bool,
-    music_alone: bool = False,
-    **facts: Any,
+    settings: Settings, draw: "Callable[..., list[Piece]]", *, music_alone: bool = False, **facts: Any
 ) -> None:
     """Read a piece, draw others from it with a trained model, write them, and print their paths or a JSON object.
 
@@ -61,24 +65,25 @@ def draw_pieces(
     """
     from lnfgen.music.tracks import ALL
 
-    run = resolve_run(model)
+    run = resolve_run(settings.model)
     if music_alone and run.encoding.kind == "text":
         raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
-    require_no_music_options(run, tracks=tracks != ALL)
-    writer = piece_writer(run, out, count, played(program, None), json)
-    piece = _read(run, source, tracks)
+    require_no_music_options(run, tracks=settings.tracks != ALL)
+    writer = piece_writer(run, settings.out, settings.count, played(settings.program, None), settings.json)
+    piece = _read(run, settings.source, settings.tracks)
 
     from lnfgen.api import load
 
-    trained = load(run.path, device)
-    settings = {"temperature": temperature, "seed": fresh_seed() if seed is None else seed, "particles": particles}
-    with console.jobs() as progress, console.about(source):
-        pieces = draw(trained, piece, count=count, **settings, progress=progress)
-    if seed is None:
-        console.note(f"seed {settings['seed']}")
+    trained = load(run.path, settings.device)
+    seed = fresh_seed() if settings.seed is None else settings.seed
+    drawing = {"temperature": settings.temperature, "seed": seed, "particles": settings.particles}
+    with console.jobs() as progress, console.about(settings.source):
+        pieces = draw(trained, piece, count=settings.count, **drawing, progress=progress)
+    if settings.seed is None:
+        console.note(f"seed {seed}")
     for drawn in pieces:
         writer.write(drawn, {})
-    writer.close(run=run.name, **settings, **facts)
+    writer.close(run=run.name, **drawing, **facts)
 
 
 def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-from lnfgen.cli.own_piece import Count, Model, Out, Particles, Source, Temperature, draw_pieces
+from lnfgen.cli.own_piece import Count, Model, Out, Particles, Settings, Source, Temperature, draw_pieces
 from lnfgen.conventions import AMOUNT, PARTICLES
 
 
@@ -30,18 +30,5 @@ def command(
 
     The share is one of the bars of each voice, or of a text in spans of eight characters. All others stay exactly.
     """
-    draw_pieces(
-        lambda trained, piece, **settings: trained.vary(piece, amount=amount, **settings),
-        piece,
-        out,
-        model,
-        count=count,
-        temperature=temperature,
-        particles=particles,
-        seed=seed,
-        tracks=tracks,
-        program=program,
-        device=device,
-        json=json,
-        amount=amount,
-    )
+    settings = Settings(piece, out, model, count, temperature, particles, seed, tracks, program, device, json)
+    draw_pieces(settings, lambda trained, own, **drawing: trained.vary(own, amount=amount, **drawing), amount=amount)

@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     x: Tensor  # [B, T] of text or [B, T, P] of music, padded with 0 at the end
     lengths: Tensor  # [B], the steps of each sequence
     indices: list[int]  # the place of each sequence in the split
-    metres: Tensor | None = None  # [B, 3], the metre of each as `Encoding.metres` gives it, where it is known
+    metres: Tensor | None = None  # [B, 3], the metre of each where it is known, as `Encoding.metres` gives it
 
     def to(self, device: torch.device) -> "Batch":
         metres = None if self.metres is None else self.metres.to(device)
@@ -85,7 +85,7 @@ def shuffled_epochs(
 
 
 def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """The steps of each sequence, int64 `[N]`. A split has them without looking at each sequence."""
+    """The steps of each sequence, int64 `[N]`. A split knows them without reading its sequences."""
     lengths = getattr(sequences, "lengths", None)
     return np.array([len(sequence) for sequence in sequences]) if lengths is None else lengths
 

@@ -16,7 +16,7 @@ import pickle
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,11 @@ _MAX_STEPS = 2_000_000  # in all; the largest of the sets has about 400,000
 _MAX_INFLATED = _MAX_STEPS * NUM_PITCHES  # bytes; a number that is 0 or 1 is saved as one byte
 _EXPECTED = "expected a benchmark set as .pickle or .mat"
 
-# Of MATLAB files: the types of elements, the classes of arrays, a flag of an array, and the names of the arrays read.
-_NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)
+# Of MATLAB files: the types of numbers, and of other elements; the classes of arrays; a flag of an array.
+_NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _ARRAY, _COMPRESSED = 14, 15
 _CELL, _NUMERIC = 1, range(6, 16)
 _COMPLEX = 8
-_WANTED = {name: f"{name}data" for name in SPLITS}
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
@@ -118,7 +117,7 @@ class _PlainUnpickler(pickle.Unpickler):
     """Reads plain containers and numbers, and the numbers of numpy; it refuses everything else.
 
     Where a pickle names something of numpy, it gets one of the methods below instead. They have no attributes that a
-    pickle could change. What reaches numpy in the end is the checked name of a type, and bytes of the right length.
+    pickle could change. numpy gets nothing but the checked name of a type, and bytes of the right length.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -156,7 +155,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 class _NumberType:
-    """What `numpy.dtype` becomes: the type of a number, and its byte order once the pickle has said that."""
+    """Stands for `numpy.dtype`: the type of a number, and its byte order once the pickle has given that."""
 
     __slots__ = ("code", "order")
 
@@ -168,82 +167,75 @@ class _NumberType:
 
 
 def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
-    import scipy.io
-
     restart_clock()
+    wanted = {name: f"{name}data" for name in SPLITS}
     with unreadable(f"{path} is no readable MATLAB file", _EXPECTED):
-        _check_mat(content)
-        value = scipy.io.loadmat(io.BytesIO(content), variable_names=list(_WANTED.values()))
+        arrays = _arrays_of_mat(content, [*wanted.values()])
     splits = {}
-    for name, wanted in _WANTED.items():
-        cells = value.get(wanted)
-        if not isinstance(cells, np.ndarray) or cells.dtype != object:
-            raise UnreadableFileError(
-                f"{path} has no cells {wanted}; expected {', '.join(_WANTED.values())} of [steps, {NUM_PITCHES}]"
-            )
-        splits[name] = [np.asarray(piece) != 0 for piece in cells.reshape(-1)]
-        for piece in splits[name]:
-            if piece.ndim != 2 or piece.shape[1] != NUM_PITCHES:
-                found = f"a piece of shape {list(piece.shape)}"
-                raise UnreadableFileError(f"{path} holds {found}; expected [steps, {NUM_PITCHES}]")
+    for split, name in wanted.items():
+        pieces = arrays.get(name)
+        if not isinstance(pieces, list):
+            expected = f"{', '.join(wanted.values())} of [steps, {NUM_PITCHES}]"
+            raise UnreadableFileError(f"{path} has no cells {name}; expected {expected}")
+        if odd := [list(np.shape(piece)) for piece in pieces if np.shape(piece)[1:] != (NUM_PITCHES,)]:
+            found = f"a piece of shape {odd[0]}"
+            raise UnreadableFileError(f"{path} holds {found}; expected [steps, {NUM_PITCHES}]")
+        splits[split] = [np.asarray(piece) != 0 for piece in pieces]
     return splits
 
 
-def _check_mat(content: bytes) -> None:
-    """Check the arrays that are wanted of a MATLAB file of level 5, and what its compressed elements inflate to.
+def _arrays_of_mat(content: bytes, names: Sequence[str]) -> dict[str, Any]:
+    """The arrays with these names in a MATLAB file of level 5: numbers, or a list for cells.
 
     After a header of 128 bytes, each element is an array, or one that is compressed (The MathWorks, MAT-File Format).
-    scipy looks types up without a check, so a damaged array may end it in a segmentation fault.
     """
     order = ">" if content[126:128] == b"MI" else "<"
-    wanted = [name.encode() for name in _WANTED.values()]
+    arrays = {}
     inflated = 0
     for kind, element in _elements(memoryview(content)[128:], order):
+        parts = [(kind, element)]
         if kind == _COMPRESSED:
-            chunks, stream, rest = [], zlib.decompressobj(), bytes(element)
-            while rest and not stream.eof:
-                chunks.append(stream.decompress(rest, 1 << 20))
-                inflated += len(chunks[-1])
-                rest = stream.unconsumed_tail
-                if inflated > _MAX_INFLATED:
-                    raise ValueError(f"it inflates to over {_MAX_INFLATED} bytes")
-            for of_array in _elements(memoryview(b"".join(chunks)), order):
-                _check_array(*of_array, order, wanted)
-        else:
-            _check_array(kind, element, order, wanted)
+            inner = zlib.decompressobj().decompress(element, _MAX_INFLATED + 1)
+            inflated += len(inner)
+            if inflated > _MAX_INFLATED:
+                raise ValueError(f"it inflates to over {_MAX_INFLATED} bytes")
+            parts = [*_elements(memoryview(inner), order)]
+        for part in parts:
+            name, value = _array(*part, order, names)
+            arrays[name] = value
+    return arrays
 
 
-def _check_array(kind: int, element: memoryview, order: str, names: list[bytes] | None = None) -> None:
-    """Check an array: its parts are flags, sizes, a name, and numbers, or in a cell array other arrays.
+def _array(kind: int, element: memoryview, order: str, names: Sequence[str] = ("",)) -> tuple[str, Any]:
+    """The name and the value of an array; None for the value if it has another name than these.
 
-    Of arrays with a name, only those with one of `names` count.
+    Its parts are flags, sizes, a name, and numbers, or in a cell array other arrays.
     """
-    parts = list(_elements(element, order)) if kind == _ARRAY else []
     if kind == _ARRAY and not element:
-        return  # an empty array
+        return "", np.zeros((0, 0))
+    parts = list(_elements(element, order)) if kind == _ARRAY else []
     if len(parts) < 3 or len(parts[0][1]) != 8 or len(parts[1][1]) % 4:
         raise ValueError("it holds something else than arrays with flags, sizes and a name")
-    (_, flags), (_, sizes), (_, name), *values = parts
-    if names is not None and bytes(name) not in names:
-        return
+    (_, flags), (_, sizes), (_, own_name), *values = parts
+    name, types = bytes(own_name).decode("latin1"), [kind for kind, _ in values]
+    if name not in names:
+        return name, None
     array_class, kinds = flags[:2] if order == "<" else flags[3:1:-1]
+    shape = np.frombuffer(sizes, f"{order}i4").tolist()
     if array_class == _CELL:
-        expected = math.prod(np.frombuffer(sizes, f"{order}i4").tolist())
-        for value in values:
-            _check_array(*value, order)
-    else:
-        expected = 2 if kinds & _COMPLEX else 1
-        if array_class not in _NUMERIC or not all(kind in _NUMBERS for kind, _ in values):
-            raise ValueError(f"an array of class {array_class} holds elements of types {[kind for kind, _ in values]}")
-    if len(values) != expected:
-        raise ValueError(f"an array of class {array_class} holds {len(values)} elements, not {expected}")
+        if len(values) != math.prod(shape):
+            raise ValueError(f"a cell array of sizes {shape} holds {len(values)} arrays")
+        return name, [_array(*value, order)[1] for value in values]
+    if array_class not in _NUMERIC or kinds & _COMPLEX or len(types) != 1 or types[0] not in _NUMBERS or min(shape) < 0:
+        raise ValueError(f"an array of class {array_class}, flags {kinds} and sizes {shape} holds the types {types}")
+    return name, np.frombuffer(values[0][1], order + _NUMBERS[types[0]]).reshape(shape, order="F")
 
 
 def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     """The type and the bytes of each element.
 
-    Before the bytes are type and size in 4 bytes each. They are in 2 bytes each where an element is so small that all
-    of it takes 8 bytes. Other elements are aligned to 8 bytes, but not compressed ones.
+    Before the bytes are type and size in 4 bytes each, or in 2 bytes each where the whole element takes 8 bytes. Other
+    elements are aligned to 8 bytes, but not compressed ones.
     """
     position = 0
     while position + 8 <= len(content):

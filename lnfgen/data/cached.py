@@ -31,8 +31,8 @@ def build_cached(
 
     Args:
         options: how to read files.
-        progress: is called while a dataset is made.
-        built: is called with the dataset if it has just been made.
+        progress: called while a dataset is made.
+        built: called with the dataset if it has just been made.
 
     Raises:
         DatasetError: if the files cannot be read, or the named dataset needs a download, which only `preprocess` makes.
@@ -67,7 +67,7 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
         made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)
     else:
         known = named.find(name)
-        made_of = [FORMAT_VERSION, _VERSION, known.version, *known.files.values()]
+        made_of = [FORMAT_VERSION, _VERSION, *known.files.values()]
         if not known.files:  # music21 carries the pieces, and another version of it may carry others
             made_of.append(importlib.metadata.version("music21"))
     return hashlib.sha256(repr(made_of).encode("utf-8", errors="replace")).hexdigest()[:12]

@@ -38,7 +38,7 @@ on sequences that were cut so."""
 
 SHARED_STEPS = 16
 """Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most
-chorales have, such as cadences, are shorter."""
+chorales have, as cadences, are shorter."""
 
 _VOICES = ("soprano", "alto", "tenor", "bass")
 
@@ -92,9 +92,9 @@ def divided(found: Sequence[Piece], copies: list[Record]) -> tuple[dict[str, lis
 
 
 def _chords_in_any_key(roll: PianoRoll) -> tuple[object, ...]:
-    """What two chorales have in common that sound the same but for the key and for rests at their ends.
+    """A value that two chorales share if they sound the same but for the key and for rests at their ends.
 
-    What is struck does not count: the same music to other words has other repeated notes.
+    Onsets do not count, because the same music to other words has other repeated notes.
     """
     steps, keys = (np.flatnonzero(roll.sounding.any(axis=axis)) for axis in (1, 0))
     if not len(steps):
@@ -104,7 +104,7 @@ def _chords_in_any_key(roll: PianoRoll) -> tuple[object, ...]:
 
 
 def chorale_names() -> list[str]:
-    """The names of the chorales in music21's corpus, such as `bach/bwv269`, each once, in Riemenschneider's order."""
+    """The names of the chorales in music21's corpus, as `bach/bwv269`, each once, in Riemenschneider's order."""
     from music21.corpus import chorales
 
     return list(dict.fromkeys(chorales.Iterator(returnType="filename")))

@@ -45,7 +45,7 @@ class Split(Sequence[np.ndarray]):
         values, offsets: the tensors of the shard.
         dropped: how many sequences were left out of the split because they were too long.
         time_signatures: that of each sequence, where the dataset keeps them; else none.
-        metres: what these mean on the grid of the dataset, as `Encoding.metres` gives it.
+        metres: the time signatures on the grid of the dataset, as `Encoding.metres` gives them.
     """
 
     name: str
@@ -67,11 +67,6 @@ class Split(Sequence[np.ndarray]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
-
-    @property
-    def num_steps(self) -> int:
-        """The steps of all sequences together."""
-        return int(self.offsets[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,17 +110,17 @@ class Dataset:
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether the path is a folder with a `dataset.json`. This does not look into the file."""
+    """True if the path is a folder with a `dataset.json`. This does not look into the file."""
     return (Path(path) / MANIFEST).is_file()
 
 
 def is_manifest_of_run(path: Path) -> bool:
-    """Whether a folder is a run: its `dataset.json` is then a copy of the manifest of the run's dataset."""
+    """True if a folder is a run, whose `dataset.json` is a copy of the manifest of the run's dataset."""
     return is_dataset(path) and (Path(path) / "config.json").is_file()
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Open a dataset folder, and check all of it against its `dataset.json`.
+    """Open a dataset folder, and check its shards against its `dataset.json`.
 
     Raises:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
@@ -159,9 +154,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if (found := manifest["format_version"]) != FORMAT_VERSION:
         if found < 1:
             raise _damaged(file, f"its format_version is {found}, not a number from 1 to {FORMAT_VERSION}")
-        raise DatasetError(
-            f"{path} is a dataset of format {found}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen"
-        )
+        raise DatasetError(f"{path} has dataset format {found}; this lnfgen reads {FORMAT_VERSION}; upgrade lnfgen")
     _check_types(file, manifest, _MANIFEST_TYPES, "the file")
     for name, entry in manifest["splits"].items():
         _check_types(file, entry, _SPLIT_TYPES, f"the split {name}")
@@ -222,14 +215,14 @@ def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:
-    """The time signature of each sequence, from one string such as "4/4 3/4" in `dataset.json`; none for text."""
+    """The time signature of each sequence, from one string as "4/4 3/4" in `dataset.json`; none for text."""
     if "time_signatures" not in entry:
         return []
     try:
         words = entry["time_signatures"].split()
         known = {word: (int(beats), int(unit)) for word in set(words) for beats, unit in [word.split("/")]}
     except (AttributeError, ValueError):
-        raise _damaged(file, f"the time signatures of {split} are not such as 4/4 3/4") from None
+        raise _damaged(file, f"the time signatures of {split} are not words as 4/4 3/4") from None
     if len(words) != entry["sequences"] or not all(map(is_time_signature, known.values())):
         raise _damaged(file, f"the time signatures of {split} are not those of {entry['sequences']} sequences")
     return [known[word] for word in words]

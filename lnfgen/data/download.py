@@ -22,7 +22,7 @@ TIMEOUT = 10  # seconds without a byte; without a connection it is half, for eac
 def cache_folder() -> Path:
     """The folder for files that can be downloaded or built again. It need not exist yet.
 
-    It is `$LNFGEN_CACHE` if that is set, or else the operating system's usual place for such files.
+    It is `$LNFGEN_CACHE` if that is set, or else the operating system's usual place for caches.
     """
     if own := os.environ.get("LNFGEN_CACHE"):
         return Path(own).expanduser()
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 
 
 def is_fetched(path: Path, sha256: str) -> bool:
-    """Whether the file exists with this SHA-256."""
+    """True if the file exists with this SHA-256."""
     return path.is_file() and sha256_of(path) == sha256
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,23 +15,25 @@ from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll, bar_and_beats
 from lnfgen.wording import counted, counted_ends
 
-_FIELDS = {
-    "music": (
-        "has_onsets",
-        "lowest_pitch",
-        "num_pitches",
-        "steps_per_quarter",
-        "tempo_bpm",
-        "time_signature",
-        "fills_upbeats",
-    ),
-    "text": ("vocabulary",),
-}
+_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
+    "music": {
+        "has_onsets": (bool,),
+        "lowest_pitch": (int,),
+        "num_pitches": (int,),
+        "steps_per_quarter": (int,),
+        "tempo_bpm": (int, float),
+        "time_signature": (list,),
+        "fills_upbeats": (bool,),
+    },
+    "text": {"vocabulary": (list,)},
+}  # the attributes of each kind, with their types in JSON
+
+_HIGHEST = 960  # of all whole numbers in JSON
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What pieces lost on their way into an encoding; false if nothing.
+    """The losses of pieces on their way into an encoding; false if there are none.
 
     Attributes:
         rounded: starts and ends of notes that were not on a step of the grid.
@@ -44,9 +46,7 @@ class Changes:
     unknown: int = 0
 
     def __add__(self, other: Changes) -> Changes:
-        return Changes(
-            self.rounded + other.rounded, self.out_of_range + other.out_of_range, self.unknown + other.unknown
-        )
+        return Changes(*(own + another for own, another in zip(astuple(self), astuple(other), strict=True)))
 
     def __bool__(self) -> bool:
         return self != Changes()
@@ -72,20 +72,20 @@ class Encoded(list[np.ndarray]):
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the integers of a dataset mean.
+    """The meaning of the integers of a dataset.
 
     Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
     indices into `vocabulary`.
 
     Attributes:
         kind: "music" or "text". The attributes of the other kind are not used.
-        has_onsets: whether a struck key differs from a held one. If not, values are 0 and 1 only.
+        has_onsets: a struck key differs from a held one. Otherwise values are 0 and 1 only.
         lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
         steps_per_quarter: the grid of all pieces.
-        fills_upbeats: whether pieces begin at a bar line, with silence ahead of an upbeat. If not, as in the published
-            sets, their first step is that of the upbeat.
-        tempo_bpm, time_signature: typical values of the set. Samples are written with them, but for the time signature
-            where a model is told that of each piece.
+        fills_upbeats: pieces begin at a bar line, with silence ahead of an upbeat. Otherwise, as in the published sets,
+            their first step is that of the upbeat.
+        tempo_bpm, time_signature: the usual values of the set. Samples are written with them, but where a model knows
+            the time signature of each piece, with that.
         vocabulary: the unknown symbol, then the characters of train in the order of their code points.
     """
 
@@ -123,7 +123,7 @@ class Encoding:
             raise LnfgenError(f"found {other}; expected {self.kind}, as the dataset of the model holds")
         if isinstance(piece, str):
             code_points = np.frombuffer(piece.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
-            return self.encode_points(code_points)
+            return self._lookup.take(code_points, mode="clip")
         found = (piece.steps_per_quarter, piece.lowest_pitch, piece.num_pitches)
         expected = (self.steps_per_quarter, self.lowest_pitch, self.num_pitches)
         if found != expected:
@@ -138,20 +138,13 @@ class Encoding:
         return values
 
     def metres(self, time_signatures: Sequence[tuple[int, int]]) -> np.ndarray:
-        """What a model is told of the metres of N sequences (`bar_and_beats`), float32 `[N, 3]`."""
+        """The metres of N sequences as a model reads them (`bar_and_beats`), float32 `[N, 3]`."""
         rows = {one: bar_and_beats(one, self.steps_per_quarter) for one in set(time_signatures)}
         return np.array([rows[one] for one in time_signatures], np.float32).reshape(-1, 3)
 
     def from_bar_line(self, roll: PianoRoll) -> PianoRoll:
         """The roll with silence ahead of an upbeat, if the pieces of this encoding have it."""
         return roll.from_bar_line() if self.fills_upbeats else roll
-
-    def encode_points(self, code_points: np.ndarray) -> np.ndarray:
-        """Text that is given as its code points, unsigned [T], as int32 [T]."""
-        if code_points.dtype == np.uint8 and self.num_symbols <= 256:  # `translate` needs a nanosecond for each
-            table = self._lookup.take(np.arange(256), mode="clip").astype(np.uint8).tobytes()
-            return np.frombuffer(code_points.tobytes().translate(table), np.uint8).astype(np.int32)
-        return self._lookup.take(code_points, mode="clip")
 
     def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Changes]:
         """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
@@ -224,22 +217,33 @@ class Encoding:
         Raises:
             DatasetError: if an attribute is missing, is unknown, or has the wrong type or range.
         """
+
+        def wrong(what: str) -> DatasetError:
+            return DatasetError(f"an encoding {what}; preprocess the sources again")
+
         if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
-            raise DatasetError('an encoding without a kind; expected "music" or "text"; preprocess the sources again')
-        names = {"kind", *_FIELDS[value["kind"]]}
-        if set(value) != names:
-            odd = ", ".join(sorted(set(value) ^ names))
-            raise DatasetError(f"an encoding with missing or unknown fields ({odd}); preprocess the sources again")
+            raise wrong('without a kind; expected "music" or "text"')
+        types = _FIELDS[value["kind"]]
+        if odd := sorted(set(value) ^ {"kind", *types}):
+            raise wrong(f"with missing or unknown fields ({', '.join(odd)})")
+        for name, own in types.items():
+            found = value[name]
+            if type(found) not in own or (own == (int,) and not 0 <= found <= _HIGHEST):
+                raise wrong(f"whose {name} is {found!r:.60}")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        for name, field in plain.items():
-            if not _is_valid(name, field):
-                raise DatasetError(f"an encoding whose {name} is {field!r:.60}; preprocess the sources again")
         encoding = cls(**plain)
-        if encoding.kind == "music":
+        if encoding.kind == "text":
+            symbols = encoding.vocabulary
+            single = all(isinstance(symbol, str) and len(symbol) == 1 for symbol in symbols)
+            if not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
+                raise wrong(f"whose vocabulary is {symbols!r:.60}")
+        elif [type(number) for number in encoding.time_signature] != [int, int]:
+            raise wrong(f"whose time_signature is {encoding.time_signature!r:.60}")
+        else:
             try:
                 encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))
             except LnfgenError as error:  # a number is out of range
-                raise DatasetError(f"an encoding with {error}; preprocess the sources again") from None
+                raise wrong(f"with {error}") from None
         return encoding
 
     @cached_property
@@ -249,24 +253,3 @@ class Encoding:
         lookup = np.zeros(max(code_points, default=0) + 2, dtype=np.int32)
         lookup[code_points] = np.arange(1, self.num_symbols, dtype=np.int32)
         return lookup
-
-
-def _is_valid(name: str, value: Any) -> bool:
-    """Whether an attribute has the right type. `PianoRoll` checks the range of the numbers of music."""
-    if name == "kind":
-        return value in _FIELDS
-    if name == "vocabulary":
-        return (
-            isinstance(value, tuple)
-            and len(value) > 1
-            and value[0] == UNKNOWN
-            and all(isinstance(symbol, str) and len(symbol) == 1 for symbol in value)
-            and len(set(value)) == len(value)
-        )
-    if name in ("has_onsets", "fills_upbeats"):
-        return type(value) is bool
-    if name == "tempo_bpm":
-        return type(value) in (int, float)
-    if name == "time_signature":
-        return isinstance(value, tuple) and [type(number) for number in value] == [int, int]
-    return type(value) is int and 0 <= value <= 960

@@ -1,4 +1,4 @@
-"""What `lnfgen info` tells of a dataset folder, and of a piece of music or a text, as flat dictionaries."""
+"""Facts that `lnfgen info` shows about a dataset folder, a piece of music or a text, as flat dictionaries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_ran
 
 
 def dataset_facts(folder: Path) -> dict[str, Any]:
-    """What a dataset folder holds.
+    """The name, the encoding and the sizes of a dataset folder.
 
     Raises:
         DatasetError: if the folder is no dataset, or it is damaged.
@@ -42,7 +42,7 @@ def dataset_facts(folder: Path) -> dict[str, Any]:
 
 
 def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What a file holds, from the `piece_facts` of its pieces: those of its only piece, or the sums over several."""
+    """The facts of a file, from the `piece_facts` of its pieces: those of its only piece, or the sums over several."""
     if len(each) == 1:
         return each[0]
     sums = {key: round(sum(piece[key] for piece in each), 3) for key in _SUMS if key in each[0]}
@@ -51,7 +51,7 @@ def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def piece_facts(piece: Piece) -> dict[str, Any]:
-    """What one piece is: its length, its notes or characters, its grid."""
+    """The length, the notes or characters, and the grid of one piece."""
     if isinstance(piece, str):
         lines = LINE_ENDS.split(piece)
         lines = lines if lines[-1] else lines[:-1]  # the last line may end too

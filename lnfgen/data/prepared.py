@@ -14,8 +14,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from lnfgen.conventions import SPLITS, TimeSignature
 from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, no_steps
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError, UnreadableFileError
-from lnfgen.files import new_folder, set_usual_permissions, sha256_of, write_json
+from lnfgen.files import new_folder, sha256_of, write_json
 from lnfgen.wording import counted
 
 _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs about 200
@@ -40,12 +39,12 @@ def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[Data
     """
     with new_folder(path) as folder:
         with ExitStack() as stack:
-            shards = {split: stack.enter_context(_Shard(folder / f"{split}.safetensors")) for split in SPLITS}
-            writer = DatasetWriter(name, shards, strict)
+            files = {split: open(folder / f"{split}.safetensors", "wb") for split in SPLITS}  # noqa: SIM115
+            for file in files.values():
+                stack.enter_context(file)
+            writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
             yield writer
-            writer.require_train()
-            for shard in shards.values():
-                shard.finish(no_steps(writer.encoding))
+            writer.finish()
         write_json(folder / MANIFEST, writer.manifest(), indent=1)
 
 
@@ -53,7 +52,7 @@ class DatasetWriter:
     """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`.
 
     Attributes:
-        encoding: must be set before the first sequence comes. What decides neither type nor shape may change later.
+        encoding: must be set before the first sequence comes. Its tempo and time signature may change later.
         disjoint: leave out a sequence that another split holds already.
         options: the values that the dataset is made with.
         sources: the files that were read.
@@ -109,8 +108,9 @@ class DatasetWriter:
             raise UnreadableFileError(reason if path in reason else f"{path}: {reason}")
         self.skipped.append({"path": path, "reason": reason})
 
-    def require_train(self) -> None:
-        """
+    def finish(self) -> None:
+        """Write what comes last in the shards.
+
         Raises:
             DatasetError: if train holds no sequence.
         """
@@ -122,6 +122,8 @@ class DatasetWriter:
                 f"{self.name} leaves no sequence to train on{dropped}; give more or longer pieces, "
                 f"or preprocess with {chunks}another --split or a larger --max-length"
             )
+        for shard in self._shards.values():
+            shard.finish(no_steps(self.encoding))
 
     def manifest(self) -> dict[str, Any]:
         """The content of `dataset.json`."""
@@ -160,12 +162,11 @@ class _Shard:
         lengths: the steps of each sequence so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self.lengths = array("q")
-        self._path = path
+        self._file = file
         self._time_signatures: list[TimeSignature] = []
-        self._file = open(path, "wb")  # noqa: SIM115  # closed by __exit__
-        self._file.write(bytes(_HEADER_BYTES))
+        file.write(bytes(_HEADER_BYTES))
 
     def append(self, content: bytes, num_steps: int, time_signature: TimeSignature | None) -> None:
         """Add the bytes of a sequence."""
@@ -193,20 +194,10 @@ class _Shard:
         os.fsync(self._file.fileno())
 
     def entry(self) -> dict[str, Any]:
-        """What `dataset.json` says about the shard, which is finished."""
-        entry: dict[str, Any] = {
-            "sequences": len(self.lengths),
-            "steps": sum(self.lengths),
-            "shard": self._path.name,
-            "sha256": sha256_of(self._path),
-        }
+        """The part of `dataset.json` about the shard, which is finished."""
+        path = Path(self._file.name)
+        sizes = {"sequences": len(self.lengths), "steps": sum(self.lengths)}
+        entry: dict[str, Any] = {**sizes, "shard": path.name, "sha256": sha256_of(path)}
         if self._time_signatures:
             entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in self._time_signatures)
         return entry
-
-    def __enter__(self) -> _Shard:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._file.close()
-        set_usual_permissions(self._path)

@@ -182,6 +182,6 @@ def _dealt(dataset: DatasetWriter, pieces: Iterable[Piece], shares: Sequence[flo
 
 
 def _notes_of(roll: PianoRoll) -> int:
-    """The hash of what two copies of a piece have in common, whatever their tempo and time signature are."""
+    """A hash that two copies of a piece share, whatever their tempo and time signature are."""
     notes = roll.sounding.tobytes(), roll.struck().tobytes()
     return hash((roll.steps_per_quarter, roll.lowest_pitch, roll.sounding.shape, *notes))

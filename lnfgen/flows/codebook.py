@@ -201,7 +201,7 @@ def normal_quantile(log_below: Tensor, log_above: Tensor) -> Tensor:
 
 
 class CodeReading(nn.Module):
-    """What a network reads of z: `sum_k p(k | z) table_k` of a codebook, and z itself: `[..., D]` -> `[..., E + D]`.
+    """The inputs of a network from z: `sum_k p(k | z) table_k` of a codebook, and z: `[..., D]` -> `[..., E + D]`.
 
     All codes are as likely before z is seen. The sum is an embedding of the symbol that z stands for.
     """

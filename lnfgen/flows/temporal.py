@@ -16,7 +16,7 @@ class TemporalFlow(nn.Module, ABC):
     """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`."""
 
     loops_to_score = False
-    """Whether the sequential direction is `inverse`."""
+    """True if the sequential direction is `inverse`."""
 
     def __init__(self, num_features: int, extra_noise: int = 0) -> None:
         """z_t has `num_features`; `draw` needs `extra_noise` numbers more for each step."""
@@ -92,7 +92,7 @@ class CausalFlow(TemporalFlow):
         return self.network(torch.cat([self.read(shift(side)), positions], -1))[0]
 
     def read(self, earlier: Tensor) -> Tensor:
-        """What the network reads of values `[..., D]`."""
+        """The inputs of the network from values `[..., D]`."""
         return self.input_dropout(self.reading(earlier))
 
     def in_order(self, direction: str, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -359,9 +359,10 @@ def _numbers(ending: str) -> list[int]:
 def _length(text: str) -> Fraction:
     """The length of a note in units: `3/2`, `3`, `/4`, `/` (a half) or `//` (a quarter)."""
     number, _, rest = text.partition("/")
-    slashes = text.count("/")
-    divisor = rest.strip("/")
-    return Fraction(int(number or 1), int(divisor) if divisor else 2**slashes)
+    divisor = int(rest.strip("/") or 2 ** text.count("/"))
+    if not divisor:
+        raise ValueError(f"a note has the length {text}")
+    return Fraction(int(number or 1), divisor)
 
 
 def _fraction(text: str) -> Fraction:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import math
 import os
 import pickle
@@ -36,16 +37,16 @@ SECONDS = 20.0
 MEGABYTES = 1500.0
 """How much memory a child may use, unless `$LNFGEN_READ_MB` says something else."""
 
-_STARTING = 30.0  # more seconds that a child has to start and to import what the call needs, until `restart_clock`
+_STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
+_TOO_LONG = -getattr(signal, "SIGALRM", -1)  # how a child ends whose time is over
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads need memory
-
 _LEAST = 8  # tasks for each process of `in_parallel`; for fewer, starting it takes longer than it saves
 _WAITING = 8  # tasks for each process that are begun or done before the first of them is taken
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-_answers: IO[bytes] | None = None  # where a child writes what its calls give; None: this process is no child
+_seconds: float | None = None  # how long the current call of this child process may take; None: this is no child
 
 
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
@@ -66,70 +67,8 @@ def restart_clock() -> None:
 
     It is for a call that has imported what it needs, or that begins a part which may take as long as another file.
     """
-    if _answers is not None:
-        _send(None)
-
-
-class Children:
-    """Child processes for calls from several threads, each call in a child of its own. They end with the block.
-
-    with Children() as children:
-        children.call(read_midi, content, name="song.mid")
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._children: set[_Child] = set()
-        self._idle: list[_Child] = []
-        self._closed = False
-
-    def __enter__(self) -> Children:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all children at once, whatever they do; then calls fail."""
-        with self._lock:
-            self._closed = True
-            children, self._children, self._idle = self._children, set(), []
-        for child in children:
-            child.end()
-
-    def call(self, function: Callable[..., _Result], *args: object, name: str) -> _Result:
-        """What `in_child` says, in one of these children."""
-        if _answers is not None:
-            return function(*args)
-        seconds, megabytes = _limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES)
-        child = self._take(megabytes)
-        try:
-            result = child.call((function, args), seconds, name)
-        except BaseException:
-            child.end()
-            with self._lock:
-                self._children.discard(child)
-            raise
-        with self._lock:
-            self._idle.append(child)
-        if isinstance(result, LnfgenError):
-            raise result
-        return result
-
-    def _take(self, megabytes: float) -> _Child:
-        """A child that waits for a call, or a new one."""
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("these child processes are ended already")
-            while self._idle:
-                child = self._idle.pop()
-                if child.process.poll() is None and child.megabytes == megabytes:
-                    return child
-                child.end()
-                self._children.discard(child)
-            child = _Child(megabytes)
-            self._children.add(child)
-            return child
+    if _seconds is not None:
+        _end_after(_seconds)
 
 
 def in_parallel(
@@ -180,31 +119,56 @@ def in_parallel(
         threads.shutdown(cancel_futures=True)
 
 
-class _Clock:
-    """Kills a process a number of seconds after the last `restart`."""
+class Children:
+    """Child processes for calls from several threads, each call in a child of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self.process = process
-        self.seconds = seconds
-        self.has_killed = False
-        self._start(seconds + _STARTING)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[_Child] = set()
+        self._idle: list[_Child] = []
+        self._closed = False
 
-    def restart(self) -> None:
-        self.stop()
-        self._start(self.seconds)
+    def close(self) -> None:
+        """End all children at once, whatever they do; then calls fail."""
+        with self._lock:
+            self._closed = True
+            children, self._children, self._idle = self._children, set(), []
+        for child in children:
+            child.end()
 
-    def stop(self) -> None:
-        self._timer.cancel()
-        self._timer.join()
+    def call(self, function: Callable[..., _Result], *args: object, name: str) -> _Result:
+        """Do what `in_child` does, in one of these children."""
+        if _seconds is not None:
+            return function(*args)
+        seconds, megabytes = _limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES)
+        child = self._take(megabytes)
+        try:
+            result = child.call(function, args, seconds, name)
+        except BaseException:
+            child.end()
+            with self._lock:
+                self._children.discard(child)
+            raise
+        with self._lock:
+            self._idle.append(child)
+        if isinstance(result, LnfgenError):
+            raise result
+        return result
 
-    def _start(self, seconds: float) -> None:
-        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._kill)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _kill(self) -> None:
-        self.has_killed = True
-        self.process.kill()
+    def _take(self, megabytes: float) -> _Child:
+        """A child that waits for a call, or a new one."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("these child processes are ended already")
+            while self._idle:
+                child = self._idle.pop()
+                if child.process.poll() is None and child.megabytes == megabytes:
+                    return child
+                child.end()
+                self._children.discard(child)
+            child = _Child(megabytes)
+            self._children.add(child)
+            return child
 
 
 class _Child:
@@ -213,42 +177,34 @@ class _Child:
     def __init__(self, megabytes: float) -> None:
         self.megabytes = megabytes
         serve = f"from lnfgen.formats import sandbox; sandbox.serve({megabytes})"
-        program = f"import sys; sys.path[:] = {sys.path!r}; {serve}"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {serve}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | _ONE_THREAD,
         )
 
-    def call(self, request: object, seconds: float, name: str) -> Any:
+    def call(self, function: object, args: object, seconds: float, name: str) -> Any:
         requests, answers = self.process.stdin, self.process.stdout
         assert requests is not None
         assert answers is not None
-        clock = _Clock(self.process, seconds)
         try:
-            pickle.dump(request, requests)
+            pickle.dump((function, args, seconds), requests)
             requests.flush()
-            while (answer := pickle.load(answers)) is None:
-                clock.restart()
+            succeeded, result = pickle.load(answers)
         except (OSError, EOFError, pickle.UnpicklingError):
-            raise UnreadableFileError(f"{name} {self._death(clock)}") from None
-        finally:
-            clock.stop()
-        if clock.has_killed:
-            self.process.wait()  # the answer came just in time, but this child takes no further call
-        succeeded, result = answer
+            raise UnreadableFileError(f"{name} {self._death(seconds)}") from None
         if not succeeded:
             raise RuntimeError(f"reading {name} in a child process failed:\n{result}")
         return result
 
-    def _death(self, clock: _Clock) -> str:
+    def _death(self, seconds: float) -> str:
         """Why the child has ended, in words that follow the name of the file."""
         status = self.process.wait()
         damaged = "to read; it is damaged, or large; allow more with"
-        if clock.has_killed:
-            return f"takes over {clock.seconds:g} seconds {damaged} LNFGEN_READ_SECONDS"
+        if status == _TOO_LONG:
+            return f"takes over {seconds:g} seconds {damaged} LNFGEN_READ_SECONDS"
         if status == _OUT_OF_MEMORY:
             return f"takes over {self.megabytes:g} MB of memory {damaged} LNFGEN_READ_MB"
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
@@ -265,39 +221,53 @@ class _Child:
 
 
 def serve(megabytes: float) -> NoReturn:
-    """What a child does: answer the calls that come on stdin, on stdout, until stdin ends."""
-    global _answers
+    """Answer the calls that come on stdin, on stdout, until stdin ends. It is the main function of a child."""
+    global _seconds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its children
-    _answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a parser prints must not get among the answers
     _limit_memory(int(megabytes * 1e6))
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(requests,), daemon=True).start()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
+
+    def send(answer: object) -> None:
+        _end_after(0)
+        pickle.dump(answer, answers, protocol=5)  # this protocol writes large arrays without a copy
+        answers.flush()
+
     while True:
-        function, args = requests.get()
+        function, args, _seconds = requests.get()
+        _end_after(_seconds + _STARTING)
         try:
-            _send((True, function(*args)))
+            send((True, function(*args)))
         except LnfgenError as error:
-            _send((True, error))
+            send((True, error))
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
         except Exception:
-            _send((False, traceback.format_exc()))
+            send((False, traceback.format_exc()))
 
 
-def _receive(requests: queue.SimpleQueue[Any]) -> None:
+def _receive(stream: IO[bytes], requests: queue.SimpleQueue[Any]) -> None:
     """Take calls as they come. A child whose parent is gone ends in the middle of a call too."""
     try:
         while True:
-            requests.put(pickle.load(sys.stdin.buffer))
+            requests.put(pickle.load(stream))
     finally:
-        os._exit(1)
+        os._exit(2)
 
 
-def _send(answer: object) -> None:
-    assert _answers is not None
-    pickle.dump(answer, _answers, protocol=5)  # this protocol writes large arrays without a copy
-    _answers.flush()
+def _end_after(seconds: float) -> None:
+    """Have the system end this process after some time from now on, whatever it does then; 0: do not."""
+    seconds = min(seconds, threading.TIMEOUT_MAX)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # at its end comes SIGALRM, which ends a process
+    elif seconds:  # Windows
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    else:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _limit_memory(size: int) -> None:
@@ -313,7 +283,7 @@ def _limit_memory(size: int) -> None:
 
 
 def _limit(variable: str, default: float) -> float:
-    """A limit, as an environment variable or else the default says it."""
+    """The limit that an environment variable sets, or else the default."""
     text = os.environ.get(variable) or str(default)
     try:
         value = float(text)

@@ -14,7 +14,7 @@ LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form f
 
 
 def decode_utf8(content: bytes, name: str) -> str:
-    """The text that these bytes are, without a byte order mark. Errors call the bytes `name`.
+    """The text of these bytes, without a byte order mark. Errors call the bytes `name`.
 
     Raises:
         UnreadableFileError: if the bytes are no UTF-8; the message says where the first wrong byte is.
@@ -22,13 +22,9 @@ def decode_utf8(content: bytes, name: str) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise not_utf8(name, content[error.start], error.start) from None
+        where = f"byte 0x{content[error.start]:02x} at offset {error.start}"
+        raise UnreadableFileError(f"{name} is not UTF-8 text: {where}; save it as UTF-8") from None
     return text.removeprefix("\ufeff")
-
-
-def not_utf8(name: str, byte: int, offset: int) -> UnreadableFileError:
-    """The error for a file whose first byte that is no UTF-8 is there."""
-    return UnreadableFileError(f"{name} is not UTF-8 text: byte 0x{byte:02x} at offset {offset}; save it as UTF-8")
 
 
 def read_text(path: Path) -> str:
@@ -48,7 +44,7 @@ def read_text(path: Path) -> str:
 
 def lines(text: str) -> list[str]:
     """All lines of a text that are not empty, without the space around them."""
-    return [line for line in map(str.strip, LINE_ENDS.split(text)) if line]
+    return [line for found in re.finditer(r"[^\r\n]+", text) if (line := found[0].strip())]
 
 
 def chunks(text: str, max_length: int) -> list[str]:
@@ -57,7 +53,7 @@ def chunks(text: str, max_length: int) -> list[str]:
 
 
 def with_long_copies(texts: Sequence[str], corpus: Iterable[str], max_length: int) -> list[bool]:
-    """Which texts hold a passage of more than `max_length` characters that some text of the corpus holds too."""
+    """True for each text that holds a passage of over `max_length` characters that a text of the corpus holds too."""
     windows = [_windows(text, max_length + 1) for text in texts]
     wanted = set[str]().union(*windows)
     found = set[str]()

@@ -11,7 +11,8 @@ and after a known note.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,12 +23,11 @@ from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, stream_se
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.known import KnownPart, decoded, laid_on_keys, on_grid, partly_hidden
-from lnfgen.inference.particles import Filtered, filter_particles, one_of
+from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
+from lnfgen.inference.particles import filter_particles
 from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
-from lnfgen.models import LatentFlow, SequenceModel
+from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
-from lnfgen.models.steps import LatentSteps
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import top_line
 from lnfgen.music.tonality import pitch_name
@@ -39,28 +39,12 @@ MAX_ROWS = 512
 MAX_ROW_STEPS = 100_000
 """Their time steps in all, for which a model with a latent has memory."""
 
-WINDOW, CANDIDATES = 16, 4
-"""Steps of z that are drawn anew together, and values of z to choose from, with z as it is."""
-
 HOME_SAMPLES, HOME_STEPS = 3, 64
 HOME_RANGE = (0.02, 0.98)
 """Where the model is at home: between these quantiles of the keys of so many samples of so many steps."""
 
 HOME_SHARE = 0.85
 """So many of a piece's keys there are enough."""
-
-
-@dataclass(frozen=True)
-class Filling:
-    """A piece whose known part is as it was.
-
-    Attributes:
-        ess: the mean effective sample size of the particles, as a share of their number; a low one shows that the known
-            part fits poorly with what the model draws.
-    """
-
-    piece: Piece
-    ess: float
 
 
 def added_steps(
@@ -73,17 +57,16 @@ def added_steps(
     require_one_length(length, bars, encoding)
     if length is not None:
         return length
-    lengths = model.length
-    if isinstance(piece, str) and encoding.kind == "text":
-        own = len(piece)
+    piece = on_grid(encoding, piece)
+    if isinstance(piece, str):
+        own, lengths = len(piece), model.length
     else:
-        roll = encoding.from_bar_line(on_grid(encoding, piece))
-        own = roll.num_steps
+        roll = encoding.from_bar_line(piece)
+        own, lengths = roll.num_steps, model.lengths_in(roll.time_signature)
         if bars is not None:
             bar = bar_length(roll.time_signature, roll.steps_per_quarter)
             own -= roll.upbeat
             return round((-(-own // bar) + bars) * bar) - own
-        lengths = model.lengths_in(roll.time_signature)
     return lengths.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
 
 
@@ -97,7 +80,7 @@ def fill_pieces(
     seed: int = 0,
     particles: int = PARTICLES,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Filling]:
+) -> Iterator[Piece]:
     """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order.
 
     Raises:
@@ -111,75 +94,19 @@ def fill_pieces(
     if not part.hidden.any():
         low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
-    model.eval()
-    known = known_bits(model, part)
-    size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // len(part.values)) // particles)
+    known, num_steps = known_bits(model, part), len(part.values)
+    size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // num_steps) // particles)
     for first in range(0, count, size):
-        generators = [
-            torch.Generator().manual_seed(stream_seed(seed, index)) for index in range(first, min(first + size, count))
-        ]
+        block = range(first, min(first + size, count))
 
-        def of_block(done: int, first: int = first, rows: int = len(generators)) -> None:
-            progress(first * len(part.values) + rows * done, count * len(part.values))
+        def of_block(done: int, block: range = block) -> None:
+            progress(block.start * num_steps + len(block) * done, count * num_steps)
 
-        each = Known(*(tensor.expand(len(generators), *tensor.shape) for tensor in known))
-        metres = metres_of(model, encoding, [part.piece] * len(generators))
-        with torch.inference_mode():
-            found = fill_batch(model, each, particles, generators, temperature, metres, of_block)
-        for x, ess in zip(found.x.cpu().numpy(), found.ess.tolist(), strict=True):
-            yield Filling(decoded(encoding, part, x), ess)
-
-
-def fill_batch(
-    model: SequenceModel,
-    known: Known,
-    num_particles: int,
-    generators: Sequence[torch.Generator],
-    temperature: float = 1.0,
-    metres: Tensor | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Filtered:
-    """Draw G sequences of T steps, given what is known `[G, T, ...]`: from p(hidden | known, T) as particles get many.
-
-    Where all of z is drawn before x and each step of x depends on z alone, no particle of few fits what is known. So z
-    is then moved towards what was filled in, and x is drawn anew given z.
-    """
-    known = Known(*(part.to(model.device) for part in known))
-    groups, num_steps = known.mask.shape[:2]
-    steps = model.steps(groups, num_steps, temperature, metres)
-    found = filter_particles(steps, known, num_particles, generators, progress)
-    if not isinstance(model, LatentFlow) or not isinstance(steps, LatentSteps) or model.emission.head.reads_past:
-        return found
-    z = _moved(model, steps.z, found.x, generators, metres)
-    again = model.steps(groups, num_steps, temperature, metres, z)
-    return found._replace(x=filter_particles(again, known, num_particles, generators).x)
-
-
-def _moved(
-    model: LatentFlow, z: Tensor, x: Tensor, generators: Sequence[torch.Generator], metres: Tensor | None
-) -> Tensor:
-    """Draw each window of z `[G, T, D]` anew given x `[G, T, ...]`, by a move that leaves p(z | x) as it is.
-
-    Candidates for a window come from q(z | x), whose steps are independent given x. One of them, or z as it is, is
-    chosen by the weight p(x, z) / q(z | x). The model is that at temperature 1.
-
-    Source: iterated sampling importance resampling (Andrieu, Doucet & Holenstein, 2010, "Particle Markov chain Monte
-    Carlo methods"), inside Gibbs sampling as by Mattei & Frellsen (2018, arXiv 1802.04826).
-    """
-    groups, num_steps, latent = z.shape
-    lengths = torch.full((groups,), num_steps, device=z.device)
-    encoded = mean, log_variance, _ = model.encode(x, lengths, metres)
-    deviation = torch.exp(0.5 * log_variance)
-    noise = (z - mean) / deviation  # of q(z | x)
-    for first in range(0, num_steps, WINDOW):
-        size = min(WINDOW, num_steps - first)
-        fresh = [torch.randn(CANDIDATES - 1, size, latent, generator=one) for one in generators]
-        candidates = noise.repeat(CANDIDATES, 1, 1, 1)
-        candidates[1:, :, first : first + size] = torch.stack(fresh, 1).to(z.device)
-        terms = model.terms(x, lengths, encoded, candidates)
-        chosen = one_of((terms.reconstruction - terms.kl).t().cpu().double(), generators)[:, 0]
-        noise = candidates[chosen.to(z.device), torch.arange(groups, device=z.device)]
-    return mean + deviation * noise
+        generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in block]
+        each = Known(*(tensor.expand(len(block), *tensor.shape) for tensor in known))
+        metres = metres_of(model, encoding, [part.piece] * len(block))
+        for x in fill_batch(model, each, particles, generators, temperature, metres, of_block).numpy():
+            yield decoded(encoding, part, x)
 
 
 def vary_pieces(
@@ -189,27 +116,49 @@ def vary_pieces(
     *,
     amount: float,
     count: int = 1,
-    temperature: float = 1.0,
-    seed: int = 0,
-    particles: int = PARTICLES,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Filling]:
+    seed: int = 0,
+    **drawing: Any,
+) -> Iterator[Piece]:
     """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`.
+
+    The other arguments are those of `fill_pieces`.
 
     Raises:
         LnfgenError: if a number is out of range.
     """
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece")
-    require_draws(seed, temperature)
+    require_draws(seed, 1.0)
     for index in range(count):
         own = stream_seed(seed, index)
         part = partly_hidden(encoding, whole, amount, np.random.default_rng(own))
         if part.hidden.any():
-            yield from fill_pieces(model, encoding, part, temperature=temperature, seed=own, particles=particles)
+            yield from fill_pieces(model, encoding, part, seed=own, **drawing)
         else:
-            yield Filling(decoded(encoding, part, part.values), 1.0)
+            yield decoded(encoding, part, part.values)
         progress(index + 1, count)
+
+
+@torch.inference_mode()
+def fill_batch(
+    model: SequenceModel,
+    known: Known,
+    num_particles: int,
+    generators: Sequence[torch.Generator],
+    temperature: float = 1.0,
+    metres: Tensor | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Draw one sequence for each of G generators, given what is known of it, `[G, T, ...]`.
+
+    Returns:
+        The sequences `[G, T]` or `[G, T, P]`, on the CPU.
+    """
+    known = Known(*(part.to(model.device) for part in known))
+    num_sequences, num_steps = known.mask.shape[:2]
+    steps = model.eval().steps(num_sequences, num_steps, temperature, metres)
+    return filter_particles(steps, known, num_particles, generators, progress).cpu()
 
 
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
@@ -234,7 +183,7 @@ def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownP
         has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
         return has_place, min(int(((keys >= low) & (keys <= high)).sum()), enough), -abs(shift)
 
-    moved = laid_on_keys(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit))
+    moved = laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit))
     if not (moved.values * ~moved.hidden).any():
         raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
     return moved

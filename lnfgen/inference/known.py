@@ -17,7 +17,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import beyond, random_share, region, top_line
+from lnfgen.music.regions import random_share, region, top_line
 from lnfgen.wording import counted
 
 GAP = "_"
@@ -51,6 +51,16 @@ class KnownPart:
     ahead: int = 0
 
 
+def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
+    """A piece of which nothing is hidden, on the grid and the keys of the model.
+
+    Raises:
+        LnfgenError: if the piece is of the other kind or empty.
+    """
+    piece = on_grid(encoding, piece)
+    return laid(encoding, piece, np.zeros(_shape(piece), dtype=np.bool_))
+
+
 def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
     """A piece whose cells or characters that `words` name are hidden, and all others known.
 
@@ -62,28 +72,14 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
         LnfgenError: if the piece is of the other kind or empty, if nothing is hidden or nothing is known, or if `gap`
             is given for music.
     """
+    piece = on_grid(encoding, piece)
     if isinstance(piece, str):
-        return _partly_known_text(encoding, piece, words, gap)
+        return _partly_known(encoding, piece, _hidden_characters(encoding, piece, words, gap))
     if gap is not None:
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not words:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
-    roll = on_grid(encoding, piece)
-    return _partly_known_music(encoding, roll, region(roll, words))
-
-
-def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
-    """A piece of which nothing is hidden, on the grid and the keys of the model.
-
-    Raises:
-        LnfgenError: if the piece is of the other kind or empty.
-    """
-    if isinstance(piece, str):
-        if not piece:
-            raise LnfgenError("found an empty text; expected at least a character")
-        return _text(encoding, piece, np.zeros(len(piece), dtype=np.bool_))
-    roll = on_grid(encoding, piece)
-    return laid_on_keys(encoding, roll, np.zeros_like(roll.sounding), 0)
+    return _partly_known(encoding, piece, region(piece, words))
 
 
 def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
@@ -92,10 +88,10 @@ def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
     Raises:
         LnfgenError: if the piece is a text or has no notes.
     """
-    if isinstance(piece, str):
+    if isinstance(piece, str) or isinstance(piece := on_grid(encoding, piece), str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
-    roll = top_line(on_grid(encoding, piece))
-    return _partly_known_music(encoding, roll, region(roll, ["below-melody"]))
+    roll = top_line(piece)
+    return _partly_known(encoding, roll, region(roll, ["below-melody"]))
 
 
 def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
@@ -106,16 +102,15 @@ def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
     """
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
+    piece = on_grid(encoding, piece)
+    hidden = np.concatenate([np.zeros(_shape(piece), np.bool_), np.ones((added, *_shape(piece)[1:]), np.bool_)])
     if isinstance(piece, str):
-        if not piece:
-            raise LnfgenError("found an empty text; expected at least a character to go on from")
-        return _partly_known_text(encoding, piece + GAP * added, [f"{len(piece) + 1}-"], None)
-    roll = on_grid(encoding, piece)
-    after = np.zeros((added, roll.num_pitches), dtype=np.bool_)
-    onsets = None if roll.onsets is None else np.concatenate([roll.onsets, after])
-    longer = replace(roll, sounding=np.concatenate([roll.sounding, after]), onsets=onsets)
-    hidden = np.concatenate([np.zeros_like(roll.sounding), ~after])
-    return _partly_known_music(encoding, longer, hidden)
+        return _partly_known(encoding, piece + GAP * added, hidden)
+    sounding, onsets = (
+        None if cells is None else np.concatenate([cells, ~hidden[-added:]]) for cells in (piece.sounding, piece.onsets)
+    )
+    assert sounding is not None
+    return _partly_known(encoding, replace(piece, sounding=sounding, onsets=onsets), hidden)
 
 
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
@@ -123,36 +118,41 @@ def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.ra
 
     With a share of 1 all of it is hidden, rests too.
     """
-    if isinstance(whole.piece, str):
-        spans = -(-len(whole.piece) // SPAN)
-        hidden = np.isin(np.arange(len(whole.piece)) // SPAN, rng.permutation(spans)[: round(share * spans)])
-        return replace(whole, hidden=hidden, hidden_cells=hidden)
-    return laid_on_keys(encoding, whole.piece, random_share(whole.piece, share, rng), whole.shift)
+    if isinstance(whole.piece, PianoRoll):
+        return laid(encoding, whole.piece, random_share(whole.piece, share, rng), whole.shift)
+    spans = -(-len(whole.piece) // SPAN)
+    hidden = np.isin(np.arange(len(whole.piece)) // SPAN, rng.permutation(spans)[: round(share * spans)])
+    return replace(whole, hidden=hidden, hidden_cells=hidden)
 
 
-def on_grid(encoding: Encoding, piece: Piece) -> PianoRoll:
-    """Music on the grid of the encoding, with all 128 keys of MIDI.
+def on_grid(encoding: Encoding, piece: Piece) -> Piece:
+    """A text, or music on the grid of the encoding with all 128 keys of MIDI.
 
     Raises:
-        LnfgenError: if it is no music, or the encoding's is none, or it has no notes.
+        LnfgenError: if it is of the other kind than the encoding, or empty.
     """
-    if isinstance(piece, str) or encoding.kind != "music":
-        found = "a text" if isinstance(piece, str) else "music"
+    found = "text" if isinstance(piece, str) else "music"
+    if found != encoding.kind:
         raise LnfgenError(f"found {found}; expected {encoding.kind}, as the model makes; choose another model")
+    if isinstance(piece, str):
+        if not piece:
+            raise LnfgenError("found an empty text; expected at least a character")
+        return piece
     if not piece.sounding.any():
         raise LnfgenError("found a piece without notes; expected at least one to keep")
     return piece.on_grid(encoding.steps_per_quarter).in_range(0, 128)
 
 
-def _partly_known_music(encoding: Encoding, roll: PianoRoll, hidden: np.ndarray) -> KnownPart:
-    if not (roll.sounding & ~hidden).any():
-        raise LnfgenError("no note of the piece is kept; to draw all of a piece there is `lnfgen sample`")
-    return laid_on_keys(encoding, roll, hidden, 0)
+def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -> KnownPart:
+    """A piece of `on_grid` and its hidden part as the model sees them.
 
-
-def laid_on_keys(encoding: Encoding, roll: PianoRoll, hidden: np.ndarray, shift: int) -> KnownPart:
-    """The roll and its hidden cells, so many semitones higher, on the model's keys and from a bar line on."""
-    ahead = encoding.from_bar_line(roll).num_steps - roll.num_steps
+    Music is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not have are left out.
+    """
+    if isinstance(piece, str):
+        values = encoding.encode(piece)
+        unknown = (values == 0) & ~hidden & (np.array(list(piece)) != UNKNOWN)
+        return KnownPart(values, hidden, piece, hidden, Changes(unknown=int(unknown.sum())))
+    ahead = encoding.from_bar_line(piece).num_steps - piece.num_steps
     columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
     inside = (columns >= 0) & (columns < 128)
 
@@ -161,73 +161,12 @@ def laid_on_keys(encoding: Encoding, roll: PianoRoll, hidden: np.ndarray, shift:
         result[ahead:, inside] = cells[:, columns[inside]]
         return result
 
-    struck = roll.struck()
-    values = cut(roll.sounding) * np.uint8(SOUNDING)
+    struck = piece.struck()
+    values = cut(piece.sounding) * np.uint8(SOUNDING)
     if encoding.has_onsets:
         values |= cut(struck) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
-    return KnownPart(values, cut(hidden), roll, hidden, Changes(roll.rounded, lost), shift, ahead)
-
-
-def beyond_the_model(encoding: Encoding, part: KnownPart, words: Sequence[str]) -> str:
-    """Those of the words that name keys that the model does not have, in a sentence; empty if none does.
-
-    `part` is where the model draws it: moved by its `shift`.
-    """
-    if isinstance(part.piece, str):
-        return ""
-    lowest = encoding.lowest_pitch - part.shift
-    return beyond(words, lowest, lowest + encoding.num_pitches - 1)
-
-
-def _partly_known_text(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> KnownPart:
-    _require_text(encoding)
-    marks = np.zeros(len(text), dtype=np.bool_)
-    for word in words:
-        marks[_characters(word, len(text))] = True
-    if gap is not None or not words:
-        mark = GAP if gap is None else gap
-        if len(mark) != 1:
-            raise LnfgenError(f"found {mark!r} to mark gaps; expected one character")
-        if gap is None and mark in encoding.vocabulary and mark in text:
-            raise LnfgenError(
-                f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character, or name them, "
-                "as 10-20"
-            )
-        marks |= np.array([character == mark for character in text], dtype=np.bool_)
-        if not marks.any():
-            how = f"mark each missing character with {mark!r}, or say which to draw, as 10-20"
-            raise LnfgenError(f"found no gap in the text; {how}")
-    if marks.all():
-        raise LnfgenError("no character of the text is kept; to draw all of a text there is `lnfgen sample`")
-    return _text(encoding, text, marks)
-
-
-def _require_text(encoding: Encoding) -> None:
-    if encoding.kind != "text":
-        raise LnfgenError("found a text; expected music, as the model makes; choose a model of text")
-
-
-def _text(encoding: Encoding, text: str, hidden: np.ndarray) -> KnownPart:
-    _require_text(encoding)
-    values = encoding.encode(text)
-    unknown = int(((values == 0) & ~hidden).sum()) - sum(
-        character == UNKNOWN and not is_hidden for character, is_hidden in zip(text, hidden.tolist(), strict=True)
-    )
-    return KnownPart(values, hidden, text, hidden, Changes(unknown=unknown))
-
-
-def _characters(word: str, length: int) -> slice:
-    """The characters that `10-20`, `10-` or `10` means, from 1 on."""
-    match = re.fullmatch(r"(\d+)(-(\d*))?", word.strip())
-    if match is None:
-        raise LnfgenError(f"found {word!r} for a text; expected the numbers of characters, as 10-20")
-    first = int(match[1])
-    last = first if match[2] is None else int(match[3] or length)
-    if not 1 <= first <= last <= length:
-        text = f"a text of {counted(length, 'character')}"
-        raise LnfgenError(f"found {word!r} for {text}; expected numbers from 1 to {length:,}")
-    return slice(first - 1, last)
+    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.rounded, lost), shift, ahead)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
@@ -252,3 +191,49 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     sounds = roll.sounding.any(axis=1)
     silent = int(sounds.argmax()) if sounds.any() else roll.num_steps - 1
     return roll.stretch(min(part.ahead, silent), roll.num_steps)
+
+
+def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> KnownPart:
+    is_music = isinstance(piece, PianoRoll)
+    if not ((piece.sounding & ~hidden) if isinstance(piece, PianoRoll) else ~hidden).any():
+        kept, whole = ("note of the piece", "a piece") if is_music else ("character of the text", "a text")
+        raise LnfgenError(f"no {kept} is kept; to draw all of {whole} there is `lnfgen sample`")
+    return laid(encoding, piece, hidden)
+
+
+def _shape(piece: Piece) -> tuple[int, ...]:
+    return (len(piece),) if isinstance(piece, str) else piece.sounding.shape
+
+
+def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> np.ndarray:
+    hidden = np.zeros(len(text), dtype=np.bool_)
+    for word in words:
+        hidden[_characters(word, len(text))] = True
+    if gap is None and words:
+        return hidden
+    mark = GAP if gap is None else gap
+    if len(mark) != 1:
+        raise LnfgenError(f"found {mark!r} to mark gaps; expected one character")
+    if gap is None and mark in encoding.vocabulary and mark in text:
+        raise LnfgenError(
+            f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character, or name them, as "
+            "10-20"
+        )
+    hidden |= np.array(list(text)) == mark
+    if not hidden.any():
+        how = f"mark each missing character with {mark!r}, or say which to draw, as 10-20"
+        raise LnfgenError(f"found no gap in the text; {how}")
+    return hidden
+
+
+def _characters(word: str, length: int) -> slice:
+    """The characters that `10-20`, `10-` or `10` means, from 1 on."""
+    match = re.fullmatch(r"(\d+)(-(\d*))?", word.strip())
+    if match is None:
+        raise LnfgenError(f"found {word!r} for a text; expected the numbers of characters, as 10-20")
+    first = int(match[1])
+    last = first if match[2] is None else int(match[3] or length)
+    if not 1 <= first <= last <= length:
+        text = f"a text of {counted(length, 'character')}"
+        raise LnfgenError(f"found {word!r} for {text}; expected numbers from 1 to {length:,}")
+    return slice(first - 1, last)

@@ -10,7 +10,6 @@ resampling.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,36 +21,26 @@ RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""
 
 
-class Filtered(NamedTuple):
-    """The result for G sequences.
-
-    Attributes:
-        x: the sequences drawn, `[G, T]` or `[G, T, P]`.
-        ess: the effective sample size as a share of K, the mean over the steps where particles were weighed, float64
-            `[G]` on the CPU. A low one shows that the model finds the known part unlikely.
-    """
-
-    x: Tensor
-    ess: Tensor
-
-
 def filter_particles(
     steps: WeighedSteps,
     known: Known,
     num_particles: int,
     generators: Sequence[torch.Generator],
     progress: Callable[[int], None] = lambda done: None,
-) -> Filtered:
+) -> Tensor:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
 
     Before the first hidden step, the particles of a model without a latent are equal, so one of them is enough. After
     the last step of which something is known, no weight changes any more, so one particle goes on alone.
 
     Args:
-        steps: the steps of G sequences, which are left where the last step ends.
+        steps: the steps of G sequences.
         known: the first axes of its tensors are G and T.
         generators: each decides its own sequence, whatever the others are.
         progress: called with the number of steps that are done.
+
+    Returns:
+        The sequences, `[G, T]` or `[G, T, P]`.
     """
     groups = len(generators)
     mask_by_step = known.mask.transpose(0, 1).flatten(1)
@@ -60,7 +49,6 @@ def filter_particles(
     start = 0 if steps.has_latent else next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole))
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = torch.zeros(groups, 1, dtype=torch.float64)
-    shares = []
     for t, is_informed in enumerate(informed):
         if t == start and t <= last:
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
@@ -72,19 +60,17 @@ def filter_particles(
         if t > last or not is_informed:
             continue
         log_weight = log_weight + log_gain.cpu().double().view(groups, -1)  # some devices have no float64
-        share = _effective_share(log_weight)
-        if lines.width > 1:
-            shares.append(share)
         if t == last:
-            lines.move(one_of(log_weight, generators))
-        elif bool((share < RESAMPLE_BELOW).any()):
+            lines.move(_one_of(log_weight, generators))
+            continue
+        poor = 1 / (torch.softmax(log_weight, 1) ** 2).sum(1) < RESAMPLE_BELOW * lines.width
+        if bool(poor.any()):
             rows = torch.arange(lines.width).repeat(groups, 1)
-            for g in (share < RESAMPLE_BELOW).nonzero()[:, 0].tolist():
+            for g in poor.nonzero()[:, 0].tolist():
                 rows[g] = _resampled(log_weight[g], generators[g])
                 log_weight[g] = 0
             lines.move(rows)
-    share = torch.stack(shares).mean(0) if shares else torch.ones(groups, dtype=torch.float64)
-    return Filtered(lines.traced(), share)
+    return lines.traced()
 
 
 class _Lines:
@@ -118,15 +104,10 @@ class _Lines:
         return torch.stack(path[::-1], 1)
 
 
-def one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+def _one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """One of the K of each sequence, by their log weights `[G, K]` on the CPU: `[G, 1]`."""
     each = zip(torch.softmax(log_weight, 1), generators, strict=True)
     return torch.stack([torch.multinomial(weights, 1, generator=generator) for weights, generator in each])
-
-
-def _effective_share(log_weight: Tensor) -> Tensor:
-    """`1 / sum(w^2)` as a share of K, for weights that sum to 1: `[G, K]` -> `[G]`."""
-    return 1 / (torch.softmax(log_weight, 1) ** 2).sum(1) / log_weight.shape[1]
 
 
 def _resampled(log_weight: Tensor, generator: torch.Generator) -> Tensor:

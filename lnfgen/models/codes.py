@@ -20,12 +20,11 @@ class SymbolPosterior(nn.Module):
     So z is x with noise, and all that is to be learned of the language is left to the prior. Where this is a mixture of
     the same codes (`codes`), log p(z_t | z_<t) - log q(z_t | x_t) is nearly the logarithm of the weight of the true
     code. The model is then a language model, autoregressive or from coarse to fine, that is written as a latent flow.
-    (What it gains is in `training.settings.WITH_CODES`.)
 
     Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790), whose encoding is a mixture with one
     distribution for each value of a variable.
 
-    Limit: z_t tells nothing of the other steps.
+    Limit: z_t says nothing about the other steps.
     """
 
     def __init__(self, symbols: Symbols, latent: int) -> None:

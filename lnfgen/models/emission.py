@@ -16,16 +16,16 @@ class Emission(nn.Module):
     """
 
     def __init__(self, network: nn.Module | None, head: OutputHead, note_noise: float = 0.0) -> None:
-        """`network` is bidirectional and exclusive. Without one, the head is told of z_t alone."""
+        """`network` is bidirectional and exclusive. Without one, the head reads z_t alone."""
         super().__init__()
         self.network = network
         self.head = head
         self.note_noise = NoteNoise(note_noise)
 
-    def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor, temperature: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
         """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""
         context = self.context(z, lengths, positions)
-        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x), temperature)
+        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
     def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
         """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""
@@ -36,7 +36,7 @@ class Emission(nn.Module):
             return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        """What the head is told of each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
+        """The input of the head at each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
         if self.network is None:
             return z
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

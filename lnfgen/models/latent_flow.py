@@ -69,36 +69,27 @@ class LatentFlow(SequenceModel):
     def generate(
         self,
         lengths: Sequence[int],
-        eps: Tensor | None,
+        noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
-        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
-        assert eps is not None
+        assert noise is not None
         steps = torch.tensor(lengths, device=self.device)
         positions = self.positions_of(steps, max(lengths), metres)
-        z = self.prior.draw(positions, steps, eps, prior_temperature)
+        z = self.prior.draw(positions, steps, noise, temperature)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
 
     def steps(
-        self,
-        num_sequences: int,
-        num_steps: int,
-        temperature: float,
-        metres: Tensor | None = None,
-        z: Tensor | None = None,
+        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
     ) -> WeighedSteps:
-        """Where z_t says the symbol and is drawn given z_<t, `SymbolSteps`. Otherwise all of z is drawn first.
-
-        The steps that draw z first can also be those of sequences whose latent z `[G, T, D]` is there already.
-        """
+        """If z_t says the symbol and is drawn given z_<t, `SymbolSteps`; otherwise `LatentSteps`."""
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
         positions = self.positions_of(lengths, num_steps, metres)
-        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow) and z is None:
+        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow):
             posterior, emission = self.posterior, self.emission
             return SymbolSteps(self.observation, self.prior, posterior, emission, positions, temperature)
-        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature, z)
+        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

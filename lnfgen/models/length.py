@@ -85,7 +85,7 @@ class LengthModel(nn.Module):
     def _log_probs_up_to(self, longest: int) -> Tensor:
         """`log_prob` of all lengths from 1 to `longest`, `[longest]`, up to round-off.
 
-        What shorter training lengths give to the smoothed term falls by r with each step up, and what longer ones give
+        The part of shorter training lengths in the smoothed term falls by r with each step up, and that of longer ones
         with each step down, so a sum in each direction is enough. `log_prob` compares each length with each training
         length, which takes seconds and gigabytes here where pieces are long and many.
         """

@@ -59,19 +59,18 @@ class AutoregressiveLSTM(SequenceModel):
 
     def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None = None) -> Tensor:
         (positions,) = encoded
-        heard = self.note_noise(x)
-        previous = shift(self.input_dropout(self.embed(heard)))
+        noisy = self.note_noise(x)
+        previous = shift(self.input_dropout(self.embed(noisy)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
-        return self.head(torch.cat([states, positions], -1), x, heard)[None]
+        return self.head(torch.cat([states, positions], -1), x, noisy)[None]
 
     def generate(
         self,
         lengths: Sequence[int],
-        eps: Tensor | None,
+        noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
-        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
         positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
         network, draw = self.network_steps(positions), self.head.sampler(temperature)
@@ -111,7 +110,7 @@ class _PlainSteps:
 
 
 class LSTMSteps(WeighedSteps):
-    """Each step is drawn given the steps before it, and weighs the probability of what is known of it."""
+    """Each step is drawn given the steps before it, and weighs the probability of its known part."""
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""

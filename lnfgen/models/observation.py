@@ -179,12 +179,11 @@ class FrameEmbedding(nn.Module):
 
 
 class NoteNoise(nn.Module):
-    """In training, hide or move sounding keys: x `[B, T, P]` -> the same; text stays as it is.
+    """In training, hide or move sounding keys of frames `[B, T, P]`. Text stays as it is.
 
     The output that predicts a frame reads the frames before with this noise; the frame to predict has none. A model
-    that is trained on correct music alone never sees a mistake such as it makes when it samples: after it has dropped
-    a voice, it goes on without that voice for long. With this noise it learns to begin the voice again, and to correct
-    a wrong key.
+    that is trained on correct music alone never sees its own mistakes: in samples, after it has dropped a voice, it
+    goes on without that voice for long. With this noise it learns to begin the voice again, and to correct a wrong key.
     """
 
     HIDDEN = 0.75
@@ -209,7 +208,7 @@ class NoteNoise(nn.Module):
 
 
 def _moved(x: Tensor, semitones: int) -> Tensor:
-    """Frames `[..., P]` that many keys higher. What leaves the range is silent."""
+    """Frames `[..., P]` that many keys higher. Keys that leave the range are silent."""
     up, down = max(semitones, 0), max(-semitones, 0)
     return torch.nn.functional.pad(x, (up, down)).narrow(-1, down, x.shape[-1])
 

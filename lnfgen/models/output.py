@@ -21,23 +21,23 @@ class OutputHead(nn.Module, ABC):
     """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]` or `[B, T, P]`."""
 
     reads_past = False
-    """Whether the distribution of a step depends on the steps before it as well, so that sampling goes step by step."""
+    """True if the distribution of a step depends on the steps before it, so that sampling goes step by step."""
 
     @abstractmethod
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """The logits `[..., B, T, num_logits]` at the temperature, which `Observation.log_prob` takes.
 
-        A head that `reads_past` is told that `heard` came before each step, by default x itself.
+        A head that `reads_past` reads the steps before in `noisy`, by default x itself.
 
-        They have the precision of the parameters, also under autocast, because log-probabilities are summed.
+        The logits have the precision of the parameters, also under autocast, because log-probabilities are summed.
         """
 
     @abstractmethod
     def sampler(self, temperature: float) -> "Sampler":
-        """What draws x from context `[..., C]` and random numbers from `Observation.uniform`.
+        """A function that draws x from context `[..., C]` and random numbers from `Observation.uniform`.
 
-        Where the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps what it needs
-        of the steps before. Otherwise one call may be for all steps.
+        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps the steps before
+        that it needs. Otherwise one call may be for all steps.
         """
 
     @property
@@ -46,7 +46,7 @@ class OutputHead(nn.Module, ABC):
 
 
 class Drawn(NamedTuple):
-    """What was drawn, x `[...]` or `[..., P]`, and its logits `[..., num_logits]`, at x and the temperature."""
+    """A draw x `[...]` or `[..., P]`, and the logits `[..., num_logits]` at x and the temperature."""
 
     x: Tensor
     logits: Tensor
@@ -62,7 +62,7 @@ class Sampler:
         return self.draw(context, uniform, None).x
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows `[B]` of what is known of the steps before: row i becomes what row `rows[i]` was."""
+        """Go on with these rows `[B]` of the steps before: row i becomes what row `rows[i]` was."""
 
 
 class FactorisedHead(OutputHead):
@@ -76,7 +76,7 @@ class FactorisedHead(OutputHead):
     def logits(self, context: Tensor) -> Tensor:
         """context `[..., C]` -> `[..., num_logits]` at temperature 1, in the precision of the parameters."""
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return tempered(self.logits(context), temperature)
 
     def sampler(self, temperature: float) -> Sampler:
@@ -120,7 +120,7 @@ class NADEHead(OutputHead):
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.logits(self.made.given(self.features(context)), temperature)(x)
 
     def sampler(self, temperature: float) -> Sampler:

@@ -36,9 +36,9 @@ only through them, so they can be summed here over the samples before one backwa
 class SequenceModel(nn.Module, ABC):
     """`p(x) = p(T) p(x | T)` of sequences of one kind of observation.
 
-    A model that has `time_signatures` is told the bars of each sequence: `metres` `[B, 3]` on its device, as
-    `lnfgen.nn.positions` has them. Without `metres`, they are those of the most common time signature. Other models do
-    not read them.
+    A model that has `time_signatures` reads the bars of each sequence: `metres` `[B, 3]` on its device, as
+    `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time signature. Other models do not
+    read them.
     """
 
     exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
@@ -49,7 +49,7 @@ class SequenceModel(nn.Module, ABC):
     """How many numbers of N(0, 1) a step of the latent is drawn from."""
 
     loops_to_score = False
-    """Whether `kl` is a loop over time, so that larger batches hardly take longer."""
+    """True if `kl` is a loop over time, so that larger batches hardly take longer."""
 
     def __init__(self, observation: Observation, length: LengthModel) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class SequenceModel(nn.Module, ABC):
     def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
         """Draw one sequence `[T]` or `[T, P]`, on the CPU, with a CPU generator.
 
-        `temperature` is that of the prior (`TemporalFlow.draw`), and divides the logits of the emission.
+        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
         """
         return self.sample_batch([num_steps], [generator], temperature)[0]
 
@@ -134,27 +134,22 @@ class SequenceModel(nn.Module, ABC):
 
         pairs = list(zip(lengths, generators, strict=True))
         drawn = [torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs]
-        eps = padded(drawn) if self.noise_size else None
+        noise = padded(drawn) if self.noise_size else None
         uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
-        return self.generate(lengths, eps, uniform, temperature, metres, prior_temperature=temperature)
+        return self.generate(lengths, noise, uniform, temperature, metres)
 
     @abstractmethod
     def generate(
         self,
         lengths: Sequence[int],
-        eps: Tensor | None,
+        noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         metres: Tensor | None = None,
-        prior_temperature: float = 1.0,
     ) -> list[Tensor]:
-        """The sequences that some random numbers give, on the CPU; `sample_batch` draws these numbers.
+        """Draw sequences, on the CPU, from the random numbers of `sample_batch`.
 
-        Args:
-            eps: what the prior makes z of, `[B, T, D]`; None without a latent.
-            uniform: `[B, T, ...]`, as `Observation.sample` takes it.
-            temperature: divides the logits of the output.
-            prior_temperature: that at which the prior draws z (`TemporalFlow.draw`).
+        Those of z are `noise` `[B, T, noise_size]`, or None without a latent; those of x are `uniform` `[B, T, ...]`.
         """
 
     @abstractmethod

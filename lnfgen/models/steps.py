@@ -45,42 +45,30 @@ def drawn_by(
 
 
 class LatentSteps(WeighedSteps):
-    """z is drawn from the prior, all its steps at once, and then x step by step from p(x_t | x_<t, z).
+    """At the first step all of z is drawn from the prior, and then x step by step from p(x_t | x_<t, z).
 
-    The weight of a step is the probability of what is known of it.
+    The weight of a step is the probability of what is known of it. So particles that have drawn a poor z are replaced,
+    but no step of z is drawn to fit what is known. Limit: if x_t depends on z alone, and much is known, it takes many
+    particles to find a z that fits.
     """
 
     has_latent = True
 
     def __init__(
-        self,
-        observation: Observation,
-        prior: TemporalFlow,
-        emission: Emission,
-        positions: Tensor,
-        temperature: float,
-        z: Tensor | None = None,
+        self, observation: Observation, prior: TemporalFlow, emission: Emission, positions: Tensor, temperature: float
     ) -> None:
-        """`positions` are `[G, T, F]`. If z `[G, T, D]` is given, none is drawn."""
+        """`positions` are `[G, T, F]`."""
         self._observation, self._prior, self._emission, self._positions = observation, prior, emission, positions
         self._temperature = max(temperature, MIN_TEMPERATURE)
         self._sampler = emission.head.sampler(self._temperature)
-        self._rows = torch.arange(len(positions), device=positions.device)  # of `positions`, or of z once it is there
-        self._z, self._context = z, None if z is None else self._context_of(z)
-
-    @property
-    def z(self) -> Tensor:
-        """The latent of each row, `[N, T, D]`, once a step is drawn."""
-        assert self._z is not None
-        return self._z[self._rows]
+        self._rows = torch.arange(len(positions), device=positions.device)  # of `positions`, later of the context
+        self._context: Tensor | None = None
 
     def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
         observation, num_rows, device = self._observation, len(self._rows), self._positions.device
         if self._context is None:
-            self._positions = self._positions[self._rows]
+            self._context = self._contexts(self._positions[self._rows], generators)
             self._rows = torch.arange(num_rows, device=device)
-            self._z = self._draw_latent(generators)
-            self._context = self._context_of(self._z)
         uniform = drawn_by(generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0])
         x, logits = self._sampler.draw(self._context[self._rows, t], uniform.to(device), known)
         return x, observation.log_prob(logits, x, known.mask)
@@ -89,18 +77,14 @@ class LatentSteps(WeighedSteps):
         self._sampler.keep(rows)
         self._rows = self._rows[rows]
 
-    def _draw_latent(self, generators: Sequence[torch.Generator]) -> Tensor:
-        num_rows, num_steps = self._positions.shape[:2]
+    def _contexts(self, positions: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Draw z of all steps, and give the context of each step, `[N, T, C]`."""
+        num_rows, num_steps = positions.shape[:2]
         shape = (num_steps, self._prior.noise_size)
         noise = drawn_by(generators, num_rows, lambda count, one: torch.randn(count, *shape, generator=one))
-        lengths = self._lengths(num_rows)
-        return self._prior.draw(self._positions, lengths, noise.to(self._positions.device), self._temperature)
-
-    def _context_of(self, z: Tensor) -> Tensor:
-        return self._emission.context(z, self._lengths(len(z)), self._positions)
-
-    def _lengths(self, num_rows: int) -> Tensor:
-        return torch.full((num_rows,), self._positions.shape[1], device=self._positions.device)
+        lengths = torch.full((num_rows,), num_steps, device=positions.device)
+        z = self._prior.draw(positions, lengths, noise.to(positions.device), self._temperature)
+        return self._emission.context(z, lengths, positions)
 
 
 class SymbolSteps(WeighedSteps):
@@ -131,8 +115,7 @@ class SymbolSteps(WeighedSteps):
         num_rows, size = self._num_rows, self._noise_size
         noise = drawn_by(generators, num_rows, lambda count, one: torch.randn(count, size, generator=one))
         uniform = drawn_by(generators, num_rows, lambda count, one: torch.rand(count, 1, generator=one))
-        noise = noise.to(self._device)
-        q = self._posterior(known.values.long())
+        noise, q = noise.to(self._device), self._posterior(known.values.long())
         with looping(noise):
             z = torch.where(known.mask[:, None], q.sample(noise[:, : q.mean.shape[-1]]), self._prior.draw(noise))
             x, logits = self._sampler.draw(z, uniform.to(self._device), known)

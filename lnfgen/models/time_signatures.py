@@ -27,7 +27,7 @@ class TimeSignatures(nn.Module):
     """
 
     signatures: Tensor  # int64 [M, 2]
-    metres: Tensor  # float32 [M, 3], what `Positions` is told of each
+    metres: Tensor  # float32 [M, 3], the inputs of `Positions` for each
     counts: Tensor  # float64 [M]
 
     def __init__(self, num_lengths: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu
 
 NUM_VOICES = 6
-"""So many voices are told apart, counted from the highest one."""
+"""Voices with weights of their own, counted from the highest one."""
 
 NO_KEY = -1
 """The key of a voice that is silent."""
@@ -30,7 +30,7 @@ NUM_MOVES = NO_MOVE + FARTHEST + 3
 """The cases of a move; the last one is that of a voice that was silent."""
 
 PARALLEL_SIZES = (2, 5, FARTHEST)
-"""Parallel motion is told apart by size: steps, up to a fourth, and further."""
+"""Bounds of the sizes of parallel motion: steps, up to a fourth, and further."""
 
 PARALLEL = 3
 """The number of the first parallel motion, after oblique (one of two voices stays, or both), contrary and similar."""
@@ -96,7 +96,7 @@ OCTAVE = 12
 """Semitones."""
 
 WIDEST = 48
-"""Two voices are told apart by intervals of up to four octaves."""
+"""The widest interval between two voices that has weights of its own: four octaves."""
 
 NUM_INTERVALS = 2 * WIDEST + 1
 """The cases of an interval between two voices, in semitones down or up."""
@@ -105,7 +105,7 @@ RULES_RATE = 10.0
 """The weights of rules are multiplied by this. With Adam all weights move equally fast, so the rules move faster."""
 
 NUM_MIXES = 2
-"""Residual layers that combine what a key is told, such as that a move is in parallel and that one voice is to come."""
+"""Residual layers that combine the inputs of a key, as that a move is in parallel and that one voice is to come."""
 
 
 class VoiceChoice(nn.Module):
@@ -133,7 +133,7 @@ class VoiceChoice(nn.Module):
 
 
 class VoicePairs(nn.Module):
-    """What each key is told of the voices drawn so far: the interval to each of them, and how it would move with it.
+    """The inputs of each key from the voices drawn so far: the interval to each of them, and how it would move with it.
 
     For motion, intervals count by their size within an octave, because a fifth and a twelfth have the same rules.
     Motion also adds to the scores, because some motions hardly ever occur, whatever else speaks for a key: a rule for
@@ -171,7 +171,7 @@ class VoicePairs(nn.Module):
         table = torch.cat([units.expand(len(rules), -1, -1, -1), rules[..., None]], -1).flatten(0, 2)
         first = num_before[..., None] * NUM_INTERVALS
 
-        def told(voice: Voice) -> tuple[Tensor, Tensor]:
+        def inputs_from(voice: Voice) -> tuple[Tensor, Tensor]:
             interval = (voice.key[..., None] - here).clamp(-WIDEST, WIDEST) + WIDEST
             together = motion(moves, move_case(voice.key, voice.before)[..., None])
             units, rule = embedding((first + interval) * NUM_MOTIONS + together, table).split(self.sizes, -1)
@@ -180,7 +180,7 @@ class VoicePairs(nn.Module):
                 rule = torch.where(learns, rule, rule.detach())
             return units, rule[..., 0]
 
-        all_units, all_rules = zip(*map(told, voices), strict=True)
+        all_units, all_rules = zip(*map(inputs_from, voices), strict=True)
         return reduce(torch.add, all_units), reduce(torch.add, all_rules)
 
     def applied(self, number: int, voice: Voice, num_before: Tensor, voices: Sequence[Voice]) -> Tensor:

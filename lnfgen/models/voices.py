@@ -41,38 +41,37 @@ CERTAIN = 30.0
 """The logit of an onset where no other value is possible: a key that was silent cannot be held."""
 
 CONTEXT_PER_KEY = 8
-"""Numbers that tell each key what the context says of it in particular."""
+"""Features of the context for each key."""
 
 MELODY_HALF_LIVES = (4.0, 8.0, 16.0, 32.0)
-"""Longer than those for whole frames: single notes of a melody are often alike by chance. With the shorter ones, `tiny`
-on the chorales has a valid ELBO of 3.45 in place of 3.44, and its melodies leap more often."""
+"""They are longer than those for whole frames, because single notes of a melody are often alike by chance."""
 
 PATH = 6
-"""Numbers that say of the voice at a key how it has come there; the other voices are told of them."""
+"""Features of how the voice at a key has come there, which the other voices read."""
 
 BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
-"""Periods in steps. A step is told its place in each, because beats and bars last so many steps."""
+"""Periods of beats and bars in steps. Each step has features of its place in them."""
 
 
 class VoiceHead(OutputHead):
     """`p(x_t | x_<t, context_t)`, voice by voice: each is one choice among the keys, with weights tied across the keys.
 
-    The highest key is drawn first, or silence; then the lowest one; then the keys between them from the top down, each
-    time the next one or none: `p(top) p(bottom | top) prod_m p(voice m | voices above it, bottom)`, all given x_<t and
-    context_t. Whether a key is struck is drawn with it, but for the lowest one, where it comes last. So no voice is
-    lost because many keys in a row were decided against, as happens where each key is decided by itself.
+    The head draws the highest key first, or silence; then the lowest one; then the keys between them from the top down,
+    each time the next one or none: `p(top) p(bottom | top) prod_m p(voice m | voices above it, bottom)`, all given x_<t
+    and context_t. It draws with each key if it is struck, but with the lowest one last. So it loses no voice because it
+    decided against many keys in a row, as heads do that decide each key by itself.
 
-    A choice among keys is written as logits of single keys: given that no key above it is chosen, key i is with
-    probability `p(i) / p(i or one below or none)`. So to score a frame, and to draw it given some of its keys, is the
-    same as for outputs that decide key by key.
+    A choice among keys is written as logits of single keys: given that no key above it is chosen, key i is chosen with
+    probability `p(i) / p(i or one below or none)`. So a frame is scored, and drawn given some of its keys, as by heads
+    that decide key by key.
 
-    A key is described by what sounds around it, at intervals relative to it: in the frames before, through gated
-    recurrences that run over time for each key, and in its own frame by the voices drawn so far. It is also told how
-    far its voice would move to it, which voices would move in parallel with that, and how many voices are still to
-    come. So what is learned of a voice that moves by a step, or of a third in a chord, holds for every key. Only the
-    context, a bias for each key and the ends of the range tell keys apart. With `copies` it is told as well what the
-    key did next where the frames before were most like the last ones (`CopyAttention`): phrases come again. With
-    `copies_melody` it is told so of the highest keys alone: a melody comes again over other chords.
+    The units of a key read the keys that sound around it, at intervals relative to it: in the frames before, through
+    gated recurrences that run over time for each key, and in its own frame from the voices drawn so far. They also read
+    how far its voice would move to it, which voices would move in parallel with that, and how many voices are still to
+    come. So the weights for a step of a voice, or for a third in a chord, are the same for every key. Only the context,
+    a bias for each key and the ends of the range tell keys apart. With `copies` the units also read what the key did
+    next where the frames before were most like the last ones (`CopyAttention`), because phrases come again. With
+    `copies_melody` they read it of the highest keys alone, because a melody comes again over other chords.
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs, which decide key by key. The recurrences are those of `CausalScan`, so scoring is
@@ -126,14 +125,14 @@ class VoiceHead(OutputHead):
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
 
-    def forward(self, context: Tensor, x: Tensor, heard: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        heard = x if heard is None else heard
-        copied = self._copied(self._compared(heard), CopyAttention.__call__)
-        before, heard = shift(x), shift(heard)
-        past, _ = self._past(heard)
+    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        noisy = x if noisy is None else noisy
+        copied = self._copied(self._compared(noisy), CopyAttention.__call__)
+        before, noisy = shift(x), shift(noisy)
+        past, _ = self._past(noisy)
         beats = self._beats(torch.arange(x.shape[-2], device=x.device))
-        given = self._given(context, past, copied, beats[:, None], heard, before, x)
-        return self._logits(given, lambda logits: x, temperature)
+        start = self._start(context, past, copied, beats[:, None], noisy, before, x)
+        return self._logits(start, lambda logits: x, temperature)
 
     def sampler(self, temperature: float) -> Sampler:
         return _VoiceSampler(self, temperature)
@@ -185,36 +184,36 @@ class VoiceHead(OutputHead):
         return [self.frames.bits(view, self.dtype) for view in views]
 
     def _copied(self, compared: Sequence[Tensor], recall: Callable[[CopyAttention, Tensor], Tensor]) -> Tensor | None:
-        """What keys are told of what `recall` finds for each step, or for the next one: `[..., P, hidden]`."""
+        """Units of the keys from what `recall` finds for each step, or for the next one: `[..., P, hidden]`."""
         parts = []
         if self.copying is not None:
             parts.append((self.copying, self.from_copied, self.from_nothing))
         if self.copying_melody is not None:
             parts.append((self.copying_melody, self.from_melody, self.from_no_melody))
         pairs = zip(parts, compared, strict=True)
-        told = [self._told(recall(attention, bits), *units) for (attention, *units), bits in pairs]
-        return sum(told[1:], told[0]) if told else None
+        found = [self._units_of(recall(attention, bits), *units) for (attention, *units), bits in pairs]
+        return sum(found[1:], found[0]) if found else None
 
-    def _told(self, recalled: Tensor, by_key: nn.Linear, by_step: nn.Linear) -> Tensor:
+    def _units_of(self, recalled: Tensor, by_key: nn.Linear, by_step: nn.Linear) -> Tensor:
         """A mean frame and the weight of nothing as units of each key: `[..., heads, num_logits + 1]`."""
         frames, nothing = recalled[..., :-1], recalled[..., -1]
         bits = frames.unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
         return by_key(self.dropout(bits)) + by_step(nothing)[..., None, :]
 
-    def _given(
+    def _start(
         self,
         context: Tensor,
         past: Tensor,
         copied: Tensor | None,
         beats: Tensor,
-        heard: Tensor,
+        noisy: Tensor,
         before: Tensor,
         x: Tensor | None = None,
-    ) -> "_Given":
-        """What is known of a frame before it is drawn, from the one before, `[..., P]`, and from what is heard of it.
+    ) -> "_Start":
+        """From the frame before, `[..., P]`, and the same frame with noise.
 
-        Voices are followed from the frame as it was: where noise hides a key, voices would be numbered wrongly, and
-        nothing could be learned of how they move together.
+        Voices are followed from the frame as it was, because noise that hides a key would number them wrongly, and
+        the rules of how they move together could not be learned.
         """
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
@@ -222,61 +221,61 @@ class VoiceHead(OutputHead):
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
-        return _Given(
+        return _Start(
             units=units if copied is None else units + copied,
             num_before=num_before,
             paths=torch.tanh(self.path(past)),
-            below=((heard & SOUNDING) > 0).cumsum(-1).clamp(max=NUM_VOICES),
+            below=((noisy & SOUNDING) > 0).cumsum(-1).clamp(max=NUM_VOICES),
             keys=voice_keys(sounding),
             lowest=lowest_key(sounding),
             silent=~sounding,
             as_many=None if x is None else (sounding.sum(-1) == ((x & SOUNDING) > 0).sum(-1)),
         )
 
-    def _logits(self, given: "_Given", decide: Callable[[Tensor], Tensor], temperature: float) -> Tensor:
+    def _logits(self, start: "_Start", decide: Callable[[Tensor], Tensor], temperature: float) -> Tensor:
         """The logits `[..., num_logits]` of the frame `[..., P]` that `decide` makes of them.
 
-        `decide` returns the true frame, or sets each bit by its logit and a random number. It is asked after each
-        voice, and only that voice is taken from its answer: the logits of what comes later are not right until then.
+        `decide` returns the true frame, or sets each bit by its logit and a random number. It is called after each
+        voice, and only that voice is taken from its result, because the logits of later voices are not right yet.
         """
-        here = torch.arange(self.frames.num_pitches, device=given.below.device)
+        here = torch.arange(self.frames.num_pitches, device=start.below.device)
 
         def joined() -> Tensor:
-            return self._joined(given, sounds, tempered(onset, temperature))
+            return self._joined(start, sounds, tempered(onset, temperature))
 
-        sounds, onset = self._top(given, temperature)
+        sounds, onset = self._top(start, temperature)
         x = decide(joined())
-        top = Voice(highest_key((x & SOUNDING) > 0), given.keys[..., 0])
-        told = given.units + self._of_voice(given, top, 0, x)
-        sounds = torch.where(here < top.key[..., None], self._bottom(given, told, top, temperature), sounds)
-        bottom = Voice(lowest_key((decide(joined()) & SOUNDING) > 0), given.lowest)
-        told = told + self._of_voice(given, bottom, NUM_VOICES, None)
+        top = Voice(highest_key((x & SOUNDING) > 0), start.keys[..., 0])
+        so_far = start.units + self._of_voice(start, top, 0, x)
+        sounds = torch.where(here < top.key[..., None], self._bottom(start, so_far, top, temperature), sounds)
+        bottom = Voice(lowest_key((decide(joined()) & SOUNDING) > 0), start.lowest)
+        so_far = so_far + self._of_voice(start, bottom, NUM_VOICES, None)
         last, drawn = top, [bottom, top]
         for number in range(1, NUM_VOICES):
             if here.device.type == "cpu" and not bool((last.key > bottom.key).any()):
                 break  # all frames are whole; another device would take longer to answer than to go on
             if number > 1:
-                told = told + self._of_voice(given, last, number - 1, x)
+                so_far = so_far + self._of_voice(start, last, number - 1, x)
             below = (here < last.key[..., None]) & (here >= bottom.key[..., None])
             between = below & (here > bottom.key[..., None])
-            next_sounds, next_onset = self._inner(given, told, number, drawn, between, temperature)
+            next_sounds, next_onset = self._inner(start, so_far, number, drawn, between, temperature)
             sounds, onset = torch.where(between, next_sounds, sounds), torch.where(below, next_onset, onset)
             x = decide(joined())
             key = highest_key(between & ((x & SOUNDING) > 0))
-            last = Voice(torch.where(key == NO_KEY, bottom.key, key), given.keys[..., number])
+            last = Voice(torch.where(key == NO_KEY, bottom.key, key), start.keys[..., number])
             drawn.append(last)
         return joined()
 
-    def _top(self, given: "_Given", temperature: float) -> tuple[Tensor, Tensor]:
+    def _top(self, start: "_Start", temperature: float) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the highest one, and of their onsets, `[..., P]` each."""
-        h = self.top(given.units, given.keys[..., 0], self.dropout)
+        h = self.top(start.units, start.keys[..., 0], self.dropout)
         scores, onset = self.top.scores(h)
         return _one_by_one(self.silence(h.amax(-2)), scores, temperature), onset
 
-    def _bottom(self, given: "_Given", told: Tensor, top: Voice, temperature: float) -> Tensor:
+    def _bottom(self, start: "_Start", so_far: Tensor, top: Voice, temperature: float) -> Tensor:
         """The logits `[..., P]` of the keys as the lowest one, from the lowest up, given the highest one."""
-        units, rules = self.bottom_to_top(0, given.lowest, given.num_before, [top], given.as_many)
-        scores, _ = self.bottom.scores(self.bottom(units + told, given.lowest, self.dropout))
+        units, rules = self.bottom_to_top(0, start.lowest, start.num_before, [top], start.as_many)
+        scores, _ = self.bottom.scores(self.bottom(units + so_far, start.lowest, self.dropout))
         here = torch.arange(scores.shape[-1], device=scores.device)
         scores = torch.where(here <= top.key[..., None], scores + rules, FORBIDDEN)
         none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
@@ -284,17 +283,17 @@ class VoiceHead(OutputHead):
 
     def _inner(
         self,
-        given: "_Given",
-        told: Tensor,
+        start: "_Start",
+        so_far: Tensor,
         number: int,
         drawn: Sequence[Voice],
         allowed: Tensor,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
-        before = given.keys[..., number]
-        units, rules = self.inner_to_others(number, before, given.num_before, drawn, given.as_many)
-        units = units + told + self.from_counts(given.below * NUM_VOICES + number)
+        before = start.keys[..., number]
+        units, rules = self.inner_to_others(number, before, start.num_before, drawn, start.as_many)
+        units = units + so_far + self.from_counts(start.below * NUM_VOICES + number)
         h = self.inner(units, before, self.dropout)
         scores, onset = self.inner.scores(h)
         scores = torch.where(allowed, scores + rules, FORBIDDEN)
@@ -302,18 +301,18 @@ class VoiceHead(OutputHead):
             return tempered(scores, temperature), onset
         return _one_by_one(self.no_more(h.amax(-2)), scores, temperature), onset
 
-    def _joined(self, given: "_Given", sounds: Tensor, onset: Tensor) -> Tensor:
+    def _joined(self, start: "_Start", sounds: Tensor, onset: Tensor) -> Tensor:
         """The logits of all bits, from those that keys sound and those of their onsets: `[..., num_logits]`."""
         if not self.frames.has_onsets:
             return sounds.to(self.dtype)
-        return torch.cat([sounds, torch.where(given.silent, CERTAIN, onset)], -1).to(self.dtype)
+        return torch.cat([sounds, torch.where(start.silent, CERTAIN, onset)], -1).to(self.dtype)
 
-    def _of_voice(self, given: "_Given", voice: Voice, number: int, x: Tensor | None) -> Tensor:
-        """What all keys are told of a voice: how far it moves, how it has come there, and if it is struck in x."""
+    def _of_voice(self, start: "_Start", voice: Voice, number: int, x: Tensor | None) -> Tensor:
+        """Units of all keys from a voice: how far it moves, how it has come there, and if it is struck in x."""
         at = voice.key[..., None].clamp(min=0)
         struck = torch.zeros_like(at) if x is None else (x.gather(-1, at) >= ONSET).long()
         move = move_case(voice.key, voice.before)[..., None]
-        path = given.paths.gather(-2, at[..., None].expand(*given.paths.shape[:-2], 1, PATH))
+        path = start.paths.gather(-2, at[..., None].expand(*start.paths.shape[:-2], 1, PATH))
         return self.from_voice((number * NUM_MOVES + move) * 2 + struck) + self.from_path(path)
 
     def _beats(self, t: Tensor) -> Tensor:
@@ -322,19 +321,19 @@ class VoiceHead(OutputHead):
         return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
 
 
-class _Given(NamedTuple):
-    """What a frame's keys are told before any of it is drawn.
+class _Start(NamedTuple):
+    """The features of a frame before any of its voices is drawn.
 
     Attributes:
-        units: what the hidden units of each key get, `[..., P, hidden]`.
-        num_before: how many keys sounded in the frame before, at most NUM_VOICES, `[...]`.
-        paths: of each key, how it would have come to sound, `[..., P, PATH]`.
-        below: how many keys at or below each key sounded in the frame before, `[..., P]`. With the number of the voice,
-            this says how many voices are still to come.
+        units: the hidden units of each key, `[..., P, hidden]`.
+        num_before: the number of keys that sounded in the frame before, at most NUM_VOICES, `[...]`.
+        paths: features of each key's way to sound, `[..., P, PATH]`.
+        below: the number of keys at or below each key in the frame before, `[..., P]`. With the number of the voice,
+            it gives the number of voices that are still to come.
         keys: the keys of the frame before, from the highest voice down, `[..., NUM_VOICES]`.
         lowest: the lowest key of the frame before, `[...]`.
-        silent: whether each key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
-        as_many: whether as many keys sound as in the frame before, `[...]`; None where the frame is yet to be drawn.
+        silent: True where a key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
+        as_many: True where as many keys sound as in the frame before, `[...]`; None if the frame is yet to be drawn.
     """
 
     units: Tensor
@@ -378,18 +377,18 @@ class _VoiceSampler(Sampler):
         before = head.frames.silence(uniform) if self._x is None else self._x
         features, self._states = head._past(before[:, None], self._states)
         beats = head._beats(torch.full((), self._t, device=context.device))
-        given = head._given(context, features[:, 0], self._copied(before), beats, before, before)
+        start = head._start(context, features[:, 0], self._copied(before), beats, before, before)
 
         def decide(logits: Tensor) -> Tensor:
             return head.frames.sample(logits, uniform, known)
 
-        logits = head._logits(given, decide, self._temperature)
+        logits = head._logits(start, decide, self._temperature)
         self._x = decide(logits)
         self._t += 1
         return Drawn(self._x, logits)
 
     def _copied(self, before: Tensor) -> Tensor | None:
-        """What is recalled after the frame `before` `[B, P]`, which is the first time that of silence."""
+        """Units from the frames recalled after the frame `before` `[B, P]`, which is silent at first."""
         last = self._head._compared(before[:, None])
         if self._x is None:
             self._compared = [bits[:, :0] for bits in last]

@@ -1,1 +1,1 @@
-"""Polyphonic music: the piano-roll, and the file formats that it is read from and written to."""
+"""Polyphonic music as values: the piano-roll, and everything that is found in it or done to it."""

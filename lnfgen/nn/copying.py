@@ -22,7 +22,7 @@ HALF_LIVES = (1.0, 2.0, 4.0, 16.0)
 NUM_HEADS = len(HALF_LIVES)
 
 MATCH, NO_MATCH = 8.0, 6.0
-"""Initial scores of a past that is the same in all its steps, and of attending to nothing."""
+"""Initial scores of a past that is the same in all its steps, and of attending to no step."""
 
 DISTANCE_RATE = 10.0
 """Scores of distances are multiplied by this. With Adam all weights move equally fast, so these scores move faster."""
@@ -32,9 +32,10 @@ class CopyAttention(nn.Module):
     """For each step, the steps before it whose own past is most like its past, as a mean: frames `[B, T, F]`.
 
     Step t attends to step t - d by `sum_l w_l cos(x_{t-1-l}, x_{t-1-l-d}) + b_d`, softmax over `d = 1 .. SPAN` and over
-    a score for nothing, in several heads. So where a phrase comes again, it is recalled how it goes on. There are no
-    networks here, only weights of lags and of distances: what repeats itself is found from the first updates on, and in
-    any key. Silence is like nothing, itself included: a model that recalled rests after rests would fall silent.
+    a score of attending to no step, in several heads. So where a phrase comes again, its continuation is recalled.
+    There are no networks here, only weights of lags and of distances, so repeats are found from the first updates on,
+    and in any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would
+    fall silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
     one, for text; here frames are compared themselves. Relative positions are laid out as in the Music Transformer
@@ -53,7 +54,7 @@ class CopyAttention(nn.Module):
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """What is recalled for each step: the mean frame, and the weight of nothing, `[B, T, heads, F + 1]`."""
+        """The mean of the recalled frames for each step, and the weight of no step, `[B, T, heads, F + 1]`."""
         num_steps = frames.shape[1]
         size = min(BLOCK, num_steps)
         num_blocks = -(-num_steps // size)
@@ -94,13 +95,13 @@ class CopyAttention(nn.Module):
 
 
 class CopyingNetwork(nn.Module):
-    """A causal network over values that is also told what is recalled: x `[B, T, F]` -> `[B, T, hidden + size]`.
+    """A causal network over values, and beside its outputs recalled values: x `[B, T, F]` -> `[B, T, hidden + size]`.
 
     The first `num_values` features of x are the value of the step before, which is 0 at the first step.
     """
 
     def __init__(self, network: nn.Module, num_values: int, size: int) -> None:
-        """`network` is causal and reads all of x; `size` features say what is recalled."""
+        """`network` is causal and reads all of x; there are `size` features of the recalled values."""
         super().__init__()
         self.network, self.num_values = network, num_values
         self.copying = CopyAttention()
@@ -122,8 +123,8 @@ class CopyingNetwork(nn.Module):
             ends = range(before.shape[1] - x.shape[1] + 1, before.shape[1] + 1)
             recalled = torch.stack([self.copying.next(before[:, :end]) for end in ends], 1)
         # Bounded, because values that depend on values alone could grow from step to step.
-        told = torch.tanh(self.told(recalled.flatten(-2)))
-        return torch.cat([y, told], -1), [of_network, before[:, -self.copying.REACH :].transpose(0, 1)]
+        features = torch.tanh(self.told(recalled.flatten(-2)))
+        return torch.cat([y, features], -1), [of_network, before[:, -self.copying.REACH :].transpose(0, 1)]
 
 
 def _diagonals(matrix: Tensor, width: int) -> Tensor:

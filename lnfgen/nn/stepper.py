@@ -1,8 +1,8 @@
 """The steps of a network in a loop over time, and the table of faster ones.
 
-Each loop over time asks `steps_of` for the steps of its network, and `arranged` for the flow within a step. Both answer
-with what is written here and in the modules themselves, or with something that has the same values in less time.
-`lnfgen.stepping` enters the latter in `FASTER` when it is imported; nothing here imports it.
+Each loop over time asks `steps_of` for the steps of its network, and `arranged` for the flow within a step. Both return
+the plain equations, or an object that has the same values in less time. `lnfgen.stepping` enters its objects in
+`FASTER` when it is imported; nothing here imports it.
 """
 
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def arranged(flow: Any) -> Any:
 
 
 def faster(module: nn.Module, *known: Any) -> Any:
-    """What `FASTER` makes of a module, or None where there is nothing faster, or it would not do."""
+    """The faster replacement of a module by `FASTER`, or None if there is none, or gradients or dropout are on."""
     make = FASTER.get(type(module))
     if make is None or torch.is_grad_enabled() or module.training:
         return None

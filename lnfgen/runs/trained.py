@@ -12,12 +12,13 @@ from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import Choice, choose_best, require_best
-from lnfgen.inference.filling import Filling, added_steps, at_home, fill_pieces, vary_pieces
-from lnfgen.inference.known import KnownPart, beyond_the_model, known_intro, known_melody, known_part, known_whole
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
+from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.regions import beyond
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.dataset import Material, dataset_of, open_music, scored_dataset
 from lnfgen.runs.folder import RunFolder
@@ -175,7 +176,9 @@ class TrainedModel:
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
-        return self._filled(part, words, count, temperature, seed, particles, progress)
+        return self._filled(
+            part, words if self.encoding.kind == "music" else (), count, temperature, seed, particles, progress
+        )
 
     def harmonize(
         self,
@@ -245,7 +248,7 @@ class TrainedModel:
         seed: int,
         particles: int,
         progress: Progress,
-        draw: Callable[..., Iterable[Filling]] = fill_pieces,
+        draw: Callable[..., Iterable[Piece]] = fill_pieces,
     ) -> list[Piece]:
         """Bring the part to where the model is at home, and draw pieces from it.
 
@@ -254,12 +257,12 @@ class TrainedModel:
         """
         part = at_home(self.model, self.encoding, part)
         moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
-        for remark in (str(part.changes), moved, beyond_the_model(self.encoding, part, words)):
+        lowest = self.encoding.lowest_pitch - part.shift
+        for remark in (str(part.changes), moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
             if remark:
                 _warn(remark)
         settings = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
-        fillings = draw(self.model, self.encoding, part, **settings, progress=partial(progress, "drawing"))
-        return [filling.piece for filling in fillings]
+        return list(draw(self.model, self.encoding, part, **settings, progress=partial(progress, "drawing")))
 
     def nll(
         self,

@@ -30,32 +30,38 @@ def one(*tracks: str, **options: int) -> PianoRoll:
     return roll
 
 
-def test_running_status_and_velocity_zero() -> None:
-    # note-on C4, then with running status: its end as velocity 0, then D4 and its end
-    roll = one(f"00 90 3C 40  04 3C 00  02 3E 40  03 3E 00  {END}")
-    assert roll.notes() == [(0, 4, 60), (6, 3, 62)]
-    assert roll.num_steps == 9
+@pytest.mark.parametrize(
+    ("track", "division", "notes"),
+    [
+        # note-on C4, then with running status: its end as velocity 0, then D4 and its end
+        (f"00 90 3C 40  04 3C 00  02 3E 40  03 3E 00  {END}", 4, [(0, 4, 60), (6, 3, 62)]),
+        # struck again at the tick of the release; and with the new strike before the old end: first in, first out
+        (f"00 90 3C 40  04 3C 00  00 3C 40  04 3C 00  {END}", 4, [(0, 4, 60), (4, 4, 60)]),
+        (f"00 90 3C 40  04 3C 40  00 3C 00  04 3C 00  {END}", 4, [(0, 4, 60), (4, 4, 60)]),
+        (f"00 90 3C 40  02 3C 40  02 3C 00  04 3C 00  {END}", 4, [(0, 2, 60), (2, 6, 60)]),
+        # a hanging note ends with its track; also without an end-of-track event, and with a stray note-off
+        ("00 90 3C 40  10 FF 2F 00", 4, [(0, 16, 60)]),
+        ("00 90 3C 40  10 80 3E 00", 4, [(0, 16, 60)]),
+        # 480 ticks to a quarter, a step is 120: 59 ticks round down, 60 up; a note lasts a step at least
+        (f"3B 90 3C 40  81 70 80 3C 00 {END}", 480, [(0, 2, 60)]),
+        (f"3C 90 3C 40  81 70 80 3C 00 {END}", 480, [(1, 2, 60)]),
+        (f"00 90 3C 40  01 80 3C 00 {END}", 480, [(0, 1, 60)]),
+    ],
+)
+def test_strikes_and_releases(track: str, division: int, notes: list[tuple[int, int, int]]) -> None:
+    assert one(track, division=division).notes() == notes
 
 
-def test_silence_at_both_ends_is_kept() -> None:
+def test_silence_at_both_ends_is_kept_and_the_grid_can_be_finer() -> None:
     roll = one("08 90 3C 40  04 80 3C 00  14 FF 2F 00")
     assert (roll.notes(), roll.num_steps) == ([(8, 4, 60)], 32)
+    (roll,) = read_midi(midi(f"00 90 3C 40  81 20 80 3C 00 {END}", division=480), steps_per_quarter=12)
+    assert (roll.notes(), roll.steps_per_quarter) == ([(0, 4, 60)], 12)
 
 
-def test_a_restrike_at_the_same_tick_is_an_onset() -> None:
-    assert one(f"00 90 3C 40  04 3C 00  00 3C 40  04 3C 00  {END}").notes() == [(0, 4, 60), (4, 4, 60)]
-    # the same with the new strike before the old end, as some programs order them: first in, first out
-    assert one(f"00 90 3C 40  04 3C 40  00 3C 00  04 3C 00  {END}").notes() == [(0, 4, 60), (4, 4, 60)]
-
-
-def test_overlapping_strikes_end_first_in_first_out() -> None:
-    roll = one(f"00 90 3C 40  02 3C 40  02 3C 00  04 3C 00  {END}")
-    assert roll.notes() == [(0, 2, 60), (2, 6, 60)]
-
-
-def test_a_hanging_note_ends_with_its_track() -> None:
-    assert one("00 90 3C 40  10 FF 2F 00").notes() == [(0, 16, 60)]
-    assert one("00 90 3C 40  10 80 3E 00").notes() == [(0, 16, 60)], "no end-of-track event, and a stray note-off"
+def test_channels_and_tracks_sound_together() -> None:
+    roll = one(f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}", f"02 90 40 40  04 80 40 00 {END}")
+    assert roll.notes() == [(0, 8, 60), (2, 4, 64)]
 
 
 def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
@@ -63,11 +69,6 @@ def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
         assert one(f"00 FF 59 {key} 00 90 3C 40  04 80 3C 00 {END}").notes() == [(0, 4, 60)]
     with pytest.raises(mido.KeySignatureError):  # for others who use mido in this process, nothing has changed
         mido.MidiFile(file=io.BytesIO(midi(f"00 FF 59 02 02 02 {END}")))
-
-
-def test_channels_and_tracks_sound_together() -> None:
-    roll = one(f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}", f"02 90 40 40  04 80 40 00 {END}")
-    assert roll.notes() == [(0, 8, 60), (2, 4, 64)]
 
 
 def test_drums_are_left_out_unless_wanted() -> None:
@@ -81,18 +82,6 @@ def test_drums_are_left_out_unless_wanted() -> None:
 def test_pitches_outside_the_keys_are_counted() -> None:
     roll = one(f"00 90 14 40  00 6D 40  00 3C 40  04 14 00  00 6D 00  00 3C 00 {END}")
     assert (roll.notes(), roll.out_of_range) == ([(0, 4, 60)], 2)
-
-
-def test_times_are_rounded_to_the_nearest_step_and_a_note_lasts_one() -> None:
-    # 480 ticks to a quarter, a step is 120: 59 ticks round down, 60 up
-    assert one(f"3B 90 3C 40  81 70 80 3C 00 {END}", division=480).notes() == [(0, 2, 60)]
-    assert one(f"3C 90 3C 40  81 70 80 3C 00 {END}", division=480).notes() == [(1, 2, 60)]
-    assert one(f"00 90 3C 40  01 80 3C 00 {END}", division=480).notes() == [(0, 1, 60)]
-
-
-def test_the_grid_can_be_finer() -> None:
-    (roll,) = read_midi(midi(f"00 90 3C 40  81 20 80 3C 00 {END}", division=480), steps_per_quarter=12)
-    assert (roll.notes(), roll.steps_per_quarter) == ([(0, 4, 60)], 12)
 
 
 def test_the_longest_lasting_tempo_and_time_signature_are_kept() -> None:

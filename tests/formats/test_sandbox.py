@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_calls_share_a_child_that_outlives_them() -> None:
 
 
 def test_threads_have_a_child_each_and_none_is_left(tmp_path: Path) -> None:
-    with Children() as some, ThreadPoolExecutor(2) as threads:
+    with closing(Children()) as some, ThreadPoolExecutor(2) as threads:
         pids = set(threads.map(lambda number: some.call(who, number, name="x"), range(6)))
     assert len(pids) == 2
     for pid in pids:

@@ -186,8 +186,8 @@ class _Here:
 
 
 def _stay_here() -> None:
-    """Have this process take itself for one of the child processes, which hears `restart_clock` and starts no more."""
+    """Have this process take itself for one of the child processes, which start no more and may restart the clock."""
     here = _Here()
     children._shared = here  # type: ignore[assignment]
-    children._answers = open(os.devnull, "wb")  # noqa: SIM115
-    children._send = lambda answer: here.restart_clock()
+    children._seconds = _limit()
+    children._end_after = lambda seconds: here.restart_clock()

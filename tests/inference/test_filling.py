@@ -62,8 +62,7 @@ def test_what_is_given_is_kept_note_for_note(has_onsets: bool, name: str, emissi
         kept = np.random.default_rng(100 + seed).random(roll.sounding.shape) < (0.2, 0.5, 0.8)[seed % 3]
         values = encoding.encode(roll)
         part = KnownPart(values, ~kept, roll, ~kept, Changes())
-        for filling in fill_pieces(model, encoding, part, count=3, particles=4, seed=seed):
-            piece = filling.piece
+        for piece in fill_pieces(model, encoding, part, count=3, particles=4, seed=seed):
             assert isinstance(piece, PianoRoll)
             assert np.array_equal(encoding.encode(piece)[kept], values[kept])
             assert whole_notes(roll, kept) <= set(piece.notes())
@@ -147,12 +146,12 @@ def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
     model = toy("lstm", Symbols(4))
     part = known_part(encoding, "a_bx__c", [])
     assert part.changes.unknown == 1
-    texts = [filling.piece for filling in fill_pieces(model, encoding, part, count=5, seed=1)]
+    texts = list(fill_pieces(model, encoding, part, count=5, seed=1))
     for text in texts:
         assert isinstance(text, str)
         assert (text[0], text[2:4], text[6], len(text)) == ("a", "bx", "c", 7)
     assert len(set(texts)) > 1
-    assert texts[:2] == [filling.piece for filling in fill_pieces(model, encoding, part, count=2, seed=1)]
+    assert texts[:2] == list(fill_pieces(model, encoding, part, count=2, seed=1))
     assert known_part(encoding, "abc", ["2-"]).hidden.tolist() == [False, True, True]
     assert known_part(encoding, "a?c", [], gap="?").hidden.tolist() == [False, True, False]
 
@@ -162,8 +161,7 @@ def test_an_intro_goes_on_and_stays_as_it_is(has_onsets: bool) -> None:
     model, encoding = small_music(has_onsets)
     intro = random_roll(has_onsets, 2)
     part = known_intro(encoding, intro, 5)
-    for filling in fill_pieces(model, encoding, part, count=4):
-        piece = filling.piece
+    for piece in fill_pieces(model, encoding, part, count=4):
         assert isinstance(piece, PianoRoll)
         assert piece.num_steps == 14
         assert set(intro.notes()) <= set(piece.notes())
@@ -181,8 +179,7 @@ def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
     part = at_home(model, encoding, known_melody(encoding, melody))
     assert -28 <= part.shift <= -20
     assert not part.changes
-    for filling in fill_pieces(model, encoding, part, count=3):
-        piece = filling.piece
+    for piece in fill_pieces(model, encoding, part, count=3):
         assert isinstance(piece, PianoRoll)
         assert top_line(piece).notes()[0][2] == 88
         assert set(melody.notes()) <= set(piece.notes())
@@ -197,7 +194,7 @@ def test_a_variation_keeps_all_but_a_share(name: str) -> None:
     whole = known_whole(encoding, roll)
 
     def varied(amount: float, **asked: int) -> list[PianoRoll]:
-        pieces = (each.piece for each in vary_pieces(model, encoding, whole, amount=amount, particles=4, **asked))
+        pieces = vary_pieces(model, encoding, whole, amount=amount, particles=4, **asked)
         return [piece for piece in pieces if isinstance(piece, PianoRoll)]
 
     assert all(piece.notes() == roll.notes() for piece in varied(0, count=2))
@@ -229,12 +226,11 @@ def test_a_text_varies_in_spans() -> None:
     encoding = Encoding("text", vocabulary=("\ufffd", "a", "b", "c"))
     model, text = toy("lstm", Symbols(4)), "abcxabcabcabcabcabcabcab"
     whole = known_whole(encoding, text)
-    for each in vary_pieces(model, encoding, whole, amount=1 / 3, count=5, seed=1):
-        assert isinstance(each.piece, str)
-        same = [each.piece[start : start + 8] == text[start : start + 8] for start in (0, 8, 16)]
-        assert (len(each.piece), sum(same)) == (24, 2)
-    (same_text,) = vary_pieces(model, encoding, whole, amount=0)
-    assert same_text.piece == text
+    for piece in vary_pieces(model, encoding, whole, amount=1 / 3, count=5, seed=1):
+        assert isinstance(piece, str)
+        same = [piece[start : start + 8] == text[start : start + 8] for start in (0, 8, 16)]
+        assert (len(piece), sum(same)) == (24, 2)
+    assert list(vary_pieces(model, encoding, whole, amount=0)) == [text]
 
 
 @pytest.mark.usefixtures("few_home_samples")

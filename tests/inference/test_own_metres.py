@@ -18,7 +18,7 @@ def made_of(model: SequenceModel, roll: PianoRoll) -> dict[str, Piece]:
         "continue": fill_pieces(model, ENCODING, known_intro(ENCODING, roll, 24), seed=1),
         "vary": vary_pieces(model, ENCODING, known_whole(ENCODING, roll), amount=1, seed=1),
     }
-    return {verb: next(each).piece for verb, each in found.items()}
+    return {verb: next(each) for verb, each in found.items()}
 
 
 @pytest.mark.parametrize("name", ["lstm", "af-scf"])

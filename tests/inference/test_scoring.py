@@ -1,4 +1,4 @@
-"""Batches, scores, the marginal floor, and samples: the figures that a person reads, against direct computations."""
+"""Scores, the marginal floor, and samples: the figures that a person reads, against direct computations."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,6 @@ from toy_models import ODD_SIZES
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import stream_seed
-from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, shuffled_epochs
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
@@ -51,51 +50,7 @@ def toy(
     return model.double().eval()
 
 
-# Batches. -------------------------------------------------------------------------------------------------------------
-
-
-def test_an_epoch_has_every_sequence_once_in_an_order_of_its_seed():
-    lengths = np.random.default_rng(0).integers(1, 300, 1003)
-    batches = list(shuffled_batches(lengths, 16, seed=5))
-    assert sorted(itertools.chain(*batches)) == list(range(1003))
-    assert len(batches) == math.ceil(1003 / 16)
-    assert all(1 <= len(batch) <= 16 for batch in batches)
-    assert batches == list(shuffled_batches(lengths, 16, seed=5))
-    assert batches != list(shuffled_batches(lengths, 16, seed=6))
-    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert padded < 1.1 * lengths.sum()
-
-
-def test_an_epoch_of_one_sequence():
-    assert list(shuffled_batches(np.array([7]), 16, seed=0)) == [[0]]
-
-
-@pytest.mark.parametrize("start", [0, 1, 7, 8, 12, 20])
-def test_epochs_follow_each_other_from_any_batch_on(start):
-    lengths = np.random.default_rng(0).integers(1, 300, 30)  # eight batches
-    whole = [batch for epoch in range(4) for batch in shuffled_batches(lengths, 4, seed=10 + epoch)]
-    found = itertools.islice(shuffled_epochs(lengths, 4, lambda epoch: 10 + epoch, start), 10)
-    assert list(found) == whole[start : start + 10]
-
-
-def test_collate_pads_with_zeros():
-    batch = collate([np.array([1, 2], np.int32), np.array([3, 4, 5], np.int32)], [7, 2])
-    assert batch.x.tolist() == [[1, 2, 0], [3, 4, 5]]
-    assert batch.lengths.tolist() == [2, 3]
-    assert batch.indices == [7, 2]
-
-
-@pytest.mark.parametrize("max_steps", [1, 20, 10_000])
-def test_scoring_batches_hold_every_sequence_whole(max_steps):
-    lengths = np.random.default_rng(1).integers(1, 60, 50).tolist()
-    sequences = sequences_of(Symbols(4), lengths)
-    seen = []
-    for batch in batches_by_length(sequences, max_steps):
-        assert batch.x.numel() <= max_steps or len(batch.indices) == 1
-        for row, length, index in zip(batch.x, batch.lengths.tolist(), batch.indices, strict=True):
-            assert row[:length].tolist() == sequences[index].tolist()
-            seen.append(index)
-    assert sorted(seen) == list(range(50))
+# Streams. -------------------------------------------------------------------------------------------------------------
 
 
 def test_streams_are_distinct():

@@ -111,7 +111,7 @@ def test_every_flow_scores_samples_and_fills(name):
     x = random_x(model.observation, 1, 5)
     mask = torch.tensor([[True, True, False, False, True]])
     filled = fill_batch(model, Known(x, mask), 8, [torch.Generator().manual_seed(3)])
-    assert torch.equal(filled.x[mask], x[mask])
+    assert torch.equal(filled[mask], x[mask])
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.0])
@@ -126,7 +126,7 @@ def test_symbols_are_as_likely_as_the_model_says_at_the_temperature(temperature)
     generators = [torch.Generator().manual_seed(seed) for seed in range(2000)]
     drawn = torch.stack(model.sample_batch([1] * 2000, generators, temperature)).flatten()
     hidden = Known(torch.zeros(2000, 1, dtype=torch.long), torch.zeros(2000, 1, dtype=torch.bool))
-    filled = fill_batch(model, hidden, 2, generators, temperature).x.flatten()
+    filled = fill_batch(model, hidden, 2, generators, temperature).flatten()
     for x in (drawn, filled):
         shares = torch.bincount(x.long(), minlength=6) / 2000
         assert float((shares - weights).abs().max()) < 4 * float((weights * (1 - weights) / 2000).sqrt().max())

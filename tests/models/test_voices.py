@@ -209,8 +209,8 @@ def test_what_is_told_of_the_melody_depends_on_the_melody_alone():
     other[..., :14] = 1  # below all notes
     other[x.sum(-1) == 0] = 0
 
-    def told(heard: torch.Tensor) -> torch.Tensor:
-        return tied._copied(tied._compared(heard), CopyAttention.__call__)
+    def told(noisy: torch.Tensor) -> torch.Tensor:
+        return tied._copied(tied._compared(noisy), CopyAttention.__call__)
 
     assert not torch.equal(told(x), told(other))
     for weight in (tied.from_copied.weight, tied.from_nothing.weight):
@@ -283,7 +283,7 @@ def test_more_voices_than_are_told_apart_have_probabilities_too():
 
 @torch.no_grad()
 def test_a_key_that_was_silent_is_struck_when_it_sounds():
-    """Whatever is heard of the frame before: noise must not teach that a key can be held after silence."""
+    """Whatever is noisy of the frame before: noise must not teach that a key can be held after silence."""
     tied, x = head(), frames()
     context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
     onset = tied(context, x, torch.zeros_like(x))[..., KEYS:]

@@ -114,8 +114,8 @@ def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(da
     assert overview([whole.run.path])[0]["state"] == "finished"
 
     ended = session(dataset, tmp_path / "ended")
-    heard = Listener()
-    assert not ended.train(heard, lambda: bool(heard.rounds))
+    noisy = Listener()
+    assert not ended.train(noisy, lambda: bool(noisy.rounds))
     assert not is_calibrated(ended.run.path)
     assert overview([ended.run.path])[0]["state"] == "interrupted"
     assert (tmp_path / "ended" / "model.safetensors").read_bytes() != expected

@@ -12,7 +12,7 @@ from toy_dataset import write_dataset
 from toy_training import SIZES, TRAINING, Session, after, make_dataset
 
 from lnfgen.config import NAMED_MODELS
-from lnfgen.data.batches import collate, shuffled_batches, transposed
+from lnfgen.data.batches import collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.formats.text import UNKNOWN
@@ -49,24 +49,6 @@ def test_the_learning_rate_cools_down_to_zero_at_the_end():
     assert shares[80] == pytest.approx(0.5)
     assert shares[100] == 0
     assert all(cooled_share(step, 100, 1.0) == 1 for step in range(101))
-
-
-def test_sequences_move_by_whole_keys_within_the_range():
-    generator = np.random.default_rng(0)
-    sequences = [np.zeros((6, 20), np.uint8) for _ in range(200)]
-    for sequence in sequences[1:]:
-        sequence[:, 3:16] = generator.choice([0, 1, 3], (6, 13))
-    moved = transposed(sequences, 6, seed=1)
-    moves = set()
-    for before, found in zip(sequences, moved, strict=True):
-        move = int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0]) if before.any() else 0
-        expected = np.zeros_like(before)
-        expected[:, max(move, 0) : 20 + min(move, 0)] = before[:, max(-move, 0) : 20 - max(move, 0)]
-        assert np.array_equal(found, expected)
-        assert found.sum() == before.sum()  # no key is lost
-        moves.add(move)
-    assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}  # down to the lowest key and up to the highest one, not six
-    assert all(map(np.array_equal, moved, transposed(sequences, 6, seed=1)))
 
 
 def test_text_is_not_transposed(dataset):

@@ -1,0 +1,71 @@
+"""Batches: each sequence once, whole, padded with zeros, in an order of the seed; and pieces moved to other keys."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, shuffled_epochs, transposed
+
+
+def test_an_epoch_has_every_sequence_once_in_an_order_of_its_seed():
+    lengths = np.random.default_rng(0).integers(1, 300, 1003)
+    batches = list(shuffled_batches(lengths, 16, seed=5))
+    assert sorted(itertools.chain(*batches)) == list(range(1003))
+    assert len(batches) == math.ceil(1003 / 16)
+    assert all(1 <= len(batch) <= 16 for batch in batches)
+    assert batches == list(shuffled_batches(lengths, 16, seed=5))
+    assert batches != list(shuffled_batches(lengths, 16, seed=6))
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded < 1.1 * lengths.sum()
+
+
+def test_an_epoch_of_one_sequence():
+    assert list(shuffled_batches(np.array([7]), 16, seed=0)) == [[0]]
+
+
+@pytest.mark.parametrize("start", [0, 1, 7, 8, 12, 20])
+def test_epochs_follow_each_other_from_any_batch_on(start):
+    lengths = np.random.default_rng(0).integers(1, 300, 30)  # eight batches
+    whole = [batch for epoch in range(4) for batch in shuffled_batches(lengths, 4, seed=10 + epoch)]
+    found = itertools.islice(shuffled_epochs(lengths, 4, lambda epoch: 10 + epoch, start), 10)
+    assert list(found) == whole[start : start + 10]
+
+
+def test_collate_pads_with_zeros():
+    batch = collate([np.array([1, 2], np.int32), np.array([3, 4, 5], np.int32)], [7, 2])
+    assert batch.x.tolist() == [[1, 2, 0], [3, 4, 5]]
+    assert batch.lengths.tolist() == [2, 3]
+    assert batch.indices == [7, 2]
+
+
+@pytest.mark.parametrize("max_steps", [1, 20, 10_000])
+def test_scoring_batches_hold_every_sequence_whole(max_steps):
+    lengths = np.random.default_rng(1).integers(1, 60, 50).tolist()
+    sequences = [np.random.default_rng(length).integers(0, 4, length).astype(np.int32) for length in lengths]
+    seen = []
+    for batch in batches_by_length(sequences, max_steps):
+        assert batch.x.numel() <= max_steps or len(batch.indices) == 1
+        for row, length, index in zip(batch.x, batch.lengths.tolist(), batch.indices, strict=True):
+            assert row[:length].tolist() == sequences[index].tolist()
+            seen.append(index)
+    assert sorted(seen) == list(range(50))
+
+
+def test_sequences_move_by_whole_keys_within_the_range():
+    generator = np.random.default_rng(0)
+    sequences = [np.zeros((6, 20), np.uint8) for _ in range(200)]
+    for sequence in sequences[1:]:
+        sequence[:, 3:16] = generator.choice([0, 1, 3], (6, 13))
+    moved = transposed(sequences, 6, seed=1)
+    moves = set()
+    for before, found in zip(sequences, moved, strict=True):
+        move = int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0]) if before.any() else 0
+        expected = np.zeros_like(before)
+        expected[:, max(move, 0) : 20 + min(move, 0)] = before[:, max(-move, 0) : 20 - max(move, 0)]
+        assert np.array_equal(found, expected)
+        assert found.sum() == before.sum()  # no key is lost
+        moves.add(move)
+    assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}  # down to the lowest key and up to the highest one, not six
+    assert all(map(np.array_equal, moved, transposed(sequences, 6, seed=1)))
