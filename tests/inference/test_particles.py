@@ -131,14 +131,14 @@ FAST = [("af-af", "nade-frames"), ("af-scf", "onsets"), ("af-scf", "past-onsets"
 
 @pytest.mark.parametrize(("name", "output"), [*FAST, ("af-scf/scan", "symbols")])
 def test_a_latent_flow_does_too(name: str, output: str) -> None:
-    check(fitting_toy(name, output), draws=1000, particles=128)
+    check(fitting_toy(name, output), draws=3000, particles=128)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
 @pytest.mark.parametrize("name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"])
 def test_every_latent_flow_does_too(name: str, output: str) -> None:
-    check(fitting_toy(name, output), draws=2000, particles=256)
+    check(fitting_toy(name, output), draws=3000, particles=256)
 
 
 @pytest.mark.parametrize("name", ["af-codes", "af-codes/conv-scan"])
@@ -148,7 +148,7 @@ def test_a_model_whose_latent_says_the_symbol_does_too(name: str, copies: bool) 
     model = toy(name, Symbols(4), latent_size=2, copy_attention=copies)
     randomise(model.prior, 0.4)
     assert isinstance(model.steps(1, STEPS, 1.0), SymbolSteps)
-    check(model, draws=2000, particles=64)
+    check(model, draws=3000, particles=64)
 
 
 @torch.no_grad()
