@@ -41,7 +41,8 @@ class TrainedModel:
     def __init__(self, run: str | Path | RunFolder, device: str = "auto") -> None:
         self.run = run if isinstance(run, RunFolder) else RunFolder(find(run, "run").path)
         self.encoding = self.run.encoding
-        self.model = load_model(self.run, prepare_machine(device, self.run.config.model.work_size))
+        settings = self.run.config.model
+        self.model = load_model(self.run, prepare_machine(device, settings.hidden_size, settings.emission))
 
     def sample(
         self,
