@@ -3,7 +3,7 @@
 A model is trained by its recipe below, into `--run`. A run that is there already is not trained again, and one that was
 interrupted goes on. Then the folder `--out` gets all that the package keeps: the weights in half precision, settings,
 dataset manifest, curves, and the card with figures. These are measured with the stored weights, by `lnfgen eval --nll`
-on valid and test, and by `lnfgen eval --music` or `abc_share.py` on samples. The model in the box is replaced at the
+on valid and test, and by `lnfgen compare` or `abc_share.py` on samples. The model in the box is replaced at the
 end, whole.
 """
 
@@ -176,7 +176,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     named, facts = NAMED[recipe.dataset], run_facts(boxed)
     scores = {}
     for split in ("valid", "test"):
-        found = evaluated(boxed, "--nll", "--samples", samples, "--split", split)
+        found = printed("eval", boxed, "--nll", "--samples", samples, "--split", split)
         scores[split] = {key: found[key] for key in _SCORES if found.get(key) is not None}
     card = {
         "name": name,
@@ -197,7 +197,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
         "scores": scores,
     }
     if run.encoding.kind == "music":
-        music = evaluated(boxed, "--music", "--count", count)
+        music = printed("compare", boxed, "--count", count)
         card["music"] = {key: value for key, value in music.items() if key not in ("model", "dataset", "run")}
     elif recipe.dataset == "folk-abc":
         card["tunes"] = tune_shares(lnfgen.load(boxed), count, temperature=1.0, seed=0)
@@ -206,9 +206,9 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     return rounded
 
 
-def evaluated(run: Path, *options: object) -> dict[str, Any]:
-    """Run `lnfgen eval RUN OPTIONS --json`, and return the object that it prints."""
-    command = [sys.executable, "-m", "lnfgen", "eval", run, *options, "--json"]
+def printed(*args: object) -> dict[str, Any]:
+    """Return the object that `lnfgen ARGS --json` prints."""
+    command = [sys.executable, "-m", "lnfgen", *args, "--json"]
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
     if done.returncode:
         raise SystemExit(done.returncode)  # the command has said what is wrong

@@ -6,13 +6,13 @@ set -euo pipefail
 steps=(); [ -n "${QUICK:-}" ] && steps=(--max-steps 5)
 
 # Music at once, by a model in the box.
-lnfgen models
+lnfgen list --models
 lnfgen sample --out first.mid --seed 1
 
 # Music: the Bach chorales that music21 carries, the default dataset.
 run=$(lnfgen train --preset tiny "${steps[@]}" --seed 1)
 lnfgen eval "$run" --nll --samples 10
-lnfgen eval "$run" --music --count 32 --plot figures.png
+lnfgen compare "$run" --count 32 --plot figures.png
 lnfgen sample "$run" --out song.mid --count 2 --length 64 --seed 1
 lnfgen convert song-01.mid song.png
 lnfgen convert song-01.mid song.txt

@@ -13,11 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not see names that are loaded later
-    from lnfgen.api import compare_music, preprocess, train
+    from lnfgen.api import compare, load, preprocess, train
     from lnfgen.errors import LnfgenError
     from lnfgen.formats.read_write import read, write
     from lnfgen.music.pianoroll import PianoRoll
-    from lnfgen.runs.trained import load
 
 __version__ = "0.1.0"
 
@@ -27,12 +26,12 @@ _HOMES = {
     "write": "lnfgen.formats.read_write",
     "preprocess": "lnfgen.api",
     "train": "lnfgen.api",
-    "load": "lnfgen.runs.trained",
-    "compare_music": "lnfgen.api",
+    "load": "lnfgen.api",
+    "compare": "lnfgen.api",
     "LnfgenError": "lnfgen.errors",
 }
 
-__all__ = ["LnfgenError", "PianoRoll", "__version__", "compare_music", "load", "preprocess", "read", "train", "write"]
+__all__ = ["LnfgenError", "PianoRoll", "__version__", "compare", "load", "preprocess", "read", "train", "write"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The commands `preprocess`, `train` and `eval --music` as Python functions. torch is loaded by `train` alone."""
+"""The verbs of the command line as Python functions, which the commands call. Only `train` and `load` load torch."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import named
+from lnfgen.data.benchmarks import SUFFIXES
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.pieces import open_both
 from lnfgen.data.prepare import prepare, source_name
-from lnfgen.data.resolve import resolve
 from lnfgen.data.sources import Options
-from lnfgen.errors import ConfigError, DatasetError, LnfgenError, OutputError
+from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
+from lnfgen.runs.dataset import open_music, open_source
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import is_run, newest_run, resumable_run
+from lnfgen.runs.naming import find, is_run, newest_run, resumable_run
 from lnfgen.training import torchrun
 from lnfgen.training.recipes import Corpus, RunSettings, run_config, with_file_read
 
@@ -71,47 +71,34 @@ def preprocess(
         LnfgenError: if a source is missing, nothing is readable, an option is out of range, or `out` is not free.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
-    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
-    return make_dataset(given, out, options, download, progress, jobs)
-
-
-def make_dataset(
-    sources: Sequence[Source],
-    out: Source | None,
-    options: Options,
-    download: bool,
-    progress: Progress,
-    jobs: int | None = None,
-) -> Dataset:
-    """What `preprocess` does, for Python and for the command."""
-    if not sources:
+    if not given:
         raise DatasetError("found no sources; expected files, folders or the name of a dataset")
-    name = dataset_name(sources)
+    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
+    found = [find(source, "files", "dataset") for source in given]
+    paths = [one.path for one in found]
+    name = next((path.name for one, path in zip(found, paths, strict=True) if one.kind == "named"), None)
+    if name is not None and len(given) > 1:
+        raise DatasetError(f"{name} is the name of a dataset, which stands alone; found {len(given)} sources")
     if download and name is None:
-        raise LnfgenError(f"a download goes with a dataset's name; found the path {sources[0]}")
-    paths = [Path(source) for source in sources]
+        raise LnfgenError(f"a download goes with a dataset's name; found the path {given[0]}")
     target = Path(out or name or source_name(paths[0]))
     if out is None and name is None and target.resolve() in [path.resolve() for path in paths]:
         target = Path(f"{target}-dataset")  # the source itself has that name
     require_free_folder(target)
     if name is not None:
+        if options != Options():
+            warnings.warn(_fixed(name), LnfgenWarning, stacklevel=2)
         return named.build(name, target, progress, download=download)
-    return prepare(paths, target, options, progress, jobs=jobs)
+    dataset = prepare(paths, target, options, progress, jobs=jobs)
+    read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
+    benchmark = next((path for path in read if path.lower().endswith(SUFFIXES)), None)
+    if benchmark is not None and options != Options(kind=kind):
+        warnings.warn(_fixed(benchmark), LnfgenWarning, stacklevel=2)
+    return dataset
 
 
-def dataset_name(sources: Sequence[Source]) -> str | None:
-    """The named dataset that the sources are; None if they are files and folders.
-
-    Raises:
-        DatasetError: if a source does not exist, and is no dataset's name that stands alone.
-    """
-    missing = [str(source) for source in sources if not Path(source).exists()]
-    if not missing:
-        return None
-    if len(sources) == 1:
-        return named.find(missing[0]).name
-    hint = "; a named dataset stands alone" if missing[0] in named.NAMED else "; expected files or folders"
-    raise DatasetError(f"{missing[0]} does not exist{hint}")
+def _fixed(name: str) -> str:
+    return f"{name} is a fixed dataset: options that shape one have no effect on it"
 
 
 def train(
@@ -155,9 +142,6 @@ def train(
     with torchrun.joined():
         session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
         session.train(_Reports(session.trainer.total_steps, progress))
-
-        from lnfgen.runs.trained import load
-
         return torchrun.main_first(lambda: load(session.run.path, device))
 
 
@@ -205,7 +189,8 @@ def open_session(
     run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
-    opened = dataset if isinstance(dataset, Dataset) else _resolved(dataset, building, built)
+    # Of several processes the first one makes the dataset, if it has to be made.
+    opened = torchrun.main_first(lambda: open_source(dataset, building, built))
     encoding = opened.encoding
     corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
     config = run_config(model, preset, corpus=corpus, usual_seed=usual_seed, **settings)
@@ -216,12 +201,25 @@ def open_session(
     return TrainingSession.begin(config, opened, device, out)
 
 
-def _resolved(source: Source | None, building: Progress, built: Callable[[Dataset], object]) -> Dataset:
-    """The dataset that a source means. Of several processes the first one makes it, if it has to be made."""
-    return torchrun.main_first(lambda: resolve(source, building, built))
+def load(run: Source, device: str = "auto") -> TrainedModel:
+    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen list --models`).
+
+        >>> model = lnfgen.load("chorales")  # or lnfgen.load("runs/chorales-af-scf-001")
+        >>> pieces = model.sample(count=2, seed=1)
+
+    Args:
+        run: the path of a run goes before the name of a model.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        RunError: if there is no such run, or its model is missing or damaged.
+    """
+    from lnfgen.runs.trained import TrainedModel
+
+    return TrainedModel(run, device)
 
 
-def compare_music(
+def compare(
     samples: Source | Dataset | Iterable[PianoRoll],
     reference: Source | Dataset | Iterable[PianoRoll],
     *,
@@ -229,27 +227,27 @@ def compare_music(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> MusicComparison:
-    """How far some music is from other music, in the figures of `lnfgen.music.figures`.
+    """Compare some music with other music, by the figures of `lnfgen.music.figures`.
 
-        >>> result = lnfgen.compare_music("my-songs", "chorales")
+        >>> result = lnfgen.compare("my-songs", "chorales")
         >>> print(result.auc, result.figures["note_length"].inside)
 
-    `TrainedModel.compare_music` does this with samples of a model.
+    `TrainedModel.compare` compares samples of a model with a dataset.
 
     Args:
-        samples, reference: pieces; or a file or folder of music; or a dataset, open, as a folder or by name.
+        samples, reference: pieces; or a file or folder of music; or a dataset, open, as a folder or by name. Files that
+            cannot be read are left out, with a warning.
         split: the split of datasets that is taken. Copies are searched for in the train split of the reference; in the
-            reference itself where it is no dataset, or where `split` is train.
+            reference itself if it is no dataset, or `split` is train.
         seed: decides the folds of the classifier whose AUC is in the result.
         progress: called with what is being done, how much is done, and of how much.
 
     Raises:
         LnfgenError: if a side holds no music.
     """
-    first, second = open_both(samples, reference, split, progress)
-    for music in (first, second):
-        if music.left_out:
-            warnings.warn(music.left_out, stacklevel=2)
+    second = open_music(reference, split, progress=progress)
+    # Files of the samples are rounded to the grid of the reference.
+    first = open_music(samples, split, second.pieces[0].steps_per_quarter, progress)
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
@@ -269,4 +267,4 @@ class _Reports:
     def calibrated(self, of_round: object) -> None: ...
 
     def note(self, message: str) -> None:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, LnfgenWarning, stacklevel=2)

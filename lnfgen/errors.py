@@ -38,6 +38,10 @@ class OutputError(LnfgenError):
     """A place that cannot be written, or that holds something which would be lost."""
 
 
+class LnfgenWarning(UserWarning):
+    """A remark on a result that is not quite what a person may expect. The command line prints it as a line."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory is too small. For a CPU, torch has no class of errors for that."""
     return isinstance(error, MemoryError) or (

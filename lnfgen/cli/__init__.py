@@ -15,10 +15,15 @@ from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
 from lnfgen.training import torchrun
 
-COMMANDS = (
-    *("preprocess", "train", "eval", "sample", "fill", "harmonize", "continue", "vary"),
-    *("convert", "plot", "runs", "info", "datasets", "models"),
-)
+PANELS = {
+    "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
+    "Train": ("preprocess", "train", "eval", "compare"),
+    "See and convert": ("convert", "plot", "info", "list"),
+}
+"""The commands as `lnfgen --help` groups them."""
+
+COMMANDS = tuple(name for names in PANELS.values() for name in names)
+
 SPIN_COUNT = "700"
 """Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
 
@@ -29,7 +34,7 @@ class _Group(TyperGroup):
     """Turns an exception into a line on stderr and an exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)  # in the order of use, not of the alphabet
+        return list(COMMANDS)  # not in the order of the alphabet
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -39,7 +44,7 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             line = _line(error)
-            if not torchrun.claim():  # another process of the same job tells of the failure
+            if not torchrun.claim():  # another process of the same job prints the failure
                 raise typer.Exit(getattr(error, "exit_code", 1)) from None
             if line is None:
                 raise  # a defect of lnfgen, which shows its traceback
@@ -50,7 +55,7 @@ class _Group(TyperGroup):
 
 
 def _line(error: Exception) -> str | None:
-    """What to tell a person of an error; None where it is not one that a person can mend."""
+    """Return the line that a person sees of an error; None if it is not an error that a person can mend."""
     if is_out_of_memory(error):
         return "out of memory; use a smaller model or --batch-size, fewer --samples, or shorter pieces"
     if isinstance(error, OSError):
@@ -90,7 +95,7 @@ def _root(
     """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
 
     With no further argument, train learns the Bach chorales, and eval and sample take the newest run under runs/, or
-    else a model that comes with lnfgen. fill, harmonize, continue and vary keep a part of a piece of yours and draw the
+    else a model that comes with lnfgen. harmonize, fill, continue and vary keep a part of a piece of yours and draw the
     rest.
 
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
@@ -104,10 +109,13 @@ def _root(
 
 
 app.callback(help=_help(_root))(_root)
-for _name in COMMANDS:
-    # Module names that would hide a builtin or a standard module carry a trailing underscore.
-    _module = importlib.import_module(f"lnfgen.cli.{_name}" + ("_" if _name in ("eval", "continue") else ""))
-    app.command(_name, help=_help(_module.command))(_module.command)
+for _panel, _names in PANELS.items():
+    for _name in _names:
+        # Module names that would hide a builtin or a keyword carry a trailing underscore.
+        _module = importlib.import_module(
+            f"lnfgen.cli.{_name}" + ("_" if _name in ("eval", "continue", "list") else "")
+        )
+        app.command(_name, help=_help(_module.command), rich_help_panel=_panel)(_module.command)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -120,4 +128,5 @@ def main(args: list[str] | None = None) -> None:
     args = list(sys.argv[1:] if args is None else args)
     if "--traceback" in args:  # it may stand anywhere, because people add it at the end of the line
         args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
-    app(args, prog_name="lnfgen")
+    with console.warnings_as_lines():
+        app(args, prog_name="lnfgen")

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from lnfgen.errors import OutputError
+from lnfgen.errors import LnfgenWarning, OutputError
 
 
 class _Stream(io.FileIO):
@@ -51,6 +52,7 @@ class _Stream(io.FileIO):
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
+_subject = ""
 _GAP = 2  # spaces between the columns of a table
 
 
@@ -193,6 +195,34 @@ def warn(message: str) -> None:
     """A remark that matters, on stderr; --quiet silences it."""
     if not _quiet:
         _err.print(f"[yellow]warning:[/] {escape(message)}")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """In the block, print the warnings of lnfgen's Python functions by `warn`. Python prints all others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LnfgenWarning)
+        python_shows = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, LnfgenWarning):
+                warn(f"{_subject}: {message}" if _subject else str(message))
+            else:
+                python_shows(message, category, *where)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """In the block, put the name of a file in front of the warnings that `warnings_as_lines` prints."""
+    global _subject
+    _subject = subject
+    try:
+        yield
+    finally:
+        _subject = ""
 
 
 def fail(message: str) -> None:

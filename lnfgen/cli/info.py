@@ -1,9 +1,8 @@
-"""`lnfgen info`: what a file, a dataset folder or a run folder is."""
+"""`lnfgen info`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,14 +10,14 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, read_pieces
 from lnfgen.errors import LnfgenError
-from lnfgen.pretrained import boxed_folder
 
 
 def command(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH", help="A piece or text, a dataset folder, a run or a model of `lnfgen models`; - is stdin."
+            metavar="PATH",
+            help="A piece or text, a dataset folder, a run or a model of `lnfgen list --models`; - is stdin.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
@@ -28,8 +27,7 @@ def command(
     tracks: options.Tracks = "all",
     quiet: options.Quiet = False,
 ) -> None:
-    """Tell what a file, a dataset folder or a run folder is; of music also its tracks, and which are kept."""
-
+    """Print what a file, a dataset or a run holds; of music also its tracks, and which are kept."""
     if as_csv and as_json:
         raise LnfgenError("found --csv beside --json; expected one of them")
 
@@ -37,15 +35,7 @@ def command(
         if as_csv:
             console.result(_csv(path))
             return
-        each: list[dict[str, Any]] = []
-        folder = Path(path) if path == "-" or Path(path).exists() else boxed_folder(path) or Path(path)
-        if path != "-" and folder.is_dir():
-            facts = _folder_facts(folder)
-        else:
-            from lnfgen.data.facts import file_facts, piece_facts
-
-            each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
-            facts = file_facts(each)
+        facts, each = _facts(path, steps_per_quarter, drums, tracks)
         if as_json:
             console.result_json({"path": path, **facts}, lines=True)
             return
@@ -65,20 +55,36 @@ def command(
 
 
 def _csv(path: str) -> str:
-    """The figures of a run, a row for each validation."""
+    """Return the figures of a run, a row for each validation."""
     from lnfgen.runs.folder import metrics_csv
-    from lnfgen.runs.naming import METRICS, find_run, is_run
+    from lnfgen.runs.naming import METRICS, find
 
-    run = find_run(path)
-    if not is_run(run):
-        raise LnfgenError(f"{path} is no run; expected one, whose figures --csv prints; or leave --csv out")
-    return metrics_csv(run / METRICS).rstrip()
+    return metrics_csv(find(path, "run").path / METRICS).rstrip()
+
+
+def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
+    from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
+    from lnfgen.runs.dataset import open_source
+    from lnfgen.runs.listing import run_facts
+    from lnfgen.runs.naming import find
+
+    if path != "-":
+        kind, place = find(path, "run", "dataset", "files")
+        if kind == "run":
+            return run_facts(place), []
+        if kind != "files":
+            return dataset_facts(open_source(place).path), []
+        if place.is_dir():
+            raise LnfgenError(f"{path} holds neither a run nor a dataset; expected one of them, or a file")
+    each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
+    return file_facts(each), each
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that all of several pieces share, and that do not contradict the facts of their file.
+    """Return the facts that all of several pieces share, and that do not contradict the facts of their file.
 
-    They are told once, among the facts of the file, as the table of pieces would else be too wide for a screen.
+    They stand among the facts of the file, because the table of pieces would otherwise be too wide for a screen.
     """
     first = pieces[0] if len(pieces) > 1 else {}
     same = {key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)}
@@ -86,28 +92,12 @@ def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, An
 
 
 def _show_list(what: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
-    """A table of things alike, below the facts of their file."""
+    """Print a table of pieces or tracks, below the facts of their file."""
     if items:
         columns = [key for key in items[0] if key not in left_out]
         table = [[number, *(_shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]
         console.result("")
         console.result_table("", table, [what, *(key.replace("_", " ") for key in columns)])
-
-
-def _folder_facts(folder: Path) -> dict[str, Any]:
-    from lnfgen.data.dataset import is_dataset
-    from lnfgen.data.facts import dataset_facts
-    from lnfgen.runs.listing import run_facts
-    from lnfgen.runs.naming import is_run
-
-    if is_run(folder):
-        return run_facts(folder)
-    if is_dataset(folder):
-        return dataset_facts(folder)
-    found = ", ".join(sorted(item.name for item in folder.iterdir())[:4]) or "nothing"
-    raise LnfgenError(
-        f"{folder} holds {found}; expected a dataset folder (dataset.json), a run folder (config.json) or a file"
-    )
 
 
 def _shown(value: Any) -> str:

@@ -36,7 +36,9 @@ Seed = Annotated[
     int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and said on stderr")
 ]
 USUAL_RUN = "the newest under runs/, else the model chorales"
-Run = Annotated[Path | None, typer.Argument(help="Run folder, or a model of `lnfgen models`.", show_default=USUAL_RUN)]
+Run = Annotated[
+    Path | None, typer.Argument(help="Run folder, or a model of `lnfgen list --models`.", show_default=USUAL_RUN)
+]
 StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
 Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
 Tracks = Annotated[

@@ -32,14 +32,15 @@ class PieceWriter:
     facts: list[dict[str, Any]] = field(default_factory=list)
     _page: "list[Piece]" = field(default_factory=list)
 
-    def name_of(self, index: int) -> str:
-        """What a message calls the piece with this index: its file, or its number where it has no file of its own."""
+    @property
+    def next_name(self) -> str:
+        """The name of the next piece in messages: its file, or its number if it has no file of its own."""
         from lnfgen.files import numbered
         from lnfgen.formats.read_write import PAGE
 
         if self.target == "-" or self.suffix == PAGE:
-            return f"piece {index + 1}"
-        return str(numbered(Path(self.target), index, self.count))
+            return f"piece {len(self.facts) + 1}"
+        return str(numbered(Path(self.target), len(self.facts), self.count))
 
     def write(self, piece: "Piece", facts: dict[str, Any]) -> None:
         from lnfgen.files import numbered

@@ -1,9 +1,7 @@
 """The commands that draw pieces from one piece of a person share this: their options, and the way from file to file."""
 
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +23,7 @@ Out = Annotated[str, typer.Option(help="File to write, - for stdout; the suffix 
 Model = Annotated[
     Path | None,
     typer.Option(
-        help="Run folder, or a model of `lnfgen models`.", show_default="the newest under runs/, else chorales"
+        help="Run folder, or a model of `lnfgen list --models`.", show_default="the newest under runs/, else chorales"
     ),
 ]
 Count = Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., or one .html page.")]
@@ -74,27 +72,18 @@ def draw_pieces(
     writer = piece_writer(run, settings.out, settings.count, played(settings.program, None), settings.json)
     piece = _read(run, settings.source, settings.tracks)
 
-    from lnfgen.runs.trained import TrainedModel
+    from lnfgen.api import load
 
-    trained = TrainedModel(run, settings.device)
+    trained = load(run.path, settings.device)
     seed = fresh_seed() if settings.seed is None else settings.seed
     drawing = {"temperature": settings.temperature, "seed": seed, "particles": settings.particles}
-    with console.jobs() as progress, _told_of(settings.source):
+    with console.jobs() as progress, console.about(settings.source):
         pieces = draw(trained, piece, count=settings.count, **drawing, progress=progress)
     if settings.seed is None:
         console.note(f"seed {seed}")
     for drawn in pieces:
         writer.write(drawn, {})
     writer.close(run=run.name, **drawing, **facts)
-
-
-@contextmanager
-def _told_of(source: str) -> Iterator[None]:
-    """Show warnings of the Python functions on stderr, with the name of the file that they are about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: console.warn(f"{source}: {message}")
-        yield
 
 
 def _read(folder: "RunFolder", source: str, tracks: str) -> "Piece":

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def command(
     source: Annotated[
-        list[str], typer.Argument(help="Files, folders, or one dataset's name; `lnfgen datasets` lists the names.")
+        list[str],
+        typer.Argument(help="Files, folders, or one dataset's name; `lnfgen list --datasets` lists the names."),
     ],
     out: Annotated[Path | None, typer.Option(help="Dataset folder to write.", show_default="./NAME of source")] = None,
     as_: Annotated[Kind | None, typer.Option("--as", help="What the files hold.", show_default="by suffix")] = None,
@@ -55,20 +56,25 @@ def command(
     A file that takes over 20 seconds or 1,500 MB of memory to read is left out, with that reason; the environment
     variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
-    from lnfgen.api import dataset_name, make_dataset
-    from lnfgen.data import named
-    from lnfgen.data.sources import Options
+    from lnfgen.api import preprocess
 
-    options = Options(as_, max_length, chunks, _shares(split), seed, steps_per_quarter, drums, strict, tracks)
-    name = dataset_name(source)
-    if name is not None and options != Options():
-        console.warn(f"{name} is a fixed dataset: options that shape one have no effect on it")
-    if name is not None and download and not named.is_downloaded(named.find(name)):
-        console.note(f"downloading {name} from {named.mirror()}")
     with console.jobs() as progress:
-        dataset = make_dataset(source, out, options, download, progress, jobs)
-    if name is None and options != Options(kind=as_) and (benchmark := _benchmark_in(dataset)):
-        console.warn(f"{benchmark} is a fixed dataset: options that shape one have no effect on it")
+        dataset = preprocess(
+            source,
+            out,
+            kind=as_,
+            max_length=max_length,
+            chunks=chunks,
+            split=_shares(split),
+            seed=seed,
+            steps_per_quarter=steps_per_quarter,
+            drums=drums,
+            strict=strict,
+            tracks=tracks,
+            download=download,
+            jobs=jobs,
+            progress=progress,
+        )
     if as_json:
         console.result_json(_flat(dataset))
     else:
@@ -82,14 +88,6 @@ def _shares(split: str) -> tuple[float, float, float]:
     except ValueError:
         raise typer.BadParameter(f"{split!r}; expected three shares, as 0.8,0.1,0.1", param_hint="--split") from None
     return train, valid, test
-
-
-def _benchmark_in(dataset: "Dataset") -> str | None:
-    """The benchmark file that a dataset was made of; None if it was made of others."""
-    from lnfgen.data.benchmarks import SUFFIXES
-
-    paths = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
-    return next((path for path in paths if Path(path).suffix.lower() in SUFFIXES), None)
 
 
 def _flat(dataset: "Dataset") -> dict[str, Any]:

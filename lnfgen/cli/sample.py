@@ -1,22 +1,17 @@
 """`lnfgen sample`."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli import console, options
 from lnfgen.errors import LnfgenError
-from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.data.encoding import Encoding
     from lnfgen.formats.read_write import Piece
     from lnfgen.inference.best import Choice
-    from lnfgen.models import SequenceModel
     from lnfgen.music.tonality import Key
-    from lnfgen.runs.folder import RunFolder
 
 
 def command(
@@ -73,40 +68,37 @@ def command(
     writer = piece_writer(folder, out, kept, options.played(program, voices), json, said)
     wanted = None if key is None else Key.parse(key)
     signature = options.time_signature(metre)
+    seed = options.drawn_seed(seed)
 
-    from lnfgen.device import prepare_machine
-    from lnfgen.inference.best import Choice
-    from lnfgen.inference.sampling import sample_pieces
-    from lnfgen.runs.checkpoint import load_model
+    from lnfgen.api import load
 
-    model = load_model(folder, prepare_machine(device, folder.config.model.work_size))
-    encoding = folder.encoding if tempo is None else dataclasses.replace(folder.encoding, tempo_bpm=tempo)
-    asked: dict[str, Any] = {"count": count, "length": length, "bars": bars}
-    asked |= {"time_signature": signature, "temperature": temperature}
-    asked["seed"] = options.drawn_seed(seed)
-    pieces = sample_pieces(model, encoding, **asked)
-    if best is None:
-        choices: Iterable[Choice] = map(Choice, range(count), pieces)
-    else:
-        choices = _chosen(folder, model, encoding, pieces, count, best, asked["seed"])
-    with console.live("sampling" if best is None else "writing", kept) as bar:
-        for index, choice in enumerate(choices):
-            piece = _finished(choice.piece, writer.name_of(index), wanted, temperature)
-            writer.write(piece, _facts(choice, encoding.unit))
-            bar.update(index + 1)
+    trained = load(folder.path, device)
+    with console.jobs() as progress:
+        for choice in trained.draw(
+            count,
+            length=length,
+            bars=bars,
+            time_signature=signature,
+            temperature=temperature,
+            seed=seed,
+            best=best,
+            progress=progress,
+        ):
+            piece = _finished(choice.piece, writer.next_name, tempo, wanted, temperature)
+            writer.write(piece, _facts(choice, folder.encoding.unit))
     writer.close()
 
 
 def _facts(choice: "Choice", unit: str) -> dict[str, Any]:
-    """What `--json` tells of a piece beside its file: also why it was chosen, if it was."""
+    """Return what `--json` prints of a piece beside its file; if it was chosen, also its scores."""
     facts: dict[str, Any] = {"index": choice.index + 1}
     if choice.nll is not None:
         facts |= {"nll": choice.nll, "unit": unit, "longest_copy": choice.longest_copy}
     return facts
 
 
-def _finished(piece: "Piece", name: str, wanted: "Key | None", temperature: float) -> "Piece":
-    """A piece as it is written: in the key that is wanted, if one is. If no note was drawn, that is said."""
+def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":
+    """Bring a piece to the tempo and the key that were asked for. If no note was drawn, a warning says so."""
     from lnfgen.cli.sources import moved_to
 
     if isinstance(piece, str):
@@ -114,35 +106,5 @@ def _finished(piece: "Piece", name: str, wanted: "Key | None", temperature: floa
     if not piece.sounding.any():
         advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
         console.warn(f"{name} is silent: no note was drawn; {advice}")
-    return moved_to(piece, wanted, name) if wanted else piece
-
-
-def _chosen(
-    folder: "RunFolder",
-    model: "SequenceModel",
-    encoding: "Encoding",
-    pieces: "Iterable[Piece]",
-    count: int,
-    best: int,
-    seed: int,
-) -> "list[Choice]":
-    """Draw all pieces and choose the best. What is not as asked is said: copies not looked for, or too few left."""
-    from lnfgen.cli.sources import resolve_run_dataset
-    from lnfgen.inference.best import choose_best
-
-    drawn: list[Piece] = []
-    with console.live("sampling", count) as bar:
-        for piece in pieces:
-            drawn.append(piece)
-            bar.update(len(drawn))
-    train: Iterable[Piece] | None = None
-    try:
-        train = resolve_run_dataset(folder, None, "").pieces("train")
-    except LnfgenError as error:
-        console.warn(f"copies of the train split were not looked for: {str(error).rpartition(';')[0] or error}")
-    with console.jobs() as progress:
-        choices = choose_best(model, encoding, drawn, best, train, seed=seed, progress=progress)
-    if len(choices) < best:
-        found = counted(len(choices), "piece")
-        console.warn(f"found {found} for --best {best}; all others hold long copies of the train split")
-    return choices
+    piece = piece if tempo is None else dataclasses.replace(piece, tempo_bpm=tempo)
+    return moved_to(piece, key, name) if key else piece

@@ -22,28 +22,6 @@ _OF_READING = ("--steps-per-quarter", "--drums", "--tracks")
 _SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.json lists all
 
 
-def resolve_run_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
-    """The dataset that a run was trained on; `source` names a copy of it."""
-    from lnfgen.runs.dataset import dataset_of
-
-    with console.jobs() as progress:
-        return dataset_of(run, source, advice=advice, progress=progress)
-
-
-def resolve_scored_dataset(run: "RunFolder", source: str | None, advice: str) -> "Dataset":
-    """The dataset to score a run on: its own, or another one, whose files are read as those of its own were.
-
-    How one came out that is made of files is told on stderr.
-    """
-    from lnfgen.data.resolve import resolve
-    from lnfgen.runs.dataset import reading_options
-
-    if source is None:
-        return resolve_run_dataset(run, None, advice)
-    with console.jobs() as progress:
-        return resolve(source, progress, tell_of, reading_options(run))
-
-
 def tell_of(dataset: "Dataset") -> None:
     """Tell on stderr how a dataset came out: its sizes, and what a person should know of what was left out."""
     from lnfgen.data.dataset import MANIFEST
@@ -78,20 +56,19 @@ def _said(path: str, reason: str) -> str:
 
 
 def resolve_run(run: Path | None) -> "RunFolder":
-    """Open the run given: a folder, or a model in the box by its name.
+    """Open the run that a person names, or the newest under runs/, or else a model in the box; a note says which.
 
-    Without one it is the newest under runs/, or else a model in the box, said on stderr. Commands do this before they
-    load torch.
+    Commands do this before they load torch.
     """
     from lnfgen.pretrained import is_boxed
     from lnfgen.runs.folder import RunFolder
-    from lnfgen.runs.naming import RUNS, find_run, usual_run
+    from lnfgen.runs.naming import RUNS, find, usual_run
 
-    path = usual_run() if run is None else find_run(run)
+    path = usual_run() if run is None else find(run, "run").path
     if run is None:
         boxed = f"no runs under {RUNS}/; taking the model in the box: {path.name}"
         console.note(boxed if is_boxed(path) else f"run {path}")
-    elif run.exists() and is_boxed(path):
+    elif run.exists() and is_boxed(path) and path != run:
         console.note(f"{run} here is no run; taking the model in the box: {path.name}")
     return RunFolder(path)
 

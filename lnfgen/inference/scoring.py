@@ -32,10 +32,12 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    `sounding_nll` is there where the data has onsets: what of the NLL is about which keys sound, without the onsets.
-    With independent keys given z it is the NLL of what sounds alone. The baseline `lstm` and the outputs `nade` and
-    `past` read keys and frames that came before, with their onsets. With these it is a sum of conditional costs, given
-    the earlier onsets too, and not comparable with the NLL of a model that never sees onsets.
+    Attributes:
+        sounding_nll: the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
+            baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it
+            with the NLL of a model that never sees onsets.
+        marginal_nll: the NLL of independent symbols or keys, as frequent as in a train split (`marginal_nll`); None if
+            no train split was given.
     """
 
     elbo: float
@@ -47,10 +49,11 @@ class Score:
     samples: int
     sequences: int
     steps: int
+    marginal_nll: float | None = None
 
 
 def per_unit(unit: str) -> float:
-    """What one nat is in a unit: 1 nat, or 1 / ln 2 bits."""
+    """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
     return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
 
 

@@ -1,22 +1,69 @@
-"""The dataset of a run, wherever it is now. It is known by its content, not by its place."""
+"""Opening what a person names: the dataset of a run, the sequences to score a run on, and music to compare."""
 
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lnfgen.conventions import Progress, no_progress
-from lnfgen.data import named
+from lnfgen.data import benchmarks, named
+from lnfgen.data.cached import build_cached
 from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.resolve import resolve
-from lnfgen.data.sources import Options
-from lnfgen.errors import DatasetError, RunError
-from lnfgen.music.tracks import ALL
+from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.rolls import read_rolls
+from lnfgen.data.sources import Options, gather
+from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
+from lnfgen.formats import text
+from lnfgen.formats.read_write import READABLE, Piece, read
+from lnfgen.formats.sandbox import in_parallel
+from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.tracks import ALL, said_of
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.naming import find
+from lnfgen.wording import counted
+
+MusicSource = str | Path | Dataset | Iterable[PianoRoll]
+
+
+def open_source(
+    source: str | Path | Dataset | None = None,
+    progress: Progress = no_progress,
+    built: Callable[[Dataset], object] = lambda dataset: None,
+    options: Options | None = None,
+) -> Dataset:
+    """Open the dataset that `source` names (see `lnfgen.runs.naming.find`), and make it in the cache if necessary.
+
+        open_source()             # the default: chorales
+        open_source("folk-abc")   # a named dataset, built at its first use
+        open_source("songs")      # a folder of files, preprocessed again after they change; or a dataset folder
+
+    Args:
+        progress: is called while a dataset is made.
+        built: is called with the dataset if it has just been made.
+        options: how to read files; by default as `lnfgen preprocess` does.
+
+    Raises:
+        DatasetError: if there is no such dataset, it is damaged, or it needs a download, which only `preprocess` makes.
+        OutputError: if the cache cannot be written.
+    """
+    if isinstance(source, Dataset):
+        return source
+    found = find(named.DEFAULT if source is None else source, "dataset", "files")
+    if found.kind == "dataset":
+        return open_dataset(found.path)
+    return build_cached(found.path, found.kind == "named", options or Options(), progress, built)
 
 
 def reading_options(run: RunFolder) -> Options:
-    """How to read other files for a run: as those of its own dataset were, and music on the model's grid.
+    """Return the options to read other files for a run with: those of its own dataset, with music on the model's grid.
 
     Raises:
-        RunError: if the run's `dataset.json` is damaged there.
+        RunError: if the run's `dataset.json` does not hold them.
     """
     preprocessing = run.dataset.get("preprocessing", {})
     own = preprocessing.get("options", {}) if isinstance(preprocessing, dict) else None
@@ -36,27 +83,31 @@ def reading_options(run: RunFolder) -> Options:
 
 
 def dataset_of(
-    run: RunFolder, source: str | Path | Dataset | None = None, *, advice: str, progress: Progress = no_progress
+    run: RunFolder,
+    source: str | Path | Dataset | None = None,
+    *,
+    advice: str = "name a copy of it as DATASET",
+    progress: Progress = no_progress,
 ) -> Dataset:
-    """Open the dataset that a run was trained on.
+    """Open the dataset that a run was trained on. Its content identifies it, not its place.
 
-    Without `source` it is looked for at the path that the run remembers. If it is not there, and has the name of a
+    Without `source` it is searched at the path in the run's `dataset.json`. If it is not there, and has the name of a
     named dataset, that is taken from the cache, or made again without a download.
 
     Args:
         source: a copy of it: an open dataset, a dataset folder, or what it was made of.
-        advice: what to type to name a copy of it, for the message of an error.
-        progress: is told of a dataset being made.
+        advice: how to name a copy of it, for the message of an error.
+        progress: is called while a dataset is made.
 
     Raises:
         RunError: if it is not found, or what is found has another content.
     """
     name, fingerprint = run.dataset["name"], run.dataset["fingerprint"]
     if source is not None:
-        found = source if isinstance(source, Dataset) else resolve(source, progress)
+        found = open_source(source, progress)
         if found.fingerprint != fingerprint:
             problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
-            raise RunError(f"{problem}; name a copy of it: {advice}")
+            raise RunError(f"{problem}; {advice}")
         return found
     path = Path(run.dataset["path"])
     try:
@@ -68,20 +119,188 @@ def dataset_of(
         problem = f"the dataset {name} of {run.name} cannot be opened: {str(error).split(';')[0]}"
     if name in named.NAMED:
         try:
-            found = resolve(name, progress)
+            found = build_cached(Path(name), True, Options(), progress)
             problem += f", and {name} is made otherwise by now"
             if found.fingerprint == fingerprint:
                 return found
         except DatasetError as error:
             problem += f", and {error}"
-    raise RunError(f"{problem}; name a copy of it: {advice}")
+    raise RunError(f"{problem}; {advice}")
 
 
 def _differences(run: RunFolder, found: Dataset) -> str:
-    """Which fields of `dataset.json` are others than those of the run's dataset, of those that its content decides."""
+    """List the fields of `dataset.json` that differ from those of the run's dataset and that the content decides."""
     own, other = run.encoding.to_json(), found.encoding.to_json()
     fields = [f"encoding.{key}" for key in sorted({**own, **other}) if own.get(key) != other.get(key)]
     was, now = run.dataset.get("splits"), found.manifest.get("splits", {})
     was = was if isinstance(was, dict) else {}
     fields += [f"splits.{split}" for split in {**was, **now} if was.get(split) != now.get(split)]
     return "its content is another" + (f" ({', '.join(fields)})" if fields else "")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Sequences to score a run on, in its encoding.
+
+    Attributes:
+        name: the name of the dataset or file.
+        split: the split of a dataset, or "all" of a file.
+        dropped: how many sequences the dataset left out for their length.
+        changes: what the pieces lost on their way into the encoding.
+        tracks: a few words on the tracks of a file that were kept or left out; empty if no piece has several.
+        train: sequences of a train split, to compare with; None if there is none.
+    """
+
+    name: str
+    split: str
+    sequences: Sequence[np.ndarray]
+    dropped: int = 0
+    changes: Changes = Changes()  # noqa: RUF009  # it is frozen
+    tracks: str = ""
+    train: Iterable[np.ndarray] | None = None
+
+
+def material_of(
+    run: RunFolder,
+    source: str | Path | Dataset | None = None,
+    split: str | None = None,
+    progress: Progress = no_progress,
+    built: Callable[[Dataset], object] = lambda dataset: None,
+) -> Material:
+    """Open what a run is scored on: a split of its own dataset or of another one, or a whole file.
+
+    Files are read as those of the run's dataset were, and brought into the model's encoding. A file without `split` is
+    scored whole; the train split beside it is that of the run's dataset, if that is still there.
+
+    Args:
+        source: an open dataset, a dataset folder, the name of one, or files; the run's dataset by default.
+        split: train, valid or test; test by default, and all of a file.
+        progress, built: as for `open_source`.
+
+    Raises:
+        LnfgenError: if the source is missing or damaged, holds the other kind, or has no such split.
+    """
+    if split is None and source is not None and not isinstance(source, Dataset):
+        path = Path(source)
+        if path.is_file() and path.suffix.lower() not in benchmarks.SUFFIXES:
+            material = whole_file(path, run.encoding, reading_options(run))
+            try:
+                train = split_of(dataset_of(run, progress=progress), "train", run.encoding).sequences
+            except RunError as error:
+                warnings.warn(f"no marginal_nll: {error}", LnfgenWarning, stacklevel=2)
+                return material
+            return replace(material, train=train)
+    dataset = scored_dataset(run, source, progress, built)
+    train = split_of(dataset, "train", run.encoding).sequences
+    return replace(split_of(dataset, split or "test", run.encoding), train=train)
+
+
+def scored_dataset(
+    run: RunFolder,
+    source: str | Path | Dataset | None = None,
+    progress: Progress = no_progress,
+    built: Callable[[Dataset], object] = lambda dataset: None,
+) -> Dataset:
+    """Open the dataset of a run, or another one, whose files are read as those of the run's dataset were."""
+    if source is None:
+        return dataset_of(run, progress=progress)
+    return open_source(source, progress, built, reading_options(run))
+
+
+def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
+    """Take a split of a dataset. If the dataset has another encoding, its pieces are brought into this one.
+
+    Raises:
+        DatasetError: if the dataset has no such split, or a damaged one.
+        LnfgenError: if it holds the other kind.
+    """
+    chosen = dataset.split(split)
+    if dataset.encoding == encoding:
+        return Material(dataset.name, split, chosen, chosen.dropped)
+    sequences, changes = encoding.adapt(dataset.pieces(split))
+    return Material(dataset.name, split, sequences, chosen.dropped, changes)
+
+
+def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
+    """Read all pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is.
+
+    Args:
+        options: those by which the model's dataset was read.
+
+    Raises:
+        UnreadableFileError: if the file is missing or damaged, or holds no text.
+        LnfgenError: if it holds the other kind.
+    """
+    suffix = path.suffix.lower()
+    pieces: list[Piece]
+    if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in READABLE):
+        content = text.read_text(path)
+        if options.chunks:
+            pieces = [*text.chunks(content, options.max_length or text.MAX_LINE)]
+        else:
+            pieces = [*(text.abc_tunes(content) if suffix == ".abc" else text.lines(content))]
+        if not pieces:
+            raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
+    else:
+        grid = encoding.steps_per_quarter
+        pieces = read(path, steps_per_quarter=grid, drums=options.drums, tracks=options.tracks)
+    sequences, changes = encoding.adapt(pieces)
+    several = [piece.tracks for piece in pieces if not isinstance(piece, str) and len(piece.tracks) > 1]
+    tracks = said_of(several) if several else ""
+    return Material(path.name, "all", sequences, changes=changes, tracks=tracks)
+
+
+@dataclass(frozen=True)
+class Music:
+    """Pieces of music, at least one, and the pieces of the train split if `pieces` are another split."""
+
+    pieces: Sequence[PianoRoll]
+    train: Sequence[PianoRoll] | None = None
+
+
+def open_music(
+    source: MusicSource,
+    split: str,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    progress: Progress = no_progress,
+) -> Music:
+    """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
+
+    Files are read whole. Files that cannot be read are left out, with a warning. A benchmark file is a dataset.
+
+    Args:
+        split: which split of a dataset. The pieces of train come along with another one.
+        steps_per_quarter: the grid that MIDI files and scores are rounded to.
+
+    Raises:
+        DatasetError: if there is no music, or no such dataset or split.
+    """
+    if isinstance(source, Dataset):
+        return _of_dataset(source, split)
+    if not isinstance(source, str | Path):
+        if not (pieces := list(source)):
+            raise DatasetError("found no pieces; expected at least one piano-roll")
+        return Music(pieces)
+    kind, path = find(source, "dataset", "files")
+    files = gather([path]) if kind == "files" else []
+    if not files or files[0].suffix in benchmarks.SUFFIXES:
+        return _of_dataset(open_source(source, progress), split)
+    read = partial(read_rolls, steps_per_quarter=steps_per_quarter)
+    results = list(in_parallel(read, [file.path for file in files], f"reading {path.name}", progress))
+    rolls = [roll for result in results if not isinstance(result, LnfgenError) for roll in result]
+    reasons = [result for result in results if isinstance(result, LnfgenError)]
+    if not rolls:
+        raise DatasetError(f"{path} holds no readable music: {reasons[0]}")
+    if reasons:
+        left_out = f"{path}: left out {len(reasons)} of {counted(len(files), 'file')}; the first: {reasons[0]}"
+        warnings.warn(left_out, LnfgenWarning, stacklevel=3)
+    return Music(rolls)
+
+
+def _of_dataset(dataset: Dataset, split: str) -> Music:
+    if dataset.encoding.kind != "music":
+        raise DatasetError(f"{dataset.path} holds text; expected a dataset of music")
+    pieces, train = (
+        [piece for piece in dataset.pieces(name) if isinstance(piece, PianoRoll)] for name in (split, "train")
+    )
+    return Music(pieces, None if split == "train" else train)

@@ -4,7 +4,7 @@ It reads the files one by one and loads no model and no torch. `run_facts` is of
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from lnfgen.config import DECAYS_BEFORE_STOP, Config, read_run_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.files import try_lock
-from lnfgen.pretrained import boxed_folder, is_boxed
+from lnfgen.pretrained import is_boxed
 from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_record
-from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, is_run
+from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, find, is_run
 from lnfgen.wording import frequencies
 
 KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
@@ -38,10 +38,8 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """
     found: dict[Path, None] = {}
     for given in folders:
-        folder = given if given.exists() else boxed_folder(given) or given
-        if not folder.is_dir():
-            raise RunError(f"{folder} is no folder; expected a run, or a folder of runs")
-        runs = [folder] if is_run(folder) else _runs_in(folder)
+        kind, folder = find(given, "run", "files")
+        runs = [folder] if kind == "run" else _runs_in(folder)
         if not runs:
             raise RunError(f"{folder} holds no run; expected a run, or a folder of runs")
         found |= dict.fromkeys(runs)
@@ -92,8 +90,8 @@ def is_calibrated(run: Path) -> bool:
     return _header(run / MODEL)[0].endswith(CALIBRATED)
 
 
-def _runs_in(folder: Path) -> Iterable[Path]:
-    inside = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
+def _runs_in(folder: Path) -> list[Path]:
+    inside = (path for path in sorted(folder.glob("*")) if path.is_dir() and not path.name.startswith("."))
     return [path for path in inside if is_run(path)]
 
 

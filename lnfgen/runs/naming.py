@@ -1,18 +1,30 @@
-"""Where runs lie: `runs/DATASET-MODEL-NNN` under the present folder, and the models in the box in the package."""
+"""The names that a person uses: `find` resolves them, and new runs get theirs here."""
 
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
-from lnfgen.errors import OutputError, RunError
-from lnfgen.pretrained import BOX, DEFAULT, boxed_folder, is_boxed
+from lnfgen.data.dataset import is_dataset
+from lnfgen.data.named import NAMED
+from lnfgen.errors import DatasetError, OutputError, RunError
+from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, is_boxed
 
 RUNS = Path("runs")
+"""The folder of new runs, below the present folder."""
+
 MODEL = "model.safetensors"
 METRICS = "metrics.jsonl"
 STATES = ("last", ".next", "previous")
 """Where a run can have a state to go on from. A crash can leave it in `.next`, before that takes the name `last`."""
+
+Wanted = Literal["run", "dataset", "files"]
+_EXPECTED: dict[Wanted, str] = {
+    "run": f"a run folder or a model in the box ({', '.join(BOXED)})",
+    "dataset": "a dataset folder or the name of a dataset",
+    "files": "a file or folder",
+}
 
 Run = TypeVar("Run")
 
@@ -20,6 +32,58 @@ Run = TypeVar("Run")
 def is_run(folder: Path) -> bool:
     """True if a folder holds a file of a run, even if other files are missing."""
     return any((folder / name).is_file() for name in ("config.json", METRICS, MODEL))
+
+
+class Found(NamedTuple):
+    """The meaning of a name.
+
+    Attributes:
+        kind: "run" and "dataset" are folders with these contents, "files" is any other file or folder, and "named" is a
+            dataset that `lnfgen.data.named` knows.
+        path: where it is; for "named", the name.
+    """
+
+    kind: Literal["run", "dataset", "files", "named"]
+    path: Path
+
+
+def find(name: str | Path, *wanted: Wanted) -> Found:
+    """Find the run, dataset or files that a person names. All commands and functions of lnfgen resolve names here.
+
+    An existing path of a wanted kind goes first. Then come names, in the order of `wanted`: if a run is wanted, the
+    name of a model in the box is that model, and if a dataset is wanted, the name of a dataset is that dataset.
+
+        find("chorales", "run")               # ./chorales if that is a run, else the model in the box
+        find("chorales", "dataset", "files")  # ./chorales if that exists and is no run, else the named dataset
+
+    Raises:
+        RunError: if the name stands for nothing that is wanted, and a run is wanted first.
+        DatasetError: if it stands for nothing that is wanted, and something else is wanted first.
+    """
+    path = Path(name)
+    here: Wanted | None = (
+        "run" if is_run(path) else "dataset" if is_dataset(path) else "files" if path.exists() else None
+    )
+    if here in wanted:
+        return Found(here, path)
+    for kind in wanted:
+        if kind == "run" and (folder := boxed_folder(name)):
+            return Found("run", folder)
+        if kind == "dataset" and str(name) in NAMED:
+            return Found("named", path)
+    if here == "files":
+        found = "is a file" if path.is_file() else "is a folder that holds neither a run nor a dataset"
+    else:
+        found = f"is a {here}" if here else "does not exist"
+    message = f"{name} {found}; expected {', or '.join(_EXPECTED[kind] for kind in wanted)}"
+    known = [*(BOXED if "run" in wanted else ()), *(NAMED if "dataset" in wanted else ())]
+    if close := difflib.get_close_matches(str(name), dict.fromkeys(known), n=3, cutoff=0.5):
+        message += f"; did you mean {' or '.join(close)}?"
+    elif wanted[0] == "run":
+        message += "; train a run with: lnfgen train"
+    else:
+        message += f"; named datasets: {', '.join(NAMED)}"
+    raise (RunError if wanted[0] == "run" else DatasetError)(message)
 
 
 def new_run_path(dataset: str, model: str) -> Path:
@@ -31,7 +95,7 @@ def new_run_path(dataset: str, model: str) -> Path:
 
 
 def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> Run:
-    """What `create` makes at the first path that no run has. If another process takes that first, the next is tried."""
+    """Call `create` with the first path that no run has. If another process takes that first, the next is tried."""
     while True:
         path = new_run_path(dataset, model)
         try:
@@ -63,22 +127,13 @@ def usual_run() -> Path:
         return BOX / DEFAULT
 
 
-def find_run(run: str | Path) -> Path:
-    """The folder of the run that a person names: a path, or the name of a model in the box.
-
-    A run at that path goes first. If what is there is no run, such as a dataset with the same name, the model is meant.
-    """
-    path = Path(run)
-    return path if is_run(path) else boxed_folder(run) or path
-
-
 def resumable_run(run: str | Path) -> Path:
     """The folder of the run that a person wants to go on with.
 
     Raises:
-        RunError: if it is a model in the box.
+        RunError: if there is no such run, or it is a model in the box.
     """
-    path = find_run(run)
+    path = find(run, "run").path
     if is_boxed(path):
         raise RunError(
             f"{path.name} is a model in the box, which has no last/ to resume from; "
@@ -88,6 +143,6 @@ def resumable_run(run: str | Path) -> Path:
 
 
 def distinct_names(runs: Sequence[Path]) -> list[str]:
-    """What to call runs that are shown together: their folders' names, or their paths if two names are the same."""
+    """The names of runs that are shown together: those of their folders, or their paths if two names are the same."""
     names = [run.resolve().name for run in runs]
     return names if len(set(names)) == len(names) else [str(run) for run in runs]

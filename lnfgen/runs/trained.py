@@ -1,29 +1,29 @@
 """A trained model for Python: what `lnfgen.load` and `lnfgen.train` give."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, Progress, no_progress
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.pieces import open_music
 from lnfgen.device import prepare_machine
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.best import choose_best, require_best
+from lnfgen.inference.best import Choice, choose_best, require_best
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
-from lnfgen.inference.scoring import Score, score
+from lnfgen.inference.scoring import Score, marginal_nll, score
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond
 from lnfgen.runs.checkpoint import load_model
-from lnfgen.runs.dataset import dataset_of
+from lnfgen.runs.dataset import Material, dataset_of, open_music, scored_dataset
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import find_run
+from lnfgen.runs.naming import find
+from lnfgen.wording import counted
 
 
 class TrainedModel:
@@ -39,7 +39,7 @@ class TrainedModel:
     """
 
     def __init__(self, run: str | Path | RunFolder, device: str = "auto") -> None:
-        self.run = run if isinstance(run, RunFolder) else RunFolder(find_run(run))
+        self.run = run if isinstance(run, RunFolder) else RunFolder(find(run, "run").path)
         self.encoding = self.run.encoding
         self.model = load_model(self.run, prepare_machine(device, self.run.config.model.work_size))
 
@@ -69,36 +69,75 @@ class TrainedModel:
                 likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
-                if too many hold one. If the dataset of the run is no longer there, a warning says that copies were not
-                looked for. `lnfgen.inference.best.choose_best` gives the scores too.
+                if too many hold one, with a warning. Another warning says that copies were not looked for, if the
+                dataset of the run is no longer there. `draw` gives the scores too.
 
         Raises:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
                 length, or of text, the model does not know the time signature, or each piece holds a long copy.
         """
+        choices = self.draw(
+            count,
+            length=length,
+            bars=bars,
+            time_signature=time_signature,
+            temperature=temperature,
+            seed=seed,
+            best=best,
+        )
+        return [choice.piece for choice in choices]
+
+    def draw(
+        self,
+        count: int = 1,
+        *,
+        length: int | None = None,
+        bars: int | None = None,
+        time_signature: tuple[int, int] | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        best: int | None = None,
+        progress: Progress = no_progress,
+    ) -> Iterator[Choice]:
+        """Draw pieces as `sample` does, and yield each as soon as it is known, with its scores if `best` is given.
+
+        Args:
+            progress: called with what is being done, how much is done, and of how much.
+        """
         if best is not None:
             require_best(best, count)
-        pieces = list(
-            sample_pieces(
-                self.model,
-                self.encoding,
-                count=count,
-                length=length,
-                bars=bars,
-                time_signature=time_signature,
-                temperature=temperature,
-                seed=seed,
-            )
+        drawn = sample_pieces(
+            self.model,
+            self.encoding,
+            count=count,
+            length=length,
+            bars=bars,
+            time_signature=time_signature,
+            temperature=temperature,
+            seed=seed,
         )
-        if best is None:
-            return pieces
+        to_choose: list[Piece] = []
+        for index, piece in enumerate(drawn):
+            progress("sampling", index + 1, count)
+            if best is None:
+                yield Choice(index, piece)
+            else:
+                to_choose.append(piece)
+        if best is not None:
+            yield from self._best(best, to_choose, seed, progress)
+
+    def _best(self, best: int, pieces: Sequence[Piece], seed: int, progress: Progress) -> list[Choice]:
+        train: Iterable[Piece] | None = None
         try:
-            train = dataset_of(self.run, advice="").pieces("train")
+            train = dataset_of(self.run, progress=progress).pieces("train")
         except LnfgenError as error:
-            warnings.warn(f"copies of the train split were not looked for: {error}", stacklevel=2)
-            train = None
-        choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed)
-        return [choice.piece for choice in choices]
+            reason = str(error).rpartition(";")[0] or error
+            _warn(f"copies of the train split were not looked for: {reason}")
+        choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed, progress=progress)
+        if len(choices) < best:
+            found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
+            _warn(f"{found}; all others hold long copies of the train split")
+        return choices
 
     def fill(
         self,
@@ -211,21 +250,29 @@ class TrainedModel:
         progress: Progress,
         draw: Callable[..., Iterable[Piece]] = fill_pieces,
     ) -> list[Piece]:
-        """Pieces that `draw` makes of the part, where the model is at home.
+        """Bring the part to where the model is at home, and draw pieces from it.
 
-        `words` are those by which a person has named what is hidden, if any. Warnings are in the name of the caller of
-        the public method that calls this one.
+        Args:
+            words: those by which a person has named what is hidden, if any.
         """
         part = at_home(self.model, self.encoding, part)
         moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
         lowest = self.encoding.lowest_pitch - part.shift
         for remark in (str(part.changes), moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
             if remark:
-                warnings.warn(remark, stacklevel=3)
+                _warn(remark)
         settings = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
         return list(draw(self.model, self.encoding, part, **settings, progress=partial(progress, "drawing")))
 
-    def nll(self, pieces: Piece | Iterable[Piece], *, samples: int = NLL_SAMPLES, seed: int = 0) -> Score:
+    def nll(
+        self,
+        pieces: Piece | Iterable[Piece] | Material,
+        *,
+        samples: int = NLL_SAMPLES,
+        seed: int = 0,
+        precision: str = "float32",
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Score:
         """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its parts.
 
             >>> score = model.nll(lnfgen.read("song.mid"))
@@ -234,24 +281,42 @@ class TrainedModel:
         Pieces are first brought onto the model's grid and range of pitches. What they lose there is a warning.
 
         Args:
-            pieces: one piece or several. A text is one sequence.
+            pieces: one piece or several, each text one sequence; or a split or a file, as
+                `lnfgen.runs.dataset.material_of` opens it. The score of these also has `marginal_nll`.
             samples: samples K of the latent for each piece.
             seed: decides those samples.
+            precision: float32 or bfloat16, for the networks alone.
+            progress: called with the number of sequences that are scored.
 
         Raises:
-            LnfgenError: if there are no pieces, or one is of the other kind than the model's.
+            LnfgenError: if there are no pieces, one is of the other kind than the model's, or a number is out of range.
         """
-        given: Iterable[Piece] = [pieces] if isinstance(pieces, str) or not isinstance(pieces, Iterable) else pieces
-        sequences, changes = self.encoding.adapt(given)
-        if not sequences:
-            raise LnfgenError("nll: found no pieces, expected at least one")
-        if changes:
-            warnings.warn(str(changes), stacklevel=2)
-        return score(self.model, sequences, self.encoding.unit, num_samples=samples, seed=seed)
+        if isinstance(pieces, Material):
+            material = pieces
+        else:
+            several = [pieces] if isinstance(pieces, str) or not isinstance(pieces, Iterable) else pieces
+            sequences, changes = self.encoding.adapt(several)
+            if not sequences:
+                raise LnfgenError("nll: found no pieces, expected at least one")
+            material = Material("pieces", "all", sequences, changes=changes)
+        if material.changes:
+            _warn(str(material.changes))
+        found = score(
+            self.model,
+            material.sequences,
+            self.encoding.unit,
+            num_samples=samples,
+            seed=seed,
+            precision=precision,
+            progress=progress,
+        )
+        if material.train is None:
+            return found
+        return replace(found, marginal_nll=marginal_nll(self.model, self.encoding, material.train, material.sequences))
 
-    def compare_music(
+    def compare(
         self,
-        dataset: Dataset | None = None,
+        dataset: Dataset | str | Path | None = None,
         *,
         split: str = "test",
         count: int = MUSIC_COUNT,
@@ -259,15 +324,15 @@ class TrainedModel:
         seed: int = 0,
         progress: Progress = no_progress,
     ) -> MusicComparison:
-        """How far sampled music is from a split, in the figures of `lnfgen.music.figures`.
+        """Compare sampled music with a split, by the figures of `lnfgen.music.figures`.
 
-            >>> result = model.compare_music()
+            >>> result = model.compare()
             >>> print(result.auc, result.figures["note_length"].inside)
 
         Samples have the lengths that the model draws. Both sides are then cut into windows of equal length.
 
         Args:
-            dataset: the one that the model was trained on, by default.
+            dataset: the one to compare with; by default that of the run.
             split: the split to compare with. Copies are searched for in its dataset's train split.
             count: how many pieces to draw.
             temperature: below 1 safer, above 1 wilder.
@@ -280,11 +345,9 @@ class TrainedModel:
         """
         if self.encoding.kind != "music":
             raise LnfgenError(f"{self.run.name} makes text; expected a run that makes music")
-        reference = open_music(
-            dataset or dataset_of(self.run, advice="the argument `dataset`"), split, self.encoding.steps_per_quarter
-        )
-        # A model that is not told time signatures writes all samples in the usual one of the set, and so must be what
-        # they are compared with. Where models take an upbeat for the start of bar 1, this holds for both sides.
+        reference = open_music(scored_dataset(self.run, dataset, progress), split)
+        # A model without `in_metre` writes all samples in the usual time signature of the set, and so must be the
+        # pieces that they are compared with. Where models take an upbeat for the start of bar 1, this holds for both.
         usual = None if self.model.time_signatures is not None else self.encoding.time_signature
         others = [
             replace(piece, time_signature=usual or piece.time_signature, upbeat=0).with_upbeat(
@@ -292,25 +355,10 @@ class TrainedModel:
             )
             for piece in reference.pieces
         ]
-        pieces: list[PianoRoll] = []
-        drawn = sample_pieces(self.model, self.encoding, count=count, temperature=temperature, seed=seed)
-        for piece in drawn:
-            pieces += [piece] if isinstance(piece, PianoRoll) else []
-            progress("sampling", len(pieces), count)
+        choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
+        pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
         return compare_pieces(pieces, others, reference.train, seed=seed, progress=progress)
 
 
-def load(run: str | Path, device: str = "auto") -> TrainedModel:
-    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen models`).
-
-        >>> model = lnfgen.load("chorales")  # or lnfgen.load("runs/chorales-af-scf-001")
-        >>> pieces = model.sample(count=2, seed=1)
-
-    Args:
-        run: a path goes before a name.
-        device: auto, cpu, cuda, cuda:N or mps.
-
-    Raises:
-        RunError: if the folder is not a run, or its model is missing or damaged.
-    """
-    return TrainedModel(run, device)
+def _warn(message: str) -> None:
+    warnings.warn(message, LnfgenWarning, stacklevel=3)

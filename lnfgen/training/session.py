@@ -123,7 +123,7 @@ class TrainingSession:
                 return load_state(folder, notes.append)
 
         tensors, values = torchrun.from_main(read)
-        advice = f"lnfgen train DATASET --resume --out {folder.path}"
+        advice = f"name a copy of it: lnfgen train DATASET --resume --out {folder.path}"
         opened = torchrun.main_first(lambda: dataset_of(folder, dataset, advice=advice, progress=building))
         config = folder.config
         if other_length := (max_steps is not None or epochs is not None):

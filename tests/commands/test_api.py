@@ -135,7 +135,7 @@ def test_mistakes_are_errors_of_the_package(home: Path, tmp_path: Path) -> None:
         lnfgen.train(home / "tunes", out=home / "run")
     with pytest.raises(ConfigError, match="did you mean 'training'"):
         lnfgen.train(home / "tunes", config={"trainin": {}}, out=tmp_path / "a")
-    with pytest.raises(RunError, match="not a run"):
+    with pytest.raises(RunError, match="expected a run"):
         lnfgen.load(tmp_path)
     with pytest.raises(lnfgen.LnfgenError, match="found text; expected music"):
         lnfgen.load(home / "run").nll("text")

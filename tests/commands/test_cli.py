@@ -1,6 +1,5 @@
 """The command line as a person and a shell meet it: pipes, exit codes, interruption, resumption."""
 
-import base64
 import json
 import os
 import re
@@ -15,10 +14,7 @@ import pytest
 from command import Call, call_in, fails, start
 from toy_dataset import write_dataset
 
-from lnfgen.cli import sample
 from lnfgen.data.encoding import Encoding
-from lnfgen.formats.read_write import read
-from lnfgen.music.pianoroll import PianoRoll
 
 SMALL = {
     "model": {
@@ -104,51 +100,6 @@ def test_eval_scores_another_dataset(home: Path, at_home: Call) -> None:
     fails(at_home("eval", "run-lines", "--split", "tset"), "tset", "train")
 
 
-def test_same_seed_same_bytes_whatever_the_count(home: Path) -> None:
-    names = start(home, "sample", "run-rolls", "--out", "a.mid", "--count", "3", "--seed", "3")
-    assert names.stdout.decode().split() == ["a-01.mid", "a-02.mid", "a-03.mid"]
-    start(home, "sample", "run-rolls", "--out", "b.mid", "--count", "20", "--seed", "3")
-    for number in ("01", "02", "03"):
-        assert (home / f"a-{number}.mid").read_bytes() == (home / f"b-{number}.mid").read_bytes()
-    assert (home / "a-01.mid").read_bytes() != (home / "a-02.mid").read_bytes()
-
-
-def test_several_samples_are_one_page(home: Path, at_home: Call) -> None:
-    done = start(home, "sample", "run-rolls", "--out", "p.html", "--count", "3", "--seed", "3")
-    assert done.stdout == b"p.html\n", done.stderr
-    assert not list(home.glob("p-*"))
-    start(home, "sample", "run-rolls", "--out", "p.mid", "--count", "3", "--seed", "3")
-    links = re.findall(rb"data:audio/midi;base64,([^\"]+)", (home / "p.html").read_bytes())
-    assert [base64.b64decode(link) for link in links] == [(home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)]
-    fails(at_home("sample", "run-lines", "--out", "p.html"), ".html", ".txt")
-
-
-def test_samples_in_voices_are_the_same_music(home: Path, at_home: Call) -> None:
-    asked = ("sample", "run-rolls", "--seed", "3", "--length", "8", "-q", "--out")
-    assert start(home, *asked, "whole.mid").returncode == 0
-    assert start(home, *asked, "voices.mid", "--program", "73,48,32").returncode == 0
-    (whole,), (voices,) = read(home / "whole.mid"), read(home / "voices.mid")
-    assert whole == voices
-    assert isinstance(voices, PianoRoll)
-    assert {track.program for track in voices.tracks} <= {73, 48, 32}
-    assert start(home, *asked, "x.mid", "--program", "1,2", "--voices", "1").returncode == 2
-    fails(at_home(*asked, "x.npz", "--voices", "2"), ".npz", ".musicxml")
-    fails(at_home(*asked, "x.musicxml", "--program", "40"), ".musicxml", "leave --program out")
-    fails(at_home("sample", "run-lines", "--program", "40"), ".txt", "leave --program out")
-    fails(at_home("sample", "run-lines", "--key", "G"), "leave --key out")
-
-
-def test_a_sample_goes_to_a_key(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
-    monkeypatch.setattr("lnfgen.inference.sampling.sample_pieces", lambda *_, **__: iter([scale]))
-    monkeypatch.chdir(home)
-    sample.command(Path("run-rolls"), out="key.mid", key="Bb", seed=1)
-    assert "key.mid: found C major, moved -2 semitones to Bb major\n" in capsys.readouterr().err
-    assert read(home / "key.mid") == [scale.transposed(-2)]
-
-
 def test_sample_pipes_into_info(home: Path) -> None:
     midi = start(home, "sample", "run-rolls", "--out", "-", "--seed", "1", "--length", "16")
     assert midi.stdout.startswith(b"MThd")
@@ -157,12 +108,6 @@ def test_sample_pipes_into_info(home: Path) -> None:
     text = start(home, "sample", "run-lines", "--out", "-", "--seed", "1", "--length", "30", "-q")
     assert re.fullmatch(r"[ ab\ufffd]{30}\n?", text.stdout.decode())
     assert text.stderr == b""
-
-
-def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path, at_home: Call) -> None:
-    fails(at_home("sample", "run-lines", "--out", "song.mid"), ".mid", ".txt")
-    fails(at_home("sample", "run-rolls", "--out", "song.doc"), ".doc", ".mid", ".musicxml")
-    assert not (home / "song.mid").exists()
 
 
 def test_wrong_usage_is_exit_code_2(home: Path) -> None:
@@ -248,18 +193,6 @@ def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
     lines = [(home / run / "metrics.jsonl").read_text().splitlines() for run in ("whole", "cut")]
     steps = [[json.loads(line)["step"] for line in of_run] for of_run in lines]
     assert steps[0] == steps[1]
-
-
-def test_a_sequential_direction_is_solved_as_asked(home: Path, at_home: Call) -> None:
-    done = start(home, "sample", "run-rolls", "--out", "l.txt", "--seed", "3", "--length", "20", "--solver", "sweeps")
-    assert re.search(rb"solved in at most \d+ sweeps", done.stderr), done.stderr.decode()
-    fails(at_home("eval", "run-lines", "--solver", "sweeps"), "--solver", "leave it out")  # the baseline has none
-    fails(at_home("sample", "run-rolls", "--out", "x.mid", "--solver", "swep"), "swep", "sweeps")
-    fails(
-        at_home("train", "rolls", "--model", "lstm", "--transform", "affine"),
-        "--transform",
-        "no elementwise transform",
-    )
 
 
 def test_info_shows_the_name_that_follows_from_the_settings(home: Path, here: Call, tmp_path: Path) -> None:

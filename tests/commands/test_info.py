@@ -154,7 +154,7 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
     with pytest.raises(LnfgenError, match=r"config\.json: no JSON object"):
         info.command([str(run)])
     (tmp_path / "other").mkdir()
-    with pytest.raises(LnfgenError, match="holds nothing; expected a dataset folder"):
+    with pytest.raises(LnfgenError, match="holds neither a run nor a dataset"):
         info.command([str(tmp_path / "other")])
 
 
@@ -169,7 +169,7 @@ def test_figures_are_of_runs_alone_and_the_others_go_on(
         info.command(["a.mid", "data", "folk-abc"], as_csv=True)
     printed, said = capsys.readouterr()
     assert printed.startswith("step,")
-    expected = "expected one, whose figures --csv prints; or leave --csv out"
-    assert said == "".join(f"error: {name} is no run; {expected}\n" for name in ("a.mid", "data"))
+    for line, name, kind in zip(said.splitlines(), ("a.mid", "data"), ("file", "dataset"), strict=True):
+        assert line.startswith(f"error: {name} is a {kind}; expected a run folder")
     with pytest.raises(LnfgenError, match="--csv beside --json"):
         info.command(["folk-abc"], as_csv=True, as_json=True)

@@ -12,18 +12,18 @@ from types import ModuleType
 import pytest
 import torch
 from command import Call, fails, start
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import lnfgen
 from lnfgen.data.named import NAMED
-from lnfgen.data.resolve import resolve
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
-from lnfgen.runs.checkpoint import MODEL, load_model
+from lnfgen.runs.checkpoint import MODEL, load_model, serialise
+from lnfgen.runs.dataset import open_source
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
-from lnfgen.runs.naming import find_run
+from lnfgen.runs.naming import find
 from lnfgen.training.recipes import Corpus, run_config
 
 MAX_BYTES = 4_000_000
@@ -72,7 +72,7 @@ def test_eval_takes_it_too_but_a_run_under_runs_goes_first(
     def refuse(*_: object) -> None:
         raise DatasetError("not made here")  # making the chorales takes half a minute
 
-    monkeypatch.setattr("lnfgen.runs.dataset.resolve", refuse)
+    monkeypatch.setattr("lnfgen.runs.dataset.build_cached", refuse)
     fails(here("eval"), SAID, "not made here")
     shutil.copytree(BOX / DEFAULT, tmp_path / "runs" / "mine")
     fails(here("eval"), f"run {Path('runs/mine')}", "not made here")
@@ -87,7 +87,7 @@ def test_each_command_that_takes_a_run_takes_the_name_of_a_model(cache: Path, tm
     assert values["marginal_nll"] > 0  # the train split was made again, by the name of the dataset
     ended(lnfgen_("plot", *BOXED[:1], "--out", "one.png"))
     fails(lnfgen_("plot", *BOXED), "different units")
-    fails(lnfgen_("eval", "folk-abc", "--music"), "makes text")
+    fails(lnfgen_("compare", "folk-abc"), "makes text")
 
 
 def test_info_and_runs_tell_of_them(here: Call) -> None:
@@ -95,16 +95,16 @@ def test_info_and_runs_tell_of_them(here: Call) -> None:
         facts = json.loads(ended(here("info", name, "--json")).stdout)
         assert (facts["path"], facts["kind"], facts["dataset"]) == (name, "run", name)
         assert ended(here("info", name, "--csv")).stdout.startswith(b"step,")
-    rows = json.loads(ended(here("runs", *BOXED, "--json")).stdout)["runs"]
+    rows = json.loads(ended(here("list", *BOXED, "--json")).stdout)["runs"]
     assert {Path(row["run"]).name: row["state"] for row in rows} == dict.fromkeys(BOXED, "finished")
-    assert json.loads(ended(here("runs", "--json")).stdout) == {"runs": []}
+    assert json.loads(ended(here("list", "--json")).stdout) == {"runs": []}
 
 
 def test_models_lists_them(here: Call) -> None:
-    models = json.loads(ended(here("models", "--json")).stdout)["models"]
+    models = json.loads(ended(here("list", "--models", "--json")).stdout)["models"]
     assert [model["name"] for model in models] == list(BOXED)
     assert all((Path(model["path"]) / "card.md").is_file() for model in models)
-    table = ended(here("models")).stdout.decode()
+    table = ended(here("list", "--models")).stdout.decode()
     for model in models:
         for word in (model["makes"], model["use"], f"{model['parameters']:,}", f"{model['scores']['test']['nll']:.2f}"):
             assert word in table
@@ -113,7 +113,7 @@ def test_models_lists_them(here: Call) -> None:
 def test_a_model_in_the_box_is_not_resumed_and_an_unknown_name_hears_of_them(here: Call, tmp_path: Path) -> None:
     fails(here("train", "--resume", "--out", DEFAULT), f"{DEFAULT} is a model in the box", "lnfgen train")
     fails(here("train", "--resume"), "lnfgen train")
-    fails(here("sample", "choral"), "choral is not a run", *BOXED)
+    fails(here("sample", "choral"), "choral does not exist", "did you mean", *BOXED)
     assert not list(tmp_path.iterdir())
 
 
@@ -126,15 +126,15 @@ def test_a_run_of_the_same_name_goes_first(
     monkeypatch.setenv("LNFGEN_CACHE", str(cache))
     for name in BOXED:
         shutil.copytree(toy_home / "run-lines", tmp_path / name)
-    assert find_run(DEFAULT) == Path(DEFAULT)
+    assert find(DEFAULT, "run") == ("run", Path(DEFAULT))
     assert lnfgen.load(DEFAULT).encoding.kind == "text"
     assert json.loads(ended(here("info", DEFAULT, "--json")).stdout)["model"] == "af-scf"
     fails(here("train", "--resume", "--out", DEFAULT), f"{DEFAULT} has no last/ to resume from")
     # Where a dataset is meant, it is the dataset, though a run's folder holds a dataset.json too.
-    assert resolve("folk-abc").name == "folk-abc"
+    assert open_source("folk-abc").name == "folk-abc"
     shutil.move(DEFAULT, "other")
     with pytest.raises(DatasetError, match="other is a run"):
-        resolve("other")
+        open_source("other")
 
 
 def test_what_is_no_run_does_not_hide_a_model(toy_home: Path, tmp_path: Path, here: Call) -> None:
@@ -143,7 +143,7 @@ def test_what_is_no_run_does_not_hide_a_model(toy_home: Path, tmp_path: Path, he
     done = ended(here("sample", DEFAULT, "--bars", "1", "--seed", "1", "--out", "song.mid"))
     assert SAID in done.stderr.decode()
     assert json.loads(ended(here("info", DEFAULT, "--json")).stdout)["kind"] == "dataset"
-    fails(here("sample", "song.mid"), "song.mid is not a run")
+    fails(here("sample", "song.mid"), "song.mid is a file")
 
 
 def test_a_model_that_was_given_away_is_finished(toy_home: Path) -> None:
@@ -158,7 +158,8 @@ def test_half_precision_is_loaded_as_rounded_weights(toy_home: Path, tmp_path: P
     shutil.copytree(toy_home / "run-lines", tmp_path / "run")
     exact = load_file(tmp_path / "run" / MODEL)
     halved = {name: value.half() if value.dtype == torch.float32 else value for name, value in exact.items()}
-    save_file(halved, tmp_path / "run" / MODEL)
+    (tmp_path / "run" / MODEL).unlink()  # `exact` is a view of the old file
+    (tmp_path / "run" / MODEL).write_bytes(serialise(halved))
     loaded = load_model(RunFolder(tmp_path / "run"), torch.device("cpu")).state_dict()
     assert {name: value.dtype for name, value in loaded.items()} == {name: value.dtype for name, value in exact.items()}
     assert all(torch.equal(loaded[name], halved[name].to(loaded[name].dtype)) for name in exact)

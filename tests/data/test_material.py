@@ -10,14 +10,13 @@ from command import Call
 from toy_dataset import write_dataset
 
 import lnfgen
-from lnfgen.cli.sources import resolve_scored_dataset
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.material import split_of, whole_file
 from lnfgen.data.sources import Options
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.dataset import scored_dataset, split_of, whole_file
 from lnfgen.runs.folder import RunFolder
 
 COARSE = Encoding(kind="music", steps_per_quarter=2)
@@ -110,7 +109,7 @@ def test_a_folder_is_read_on_the_grid_of_the_run(toy_home: Path, tmp_path: Path,
         tune = PianoRoll.from_notes([(0, 2, pitch), (2, 4, pitch + 2)], steps_per_quarter=2)
         lnfgen.write(tmp_path / "tunes" / f"{pitch}.mid", tune)
     run = RunFolder(toy_home / "run-rolls")
-    assert resolve_scored_dataset(run, str(tmp_path / "tunes"), "").encoding.steps_per_quarter == 2
+    assert scored_dataset(run, tmp_path / "tunes").encoding.steps_per_quarter == 2
 
 
 def test_eval_of_a_file_needs_no_dataset(toy_home: Path, call: Call) -> None:

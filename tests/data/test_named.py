@@ -14,12 +14,12 @@ from lnfgen.conventions import SPLITS
 from lnfgen.data import chorales, named
 from lnfgen.data.dataset import Record, open_dataset
 from lnfgen.data.download import is_fetched
-from lnfgen.data.resolve import resolve
 from lnfgen.data.rolls import Piece
 from lnfgen.data.splits import split_by_hash
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.dataset import open_source
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_unknown_names_are_told_the_close_ones() -> None:
     with pytest.raises(DatasetError, match="did you mean chorales"):
-        resolve("choral")
+        open_source("choral")
     with pytest.raises(DatasetError, match=", ".join(named.NAMED)):
-        resolve("qqq")
+        open_source("qqq")
 
 
 def test_chorale_names_are_many_and_split_by_name_alone() -> None:
@@ -95,7 +95,7 @@ def test_related_chorales_are_in_one_split_and_copies_count_once() -> None:
 
 @pytest.mark.slow
 def test_chorales() -> None:
-    dataset = resolve()
+    dataset = open_source()
     assert dataset.name == "chorales"
     assert [skip["path"] for skip in dataset.manifest["skipped"]] == ["bach/bwv18.5-l", "bach/bwv274", "bach/bwv69.6"]
     rolls = {name: [roll for roll in dataset.pieces(name) if isinstance(roll, PianoRoll)] for name in SPLITS}
@@ -105,11 +105,11 @@ def test_chorales() -> None:
         assert longest < chorales.SHARED_STEPS, (one, another)
     assert dataset.encoding.has_onsets
     assert max(dataset.split(name).lengths.max() for name in SPLITS) <= chorales.MAX_CHORALE_STEPS
-    assert resolve("chorales").path == dataset.path
+    assert open_source("chorales").path == dataset.path
 
 
 def test_folk_abc() -> None:
-    dataset = resolve("folk-abc")
+    dataset = open_source("folk-abc")
     splits = [dataset.split(name) for name in ("train", "valid", "test")]
     assert sum(map(len, splits)) > 2000
     assert max(split.lengths.max() for split in splits) <= 640
@@ -117,19 +117,19 @@ def test_folk_abc() -> None:
     assert isinstance(tune, str)
     assert tune.startswith("X:")
     assert "\nK:" in tune
-    assert resolve("folk-abc").path == dataset.path
+    assert open_source("folk-abc").path == dataset.path
 
 
 def test_benchmark_sets_say_how_to_get_them(cache: Path) -> None:
     with pytest.raises(DatasetError, match=r"lnfgen preprocess nottingham --download.*Nottingham\.mat"):
-        resolve("nottingham")
+        open_source("nottingham")
 
 
 def test_a_file_put_there_by_hand_is_found(cache: Path, shared_data) -> None:
     folder = cache / "downloads" / "jsb_chorales"
     folder.mkdir(parents=True)
     (folder / "JSB_Chorales.mat").write_bytes(shared_data("polyphonic/JSB_Chorales.mat").read_bytes())
-    dataset = resolve("jsb_chorales")
+    dataset = open_source("jsb_chorales")
     assert [len(dataset.split(name)) for name in ("train", "valid", "test")] == [229, 76, 77]
     (folder / "JSB_Chorales.mat").write_bytes(b"something else")
     assert not named.is_downloaded(named.NAMED["jsb_chorales"])
@@ -159,6 +159,6 @@ def test_download_from_a_mirror(lnfgen, cache: Path, tmp_path: Path, shared_data
 
 
 def test_datasets_command(here) -> None:
-    listed = json.loads(here("datasets", "--json").stdout)["datasets"]
+    listed = json.loads(here("list", "--datasets", "--json").stdout)["datasets"]
     assert [entry["name"] for entry in listed] == list(named.NAMED)
     assert all(entry["citation"] and entry["licence"] and entry["size"] for entry in listed)

@@ -18,11 +18,11 @@ from lnfgen.data import sources as data_sources
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.prepare import prepare
-from lnfgen.data.resolve import resolve
 from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.dataset import open_source
 
 
 def preprocess(sources: list[Path], out: Path, options: Options | None = None) -> Dataset:
@@ -236,14 +236,14 @@ def test_options_out_of_range(options: dict[str, object]) -> None:
 def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
     source = folder_of_tunes(tmp_path / "mine", 4)
-    first = resolve(source)
+    first = open_source(source)
     assert first.path.is_relative_to(tmp_path / "cache")
-    assert resolve(str(source)).path == first.path
-    assert resolve(first.path).fingerprint == first.fingerprint
+    assert open_source(str(source)).path == first.path
+    assert open_source(first.path).fingerprint == first.fingerprint
     (first.path / "train.safetensors").write_bytes(b"damaged")
-    assert resolve(source).fingerprint == first.fingerprint  # built again
+    assert open_source(source).fingerprint == first.fingerprint  # built again
     write(source / "tune00.mid", tune(99))
-    assert resolve(source).path != first.path
+    assert open_source(source).path != first.path
 
 
 def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     original = data_sources.sha256_of
     monkeypatch.setattr(data_sources, "sha256_of", lambda path: found.append(path) or original(path))
     source = folder_of_tunes(tmp_path / "tunes", 8)
-    resolve(source)
+    open_source(source)
     assert sorted(found) == sorted(source.iterdir())
 
 
@@ -273,11 +273,11 @@ def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
 def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr("lnfgen.data.resolve.prepare", lambda *_: pytest.fail("the work came first"))
+    monkeypatch.setattr("lnfgen.data.cached.prepare", lambda *_: pytest.fail("the work came first"))
     monkeypatch.setattr("lnfgen.data.named.build", lambda *_: pytest.fail("the work came first"))
     for source in (folder_of_tunes(tmp_path / "mine", 1), "chorales"):
         with pytest.raises(OutputError, match="set LNFGEN_CACHE"):
-            resolve(source)
+            open_source(source)
 
 
 def test_command(

@@ -17,10 +17,7 @@ from lnfgen.errors import LnfgenError
 Call = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs `lnfgen ARGS`, and tells how it ended."""
 
-WARM = (
-    *("train", "eval", "sample"),
-    *("fill", "harmonize", "continue", "vary"),
-)
+WARM = ("train", "eval", "compare", "sample", "plot", "fill", "harmonize", "continue", "vary")
 """The commands that load torch, which takes longer than most tests."""
 
 SECONDS = 170

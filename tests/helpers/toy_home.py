@@ -10,12 +10,21 @@ from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
 from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.read_write import write
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder
+
+CONFIG = build_config("af-scf", "tiny").override({"model": dataclasses.asdict(ODD_SIZES) | NAMED_MODELS["af-scf"]})
+
+
+def make_run(path: Path, dataset: Dataset) -> None:
+    """Make a run with random weights."""
+    torch.manual_seed(0)
+    save_model(RunFolder.create(path, CONFIG, dataset), new_model(CONFIG, dataset).state_dict())
 
 
 def make_home(home: Path) -> None:
@@ -32,9 +41,7 @@ def make_home(home: Path) -> None:
     for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
         splits = {"train": sequences[:4], "valid": sequences[4:], "test": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        sizes = dataclasses.asdict(ODD_SIZES) | NAMED_MODELS["af-scf"]
-        config = build_config("af-scf", "tiny").override({"model": sizes})
-        model = new_model(config, dataset)
+        model = new_model(CONFIG, dataset)
         assert isinstance(model, LatentFlow)
         if name == "rolls":
             biases = [parameter for key, parameter in model.emission.named_parameters() if key.endswith("bias")]
@@ -42,7 +49,7 @@ def make_home(home: Path) -> None:
                 for parameter in model.emission.parameters():
                     parameter.zero_()
                 biases[-1].fill_(-40)
-        run = RunFolder.create(home / f"run-{name}", config, dataset)
+        run = RunFolder.create(home / f"run-{name}", CONFIG, dataset)
         save_model(run, model.state_dict())
         figures = dict.fromkeys(("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0)
         run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])

@@ -18,7 +18,7 @@ from lnfgen.runs.dataset import dataset_of, reading_options
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.session import TrainingSession
 
-ADVICE = "lnfgen plot RUN --dataset DATASET"
+ADVICE = "name a copy of it: lnfgen train DATASET --resume"
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def test_a_named_dataset_is_made_again_and_taken_if_it_is_the_same(
     moved.dataset["name"] = "folk-abc"
     made = open_dataset(tmp_path / "there")
 
-    def resolve(source: object, progress: object) -> Dataset:
-        assert source == "folk-abc"
+    def build_cached(source: Path, is_named: bool, *_: object) -> Dataset:
+        assert (str(source), is_named) == ("folk-abc", True)
         if made is None:
             raise DatasetError("folk-abc is not on this machine; fetch it first")
         return made
 
-    monkeypatch.setattr(lnfgen.runs.dataset, "resolve", resolve)
+    monkeypatch.setattr(lnfgen.runs.dataset, "build_cached", build_cached)
     assert dataset_of(moved, advice=ADVICE).path == tmp_path / "there"
     made = make_dataset(tmp_path / "other", num_valid=3)
     with pytest.raises(RunError, match="folk-abc is made otherwise by now"):

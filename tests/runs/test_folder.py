@@ -107,7 +107,7 @@ import sys
 
 from lnfgen.cli import main
 
-missing = [["sample"], ["eval"], ["plot"], ["plot", "--latents"], ["bench"], ["train", "--resume", "--out"]]
+missing = [["sample"], ["eval"], ["compare"], ["plot"], ["train", "--resume", "--out"]]
 for args in [*([*command, "nowhere"] for command in missing), ["plot", "run", "--out", "run.svg"], ["info", "run"]]:
     try:
         main(args)
@@ -123,4 +123,4 @@ def test_a_missing_run_is_said_and_curves_are_drawn_before_torch_is_loaded(run):
     probe = [sys.executable, "-c", WITHOUT_TORCH]
     done = subprocess.run(probe, cwd=run.path.parent, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nowhere is not a run") == 6
+    assert done.stderr.count("nowhere does not exist; expected a run") == 5

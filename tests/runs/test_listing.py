@@ -91,22 +91,22 @@ def test_a_run_is_in_training_while_a_process_holds_its_lock(runs: Path) -> None
 
 
 def test_the_command_prints_a_table_or_json(runs: Path, here: Call, tmp_path: Path) -> None:
-    done = start(tmp_path, "runs")
+    done = start(tmp_path, "list")
     assert done.returncode == 0, done.stderr.decode()
     table = done.stdout.decode()
     assert "interrupted at update 12 of 40" in table
     assert "2.500 bits" in table
     assert "damaged: config.json" in table
-    assert json.loads(here("runs", "--json").stdout)["runs"] == overview()
+    assert json.loads(here("list", "--json").stdout)["runs"] == overview()
 
 
 def test_folders_may_be_named(runs: Path, here: Call, tmp_path: Path) -> None:
     both = overview([runs / "c-interrupted", runs])
     assert len(both) == len(overview()) == len({row["run"] for row in both})
     for folder in (runs / "no run", tmp_path / "absent"):
-        with pytest.raises(RunError, match="expected a run, or a folder of runs"):
+        with pytest.raises(RunError, match="expected a run"):
             overview([folder])
-    fails(here("runs", "absent"), "absent")
+    fails(here("list", "absent"), "absent")
 
 
 def test_a_model_in_the_box_has_the_name_that_commands_take() -> None:

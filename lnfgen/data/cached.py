@@ -1,4 +1,4 @@
-"""From what a person types after `train` or `eval` to an open dataset, built into the cache where that is needed."""
+"""Datasets in the cache: made of files or of a named dataset at their first use, and opened afterwards."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lnfgen.conventions import Progress, no_progress
+from lnfgen.conventions import Progress
 from lnfgen.data import named
-from lnfgen.data.dataset import FORMAT_VERSION, Dataset, is_dataset, is_manifest_of_run, open_dataset
+from lnfgen.data.dataset import FORMAT_VERSION, Dataset, is_dataset, open_dataset
 from lnfgen.data.download import cache_folder
 from lnfgen.data.prepare import prepare, source_name
 from lnfgen.data.sources import Options, SourceFile, gather
@@ -20,42 +20,26 @@ from lnfgen.files import require_free_folder
 _VERSION = 10  # raised when lnfgen would make another dataset from the same files and options
 
 
-def resolve(
-    source: str | Path | None = None,
-    progress: Progress = no_progress,
+def build_cached(
+    source: Path,
+    is_named: bool,
+    options: Options,
+    progress: Progress,
     built: Callable[[Dataset], object] = lambda dataset: None,
-    options: Options | None = None,
 ) -> Dataset:
-    """The dataset that `source` means.
-
-        resolve()             # the default: chorales
-        resolve("folk-abc")   # a named dataset, built into the cache at its first use
-        resolve("songs")      # a folder of files, preprocessed into the cache; or a dataset folder, opened
-
-    A path that exists goes before a name, unless it is a run, as a model trained with `--out chorales` is. Files are
-    preprocessed again after they change.
+    """Open the dataset that is made of `source`, files or the name of a dataset, and make it in the cache if necessary.
 
     Args:
-        progress: called while a dataset is made.
+        options: how to read files.
+        progress: is called while a dataset is made.
         built: is called with the dataset if it has just been made.
-        options: those to preprocess files with, in place of the default ones.
 
     Raises:
-        DatasetError: if it is none of these, is damaged, or needs a download, which only `preprocess` makes.
+        DatasetError: if the files cannot be read, or the named dataset needs a download, which only `preprocess` makes.
         OutputError: if the cache cannot be written.
     """
-    options = options or Options()
-    source = named.DEFAULT if source is None else source
-    path = Path(source)
-    is_run = is_manifest_of_run(path)
-    if is_run and str(source) not in named.NAMED:
-        raise DatasetError(
-            f"{path} is a run; expected a dataset folder, the name of a dataset, or files to make one of"
-        )
-    if is_dataset(path) and not is_run:
-        return open_dataset(path)
-    files = gather([path], options.kind) if path.exists() and not is_run else []
-    name = source_name(path) if files else named.find(str(source)).name
+    files = [] if is_named else gather([source], options.kind)
+    name = str(source) if is_named else source_name(source)
     folder = cache_folder() / "datasets" / f"{name}-{_key(name, files, options)}"
     if is_dataset(folder):
         try:
@@ -65,7 +49,7 @@ def resolve(
     try:
         require_free_folder(folder)  # before the work, which can take minutes
         if files:
-            dataset = prepare([path], folder, options, progress, files=files)
+            dataset = prepare([source], folder, options, progress, files=files)
         else:
             dataset = named.build(name, folder, progress)
     except OutputError as error:
@@ -77,7 +61,7 @@ def resolve(
 
 
 def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
-    """A hash of all that decides the content of a dataset: the files and options, or else what a name stands for."""
+    """Hash all that decides the content of a dataset: the files and options, or else what a name stands for."""
     made_of: object
     if files:
         made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)

@@ -1,0 +1,134 @@
+"""`lnfgen compare`: compare sampled music with a split, or any music with other music."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lnfgen.cli import console, options
+from lnfgen.conventions import MUSIC_COUNT
+from lnfgen.errors import LnfgenError
+from lnfgen.wording import counted
+
+if TYPE_CHECKING:
+    from lnfgen.music.comparison import MusicComparison
+
+
+def command(
+    first: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN|MUSIC",
+            help="Run folder or model of `lnfgen list --models`; or a file, folder or dataset of music.",
+            show_default=options.USUAL_RUN,
+        ),
+    ] = None,
+    second: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATASET|MUSIC",
+            help="The music to compare it with.",
+            show_default="the dataset that the run was trained on",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split of datasets: train, valid or test.")] = "test",
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Pieces to sample from a run.", show_default=str(MUSIC_COUNT))
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="Of the samples.", show_default="1")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the distributions into this .png, .svg or .pdf.")] = None,
+    seed: Annotated[int, typer.Option(callback=options.checked_seed, help="Random seed of all that is drawn.")] = 0,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare music that a run samples with a split of its dataset, or any music with other music.
+
+    Both sides are cut into passages of 32 quarters or less. A table has figures of both sides, such as the length of
+    notes: the median, the 5 and 95 % quantiles, and the share of the first side's passages inside those of the second.
+
+    AUC says how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
+    """
+    from lnfgen.cli.sources import resolve_run, tell_of
+    from lnfgen.files import write_bytes
+    from lnfgen.plots.canvas import require_picture
+    from lnfgen.runs.naming import find
+
+    if plot is not None:
+        require_picture(plot)
+    facts: dict[str, Any] = {"split": split, "seed": seed}
+    asked: dict[str, Any] = {"count": count, "temperature": temperature}
+    asked = {option: value for option, value in asked.items() if value is not None}
+    if first is None or find(first, "run", "dataset", "files").kind == "run":
+        run = resolve_run(first)
+
+        from lnfgen.api import load
+        from lnfgen.runs.dataset import scored_dataset
+
+        asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
+        with console.jobs() as progress:
+            dataset = scored_dataset(run, second, progress, tell_of)
+            comparison = load(run.path, device).compare(dataset, split=split, seed=seed, progress=progress, **asked)
+        names = ("samples", f"{dataset.name}, {split}")
+        facts = {**asked, **facts, "model": run.config.name, "dataset": dataset.name, "run": run.name}
+    else:
+        for option in (*asked, *(["device"] if device != "auto" else [])):
+            raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")
+        if second is None:
+            raise LnfgenError(f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER")
+
+        from lnfgen.api import compare
+
+        with console.jobs() as progress:
+            comparison = compare(first, second, split=split, seed=seed, progress=progress)
+        names = (first.name or str(first), Path(second).name or second)
+        facts = {"samples": str(first), "reference": second, **facts}
+    title = f"{names[0]} beside {names[1]}"
+    if json:
+        console.result_json({**comparison.to_json(), **facts})
+    else:
+        columns = ("figure", f"{names[1]}: median", "5 to 95 %", f"{names[0]}: median", "5 to 95 %", "inside")
+        console.result_table(title, _rows(comparison), columns)
+        console.result("")
+        console.result_table("", _summary(comparison, *names))
+    if plot is not None:
+        from lnfgen.plots.distributions import figure_distributions
+
+        title += f", AUC {_number(comparison.auc)}"
+        write_bytes(plot, figure_distributions(comparison, title, *names, plot.suffix.lower()))
+        console.note(f"drawn: {plot}")
+
+
+def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
+    from lnfgen.music.comparison import spread
+
+    for row in comparison.figures.values():
+        cells = [row.label]
+        for values in (row.reference, row.samples):
+            low, middle, high = spread(values)
+            cells += [_number(middle), "-" if math.isnan(middle) else f"{_number(low)} to {_number(high)}"]
+        yield (*cells, "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %")
+
+
+def _summary(comparison: MusicComparison, samples: str, reference: str) -> Iterator[tuple[str, str]]:
+    scale = "0.5: a classifier cannot tell the two apart; 1: it always can"
+    if math.isnan(comparison.auc):
+        scale = "not known: cross-validation needs more pieces on each side"
+    yield "AUC", f"{_number(comparison.auc)} ({scale})"
+    varieties = (_number(comparison.samples_variety), _number(comparison.reference_variety))
+    yield "variety", f"{samples} {varieties[0]}, {reference} {varieties[1]} (mean distance between two passages)"
+    yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
+    sides = (
+        (samples, comparison.samples_windows, comparison.samples_pieces),
+        (reference, comparison.reference_windows, comparison.reference_pieces),
+    )
+    counts = "; ".join(f"{name} {passages} from {counted(pieces, 'piece')}" for name, passages, pieces in sides)
+    yield "passages", f"of {comparison.window_quarters:g} quarters: {counts}"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

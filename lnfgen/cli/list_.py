@@ -1,0 +1,126 @@
+"""`lnfgen list`: the runs, the models in the box and the named datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lnfgen.cli import console
+from lnfgen.cli.options import Json, Quiet
+from lnfgen.errors import LnfgenError
+
+
+def command(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Runs, or folders that hold some.", show_default="runs/"),
+    ] = None,
+    models: Annotated[bool, typer.Option("--models", help="List the models that come with lnfgen.")] = False,
+    datasets: Annotated[bool, typer.Option("--datasets", help="List the datasets that have a name.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List runs: their models, their best scores on the valid split, and how far they have come; the newest last.
+
+    A narrow screen has fewer columns; --json has all.
+
+    With --models, list the models in the box: what they make, how they score, and how to use them. Where a command
+    takes a run, it takes the name of such a model too.
+
+    With --datasets, list the named datasets: size, source, whether it is on this machine, citation and licence note.
+    """
+    if bool(folders) + models + datasets > 1:
+        raise LnfgenError("found several of FOLDERS, --models and --datasets; expected one of them")
+    if models:
+        _show("models", _models(), json)
+    elif datasets:
+        _show("datasets", _datasets(), json)
+    else:
+        _show_runs(folders or [], json)
+
+
+def _show(kind: str, items: list[tuple[dict[str, Any], list[tuple[str, Any]]]], json: bool) -> None:
+    """Print all that is known of some things, as an object or as a table each."""
+    if json:
+        console.result_json({kind: [facts for facts, _ in items]})
+        return
+    for facts, rows in items:
+        console.result_table(facts["name"], rows)
+        console.result("")
+
+
+def _models() -> list[tuple[dict[str, Any], list[tuple[str, Any]]]]:
+    """Return the card of each model in the box, and the rows of its table."""
+    from lnfgen.conventions import UNIT_WORDS
+    from lnfgen.pretrained import BOXED, boxed_folder, read_card
+
+    items = []
+    for name in BOXED:
+        card = read_card(name)
+        choices = (card["model"], card["backbone"], card["transform"], card["emission"])
+        rows = [
+            ("makes", card["makes"]),
+            ("dataset", card["dataset"]),
+            ("model", ", ".join(dict.fromkeys(choice for choice in choices if choice))),
+            ("size", f"{card['parameters']:,} parameters, {card['bytes'] / 1e6:.1f} MB"),
+            ("test NLL", f"{card['scores']['test']['nll']:.2f} {UNIT_WORDS[card['unit']]}"),
+            ("use", card["use"]),
+            ("card", f"{boxed_folder(name)}/card.md"),
+        ]
+        items.append((card | {"path": str(boxed_folder(name))}, rows))
+    return items
+
+
+def _datasets() -> list[tuple[dict[str, Any], list[tuple[str, Any]]]]:
+    """Return the facts of each named dataset, and the rows of its table."""
+    from lnfgen.data.named import NAMED, is_downloaded
+
+    items = []
+    for name, named in NAMED.items():
+        keys = ("name", "kind", "description", "size", "source", "citation", "licence")
+        available = is_downloaded(named)
+        rows = [
+            ("holds", f"{named.description}; {named.size}"),
+            ("kind", named.kind),
+            ("source", named.source),
+            ("here", "yes" if available else f"not yet: lnfgen preprocess {name} --download"),
+            ("cite", named.citation),
+            ("licence", named.licence),
+        ]
+        items.append(({key: getattr(named, key) for key in keys} | {"available": available}, rows))
+    return items
+
+
+def _show_runs(folders: list[Path], json: bool) -> None:
+    """Print a table of runs, or an object."""
+    from lnfgen.runs.listing import overview
+
+    rows = overview(folders)
+    if json:
+        console.result_json({"runs": rows})
+    elif rows:
+        columns = ["run", "dataset", "model, backbone", "valid ELBO", "changed", "state"]
+        console.result_table("", map(_cells, rows), columns, optional=("changed", "model, backbone", "dataset"))
+    else:
+        console.note("no runs under runs/ yet; train one: lnfgen train; the models in the box: lnfgen list --models")
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    state = row["state"]
+    if state == "damaged":
+        state += f": {row['problem'].split(';')[0]}"  # without the advice, which is the same for all
+    elif state == "interrupted" and row["step"] >= row["total_steps"]:
+        state += f" after its {row['total_steps']:,} updates"  # while its rules were fitted
+    elif state != "finished":
+        state += f" at update {row['step']:,} of {row['total_steps']:,}"
+    elbo = row["best_valid_elbo"]
+    return [
+        row["run"],
+        row["dataset"] or "-",
+        ", ".join(dict.fromkeys(row[key] for key in ("model", "backbone") if row[key])) or "-",
+        "-" if elbo is None else f"{elbo:.3f} {row['unit'].split('_')[0]}",  # nats (a step) or bits (a character)
+        row["changed"][:16].replace("T", " "),
+        state,
+    ]
