@@ -88,7 +88,6 @@ def command(
     own, as a run does, --preset replaces it: sizes and length are then those of --preset, unless the run changed them.
     """
     from lnfgen.api import open_session
-    from lnfgen.cli.sources import tell_of
     from lnfgen.training.recipes import assignments
 
     with torchrun.joined():
@@ -110,7 +109,6 @@ def command(
                 resume=resume,
                 device=device,
                 building=building,
-                built=tell_of,
                 set=assignments(settings) if settings else None,
                 usual_seed=fresh_seed(),
             )
@@ -118,6 +116,9 @@ def command(
 
 
 def _train(session: "TrainingSession") -> None:
+    from lnfgen.cli.sources import tell_sizes
+
+    tell_sizes(session.dataset)
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
