@@ -4,7 +4,6 @@ The page follows from `card.json` alone, so that its figures are those that were
 Mitchell et al. ask for ("Model Cards for Model Reporting", FAT* 2019), as far as they apply to music and ABC text.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -44,7 +43,7 @@ def _data(card: Card) -> Iterator[str]:
 
 
 def _model(card: Card) -> Iterator[str]:
-    choices = {name: card[name] for name in ("model", "backbone", "transform", "emission", "preset") if card[name]}
+    choices = {name: card[name] for name in ("model", "backbone", "transform", "emission") if card[name]}
     choices |= {"parameters": f"{card['parameters']:,}", "updates": f"{card['updates']:,}"}
     yield from _table(["setting", "value"], [[name, str(value)] for name, value in choices.items()])
     yield ""
@@ -100,9 +99,12 @@ def _drawn(drawn: Card, count: int) -> str:
 
 
 def _recipe(card: Card) -> Iterator[str]:
-    yield f"`python examples/pretrained.py {card['name']}` trains with these settings, and measures all of the above:"
+    settings = dict(card["recipe"])
+    keys = [f"--set {key}={value}" for key, value in settings.pop("set").items()]
+    words = [f"--{option.replace('_', '-')} {value}" for option, value in settings.items()] + keys
+    yield f"`python examples/pretrained.py {card['name']}` trains as this command does, and measures all of the above:"
     yield ""
-    yield from (f"    {line}" for line in json.dumps(card["recipe"], indent=2).splitlines())
+    yield f"    lnfgen train {' '.join([card['dataset'], *words])}"
     yield ""
     yield f"All was trained and measured with lnfgen {card['lnfgen']} and torch {card['torch']}. Another machine rounds"
     yield "otherwise, which changes the trained weights a little, and the figures with them."

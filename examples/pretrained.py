@@ -22,7 +22,6 @@ from abc_share import tune_shares
 from model_card import Card, card_page
 
 import lnfgen
-from lnfgen.config import Config
 from lnfgen.conventions import SPLITS
 from lnfgen.data.named import NAMED
 from lnfgen.files import write_bytes, write_text
@@ -31,7 +30,7 @@ from lnfgen.runs.checkpoint import read_tensors, serialise
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
 from lnfgen.runs.naming import is_run
-from lnfgen.training.recipes import Corpus, run_config, settings_for
+from lnfgen.training.recipes import Corpus, run_config
 
 MAX_BYTES = 4_000_000
 _SCORES = ("nll", "elbo", "reconstruction", "kl", "sounding_nll", "marginal_nll", "samples", "sequences", "steps")
@@ -43,7 +42,7 @@ class Recipe:
     """The settings that a model is trained with, and the words of its card.
 
     Attributes:
-        settings: keys of `config.json`, with the preset that they change and the seed.
+        settings: arguments of `lnfgen.train`.
     """
 
     dataset: str
@@ -54,17 +53,10 @@ class Recipe:
     limits: tuple[str, ...]
 
 
-SUITED = settings_for(Corpus("music", has_onsets=True), Config())
-"""The settings that `lnfgen train` takes for the chorales at its default preset."""
-
 RECIPES = {
     "chorales": Recipe(
         dataset="chorales",
-        settings={
-            "preset": "small",
-            "model": SUITED["model"],
-            "training": {**SUITED["training"], "keep": "last", "seed": 1},
-        },
+        settings={"preset": "small", "seed": 1, "set": {"training.keep": "last"}},
         makes="chorales in four voices, after Bach's",
         use="lnfgen sample chorales --out song.mid",
         intended_use="A first song, before anything is trained: to listen, to look, to try the commands with. "
@@ -80,9 +72,16 @@ RECIPES = {
     "folk-abc": Recipe(
         dataset="folk-abc",
         settings={
+            "model": "lstm",
             "preset": "small",
-            "model": {"baseline": True, "hidden_size": 320, "dropout": 0.3, "near_end": True},
-            "training": {"max_steps": 3600, "batch_size": 16, "learning_rate": 3e-3, "cooldown_start": 0.7, "seed": 1},
+            "seed": 1,
+            "max_steps": 3600,
+            "set": {
+                "model.hidden_size": 320,
+                "model.dropout": 0.3,
+                "training.learning_rate": 3e-3,
+                "training.cooldown_start": 0.7,
+            },
         },
         makes="Irish and American dance tunes, as ABC text",
         use="lnfgen sample folk-abc --out tune.abc && lnfgen convert tune.abc tune.mid",
@@ -119,18 +118,19 @@ def trained(recipe: Recipe, path: Path) -> RunFolder:
     Raises:
         LnfgenError: if a run is there that was trained by other settings or on another dataset.
     """
-    settings: dict[str, Any] = {"progress": _progress}
     if not is_run(path):
-        lnfgen.train(recipe.dataset, config=recipe.settings, out=path, **settings)
+        lnfgen.train(recipe.dataset, out=path, progress=_progress, **recipe.settings)
     run = RunFolder(path)
-    if run.config != (expected := run_config(config=recipe.settings)) or run.dataset["name"] != recipe.dataset:
-        wrong = [key for key in ("preset", "model", "training") if getattr(run.config, key) != getattr(expected, key)]
+    kind = NAMED[recipe.dataset].kind
+    expected = run_config(**recipe.settings, corpus=Corpus(kind, has_onsets=kind == "music")).flat()
+    wrong = [key for key, value in run.config.flat().items() if value != expected[key]]
+    if wrong or run.dataset["name"] != recipe.dataset:
         raise lnfgen.LnfgenError(
             f"{path} is not of the recipe: found another {' and '.join(wrong) or 'dataset'}; name another --run, or "
             f"change RECIPES in {Path(__file__).name}"
         )
     if overview([path])[0]["state"] != "finished":
-        lnfgen.train(out=path, resume=True, **settings)
+        lnfgen.train(out=path, resume=True, progress=_progress)
     return run
 
 
@@ -183,7 +183,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
         **{key: getattr(recipe, key) for key in ("makes", "dataset", "use", "intended_use")},
         "limits": list(recipe.limits),
         "kind": run.encoding.kind,
-        **{key: facts[key] for key in ("model", "backbone", "transform", "emission", "preset", "parameters")},
+        **{key: facts[key] for key in ("model", "backbone", "transform", "emission", "parameters")},
         "updates": facts["steps"],
         "bytes": (boxed / "model.safetensors").stat().st_size,
         "data": {

@@ -23,7 +23,7 @@ from lnfgen.runs.dataset import open_music, open_source
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find, is_run, newest_run, resumable_run
 from lnfgen.training import torchrun
-from lnfgen.training.recipes import Corpus, RunSettings, run_config, with_file_read
+from lnfgen.training.recipes import Corpus, RunSettings, asked_for
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -129,16 +129,16 @@ def train(
     Args:
         dataset: an open dataset, a dataset folder, a named dataset, or files to make one of; the chorales by default.
             With `resume`, a copy of the run's dataset, which is needed only if that has been moved.
-        model: the name of a model; that of `config`, or af-scf (for text af-codes), by default.
-        preset: sizes and length of the run: tiny, small or paper; that of `config`, or small, by default.
+        model: the name of a model; af-scf (for text af-codes) by default.
+        preset: the recipe: tiny, small or paper; small by default.
         out: the run folder, which must be new or empty; `runs/DATASET-MODEL-NNN` by default.
         resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
             only `max_steps` and `epochs` may be given.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: called after each update.
-        settings: transform, emission, backbone, config (a JSON file or a dictionary with keys of `config.json`),
-            epochs, max_steps, batch_size, precision and seed, as the options of `lnfgen train`. Without a seed it is 0.
-            `set` goes before all of them: `set={"training.learning_rate": 1e-3}`.
+        settings: transform, emission, backbone, config (a JSON file, a run or a dictionary with keys of `config.json`),
+            epochs, max_steps and seed, as the options of `lnfgen train`. Without a seed it is 0. `set` goes before all
+            of them: `set={"training.learning_rate": 1e-3}`.
 
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
@@ -173,9 +173,9 @@ def open_session(
         dataset, model, preset, resume = None, None, None, True
         settings = {}
     if resume:
-        length = {"max_steps": settings.pop("max_steps", None), "epochs": settings.pop("epochs", None)}
+        length = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
-        if found := [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]:
+        if found := [f"--{name}" for name, value in others.items() if value is not None]:
             raise ConfigError(
                 f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
                 "(--max-steps and --epochs may change its length)"
@@ -184,18 +184,18 @@ def open_session(
 
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(run, device, dataset, **length, building=building)
+        return TrainingSession.resume(run, device, dataset, max_steps=length[0], epochs=length[1], building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
-    settings = with_file_read(settings)
-    run_config(model, preset, **settings)  # what is wrong with the settings is said before a dataset is made
+    asked = asked_for(model, preset, **settings)
+    asked.require_possible()  # before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
     # Of several processes the first one makes the dataset, if it has to be made.
     opened = torchrun.main_first(lambda: open_source(dataset, building))
     encoding = opened.encoding
     corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
-    config = run_config(model, preset, corpus=corpus, usual_seed=usual_seed, **settings)
+    config = asked.config(corpus, usual_seed)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession

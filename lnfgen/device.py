@@ -15,33 +15,38 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h)."""
 
 
-SMALL_WORK_SIZE = 128
-"""Models up to this `work_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
+SMALL_HIDDEN_SIZE = 128
+"""Models up to this `hidden_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
 busy program they take several times as long, as each waits for the other."""
+
+PAST_WORK = 16
+"""The output `past` computes a quarter to a half of `hidden_size` for each of some fifty keys, which is as much work as
+a step of a network so many times as wide."""
 
 _default_threads = torch.get_num_threads()
 
 
-def prepare_machine(device: str, work_size: int) -> torch.device:
-    """Make the process ready to compute with a model of this size, and return the device that `device` names.
+def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.device:
+    """Make the process ready to compute with a model of this size and output; return the device that `device` names.
 
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
     """
     found = resolve_device(device)
     keep_freed_memory()
-    choose_threads(work_size)
+    choose_threads(hidden_size, emission)
     return found
 
 
-def choose_threads(work_size: int) -> None:
-    """Have torch compute on the threads that suit a model of this size.
+def choose_threads(hidden_size: int, emission: str) -> None:
+    """Have torch compute on the threads that suit a model of this size and output.
 
-    Their number follows from the size alone, not from the load of the machine, because other numbers of threads round
+    Their number follows from these alone, not from the load of the machine, because other numbers of threads round
     otherwise: so the same seed gives the same bytes. OMP_NUM_THREADS, if it is set, is kept.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1 if work_size <= SMALL_WORK_SIZE else _default_threads)
+        work = hidden_size * (PAST_WORK if emission == "past" else 1)
+        torch.set_num_threads(1 if work <= SMALL_HIDDEN_SIZE else _default_threads)
 
 
 def resolve_device(name: str) -> torch.device:

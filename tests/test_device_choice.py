@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from lnfgen.config import build_config
-from lnfgen.device import SMALL_WORK_SIZE, prepare_machine, resolve_device
+from lnfgen.device import prepare_machine, resolve_device
 from lnfgen.errors import LnfgenError
 
 PROGRAM = """
 import json, os, resource, torch
-from lnfgen.device import SMALL_WORK_SIZE, keep_freed_memory, prepare_machine
+from lnfgen.device import SMALL_HIDDEN_SIZE, keep_freed_memory, prepare_machine
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -30,8 +29,9 @@ found = {"faults": [before, faults()], "default": torch.get_num_threads()}
 
 def threads():
     numbers = []
-    for size in (SMALL_WORK_SIZE, SMALL_WORK_SIZE + 1, 1):
-        prepare_machine("cpu", size)
+    small = SMALL_HIDDEN_SIZE
+    for size, emission in ((small, "nade"), (small + 1, "nade"), (1, "nade"), (small, "past"), (1, "past")):
+        prepare_machine("cpu", size, emission)
         numbers.append(torch.get_num_threads())
     return numbers
 
@@ -61,7 +61,7 @@ def test_pages_of_freed_tensors_are_not_asked_for_again(fresh_process):
 
 def test_devices():
     assert resolve_device("cpu").type == "cpu"
-    assert prepare_machine("cpu", work_size=500).type == "cpu"
+    assert prepare_machine("cpu", 500, "bernoulli").type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
     for name in ("gpu", "cuda:99", "", "meta", "hpu"):
         with pytest.raises(LnfgenError, match="expected auto") as error:
@@ -69,13 +69,7 @@ def test_devices():
         assert "\n" not in str(error.value)
 
 
-def test_the_number_of_threads_follows_from_the_size_alone_unless_it_is_given(fresh_process):
-    assert fresh_process["free"] == [1, fresh_process["default"], 1]
-    assert fresh_process["given"] == [3, 3, 3]
-
-
-def test_the_output_that_works_on_every_key_has_more_work_than_others_of_its_size() -> None:
-    tiny = build_config(preset="tiny")
-    assert tiny.model.work_size <= SMALL_WORK_SIZE
-    assert tiny.override({"model": {"emission": "nade"}}).model.work_size <= SMALL_WORK_SIZE
-    assert tiny.override({"model": {"emission": "past"}}).model.work_size > SMALL_WORK_SIZE
+def test_the_number_of_threads_follows_from_the_size_and_output_unless_it_is_given(fresh_process):
+    """The output `past` has more work than others of its size, as it works on every key."""
+    assert fresh_process["free"] == [1, fresh_process["default"], 1, fresh_process["default"], 1]
+    assert fresh_process["given"] == [3] * 5

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lnfgen.errors import LnfgenError
-from lnfgen.training.recipes import assignments, run_config
+from lnfgen.training.recipes import Corpus, assignments, run_config
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "reproduce"
@@ -93,10 +93,11 @@ def test_each_cell_is_a_possible_run_of_its_own(script: Callable[[str], ModuleTy
         options = list(zip(words, words, strict=True))
         chosen = {name.removeprefix("--"): value for name, value in options if name != "--set"}
         settings = assignments(value for name, value in options if name == "--set")
-        config = run_config(**{**chosen, "seed": int(chosen["seed"])}, set=settings)
-        expected = (cell.backbone, cell.emission, cell.transform, cell.seed)
-        found = config.model.backbone, config.model.emission, config.model.transform, config.training.seed
-        assert found == expected
+        corpus = Corpus("text" if cell.dataset == "ptb" else "music")
+        config = run_config(**{**chosen, "seed": int(chosen["seed"])}, set=settings, corpus=corpus)
+        expected = (cell.backbone, cell.emission, cell.seed)
+        assert (config.model.backbone, config.model.emission, config.training.seed) == expected
+        assert config.model.transform == (cell.transform if config.model.has_transform else "none")
         assert config.training.transpose == cell.transpose
         assert cell.features in (None, config.model.features)
 

@@ -10,18 +10,6 @@ LATENT = ("af-scf", "coupling", "iaf-scf", "af-af")
 SETS = ("jsb_chorales", "nottingham", "piano_midi")
 TEXT = "ptb"
 
-KEYS_BUDGET: dict[str, Any] = {
-    "preset": "tiny",
-    "model.latent_kind": "keys",
-    "model.num_flow_layers": 2,
-    "model.conditioner_size": 48,
-    "model.dropout": 0.3,
-    "training.max_steps": 1000,
-    "training.batch_size": 8,
-    "training.cooldown_start": 0.5,
-}
-"""z says each key, with a prior that is tied across the keys."""
-
 PAST_BUDGET: dict[str, Any] = {
     "preset": "tiny",
     "model.note_noise": 0.05,
@@ -58,22 +46,14 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "longer-dropout": LONGER_BUDGET,
     # In this many updates the baseline takes as long on text as the other models take in those of `grid`.
     "equal-time": {"preset": "tiny", "training.max_steps": 7000, "training.cooldown_start": 0.5},
-    # An hour of one core, validations included: `HOUR`. No time goes into what `fill` needs.
-    "hour": {
-        "preset": "small",
-        "model.dropout": 0.0,
-        "model.input_dropout": 0.0,
-        "training.cooldown_start": 0.5,
-        "training.filling_steps": 0,
-    },
+    # An hour of one core, validations included: `HOUR`.
+    "hour": {"preset": "small", "model.dropout": 0.0, "training.cooldown_start": 0.5},
     "past": PAST_BUDGET,
     "long-pieces": PAST_BUDGET | LONG_PIECES,
     "prior-copies": GRID_BUDGET | COPIES,
     "longer-prior-copies": LONGER_BUDGET | COPIES,
     "copies": PAST_BUDGET | COPIES,
     "copies-long-pieces": PAST_BUDGET | COPIES | LONG_PIECES,
-    "keys": KEYS_BUDGET,
-    "keys-long-pieces": KEYS_BUDGET | {"training.batch_size": 2},
 }
 """How long and by what settings cells are trained: a preset, and keys of `config.json` that differ from it.
 
@@ -123,11 +103,6 @@ class Cell:
         return self.dataset if self.dataset == TEXT else f"polyphonic/{self.dataset}.pickle"
 
     @property
-    def says_keys(self) -> bool:
-        """Whether z says each key."""
-        return BUDGETS[self.budget].get("model.latent_kind") == "keys"
-
-    @property
     def copies(self) -> bool:
         """Whether it has copy attention, in its output or in its prior."""
         return "model.copy_attention" in BUDGETS[self.budget]
@@ -152,6 +127,8 @@ class Cell:
         budget |= HOUR[self.model, self.backbone] if self.budget == "hour" else {}
         keys = budget | ({} if self.features is None else {"model.features": self.features})
         keys |= {"training.transpose": self.transpose} if self.transpose else {}
+        if self.model == "lstm":
+            keys.pop("training.free_bits", None)  # it has no KL
         words = [word for option, value in chosen.items() for word in (f"--{option}", str(value))]
         words += [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
         return [*words, "--seed", str(self.seed)]
@@ -179,11 +156,6 @@ COPYING += [
 COPYING += [Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
 COPYING += [Cell(dataset, "af-scf", budget="prior-copies") for dataset in SETS[:2]]
 COPYING += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies")]
-
-KEYS = [
-    Cell(dataset, "af-af", transform="mixture", budget=budget)
-    for dataset, budget in (("jsb_chorales", "keys"), ("nottingham", "keys-long-pieces"))
-]
 
 BLOCKS = [Cell("jsb_chorales", "blocks-scf", seed=seed) for seed in (1, 2, 3)]
 BLOCKS += [Cell(dataset, "blocks-scf") for dataset in SETS[1:]]
@@ -215,7 +187,6 @@ _ordered = [
     *NADE,
     *PAST,
     *COPYING,
-    *KEYS,
     *ON_TEXT,
     *BLOCKS,
     *_on_lstms("jsb_chorales"),

@@ -7,8 +7,8 @@ A cell that has a result is not run again, and a run that was interrupted goes o
 begun or missing. Then `python examples/reproduce/table.py` puts the results into README.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with those of README.
-Those of PTB hold a fit of the flow with which `fill` draws z (`training.filling_steps`), a fifth or so. `lstm` and the
-cells of the budget `hour` have none.
+The recorded times of PTB in the budget `grid` are a fifth or so too long for all models but `lstm`: at that time a run
+also fitted a second flow, which is gone. A recorded command has the keys of the present configuration.
 """
 
 import argparse

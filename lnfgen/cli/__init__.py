@@ -57,7 +57,7 @@ class _Group(TyperGroup):
 def _line(error: Exception) -> str | None:
     """Return the line that a person sees of an error; None if it is not an error that a person can mend."""
     if is_out_of_memory(error):
-        return "out of memory; use a smaller model or --batch-size, fewer --samples, or shorter pieces"
+        return "out of memory; use a smaller model or training.batch_size, fewer --samples, or shorter pieces"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else "reading or writing failed: "
         return where + (error.strerror or str(error))

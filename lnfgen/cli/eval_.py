@@ -87,7 +87,7 @@ def _values(trained: TrainedModel, material: Material, figures: Score, nll: bool
         "sequences": figures.sequences,
         "steps": figures.steps,
         "dropped": material.dropped,
-        **trained.run.config.model.facts(trained.encoding.kind),
+        **trained.run.config.model.facts(),
         "dataset": material.name,
         "run": trained.run.name,
     }

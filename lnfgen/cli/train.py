@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Precision, Quiet, Seed, fresh_seed
+from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
+from lnfgen.training.recipes import PRESETS, assignments
 from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
@@ -29,14 +30,11 @@ def command(
         typer.Argument(help="Dataset folder, named dataset, or files to make one of.", show_default="chorales"),
     ] = None,
     model: Annotated[
-        str | None,
-        typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="that of --config, or af-scf; af-codes for text"),
+        str | None, typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="af-scf; af-codes for text")
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="Sizes and length of the run: tiny, small or paper.", show_default="that of --config, or small"
-        ),
+        typer.Option(help=f"Recipe, with sizes and length: {', '.join(PRESETS)}.", show_default="small"),
     ] = None,
     transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
@@ -55,15 +53,10 @@ def command(
         ),
     ] = None,
     config: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON file with keys of config.json to set; or a run, of which what differs from its preset counts."
-        ),
+        Path | None, typer.Option(help="JSON file with keys of config.json to set, or a run whose keys are taken.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences of an update.")] = None,
-    precision: Precision = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATASET-MODEL-NNN")] = None,
     settings: Annotated[
         list[str] | None,
@@ -84,11 +77,10 @@ def command(
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
-    --set beats the other options, they beat --config, and that beats the preset. Where --config names a preset of its
-    own, as a run does, --preset replaces it: sizes and length are then those of --preset, unless the run changed them.
+    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone replace keys of it,
+    and bring what goes with them. Of several values for a key, that of --set counts, or else that of --config.
     """
     from lnfgen.api import open_session
-    from lnfgen.training.recipes import assignments
 
     with torchrun.joined():
         with console.jobs() as building:
@@ -102,8 +94,6 @@ def command(
                 config=config,
                 epochs=epochs,
                 max_steps=max_steps,
-                batch_size=batch_size,
-                precision=precision,
                 seed=seed,
                 out=out,
                 resume=resume,
@@ -123,7 +113,7 @@ def _train(session: "TrainingSession") -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
     console.note(
-        f"{run.config.name} ({run.config.preset}), {parameters:,} parameters, on {name}: {work} on {session.device}, "
+        f"{run.config.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
         f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")

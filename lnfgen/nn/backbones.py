@@ -23,8 +23,6 @@ class Backbone(NamedTuple):
     module: str  # the module of the causal class
     class_name: str
     halved: bool  # whether the emission's network has half of `hidden` in each direction, which makes sampling faster
-    pace: float  # the preset's learning rate, which suits an LSTM, is multiplied by this
-    dropout: float  # the preset's dropout, which suits an LSTM too, is multiplied by this
 
     @property
     def causal(self) -> type[nn.Module]:
@@ -44,7 +42,7 @@ class Backbone(NamedTuple):
 
 
 BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.causal_lstm", "CausalLSTM", halved=False, pace=1.0, dropout=1.0),
-    "scan": Backbone("lnfgen.nn.scans", "CausalScan", halved=True, pace=1.75, dropout=0.5),
-    "conv-scan": Backbone("lnfgen.nn.scans", "CausalConvScan", halved=True, pace=1.75, dropout=0.5),
+    "lstm": Backbone("lnfgen.nn.causal_lstm", "CausalLSTM", halved=False),
+    "scan": Backbone("lnfgen.nn.scans", "CausalScan", halved=True),
+    "conv-scan": Backbone("lnfgen.nn.scans", "CausalConvScan", halved=True),
 }

@@ -20,7 +20,7 @@ from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_record
 from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, find, is_run
 from lnfgen.wording import frequencies
 
-KEYS = ("dataset", "model", "backbone", "preset", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
+KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_valid_elbo", "best_valid_kl")
 """The facts in a row of `overview`, beside the run, the unit of its figures, when it changed, and its problem."""
 
 
@@ -63,11 +63,10 @@ def run_facts(folder: Path) -> dict[str, Any]:
     annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
     last = metrics[-1] if metrics else {}
-    facts = config.model.facts(str(manifest.get("kind")))
+    facts = config.model.facts()
     return {
         "kind": "run",
         **(facts if known else dict.fromkeys(facts)),
-        "preset": config.preset if known else None,
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
         "holds": manifest.get("kind"),

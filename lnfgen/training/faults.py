@@ -71,9 +71,9 @@ def explained(run: Path, device: torch.device, batch_size: int) -> Iterator[None
             raise
         raise RunError(
             f"out of memory on {device} with batches of {batch_size}; if other programs hold it, end them and go on: "
-            f"{resume}; else start a new run with a smaller --batch-size (half of it needs about half the memory), "
-            "--set training.precision=bfloat16, a smaller --preset, or shorter pieces (preprocess --max-length); fewer "
-            "samples hardly help, because they are taken in passes, unless training.free_bits is above 0"
+            f"{resume}; else start a new run with a smaller --set training.batch_size=N (half of it needs about half "
+            "the memory), --set training.precision=bfloat16, a smaller --preset, or shorter pieces (preprocess "
+            "--max-length)"
         ) from error
 
 

@@ -11,6 +11,9 @@ from lnfgen.config import DECAYS_BEFORE_STOP, TrainingConfig
 MIN_KL_WEIGHT = 1e-3
 """The KL weight before it rises. It is not 0, because without a bound the posterior would drift away meanwhile."""
 
+PLATEAU_DECAY = 0.3
+"""The learning rate is multiplied by this when validation no longer improves."""
+
 WARMUP_STEPS = 100
 """Updates over which the learning rate rises from 0. At first the second moments of AdamW are mostly noise."""
 
@@ -48,7 +51,7 @@ class Plateau:
     """Remembers the lowest validation cost, lowers the learning rate when it stalls, and says when to stop."""
 
     patience: int
-    decay: float
+    decay: float = PLATEAU_DECAY
     best: float = float("inf")
     stale: int = 0  # validations since the lowest cost
     rate: float = 1.0  # factor on the learning rate

@@ -73,7 +73,7 @@ class TrainingSession:
             LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
         config = torchrun.from_main(lambda: config)  # the seed differs if each process has drawn one
-        target = torchrun.own_device(prepare_machine(device, config.model.work_size))
+        target = torchrun.own_device(prepare_machine(device, config.model.hidden_size, config.model.emission))
         session = cls(config, dataset, new_model(config, dataset), target)
 
         def create(path: Path) -> RunFolder:
@@ -130,7 +130,7 @@ class TrainingSession:
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
             config = dataclasses.replace(config, training=training)
             values = {**values, "stale": 0}
-        target = torchrun.own_device(prepare_machine(device, config.model.work_size))
+        target = torchrun.own_device(prepare_machine(device, config.model.hidden_size, config.model.emission))
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
         session = cls(config, opened, model, target)
         session.run, session._notes = folder, notes

@@ -37,6 +37,12 @@ VALIDATION_SEQUENCES = 320
 """The most sequences that a validation scores. Text may have thousands in its valid split, and to score them all every
 `MIN_INTERVAL` updates would take longer than the updates."""
 
+WEIGHT_DECAY = 0.05
+"""Of matrices of weights, by AdamW (`_decay_groups`)."""
+
+MAX_GRAD_NORM = 5.0
+"""Gradients are clipped to this norm."""
+
 
 class Listener(Protocol):
     """Takes the reports of a training session, which itself prints nothing."""
@@ -89,10 +95,10 @@ class Trainer:
 
         self.parameters = list(model.parameters())
         self.fused = device.type != "mps"  # a fused optimizer reads weights and moments only once
-        self.optimizer = AdamW(_decay_groups(model, config.weight_decay), lr=config.learning_rate, fused=self.fused)
+        self.optimizer = AdamW(_decay_groups(model, WEIGHT_DECAY), lr=config.learning_rate, fused=self.fused)
         self.average = AveragedModel(model, config.ema_decay)
         self.averaging = torchrun.averaging(model)
-        self.plateau = Plateau(config.patience, config.learning_rate_decay)
+        self.plateau = Plateau(config.patience)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
         self.skipped = 0  # updates in a row that were left out
@@ -155,7 +161,7 @@ class Trainer:
     def _gradients(self, batch: Batch, part: torchrun.Part) -> Callable[..., Objective]:
         """A call that adds the gradients of a batch, of which this process has a part. Each call has the same noise."""
         config, own = self.config, part.batch.to(self.device)
-        noise = self.model.draw_noise(config.num_samples, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
+        noise = self.model.draw_noise(1, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
         if noise is not None:
             noise = noise[:, part.rows, : own.x.shape[1]]
         return partial(
@@ -164,7 +170,7 @@ class Trainer:
             own,
             noise,
             self.kl_weight,
-            num_passes=passes_for(config.num_samples, own, config.precision),
+            num_passes=passes_for(1, own, config.precision),
             precision=config.precision,
             free_bits=config.free_bits,
             share=part.share,
@@ -182,7 +188,7 @@ class Trainer:
             torch.manual_seed(stream_seed(self.config.seed, self.step * size + rank))
         self.optimizer.zero_grad(set_to_none=True)
         objective = gradients()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
         sums = torch.stack([objective.loss / size, objective.reconstruction.sum(), objective.kl.sum()])

@@ -16,6 +16,7 @@ from lnfgen import config
 from lnfgen.data.dataset import open_dataset
 from lnfgen.errors import ConfigError, DatasetError, OutputError, RunError
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.training import recipes
 
 SMALLEST: dict[str, Any] = {
     "model": {
@@ -162,8 +163,8 @@ def test_the_python_of_the_readme_runs_as_printed(
     write_tunes(Path("my-midi-folder"))
     Path("runs").mkdir()
     Path("runs/chorales-af-scf-001").symlink_to(home / "run")
-    tiny = {"model": SMALLEST["model"], "training": {**SMALLEST["training"], "max_steps": 3}}
-    monkeypatch.setitem(config.PRESETS, "tiny", tiny)
+    for key, value in (config.read_config(SMALLEST) | {"training.max_steps": 3}).items():
+        monkeypatch.setitem(recipes.ONSETS, key, (value,) * 3)
     exec(compile(blocks[0], "README.md", "exec"), {"__name__": "__main__"})
     assert np.isfinite(float(capsys.readouterr().out.split()[0]))
     assert Path("song.mid").read_bytes().startswith(b"MThd")

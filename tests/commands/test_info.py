@@ -9,6 +9,7 @@ import typer
 from test_convert import ROLL, TUNES, Run
 
 from lnfgen.cli import info
+from lnfgen.config import Config
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.formats.read_write import to_bytes, write
 
@@ -120,7 +121,7 @@ def test_info_of_many_files_is_a_line_of_json_each_and_a_bad_one_stops_no_other(
 
 def a_run(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"name": "af-scf", "preset": "tiny"}))
+    (folder / "config.json").write_text(Config().to_json())
     (folder / "dataset.json").write_text(json.dumps({"name": "chorales", "kind": "music"}))
     lines = [
         {"epoch": 1, "step": 10, "valid_elbo": 7.0, "kl": 0.5, "kl_weight": 0.1},

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.contract
 SIZES = dataclasses.replace(ODD_SIZES, dropout=0.0)
 LENGTHS = torch.tensor([5, 1, 4])
 STEPS = int(LENGTHS.max())
-LATENT = sorted(name for name, values in NAMED_MODELS.items() if not values.get("baseline"))
+LATENT = sorted(name for name, values in NAMED_MODELS.items() if values.get("latent_size") != 0)
 
 
 @pytest.fixture(params=cells(SIZES), ids=lambda config: f"{config.time}-{config.features}")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from toy_flows import F, full, inputs, random_flow
+from toy_flows import full, inputs, random_flow
 
 from lnfgen.config import ModelConfig
 from lnfgen.flows.temporal import CausalFlow
@@ -30,7 +30,7 @@ def sequential(flow: CausalFlow, x: Tensor, positions: Tensor, lengths: Tensor) 
 @torch.no_grad()
 def test_both_directions_map_back_at_the_sizes_of_a_real_model(time, features, dtype, tolerance):
     torch.manual_seed(0)
-    config = ModelConfig(time=time, features=features, hidden_size=64, num_flow_layers=3, position_size=F)
+    config = ModelConfig(time=time, features=features, hidden_size=64, num_flow_layers=3)
     flow = build_prior(config).to(dtype).eval()
     for parameter in flow.features.parameters():
         parameter.mul_(2)
@@ -58,7 +58,7 @@ def test_a_row_does_not_depend_on_other_rows_later_steps_or_padding_by_one_bit(f
 
 @pytest.mark.parametrize("time", ["af", "iaf"])
 def test_gradients_with_dropout_agree_with_differences(time):
-    flow = random_flow(time, "scf", scale=0.3, dropout=0.4, input_dropout=0.3).train()
+    flow = random_flow(time, "scf", scale=0.3, dropout=0.4).train()
     x, positions = inputs(3, num_steps=T)
     along = torch.randn_like(x)
 

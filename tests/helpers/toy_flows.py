@@ -14,7 +14,7 @@ from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import build_prior
 
-N, T, D, F = 2, 4, 3, 2
+N, T, D, F = 2, 4, 3, ModelConfig.position_size
 HIDDEN = 6
 NUM_CODES = 5
 BLOCK = 2  # of T steps
@@ -24,9 +24,7 @@ SIZES = ModelConfig(
     latent_size=D,
     hidden_size=HIDDEN,
     num_layers=2,
-    position_size=F,
     dropout=0.0,
-    input_dropout=0.0,
 )
 
 
@@ -56,10 +54,10 @@ def random_flow(*point: str, scale: float = 0.5, **changes: object) -> TemporalF
 
 
 def inputs(count: int = N, seed: int = 1, num_steps: int = T, features: int = D) -> tuple[Tensor, Tensor]:
-    """x `[count, T, D]` and positions `[count, T, F]`."""
+    """x `[count, T, D]` and positions `[count, T, F]`, which are small, as there are more of them than of anything."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, num_steps, features, generator=generator, dtype=torch.float64)
-    return x, torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
+    return x, 0.3 * torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
 
 
 def full(positions: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
-from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.read_write import write
@@ -18,7 +18,10 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder
 
-CONFIG = build_config("af-scf", "tiny").override({"model": dataclasses.asdict(ODD_SIZES) | NAMED_MODELS["af-scf"]})
+CONFIG = Config(
+    dataclasses.replace(ODD_SIZES, **NAMED_MODELS["af-scf"]),
+    TrainingConfig(max_steps=1200, learning_rate=4e-3, ema_decay=0.98),
+)
 
 
 def make_run(path: Path, dataset: Dataset) -> None:

@@ -20,7 +20,6 @@ SIZES = ModelConfig(
     hidden_size=6,
     num_layers=2,
     embedding_size=5,
-    position_size=4,
     dropout=0.3,
     copy_attention=True,
     copy_melody=True,
@@ -72,6 +71,7 @@ def toy(
     for module in model.modules():
         if isinstance(module, VoiceHead):  # its layers add up, and logits of some hundreds say nothing of the rest
             randomise(module, 0.2)
+    randomise(model.positions, 0.2)  # they are more than what a toy reads beside them
     return model.eval()
 
 

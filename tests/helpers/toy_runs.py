@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lnfgen.config import NAMED_MODELS, Config
+from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
 from lnfgen.data.dataset import Dataset
 from lnfgen.runs.checkpoint import STATE_PARTS, State, new_model, save_model, save_state
 from lnfgen.runs.folder import RunFolder
@@ -22,7 +22,7 @@ def make_run(
     path: Path, dataset: Dataset, step: int = 1, name: str = "af-scf", max_steps: int = 40, **values: Any
 ) -> RunFolder:
     """A run of `max_steps` updates with the state of one of them, in which `values` stand too."""
-    config = Config().override({"model": SIZES | NAMED_MODELS[name], "training": {"max_steps": max_steps}})
+    config = Config(ModelConfig(**(SIZES | NAMED_MODELS[name])), TrainingConfig(max_steps=max_steps))
     run = RunFolder.create(path, config, dataset)
     save_model(run, new_model(config, dataset).state_dict())
     save_state(run, *state_of(step, **values))

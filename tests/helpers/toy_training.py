@@ -29,7 +29,6 @@ SIZES = ModelConfig(
     hidden_size=12,
     num_layers=2,
     embedding_size=8,
-    position_size=4,
     dropout=0.2,
 )
 TRAINING = TrainingConfig(
@@ -118,7 +117,7 @@ def after(updates: int) -> Callable[[], bool]:
 
 
 SMALL = {
-    "model": {"hidden_size": 8, "embedding_size": 8, "latent_size": 4, "num_layers": 1, "num_flow_layers": 1},
+    "model": {"hidden_size": 8, "embedding_size": 8, "latent_size": 4, "num_layers": 1},
     "training": {"batch_size": 4, "max_steps": 9},
 }
 """A file of settings for the command."""

@@ -6,10 +6,11 @@ import pytest
 import torch
 from toy_models import every_sequence, noise_like, toy
 
-from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.config import NAMED_MODELS
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.nn.masking import tempered
+from lnfgen.training.recipes import Corpus, run_config
 
 pytestmark = pytest.mark.contract
 
@@ -108,7 +109,8 @@ def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emis
 def test_512_long_sequences_are_finite(latent_name):
     """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps of solving for z or for eps."""
     torch.manual_seed(0)
-    model = build_model(build_config(latent_name, "tiny").model, Symbols(50), LengthModel()).eval()
+    config = run_config(latent_name, "tiny", corpus=Corpus("text"))
+    model = build_model(config.model, Symbols(50), LengthModel()).eval()
     assert isinstance(model, LatentFlow)
     count, steps = 512, 288
     lengths = torch.full((count,), steps)

@@ -14,7 +14,7 @@ from command import Call, call_in, fails
 from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
-from lnfgen.config import NAMED_MODELS, build_config
+from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import OutputError, RunError
 from lnfgen.plots import curves
@@ -139,7 +139,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         splits = {"train": sequences[:4], "valid": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        config = build_config(model, "tiny").override({"model": dataclasses.asdict(ODD_SIZES) | NAMED_MODELS[model]})
+        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model]))
         run = RunFolder.create(home / f"run-{name}", config, dataset)
         save_model(run, new_model(config, dataset).state_dict())
     return home

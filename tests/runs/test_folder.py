@@ -50,7 +50,7 @@ def test_a_missing_folder_and_a_folder_that_is_no_run(tmp_path):
 
 def test_a_misspelt_key_in_a_runs_config(run):
     (run.path / "config.json").write_text('{"model": {"hiden": 5}}')
-    with pytest.raises(LnfgenError, match="did you mean 'hidden_size'"):
+    with pytest.raises(LnfgenError, match=r"did you mean 'model\.hidden_size'"):
         RunFolder(run.path)
 
 

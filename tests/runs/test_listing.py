@@ -71,7 +71,7 @@ def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
     ):
         assert problems[name].startswith(beginning), problems[name]
     found = rows["c-interrupted"]
-    assert (found["dataset"], found["model"], found["backbone"], found["preset"]) == ("toy", "af-scf", "lstm", "small")
+    assert (found["dataset"], found["model"], found["backbone"]) == ("toy", "af-scf", "lstm")
     assert (found["step"], found["total_steps"], found["unit"]) == (12, UPDATES, "bits_per_char")
     assert (found["best_valid_elbo"], found["best_valid_kl"]) == (2.5, 0.5)
     assert found["changed"].startswith(("1970-01-01T", "1969-12-31T"))

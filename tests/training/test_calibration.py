@@ -19,7 +19,7 @@ from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated, overview
 from lnfgen.training import calibration
-from lnfgen.training.recipes import run_config
+from lnfgen.training.recipes import Corpus, run_config
 from lnfgen.training.session import TrainingSession
 
 KEYS = 14
@@ -100,7 +100,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
 def session(dataset: Dataset, out: Path, emission: str = "past", max_steps: int = 4) -> TrainingSession:
     values = {f"model.{key}": value for key, value in SIZES.items()}
     values |= {"training.calibration_pieces": 2, "training.max_steps": max_steps, "training.batch_size": 2}
-    config = run_config("af-scf", "tiny", emission=emission, backbone="scan", set=values)
+    config = run_config("af-scf", "tiny", corpus=Corpus("music", has_onsets=True), emission=emission, set=values)
     return TrainingSession.begin(config, dataset, "cpu", out)
 
 

@@ -56,7 +56,7 @@ def exact_products() -> Iterator[None]:
 
 def model_of(name: str, backbone: str, emission: str, **changes: Any) -> SequenceModel:
     torch.manual_seed(0)
-    choice = {"backbone": backbone, "emission": emission, "dropout": 0.0, "input_dropout": 0.0, **changes}
+    choice = {"backbone": backbone, "emission": emission, "dropout": 0.0, **changes}
     config = dataclasses.replace(SIZES, **(choice | NAMED_MODELS[name]))
     return randomise(build_model(config, OUTPUTS[emission], LengthModel.fit(LENGTHS)), 0.3)
 

@@ -187,7 +187,7 @@ def test_too_little_memory_is_one_line_with_what_helps(run, finished, monkeypatc
         with pytest.raises(RunError, match="out of memory") as error:
             TrainingSession.resume(run, "cpu").train(Listener())
     message = one_line(error)
-    for words in ("--batch-size", "bfloat16", "--preset", "passes", f"lnfgen train --resume --out {run.path}"):
+    for words in ("training.batch_size", "bfloat16", "--preset", f"lnfgen train --resume --out {run.path}"):
         assert words in message
     resumed(run.path)
     assert_same(run.path, finished)

@@ -41,7 +41,7 @@ def changed(config: Any, **values: Any) -> Any:
 
 def update(dataset: Dataset, name: str, indices: list[int], num_passes: int) -> tuple[list[float], list[torch.Tensor]]:
     """The figures and the gradients of the update of a batch, in float64 and without dropout."""
-    sizes = changed(SIZES, **NAMED_MODELS[name], dropout=0.0, input_dropout=0.0)
+    sizes = changed(SIZES, **NAMED_MODELS[name], dropout=0.0)
     model = new_model(Config(model=sizes), dataset).double().train()
     batch = collate([dataset.split("train")[index] for index in indices], indices)
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
