@@ -101,7 +101,7 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     ):
         with pytest.raises(LnfgenError, match=said):
             next(sample_pieces(model, ENCODING, time_signature=wrong))  # type: ignore[arg-type]
-    with pytest.raises(LnfgenError, match=r"was not told time signatures in training, and writes all in 4/4"):
+    with pytest.raises(LnfgenError, match=r"was trained without time signatures, and writes all in 4/4"):
         next(sample_pieces(toy("lstm", Frames(3, has_onsets=True)), ENCODING, time_signature=(3, 4)))
     text = Encoding("text", vocabulary=("\ufffd", "a"))
     with pytest.raises(LnfgenError, match=r"3/4 for text, which has none"):

@@ -225,7 +225,7 @@ def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
         encoding, observation = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c")), OBSERVATIONS["symbols"]
     model = toy(name, observation, lengths=[5, 1, 6, 5, 2]).float()
     twenty = list(sample_pieces(model, encoding, count=20, length=length, seed=4))
-    assert len({piece if isinstance(piece, str) else piece.sounding.tobytes() for piece in twenty}) > 10
+    assert len({piece if isinstance(piece, str) else piece.sounding.tobytes() for piece in twenty}) > 5
     for limit, counts in ((sampling.MAX_BLOCK_STEPS, (9, 17)), (60, (9, 20))):
         monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
         for count in counts:
