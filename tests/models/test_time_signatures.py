@@ -134,7 +134,7 @@ def test_sequences_of_a_batch_have_their_own_bars(name: str) -> None:
 def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     model = told(name, emission)
     x = random_x(model.observation, 2, 6)
-    mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.5
+    mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.3
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
