@@ -31,8 +31,8 @@ def build_cached(
 
     Args:
         options: how to read files.
-        progress: is called while a dataset is made.
-        built: is called with the dataset if it has just been made.
+        progress: called while a dataset is made.
+        built: called with the dataset if it has just been made.
 
     Raises:
         DatasetError: if the files cannot be read, or the named dataset needs a download, which only `preprocess` makes.

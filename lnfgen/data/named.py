@@ -31,7 +31,7 @@ _BOOKS = ("ryansMammoth", "oneills1850")  # folders of music21's corpus
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """What `lnfgen list --datasets` says of a dataset, and the files to download.
+    """A dataset as `lnfgen list --datasets` describes it, and the files to download.
 
     Attributes:
         files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the

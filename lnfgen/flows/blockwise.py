@@ -10,6 +10,7 @@ from lnfgen.flows.features import FeatureFlow
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.nn.bidirectional import Bidirectional
 from lnfgen.nn.dropout import Dropout
+from lnfgen.nn.stepper import looping, steps_of
 
 BLOCK = 32
 """Steps of a block, and passes of `forward`. Shorter blocks take fewer passes and fit worse."""
@@ -70,13 +71,15 @@ class BlockwiseFlow(TemporalFlow):
     ) -> Tensor:
         """z from eps or noise x `[N, T, ...]`: each pass gives `move` its steps of x and their contexts."""
         x_of, positions_of, counts = self._folded(x), self._folded(positions), self._counts(x, lengths)
-        state, value = None, x.new_zeros(*x_of.shape[:2], self.num_features)
-        values = []
-        for p in range(x_of.shape[2]):
-            row = slice(p, p + 1)
-            context, state = self._next_contexts(value.unsqueeze(2), positions_of[:, :, row], counts[:, row], state)
-            value = move(x_of[:, :, p], context.squeeze(2))
-            values.append(value)
+        steps = steps_of(self.within, positions_of.flatten(0, 1))
+        value, values = x.new_zeros(*x_of.shape[:2], self.num_features), []
+        with looping(x):
+            for p in range(x_of.shape[2]):
+                own = steps.step(p, self._read(value).flatten(0, 1)).unflatten(0, value.shape[:2])
+                row = slice(p, p + 1)
+                context = self._contexts(own.unsqueeze(2), positions_of[:, :, row], counts[:, row])
+                value = move(x_of[:, :, p], context.squeeze(2))
+                values.append(value)
         return torch.stack(values, 2).flatten(1, 2)[:, : x.shape[1]]
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,9 +90,13 @@ class BlockwiseFlow(TemporalFlow):
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         """The context of each step, `[N, T, C]`."""
-        earlier = pad(self._folded(z)[:, :, :-1], (0, 0, 1, 0))
-        contexts, _ = self._next_contexts(earlier, self._folded(positions), self._counts(z, lengths), None)
-        return contexts.flatten(1, 2)[:, : z.shape[1]]
+        earlier, positions = pad(self._folded(z)[:, :, :-1], (0, 0, 1, 0)), self._folded(positions)
+        own, _ = self.within(torch.cat([self._read(earlier), positions], -1).flatten(0, 1))
+        own = own.unflatten(0, earlier.shape[:2])
+        return self._contexts(own, positions, self._counts(z, lengths)).flatten(1, 2)[:, : z.shape[1]]
+
+    def _read(self, earlier: Tensor) -> Tensor:
+        return self.input_dropout(self.reading(earlier))
 
     def _folded(self, x: Tensor) -> Tensor:
         """`[N, T, F]` -> `[N, B, P, F]`: B blocks of P steps, P being T or `block`, whichever is less."""
@@ -101,13 +108,8 @@ class BlockwiseFlow(TemporalFlow):
         size = min(self.block, x.shape[1])
         return (lengths[:, None] + torch.arange(size - 1, -1, -1, device=x.device)) // size
 
-    def _next_contexts(
-        self, earlier: Tensor, positions: Tensor, counts: Tensor, state: object
-    ) -> tuple[Tensor, object]:
-        """The contexts `[N, B, P, C]` of P steps from z just before each, `[N, B, P, D]`, and the state after them."""
-        read = torch.cat([self.input_dropout(self.reading(earlier)), positions], -1)
-        own, state = self.within(read.flatten(0, 1), state)
-        own = own.unflatten(0, read.shape[:2])
+    def _contexts(self, own: Tensor, positions: Tensor, counts: Tensor) -> Tensor:
+        """The contexts `[N, B, P, C]` of P steps from the outputs of `within` there, `[N, B, P, hidden]`."""
         others = self.across(own.transpose(1, 2).flatten(0, 1), counts.flatten())  # [N * P, B, ...]
         others = others.unflatten(0, counts.shape).transpose(1, 2)
-        return torch.cat([own, others, positions], -1), state
+        return torch.cat([own, others, positions], -1)

@@ -6,7 +6,7 @@ depends only on the seed and its place in the split.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +68,14 @@ def score(
     precision: str = "float32",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
-    """NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, K = `num_samples`.
+    """Compute NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, with K = `num_samples`.
 
-    ELBO and parts are means over the same K. An exact model needs one sample. `progress` is told how many sequences
-    are done. `precision` is that of the networks; densities are in float32 at least. The model's train or eval mode is
-    left as it was.
+    ELBO and parts are means over the same K. An exact model needs one sample. The model's train or eval mode stays as
+    it was.
+
+    Args:
+        precision: that of the networks; densities are in float32 at least.
+        progress: called with the number of sequences that are done.
 
     Raises:
         LnfgenError: if `num_samples` or `seed` is out of range.
@@ -83,15 +86,12 @@ def score(
     was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples
-    sums = np.zeros(6)
     try:
-        for batch, terms in _scored(model, sequences, num_samples, seed, progress, precision):
-            sums += _sums(model, batch, terms)
+        logs = _log_probs(model, sequences, num_samples, seed, progress, precision)
     finally:
         model.train(was_training)
     steps = int(lengths_of(sequences).sum())
-    *sums_of_logs, num_sounding = sums
-    means = np.array(sums_of_logs) * per_unit(unit) / (steps + len(sequences))
+    means = logs.sum(1) * per_unit(unit) / (steps + len(sequences))
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
         elbo=kl - reconstruction - length,
@@ -99,7 +99,7 @@ def score(
         kl=kl,
         length=-length,
         nll=-log_p - length,
-        sounding_nll=-log_p_sounding - length if num_sounding else None,
+        sounding_nll=None if math.isnan(log_p_sounding) else -log_p_sounding - length,
         samples=num_samples,
         sequences=len(sequences),
         steps=steps,
@@ -116,47 +116,74 @@ def nll_of_each(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
-    """The NLL(K) of each sequence, as `score` computes it, divided by its own T + 1. The model goes into eval mode."""
+    """Compute the NLL(K) of each sequence as `score` does, divided by its own T + 1. The model goes into eval mode."""
     model.eval()
-    num_samples = 1 if model.exact else num_samples
-    nll = np.zeros(len(sequences))
-    for batch, terms in _scored(model, sequences, num_samples, seed, progress):
-        log_p = log_mean_exp(terms.reconstruction - terms.kl)
-        log_p += model.length.log_prob(batch.lengths)
-        nll[batch.indices] = (-log_p * per_unit(unit) / (batch.lengths + 1)).numpy()
-    return nll.tolist()
+    logs = _log_probs(model, sequences, 1 if model.exact else num_samples, seed, progress)
+    nlls: list[float] = (-(logs[2] + logs[3]) * per_unit(unit) / (lengths_of(sequences) + 1)).tolist()
+    return nlls
 
 
-def _sums(model: SequenceModel, batch: Batch, terms: Terms) -> list[float]:
-    """Sums over a batch, in nats: reconstruction, KL, log p(T), log p(x | T), and the same of which keys sound.
+def _log_probs(
+    model: SequenceModel,
+    sequences: Sequence[np.ndarray],
+    num_samples: int,
+    seed: int,
+    progress: Callable[[int], None],
+    precision: str = "float32",
+) -> np.ndarray:
+    """Compute five figures of each sequence in nats, float64 `[5, N]`.
 
-    The last number is how many sequences tell sounding from struck keys; where none does, the one before says nothing.
+    They are the reconstruction, the KL, log p(T), log p(x | T), and log p(which keys sound | T); the last one is NaN if
+    the model does not tell sounding from struck keys. Where the K samples do not fit in memory at once, some of them
+    are computed at a time, so no sequence is ever cut.
     """
-    log_weight = terms.reconstruction - terms.kl
-    sounding = log_weight if terms.sounding is None else terms.sounding - terms.kl
-    return [
-        float(terms.reconstruction.mean(0).sum()),
-        float(terms.kl.mean(0).sum()),
-        float(model.length.log_prob(batch.lengths).sum()),
-        float(log_mean_exp(log_weight).sum()),
-        float(log_mean_exp(sounding).sum()),
-        0 if terms.sounding is None else len(batch.indices),
-    ]
+    logs, done = np.full((5, len(sequences)), np.nan), 0
+    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
+        generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
+        on_device = batch.to(model.device)
+        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * batch.x.shape[1]))
+        with autocast(model.device, precision):
+            encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
+        parts: list[Terms] = []
+        for start in range(0, num_samples, chunk):
+            noise = _noise(model, batch, min(chunk, num_samples - start), generators)
+            noise = None if noise is None else noise.to(model.device)
+            with autocast(model.device, precision):
+                parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
+        terms = _joined(parts)
+        logs[:3, batch.indices] = terms.reconstruction.mean(0), terms.kl.mean(0), model.length.log_prob(batch.lengths)
+        logs[3, batch.indices] = _log_mean_exp(terms.reconstruction - terms.kl)
+        if terms.sounding is not None:
+            logs[4, batch.indices] = _log_mean_exp(terms.sounding - terms.kl)
+        done += len(batch.indices)
+        progress(done)
+    return logs
 
 
-def log_mean_exp(log_weight: Tensor) -> Tensor:
+def _log_mean_exp(log_weight: Tensor) -> Tensor:
     """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
     return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
 
 
-def marginal_nll(
-    model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
-) -> float:
-    """The NLL of independent symbols or keys, as frequent as in `train`, with the model's p(T), as a floor."""
-    marginal = Marginal(encoding, train)
-    lengths = torch.tensor(lengths_of(sequences))
-    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
-    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
+def _joined(parts: list[Terms]) -> Terms:
+    """Join the samples of all parts, in float64 on the CPU."""
+    names = [name for name in Terms._fields if getattr(parts[0], name) is not None]
+    # One copy for all, because the host waits for each.
+    joined = torch.stack([torch.cat([getattr(part, name) for part in parts]) for name in names]).cpu().double()
+    return Terms(**{"sounding": None, **dict(zip(names, joined, strict=True))})
+
+
+def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:
+    """Draw noise `[K, B, T, D]` sequence by sequence and sample by sample, 0 in the padding."""
+    num_steps = batch.x.shape[1]
+    columns = []
+    for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
+        draws = [model.draw_noise(1, 1, length, generator) for _ in range(num_samples)]
+        if draws[0] is None:
+            return None
+        column = torch.cat(draws)  # type: ignore[arg-type]
+        columns.append(torch.nn.functional.pad(column, (0, 0, 0, num_steps - length)))
+    return torch.cat(columns, 1)
 
 
 class Marginal:
@@ -185,7 +212,7 @@ class Marginal:
             self.log_probs = np.log(counts / counts.sum())
 
     def log_prob(self, x: np.ndarray) -> float:
-        """log p(x | T) in nats, summed over all steps."""
+        """Return log p(x | T) in nats, the sum over all steps."""
         if not self.music:
             return float(self.log_probs[x].sum())
         sounding = (x & SOUNDING) != 0
@@ -199,53 +226,11 @@ def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return np.where(bits, np.log(probability), np.log1p(-probability))
 
 
-def _scored(
-    model: SequenceModel,
-    sequences: Sequence[np.ndarray],
-    num_samples: int,
-    seed: int,
-    progress: Callable[[int], None],
-    precision: str = "float32",
-) -> Iterator[tuple[Batch, Terms]]:
-    """Batches of the sequences, each with its `Terms` in float64 on the CPU.
-
-    What does not fit in memory at once is computed for some of the K samples at a time, so no piece is ever cut.
-    """
-    done = 0
-    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
-        num_steps = batch.x.shape[1]
-        generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
-        on_device = batch.to(model.device)
-        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * num_steps))
-        with autocast(model.device, precision):
-            encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
-        parts: list[Terms] = []
-        for start in range(0, num_samples, chunk):
-            count = min(chunk, num_samples - start)
-            noise = _noise(model, batch, count, generators)
-            noise = None if noise is None else noise.to(model.device)
-            with autocast(model.device, precision):
-                parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
-        yield batch, _joined(parts)
-        done += len(batch.indices)
-        progress(done)
-
-
-def _joined(parts: list[Terms]) -> Terms:
-    names = [name for name in Terms._fields if getattr(parts[0], name) is not None]
-    # One copy for all, because the host waits for each.
-    joined = torch.stack([torch.cat([getattr(part, name) for part in parts]) for name in names]).cpu().double()
-    return Terms(**{"sounding": None, **dict(zip(names, joined, strict=True))})
-
-
-def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:
-    """Noise `[K, B, T, D]` drawn sequence by sequence and sample by sample, 0 in the padding."""
-    num_steps = batch.x.shape[1]
-    columns = []
-    for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
-        draws = [model.draw_noise(1, 1, length, generator) for _ in range(num_samples)]
-        if draws[0] is None:
-            return None
-        column = torch.cat(draws)  # type: ignore[arg-type]
-        columns.append(torch.nn.functional.pad(column, (0, 0, 0, num_steps - length)))
-    return torch.cat(columns, 1)
+def marginal_nll(
+    model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
+) -> float:
+    """Compute the NLL of a `Marginal` fitted on `train`, with the model's p(T), as a floor."""
+    marginal = Marginal(encoding, train)
+    lengths = torch.tensor(lengths_of(sequences))
+    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
+    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))

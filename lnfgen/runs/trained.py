@@ -133,11 +133,11 @@ class TrainedModel:
             train = dataset_of(self.run, progress=progress).pieces("train")
         except LnfgenError as error:
             reason = str(error).rpartition(";")[0] or error
-            _warn(f"copies of the train split were not looked for: {reason}")
+            warnings.warn(f"copies of the train split were not looked for: {reason}", LnfgenWarning, stacklevel=2)
         choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed, progress=progress)
         if len(choices) < best:
             found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
-            _warn(f"{found}; all others hold long copies of the train split")
+            warnings.warn(f"{found}; all others hold long copies of the train split", LnfgenWarning, stacklevel=2)
         return choices
 
     def fill(
@@ -261,7 +261,7 @@ class TrainedModel:
         lowest = self.encoding.lowest_pitch - part.shift
         for remark in (str(part.changes), moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
             if remark:
-                _warn(remark)
+                warnings.warn(remark, LnfgenWarning, stacklevel=3)
         settings = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
         return list(draw(self.model, self.encoding, part, **settings, progress=partial(progress, "drawing")))
 
@@ -301,7 +301,7 @@ class TrainedModel:
                 raise LnfgenError("nll: found no pieces, expected at least one")
             material = Material("pieces", "all", sequences, changes=changes)
         if material.changes:
-            _warn(str(material.changes))
+            warnings.warn(str(material.changes), LnfgenWarning, stacklevel=2)
         found = score(
             self.model,
             material.sequences,
@@ -359,7 +359,3 @@ class TrainedModel:
         choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
         pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
         return compare_pieces(pieces, others, reference.train, seed=seed, progress=progress)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, LnfgenWarning, stacklevel=3)

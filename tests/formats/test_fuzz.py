@@ -1,79 +1,32 @@
-"""A little of `fuzz_readers.py`: damaged files of every kind are a result or one line. And what its worker tells."""
+"""A little of `fuzz_readers.py`: damaged files of every kind are a result or one line."""
 
 import os
-import time
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 
-import fuzz_worker
 import pytest
-from fuzz_readers import LIMITS, READERS, fuzz, fuzz_dataset
-from fuzz_worker import numbers_of, read_all
+from fuzz_readers import LIMITS, READERS, fuzz, fuzz_dataset, read_all
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.formats.sandbox import in_child, restart_clock
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot copy a process")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs the signals of POSIX")
 
 
 def refuse(message: str) -> None:
     raise UnreadableFileError(message)
 
 
-def work_on() -> None:
-    restart_clock()
-    while True:
-        pass
-
-
-def fill() -> None:
-    raise MemoryError
-
-
-# what becomes of a file, whether that fits the rules, and how it is read
-FILES: list[tuple[str, bool, Callable[[], object]]] = [
-    ("read", True, lambda: [1]),
-    ("nothing", False, list),
-    ("refused", True, lambda: refuse("damaged")),
-    ("refused", False, lambda: refuse("two\nlines")),
-    ("traceback", False, lambda: [][0]),
-    ("seconds", True, lambda: in_child(work_on, name="x")),
-    ("MB of memory", True, lambda: in_child(fill, name="x")),
-    ("crash", False, lambda: os._exit(3)),
-    ("read", True, lambda: [1]),
-]
-
-
-def test_the_worker_tells_what_becomes_of_each_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LNFGEN_READ_SECONDS", "0.05")
-    kind_of = {numbers_of("x", number).random(): kind for number, kind in enumerate(FILES)}
-    given: list[Callable[[], object]] = []
+def test_the_report_counts_what_becomes_of_each_file() -> None:
+    reads = [lambda: [1], list, lambda: refuse("damaged"), lambda: refuse("two\nlines"), lambda: [][0]]
+    reads += [
+        lambda: refuse("takes over 5 seconds to read"),
+        lambda: refuse("ends the process that reads it (signal 9)"),
+    ]
+    files = iter(reads)
     kept: list[int] = []
-    report = read_all(
-        "x", len(FILES), lambda rng: given.append(kind_of[rng.random()][2]), lambda: given[-1](), kept.append
-    )
-    assert report.outcomes == Counter(outcome for outcome, _, _ in FILES)
-    assert kept == [number for number, (_, fits, _) in enumerate(FILES) if not fits]
+    report = read_all("x", len(reads), lambda rng: None, lambda: next(files)(), kept.append)
+    assert report.outcomes == Counter({"read": 1, "nothing": 1, "refused": 3, "traceback": 1, "seconds": 1})
+    assert kept == [1, 3, 4, 6]
     assert [failure.split(":")[0] for failure in report.failures] == [f"x {number}" for number in kept]
-
-
-def work_for_a_while() -> list[int]:
-    began = time.process_time()
-    while time.process_time() < began + 1.0:
-        pass
-    return [1]
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells how much a process has worked")
-def test_a_reader_is_silent_where_it_waits_but_not_where_a_busy_machine_makes_it_slow(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(fuzz_worker, "SILENCE", 0.5)
-    slow = read_all("x", 1, lambda rng: None, work_for_a_while)
-    assert slow.outcomes == Counter({"read": 1})
-    waiting = read_all("x", 1, lambda rng: None, lambda: time.sleep(60))
-    assert waiting.outcomes == Counter({"silence": 1})
 
 
 @pytest.mark.slow

@@ -1,33 +1,19 @@
-"""Time signatures that a model is told: in datasets, scores, samples and work on a person's own pieces."""
+"""The model of time signatures, and models that read the bars of each sequence."""
 
-import json
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from command import Call
-from toy_dataset import write_dataset
-from toy_metres import ENCODING, LENGTHS, SIGNATURES, drawn, generators, told, toy_metres
+from toy_metres import ENCODING, LENGTHS, generators, told, toy_metres
 from toy_models import noise_like, random_x, toy
 
-import lnfgen as api
-from lnfgen.cli import options
 from lnfgen.conventions import TimeSignature
-from lnfgen.data.batches import batch_of, batches_by_length
-from lnfgen.data.dataset import Dataset
-from lnfgen.data.encoding import Encoding
-from lnfgen.errors import ConfigError, LnfgenError
-from lnfgen.inference.best import choose_best
+from lnfgen.errors import ConfigError
 from lnfgen.inference.filling import fill_batch
-from lnfgen.inference.sampling import sample_pieces
-from lnfgen.inference.scoring import nll_of_each, score
-from lnfgen.models import Frames, Symbols, TimeSignatures
+from lnfgen.models import Symbols, TimeSignatures
 from lnfgen.models.observation import Known
-from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
+from lnfgen.music.pianoroll import bar_and_beats
 from lnfgen.nn.positions import Positions
-from lnfgen.training import torchrun
 
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
@@ -96,13 +82,6 @@ def test_lengths_in_a_rare_time_signature_are_whole_bars_too() -> None:
     assert metres.lengths_in((4, 4)).log_prob(torch.tensor([32, 48])).exp().sum() > 0.9
 
 
-def test_what_a_metre_is() -> None:
-    assert options.time_signature("12/8") == (12, 8)
-    for wrong in ("", "3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
-        with pytest.raises(LnfgenError, match=r"--metre: found '.{,40}; expected a time signature, as 3/4 or 6/8"):
-            options.time_signature(wrong)
-
-
 def test_text_has_no_bars() -> None:
     with pytest.raises(ConfigError, match=r"model.in_metre: found true for text, which has no bars; expected false"):
         toy("lstm", Symbols(4), in_metre=True)
@@ -133,8 +112,8 @@ def test_sequences_of_a_batch_have_their_own_bars(name: str) -> None:
 @pytest.mark.parametrize("emission", ["bernoulli", "past"])
 def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     model = told(name, emission)
-    x = random_x(model.observation, 2, 6)
-    mask = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(3)) < 0.3
+    x = random_x(model.observation, 2, 12)
+    mask = torch.rand(1, 12, 6, generator=torch.Generator().manual_seed(3)) < 0.5
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
@@ -146,123 +125,3 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
             assert torch.equal(together[part], alone)
         other = fill_batch(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
     assert not torch.equal(other, together)
-
-
-def music_of(path: Path, **fields: object) -> Dataset:
-    """Pieces that strike a key at the start of each bar, and another one on each other quarter."""
-    pieces = []
-    for signature, length in zip(SIGNATURES, LENGTHS.tolist(), strict=True):
-        bar = bar_and_beats(signature, 4)[0]
-        notes = [(step, 1, 60 if step % bar == 0 else 61) for step in range(0, length, 4)]
-        roll = PianoRoll.from_notes(notes, num_steps=length, time_signature=signature, lowest_pitch=60, num_pitches=3)
-        pieces.append(ENCODING.encode(roll))
-    each = dict.fromkeys(("train", "valid", "test"), SIGNATURES)
-    splits = dict.fromkeys(each, pieces)
-    return write_dataset(path, name="bars", encoding=ENCODING, splits=splits, time_signatures=each, **fields)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return music_of(tmp_path_factory.mktemp("metres") / "bars")
-
-
-def test_batches_tell_the_bars(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    split = dataset.split("train")
-    batch = batch_of(split, [3, 0])
-    assert batch.metres is not None
-    assert batch.metres.tolist() == [[12, 3, 2], [16, 4, 2]]
-    moved = batch.to(torch.device("cpu"))
-    assert moved.metres is not None
-    assert torch.equal(moved.metres, batch.metres)
-    monkeypatch.setattr(torchrun, "place", lambda: (1, 2))  # the second of two processes
-    part = torchrun.own_part(batch)
-    assert part.batch.indices == [0]
-    assert part.batch.metres is not None
-    assert part.batch.metres.tolist() == [[16, 4, 2]]
-    for each in batches_by_length(split, 70):
-        assert each.metres is not None
-        assert torch.equal(each.metres, metres(*(SIGNATURES[index] for index in each.indices)))
-
-
-def test_scores_are_those_of_each_piece_in_its_time_signature(dataset: Dataset) -> None:
-    model, split = told("af-scf"), dataset.split("test")
-    pieces = list(dataset.pieces("test"))
-    again, _ = ENCODING.adapt(pieces)
-    expected = score(model, split, ENCODING.unit, num_samples=3)
-    assert score(model, again, ENCODING.unit, num_samples=3) == expected
-    assert nll_of_each(model, again, ENCODING.unit, num_samples=3) == pytest.approx(
-        nll_of_each(model, split, ENCODING.unit, num_samples=3)
-    )
-    without = score(model, list(split), ENCODING.unit, num_samples=3)
-    assert without.nll != expected.nll, "then all are taken to be in 4/4"
-
-
-def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
-    model = told("af-scf")
-    pieces = drawn(sample_pieces(model, ENCODING, count=48, seed=2))
-    counts = Counter(piece.time_signature for piece in pieces)
-    assert set(counts) == {(4, 4), (3, 4), (6, 8)}
-    assert counts[4, 4] > counts[6, 8]
-    assert drawn(sample_pieces(model, ENCODING, count=20, seed=2)) == pieces[:20]
-    in_three = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=(3, 4), seed=2))
-    assert {(piece.time_signature, piece.num_steps) for piece in in_three} == {((3, 4), 36)}
-    of_bars = drawn(sample_pieces(model, ENCODING, count=16, bars=2, seed=2))
-    assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {((4, 4), 32), ((3, 4), 24)}
-    same = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=[3, 4], seed=2))  # type: ignore[arg-type]
-    assert same == in_three, "JSON has lists"
-    for wrong, said in (
-        ("3/4", r"found '3/4' as a time signature; expected two numbers, such as \(3, 4\)"),
-        (3, "found 3 as a time signature"),
-        ((5, 8), "found a time signature of 5/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
-        ((2, 4), "found a time signature of 2/4"),
-    ):
-        with pytest.raises(LnfgenError, match=said):
-            next(sample_pieces(model, ENCODING, time_signature=wrong))  # type: ignore[arg-type]
-    with pytest.raises(LnfgenError, match=r"was not told time signatures in training, and writes all in 4/4"):
-        next(sample_pieces(toy("lstm", Frames(3, has_onsets=True)), ENCODING, time_signature=(3, 4)))
-    text = Encoding("text", vocabulary=("\ufffd", "a"))
-    with pytest.raises(LnfgenError, match=r"3/4 for text, which has none"):
-        next(sample_pieces(toy("lstm", Symbols(2)), text, time_signature=(3, 4)))
-
-
-def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:
-    """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
-    sizes = {"hidden_size": 12, "embedding_size": 8, "num_layers": 1, "dropout": 0.0}
-    values = {f"model.{name}": value for name, value in sizes.items()}
-    values |= {"training.transpose": 0, "training.batch_size": 3}
-    model = api.train(
-        dataset, "lstm", "tiny", out=tmp_path / "run", seed=1, max_steps=200, emission="bernoulli", set=values
-    )
-    assert model.model.time_signatures is not None
-    for signature, bar in (((4, 4), 16), ((3, 4), 12)):
-        pieces = drawn(iter(model.sample(count=8, bars=3, time_signature=signature, temperature=0.5, seed=3)))
-        struck = Counter(start for piece in pieces for start, _, pitch in piece.notes() if pitch == 60)
-        places = {start for start, count in struck.items() if count > 4}
-        assert places == set(range(0, 3 * bar, bar))
-    expected = score(model.model, dataset.split("test"), ENCODING.unit)
-    assert model.nll(list(dataset.pieces("test"))).nll == pytest.approx(expected.nll)
-
-    sampled = lnfgen("sample", "run", "--out", "a.mid", "--metre", "3/4", "--bars", 3, "--seed", 3)
-    assert sampled.returncode == 0, sampled.stderr
-    told = json.loads(here("info", "a.mid", "--json").stdout)
-    assert (told["time_signature"], told["bars"]) == ("3/4", 3)
-    of_run = json.loads(here("info", "run", "--json").stdout)
-    assert of_run["time_signatures"] == "4/4: 3, 3/4: 2, 6/8: 1"
-    assert of_run["parameters"] == sum(weights.numel() for weights in model.model.parameters())
-    for wrong, said in (
-        ("3", b"error: --metre: found '3'; expected a time signature, as 3/4 or 6/8"),
-        ("3/5", b"error: --metre: found '3/5'; expected a time signature"),
-        ("7/8", b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
-    ):
-        failed = here("sample", "run", "--out", "b.mid", "--metre", wrong)
-        assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
-    assert not (tmp_path / "b.mid").exists()
-
-
-def test_a_long_copy_is_over_four_bars_of_the_piece() -> None:
-    notes = [(step, 4, 60 + step % 3) for step in range(0, 64, 4)]
-    train = PianoRoll.from_notes(notes, num_steps=64, lowest_pitch=60, num_pitches=3)
-    copied = train.stretch(0, 52)  # 13 quarters: over four bars of 3/4, and less than four of 4/4
-    pieces = [copied, replace(copied, time_signature=(3, 4))]
-    chosen = choose_best(told("lstm"), ENCODING, pieces, 2, [train])
-    assert [(choice.index, choice.longest_copy) for choice in chosen] == [(0, 13)]

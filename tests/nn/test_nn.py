@@ -5,11 +5,9 @@ import torch
 from toy_models import randomise
 
 from lnfgen.nn.backbones import BACKBONES, Backbone
-from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
-from lnfgen.nn.mlp import MLP
 from lnfgen.nn.positions import NEAR_END, Positions
 from lnfgen.nn.scans import KERNEL, CausalConvolution, CausalConvScan, CausalScan, gated_average, scan_in_blocks
 
@@ -186,20 +184,6 @@ def test_bidirectional_lstm_agrees_with_torchs_own():
     theirs.load_state_dict(state)
     x, full = batch(), torch.full((3,), T)
     torch.testing.assert_close(ours(x, full), theirs(x)[0], rtol=1e-12, atol=1e-12)
-
-
-def test_forget_gates_start_open():
-    for layer in CausalLSTM(F, 4, 2, 0.0).layers:
-        total = layer.bias_ih_l0 + layer.bias_hh_l0
-        assert total.tolist() == [0] * 4 + [1] * 4 + [0] * 8
-
-
-def test_mlp_with_no_gain_is_zero_and_with_no_hidden_layer_is_linear():
-    x = torch.randn(5, 3)
-    assert (MLP(3, [8, 8], 2, output_gain=0.0)(x) == 0).all()
-    linear = MLP(3, [], 2)
-    torch.testing.assert_close(linear(2 * x), 2 * linear(x))
-    assert MLP(3, [8], 2)(torch.randn(2, 5, 3)).shape == (2, 5, 2)
 
 
 # Features, hidden units: one feature, fewer hidden units than features, as many, more, and evenly or not.

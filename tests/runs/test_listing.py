@@ -1,4 +1,4 @@
-"""`lnfgen runs`: what is told of whole, unfinished and damaged runs."""
+"""`lnfgen list`: the rows of whole, unfinished and damaged runs."""
 
 import json
 import os

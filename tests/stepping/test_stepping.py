@@ -24,6 +24,7 @@ pytestmark = pytest.mark.contract
 
 TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-11}
 CELLS = [(time, features) for time in ("af", "iaf") for features in sorted(FEATURE_FLOWS)]
+ON_CONV_SCAN = ("af-codes/conv-scan", "blocks-codes/conv-scan")
 STEPS = {CausalLSTM: LSTMSteps, CausalConvScan: ConvScanSteps}
 
 
@@ -43,7 +44,7 @@ def plain(monkeypatch):
     ("kind", "name"),
     [
         pytest.param(*pair, marks=[] if pair in OFTEN or pair[0] == "symbols" else pytest.mark.slow)
-        for pair in itertools.product(sorted(OUTPUTS), [*MODELS, "iaf-scf/scan", "af-codes/conv-scan"])
+        for pair in itertools.product(sorted(OUTPUTS), [*MODELS, "iaf-scf/scan", *ON_CONV_SCAN])
         if "codes" not in pair[1] or pair[0] == "symbols"
     ],
 )
