@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import named
 from lnfgen.data.benchmarks import SUFFIXES
+from lnfgen.data.cached import warn_of_losses
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.prepare import prepare, source_name
 from lnfgen.data.sources import Options
@@ -88,8 +89,11 @@ def preprocess(
     if name is not None:
         if options != Options():
             warnings.warn(_fixed(name), LnfgenWarning, stacklevel=2)
-        return named.build(name, target, progress, download=download)
+        dataset = named.build(name, target, progress, download=download)
+        warn_of_losses(dataset)
+        return dataset
     dataset = prepare(paths, target, options, progress, jobs=jobs)
+    warn_of_losses(dataset)
     read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
     benchmark = next((path for path in read if path.lower().endswith(SUFFIXES)), None)
     if benchmark is not None and options != Options(kind=kind):
@@ -154,7 +158,6 @@ def open_session(
     resume: bool,
     device: str,
     building: Progress = no_progress,
-    built: Callable[[Dataset], object] = lambda dataset: None,
     usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
@@ -162,7 +165,6 @@ def open_session(
 
     Args:
         building: shows the progress of a dataset that is made.
-        built: is called with a dataset that has just been made for a new run.
         usual_seed: that of a new run if nothing else gives one.
     """
     if torchrun.may_restart() and out is None:
@@ -190,7 +192,7 @@ def open_session(
     if out is not None:
         require_free_folder(Path(out))
     # Of several processes the first one makes the dataset, if it has to be made.
-    opened = torchrun.main_first(lambda: open_source(dataset, building, built))
+    opened = torchrun.main_first(lambda: open_source(dataset, building))
     encoding = opened.encoding
     corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
     config = asked.config(corpus, usual_seed)

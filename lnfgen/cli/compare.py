@@ -53,7 +53,7 @@ def command(
 
     AUC says how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
     """
-    from lnfgen.cli.sources import resolve_run, tell_of
+    from lnfgen.cli.sources import resolve_run
     from lnfgen.files import write_bytes
     from lnfgen.plots.canvas import require_picture
     from lnfgen.runs.naming import find
@@ -71,7 +71,7 @@ def command(
 
         asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
         with console.jobs() as progress:
-            dataset = scored_dataset(run, second, progress, tell_of)
+            dataset = scored_dataset(run, second, progress)
             comparison = load(run.path, device).compare(dataset, split=split, seed=seed, progress=progress, **asked)
         names = ("samples", f"{dataset.name}, {split}")
         facts = {**asked, **facts, "model": run.config.name, "dataset": dataset.name, "run": run.name}

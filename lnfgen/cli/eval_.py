@@ -45,7 +45,7 @@ def command(
     if precision not in (None, *PRECISIONS):
         raise LnfgenError(f"--precision: found {precision!r}, expected float32 or bfloat16")
 
-    from lnfgen.cli.sources import resolve_run, tell_of
+    from lnfgen.cli.sources import resolve_run
 
     folder = resolve_run(run)
 
@@ -53,7 +53,7 @@ def command(
     from lnfgen.runs.dataset import material_of
 
     with console.jobs() as progress:
-        material = material_of(folder, dataset, split, progress, tell_of)
+        material = material_of(folder, dataset, split, progress)
     trained = load(folder.path, device)
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")

@@ -7,7 +7,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Drums, Json, Quiet, StepsPerQuarter, Tracks
-from lnfgen.cli.sources import tell_of
+from lnfgen.cli.sources import tell_sizes
 from lnfgen.conventions import Kind
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def command(
     if as_json:
         console.result_json(_flat(dataset))
     else:
-        tell_of(dataset)
+        tell_sizes(dataset)
         console.result(str(dataset.path))
 
 

@@ -1,6 +1,5 @@
 """Datasets, runs and pieces, as commands name them."""
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,40 +18,18 @@ if TYPE_CHECKING:
 
 
 _OF_READING = ("--steps-per-quarter", "--drums", "--tracks")
-_SHOWN = 10  # of what was left out of a dataset, how much is listed; dataset.json lists all
 
 
-def tell_of(dataset: "Dataset") -> None:
-    """Tell on stderr how a dataset came out: its sizes, and what a person should know of what was left out."""
-    from lnfgen.data.dataset import MANIFEST
-
-    encoding, manifest = dataset.encoding, dataset.manifest
+def tell_sizes(dataset: "Dataset") -> None:
+    """Print the sizes of a dataset on stderr."""
+    encoding = dataset.encoding
     unit = "step" if encoding.kind == "music" else "character"
-    for split, counts in manifest["splits"].items():
+    for split, counts in dataset.manifest["splits"].items():
         dropped = f", {counts['dropped']:,} dropped for their length" if counts["dropped"] else ""
         sizes = f"{counted(counts['sequences'], 'sequence')}, {counted(counts['steps'], unit)}"
         console.note(f"{split}: {sizes}{dropped}")
     if encoding.kind == "text":
         console.note(f"vocabulary: {counted(encoding.num_symbols - 1, 'character')} in train, and an unknown symbol")
-    for remark in manifest["preprocessing"]["remarks"]:
-        console.warn(remark)
-    skipped = manifest["skipped"]
-    if skipped:
-        where = dataset.path / MANIFEST
-        console.warn(f"files, pieces or stretches that were left out in all: {len(skipped):,}; {where} lists them:")
-        for skip in skipped[:_SHOWN]:
-            console.note(f"  {_said(skip['path'], skip['reason'])}")
-        if len(skipped) > _SHOWN:
-            console.note(f"  and {len(skipped) - _SHOWN:,} more")
-
-
-def _said(path: str, reason: str) -> str:
-    """Why a file was left out, with its name, unless the reason names it.
-
-    The reason for a copy ends with the name of another file, which may hold this one, as `sub/song.mid` does.
-    """
-    named = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;])", reason)
-    return reason if named else f"{path}: {reason}"
 
 
 def resolve_run(run: Path | None) -> "RunFolder":

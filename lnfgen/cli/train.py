@@ -81,7 +81,6 @@ def command(
     and bring what goes with them. Of several values for a key, that of --set counts, or else that of --config.
     """
     from lnfgen.api import open_session
-    from lnfgen.cli.sources import tell_of
 
     with torchrun.joined():
         with console.jobs() as building:
@@ -100,7 +99,6 @@ def command(
                 resume=resume,
                 device=device,
                 building=building,
-                built=tell_of,
                 set=assignments(settings) if settings else None,
                 usual_seed=fresh_seed(),
             )
@@ -108,6 +106,9 @@ def command(
 
 
 def _train(session: "TrainingSession") -> None:
+    from lnfgen.cli.sources import tell_sizes
+
+    tell_sizes(session.dataset)
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import re
 import shutil
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from lnfgen.conventions import Progress
 from lnfgen.data import named
-from lnfgen.data.dataset import FORMAT_VERSION, Dataset, is_dataset, open_dataset
+from lnfgen.data.dataset import FORMAT_VERSION, MANIFEST, Dataset, is_dataset, open_dataset
 from lnfgen.data.download import cache_folder
 from lnfgen.data.prepare import prepare, source_name
 from lnfgen.data.sources import Options, SourceFile, gather
-from lnfgen.errors import DatasetError, OutputError
+from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
+
+SHOWN_LOSSES = 10
+"""The most files left out that `warn_of_losses` names; `dataset.json` lists all."""
 
 _VERSION = 10  # raised when lnfgen would make another dataset from the same files and options
 
@@ -25,14 +30,12 @@ def build_cached(
     is_named: bool,
     options: Options,
     progress: Progress,
-    built: Callable[[Dataset], object] = lambda dataset: None,
 ) -> Dataset:
     """Open the dataset that is made of `source`, files or the name of a dataset, and make it in the cache if necessary.
 
     Args:
         options: how to read files.
         progress: called while a dataset is made.
-        built: called with the dataset if it has just been made.
 
     Raises:
         DatasetError: if the files cannot be read, or the named dataset needs a download, which only `preprocess` makes.
@@ -56,8 +59,29 @@ def build_cached(
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)
         raise OutputError(f"{str(error).split(';')[0]}; set LNFGEN_CACHE to a folder that can be written") from error
-    built(dataset)
+    if files:
+        warn_of_losses(dataset)
     return dataset
+
+
+def warn_of_losses(dataset: Dataset) -> None:
+    """Warn of what a dataset that has just been made lost: its remarks, and the files that were left out."""
+    remarks = list(dataset.manifest["preprocessing"]["remarks"])
+    skipped = dataset.manifest["skipped"]
+    remarks += [f"left out: {_with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
+    if len(skipped) > SHOWN_LOSSES:
+        remarks.append(f"left out: {len(skipped) - SHOWN_LOSSES:,} more; {dataset.path / MANIFEST} lists all")
+    for remark in remarks:
+        warnings.warn(remark, LnfgenWarning, stacklevel=3)
+
+
+def _with_name(path: str, reason: str) -> str:
+    """Put the name of a file in front of the reason for leaving it out, unless the reason has it.
+
+    The reason for a copy ends with the name of another file, which may hold this one, as `sub/song.mid` does.
+    """
+    has_name = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;])", reason)
+    return reason if has_name else f"{path}: {reason}"
 
 
 def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:

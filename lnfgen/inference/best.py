@@ -1,8 +1,8 @@
 """The best of many pieces: the likeliest ones of those that copy no long passage of the training data.
 
-A piece's likelihood is that of its own model, a step: the importance-sampled NLL of `inference.scoring`, p(T) included.
-Likely pieces have fewer odd notes or letters than others, and less variety too. Likeliest of all may be what the model
-has learned by heart, so pieces with long copies are left out.
+The model that drew a piece scores it, by the importance-sampled NLL of `inference.scoring`, p(T) included. Likely
+pieces have fewer odd notes or letters than others, and less variety too. The likeliest of all may be passages that the
+model has learned by heart, so pieces with long copies are left out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,10 +23,8 @@ MAX_COPY_BARS = 4
 """The longest passage of the training data, in any key, that a chosen piece of music may hold, in its own bars."""
 
 MAX_COPY_CHARS = 120
-"""The longest passage of the training data that a chosen text may hold. Texts that nobody copied share shorter ones:
-the headers of ABC tunes, set phrases. Of folk-abc's valid tunes 1.6 % share a longer one with train (27 % one of over
-80 characters), of PTB's valid lines 0.4 %."""
-
+"""The longest passage of the training data that a chosen text may hold. Texts that nobody copied share shorter ones,
+such as the headers of ABC tunes and set phrases."""
 
 _SCORING = 1 << 40  # the random stream of the scores; those that draw pieces have lower numbers
 
@@ -64,7 +62,7 @@ def choose_best(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> list[Choice]:
-    """The `best` pieces with the lowest NLL and without a long copy, the best one first.
+    """Choose the `best` pieces with the lowest NLL and without a long copy, the best one first.
 
     There are fewer if too many hold a copy of over `MAX_COPY_BARS` or `MAX_COPY_CHARS`. Pieces without a single note
     come last, because they can be likely and nobody wants one.
@@ -73,7 +71,7 @@ def choose_best(
         pieces: what the model drew, in its encoding.
         train: the pieces that the model was trained on. None: copies are not looked for.
         seed: decides the samples of the latent, with other random numbers than those that drew the pieces.
-        progress: told how many pieces are scored, and of how many.
+        progress: called with the number of pieces that are scored, and of how many.
 
     Raises:
         LnfgenError: if `best` is out of range, or each piece holds a long copy.
@@ -99,7 +97,7 @@ def choose_best(
 def _copies(
     encoding: Encoding, pieces: Sequence[Piece], train: Iterable[Piece] | None
 ) -> tuple[list[float | None], list[bool]]:
-    """The quarters of the longest copy in each piece, where that is known, and whether the piece holds a long copy."""
+    """Return the quarters of the longest copy in each piece, if known, and True for each piece with a long copy."""
     unknown: list[float | None] = [None] * len(pieces)
     if train is None:
         return unknown, [False] * len(pieces)

@@ -1,6 +1,6 @@
 """Pieces from a model, each from its own random stream.
 
-A model that is told time signatures first draws that of a piece, then its length, and then its notes.
+A model with `in_metre` first draws the time signature of a piece, then its length, and then its notes.
 
 One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
 always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
@@ -52,11 +52,11 @@ def sample_pieces(
         length: steps of each piece, silence ahead of an upbeat counted; drawn from p(T) if neither this nor `bars` is
             given. Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
         bars: bars of each piece of music, that of an upbeat counted.
-        time_signature: that of each piece, of a model that is told it; by default it is drawn. Pieces of other models
+        time_signature: that of each piece, for a model with `in_metre`; by default it is drawn. Pieces of other models
             have that of the encoding.
-        temperature: divides the emission's logits, and those of a prior that chooses among codes; any other prior has
-            its noise multiplied by it. At 0 there is no noise, and each key or character is the likeliest one given
-            those before.
+        temperature: divides the emission's logits, and those of a prior that chooses among codes, and multiplies the
+            noise of any other prior. At 0 there is no noise, and each key or character is the likeliest one given those
+            before.
         seed: decides a piece, together with its place among the pieces.
 
     Raises:
@@ -81,7 +81,7 @@ def sample_pieces(
 
 
 class _Row(NamedTuple):
-    """What a piece is to be, before its notes or characters are drawn."""
+    """The choices about a piece that are made before its notes or characters are drawn."""
 
     time_signature: TimeSignature
     length: int
@@ -97,7 +97,8 @@ class _Block(NamedTuple):
 
 
 def _blocks(model: SequenceModel, count: int, steps_in: dict[TimeSignature, int | None], seed: int) -> Iterator[_Block]:
-    """`steps_in` has the time signatures that a piece may have, and its steps in each; None: they are drawn."""
+    """Draw the rows of all blocks. `steps_in` maps the time signatures that a piece may have to its steps, or to None
+    if they are drawn."""
     num_rows = 1 if count == 1 else BLOCK_ROWS
     for first in range(0, count, num_rows):
         rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
@@ -129,22 +130,22 @@ def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature:
 
 
 def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
-    """What a model is told of the metres of N sequences, `[N, 3]` on its device; None if it is not told them."""
+    """Return the metres of N sequences as a model with `in_metre` reads them, `[N, 3]` on its device; else None."""
     if model.time_signatures is None:
         return None
     return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
 
 
 def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:
-    """The same of pieces, each in its own time signature."""
+    """Return the metres of pieces, each in its own time signature, as `metres_in` does."""
     return metres_in(model, encoding, [piece.time_signature for piece in pieces if not isinstance(piece, str)])
 
 
 def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
-    """The time signature that is asked for, as the model knows it; None if none is.
+    """Return the time signature that is asked for, if any.
 
     Raises:
-        LnfgenError: if it is none, or pieces in it cannot be drawn.
+        LnfgenError: if it is no time signature, or the model cannot draw pieces in it.
     """
     if asked is None:
         return None
@@ -161,8 +162,8 @@ def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[in
     words = ", ".join("{}/{}".format(*one) for one in known)
     if model.time_signatures is None:
         raise LnfgenError(
-            f"{found}, but this model was not told time signatures in training, and writes all in {words}; leave it "
-            "out, or train a model with --set model.in_metre=true"
+            f"{found}, but this model was trained without time signatures, and writes all in {words}; leave it out, or "
+            "train a model with --set model.in_metre=true"
         )
     raise LnfgenError(f"{found}; expected one of those of the training data: {words}")
 
@@ -186,7 +187,7 @@ def require_one_length(length: int | None, bars: int | None, encoding: Encoding)
 
 
 def block_rows(rows: int, longest: int) -> int:
-    """The rows of a block whose longest piece has `longest` steps: `rows`, halved until the block fits in memory."""
+    """Halve the rows of a block, whose longest piece has `longest` steps, until the block fits in memory."""
     while rows > 1 and rows * longest > MAX_BLOCK_STEPS:
         rows //= 2
     return rows

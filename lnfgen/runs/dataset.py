@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ MusicSource = str | Path | Dataset | Iterable[PianoRoll]
 def open_source(
     source: str | Path | Dataset | None = None,
     progress: Progress = no_progress,
-    built: Callable[[Dataset], object] = lambda dataset: None,
     options: Options | None = None,
 ) -> Dataset:
     """Open the dataset that `source` names (see `lnfgen.runs.naming.find`), and make it in the cache if necessary.
@@ -44,7 +43,6 @@ def open_source(
 
     Args:
         progress: is called while a dataset is made.
-        built: is called with the dataset if it has just been made.
         options: how to read files; by default as `lnfgen preprocess` does.
 
     Raises:
@@ -56,7 +54,7 @@ def open_source(
     found = find(named.DEFAULT if source is None else source, "dataset", "files")
     if found.kind == "dataset":
         return open_dataset(found.path)
-    return build_cached(found.path, found.kind == "named", options or Options(), progress, built)
+    return build_cached(found.path, found.kind == "named", options or Options(), progress)
 
 
 def reading_options(run: RunFolder) -> Options:
@@ -165,7 +163,6 @@ def material_of(
     source: str | Path | Dataset | None = None,
     split: str | None = None,
     progress: Progress = no_progress,
-    built: Callable[[Dataset], object] = lambda dataset: None,
 ) -> Material:
     """Open what a run is scored on: a split of its own dataset or of another one, or a whole file.
 
@@ -175,7 +172,7 @@ def material_of(
     Args:
         source: an open dataset, a dataset folder, the name of one, or files; the run's dataset by default.
         split: train, valid or test; test by default, and all of a file.
-        progress, built: as for `open_source`.
+        progress: is called while a dataset is made.
 
     Raises:
         LnfgenError: if the source is missing or damaged, holds the other kind, or has no such split.
@@ -190,7 +187,7 @@ def material_of(
                 warnings.warn(f"no marginal_nll: {error}", LnfgenWarning, stacklevel=2)
                 return material
             return replace(material, train=train)
-    dataset = scored_dataset(run, source, progress, built)
+    dataset = scored_dataset(run, source, progress)
     train = split_of(dataset, "train", run.encoding).sequences
     return replace(split_of(dataset, split or "test", run.encoding), train=train)
 
@@ -199,12 +196,11 @@ def scored_dataset(
     run: RunFolder,
     source: str | Path | Dataset | None = None,
     progress: Progress = no_progress,
-    built: Callable[[Dataset], object] = lambda dataset: None,
 ) -> Dataset:
     """Open the dataset of a run, or another one, whose files are read as those of the run's dataset were."""
     if source is None:
         return dataset_of(run, progress=progress)
-    return open_source(source, progress, built, reading_options(run))
+    return open_source(source, progress, reading_options(run))
 
 
 def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, Progress, no_progress
 from lnfgen.data.dataset import Dataset
@@ -77,48 +78,33 @@ class TrainedModel:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
                 length, or of text, the model does not know the time signature, or each piece holds a long copy.
         """
-        choices = self.draw(
-            count,
-            length=length,
-            bars=bars,
-            time_signature=time_signature,
-            temperature=temperature,
-            seed=seed,
-            best=best,
-        )
-        return [choice.piece for choice in choices]
+        asked: dict[str, Any] = {
+            "length": length,
+            "bars": bars,
+            "time_signature": time_signature,
+            "temperature": temperature,
+        }
+        return [choice.piece for choice in self.draw(count, best=best, seed=seed, **asked)]
 
     def draw(
         self,
         count: int = 1,
         *,
-        length: int | None = None,
-        bars: int | None = None,
-        time_signature: tuple[int, int] | None = None,
-        temperature: float = 1.0,
-        seed: int = 0,
         best: int | None = None,
+        seed: int = 0,
         progress: Progress = no_progress,
+        **asked: Any,
     ) -> Iterator[Choice]:
         """Draw pieces as `sample` does, and yield each as soon as it is known, with its scores if `best` is given.
 
         Args:
             progress: called with what is being done, how much is done, and of how much.
+            asked: `length`, `bars`, `time_signature` and `temperature`, as `sample` takes them.
         """
         if best is not None:
             require_best(best, count)
-        drawn = sample_pieces(
-            self.model,
-            self.encoding,
-            count=count,
-            length=length,
-            bars=bars,
-            time_signature=time_signature,
-            temperature=temperature,
-            seed=seed,
-        )
         to_choose: list[Piece] = []
-        for index, piece in enumerate(drawn):
+        for index, piece in enumerate(sample_pieces(self.model, self.encoding, count=count, seed=seed, **asked)):
             progress("sampling", index + 1, count)
             if best is None:
                 yield Choice(index, piece)

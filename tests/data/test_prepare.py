@@ -12,8 +12,8 @@ import pytest
 from command import Call, call_in
 from toy_tunes import folder_of_tunes, tune
 
-from lnfgen.cli import sources
 from lnfgen.conventions import SPLITS
+from lnfgen.data import cached
 from lnfgen.data import sources as data_sources
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.facts import dataset_facts
@@ -314,7 +314,7 @@ def test_command(
     ],
 )
 def test_what_is_left_out_is_said_with_its_name_once(path: str, reason: str, said: str) -> None:
-    assert sources._said(path, reason) == said
+    assert cached._with_name(path, reason) == said
 
 
 def test_a_run_is_no_source_of_a_dataset(tmp_path: Path) -> None:
