@@ -1,4 +1,4 @@
-"""What the data wing and the model wing must agree on, and default numbers of commands and Python, each said once.
+"""Conventions that the data wing and the model wing share, and default numbers of commands and Python.
 
 Both wings import this module and it imports neither, so that a dataset, a model and a score cannot disagree about it.
 It loads no library, so that a command can show a default in its --help.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 Kind = Literal["music", "text"]
-"""What a dataset holds."""
+"""The content of a dataset."""
 
 TimeSignature = tuple[int, int]
 """The beats of a bar, and the unit of a beat: 3/4 is (3, 4)."""
@@ -74,7 +74,7 @@ PARTICLES: Final = 32
 """For each piece that is filled. With more, harmonies follow what is known better, for more time."""
 
 MELODY_PARTICLES: Final = 16
-"""The same where a melody is known. Each of its steps corrects the particles, so fewer of them go astray."""
+"""As `PARTICLES`, for a known melody. Each of its steps corrects the particles, so fewer of them go astray."""
 
 AMOUNT: Final = 0.25
 """The share of a piece that a variation draws anew."""

@@ -127,8 +127,8 @@ def require_parent(path: Path) -> None:
 
 def require_writable(folder: Path, path: Path) -> None:
     """Raise an `OutputError` about `path` if nothing can be written in an existing folder."""
-    # Only an attempt can tell. The permission bits say little about the root user or a network drive. On Linux such a
-    # file has no name, so that nothing is left of it if the process is killed.
+    # This tries, because permission bits say little about the root user or a network drive. On Linux the file has no
+    # name, so nothing is left behind if the process is killed.
     with output_errors(path), tempfile.TemporaryFile(dir=folder):
         pass
 

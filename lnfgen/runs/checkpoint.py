@@ -48,7 +48,7 @@ _TEMPORARY = re.compile(
 
 
 def observation_of(encoding: Encoding) -> Observation:
-    """What a model sees of sequences in this encoding."""
+    """The observation of a model of sequences in this encoding."""
     if encoding.kind == "text":
         return Symbols(encoding.num_symbols)
     return Frames(encoding.num_pitches, encoding.has_onsets)

@@ -65,7 +65,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """What a person calls the run, and commands take: its path, or the name of a model in the box."""
+        """The name that commands take: the path of the run, or the name of a model in the box."""
         return self.path.name if is_boxed(self.path) else str(self.path)
 
     @classmethod

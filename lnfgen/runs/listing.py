@@ -49,7 +49,7 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
 
 
 def run_facts(folder: Path) -> dict[str, Any]:
-    """What a run is and how far it has come, as one flat dictionary. A fact of a missing file is None.
+    """A run's settings, dataset and progress, as one flat dictionary. A fact of a missing file is None.
 
     Raises:
         LnfgenError: if one of its files is damaged.

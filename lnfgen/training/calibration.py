@@ -1,14 +1,13 @@
 """Rules of parallel motion for samples: they are moved until as many pieces have parallels as in the train split.
 
-Training teaches the rules of `VoiceHead` after true music. In samples each voice follows what the model itself has
-drawn, and there the same rules let more voices move in parallel: 0.0075 parallel fifths and octaves a chord change in
-Bach's chorales, 0.011 in frames that the model draws after his, 0.013 in samples. So after training, pieces are drawn,
-and the weight of each rule is moved by how much oftener it should have held than it did, in rounds. With counts of
-samples in the place of the model's expectation, that is the gradient of the likelihood, as in contrastive divergence
-(Hinton, Neural Computation 14, 2002). All other weights stay.
+Training fits the rules of `VoiceHead` after true music. In samples each voice follows notes that the model itself has
+drawn, and there the same rules let more voices move in parallel. So after training, pieces are drawn in rounds, and the
+weight of each rule is moved by how much oftener it should have held than it did. With counts of samples in place of the
+model's expectation, that is the gradient of the likelihood, as in contrastive divergence (Hinton, Neural Computation
+14, 2002). All other weights stay.
 
-A rule counts once in a piece. A phrase that is repeated has its parallels again, so those of true music come together
-and leave more pieces without any: the chorales have 0.0062 a chord change that way. Samples hardly repeat phrases.
+A rule counts once in a piece. A repeated phrase repeats its parallels, so true music has them in fewer pieces, while
+samples hardly repeat phrases.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,7 +69,7 @@ def calibrate(
     train: Iterable[Tensor],
     pieces: int,
     seed: int,
-    told: Callable[[Round], None],
+    report: Callable[[Round], None],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Move the model's rules of parallel motion until its samples keep them as the sequences of `train` do.
@@ -79,7 +78,7 @@ def calibrate(
         train: sequences `[T, P]` of the train split.
         pieces: how many are drawn in each round.
         seed: decides what is drawn.
-        told: is given each round.
+        report: takes each round.
         interrupted: is asked before each round.
 
     Returns:
@@ -93,7 +92,7 @@ def calibrate(
             return False
         drawn = sample_pieces(model, encoding, count=pieces, seed=stream_seed(seed, number))
         found = _applied(head, (torch.from_numpy(piece.sounding) for piece in drawn if isinstance(piece, PianoRoll)))
-        told(Round(number + 1, pieces, found.parallels, wanted.parallels))
+        report(Round(number + 1, pieces, found.parallels, wanted.parallels))
         if found.changes and wanted.changes:
             _move(head, found, wanted, step=(number + 1) ** -0.7)  # ever smaller, so that chance averages out
     return True

@@ -1,4 +1,4 @@
-"""What stops a long run, and what a person is told of it: figures that are not finite, too little memory, no disk."""
+"""Faults that stop a long run, in words for a person: figures that are not finite, too little memory, a full disk."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -12,12 +12,11 @@ from lnfgen.models import SequenceModel
 from lnfgen.nn.masking import autocast
 
 PASS_STEPS = {"cpu": 3_500}
-"""Padded time steps in one pass, samples counted: one sample of the paper's text batches (15 of 120 steps). It needs
-37 % of the memory of all ten samples at once, and takes 6 % more time. bfloat16 needs half the memory of float32, so
-its passes have twice as many steps."""
+"""Padded time steps in one pass, samples counted: one sample of the paper's text batches (15 of 120 steps). bfloat16
+needs half the memory of float32, so its passes have twice as many steps."""
 
 PASS_STEPS_ELSEWHERE = 40_000
-"""The same on a GPU, which needs more rows to be busy. This is a guess, not measured."""
+"""Padded time steps in one pass on a GPU, which needs more rows to be busy. This is a guess, not measured."""
 
 LOOPED_KL_STEPS = 4
 """A pass of the KL has so many times the steps where the KL is a loop over time. A step of a loop has few rows, which
@@ -58,8 +57,8 @@ def accumulate_gradients(
     of some of the samples: `num_passes` of the reconstruction, and no more of the KL. The graph of a pass is freed
     before the next one. The gradient is the same to round-off whatever `num_passes` is.
 
-    With `free_bits`, a sequence whose KL is below so many nats a step has no gradient of it, so that z is used that
-    much. What counts is the mean over all samples, so the KL then takes a single pass.
+    With `free_bits`, the KL of a sequence has no gradient while it is below so many nats a step, so that z is used at
+    least that much. The mean over all samples decides, so the KL then takes a single pass.
 
     Where several processes train, `batch`, `share` and `averaging` are those of this process (`training.torchrun`). The
     mean of the losses over the processes is then the loss of the whole batch, and so are the gradients.

@@ -1,4 +1,4 @@
-"""What changes in the course of a run: the KL weight, the learning rate, the averaged weights."""
+"""The KL weight, the learning rate and the averaged weights, which change in the course of a run."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -68,7 +68,7 @@ class Plateau:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the rate has been lowered so often without a lower cost that training ends."""
+        """True if the rate has been lowered so often without a lower cost that training ends."""
         return self.stale >= DECAYS_BEFORE_STOP * self.patience
 
 

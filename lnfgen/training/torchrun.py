@@ -4,10 +4,9 @@ All processes make the same updates with the same seeds, each on its share of th
 DistributedDataParallel averages their gradients. N processes therefore make the update that one process makes with the
 whole batch, up to round-off:
 
-    noise       each process draws the noise of the whole batch and keeps that of its own sequences
-    loss        is the mean over the batch, so a process with n of the B sequences has the share n / B
-    figures     are sums over the sequences, added up over the processes
-    dropout     differs: each process draws its own, seeded by the update and the process
+- each process draws the noise of the whole batch, and keeps that of its own sequences;
+- the loss is the mean over the batch, so a process with n of the B sequences has the weight n / B;
+- dropout alone differs: each process draws its own, seeded by the update and the process.
 
 Rank 0 makes what must be made once, and alone writes, validates and prints. Without torchrun the functions here do
 nothing, or call what they are given. The command line imports this module, so torch is imported inside functions.

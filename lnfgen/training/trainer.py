@@ -131,7 +131,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether no update is left to make: the run has its length, or validation no longer improves."""
+        """True if no update is left to make: the run has its length, or validation no longer improves."""
         return self.step >= self.total_steps or self.plateau.exhausted
 
     @cached_property
@@ -335,7 +335,7 @@ class Trainer:
 
 
 def validation_sample(valid: Split) -> Sequence[np.ndarray]:
-    """What the validations of all runs score: the split, or `VALIDATION_SEQUENCES` of it, the same ones each time."""
+    """The sequences that the validations of all runs score: the split, or a fixed choice of `VALIDATION_SEQUENCES`."""
     if len(valid) <= VALIDATION_SEQUENCES:
         return valid
     drawn = np.random.default_rng(0).choice(len(valid), VALIDATION_SEQUENCES, replace=False)
