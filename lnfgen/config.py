@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from lnfgen.errors import ConfigError
 from lnfgen.files import read_object
@@ -57,7 +57,7 @@ class ModelConfig:
     features: str = "scf"  # how it runs across the features of a step: af, scf, none, codes (z says the symbol of text)
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: one of nn.backbones.BACKBONES
     transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS; none with codes
-    emission: str = "auto"  # the output: categorical (text), bernoulli, nade or past (music)
+    emission: str = "categorical"  # the output: categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step, or of couplings through time; 0 with codes
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner; 0 with codes
     latent_size: int = 50  # features of z_t; 0 is the autoregressive LSTM baseline, which has no latent and no flow
@@ -70,8 +70,6 @@ class ModelConfig:
     note_noise: float = 0.0  # share of earlier keys hidden or moved in training, for the output past, which reads them
     copy_attention: bool = False  # past, or else the prior of af, sees what came next where the piece was alike before
     copy_melody: bool = False  # past sees so of the melody alone too, where other voices differ
-
-    position_size: ClassVar[int] = 16
 
     @property
     def name(self) -> str:
@@ -106,7 +104,7 @@ class ModelConfig:
         _one_of("model.features", self.features, FEATURES)
         _one_of("model.backbone", self.backbone, BACKBONES)
         _one_of("model.transform", self.transform, ("none", *TRANSFORMS))
-        _one_of("model.emission", self.emission, ("auto", *(name for names in EMISSIONS.values() for name in names)))
+        _one_of("model.emission", self.emission, [name for names in EMISSIONS.values() for name in names])
         for name in ("hidden_size", "num_layers", "embedding_size"):
             _within(f"model.{name}", getattr(self, name), 1, MAX_SIZE)
         for name in ("latent_size", "num_flow_layers", "conditioner_size"):

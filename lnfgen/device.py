@@ -1,19 +1,19 @@
-"""The device that a model computes on, the number of threads, and how the process keeps its memory.
+"""The device that a model computes on, and what makes torch faster on a CPU: threads, memory, dropout, AdamW.
 
 All commands that compute with a model, and the Python functions, call `prepare_machine` before they build or load one.
+Each of the other things saves a tenth or more of the CPU time of 30 updates at `tiny` (`examples/experiments.md`).
 """
 
 import ctypes
 import os
 import sys
+from inspect import unwrap
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from lnfgen.errors import LnfgenError
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Parameters of glibc's mallopt (malloc.h)."""
-
 
 SMALL_HIDDEN_SIZE = 128
 """Models up to this `hidden_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
@@ -70,15 +70,51 @@ def resolve_device(name: str) -> torch.device:
 def keep_freed_memory() -> None:
     """Keep freed memory in the process for the tensors that come next, until the process ends.
 
-    By default glibc returns large blocks to the system at once, and each page of the next block is a page fault. That
-    costs a tenth to a sixth of a training update; keeping the memory needs a third more of it. This has no effect
-    with another C library.
+    By default glibc returns large blocks to the system at once, and each page of the next block is a page fault. This
+    has no effect with another C library.
     """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(-4, 0)  # M_MMAP_MAX (malloc.h)
+        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+class AdamW(torch.optim.AdamW):
+    """`torch.optim.AdamW`, to the bit, without the guards for an optimizer that is compiled.
+
+    The first call of a guarded method loads torch's compiler, which takes a second.
+    """
+
+    add_param_group = unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = unwrap(torch.optim.AdamW.zero_grad)
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+
+class Dropout(nn.Dropout):
+    """`nn.Dropout` with cheaper random numbers on a CPU.
+
+    nn.Dropout draws a double for each element there, and keeps a float32 mask. This class draws 16 bits and keeps a
+    mask of bytes, so it rounds the probability to a multiple of 2^-16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0 or x.device.type != "cpu":
+            return super().forward(x)
+        threshold = round((1 - self.p) * 2**16)  # how many of the 2^16 possible draws keep an element
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits are random
+        mask = words.view(torch.int16)[: x.numel()].view(x.shape) <= threshold - 2**15 - 1  # fits in 16 bits
+        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / threshold)  # torch multiplies by bytes faster
+
+
+class _Mask(torch.autograd.Function):
+    """`x * mask * scale`, which saves only the mask for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(mask)
+        ctx.scale = scale
+        return (x * mask).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (mask,) = ctx.saved_tensors
+        return (gradient * mask).mul_(ctx.scale), None, None

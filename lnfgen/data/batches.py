@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 BUCKET_BATCHES = 32
-"""The sequences of so many batches are sorted by length together. Then only a few percent of a batch is padding, and
-the batches of each epoch still differ."""
+"""The sequences of so many batches are sorted by length together. Then little of a batch is padding, and the batches of
+each epoch still differ."""
 
 
 class Batch(NamedTuple):

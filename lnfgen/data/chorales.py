@@ -22,8 +22,7 @@ from lnfgen.music.copies import related_pieces
 from lnfgen.music.pianoroll import PianoRoll
 
 STEPS_PER_QUARTER = 2
-"""Eighth notes. 98.6% of the notes start on this grid. Sixteenths would fit all but 3 of the 78,933 notes, but there
-would be twice as many steps to model."""
+"""Eighth notes. Nearly all notes start on this grid; with sixteenths there would be twice as many steps to model."""
 
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
 MAX_CHORALE_STEPS = 136  # 17 bars of 4/4 in eighths: 16, and that of an upbeat

@@ -56,8 +56,7 @@ class DatasetWriter:
         disjoint: leave out a sequence that another split holds already.
         options: the values that the dataset is made with.
         sources: the files that were read.
-        skipped: the files and pieces that were left out; `skip` adds to them.
-        silent: the stretches without a note, which were left out of their pieces.
+        skipped: the files, pieces and silent stretches that were left out.
         copies: the files, pieces and stretches that were left out because the dataset holds the same already.
         remarks: what else a person should know about how it was made.
         dropped: how many sequences of each split were left out because they were too long.
@@ -72,7 +71,6 @@ class DatasetWriter:
         self.options: dict[str, Any] = {}
         self.sources: list[Record] = []
         self.skipped: list[Record] = []
-        self.silent: list[Record] = []
         self.copies: list[Record] = []
         self.remarks: list[str] = []
         self.dropped = dict.fromkeys(shards, 0)
@@ -99,7 +97,7 @@ class DatasetWriter:
         return True
 
     def skip(self, path: str, reason: str) -> None:
-        """Note that a file or piece is left out.
+        """Note that a file or piece cannot be taken.
 
         Raises:
             UnreadableFileError: if the dataset is made strictly.
@@ -128,15 +126,18 @@ class DatasetWriter:
     def manifest(self) -> dict[str, Any]:
         """The content of `dataset.json`."""
         entries = {split: shard.entry() | {"dropped": self.dropped[split]} for split, shard in self._shards.items()}
-        left_out = (sorted(records, key=lambda record: record["path"]) for records in (self.skipped, self.silent))
+
+        def by_path(records: list[Record]) -> list[Record]:
+            return sorted(records, key=lambda record: record["path"])
+
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "kind": self.encoding.kind,
             "encoding": self.encoding.to_json(),
             "splits": entries,
-            "sources": sorted(self.sources, key=lambda record: record["path"]),
-            "skipped": [*(record for records in left_out for record in records), *self.copies],
+            "sources": by_path(self.sources),
+            "skipped": [*by_path(self.skipped), *self.copies],
             "preprocessing": {
                 "options": self.options,
                 "out_of_range": self.out_of_range,

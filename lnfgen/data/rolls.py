@@ -133,7 +133,7 @@ def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRo
         if not stretch.sounding.any() and len(stretches) == 1:
             dataset.skip(label, f"holds no notes in range ({counted(roll.num_steps, 'step')})")
         elif not stretch.sounding.any():
-            dataset.silent.append({"path": label, "reason": f"has a silent stretch ({steps})"})
+            dataset.skipped.append({"path": label, "reason": f"has a silent stretch ({steps})"})
         elif not dataset.add(split, values, stretch.time_signature):
             dataset.copies.append({"path": label, "reason": f"another split holds {steps} of it"})
 

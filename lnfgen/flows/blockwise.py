@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from lnfgen.device import Dropout
 from lnfgen.flows.features import FeatureFlow
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.nn.bidirectional import Bidirectional
-from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.stepper import looping, steps_of
 
 BLOCK = 32

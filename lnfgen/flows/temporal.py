@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lnfgen.device import Dropout
 from lnfgen.flows.features import FeatureFlow, with_base
-from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import arranged, looping, steps_of
 

@@ -10,21 +10,20 @@ and after a known note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
-from lnfgen.inference.particles import filter_particles
+from lnfgen.inference.particles import draw_hidden
 from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
@@ -105,7 +104,7 @@ def fill_pieces(
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in block]
         each = Known(*(tensor.expand(len(block), *tensor.shape) for tensor in known))
         metres = metres_of(model, encoding, [part.piece] * len(block))
-        for x in fill_batch(model, each, particles, generators, temperature, metres, of_block).numpy():
+        for x in draw_hidden(model, each, particles, generators, temperature, metres, of_block).numpy():
             yield decoded(encoding, part, x)
 
 
@@ -138,27 +137,6 @@ def vary_pieces(
         else:
             yield decoded(encoding, part, part.values)
         progress(index + 1, count)
-
-
-@torch.inference_mode()
-def fill_batch(
-    model: SequenceModel,
-    known: Known,
-    num_particles: int,
-    generators: Sequence[torch.Generator],
-    temperature: float = 1.0,
-    metres: Tensor | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Tensor:
-    """Draw one sequence for each of G generators, given what is known of it, `[G, T, ...]`.
-
-    Returns:
-        The sequences `[G, T]` or `[G, T, P]`, on the CPU.
-    """
-    known = Known(*(part.to(model.device) for part in known))
-    num_sequences, num_steps = known.mask.shape[:2]
-    steps = model.eval().steps(num_sequences, num_steps, temperature, metres)
-    return filter_particles(steps, known, num_particles, generators, progress).cpu()
 
 
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:

@@ -58,7 +58,7 @@ def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
         LnfgenError: if the piece is of the other kind or empty.
     """
     piece = on_grid(encoding, piece)
-    return laid(encoding, piece, np.zeros(_shape(piece), dtype=np.bool_))
+    return laid(encoding, piece, np.zeros(len(piece) if isinstance(piece, str) else piece.sounding.shape, np.bool_))
 
 
 def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
@@ -88,7 +88,8 @@ def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
     Raises:
         LnfgenError: if the piece is a text or has no notes.
     """
-    if isinstance(piece, str) or isinstance(piece := on_grid(encoding, piece), str):
+    piece = on_grid(encoding, piece)
+    if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
     roll = top_line(piece)
     return _partly_known(encoding, roll, region(roll, ["below-melody"]))
@@ -103,14 +104,12 @@ def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
     piece = on_grid(encoding, piece)
-    hidden = np.concatenate([np.zeros(_shape(piece), np.bool_), np.ones((added, *_shape(piece)[1:]), np.bool_)])
     if isinstance(piece, str):
-        return _partly_known(encoding, piece + GAP * added, hidden)
-    sounding, onsets = (
-        None if cells is None else np.concatenate([cells, ~hidden[-added:]]) for cells in (piece.sounding, piece.onsets)
-    )
-    assert sounding is not None
-    return _partly_known(encoding, replace(piece, sounding=sounding, onsets=onsets), hidden)
+        return _partly_known(encoding, piece + GAP * added, np.arange(len(piece) + added) >= len(piece))
+    after = ((0, added), (0, 0))
+    onsets = None if piece.onsets is None else np.pad(piece.onsets, after)
+    longer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets)
+    return _partly_known(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True))
 
 
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
@@ -194,15 +193,10 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
 
 
 def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> KnownPart:
-    is_music = isinstance(piece, PianoRoll)
-    if not ((piece.sounding & ~hidden) if isinstance(piece, PianoRoll) else ~hidden).any():
-        kept, whole = ("note of the piece", "a piece") if is_music else ("character of the text", "a text")
-        raise LnfgenError(f"no {kept} is kept; to draw all of {whole} there is `lnfgen sample`")
+    kept, what = (~hidden, "character") if isinstance(piece, str) else (~hidden & piece.sounding, "note")
+    if not kept.any():
+        raise LnfgenError(f"no {what} of the piece is kept; to draw all of a piece there is `lnfgen sample`")
     return laid(encoding, piece, hidden)
-
-
-def _shape(piece: Piece) -> tuple[int, ...]:
-    return (len(piece),) if isinstance(piece, str) else piece.sounding.shape
 
 
 def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> np.ndarray:

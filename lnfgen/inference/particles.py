@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.models.steps import WeighedSteps
 
@@ -21,11 +22,14 @@ RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""
 
 
-def filter_particles(
-    steps: WeighedSteps,
+@torch.inference_mode()
+def draw_hidden(
+    model: SequenceModel,
     known: Known,
     num_particles: int,
     generators: Sequence[torch.Generator],
+    temperature: float = 1.0,
+    metres: Tensor | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
@@ -34,14 +38,16 @@ def filter_particles(
     the last step of which something is known, no weight changes any more, so one particle goes on alone.
 
     Args:
-        steps: the steps of G sequences.
         known: the first axes of its tensors are G and T.
         generators: each decides its own sequence, whatever the others are.
+        metres: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
         progress: called with the number of steps that are done.
 
     Returns:
-        The sequences, `[G, T]` or `[G, T, P]`.
+        The sequences, `[G, T]` or `[G, T, P]`, on the CPU.
     """
+    known = Known(*(part.to(model.device) for part in known))
+    steps = model.eval().steps(len(generators), known.mask.shape[1], temperature, metres)
     groups = len(generators)
     mask_by_step = known.mask.transpose(0, 1).flatten(1)
     informed, whole = mask_by_step.any(-1).tolist(), mask_by_step.all(-1).tolist()
@@ -70,7 +76,7 @@ def filter_particles(
                 rows[g] = _resampled(log_weight[g], generators[g])
                 log_weight[g] = 0
             lines.move(rows)
-    return lines.traced()
+    return lines.traced().cpu()
 
 
 class _Lines:

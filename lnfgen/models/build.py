@@ -23,7 +23,7 @@ from lnfgen.models.voices import VoiceHead
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.copying import CopyingNetwork
-from lnfgen.nn.positions import Positions
+from lnfgen.nn.positions import POSITION_SIZE, Positions
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -44,43 +44,39 @@ def build_model(
     Raises:
         ConfigError: if the configuration does not fit the observation.
     """
-    emission = _emission_name(config, observation)
+    _require_fitting_output(config, observation)
     if config.in_metre and isinstance(observation, Symbols):
         raise ConfigError("model.in_metre: found true for text, which has no bars; expected false")
     if config.features == "codes" and not config.baseline and not isinstance(observation, Symbols):
         raise ConfigError("model.features: found codes for music, which has no symbols; expected af, scf or none")
     build = _build_baseline if config.baseline else _build_latent_flow
-    model = build(config, observation, length, emission)
+    model = build(config, observation, length)
     if config.in_metre:
         model.time_signatures = time_signatures or TimeSignatures([1])
     return model
 
 
-def _emission_name(config: ModelConfig, observation: Observation) -> str:
-    """The configured emission, one of `EMISSIONS`, where `auto` stands for the first that fits."""
+def _require_fitting_output(config: ModelConfig, observation: Observation) -> None:
+    """Raise a `ConfigError` if the output is of another kind of data."""
     if isinstance(observation, Symbols):
         kind, reason = "text", "a step is one symbol, with no keys in it"
     else:
         kind, reason = "music", "a frame is a set of keys, not one of a list of symbols"
     fitting = EMISSIONS[kind]
-    if config.emission not in ("auto", *fitting):
+    if config.emission not in fitting:
         raise ConfigError(
-            f"model.emission: found {config.emission} for {kind}, where {reason}; "
-            f"expected auto or {' or '.join(fitting)}"
+            f"model.emission: found {config.emission} for {kind}, where {reason}; expected {' or '.join(fitting)}"
         )
-    return fitting[0] if config.emission == "auto" else config.emission
 
 
-def _build_baseline(
-    config: ModelConfig, observation: Observation, length: LengthModel, emission: str
-) -> AutoregressiveLSTM:
-    num_inputs = config.embedding_size + config.position_size
+def _build_baseline(config: ModelConfig, observation: Observation, length: LengthModel) -> AutoregressiveLSTM:
+    num_inputs = config.embedding_size + POSITION_SIZE
     return AutoregressiveLSTM(
         observation,
         length,
         positions=_build_positions(config),
         lstm=CausalLSTM(num_inputs, config.hidden_size, config.num_layers, config.dropout),
-        head=_build_head(config, observation, emission, config.hidden_size + config.position_size),
+        head=_build_head(config, observation, config.hidden_size + POSITION_SIZE),
         embedding=config.embedding_size,
         dropout=config.dropout,
         input_dropout=config.input_dropout,
@@ -88,7 +84,7 @@ def _build_baseline(
     )
 
 
-def _build_latent_flow(config: ModelConfig, observation: Observation, length: LengthModel, emission: str) -> LatentFlow:
+def _build_latent_flow(config: ModelConfig, observation: Observation, length: LengthModel) -> LatentFlow:
     positions = _build_positions(config)
     posterior: Posterior | SymbolPosterior
     if config.features == "codes":
@@ -103,17 +99,17 @@ def _build_latent_flow(config: ModelConfig, observation: Observation, length: Le
         decoder = Emission(None, SymbolHead(observation, posterior.codebook))
     else:
         posterior, prior = _build_posterior(config, observation), build_prior(config)
-        decoder = _build_emission(config, observation, emission)
+        decoder = _build_emission(config, observation)
     return LatentFlow(observation, length, positions=positions, posterior=posterior, prior=prior, emission=decoder)
 
 
 def _build_positions(config: ModelConfig) -> Positions:
-    return Positions(config.position_size, near_end=config.near_end, in_metre=config.in_metre)
+    return Positions(POSITION_SIZE, near_end=config.near_end, in_metre=config.in_metre)
 
 
 def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior:
     network = BACKBONES[config.backbone].bidirectional(
-        config.embedding_size + config.position_size, config.hidden_size, config.num_layers, config.dropout
+        config.embedding_size + POSITION_SIZE, config.hidden_size, config.num_layers, config.dropout
     )
     return Posterior(
         observation,
@@ -126,15 +122,15 @@ def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior
     )
 
 
-def _build_emission(config: ModelConfig, observation: Observation, emission: str) -> Emission:
-    backbone, num_inputs = BACKBONES[config.backbone], config.latent_size + config.position_size
+def _build_emission(config: ModelConfig, observation: Observation) -> Emission:
+    backbone, num_inputs = BACKBONES[config.backbone], config.latent_size + POSITION_SIZE
     each_way = _half(config.hidden_size) if backbone.halved else config.hidden_size
     network = backbone.bidirectional(num_inputs, each_way, config.num_layers, config.dropout, exclusive=True)
-    return Emission(network, _build_head(config, observation, emission, 2 * each_way + num_inputs), config.note_noise)
+    return Emission(network, _build_head(config, observation, 2 * each_way + num_inputs), config.note_noise)
 
 
-def _build_head(config: ModelConfig, observation: Observation, emission: str, num_context: int) -> OutputHead:
-    if emission == "past":
+def _build_head(config: ModelConfig, observation: Observation, num_context: int) -> OutputHead:
+    if config.emission == "past":
         assert isinstance(observation, Frames)
         return VoiceHead(
             observation,
@@ -144,7 +140,7 @@ def _build_head(config: ModelConfig, observation: Observation, emission: str, nu
             copies=config.copy_attention,
             copies_melody=config.copy_melody,
         )
-    if emission == "nade":
+    if config.emission == "nade":
         assert isinstance(observation, Frames)
         return NADEHead(observation, num_context, config.hidden_size, config.dropout)
     return IndependentHead(observation, num_context, config.hidden_size, config.dropout)
@@ -158,7 +154,7 @@ def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
     if config.time == "coupling":
         return _build_couplings(config)
     if config.time == "none":
-        features = _build_feature_flow(config, config.position_size, num_codes)
+        features = _build_feature_flow(config, POSITION_SIZE, num_codes)
         return IndependentFlow(config.latent_size, features)
     reading: nn.Module = nn.Identity()
     num_read = config.latent_size
@@ -185,13 +181,13 @@ def _build_couplings(config: ModelConfig) -> TemporalFlow:
         config.conditioner_size,
         TRANSFORMS[config.transform](),
         # Narrow, and of one layer, because each coupling has a network.
-        lambda kept: backbone.bidirectional(kept + config.position_size, each_way, 1, config.dropout),
+        lambda kept: backbone.bidirectional(kept + POSITION_SIZE, each_way, 1, config.dropout),
     )
 
 
 def _build_blocks(config: ModelConfig, num_codes: int, reading: nn.Module, num_read: int) -> TemporalFlow:
     each_way = _half(config.hidden_size)
-    num_context = config.hidden_size + 2 * each_way + config.position_size
+    num_context = config.hidden_size + 2 * each_way + POSITION_SIZE
     return BlockwiseFlow(
         config.latent_size,
         _build_feature_flow(config, num_context, num_codes),
@@ -205,7 +201,7 @@ def _build_blocks(config: ModelConfig, num_codes: int, reading: nn.Module, num_r
 def _build_causal(config: ModelConfig, num_read: int) -> nn.Module:
     """The prior's network through time, which reads `num_read` features of z and the positions."""
     causal = BACKBONES[config.backbone].causal
-    return causal(num_read + config.position_size, config.hidden_size, config.num_layers, config.dropout)
+    return causal(num_read + POSITION_SIZE, config.hidden_size, config.num_layers, config.dropout)
 
 
 def _build_feature_flow(config: ModelConfig, num_context: int, num_codes: int) -> FeatureFlow:

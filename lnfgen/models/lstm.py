@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lnfgen.device import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.models.steps import WeighedSteps, drawn_by
 from lnfgen.nn.causal_lstm import CausalLSTM, LSTMState
-from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import Steps, faster, kept, looping

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lnfgen.device import Dropout
 from lnfgen.models.observation import Frames, Known, Observation
-from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MLP

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lnfgen.device import Dropout
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.models.observation import Observation
-from lnfgen.nn.dropout import Dropout
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0

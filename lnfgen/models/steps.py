@@ -1,6 +1,6 @@
 """Drawing sequences step by step where a part of them is known: a model draws each step and weighs its known part.
 
-`SequenceModel.steps` gives those of a model. `lnfgen.inference.particles` drives them.
+`SequenceModel.steps` gives those of a model, and who drives them resamples the rows by their weights.
 """
 
 from abc import ABC, abstractmethod
@@ -47,9 +47,8 @@ def drawn_by(
 class LatentSteps(WeighedSteps):
     """At the first step all of z is drawn from the prior, and then x step by step from p(x_t | x_<t, z).
 
-    The weight of a step is the probability of what is known of it. So particles that have drawn a poor z are replaced,
-    but no step of z is drawn to fit what is known. Limit: if x_t depends on z alone, and much is known, it takes many
-    particles to find a z that fits.
+    The weight of a step is the probability of what is known of it. Limit: no step of z is drawn to fit what is known.
+    If x_t depends on z alone, and much is known, it takes many rows until one has a z that fits.
     """
 
     has_latent = True

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
+from lnfgen.device import Dropout
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
@@ -24,7 +25,6 @@ from lnfgen.models.voice_leading import (
     voice_keys,
 )
 from lnfgen.nn.copying import NUM_HEADS, CopyAttention
-from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.masking import shift, tempered
 from lnfgen.nn.scans import GatedRecurrence
 

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lnfgen.nn.dropout import Dropout
+from lnfgen.device import Dropout
 
 LSTMState = list[tuple[Tensor, Tensor]]
 """The hidden state and the cell state of each layer, each `[1, B, hidden]`."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lnfgen.nn.dropout import Dropout
+from lnfgen.device import Dropout
 
 
 class MLP(nn.Module):

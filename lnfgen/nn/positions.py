@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from lnfgen.nn.masking import flip
 
+POSITION_SIZE = 16
+"""Features of the place of a step in its sequence that every network of a model reads."""
+
 LONGEST_WAVE = 4096.0
 """Half a period of the slowest sinusoid, in steps. It is longer than the longest published piece (3857 frames), so no
 two positions look the same."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from lnfgen.nn.dropout import Dropout
+from lnfgen.device import Dropout
 
 MIN_BLOCKS = 2
 """The gates of the first block see only their own step. Those of a second block see earlier steps, as in an LSTM."""

@@ -89,4 +89,5 @@ class AveragedModel:
         """Take the present weights into the average. Buffers are constants, so they stay as they are."""
         self.updates += 1
         weight = 1 - min(self.decay, self.updates / (self.updates + 9))
-        torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), weight)
+        for average, parameter in zip(self.module.parameters(), model.parameters(), strict=True):
+            average.lerp_(parameter, weight)

@@ -15,6 +15,7 @@ from lnfgen.conventions import stream_seed
 from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
+from lnfgen.device import AdamW
 from lnfgen.errors import ConfigError, RunError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import per_unit, score
@@ -24,7 +25,6 @@ from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
 from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
-from lnfgen.training.optimizer import AdamW
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
 VALIDATIONS = 50

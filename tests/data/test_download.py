@@ -200,12 +200,3 @@ def test_cache_folder_is_the_one_that_the_variable_names(monkeypatch: pytest.Mon
     assert cache_folder() == tmp_path / "own"
     monkeypatch.setenv("LNFGEN_CACHE", "~/own")
     assert cache_folder() == Path.home() / "own"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")
-def test_cache_folder_on_linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("LNFGEN_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "lnfgen"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "lnfgen"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.data.encoding import UNKNOWN, Changes, Encoding
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.music.pianoroll import PianoRoll
@@ -89,6 +89,23 @@ def test_json_round_trip(encoding: Encoding) -> None:
 def test_json_damaged(change: dict[str, object]) -> None:
     with pytest.raises(DatasetError, match="preprocess"):
         Encoding.from_json(Encoding("music").to_json() | change)
+
+
+def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
+    coarse = Encoding(kind="music", steps_per_quarter=2)
+    pieces = [PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)]), PianoRoll.from_notes([(0, 4, 20), (0, 4, 60)])]
+    sequences, changes = coarse.adapt([*pieces, coarse.decode(np.zeros((2, 88), np.uint8))])
+    assert [len(sequence) for sequence in sequences] == [4, 2, 2]
+    assert changes == Changes(rounded=1, out_of_range=1)
+    assert str(changes).split("; ") == [
+        "rounded 1 start or end of a note to the model's grid",
+        "left out 1 note beyond the model's range",
+    ]
+    assert not coarse.adapt([])[1]
+    text = Encoding(kind="text", vocabulary=(UNKNOWN, "a"))
+    assert text.adapt(["axa", f"{UNKNOWN}a"])[1] == Changes(unknown=1)
+    with pytest.raises(LnfgenError, match="found text; expected music"):
+        coarse.adapt(["a"])
 
 
 def test_lines_are_stripped() -> None:

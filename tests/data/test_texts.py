@@ -48,24 +48,18 @@ def test_each_line_is_a_sequence_of_one_split(
     assert sum(counts["dropped"] for counts in dataset.manifest["splits"].values()) == len(lines) - len(short)
 
 
-@pytest.mark.parametrize("max_length", [7, 10_000])
-def test_chunks_are_the_text(tmp_path: Path, max_length: int) -> None:
-    contents = [ODD.removeprefix("\ufeff"), "second\r\nfile"]
+@pytest.mark.parametrize("max_length", [7, 50, 10_000])
+def test_chunks_keep_all_text_in_order(tmp_path: Path, max_length: int) -> None:
+    contents = [ODD.removeprefix("\ufeff") + "".join(f"line {number}\r\n\n" for number in range(200)), "second\r\nfile"]
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.txt").write_bytes(content.encode())
-    options = Options(chunks=True, max_length=max_length, split=(1.0, 0.0, 0.0))
+    options = Options(chunks=True, max_length=max_length, split=(0.8, 0.1, 0.1) if max_length < 100 else (1, 0, 0))
     dataset = prepare([tmp_path / "0.txt", tmp_path / "1.txt"], tmp_path / "d", options)
-    starts = [(content, start) for content in contents for start in range(0, len(content), max_length)]
-    assert list(dataset.pieces("train")) == [content[start : start + max_length] for content, start in starts]
-
-
-def test_chunks_keep_all_text_in_order(tmp_path: Path) -> None:
-    content = "".join(f"line {number}\r\n\n" for number in range(200))
-    (tmp_path / "book.txt").write_bytes(content.encode())
-    dataset = prepare([tmp_path / "book.txt"], tmp_path / "d", Options(chunks=True, max_length=50))
-    chunks = [str(piece) for name in SPLITS for piece in dataset.pieces(name)]
     known = set(dataset.encoding.vocabulary)
-    assert "".join(chunks) == "".join(character if character in known else "\ufffd" for character in content)
+    chunks = [content[at : at + max_length] for content in contents for at in range(0, len(content), max_length)]
+    said = ["".join(character if character in known else "\ufffd" for character in chunk) for chunk in chunks]
+    assert [piece for name in dataset.split_names for piece in dataset.pieces(name)] == said
+    assert len(dataset.split_names) == (3 if max_length < 100 else 1)
 
 
 def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:

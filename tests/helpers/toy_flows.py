@@ -13,8 +13,9 @@ from lnfgen.errors import ConfigError
 from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models import build_prior
+from lnfgen.nn.positions import POSITION_SIZE
 
-N, T, D, F = 2, 4, 3, ModelConfig.position_size
+N, T, D, F = 2, 4, 3, POSITION_SIZE
 HIDDEN = 6
 NUM_CODES = 5
 BLOCK = 2  # of T steps

@@ -18,16 +18,19 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder
 
-CONFIG = Config(
-    dataclasses.replace(ODD_SIZES, **NAMED_MODELS["af-scf"]),
-    TrainingConfig(max_steps=1200, learning_rate=4e-3, ema_decay=0.98),
-)
+
+def config_of(encoding: Encoding) -> Config:
+    """The settings of a small run on data in this encoding."""
+    emission = "bernoulli" if encoding.kind == "music" else "categorical"
+    model = dataclasses.replace(ODD_SIZES, **NAMED_MODELS["af-scf"], emission=emission)
+    return Config(model, TrainingConfig(max_steps=1200, learning_rate=4e-3, ema_decay=0.98))
 
 
 def make_run(path: Path, dataset: Dataset) -> None:
     """Make a run with random weights."""
     torch.manual_seed(0)
-    save_model(RunFolder.create(path, CONFIG, dataset), new_model(CONFIG, dataset).state_dict())
+    config = config_of(dataset.encoding)
+    save_model(RunFolder.create(path, config, dataset), new_model(config, dataset).state_dict())
 
 
 def make_home(home: Path) -> None:
@@ -44,7 +47,8 @@ def make_home(home: Path) -> None:
     for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
         splits = {"train": sequences[:4], "valid": sequences[4:], "test": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        model = new_model(CONFIG, dataset)
+        config = config_of(encoding)
+        model = new_model(config, dataset)
         assert isinstance(model, LatentFlow)
         if name == "rolls":
             biases = [parameter for key, parameter in model.emission.named_parameters() if key.endswith("bias")]
@@ -52,10 +56,10 @@ def make_home(home: Path) -> None:
                 for parameter in model.emission.parameters():
                     parameter.zero_()
                 biases[-1].fill_(-40)
-        run = RunFolder.create(home / f"run-{name}", CONFIG, dataset)
+        run = RunFolder.create(home / f"run-{name}", config, dataset)
         save_model(run, model.state_dict())
         figures = dict.fromkeys(("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0)
         run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
-    (home / "small.json").write_text(json.dumps({"model": dataclasses.asdict(ODD_SIZES)}))
+    (home / "small.json").write_text(json.dumps({"model": {"hidden_size": 6, "embedding_size": 5, "num_layers": 1}}))
     (home / "song.txt").write_text("a b ab\nba ab\n")
     write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))

@@ -19,7 +19,7 @@ def toy_metres() -> TimeSignatures:
     return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.metres(SIGNATURES)), LENGTHS)
 
 
-def told(name: str, emission: str = "auto") -> SequenceModel:
+def told(name: str, emission: str = "bernoulli") -> SequenceModel:
     return toy(name, Frames(3, has_onsets=True), toy_metres(), emission=emission)
 
 

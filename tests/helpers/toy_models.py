@@ -58,12 +58,17 @@ def randomise(module: Module, scale: float = 0.5, seed: int = 0) -> Module:
     return module
 
 
+def usual_output(observation: Observation) -> str:
+    return "categorical" if isinstance(observation, Symbols) else "bernoulli"
+
+
 def toy(
     name: str, observation: Observation, time_signatures: TimeSignatures | None = None, **changes: object
 ) -> SequenceModel:
     """A model with large random weights; it is told time signatures, if there are some."""
     torch.manual_seed(0)
     name, _, backbone = name.partition("/")
+    changes = {"emission": usual_output(observation), **changes}
     changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", "in_metre": time_signatures is not None, **changes}
     config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
     model = build_model(config, observation, LengthModel.fit(LENGTHS, KERNEL), time_signatures)

@@ -110,8 +110,8 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
 
 def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:
     """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
-    sizes = {"hidden_size": 12, "embedding_size": 8, "position_size": 12, "num_layers": 1, "dropout": 0.0}
-    values = {f"model.{name}": value for name, value in sizes.items()} | {"model.input_dropout": 0.0}
+    sizes = {"hidden_size": 12, "embedding_size": 8, "num_layers": 1, "dropout": 0.0}
+    values = {f"model.{name}": value for name, value in sizes.items()}
     values |= {"training.transpose": 0, "training.batch_size": 3}
     model = api.train(
         dataset, "lstm", "tiny", out=tmp_path / "run", seed=1, max_steps=200, emission="bernoulli", set=values

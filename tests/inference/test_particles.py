@@ -6,7 +6,7 @@ from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
 from lnfgen.flows.temporal import FlowSteps
-from lnfgen.inference.filling import fill_batch
+from lnfgen.inference.particles import draw_hidden
 from lnfgen.models import Frames, Observation, SequenceModel, Symbols
 from lnfgen.models.observation import Known
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
@@ -109,7 +109,7 @@ def distance(drawn: Tensor, x: Tensor, expected: Tensor) -> float:
 
 
 def filled(model: SequenceModel, known: Known, draws: int, particles: int) -> Tensor:
-    return fill_batch(model, Known(*(part.expand(draws, *part.shape) for part in known)), particles, generators(draws))
+    return draw_hidden(model, Known(*(part.expand(draws, *part.shape) for part in known)), particles, generators(draws))
 
 
 def check(model: SequenceModel, draws: int, particles: int) -> None:
@@ -177,7 +177,7 @@ def test_progress_is_told_at_each_step(name: str, output: str) -> None:
     _, known = partly_known(observation)
     with torch.no_grad():
         each = Known(*(part[None] for part in known))
-        fill_batch(toy(name, observation, emission=emission), each, 2, generators(1), progress=told.append)
+        draw_hidden(toy(name, observation, emission=emission), each, 2, generators(1), progress=told.append)
     assert told == list(range(1, STEPS + 1))
 
 

@@ -89,7 +89,8 @@ def test_a_batch_is_the_samples_of_its_generators(model):
 
 
 @pytest.mark.parametrize(
-    ("toy_observation", "toy_emission"), [(Symbols(3), "auto"), (Frames(2, False), "nade"), (Frames(2, True), "past")]
+    ("toy_observation", "toy_emission"),
+    [(Symbols(3), "categorical"), (Frames(2, False), "nade"), (Frames(2, True), "past")],
 )
 @torch.no_grad()
 def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from toy_models import ODD_SIZES
+from toy_models import ODD_SIZES, usual_output
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import stream_seed
@@ -42,11 +42,13 @@ def toy(
     name: str, observation: Symbols | Frames, scale: float = 0.4, lengths: Sequence[int] = LENGTHS
 ) -> SequenceModel:
     torch.manual_seed(0)
-    config = dataclasses.replace(ODD_SIZES, **NAMED_MODELS[name])
+    config = dataclasses.replace(ODD_SIZES, **NAMED_MODELS[name], emission=usual_output(observation))
     model = build_model(config, observation, LengthModel.fit(torch.tensor(lengths)))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(scale * torch.randn_like(parameter))
+        for parameter in model.positions.parameters():
+            parameter.mul_(0.5)  # they are more than what a toy reads beside them
     return model.double().eval()
 
 

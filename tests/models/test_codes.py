@@ -9,7 +9,7 @@ from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.errors import ConfigError
 from lnfgen.flows.codebook import Codebook, CodeMixture
-from lnfgen.inference.filling import fill_batch
+from lnfgen.inference.particles import draw_hidden
 from lnfgen.models import Frames, Symbols, build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known
@@ -110,7 +110,7 @@ def test_every_flow_scores_samples_and_fills(name):
     assert [tuple(x.shape) for x in drawn] == [(4,), (2,)]
     x = random_x(model.observation, 1, 5)
     mask = torch.tensor([[True, True, False, False, True]])
-    filled = fill_batch(model, Known(x, mask), 8, [torch.Generator().manual_seed(3)])
+    filled = draw_hidden(model, Known(x, mask), 8, [torch.Generator().manual_seed(3)])
     assert torch.equal(filled[mask], x[mask])
 
 
@@ -126,7 +126,7 @@ def test_symbols_are_as_likely_as_the_model_says_at_the_temperature(temperature)
     generators = [torch.Generator().manual_seed(seed) for seed in range(2000)]
     drawn = torch.stack(model.sample_batch([1] * 2000, generators, temperature)).flatten()
     hidden = Known(torch.zeros(2000, 1, dtype=torch.long), torch.zeros(2000, 1, dtype=torch.bool))
-    filled = fill_batch(model, hidden, 2, generators, temperature).flatten()
+    filled = draw_hidden(model, hidden, 2, generators, temperature).flatten()
     for x in (drawn, filled):
         shares = torch.bincount(x.long(), minlength=6) / 2000
         assert float((shares - weights).abs().max()) < 4 * float((weights * (1 - weights) / 2000).sqrt().max())

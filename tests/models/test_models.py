@@ -14,6 +14,7 @@ from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
 from lnfgen.nn.masking import length_mask
+from lnfgen.nn.positions import POSITION_SIZE
 
 pytestmark = pytest.mark.contract
 
@@ -107,7 +108,7 @@ def test_emission_sees_the_whole_latent_its_own_step_outside_the_recurrence():
     x, z, positions = (
         random_x(Symbols(4), 1, 5),
         torch.randn(1, 5, SIZES.latent_size),
-        torch.randn(1, 5, SIZES.position_size),
+        torch.randn(1, 5, POSITION_SIZE),
     )
     full = torch.tensor([5])
     recurrent = torch.autograd.functional.jacobian(
@@ -123,7 +124,7 @@ def test_posterior_sees_the_whole_sequence_and_starts_sharp():
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, dropout=0.0)
     posterior = build_model(config, Symbols(4), LengthModel.fit(LENGTHS)).posterior.eval()
-    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, SIZES.position_size)
+    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE)
     before = posterior(x, full, positions)
     assert float((before.log_variance.detach() - INITIAL_LOG_VARIANCE).abs().mean()) < 1.5
     for t in range(5):
@@ -138,7 +139,7 @@ def test_posterior_has_a_path_beside_its_recurrence():
     with torch.no_grad():
         for parameter in posterior.network.parameters():
             parameter.zero_()
-    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, SIZES.position_size)
+    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE)
     changed = x.clone()
     changed[:, 2] = (x[:, 2] + 1) % 4
     moved = (posterior(changed, full, positions).mean != posterior(x, full, positions).mean).any(-1)
@@ -188,7 +189,7 @@ def test_log_variance_is_bounded():
     posterior = toy("af-scf", Symbols(4)).posterior
     with torch.no_grad():
         posterior.head.weight.mul_(1e6)
-    gaussian = posterior(random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, SIZES.position_size))
+    gaussian = posterior(random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE))
     z = Gaussian(torch.zeros_like(gaussian.mean), gaussian.log_variance).sample(torch.ones(1, 1, 5, SIZES.latent_size))
     assert torch.isfinite(z).all()
     assert (z > 0).all()
@@ -214,9 +215,9 @@ def test_probabilities_of_all_frames_sum_to_one(onsets):
 @pytest.mark.parametrize(
     ("toy_observation", "toy_emission", "steps"),
     [
-        (Symbols(3), "auto", 3),
-        (Frames(2, False), "auto", 2),
-        (Frames(2, True), "auto", 2),
+        (Symbols(3), "categorical", 3),
+        (Frames(2, False), "bernoulli", 2),
+        (Frames(2, True), "bernoulli", 2),
         (Frames(2, False), "nade", 2),
         (Frames(2, True), "nade", 2),
         (Frames(2, False), "past", 2),
@@ -233,8 +234,8 @@ def test_baseline_probabilities_of_all_sequences_sum_to_one(toy_observation, toy
 
 
 OUTPUTS_TO_SUM = [
-    (Symbols(3), "auto", 3),
-    (Frames(2, True), "auto", 1),
+    (Symbols(3), "categorical", 3),
+    (Frames(2, True), "bernoulli", 1),
     (Frames(2, True), "nade", 1),
     (Frames(2, False), "past", 2),
 ]
@@ -272,6 +273,6 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     ],
 )
 def test_an_emission_that_does_not_fit_is_refused_in_one_line(model_name, bad_observation, bad_emission, fitting):
-    with pytest.raises(ConfigError, match=f"found {bad_emission} .*expected auto or {fitting}") as error:
+    with pytest.raises(ConfigError, match=f"found {bad_emission} .*expected {fitting}") as error:
         toy(model_name, bad_observation, emission=bad_emission)
     assert "\n" not in str(error.value)

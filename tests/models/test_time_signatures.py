@@ -9,7 +9,7 @@ from toy_models import noise_like, random_x, toy
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.errors import ConfigError
-from lnfgen.inference.filling import fill_batch
+from lnfgen.inference.particles import draw_hidden
 from lnfgen.models import Symbols, TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import bar_and_beats
@@ -117,11 +117,11 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     known = model.observation.known(x, mask.expand(2, -1, -1))
     both, seeds = metres((3, 4), (4, 4)), (5, 6)
     with torch.inference_mode():
-        together = fill_batch(model, known, 4, generators(*seeds), metres=both)
+        together = draw_hidden(model, known, 4, generators(*seeds), metres=both)
         for row, seed in enumerate(seeds):
             part = slice(row, row + 1)
             own = Known(*(each[part] for each in known))
-            alone = fill_batch(model, own, 4, generators(seed), metres=both[part])
+            alone = draw_hidden(model, own, 4, generators(seed), metres=both[part])
             assert torch.equal(together[part], alone)
-        other = fill_batch(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
+        other = draw_hidden(model, known, 4, generators(*seeds), metres=metres((6, 8), (2, 4)))
     assert not torch.equal(other, together)

@@ -99,11 +99,11 @@ def test_a_network_goes_on_from_its_state(attention):
 @pytest.mark.parametrize(
     ("time", "emission", "copies"),
     [
-        ("af", "auto", True),
+        ("af", "bernoulli", True),
         ("af", "nade", True),
         ("af", "past", False),
-        ("iaf", "auto", False),
-        ("none", "auto", False),
+        ("iaf", "bernoulli", False),
+        ("none", "bernoulli", False),
     ],
 )
 def test_the_prior_copies_where_it_is_drawn_step_by_step_and_the_output_does_not(time, emission, copies):

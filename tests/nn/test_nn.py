@@ -4,8 +4,8 @@ import pytest
 import torch
 from toy_models import randomise
 
+from lnfgen.device import Dropout
 from lnfgen.nn.backbones import BACKBONES, Backbone
-from lnfgen.nn.dropout import Dropout
 from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import flip, length_mask, shift
 from lnfgen.nn.positions import NEAR_END, Positions

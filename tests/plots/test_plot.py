@@ -139,7 +139,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         splits = {"train": sequences[:4], "valid": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model]))
+        emission = "bernoulli" if encoding.kind == "music" else "categorical"
+        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model], emission=emission))
         run = RunFolder.create(home / f"run-{name}", config, dataset)
         save_model(run, new_model(config, dataset).state_dict())
     return home

@@ -12,7 +12,7 @@ from toy_dataset import write_dataset
 import lnfgen
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.data.sources import Options
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
@@ -42,22 +42,6 @@ def test_readers_and_grids_count_the_times_that_they_round() -> None:
         (roll,) = read_midi(midi_bytes(fine), steps_per_quarter=steps_per_quarter)
         assert roll.rounded == rounded
     assert [piece.rounded for piece in fine.on_grid(2).cut(4)] == [2, 0]
-
-
-def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
-    pieces = [PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)]), PianoRoll.from_notes([(0, 4, 20), (0, 4, 60)])]
-    sequences, changes = COARSE.adapt([*pieces, COARSE.decode(np.zeros((2, 88), np.uint8))])
-    assert [len(sequence) for sequence in sequences] == [4, 2, 2]
-    assert changes == Changes(rounded=1, out_of_range=1)
-    assert str(changes).split("; ") == [
-        "rounded 1 start or end of a note to the model's grid",
-        "left out 1 note beyond the model's range",
-    ]
-    assert not COARSE.adapt([])[1]
-    text = Encoding(kind="text", vocabulary=(UNKNOWN, "a"))
-    assert text.adapt(["axa", f"{UNKNOWN}a"])[1] == Changes(unknown=1)
-    with pytest.raises(LnfgenError, match="found text; expected music"):
-        COARSE.adapt(["a"])
 
 
 def test_a_split_in_another_encoding_is_brought_into_the_models(tmp_path: Path) -> None:
