@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def preprocess(
     options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
     found = [find(source, "files", "dataset") for source in given]
     paths = [one.path for one in found]
-    name = next((path.name for one, path in zip(found, paths, strict=True) if one.kind == "named"), None)
+    name = next((one.path.name for one in found if one.kind == "named"), None)
     if name is not None and len(given) > 1:
         raise DatasetError(f"{name} is the name of a dataset, which stands alone; found {len(given)} sources")
     if download and name is None:
@@ -86,23 +87,17 @@ def preprocess(
     if out is None and name is None and target.resolve() in [path.resolve() for path in paths]:
         target = Path(f"{target}-dataset")  # the source itself has that name
     require_free_folder(target)
-    if name is not None:
-        if options != Options():
-            warnings.warn(_fixed(name), LnfgenWarning, stacklevel=2)
+    if name is None:
+        dataset = prepare(paths, target, options, progress, jobs=jobs)
+    else:
         dataset = named.build(name, target, progress, download=download)
-        warn_of_losses(dataset)
-        return dataset
-    dataset = prepare(paths, target, options, progress, jobs=jobs)
-    warn_of_losses(dataset)
     read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
-    benchmark = next((path for path in read if path.lower().endswith(SUFFIXES)), None)
-    if benchmark is not None and options != Options(kind=kind):
-        warnings.warn(_fixed(benchmark), LnfgenWarning, stacklevel=2)
+    fixed = name or next((path for path in read if path.lower().endswith(SUFFIXES)), None)
+    if fixed is not None and replace(options, kind=None) != Options():
+        remark = f"{fixed} is a fixed dataset: options that shape one have no effect on it"
+        warnings.warn(remark, LnfgenWarning, stacklevel=2)
+    warn_of_losses(dataset)
     return dataset
-
-
-def _fixed(name: str) -> str:
-    return f"{name} is a fixed dataset: options that shape one have no effect on it"
 
 
 def train(

@@ -238,7 +238,7 @@ class _Status(ProgressColumn):
 
 
 def _bar() -> Progress:
-    whole = Column(no_wrap=True)  # Rich makes such a column narrower only when all others are as narrow as they can be
+    whole = Column(no_wrap=True)  # Rich makes it narrower only when all others are as narrow as they can be
     return Progress(
         TextColumn("{task.description}", table_column=whole),
         BarColumn(bar_width=20, table_column=whole),

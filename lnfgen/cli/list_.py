@@ -26,8 +26,8 @@ def command(
 
     A narrow screen has fewer columns; --json has all.
 
-    With --models, list the models in the box: what they make, how they score, and how to use them. Where a command
-    takes a run, it takes the name of such a model too.
+    With --models, list the models in the box: what they make, how they score, and how to use them. Commands that take
+    a run take their names too.
 
     With --datasets, list the named datasets: size, source, whether it is on this machine, citation and licence note.
     """

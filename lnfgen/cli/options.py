@@ -88,7 +88,7 @@ Precision = Annotated[
 
 
 def time_signature(metre: str | None) -> tuple[int, int] | None:
-    """What `--metre 3/4` means.
+    """Return the time signature that `--metre 3/4` names.
 
     Raises:
         LnfgenError: if it is no time signature.
@@ -104,7 +104,7 @@ def time_signature(metre: str | None) -> tuple[int, int] | None:
 
 
 def played(program: str, voices: int | None) -> dict[str, Any]:
-    """The programs and the voices that a writer is asked for; several programs are as many voices."""
+    """Return the programs and the voices for a writer; several programs are as many voices."""
     try:
         programs = [int(word) for word in program.split(",")]
     except ValueError:
@@ -137,7 +137,7 @@ def require_no_music_options(run: "RunFolder", **given: bool) -> None:
 
 
 def drawn_seed(seed: int | None) -> int:
-    """The seed given, or a fresh one, said on stderr so that a run can be repeated."""
+    """Return the seed that was asked for, or a fresh one, and print it on stderr so that the work can be repeated."""
     if seed is None:
         seed = fresh_seed()
         console.note(f"seed {seed}")

@@ -1,4 +1,4 @@
-"""Where a command writes the pieces that it draws: files by their suffix, one page, or stdout."""
+"""The writer of the pieces that a command draws: to files by their suffix, to one page, or to stdout."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class PieceWriter:
-    """Writes pieces one after another, and prints the path of each, but not with --json.
+    """Writes pieces one after another. Without --json it prints the path of each.
 
     Attributes:
         target: the file that a person named, or - for stdout.
-        suffix: what it is written as.
+        suffix: that of the format.
         instruments: the programs and the voices, as `options.played` gives them.
-        facts: of each piece its path, and what the command knows of it.
+        facts: the path of each piece, with the facts that the command gives about it.
     """
 
     target: str
@@ -72,7 +72,7 @@ class PieceWriter:
 def piece_writer(
     folder: "RunFolder", target: str, count: int, instruments: dict[str, Any], json: bool, said: str | None = None
 ) -> PieceWriter:
-    """The writer to this target, which is checked before a model is loaded; `said` is how a person asked for the count.
+    """Make the writer to a target, which is checked before a model is loaded. `said` is the option for the count.
 
     Raises:
         LnfgenError: if the suffix does not fit what the run makes, or stdout would have to hold too much.

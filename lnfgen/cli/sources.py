@@ -51,7 +51,7 @@ def resolve_run(run: Path | None) -> "RunFolder":
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
-    """Do something with each path, and tell whether one failed: that is a line on stderr, and the others go on.
+    """Do something with each path, and return True if one failed: that is a line on stderr, and the others go on.
 
     Raises:
         LnfgenError: that of the only path, if there is one.
@@ -69,7 +69,7 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
 
 
 def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
-    """The pieces in a file, or in stdin if the path is -."""
+    """Read the pieces in a file, or in stdin if the path is -."""
     from lnfgen.formats.read_write import read, read_bytes
 
     if path != "-":
@@ -93,9 +93,9 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Tell on stderr what was left out of a file of music when its pieces were read, and which tracks were merged.
+    """Print on stderr what was left out of a file of music when its pieces were read, and which tracks were merged.
 
-    With `new_tempo` they get another tempo, and its changes in the file are not told.
+    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file are not printed.
     """
     from lnfgen.music.metre import lost_changes
     from lnfgen.music.tracks import said_of
@@ -110,7 +110,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
 
 
 def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
-    """The piece transposed the nearest way to a key, with a word on the key that was found and on the move."""
+    """Transpose a piece the nearest way to a key, and print the key that was found and the move on stderr."""
     from lnfgen.music.tonality import find_key, semitones_to
 
     found = find_key(roll)

@@ -27,13 +27,12 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find
 from lnfgen.wording import counted
 
+DatasetSource = str | Path | Dataset | None
 MusicSource = str | Path | Dataset | Iterable[PianoRoll]
 
 
 def open_source(
-    source: str | Path | Dataset | None = None,
-    progress: Progress = no_progress,
-    options: Options | None = None,
+    source: DatasetSource = None, progress: Progress = no_progress, options: Options | None = None
 ) -> Dataset:
     """Open the dataset that `source` names (see `lnfgen.runs.naming.find`), and make it in the cache if necessary.
 
@@ -82,7 +81,7 @@ def reading_options(run: RunFolder) -> Options:
 
 def dataset_of(
     run: RunFolder,
-    source: str | Path | Dataset | None = None,
+    source: DatasetSource = None,
     *,
     advice: str = "name a copy of it as DATASET",
     progress: Progress = no_progress,
@@ -159,10 +158,7 @@ class Material:
 
 
 def material_of(
-    run: RunFolder,
-    source: str | Path | Dataset | None = None,
-    split: str | None = None,
-    progress: Progress = no_progress,
+    run: RunFolder, source: DatasetSource = None, split: str | None = None, progress: Progress = no_progress
 ) -> Material:
     """Open what a run is scored on: a split of its own dataset or of another one, or a whole file.
 
@@ -192,11 +188,7 @@ def material_of(
     return replace(split_of(dataset, split or "test", run.encoding), train=train)
 
 
-def scored_dataset(
-    run: RunFolder,
-    source: str | Path | Dataset | None = None,
-    progress: Progress = no_progress,
-) -> Dataset:
+def scored_dataset(run: RunFolder, source: DatasetSource = None, progress: Progress = no_progress) -> Dataset:
     """Open the dataset of a run, or another one, whose files are read as those of the run's dataset were."""
     if source is None:
         return dataset_of(run, progress=progress)
@@ -255,10 +247,7 @@ class Music:
 
 
 def open_music(
-    source: MusicSource,
-    split: str,
-    steps_per_quarter: int = STEPS_PER_QUARTER,
-    progress: Progress = no_progress,
+    source: MusicSource, split: str, steps_per_quarter: int = STEPS_PER_QUARTER, progress: Progress = no_progress
 ) -> Music:
     """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
 

@@ -25,7 +25,7 @@ KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_va
 
 
 def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """A row for each run under `runs/`, or in the given folders, in the order of their last change.
+    """Return a row for each run under `runs/`, or in the given folders, in the order of their last change.
 
     A row has the state `training`, `finished`, `interrupted` or `damaged`. Of a damaged run, `problem` says what is
     wrong, and the figures are None.
@@ -49,7 +49,7 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
 
 
 def run_facts(folder: Path) -> dict[str, Any]:
-    """A run's settings, dataset and progress, as one flat dictionary. A fact of a missing file is None.
+    """Return the settings and the progress of a run as one flat dictionary. A fact of a missing file is None.
 
     Raises:
         LnfgenError: if one of its files is damaged.
@@ -138,13 +138,13 @@ def _progress(run: Path) -> tuple[int, int] | None:
 
 
 def _changed(run: Path) -> str:
-    """When a validation was written last, else when the run was begun, as ISO 8601 in local time."""
+    """Return the time of the last validation, or else of the beginning of the run, as ISO 8601 in local time."""
     files = [path for path in (run / METRICS, run / "config.json", run) if path.exists()]
     return datetime.fromtimestamp(files[0].stat().st_mtime).astimezone().isoformat(timespec="seconds")
 
 
 def _time_signatures(manifest: dict[str, Any]) -> str | None:
-    """Those of the train split, which `sample --metre` takes, the most common one first."""
+    """Return the time signatures of the train split, which `sample --metre` takes, the most common one first."""
     try:
         words = manifest["splits"]["train"]["time_signatures"].split()
     except (KeyError, TypeError, AttributeError):  # the manifest is damaged

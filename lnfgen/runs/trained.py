@@ -65,8 +65,8 @@ class TrainedModel:
             count: how many pieces. A piece does not depend on it, but for round-off if it is 1.
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
-            time_signature: that of each piece, such as (3, 4); by default it is drawn. A model that was not told time
-                signatures in training writes all pieces in the usual one of the set.
+            time_signature: that of each piece, such as (3, 4); by default it is drawn. A model without `in_metre`
+                writes all pieces in the usual one of the set.
             temperature: below 1 safer, above 1 wilder; at 0 there is no noise, and each key or character is the
                 likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine.

@@ -4,26 +4,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import mido
 import pytest
 import typer
-from command import fails
+from command import Call, fails
+from toy_music import ROLL, TUNES
 
 from lnfgen.cli import convert
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 
-ROLL = PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (8, 4, 64), (8, 4, 67)], num_steps=40, time_signature=(3, 4))
-TUNES = "X:1\nT:A\nM:4/4\nL:1/4\nK:C\nC D E F | G4 | A4 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | F4 | c2 z2 |]\n"
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Run, here: Run, tmp_path: Path) -> None:
+def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     write(tmp_path / "a.npz", ROLL)
     done = lnfgen("convert", "a.npz", "b.mid", "--program", 40)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
@@ -48,7 +43,7 @@ def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_
     assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["path"]) == name
 
 
-def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Run) -> None:
+def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Call) -> None:
     (tmp_path / "a.mid").write_bytes(to_bytes(ROLL, ".mid"))
     fails(here("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
     assert not (tmp_path / "new").exists()
@@ -269,7 +264,7 @@ def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.
     ],
 )
 def test_bad_input_is_one_line_and_nothing_written(
-    here: Run, tmp_path: Path, name: str, content: bytes, out: str, said: bytes
+    here: Call, tmp_path: Path, name: str, content: bytes, out: str, said: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
     done = here("convert", name, out)
@@ -279,5 +274,5 @@ def test_bad_input_is_one_line_and_nothing_written(
     assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
-def test_a_missing_folder_is_refused_before_any_file_is_read(here: Run, tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_before_any_file_is_read(here: Call, tmp_path: Path) -> None:
     fails(here("convert", "absent.mid", "none/all.html"), "there is no folder none; make it first")

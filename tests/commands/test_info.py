@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from test_convert import ROLL, TUNES, Run
+from command import Call
+from toy_music import ROLL, TUNES
 
 from lnfgen.cli import info
 from lnfgen.config import Config
@@ -14,7 +15,7 @@ from lnfgen.errors import LnfgenError, RunError
 from lnfgen.formats.read_write import to_bytes, write
 
 
-def test_info_of_a_piece(lnfgen: Run, here: Run, tmp_path: Path) -> None:
+def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     content = to_bytes(ROLL, ".mid")
     done = lnfgen("info", "-", "--json", input=content)
     assert done.returncode == 0, done.stderr

@@ -214,15 +214,6 @@ def test_the_scores_of_a_card_are_those_of_eval(name: str, tmp_path: Path) -> No
 # The script that makes them. ------------------------------------------------------------------------------------------
 
 
-def test_the_recipes_are_those_of_the_models(example: Callable[[str], ModuleType]) -> None:
-    recipes = example("pretrained").RECIPES
-    assert tuple(recipes) == BOXED
-    for name, recipe in recipes.items():
-        card = read_card(name)
-        assert (card["recipe"], card["dataset"], card["makes"]) == (recipe.settings, recipe.dataset, recipe.makes)
-        assert (card["use"], card["limits"]) == (recipe.use, list(recipe.limits))
-
-
 def test_packing_halves_the_weights_and_forgets_the_place_of_the_dataset(
     example: Callable[[str], ModuleType], toy_home: Path, tmp_path: Path
 ) -> None:

@@ -103,3 +103,7 @@ def harmonised(seed: int, num_quarters: int = 40, wrong: float = 0.0) -> PianoRo
 
 def pieces(first: int, last: int, **options: Any) -> list[PianoRoll]:
     return [harmonised(seed, **options) for seed in range(first, last)]
+
+
+ROLL = PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (8, 4, 64), (8, 4, 67)], num_steps=40, time_signature=(3, 4))
+TUNES = "X:1\nT:A\nM:4/4\nL:1/4\nK:C\nC D E F | G4 | A4 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | F4 | c2 z2 |]\n"
