@@ -57,11 +57,7 @@ def restarts() -> tuple[int, int]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes that torchrun has started, for the length of the block.
-
-    Raises:
-        RunError: if another process cannot be reached, or ends in the block.
-    """
+    """Join the processes that torchrun has started. A `RunError` says that another one is lost in the block."""
     if not launched():
         yield
         return
@@ -148,11 +144,7 @@ def own_part(batch: Batch) -> tuple[Batch, slice, float]:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The GPU of this process if several use CUDA, otherwise `device` itself.
-
-    Raises:
-        LnfgenError: if the machine has too few GPUs.
-    """
+    """The GPU of this process if several use CUDA, otherwise `device` itself."""
     if device.type != "cuda" or not launched():
         return device
     import torch
