@@ -41,12 +41,9 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    Attributes:
-        sounding_nll: the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
-            baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it
-            with the NLL of a model that never sees onsets.
-        marginal_nll: the NLL of independent symbols or keys, as frequent as in a train split (`marginal_nll`); None if
-            no train split was given.
+    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
+    baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it with the
+    NLL of a model that never sees onsets.
     """
 
     elbo: float
@@ -58,7 +55,7 @@ class Score:
     samples: int
     sequences: int
     steps: int
-    marginal_nll: float | None = None
+    marginal_nll: float | None = None  # the floor that `marginal_nll` computes, if a train split was given
 
 
 def per_unit(unit: str) -> float:

@@ -35,16 +35,10 @@ def is_run(folder: Path) -> bool:
 
 
 class Found(NamedTuple):
-    """The meaning of a name.
-
-    Attributes:
-        kind: "run" and "dataset" are folders with these contents, "files" is any other file or folder, and "named" is a
-            dataset that `lnfgen.data.named` knows.
-        path: where it is; for "named", the name.
-    """
+    """The meaning of a name. A "named" dataset is one that `lnfgen.data.named` knows, and "files" are all others."""
 
     kind: Literal["run", "dataset", "files", "named"]
-    path: Path
+    path: Path  # where it is; for "named", the name
 
 
 def find(name: str | Path, *wanted: Wanted) -> Found:
