@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from lnfgen.device import Dropout
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models.observation import Frames, Known, NoteNoise, Observation, Symbols
-from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import tempered
-from lnfgen.nn.mlp import MLP
+from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.nn.stepper import looping
 
 UNITS_PER_KEY = 4
