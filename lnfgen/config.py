@@ -17,7 +17,6 @@ from typing import Any, get_args, get_type_hints
 
 from lnfgen.errors import ConfigError
 from lnfgen.files import read_object
-from lnfgen.transforms import TRANSFORMS  # names alone: it does not load torch
 
 CONFIG_FORMAT = 1
 """The `format_version` of `config.json`. It grows by one when a key is renamed or gets another meaning."""
@@ -25,6 +24,7 @@ CONFIG_FORMAT = 1
 TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
 BACKBONES = ("lstm", "scan", "conv-scan")
+TRANSFORMS = ("affine", "nlsq", "mixture", "spline")
 PRECISIONS = ("float32", "bfloat16")
 KEPT = ("best", "last")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
@@ -56,7 +56,7 @@ class ModelConfig:
     time: str = "af"  # how the flow runs across time: af, iaf, coupling, blocks, none
     features: str = "scf"  # how it runs across the features of a step: af, scf, none, codes (z says the symbol of text)
     backbone: str = "lstm"  # the network through time of posterior, prior and emission: lstm, scan, conv-scan
-    transform: str = "nlsq"  # the elementwise transform: one of transforms.TRANSFORMS; none with codes
+    transform: str = "nlsq"  # the elementwise transform: affine, nlsq, mixture, spline; none with codes
     emission: str = "categorical"  # the output: categorical (text), bernoulli, nade or past (music)
     num_flow_layers: int = 5  # layers of the flow within a step, or of couplings through time; 0 with codes
     conditioner_size: int = 100  # units in each of the two hidden layers of a flow layer's conditioner; 0 with codes

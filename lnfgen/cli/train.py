@@ -12,11 +12,10 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
-from lnfgen.config import NAMED_MODELS
+from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
 from lnfgen.training.recipes import PRESETS, assignments
-from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:

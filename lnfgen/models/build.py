@@ -37,7 +37,7 @@ def build_model(
 
     Example:
         model = build_model(ModelConfig(), Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
-        x = model.sample(num_steps=8, generator=torch.Generator().manual_seed(0), temperature=1.0)  # [8]
+        (x,) = model.sample_batch([8], [torch.Generator().manual_seed(0)], temperature=1.0)  # [8]
 
     Raises:
         ConfigError: if the configuration does not fit the observation.

@@ -20,7 +20,7 @@ tensors `[..., B, features]` for each layer.
 
 
 class Bidirectional(nn.Module):
-    """Two networks of a backbone, one from the start and one from the end: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
+    """Two networks of a backbone, one in each direction: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
 
     With `exclusive`, step t sees x_<t through the forward network and x_>t through the backward one, but never x_t.
     The backward network reads a sequence that `flip` reversed, so the padding comes last and no real step sees it.

@@ -8,9 +8,9 @@ from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 from lnfgen.flows.temporal import FlowSteps
 from lnfgen.inference.particles import draw_hidden
 from lnfgen.models import Frames, Observation, SequenceModel, Symbols
+from lnfgen.models.latent_flow import SymbolSteps
 from lnfgen.models.observation import Known
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
-from lnfgen.models.steps import SymbolSteps
 
 pytestmark = pytest.mark.contract
 STEPS = 3
