@@ -67,7 +67,7 @@ def command(
         run = resolve_run(first)
 
         from lnfgen.api import load
-        from lnfgen.runs.dataset import scored_dataset
+        from lnfgen.runs.material import scored_dataset
 
         asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
         with console.jobs() as progress:

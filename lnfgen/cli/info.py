@@ -65,8 +65,8 @@ def _csv(path: str) -> str:
 def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
-    from lnfgen.runs.dataset import open_source
     from lnfgen.runs.listing import run_facts
+    from lnfgen.runs.material import open_source
     from lnfgen.runs.naming import find
 
     if path != "-":

@@ -171,9 +171,6 @@ class _Display:
             f"and octaves, the train split {train} (once a piece)"
         )
 
-    def note(self, message: str) -> None:
-        console.warn(message)
-
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:

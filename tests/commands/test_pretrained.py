@@ -20,9 +20,9 @@ from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
 from lnfgen.runs.checkpoint import MODEL, load_model, serialise
-from lnfgen.runs.dataset import open_source
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
+from lnfgen.runs.material import open_source
 from lnfgen.runs.naming import find
 from lnfgen.training.recipes import Corpus, run_config
 
@@ -72,7 +72,7 @@ def test_eval_takes_it_too_but_a_run_under_runs_goes_first(
     def refuse(*_: object) -> None:
         raise DatasetError("not made here")  # making the chorales takes half a minute
 
-    monkeypatch.setattr("lnfgen.runs.dataset.build_cached", refuse)
+    monkeypatch.setattr("lnfgen.runs.material.build_cached", refuse)
     fails(here("eval"), SAID, "not made here")
     shutil.copytree(BOX / DEFAULT, tmp_path / "runs" / "mine")
     fails(here("eval"), f"run {Path('runs/mine')}", "not made here")

@@ -22,7 +22,7 @@ from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import open_source
+from lnfgen.runs.material import open_source
 
 
 def preprocess(sources: list[Path], out: Path, options: Options | None = None) -> Dataset:

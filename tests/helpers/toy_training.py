@@ -62,7 +62,6 @@ class Listener:
         self.steps: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
         self.rounds: list[Round] = []
-        self.notes: list[str] = []
 
     def step(self, metrics: dict[str, float]) -> None:
         self.steps.append(metrics)
@@ -72,9 +71,6 @@ class Listener:
 
     def calibrated(self, of_round: Round) -> None:
         self.rounds.append(of_round)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 class Session:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from toy_training import SIZES, TRAINING, Listener, make_dataset
 
-import lnfgen.runs.dataset
+import lnfgen.runs.material
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
-from lnfgen.runs.dataset import dataset_of, reading_options
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.material import dataset_of, reading_options
 from lnfgen.training.session import TrainingSession
 
 ADVICE = "name a copy of it: lnfgen train DATASET --resume"
@@ -71,7 +71,7 @@ def test_a_named_dataset_is_made_again_and_taken_if_it_is_the_same(
             raise DatasetError("folk-abc is not on this machine; fetch it first")
         return made
 
-    monkeypatch.setattr(lnfgen.runs.dataset, "build_cached", build_cached)
+    monkeypatch.setattr(lnfgen.runs.material, "build_cached", build_cached)
     assert dataset_of(moved, advice=ADVICE).path == tmp_path / "there"
     made = make_dataset(tmp_path / "other", num_valid=3)
     with pytest.raises(RunError, match="folk-abc is made otherwise by now"):
