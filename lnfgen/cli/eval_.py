@@ -66,7 +66,7 @@ def command(
         known = {name: value for name, value in values.items() if value is not None}
         shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known.items())
         scored = material.name if material.split == "all" else f"{material.name}, {material.split}"
-        console.result_table(f"{trained.run.config.name} on {scored}", shown)
+        console.result_table(f"{trained.run.config.model.name} on {scored}", shown)
 
 
 def _values(trained: TrainedModel, material: Material, figures: Score, nll: bool) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _train(session: "TrainingSession") -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
     console.note(
-        f"{run.config.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
+        f"{run.config.model.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
         f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from toy_config import training_config
 from toy_training import SIZES, Session
 
 from lnfgen.config import NAMED_MODELS, Config
@@ -25,7 +26,7 @@ def without_dropout(model: SequenceModel) -> SequenceModel:
 @pytest.fixture(params=sorted(NAMED_MODELS))
 def double(request, dataset):
     """A model in float64 without dropout, a padded batch, and noise for three samples."""
-    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[request.param]))
+    config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[request.param]), training_config())
     model = without_dropout(new_model(config, dataset)).double().train()
     batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
@@ -54,7 +55,7 @@ def test_the_gradient_is_that_of_the_whole_loss(double):
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, name):
-    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[name]))
+    config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[name]), training_config())
     model = without_dropout(new_model(config, dataset))
     batch = collate([dataset.split("train")[i] for i in range(4)], list(range(4)))
     noise = model.draw_noise(2, *batch.x.shape, torch.Generator().manual_seed(1))

@@ -155,7 +155,7 @@ def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_pa
 
 def test_a_run_that_is_cut_before_the_kl_weight_rises_says_so(dataset, tmp_path):
     run, late = tmp_path / "run", dataclasses.replace(TRAINING, kl_warmup_start=0.9, kl_warmup_end=1.0)
-    TrainingSession.begin(Config(model=SIZES, training=late), dataset, "cpu", run).train(Listener(), after(4))
+    TrainingSession.begin(Config(SIZES, late), dataset, "cpu", run).train(Listener(), after(4))
     cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5)
     with pytest.warns(LnfgenWarning, match="ended at KL weight 0.00, before 1"):
         cut.train(Listener())

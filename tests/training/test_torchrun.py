@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from ranks import in_ranks
+from toy_config import training_config
 from toy_training import SIZES, SMALL, TRAINING, Listener, after, figures, make_dataset, without_clock
 
 from lnfgen.api import open_session
@@ -42,7 +43,7 @@ def changed(config: Any, **values: Any) -> Any:
 def update(dataset: Dataset, name: str, indices: list[int]) -> tuple[list[float], list[torch.Tensor]]:
     """The figures and the gradients of the update of a batch, in float64 and without dropout."""
     sizes = changed(SIZES, **NAMED_MODELS[name], dropout=0.0)
-    model = new_model(Config(model=sizes), dataset).double().train()
+    model = new_model(Config(sizes, training_config()), dataset).double().train()
     batch = collate([dataset.split("train")[index] for index in indices], indices)
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
     part, rows, share = torchrun.own_part(batch)
@@ -113,7 +114,7 @@ def trained(dataset: Dataset, path: Path, stop: int | None = None) -> dict[str, 
 def trained_here(dataset: Dataset, path: Path, stop: int | None) -> dict[str, Any]:
     """A run to its end, or to an update and then to its end."""
     sizes = changed(SIZES, num_layers=1, num_flow_layers=1)  # with dropout
-    config = Config(model=sizes, training=changed(TRAINING, batch_size=5, max_steps=6, seed=torchrun.place()[0]))
+    config = Config(sizes, changed(TRAINING, batch_size=5, max_steps=6, seed=torchrun.place()[0]))
     session = TrainingSession.begin(config, dataset, "cpu", path)
     if stop is not None:
         # One process alone is asked to stop, and all do.
@@ -137,7 +138,7 @@ def test_a_run_is_written_once_and_stops_and_goes_on_to_the_same_weights(dataset
     cut = in_ranks(2, trained, dataset, tmp_path / "cut", 2)
     assert cut[0]["weights"] == cut[1]["weights"] == whole[0]["weights"]
     assert cut[0]["steps"] == whole[0]["steps"][2:]
-    config = Config(model=SIZES, training=changed(TRAINING, batch_size=5, max_steps=2))
+    config = Config(SIZES, changed(TRAINING, batch_size=5, max_steps=2))
     alone = TrainingSession.begin(config, dataset, "cpu", tmp_path / "alone")
     alone.train(Listener())
     assert files(tmp_path / "whole") == files(tmp_path / "cut") == files(tmp_path / "alone")
