@@ -12,9 +12,9 @@ import numpy as np
 
 from lnfgen.conventions import SPLITS, Progress, no_progress
 from lnfgen.data.dataset import Record
+from lnfgen.data.division import distinct, split_by_hash
 from lnfgen.data.prepared import DatasetWriter
 from lnfgen.data.rolls import Piece, encode_rolls
-from lnfgen.data.splits import distinct, split_by_hash
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
 from lnfgen.formats.sandbox import in_parallel
@@ -43,11 +43,7 @@ _VOICES = ("soprano", "alto", "tenor", "bass")
 
 
 def add_chorales(dataset: DatasetWriter, progress: Progress = no_progress) -> None:
-    """Fill a dataset with the chorales; a hash of its name or of a related chorale's fixes the split of each.
-
-    Raises:
-        DatasetError: if music21 can read none of them.
-    """
+    """Fill a dataset with the chorales; a hash of its name or of a related chorale's fixes the split of each."""
     names = chorale_names()
     found: list[Piece] = []
     for name, result in zip(names, in_parallel(read_chorale, names, "reading the chorales", progress), strict=True):
@@ -61,9 +57,9 @@ def add_chorales(dataset: DatasetWriter, progress: Progress = no_progress) -> No
         raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
     splits, groups = divided(found, dataset.copies)
     related = [size for size in groups if size > 1]
-    shared = f"share {SHARED_STEPS} steps or more with another one, in some key"
     dataset.remarks.append(
-        f"{sum(related)} of the {sum(groups)} chorales {shared}: {len(related)} groups, each in one split"
+        f"{sum(related)} of the {sum(groups)} chorales share {SHARED_STEPS} steps or more with another one, "
+        f"in some key: {len(related)} groups, each in one split"
     )
     dataset.options = {
         "kind": "music",
@@ -118,11 +114,7 @@ def chorale_path(name: str) -> Path:
 
 
 def read_chorale(name: str) -> PianoRoll:
-    """The four voices of a chorale on one roll of four octaves, at written pitch and without repeats.
-
-    Raises:
-        UnreadableFileError: if music21 cannot read it.
-    """
+    """The four voices of a chorale on one roll of four octaves, at written pitch and without repeats."""
     from music21 import converter
 
     from lnfgen.formats.scores import quiet, roll_of_score
@@ -149,7 +141,6 @@ def _drop_repeats(score: Any) -> None:
     from music21 import bar, stream
 
     for measure in score.recurse().getElementsByClass(stream.Measure):
-        if isinstance(measure.leftBarline, bar.Repeat):
-            measure.leftBarline = None
-        if isinstance(measure.rightBarline, bar.Repeat):
-            measure.rightBarline = None
+        for side in ("leftBarline", "rightBarline"):
+            if isinstance(getattr(measure, side), bar.Repeat):
+                setattr(measure, side, None)

@@ -9,8 +9,8 @@ import pytest
 
 from lnfgen.data import benchmarks
 from lnfgen.data.benchmarks import read_benchmark
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
 from lnfgen.errors import UnreadableFileError
 
 SETS = {

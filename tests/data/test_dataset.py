@@ -49,13 +49,6 @@ def test_a_dataset_and_its_splits_are_shown_in_a_line(tmp_path: Path) -> None:
     assert len(repr(dataset.split("train"))) < 200
 
 
-def test_music_round_trip(tmp_path: Path) -> None:
-    encoding = Encoding("music", num_pitches=5)
-    pieces = [np.random.default_rng(0).integers(0, 2, (length, 5), dtype=np.uint8) for length in (1, 7, 3)]
-    train = write_dataset(tmp_path / "d", name="m", encoding=encoding, splits={"train": pieces}).split("train")
-    assert all(np.array_equal(train[index], piece) for index, piece in enumerate(pieces))
-
-
 def test_same_content_same_bytes_and_fingerprint(tmp_path: Path) -> None:
     first, second = make(tmp_path / "a", name="a"), make(tmp_path / "b", name="b")
     assert first.fingerprint == second.fingerprint

@@ -9,9 +9,9 @@ from toy_tunes import tune
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data.dataset import Dataset
+from lnfgen.data.division import split_counts
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
-from lnfgen.data.splits import split_counts
 from lnfgen.formats.read_write import write
 from lnfgen.music.pianoroll import PianoRoll
 

@@ -13,9 +13,9 @@ import pytest
 from lnfgen.conventions import SPLITS
 from lnfgen.data import chorales, named
 from lnfgen.data.dataset import Record, open_dataset
+from lnfgen.data.division import split_by_hash
 from lnfgen.data.download import is_fetched
 from lnfgen.data.rolls import Piece
-from lnfgen.data.splits import split_by_hash
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll

@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.dataset import Record, is_dataset, is_manifest_of_run
+from lnfgen.data.dataset import Record, is_dataset
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.files import sha256_of
 from lnfgen.formats.read_write import READABLE
@@ -129,9 +129,9 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
     files: list[SourceFile] = []
     known = (*READABLE, *benchmarks.SUFFIXES)
     for source in map(Path, sources):
-        if is_manifest_of_run(source):
-            raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
         if is_dataset(source):
+            if (source / "config.json").is_file():
+                raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
             raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
         if source.is_dir():
             # Where several folders are given, their own names may be splits, as in `preprocess train valid test`.

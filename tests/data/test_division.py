@@ -3,7 +3,7 @@
 import pytest
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data.splits import deal, distinct, in_random_order, split_at_random, split_counts, split_of_label
+from lnfgen.data.division import deal, distinct, in_random_order, split_at_random, split_counts, split_of_label
 
 
 @pytest.mark.parametrize("count", range(1, 31))
