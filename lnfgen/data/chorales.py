@@ -21,19 +21,14 @@ from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.copies import related_pieces
 from lnfgen.music.pianoroll import PianoRoll
 
-STEPS_PER_QUARTER = 2
-"""Eighth notes. Nearly all notes start on this grid; with sixteenths there would be twice as many steps to model."""
-
+STEPS_PER_QUARTER = 2  # nearly all notes start on an eighth; with sixteenths there would be twice as many steps
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
 MAX_CHORALE_STEPS = 136  # 17 bars of 4/4 in eighths: 16, and that of an upbeat
 
-LOWEST_PITCH, NUM_PITCHES = 36, 49
-"""C2 to C6, which holds all voices (C2 to A5) with some room to transpose them. The other keys of a piano would take
-time and say nothing."""
+LOWEST_PITCH, NUM_PITCHES = 36, 49  # C2 to C6: all voices (C2 to A5), with some room to transpose them
 
 TIME_SIGNATURES = {"bach/bwv304": (4, 4)}
-"""This chorale begins in 4/4 and stays in 3/4 for longer. It is cut at the bars of 4/4: all results in the tables are
-on sequences that were cut so."""
+"""This chorale begins in 4/4 and stays in 3/4 for longer. All results in the tables are on bars of 4/4."""
 
 SHARED_STEPS = 16
 """Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most

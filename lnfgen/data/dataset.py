@@ -75,8 +75,7 @@ class Dataset:
 
     Attributes:
         manifest: the content of `dataset.json`.
-        fingerprint: a hash of the encoding and of the SHA-256 of each shard. Two datasets with the same sequences have
-            the same one, whatever their names and folders are.
+        fingerprint: a hash of the encoding and of the SHA-256 of each shard, but not of the dataset's name or folder.
     """
 
     path: Path
@@ -87,11 +86,7 @@ class Dataset:
     _splits: dict[str, Split]
 
     def split(self, name: str) -> Split:
-        """The split of that name.
-
-        Raises:
-            DatasetError: if there is none, or it holds no sequences.
-        """
+        """The split of that name, or a `DatasetError` if there is none, or it holds no sequences."""
         if name in self.split_names:
             return self._splits[name]
         state = "is empty" if name in self._splits else "does not exist"

@@ -70,16 +70,11 @@ class Options:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read.
-
-    Attributes:
-        label: its name in `dataset.json`: its path within the folder that was given, or its name.
-        split: the split that its name says, where the names of the files give the splits.
-    """
+    """A file to read."""
 
     path: Path
-    label: str
-    split: str | None = None
+    label: str  # its name in `dataset.json`: its path within the folder that was given, or its name
+    split: str | None = None  # the split that its name says, where the names of the files give the splits
 
     @property
     def suffix(self) -> str:
@@ -120,11 +115,8 @@ class SourceFile:
 def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
     """The files to read, in an order that is the same each time. A folder stands for the readable files below it.
 
-    Args:
-        kind: "text" also admits other suffixes.
-
-    Raises:
-        DatasetError: if a source does not exist, is a run or a dataset already, or holds nothing to read.
+    The kind "text" also admits other suffixes. A source that does not exist, is a run or a dataset already, or holds
+    nothing to read is a `DatasetError`.
     """
     files: list[SourceFile] = []
     known = (*READABLE, *benchmarks.SUFFIXES)

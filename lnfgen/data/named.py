@@ -20,12 +20,7 @@ _POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.63
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A dataset as `lnfgen list --datasets` describes it, and the files to download.
-
-    Attributes:
-        files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the
-            music21 package carries the pieces.
-    """
+    """A dataset as `lnfgen list --datasets` describes it."""
 
     name: str
     kind: Kind
@@ -34,6 +29,7 @@ class NamedDataset:
     source: str
     citation: str
     licence: str
+    # The path of each file to download, below the address that `mirror` gives, and its SHA-256.
     files: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, remote: str) -> Path:

@@ -24,9 +24,7 @@ from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
 
-SHOWN_LOSSES = 10
-"""The most files left out that `warn_of_losses` names; `dataset.json` lists all."""
-
+SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
 _VERSION = 10  # raised when lnfgen would make another dataset from the same files and options
 
 
@@ -101,12 +99,7 @@ def source_name(source: Path) -> str:
 def build_named(name: str, path: Path, progress: Progress = no_progress, *, download: bool = False) -> Dataset:
     """Make the dataset folder of a named dataset at `path`, and open it.
 
-    Args:
-        download: fetch what is not in the cache. Otherwise there is no access to the network.
-
-    Raises:
-        DatasetError: if there is no such name, its files are not in the cache, or the download fails.
-        OutputError: if `path` holds something or cannot be written.
+    Files that are not in the cache are a `DatasetError`, or with `download` they are fetched.
     """
     found = named.find(name)
     if download:
@@ -159,13 +152,11 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
     """Hash all that decides the content of a dataset: the files and options, or else what a name stands for."""
     made_of: object
     if files:
-        made_of = (FORMAT_VERSION, _VERSION, [(file.label, file.sha256) for file in files], options)
-    else:
-        known = named.find(name)
-        made_of = [FORMAT_VERSION, _VERSION, *known.files.values()]
-        if not known.files:  # music21 carries the pieces, and another version of music21 may carry others
-            made_of.append(importlib.metadata.version("music21"))
-    return hashlib.sha256(repr(made_of).encode("utf-8", errors="replace")).hexdigest()[:12]
+        made_of = [(file.label, file.sha256) for file in files], options
+    else:  # without files music21 carries the pieces, and another version of music21 may carry others
+        made_of = [*named.find(name).files.values()] or importlib.metadata.version("music21")
+    text = repr((FORMAT_VERSION, _VERSION, made_of))
+    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
 
 
 def warn_of_losses(dataset: Dataset) -> None:

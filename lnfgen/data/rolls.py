@@ -91,23 +91,20 @@ def encode_rolls(
     would write pieces that begin late, or stop early.
 
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
-    of the first roll. A roll on another grid or of another range and each stretch without a note are skipped, with a
-    reason under their label.
+    of the first roll. A roll on another grid or of another range and each stretch without a note are skipped.
     """
-    encoding: Encoding | None = None
     tempos: Counter[float] = Counter()
     metres: Counter[TimeSignature] = Counter()
     for split, (label, roll) in pieces:
-        if encoding is None:
+        if not tempos:
             encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
-            dataset.encoding = encoding = replace(encoding, fills_upbeats=True)
+            dataset.encoding = replace(encoding, fills_upbeats=True)
         tempos[roll.tempo_bpm] += 1
         metres[roll.time_signature] += 1
         dataset.out_of_range += roll.out_of_range
         _add_stretches(dataset, split, label, roll, max_length)
-    assert encoding is not None, "no pieces"
-    usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
-    dataset.encoding = replace(encoding, tempo_bpm=usual_tempo, time_signature=metres.most_common(1)[0][0])
+    [(tempo, _)], [(metre, _)] = tempos.most_common(1), metres.most_common(1)
+    dataset.encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
 
 
 def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRoll, max_length: int) -> None:

@@ -30,12 +30,8 @@ from typing import Any, NoReturn, TypeVar
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
-SECONDS = 20.0
-"""How long a call may take, unless `$LNFGEN_READ_SECONDS` says something else."""
-
-MEGABYTES = 1500.0
-"""How much memory a child may use, unless `$LNFGEN_READ_MB` says something else."""
-
+SECONDS = 20.0  # how long a call may take, unless `$LNFGEN_READ_SECONDS` says something else
+MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` says something else
 _STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
 _TOO_LONG = -getattr(signal, "SIGALRM", -1)  # how a child ends whose time is over
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
@@ -62,9 +58,9 @@ def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Res
 
 
 def restart_clock() -> None:
-    """Have the time of the current call count from here on. Outside a child process this does nothing.
+    """Have the time of the current call count from here on, where it has imported its modules or begins another piece.
 
-    It is for a call that has imported what it needs, or that begins a part which may take as long as another file.
+    Outside a child process this does nothing.
     """
     if _seconds is not None:
         _end_after(_seconds)
