@@ -74,7 +74,7 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
         if kind == "run":
             return run_facts(place), []
         if kind != "files":
-            return dataset_facts(open_source(place).path), []
+            return dataset_facts(open_source(place)), []
         if place.is_dir():
             raise LnfgenError(f"{path} holds neither a run nor a dataset; expected one of them, or a file")
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]

@@ -11,7 +11,7 @@ from toy_dataset import write_dataset
 
 import lnfgen
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
