@@ -6,17 +6,15 @@ from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
-from lnfgen.flows.coupling import build_coupling_flow
-from lnfgen.flows.features import FeatureFlow, build_feature_flow
+from lnfgen.flows.coupling import CouplingFlow
+from lnfgen.flows.features import FeaturePrior, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, InverseAutoregressiveFlow, TemporalFlow
-from lnfgen.models.codes import SymbolHead, SymbolPosterior
-from lnfgen.models.emission import Emission
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.models.observation import Frames, Observation, Symbols
-from lnfgen.models.output import IndependentHead, NADEHead, OutputHead
-from lnfgen.models.posterior import Posterior
+from lnfgen.models.output import Emission, IndependentHead, NADEHead, OutputHead, SymbolHead
+from lnfgen.models.posterior import Posterior, SymbolPosterior
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.models.voices import VoiceHead
@@ -174,7 +172,7 @@ def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
 
 def _build_couplings(config: ModelConfig) -> TemporalFlow:
     backbone, each_way = BACKBONES[config.backbone], _half(config.hidden_size)
-    return build_coupling_flow(
+    return CouplingFlow(
         config.latent_size,
         config.num_flow_layers,
         2 * each_way,
@@ -204,7 +202,7 @@ def _build_causal(config: ModelConfig, num_read: int) -> nn.Module:
     return causal(num_read + POSITION_SIZE, config.hidden_size, config.num_layers, config.dropout)
 
 
-def _build_feature_flow(config: ModelConfig, num_context: int, num_codes: int) -> FeatureFlow:
+def _build_feature_flow(config: ModelConfig, num_context: int, num_codes: int) -> FeaturePrior:
     if config.features == "codes":
         return CodeMixture(config.latent_size, num_codes, num_context, config.hidden_size)
     return build_feature_flow(

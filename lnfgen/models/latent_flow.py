@@ -7,11 +7,10 @@ from torch import Tensor
 
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
-from lnfgen.models.codes import SymbolPosterior
-from lnfgen.models.emission import Emission
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Observation
-from lnfgen.models.posterior import Gaussian, Posterior
+from lnfgen.models.output import Emission
+from lnfgen.models.posterior import Gaussian, Posterior, SymbolPosterior
 from lnfgen.models.sequence_model import Encoded, SequenceModel
 from lnfgen.models.steps import LatentSteps, SymbolSteps, WeighedSteps
 from lnfgen.nn.masking import sum_real
@@ -40,7 +39,7 @@ class LatentFlow(SequenceModel):
         self.positions = positions
         self.posterior = posterior
         self.noise_size = prior.noise_size
-        self.prior, self.loops_to_score = prior, prior.loops_to_score
+        self.prior = prior
         self.emission = emission
         self.latent = prior.num_features
 

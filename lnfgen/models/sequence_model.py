@@ -48,9 +48,6 @@ class SequenceModel(nn.Module, ABC):
     noise_size = 0
     """How many numbers of N(0, 1) a step of the latent is drawn from."""
 
-    loops_to_score = False
-    """True if `kl` is a loop over time, so that larger batches hardly take longer."""
-
     def __init__(self, observation: Observation, length: LengthModel) -> None:
         super().__init__()
         self.observation = observation

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
-from lnfgen.models.codes import SymbolPosterior
-from lnfgen.models.emission import Emission
 from lnfgen.models.observation import Known, Observation
+from lnfgen.models.output import Emission
+from lnfgen.models.posterior import SymbolPosterior
 from lnfgen.nn.masking import MIN_TEMPERATURE
 from lnfgen.nn.stepper import looping
 

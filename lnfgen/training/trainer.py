@@ -24,7 +24,7 @@ from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
 from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
-from lnfgen.training.objective import Objective, accumulate_gradients, passes_for
+from lnfgen.training.objective import Objective, accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
 VALIDATIONS = 50
@@ -170,7 +170,6 @@ class Trainer:
             own,
             noise,
             self.kl_weight,
-            num_passes=passes_for(1, own, config.precision),
             precision=config.precision,
             free_bits=config.free_bits,
             share=part.share,

@@ -201,7 +201,7 @@ def pass_of(session: Session) -> Callable[[], object]:
     trainer.model.train()
     batch = collate([trainer.train_split[i] for i in range(4)], list(range(4)))
     noise = trainer.model.draw_noise(1, *batch.x.shape, trainer.noise_generator)
-    return lambda: accumulate_gradients(trainer.model, batch, noise, 1.0, num_passes=1)
+    return lambda: accumulate_gradients(trainer.model, batch, noise, 1.0)
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))

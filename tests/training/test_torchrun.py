@@ -39,7 +39,7 @@ def changed(config: Any, **values: Any) -> Any:
 # One update. ----------------------------------------------------------------------------------------------------------
 
 
-def update(dataset: Dataset, name: str, indices: list[int], num_passes: int) -> tuple[list[float], list[torch.Tensor]]:
+def update(dataset: Dataset, name: str, indices: list[int]) -> tuple[list[float], list[torch.Tensor]]:
     """The figures and the gradients of the update of a batch, in float64 and without dropout."""
     sizes = changed(SIZES, **NAMED_MODELS[name], dropout=0.0)
     model = new_model(Config(model=sizes), dataset).double().train()
@@ -48,19 +48,19 @@ def update(dataset: Dataset, name: str, indices: list[int], num_passes: int) -> 
     part = torchrun.own_part(batch)
     own = None if noise is None else noise[:, part.rows, : part.batch.x.shape[1]].double()
     averaging, size = torchrun.averaging(model), torchrun.place()[1]
-    options: dict[str, Any] = {"num_passes": num_passes, "free_bits": 0.1, "share": part.share, "averaging": averaging}
+    options: dict[str, Any] = {"free_bits": 0.1, "share": part.share, "averaging": averaging}
     found = accumulate_gradients(model, part.batch, own, 0.3, **options)
     figures = torch.stack([found.loss / size, found.reconstruction.sum(), found.kl.sum()])
     sums = torchrun.summed(figures * (part.share > 0))
     return sums.tolist(), [parameter.grad for parameter in model.parameters()]
 
 
-def updates(dataset: Dataset, names: list[str], num_passes: int) -> dict[str, Any]:
+def updates(dataset: Dataset, names: list[str]) -> dict[str, Any]:
     with torchrun.joined():
         return {
             f"{name} {len(indices)}": [
                 value.tolist() if isinstance(value, torch.Tensor) else value
-                for part in update(dataset, name, indices, num_passes)
+                for part in update(dataset, name, indices)
                 for value in part
             ]
             for name in names
@@ -79,12 +79,11 @@ ALL = sorted(NAMED_MODELS)
     ("count", "names"), [(2, ["af-scf", "lstm"]), *(pytest.param(n, ALL, marks=pytest.mark.slow) for n in (2, 4))]
 )
 def test_processes_have_the_gradient_and_the_figures_of_one_with_the_whole_batch(dataset, count, names):
-    whole = updates(dataset, names, 1)
-    for num_passes in (1, 3) if count > 2 else (3,):
-        for found in in_ranks(count, updates, dataset, names, num_passes):
-            assert found.keys() == whole.keys()
-            for case, expected in whole.items():
-                torch.testing.assert_close(flat(found[case]), flat(expected), rtol=1e-9, atol=1e-9, msg=case)
+    whole = updates(dataset, names)
+    for found in in_ranks(count, updates, dataset, names):
+        assert found.keys() == whole.keys()
+        for case, expected in whole.items():
+            torch.testing.assert_close(flat(found[case]), flat(expected), rtol=1e-9, atol=1e-9, msg=case)
 
 
 def test_parts_hold_each_sequence_once(monkeypatch):
