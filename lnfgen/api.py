@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnfgen.conventions import Kind, Progress, no_progress
-from lnfgen.data import named
 from lnfgen.data.benchmarks import SUFFIXES
-from lnfgen.data.cached import warn_of_losses
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.prepare import prepare, source_name
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
+from lnfgen.data.prepare import build_named, prepare, source_name, warn_of_losses
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
@@ -63,7 +61,7 @@ def preprocess(
         sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
         out: the folder to write, which must be new or empty. By default it is named after the first source.
         kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
-            `lnfgen.data.sources.Options`.
+            `lnfgen.data.gather.Options`.
         download: fetch the files of a named dataset if they are not here yet.
         jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
             result is the same.
@@ -90,7 +88,7 @@ def preprocess(
     if name is None:
         dataset = prepare(paths, target, options, progress, jobs=jobs)
     else:
-        dataset = named.build(name, target, progress, download=download)
+        dataset = build_named(name, target, progress, download=download)
     read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
     fixed = name or next((path for path in read if path.lower().endswith(SUFFIXES)), None)
     if fixed is not None and replace(options, kind=None) != Options():

@@ -1,6 +1,6 @@
 """Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of them.
 
-K particles of each sequence go through the steps of a model (`lnfgen.models.steps`), which draws them and weighs what
+K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and weighs what
 is known. Where the effective sample size falls under half of K, particles are resampled, those with great weights more
 often. In the end one particle is drawn by its weight. As K grows, the distribution of the result tends to
 p(hidden | known).
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
-from lnfgen.models.steps import WeighedSteps
+from lnfgen.models.sequence_model import WeighedSteps
 
 RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 
-from lnfgen.config import Config, read_run_config
+from lnfgen.config import Config, config_of, read_config
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError, RunError
@@ -53,7 +53,8 @@ class RunFolder:
                 f"{self.path} is not a run: {found}; train one first: lnfgen train; "
                 f"or name a model in the box: {', '.join(BOXED)}"
             )
-        self.config = read_run_config(self.path / "config.json")
+        settings = self.path / "config.json"
+        self.config = config_of(read_config(settings), str(settings))
         where = self.path / "dataset.json"
         self.dataset = read_part(where, read_object)
         version = self.dataset.get("format_version", FORMAT_VERSION)

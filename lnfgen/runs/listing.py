@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from lnfgen.config import DECAYS_BEFORE_STOP, Config, read_run_config
+from lnfgen.config import DECAYS_BEFORE_STOP, Config, config_of, read_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.files import read_object, try_lock
@@ -48,7 +48,7 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
 def run_facts(folder: Path) -> dict[str, Any]:
     """Return the settings and the progress of a run as one flat dictionary. A fact of a missing file is None."""
     known, has_dataset, has_metrics = ((folder / name).exists() for name in ("config.json", "dataset.json", METRICS))
-    config = read_run_config(folder / "config.json") if known else Config()
+    model = _config(folder).model if known else None
     manifest = read_part(folder / "dataset.json", read_object) if has_dataset else {}
     metrics = read_metrics(folder / METRICS, cut=True) if has_metrics else []
     scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
@@ -56,14 +56,13 @@ def run_facts(folder: Path) -> dict[str, Any]:
     annealed = [line for line in scored if line.get("kl_weight") == 1.0] or scored
     best = min(annealed, key=lambda line: line["valid_elbo"], default={})
     last = metrics[-1] if metrics else {}
-    facts = config.model.facts()
     return {
         "kind": "run",
-        **(facts if known else dict.fromkeys(facts)),
+        **(model.facts() if model else dict.fromkeys(("model", "backbone", "transform", "emission"))),
         "dataset": manifest.get("name"),
         "dataset_path": manifest.get("path"),
         "holds": manifest.get("kind"),
-        "time_signatures": _time_signatures(manifest) if config.model.in_metre else None,
+        "time_signatures": _time_signatures(manifest) if model and model.in_metre else None,
         "parameters": _count_parameters(folder / MODEL),
         "epochs": last.get("epoch"),
         "steps": last.get("step"),
@@ -94,8 +93,12 @@ def _row(run: Path) -> dict[str, Any]:
         return row | {"state": "damaged", "problem": " ".join(reason.split()).removeprefix(f"{run}/")}
 
 
+def _config(run: Path) -> Config:
+    return config_of(read_config(run / "config.json"), str(run / "config.json"))
+
+
 def _state(run: Path) -> dict[str, Any]:
-    config = read_run_config(run / "config.json")
+    config = _config(run)
     manifest = read_part(run / "dataset.json", read_object)
     facts = run_facts(run)
     saved = _progress(run)

@@ -12,11 +12,11 @@ import numpy as np
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks, named
-from lnfgen.data.cached import build_cached
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.gather import Options, gather
+from lnfgen.data.prepare import build_cached
 from lnfgen.data.rolls import read_rolls
-from lnfgen.data.sources import Options, gather
 from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.formats.read_write import READABLE, Piece, read

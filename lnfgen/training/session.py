@@ -77,7 +77,7 @@ class TrainingSession:
             )
 
         session.run = torchrun.from_main(
-            lambda: create_numbered(dataset.name, config.name, create) if out is None else create(Path(out))
+            lambda: create_numbered(dataset.name, config.model.name, create) if out is None else create(Path(out))
         )
         return session
 

@@ -24,7 +24,7 @@ from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
-from lnfgen.training.objective import accumulate_gradients, passes_for
+from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
 VALIDATIONS = 50
@@ -178,7 +178,6 @@ class Trainer:
             own,
             noise,
             kl_weight,
-            num_passes=passes_for(1, own, precision),
             precision=precision,
             free_bits=self.config.free_bits,
             share=share,

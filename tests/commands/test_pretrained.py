@@ -13,6 +13,7 @@ import pytest
 import torch
 from command import Call, fails, start
 from safetensors.torch import load_file
+from toy_config import run_config
 
 import lnfgen
 from lnfgen.data.named import NAMED
@@ -24,7 +25,7 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
 from lnfgen.runs.material import open_source
 from lnfgen.runs.naming import find
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus
 
 MAX_BYTES = 4_000_000
 MAX_PACKAGE = 12_000_000

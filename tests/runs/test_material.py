@@ -19,7 +19,7 @@ import lnfgen.runs.material
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
 from lnfgen.errors import DatasetError, RunError, UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
@@ -36,7 +36,7 @@ def moved(tmp_path: Path) -> RunFolder:
     """A run whose dataset has been moved to `there`."""
     dataset = make_dataset(tmp_path / "here")
     training = dataclasses.replace(TRAINING, max_steps=2)
-    session = TrainingSession.begin(Config(model=SIZES, training=training), dataset, "cpu", tmp_path / "run")
+    session = TrainingSession.begin(Config(SIZES, training), dataset, "cpu", tmp_path / "run")
     (tmp_path / "here").rename(tmp_path / "there")
     return session.run
 
@@ -103,7 +103,7 @@ def test_damaged_options_are_one_line(damage: object, moved: RunFolder) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose file names are any bytes")
 def test_a_path_that_is_no_utf8_is_remembered(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / os.fsdecode(b"caf\xe9"))
-    session = TrainingSession.begin(Config(model=SIZES, training=TRAINING), dataset, "cpu", tmp_path / "run")
+    session = TrainingSession.begin(Config(SIZES, TRAINING), dataset, "cpu", tmp_path / "run")
     assert dataset_of(RunFolder(session.run.path), advice=ADVICE).path == dataset.path
 
 

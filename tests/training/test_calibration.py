@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from toy_config import model_config, run_config
 from toy_dataset import write_dataset
 from toy_training import Listener
 
 import lnfgen
-from lnfgen.config import CALIBRATION_ROUNDS, ModelConfig
+from lnfgen.config import CALIBRATION_ROUNDS
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
@@ -18,7 +19,7 @@ from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated, overview
 from lnfgen.training import calibration
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus
 from lnfgen.training.session import TrainingSession
 
 KEYS = 14
@@ -83,7 +84,7 @@ def test_rules_stay_where_samples_have_what_the_train_split_has(monkeypatch: pyt
 
 
 def toy_model() -> SequenceModel:
-    config = ModelConfig(**SIZES, backbone="scan", emission="past")
+    config = model_config(**SIZES, backbone="scan", emission="past")
     return build_model(config, Frames(KEYS, True), LengthModel.fit(torch.tensor([8])))
 
 
