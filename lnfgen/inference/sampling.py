@@ -112,11 +112,6 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
     return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
 
 
-def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:
-    """Return the metres of pieces, each in its own time signature, as `metres_in` does."""
-    return metres_in(model, encoding, [piece.time_signature for piece in pieces if not isinstance(piece, str)])
-
-
 def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
     """Return the time signature that is asked for, if any, and refuse one in which the model cannot draw."""
     if asked is None:
