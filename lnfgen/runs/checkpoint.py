@@ -63,11 +63,7 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision.
-
-    Raises:
-        RunError: if the model is missing or damaged, has other sizes than `config.json` says, or holds NaN.
-    """
+    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision."""
     path = run.path / MODEL
     if not path.is_file():
         raise RunError(f"{run.path} has no {MODEL} yet; finish it: lnfgen train --resume --out {run.path}")

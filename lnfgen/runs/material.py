@@ -83,11 +83,8 @@ def dataset_of(
     It is `source`, if that is given, or else at the path in the run's `dataset.json`. If it is not there, and has the
     name of a named dataset, that is taken from the cache, or made again without a download.
 
-    Args:
-        advice: how to name a copy of the dataset, for the message of an error.
-
     Raises:
-        RunError: if it is not found, or the content of the dataset that is found differs.
+        RunError: if it is not found, or its content differs; `advice` in the message tells how to name a copy.
     """
     name, fingerprint = run.dataset["name"], run.dataset["fingerprint"]
     try:
@@ -141,9 +138,8 @@ def material_of(
     Files are read as those of the run's dataset were, and brought into the model's encoding. A file without `split` is
     scored whole; the train split beside it is that of the run's dataset, if that is still there.
 
-    Args:
-        source: an open dataset, a dataset folder, the name of one, or files; the run's dataset by default.
-        split: train, valid or test; test by default, and all of a file.
+    `source` is an open dataset, a dataset folder, the name of one, or files; the run's dataset by default. `split` is
+    train, valid or test; test by default, and all of a file.
 
     Raises:
         LnfgenError: if the source is missing or damaged, holds the other kind, or lacks the split.
@@ -215,9 +211,6 @@ def open_music(
 
     Files are read whole, on a grid of `steps_per_quarter`. Files that cannot be read are left out, with a warning. A
     benchmark file is a dataset.
-
-    Raises:
-        DatasetError: if there is no music, or the dataset or split is missing.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)

@@ -100,11 +100,7 @@ def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> 
 
 
 def newest_run(*, resumable: bool = False) -> Path:
-    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from.
-
-    Raises:
-        RunError: if there is none.
-    """
+    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from."""
     needed = STATES if resumable else (MODEL,)
     runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
