@@ -1,5 +1,6 @@
 """`lnfgen eval`."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
@@ -43,11 +44,11 @@ def command(
 
     with console.jobs() as progress:
         material = material_of(folder, dataset, split, progress)
-    trained = load(folder.path, device)
-    if material.tracks:
-        console.note(f"{material.name}: {material.tracks}")
-    with console.about(material.name), console.live(f"scoring {material.split}", len(material.sequences)) as bar:
-        figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=bar.update)
+        trained = load(folder.path, device)
+        if material.tracks:
+            console.note(f"{material.name}: {material.tracks}")
+        show = partial(progress, f"scoring {material.split}", total=len(material.sequences))
+        figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=show)
     values: dict[str, Any] = {
         "nll": figures.nll,
         "elbo": figures.elbo,

@@ -70,7 +70,7 @@ class Drawing:
             "seed": options.drawn_seed(self.seed),
             "particles": self.particles,
         }
-        with console.jobs() as progress, console.about(source):
+        with console.jobs() as progress:
             pieces = method(trained, piece, count=self.count, **drawing, progress=progress)
         for drawn in pieces:
             writer.write(drawn, {})

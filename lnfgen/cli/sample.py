@@ -1,7 +1,7 @@
 """`lnfgen sample`."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,6 @@ from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.inference.best import Choice
     from lnfgen.music.tonality import Key
 
 
@@ -86,16 +85,9 @@ def command(
             progress=progress,
         ):
             piece = _finished(choice.piece, writer.next_name, tempo, wanted, temperature)
-            writer.write(piece, _facts(choice, folder.encoding.unit))
+            scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
+            writer.write(piece, {"index": choice.index + 1, **(scores if choice.nll is not None else {})})
     writer.close()
-
-
-def _facts(choice: "Choice", unit: str) -> dict[str, Any]:
-    """Return what `--json` prints of a piece beside its file; if it was chosen, also its scores."""
-    facts: dict[str, Any] = {"index": choice.index + 1}
-    if choice.nll is not None:
-        facts |= {"nll": choice.nll, "unit": unit, "longest_copy": choice.longest_copy}
-    return facts
 
 
 def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":

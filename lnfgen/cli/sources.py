@@ -87,9 +87,9 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Print on stderr what was left out of a file of music when its pieces were read, and which tracks were merged.
+    """Print on stderr which tracks of a file were merged, and which notes and changes were left out.
 
-    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file are not printed.
+    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file do not count.
     """
     from lnfgen.music.metre import lost_changes
     from lnfgen.music.tracks import said_of

@@ -4,11 +4,8 @@ import json
 import os
 import pickle
 import re
-import signal
 import struct
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -145,43 +142,6 @@ def test_a_full_disk_leaves_nothing_half_written(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     fails(done, "x.txt", "File too large")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-def test_interrupted_and_resumed_is_as_if_never_stopped(home: Path) -> None:
-    long = {**SMALL, "training": {**SMALL["training"], "max_steps": 10}}
-    (home / "long.json").write_text(json.dumps(long))
-    args = ["train", "rolls", "--config", "long.json", "--seed", "5"]
-    whole = start(home, *args, "--out", "whole")
-    assert whole.returncode == 0, whole.stderr.decode()
-
-    command = [sys.executable, "-m", "lnfgen", *args, "--out", "cut"]
-    process = subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 100
-    metrics = home / "cut" / "metrics.jsonl"
-    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr.decode()
-    assert stdout == b""
-    assert b"--resume" in stderr
-    assert json.loads((home / "cut" / "last" / "progress.json").read_text())["step"] < 10
-
-    resumed = start(home, "train", "--resume", "--out", "cut")
-    assert resumed.returncode == 0, resumed.stderr.decode()
-    for name in ("model.safetensors", "last/weights.safetensors", "last/optimizer.safetensors"):
-        assert (home / "cut" / name).read_bytes() == (home / "whole" / name).read_bytes(), name
-    lines = [(home / run / "metrics.jsonl").read_text().splitlines() for run in ("whole", "cut")]
-    steps = [[json.loads(line)["step"] for line in of_run] for of_run in lines]
-    assert steps[0] == steps[1]
-
-
-def test_info_shows_the_name_that_follows_from_the_settings(home: Path, here: Call, tmp_path: Path) -> None:
-    values = json.loads((home / "run-rolls" / "config.json").read_text())
-    values["model"]["time"] = "iaf"
-    (tmp_path / "config.json").write_text(json.dumps(values))
-    assert json.loads(here("info", ".", "--json").stdout)["model"] == "iaf-scf"
 
 
 # Bad input leaves nothing behind. -------------------------------------------------------------------------------------

@@ -214,25 +214,6 @@ def test_the_scores_of_a_card_are_those_of_eval(name: str, tmp_path: Path) -> No
 # The script that makes them. ------------------------------------------------------------------------------------------
 
 
-def test_packing_halves_the_weights_and_forgets_the_place_of_the_dataset(
-    example: Callable[[str], ModuleType], toy_home: Path, tmp_path: Path
-) -> None:
-    script = example("pretrained")
-    run = RunFolder(toy_home / "run-lines")
-    script.pack(run, tmp_path / "packed")
-    packed = RunFolder(tmp_path / "packed")
-    assert packed.config == run.config
-    assert packed.metrics() == run.metrics()
-    assert packed.dataset == {k: v for k, v in run.dataset.items() if k not in ("sources", "skipped")} | {
-        "path": "lines"
-    }
-    exact, halved = load_file(run.path / MODEL), load_file(packed.path / MODEL)
-    assert all(halved[name].dtype == torch.float16 for name in exact if exact[name].dtype == torch.float32)
-    assert all(torch.equal(halved[name], exact[name].to(halved[name].dtype)) for name in exact)
-    with pytest.raises(lnfgen.LnfgenError, match="not of the recipe"):
-        script.trained(script.RECIPES[DEFAULT], run.path)
-
-
 def test_bars_of_abc_are_measured(example: Callable[[str], ModuleType]) -> None:
     has_full_bars = example("abc_share").has_full_bars
     head = "X:1\nT:Tune\nM:6/8\nL:1/8\nK:D\n"
