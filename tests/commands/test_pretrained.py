@@ -84,6 +84,7 @@ def test_each_command_that_takes_a_run_takes_the_name_of_a_model(cache: Path, tm
     (tmp_path / "tune.txt").write_bytes(tune)
     values = json.loads(ended(lnfgen_("eval", "folk-abc", "tune.txt", "--nll", "--json")).stdout)
     assert (values["unit"], values["run"]) == ("bits_per_char", "folk-abc")
+    assert (values["nll"], values["kl"]) == (values["elbo"], 0)  # the baseline is exact
     assert values["marginal_nll"] > 0  # the train split was made again, by the name of the dataset
     ended(lnfgen_("plot", *BOXED[:1], "--out", "one.png"))
     fails(lnfgen_("plot", *BOXED), "different units")
