@@ -1,7 +1,5 @@
 """`lnfgen compare`: compare sampled music with a split, or any music with other music."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import MUSIC_COUNT
 from lnfgen.errors import LnfgenError
+from lnfgen.files import write_bytes
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def command(
 
     AUC measures how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
     """
-    from lnfgen.cli.sources import resolve_run
-    from lnfgen.files import write_bytes
+    from lnfgen.api import compare, load
     from lnfgen.plots.canvas import require_picture
+    from lnfgen.runs.dataset import scored_dataset
     from lnfgen.runs.naming import find
 
     if plot is not None:
@@ -62,10 +62,6 @@ def command(
     facts: dict[str, Any] = {"split": split, "seed": seed}
     if first is None or find(first, "run", "dataset", "files").kind == "run":
         run = resolve_run(first)
-
-        from lnfgen.api import load
-        from lnfgen.runs.dataset import scored_dataset
-
         facts |= {"count": count or MUSIC_COUNT, "temperature": 1.0 if temperature is None else temperature}
         with console.jobs() as progress:
             dataset = scored_dataset(run, second, progress)
@@ -78,9 +74,6 @@ def command(
             raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")
         if second is None:
             raise LnfgenError(f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER")
-
-        from lnfgen.api import compare
-
         with console.jobs() as progress:
             comparison = compare(first, second, progress=progress, **facts)
         names = (first.name or str(first), Path(second).name or second)
@@ -101,7 +94,7 @@ def command(
         console.note(f"drawn: {plot}")
 
 
-def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
+def _rows(comparison: "MusicComparison") -> Iterator[tuple[str, ...]]:
     from lnfgen.music.comparison import spread
 
     for row in comparison.figures.values():
@@ -112,7 +105,7 @@ def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
         yield (*cells, "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %")
 
 
-def _summary(comparison: MusicComparison, samples: str, reference: str) -> Iterator[tuple[str, str]]:
+def _summary(comparison: "MusicComparison", samples: str, reference: str) -> Iterator[tuple[str, str]]:
     known = "0.5: a classifier cannot tell the two apart; 1: it always can"
     scale = "not known: it needs more pieces on each side" if math.isnan(comparison.auc) else known
     yield "AUC", f"{_number(comparison.auc)} ({scale})"

@@ -86,11 +86,7 @@ def result(text: str) -> None:
 
 
 def result_bytes(content: bytes) -> None:
-    """A file as a command's result, on stdout.
-
-    Raises:
-        OutputError: if the content is not text and stdout is a terminal, which it would garble.
-    """
+    """A file as a command's result, on stdout. Raises an `OutputError` if that is a terminal that it would garble."""
     if b"\0" in content and sys.stdout.isatty():
         raise OutputError("found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name")
     sys.stdout.buffer.write(content)
@@ -237,7 +233,7 @@ def _bar() -> Progress:
 
 @contextmanager
 def jobs() -> Iterator[Callable[..., None]]:
-    """Yield a `Progress` that shows a bar for each description. As a fourth argument it takes a few words to show."""
+    """Yield a `Progress` that shows a bar for each description. Its fourth argument is a few words beside the bar."""
     with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -1,11 +1,13 @@
 """`lnfgen eval`."""
 
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import NLL_SAMPLES
 
 
@@ -37,7 +39,6 @@ def command(
     by train. Files are read with the same --tracks, --drums, --chunks and --max-length as the run's dataset.
     """
     from lnfgen.api import load
-    from lnfgen.cli.sources import resolve_run
     from lnfgen.runs.dataset import material_of
 
     folder = resolve_run(run)
@@ -50,18 +51,10 @@ def command(
         show = partial(progress, f"scoring {material.split}", total=len(material.sequences))
         figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=show)
     values: dict[str, Any] = {
-        "nll": figures.nll,
-        "elbo": figures.elbo,
-        "reconstruction": figures.reconstruction,
-        "kl": figures.kl,
-        "length": figures.length,
+        "nll": figures.nll,  # the first row
+        **asdict(figures),
         "unit": trained.encoding.unit,
-        "marginal_nll": figures.marginal_nll,
-        "sounding_nll": figures.sounding_nll,
-        "samples": figures.samples,
         "split": material.split,
-        "sequences": figures.sequences,
-        "steps": figures.steps,
         "dropped": material.dropped,
         **trained.run.config.model.facts(),
         "dataset": material.name,

@@ -1,7 +1,5 @@
 """`lnfgen info`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any
 

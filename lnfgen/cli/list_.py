@@ -1,7 +1,5 @@
 """`lnfgen list`: the runs, the models in the box and the named datasets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any

@@ -106,11 +106,7 @@ InKey = Annotated[
 
 
 def time_signature(metre: str | None) -> tuple[int, int] | None:
-    """Return the time signature that `--metre 3/4` names.
-
-    Raises:
-        LnfgenError: if it is no time signature.
-    """
+    """Return the time signature that `--metre 3/4` names, or raise an `LnfgenError`."""
     from lnfgen.music.pianoroll import is_time_signature
 
     if metre is None:

@@ -65,11 +65,8 @@ class Drawing:
         from lnfgen.api import load
 
         trained = load(run.path, self.device)
-        drawing = {
-            "temperature": self.temperature,
-            "seed": options.drawn_seed(self.seed),
-            "particles": self.particles,
-        }
+        seed = options.drawn_seed(self.seed)
+        drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
         with console.jobs() as progress:
             pieces = method(trained, piece, count=self.count, **drawing, progress=progress)
         for drawn in pieces:

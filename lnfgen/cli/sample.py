@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.outputs import PieceWriter
+from lnfgen.cli.sources import moved_to, resolve_run
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -54,23 +56,18 @@ def command(
 
     The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
-    from lnfgen.cli.outputs import PieceWriter
-    from lnfgen.cli.sources import resolve_run
+    from lnfgen.api import load
     from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
     options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None, metre=metre is not None)
-    kept = count if best is None else best
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
-    counted_by = "--count" if best is None else "--best"
+    kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
     wanted = None if key is None else Key.parse(key)
     signature = options.time_signature(metre)
-
-    from lnfgen.api import load
-
     trained = load(folder.path, device)
     seed = options.drawn_seed(seed)
     with console.jobs() as progress:
@@ -92,8 +89,6 @@ def command(
 
 def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":
     """Bring a piece to the tempo and the key that were asked for. If no note was drawn, a warning says so."""
-    from lnfgen.cli.sources import moved_to
-
     if isinstance(piece, str):
         return piece
     if not piece.sounding.any():

@@ -30,10 +30,7 @@ def tell_sizes(dataset: "Dataset") -> None:
 
 
 def resolve_run(run: Path | None) -> "RunFolder":
-    """Open the run that a person names, or the newest under runs/, or else a model in the box; a note says which.
-
-    Commands do this before they load torch.
-    """
+    """Open the run that a person names, or the newest under runs/, or else a model in the box, and print which."""
     from lnfgen.pretrained import is_boxed
     from lnfgen.runs.folder import RunFolder
     from lnfgen.runs.naming import RUNS, find, usual_run
@@ -48,10 +45,9 @@ def resolve_run(run: Path | None) -> "RunFolder":
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
-    """Do something with each path, and return True if one failed. Its error is a line on stderr, and the others go on.
+    """Do something with each path, and return True if one failed.
 
-    Raises:
-        LnfgenError: if the only path fails.
+    Its error is a line on stderr, and the others go on; but if it is the only path, the error is raised.
     """
     failed = False
     for path in paths:

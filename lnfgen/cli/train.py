@@ -14,6 +14,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed
+from lnfgen.cli.sources import tell_sizes
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
@@ -108,8 +109,6 @@ def command(
 
 
 def _train(session: "TrainingSession") -> None:
-    from lnfgen.cli.sources import tell_sizes
-
     tell_sizes(session.dataset)
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
@@ -184,7 +183,7 @@ class _Display:
 def _interruptible() -> Iterator[list[int]]:
     """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once.
 
-    SIGHUP comes when the terminal is closed; under nohup it is ignored, and stays so. Windows does not have it.
+    SIGHUP comes when the terminal is closed. It stays ignored under nohup, and Windows does not have it.
     """
     received: list[int] = []
 

@@ -5,13 +5,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from command import Call, fails, start
+from command import Call, fails
 from safetensors.torch import load_file
 
 import lnfgen
@@ -78,17 +77,18 @@ def test_eval_takes_it_too_but_a_run_under_runs_goes_first(
     fails(here("eval"), f"run {Path('runs/mine')}", "not made here")
 
 
-def test_each_command_that_takes_a_run_takes_the_name_of_a_model(cache: Path, tmp_path: Path) -> None:
-    lnfgen_ = partial(start, tmp_path, env={"PATH": "", "LNFGEN_CACHE": str(cache), "OMP_NUM_THREADS": "1"})
-    tune = ended(lnfgen_("sample", "folk-abc", "--out", "-", "--length", "120", "--seed", "1")).stdout
-    (tmp_path / "tune.txt").write_bytes(tune)
-    values = json.loads(ended(lnfgen_("eval", "folk-abc", "tune.txt", "--nll", "--json")).stdout)
+def test_each_command_that_takes_a_run_takes_the_name_of_a_model(
+    cache: Path, here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(cache))
+    ended(here("sample", "folk-abc", "--out", "tune.txt", "--length", "120", "--seed", "1"))
+    values = json.loads(ended(here("eval", "folk-abc", "tune.txt", "--nll", "--json")).stdout)
     assert (values["unit"], values["run"]) == ("bits_per_char", "folk-abc")
     assert (values["nll"], values["kl"]) == (values["elbo"], 0)  # the baseline is exact
     assert values["marginal_nll"] > 0  # the train split was made again, by the name of the dataset
-    ended(lnfgen_("plot", *BOXED[:1], "--out", "one.png"))
-    fails(lnfgen_("plot", *BOXED), "different units")
-    fails(lnfgen_("compare", "folk-abc"), "makes text")
+    ended(here("plot", *BOXED[:1], "--out", "one.png"))
+    fails(here("plot", *BOXED), "different units")
+    fails(here("compare", "folk-abc"), "makes text")
 
 
 def test_info_and_runs_tell_of_them(here: Call) -> None:
@@ -204,9 +204,9 @@ def test_a_card_says_what_the_files_are(name: str, example: Callable[[str], Modu
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOXED)
-def test_the_scores_of_a_card_are_those_of_eval(name: str, tmp_path: Path) -> None:
+def test_the_scores_of_a_card_are_those_of_eval(name: str, here: Call) -> None:
     scores = read_card(name)["scores"]["test"]
-    done = ended(start(tmp_path, "eval", name, "--nll", "--samples", scores["samples"], "--json"))
+    done = ended(here("eval", name, "--nll", "--samples", scores["samples"], "--json"))
     values = json.loads(done.stdout)
     for key in ("nll", "elbo", "marginal_nll", "sequences", "steps"):
         assert values[key] == pytest.approx(scores[key], abs=0.002), key

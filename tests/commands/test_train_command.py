@@ -200,7 +200,7 @@ def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Call) -> None:
     named = {"model": "af-codes", "backbone": "conv-scan", "transform": None, "emission": "categorical"}
     assert facts.items() >= named.items()
     shutil.move("toy", "moved")
-    fails(lnfgen_here("eval", "run"), "name a copy of it as DATASET")
+    fails(lnfgen_here("eval", "run"), "lnfgen eval RUN DATASET")
     scores = json.loads(lnfgen_here("eval", "run", "moved", "--split", "valid", "--json").stdout)
     assert scores.items() >= named.items()
     fails(lnfgen_here("train", "--resume", "--out", "run"), "lnfgen train DATASET --resume --out run")
