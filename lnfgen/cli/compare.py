@@ -54,7 +54,7 @@ def command(
     """
     from lnfgen.api import compare, load
     from lnfgen.plots.canvas import require_picture
-    from lnfgen.runs.dataset import scored_dataset
+    from lnfgen.runs.material import scored_dataset
     from lnfgen.runs.naming import find
 
     if plot is not None:
@@ -67,7 +67,7 @@ def command(
             dataset = scored_dataset(run, second, progress)
             comparison = load(run.path, device).compare(dataset, progress=progress, **facts)
         names = ("samples", f"{dataset.name}, {split}")
-        facts |= {"model": run.config.name, "dataset": dataset.name, "run": run.name}
+        facts |= {"model": run.config.model.name, "dataset": dataset.name, "run": run.name}
     else:
         for_runs = {"count": count is not None, "temperature": temperature is not None, "device": device != "auto"}
         for option in (name for name, is_given in for_runs.items() if is_given):

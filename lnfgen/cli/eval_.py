@@ -1,7 +1,6 @@
 """`lnfgen eval`."""
 
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
@@ -39,7 +38,7 @@ def command(
     by train. Files are read with the same --tracks, --drums, --chunks and --max-length as the run's dataset.
     """
     from lnfgen.api import load
-    from lnfgen.runs.dataset import material_of
+    from lnfgen.runs.material import material_of
 
     folder = resolve_run(run)
 
@@ -48,8 +47,7 @@ def command(
         trained = load(folder.path, device)
         if material.tracks:
             console.note(f"{material.name}: {material.tracks}")
-        show = partial(progress, f"scoring {material.split}", total=len(material.sequences))
-        figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=show)
+        figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=progress)
     values: dict[str, Any] = {
         "nll": figures.nll,  # the first row
         **asdict(figures),
@@ -68,4 +66,4 @@ def command(
         known = {name: value for name, value in values.items() if value is not None}
         shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known.items())
         scored = material.name if material.split == "all" else f"{material.name}, {material.split}"
-        console.result_table(f"{trained.run.config.name} on {scored}", shown)
+        console.result_table(f"{trained.run.config.model.name} on {scored}", shown)

@@ -76,7 +76,7 @@ def command(
             progress=progress,
         )
     if as_json:
-        console.result_json({"path": str(dataset.path), **dataset_facts(dataset.path)})
+        console.result_json({"path": str(dataset.path), **dataset_facts(dataset)})
     else:
         tell_sizes(dataset)
         console.result(str(dataset.path))

@@ -12,6 +12,7 @@ import pytest
 import torch
 from command import Call, fails
 from safetensors.torch import load_file
+from toy_config import run_config
 
 import lnfgen
 from lnfgen.data.named import NAMED
@@ -19,11 +20,11 @@ from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
 from lnfgen.runs.checkpoint import MODEL, load_model, serialise
-from lnfgen.runs.dataset import open_source
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
+from lnfgen.runs.material import open_source
 from lnfgen.runs.naming import find
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus
 
 MAX_BYTES = 4_000_000
 MAX_PACKAGE = 12_000_000
@@ -71,7 +72,7 @@ def test_eval_takes_it_too_but_a_run_under_runs_goes_first(
     def refuse(*_: object) -> None:
         raise DatasetError("not made here")  # making the chorales takes half a minute
 
-    monkeypatch.setattr("lnfgen.runs.dataset.build_cached", refuse)
+    monkeypatch.setattr("lnfgen.runs.material.build_cached", refuse)
     fails(here("eval"), SAID, "not made here")
     shutil.copytree(BOX / DEFAULT, tmp_path / "runs" / "mine")
     fails(here("eval"), f"run {Path('runs/mine')}", "not made here")
@@ -112,7 +113,7 @@ def test_models_lists_them(here: Call) -> None:
 
 
 def test_a_model_in_the_box_is_not_resumed_and_an_unknown_name_hears_of_them(here: Call, tmp_path: Path) -> None:
-    fails(here("train", "--resume", "--out", DEFAULT), f"{DEFAULT} is a model in the box", "lnfgen train")
+    fails(here("train", "--resume", "--out", DEFAULT), f"{DEFAULT} has no last/ to resume from")
     fails(here("train", "--resume"), "lnfgen train")
     fails(here("sample", "choral"), "choral does not exist", "did you mean", *BOXED)
     assert not list(tmp_path.iterdir())

@@ -11,13 +11,13 @@ from toy_dataset import write_dataset
 
 import lnfgen
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import scored_dataset, split_of, whole_file
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.material import scored_dataset, split_of, whole_file
 
 COARSE = Encoding(kind="music", steps_per_quarter=2)
 
@@ -78,7 +78,7 @@ def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call:
     assert (figures["split"], figures["dataset"], figures["sequences"], figures["steps"]) == ("all", "song.mid", 1, 6)
     assert np.isfinite(figures["marginal_nll"])
     said = " ".join(done.stderr.decode().split())
-    assert "song.mid: rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
+    assert "rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
 
     (piece,) = lnfgen.read(toy_home / "song.mid")
     with pytest.warns(UserWarning, match="rounded 2 .* left out 1 note"):
