@@ -75,7 +75,7 @@ def dataset_of(
     run: RunFolder,
     source: DatasetSource = None,
     *,
-    advice: str = "name a copy as DATASET",
+    advice: str = "name a copy: lnfgen eval RUN DATASET",
     progress: Progress = no_progress,
 ) -> Dataset:
     """Open the dataset that a run was trained on. Its content identifies it, not its place.

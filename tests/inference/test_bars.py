@@ -136,7 +136,7 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
     assert of_run["time_signatures"] == "4/4: 3, 3/4: 2, 6/8: 1"
     assert of_run["parameters"] == sum(weights.numel() for weights in model.model.parameters())
     for wrong, said in (
-        ("3", b"error: --metre: found '3'; expected a time signature, as 3/4 or 6/8"),
+        ("3", b"error: --metre: found '3'; expected a time signature"),
         ("3/5", b"error: --metre: found '3/5'; expected a time signature"),
         ("7/8", b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
     ):
@@ -157,7 +157,7 @@ def test_a_long_copy_is_over_four_bars_of_the_piece() -> None:
 def test_what_a_metre_is() -> None:
     assert options.time_signature("12/8") == (12, 8)
     for wrong in ("", "3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
-        with pytest.raises(LnfgenError, match=r"--metre: found '.{,40}; expected a time signature, as 3/4 or 6/8"):
+        with pytest.raises(LnfgenError, match=r"--metre: found '.{,40}; expected a time signature"):
             options.time_signature(wrong)
 
 

@@ -176,7 +176,7 @@ def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call:
     assert (figures["split"], figures["dataset"], figures["sequences"], figures["steps"]) == ("all", "song.mid", 1, 6)
     assert np.isfinite(figures["marginal_nll"])
     said = " ".join(done.stderr.decode().split())
-    assert "song.mid: rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
+    assert "rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
 
     (piece,) = lnfgen.read(toy_home / "song.mid")
     with pytest.warns(UserWarning, match="rounded 2 .* left out 1 note"):
