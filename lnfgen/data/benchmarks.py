@@ -46,12 +46,7 @@ _COMPLEX = 8
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
-    """The pieces of each split, in the order of the file; none is cut or transposed.
-
-    Raises:
-        UnreadableFileError: if the file is missing or damaged, is no benchmark set, or is a pickle that asks for
-            anything but plain containers and numbers.
-    """
+    """The pieces of each split, in the order of the file; none is cut or transposed."""
     return in_child(_parse, bytes_of(path, _EXPECTED), path, name=str(path))
 
 

@@ -132,11 +132,7 @@ class Encoding:
         return roll.from_bar_line() if self.fills_upbeats else roll
 
     def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Changes]:
-        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
-
-        Raises:
-            LnfgenError: if a piece is of the other kind.
-        """
+        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted."""
         sequences, signatures, changes = [], [], Changes()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
@@ -197,11 +193,7 @@ class Encoding:
 
     @classmethod
     def from_json(cls, value: Any) -> Encoding:
-        """The encoding that `to_json` wrote.
-
-        Raises:
-            DatasetError: if an attribute is missing, is unknown, or has the wrong type or range.
-        """
+        """The encoding that `to_json` wrote, or a `DatasetError`."""
         try:
             if not isinstance(value, dict) or value.get("kind") not in tuple(_FIELDS):
                 raise ValueError(f"no kind; expected one of {', '.join(_FIELDS)}")

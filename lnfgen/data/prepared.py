@@ -33,13 +33,7 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 @contextmanager
 def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is.
-
-    Raises:
-        DatasetError: if train or a sequence is empty.
-        OutputError: if `path` holds something or cannot be written.
-        UnreadableFileError: if `strict`, for the first file or piece that is skipped.
-    """
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
     with new_folder(path) as folder:
         with ExitStack() as stack:
             files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
@@ -108,11 +102,7 @@ class DatasetWriter:
             raise DatasetError(f"{counted(count, 'file')} of {self.name}, none readable {what}: {reason}")
 
     def finish(self) -> dict[str, Any]:
-        """Write the ends of the shards. The result is the content of `dataset.json`.
-
-        Raises:
-            DatasetError: if train holds no sequence.
-        """
+        """Write the ends of the shards. The result is the content of `dataset.json`."""
         if not self._shards["train"].lengths:
             count = self.dropped["train"]
             dropped = f" ({count:,} dropped for their length)" if count else ""
@@ -168,8 +158,7 @@ class _Shard:
     def finish(self, none: np.ndarray) -> dict[str, Any]:
         """Write the offsets and the header. The result is the part of `dataset.json` about the shard.
 
-        Args:
-            none: values without steps, which have the type and the other axes of all values.
+        `none` are values without steps, which have the type and the other axes of all values.
         """
         offsets = np.zeros(len(self.lengths) + 1, DTYPES["I64"])
         np.cumsum(self.lengths, out=offsets[1:])
