@@ -18,9 +18,9 @@ from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
-from lnfgen.runs.dataset import open_music, open_source
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import find, is_run, newest_run, resumable_run
+from lnfgen.runs.material import open_music, open_source
+from lnfgen.runs.naming import find, is_run, newest_run
 from lnfgen.training import torchrun
 from lnfgen.training.recipes import Corpus, RunSettings, asked_for
 
@@ -154,17 +154,12 @@ def open_session(
     usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
-    """The session that `train` asks for, for Python and for the command.
-
-    Args:
-        building: shows the progress of a dataset that is made.
-        usual_seed: that of a new run if nothing else gives one.
-    """
-    if torchrun.may_restart() and out is None:
+    """The session that `train` asks for, for Python and for the command. `building` shows that a dataset is made."""
+    restarted, may_restart = torchrun.restarts()
+    if may_restart and out is None:
         raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
-    if torchrun.restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
-        dataset, model, preset, resume = None, None, None, True
-        settings = {}
+    if restarted and out is not None and is_run(Path(out)):  # the run that the same command has begun
+        dataset, model, preset, resume, settings = None, None, None, True, {}
     if resume:
         length = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
@@ -173,7 +168,7 @@ def open_session(
                 f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
                 "(--max-steps and --epochs may change its length)"
             )
-        run = RunFolder(newest_run(resumable=True) if out is None else resumable_run(out))
+        run = RunFolder(newest_run(resumable=True) if out is None else find(out, "run").path)
 
         from lnfgen.training.session import TrainingSession
 
@@ -247,7 +242,7 @@ def compare(
 
 
 class _Reports:
-    """Calls a progress function after each update. Notes of the session become warnings."""
+    """Calls a progress function after each update."""
 
     def __init__(self, total: int, progress: TrainingProgress | None) -> None:
         self.total = total
@@ -260,6 +255,3 @@ class _Reports:
     def validated(self, metrics: dict[str, Any]) -> None: ...
 
     def calibrated(self, of_round: object) -> None: ...
-
-    def note(self, message: str) -> None:
-        warnings.warn(message, LnfgenWarning, stacklevel=2)

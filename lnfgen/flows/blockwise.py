@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from lnfgen.device import Dropout
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow
-from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.backbones import Bidirectional
 from lnfgen.nn.stepper import looping, steps_of
 
 BLOCK = 32

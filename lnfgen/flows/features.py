@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
-from lnfgen.nn.made import MADE
-from lnfgen.nn.mlp import MLP
+from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
 OUTPUT_GAIN = 0.1

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from lnfgen.device import Dropout
 from lnfgen.flows.features import FeaturePrior, with_base
 from lnfgen.nn.masking import shift
-from lnfgen.nn.stepper import arranged, looping, steps_of
+from lnfgen.nn.stepper import faster, looping, steps_of
 
 
 class TemporalFlow(nn.Module, ABC):
@@ -136,7 +137,8 @@ class FlowSteps:
     def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float = 1.0) -> None:
         """`positions` `[N, T, F]` are those of all steps."""
         self._flow, self._temperature = flow, temperature
-        self.features, self._network = arranged(flow.features), steps_of(flow.network, positions)
+        self.features: Any = faster(flow.features) or flow.features
+        self._network = steps_of(flow.network, positions)
         dtype = next(flow.parameters()).dtype
         self._value = torch.zeros(len(positions), flow.num_features, dtype=dtype, device=positions.device)
         self._t = 0

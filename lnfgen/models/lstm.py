@@ -9,8 +9,7 @@ from lnfgen.device import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import OutputHead
-from lnfgen.models.sequence_model import Encoded, SequenceModel
-from lnfgen.models.steps import WeighedSteps, drawn_by
+from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, drawn_by
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
@@ -22,8 +21,6 @@ class AutoregressiveLSTM(SequenceModel):
 
     Scoring calls the LSTM and the head once each for all steps. Sampling is a loop over the steps.
     """
-
-    exact = True
 
     def __init__(
         self,
@@ -38,17 +35,13 @@ class AutoregressiveLSTM(SequenceModel):
         input_dropout: float,
         note_noise: float,
     ) -> None:
-        super().__init__(observation, length)
-        self.positions = positions
+        super().__init__(observation, length, positions)
         self.embedding = embedding
         self.embed = observation.embedding(embedding)
         self.lstm = lstm
         self.head = head
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
         self.note_noise = NoteNoise(note_noise)
-
-    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
-        return None
 
     def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The positions `[B, T, F]`."""

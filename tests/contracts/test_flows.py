@@ -11,9 +11,11 @@ from torch import Tensor
 from toy_flows import BLOCK, NUM_CODES, SIZES, D, F, N, T, cells, full, inputs, jacobian_of, random_flow, temporal_flow
 from toy_models import randomise
 
+from lnfgen import config
 from lnfgen.config import FEATURES
 from lnfgen.flows.codebook import CodeMixture
 from lnfgen.flows.features import FEATURE_FLOWS
+from lnfgen.nn.backbones import BACKBONES
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
@@ -31,6 +33,7 @@ POINTS = [pytest.param(point, marks=[] if point in OFTEN else pytest.mark.slow, 
 
 def test_the_grid_is_what_is_registered():
     assert set(FEATURES) == {*FEATURE_FLOWS, "codes"}
+    assert (set(config.BACKBONES), set(config.TRANSFORMS)) == (set(BACKBONES), set(TRANSFORMS))
 
 
 @pytest.fixture(params=POINTS)

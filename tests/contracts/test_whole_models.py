@@ -146,7 +146,7 @@ def test_any_number_of_layers_and_features(cell, layers, latent):
     assert torch.isfinite(model(x, LENGTHS, noise).kl).all()
     model.float()
     for steps in (1, 4):
-        assert model.sample(steps, torch.Generator().manual_seed(0), 1.0).shape == (steps,)
+        assert model.sample_batch([steps], [torch.Generator().manual_seed(0)], 1.0)[0].shape == (steps,)
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))

@@ -19,7 +19,7 @@ from lnfgen.data.rolls import Piece
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import open_source
+from lnfgen.runs.material import open_source
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from lnfgen.data.prepare import _with_name, prepare
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import open_source
+from lnfgen.runs.material import open_source
 
 
 def test_own_folder(tmp_path: Path) -> None:
