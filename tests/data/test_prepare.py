@@ -55,14 +55,6 @@ def test_whole_pieces_go_to_one_split(tmp_path: Path) -> None:
     assert set().union(*seen) == starts
 
 
-def test_same_inputs_same_dataset(tmp_path: Path) -> None:
-    source = folder_of_tunes(tmp_path / "mine", 20)  # enough for several processes
-    first = prepare([source], tmp_path / "a", Options(seed=3))
-    second = prepare([source], tmp_path / "b", Options(seed=3))
-    assert (first.path / "dataset.json").read_bytes() == (second.path / "dataset.json").read_bytes()
-    assert prepare([source], tmp_path / "c", Options(seed=4)).fingerprint != first.fingerprint
-
-
 def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     source = folder_of_tunes(tmp_path / "mine", 4)
     (source / "empty.mid").touch()
@@ -174,8 +166,7 @@ def test_given_splits(tmp_path: Path) -> None:
     (tmp_path / "mine" / "readme.txt").write_text("about\n")
     dataset = prepare([tmp_path / "mine"], tmp_path / "d")
     assert dataset.encoding.vocabulary == ("\ufffd", "a", "b", "c")  # of train alone
-    assert [len(dataset.split(name)) for name in SPLITS] == [2, 1, 1]
-    assert dataset.encoding.decode(dataset.split("valid")[0]) == "ab\ufffd"
+    assert [[*dataset.pieces(name)] for name in SPLITS] == [["abc", "bca"], ["ab\ufffd"], ["cba"]]
     assert [skip["path"] for skip in dataset.manifest["skipped"]] == ["readme.txt"]
     folders = [tmp_path / "mine" / split for split in SPLITS]
     assert prepare(folders, tmp_path / "e").fingerprint == dataset.fingerprint
