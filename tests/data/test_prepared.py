@@ -15,6 +15,7 @@ from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
 from lnfgen.errors import DatasetError
 from lnfgen.formats.read_write import write
