@@ -97,7 +97,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
 
     With `new_tempo` the pieces get another tempo, and the changes of tempo in the file are not printed.
     """
-    from lnfgen.music.metre import lost_changes
+    from lnfgen.formats.events import lost_changes
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:

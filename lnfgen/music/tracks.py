@@ -90,10 +90,9 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
     for word in map(str.strip, wanted.lower().split(",")):
         if word == ALL:
             found = [track for track in tracks if drums or track.instrument != DRUMS]
-        elif word == "melody":
-            found = _melody([track for track in tracks if track.instrument != DRUMS])
-        elif word == BASS:
-            found = _bass([track for track in tracks if track.instrument != DRUMS])
+        elif word in ("melody", BASS):
+            pitched = [track for track in tracks if track.instrument != DRUMS]
+            found = _melody(pitched) if word == "melody" else _bass(pitched)
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
@@ -101,7 +100,8 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
         if not found and all(track.instrument == DRUMS for track in tracks):
             raise UnreadableFileError(f"{name} holds drums and no other notes; keep its drums to read it")
         if not found:
-            listed = [_label(track) for track in tracks]
+            kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
+            listed = [f"{one.number} {one.name}".rstrip() + kind for one, kind in zip(tracks, kinds, strict=True)]
             listed[_LISTED:] = [f"{len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else []
             raise UnreadableFileError(f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}")
         chosen |= {track.number for track in found}
@@ -131,7 +131,7 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
     for word in _MELODY_NAMES:
         if named := [track for track in tracks if _says(track.name, word)]:
             return [max(named, key=lambda track: track.notes)]
-    enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
+    enough = _with_enough_notes(tracks)
     lines = [track for track in enough if track.polyphony <= _ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
 
@@ -142,16 +142,14 @@ def _bass(tracks: Sequence[Track]) -> list[Track]:
     Else it is the one with the lowest mean pitch, among the tracks that have at least half of the median number of
     notes. The list is empty if there are no tracks.
     """
-    if named := [track for track in tracks if _says(track.name, BASS)]:
-        return named
-    if played := [track for track in tracks if track.instrument == BASS]:
-        return played
-    enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
-    return [min(enough, key=lambda track: track.mean_pitch)] if enough else []
+    named = [track for track in tracks if _says(track.name, BASS)]
+    played = [track for track in tracks if track.instrument == BASS]
+    return named or played or sorted(_with_enough_notes(tracks), key=lambda track: track.mean_pitch)[:1]
 
 
-def _label(track: Track) -> str:
-    return f"{track.number} {track.name}".rstrip() + (f" ({track.instrument})" if track.instrument else "")
+def _with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks that have at least half of the median number of notes."""
+    return [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
 
 
 def _says(text: str, word: str) -> bool:

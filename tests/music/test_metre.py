@@ -10,7 +10,7 @@ from music21 import meter, note, stream
 from music21.musicxml.m21ToXml import GeneralObjectExporter
 
 from lnfgen.formats.read_write import read
-from lnfgen.music.metre import longest_signature, longest_tempo, lost_changes, num_changes
+from lnfgen.formats.events import longest_signature, longest_tempo, lost_changes, num_changes
 from lnfgen.music.pianoroll import PianoRoll
 
 Bars = list[tuple[int, int]]
