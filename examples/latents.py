@@ -8,8 +8,8 @@ the likeliest ones: the percentage says how many samples of the prior are nearer
 A panel shows the step that follows a TEXT. Without a TEXT the panels show steps of a piece that the run has sampled.
 RUN is a run with a latent of at least two features, or a model in the box.
 
-The density is that of samples: before t the noise is the one that gives z_<t, and at t it is drawn. Where the flow is
-not causal (`coupling`), the noise of all steps is drawn, and the contours are those of p(z_t | T).
+The density is that of samples of p(z_t | z_<t). Where the flow is not causal (`coupling`), the noise of all steps is
+drawn, and the contours are those of p(z_t | T).
 """
 
 import argparse
@@ -25,6 +25,7 @@ from torch import Tensor
 
 import lnfgen
 from lnfgen.files import write_bytes
+from lnfgen.flows.temporal import ContextFlow, InverseAutoregressiveFlow
 from lnfgen.formats.rolltext import pitch_name
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.plots.canvas import ACCENT, MID, file_bytes, new_figure, require_picture, set_title
@@ -97,9 +98,13 @@ def view_of(model: LatentFlow, step: Step, values: np.ndarray, shown: int, seed:
 
 def prior_samples(model: LatentFlow, z: Tensor, positions: Tensor, place: int, seed: int) -> Tensor:
     """Samples `[S, D]` of z_t given the earlier steps of z `[1, T, D]`."""
-    steps = torch.tensor([z.shape[1]])
+    steps, generator = torch.tensor([z.shape[1]]), torch.Generator().manual_seed(seed)
+    if isinstance(model.prior, ContextFlow) and not isinstance(model.prior, InverseAutoregressiveFlow):
+        context = model.prior.contexts(z, positions, steps)[:, place]
+        noise = torch.randn(SAMPLES, model.prior.noise_size, generator=generator)
+        return model.prior.features.draw(noise, context.expand(SAMPLES, -1))
     eps = model.prior.inverse(z, positions, steps)[0].repeat(SAMPLES, 1, 1)
-    drawn = torch.randn(eps.shape, generator=torch.Generator().manual_seed(seed))
+    drawn = torch.randn(eps.shape, generator=generator)
     here = slice(None) if is_joint(model) else slice(place, place + 1)
     eps[:, here] = drawn[:, here]
     return model.prior(eps, positions.expand(SAMPLES, -1, -1), steps.expand(SAMPLES))[0][:, place]
@@ -176,7 +181,7 @@ def picture(run: TrainedModel, steps: list[Step], views: list[View], suffix: str
     for axis in panels[:, 0]:
         axis.set_ylabel(f"latent feature {features[1]}")
     given = "T" if is_joint(run.model) else "z_<t"
-    name = f"{run.run.name}: {run.run.config.name} on {run.run.dataset['name']}"
+    name = f"{run.run.name}: {run.run.config.model.name} on {run.run.dataset['name']}"
     set_title(figure, f"{name}\ncontours: p(z_t | {given}); ellipses: q(z_t | x), that of the likeliest bold")
     return file_bytes(figure, suffix)
 
@@ -193,7 +198,7 @@ def main() -> None:
     run = lnfgen.load(asked.run, "cpu")
     if not isinstance(run.model, LatentFlow) or run.model.latent < 2:
         raise SystemExit(
-            f"error: {asked.run} is a run of {run.run.config.name}; expected a latent of at least 2 features"
+            f"error: {asked.run} is a run of {run.run.config.model.name}; expected a latent of at least 2 features"
         )
     is_text = run.encoding.kind == "text"
     if asked.texts and not is_text:

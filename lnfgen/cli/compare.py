@@ -67,14 +67,14 @@ def command(
         run = resolve_run(first)
 
         from lnfgen.api import load
-        from lnfgen.runs.dataset import scored_dataset
+        from lnfgen.runs.material import scored_dataset
 
         asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
         with console.jobs() as progress:
             dataset = scored_dataset(run, second, progress)
             comparison = load(run.path, device).compare(dataset, split=split, seed=seed, progress=progress, **asked)
         names = ("samples", f"{dataset.name}, {split}")
-        facts = {**asked, **facts, "model": run.config.name, "dataset": dataset.name, "run": run.name}
+        facts = {**asked, **facts, "model": run.config.model.name, "dataset": dataset.name, "run": run.name}
     else:
         for option in (*asked, *(["device"] if device != "auto" else [])):
             raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")

@@ -13,7 +13,7 @@ from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
     from lnfgen.inference.scoring import Score
-    from lnfgen.runs.dataset import Material
+    from lnfgen.runs.material import Material
     from lnfgen.runs.trained import TrainedModel
 
 
@@ -50,17 +50,15 @@ def command(
     folder = resolve_run(run)
 
     from lnfgen.api import load
-    from lnfgen.runs.dataset import material_of
+    from lnfgen.runs.material import material_of
 
     with console.jobs() as progress:
         material = material_of(folder, dataset, split, progress)
     trained = load(folder.path, device)
     if material.tracks:
         console.note(f"{material.name}: {material.tracks}")
-    with console.about(material.name), console.live(f"scoring {material.split}", len(material.sequences)) as bar:
-        figures = trained.nll(
-            material, samples=samples, seed=seed, precision=precision or "float32", progress=bar.update
-        )
+    with console.about(material.name), console.jobs() as progress:
+        figures = trained.nll(material, samples=samples, seed=seed, precision=precision or "float32", progress=progress)
     values = _values(trained, material, figures, nll)
     if json:
         console.result_json(values)
@@ -68,7 +66,7 @@ def command(
         known = {name: value for name, value in values.items() if value is not None}
         shown = ((name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known.items())
         scored = material.name if material.split == "all" else f"{material.name}, {material.split}"
-        console.result_table(f"{trained.run.config.name} on {scored}", shown)
+        console.result_table(f"{trained.run.config.model.name} on {scored}", shown)
 
 
 def _values(trained: TrainedModel, material: Material, figures: Score, nll: bool) -> dict[str, Any]:

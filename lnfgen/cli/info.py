@@ -65,8 +65,8 @@ def _csv(path: str) -> str:
 def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
-    from lnfgen.runs.dataset import open_source
     from lnfgen.runs.listing import run_facts
+    from lnfgen.runs.material import open_source
     from lnfgen.runs.naming import find
 
     if path != "-":
@@ -74,7 +74,7 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
         if kind == "run":
             return run_facts(place), []
         if kind != "files":
-            return dataset_facts(open_source(place).path), []
+            return dataset_facts(open_source(place)), []
         if place.is_dir():
             raise LnfgenError(f"{path} holds neither a run nor a dataset; expected one of them, or a file")
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]

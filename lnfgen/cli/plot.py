@@ -39,7 +39,7 @@ def command(
         raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
     names = distinct_names([run.path for run in folders])
     if len(names) == 1:
-        names = [f"{names[0]}: {folders[0].config.name} on {folders[0].dataset['name']}"]
+        names = [f"{names[0]}: {folders[0].config.model.name} on {folders[0].dataset['name']}"]
     courses = [
         Course(name, run.metrics(), str(run.path / "metrics.jsonl")) for name, run in zip(names, folders, strict=True)
     ]

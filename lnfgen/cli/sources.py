@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -37,15 +37,20 @@ def resolve_run(run: Path | None) -> "RunFolder":
 
     Commands do this before they load torch.
     """
-    from lnfgen.pretrained import is_boxed
+    from lnfgen.pretrained import BOX, DEFAULT, is_boxed
     from lnfgen.runs.folder import RunFolder
-    from lnfgen.runs.naming import RUNS, find, usual_run
+    from lnfgen.runs.naming import RUNS, find, newest_run
 
-    path = usual_run() if run is None else find(run, "run").path
     if run is None:
-        boxed = f"no runs under {RUNS}/; taking the model in the box: {path.name}"
-        console.note(boxed if is_boxed(path) else f"run {path}")
-    elif run.exists() and is_boxed(path) and path != run:
+        try:
+            path = newest_run()
+            console.note(f"run {path}")
+        except RunError:
+            path = BOX / DEFAULT
+            console.note(f"no runs under {RUNS}/; taking the model in the box: {DEFAULT}")
+        return RunFolder(path)
+    path = find(run, "run").path
+    if run.exists() and is_boxed(path) and path != run:
         console.note(f"{run} here is no run; taking the model in the box: {path.name}")
     return RunFolder(path)
 

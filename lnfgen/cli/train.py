@@ -12,11 +12,10 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
-from lnfgen.config import NAMED_MODELS
+from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
 from lnfgen.training.recipes import PRESETS, assignments
-from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _train(session: "TrainingSession") -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
     console.note(
-        f"{run.config.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
+        f"{run.config.model.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
         f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
@@ -171,9 +170,6 @@ class _Display:
             f"round {of_round.number}: in 1,000 chord changes {of_round.pieces} samples have {samples} parallel fifths "
             f"and octaves, the train split {train} (once a piece)"
         )
-
-    def note(self, message: str) -> None:
-        console.warn(message)
 
 
 @contextmanager

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lnfgen.device import Dropout
-from lnfgen.flows.features import FeatureFlow
-from lnfgen.flows.temporal import TemporalFlow
-from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.flows.features import FeaturePrior
+from lnfgen.flows.temporal import ContextFlow
+from lnfgen.nn.backbones import Bidirectional
 from lnfgen.nn.stepper import looping, steps_of
 
 BLOCK = 32
 """Steps of a block, and passes of `forward`. Shorter blocks take fewer passes and fit worse."""
 
 
-class BlockwiseFlow(TemporalFlow):
+class BlockwiseFlow(ContextFlow):
     """`eps_t = g(z_t; c_t)`, where c_t is computed from the earlier steps of every block; `blocks` in `time`.
 
     Blocks are of `block` steps, the last one as long as what is left. Pass p of `forward` draws step p of all of them:
@@ -31,7 +31,7 @@ class BlockwiseFlow(TemporalFlow):
     def __init__(
         self,
         num_features: int,
-        features: FeatureFlow,
+        features: FeaturePrior,
         within: nn.Module,
         across: Bidirectional,
         input_dropout: float,
@@ -41,8 +41,7 @@ class BlockwiseFlow(TemporalFlow):
 
         `reading` is applied to z before a network reads it.
         """
-        super().__init__(num_features, features.extra_noise)
-        self.features = features
+        super().__init__(num_features, features)
         self.within = within
         self.across = across
         self.reading = reading
@@ -50,46 +49,35 @@ class BlockwiseFlow(TemporalFlow):
         self.block = BLOCK
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        ladjs = []
-
-        def move(eps_p: Tensor, context: Tensor) -> Tensor:
-            value, ladj = self.features(eps_p, context)
-            ladjs.append(ladj)
-            return value
-
-        z = self._in_passes(eps, positions, lengths, move)
-        return z, torch.stack(ladjs, 2).flatten(1, 2)[:, : eps.shape[1]]
+        z, ladj = self._in_passes(eps, positions, lengths, self.features)
+        return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        def move(noise_p: Tensor, context: Tensor) -> Tensor:
-            return self.features.draw(noise_p, context, temperature)
+        def move(noise_p: Tensor, context: Tensor) -> tuple[Tensor]:
+            return (self.features.draw(noise_p, context, temperature),)
 
-        return self._in_passes(noise, positions, lengths, move)
+        return self._in_passes(noise, positions, lengths, move)[0]
 
     def _in_passes(
-        self, x: Tensor, positions: Tensor, lengths: Tensor, move: Callable[[Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """z from eps or noise x `[N, T, ...]`: each pass gives `move` its steps of x and their contexts."""
+        self, x: Tensor, positions: Tensor, lengths: Tensor, move: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    ) -> list[Tensor]:
+        """Move eps or noise x `[N, T, ...]`, in each pass its steps with their contexts: first z, then what else.
+
+        `move` returns z and any other results of these steps, `[N, B, ...]` each.
+        """
         x_of, positions_of, counts = self._folded(x), self._folded(positions), self._counts(x, lengths)
         steps = steps_of(self.within, positions_of.flatten(0, 1))
-        value, values = x.new_zeros(*x_of.shape[:2], self.num_features), []
+        value, passes = x.new_zeros(*x_of.shape[:2], self.num_features), []
         with looping(x):
             for p in range(x_of.shape[2]):
                 own = steps.step(p, self._read(value).flatten(0, 1)).unflatten(0, value.shape[:2])
                 row = slice(p, p + 1)
                 context = self._contexts(own.unsqueeze(2), positions_of[:, :, row], counts[:, row])
-                value = move(x_of[:, :, p], context.squeeze(2))
-                values.append(value)
-        return torch.stack(values, 2).flatten(1, 2)[:, : x.shape[1]]
-
-    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, self.contexts(z, positions, lengths))
-
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
-        return self.features.log_prob(z, self.contexts(z, positions, lengths), temperature)
+                passes.append(move(x_of[:, :, p], context.squeeze(2)))
+                value = passes[-1][0]
+        return [torch.stack(part, 2).flatten(1, 2)[:, : x.shape[1]] for part in zip(*passes, strict=True)]
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        """The context of each step, `[N, T, C]`."""
         earlier, positions = pad(self._folded(z)[:, :, :-1], (0, 0, 1, 0)), self._folded(positions)
         own, _ = self.within(torch.cat([self._read(earlier), positions], -1).flatten(0, 1))
         own = own.unflatten(0, earlier.shape[:2])

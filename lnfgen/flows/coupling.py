@@ -53,9 +53,31 @@ class CouplingLayer(TemporalFlow):
 class CouplingFlow(TemporalFlow):
     """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions are parallel."""
 
-    def __init__(self, layers: list[CouplingLayer]) -> None:
-        super().__init__(layers[0].num_features)
-        self.layers = nn.ModuleList(layers)
+    def __init__(
+        self,
+        num_features: int,
+        num_layers: int,
+        num_context: int,
+        hidden: int,
+        transform: Transform,
+        network: Callable[[int], nn.Module],
+    ) -> None:
+        """`network(num_kept)` makes the bidirectional network of a layer.
+
+        A perceptron with `hidden` units turns its `num_context` outputs into the parameters of the transform.
+        """
+        super().__init__(num_features)
+        num_kept, features = num_features // 2, torch.arange(num_features)
+        pairs = torch.cat([features[::2], features[1::2]])
+        # Layers keep in turn the first half of the features, the last half, those of even and those of odd index, so
+        # that any two features are soon on different sides of a split.
+        orders = features, features.flip(-1), pairs, pairs.flip(-1)
+
+        def layer(index: int) -> CouplingLayer:
+            moved = ContextTransform(num_features - num_kept, num_context, hidden, transform)
+            return CouplingLayer(network(num_kept), moved, orders[index % 4])
+
+        self.layers = nn.ModuleList(layer(index) for index in range(num_layers))
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         total = eps.new_zeros(eps.shape[:-1])
@@ -70,29 +92,3 @@ class CouplingFlow(TemporalFlow):
             z, ladj = layer.inverse(z, positions, lengths)  # type: ignore[operator]
             total = total + ladj
         return z, total
-
-
-def build_coupling_flow(
-    num_features: int,
-    num_layers: int,
-    num_context: int,
-    hidden: int,
-    transform: Transform,
-    network: Callable[[int], nn.Module],
-) -> CouplingFlow:
-    """A flow of `num_layers` couplings.
-
-    They keep in turn the first half of the features, the last half, those of even index, and those of odd index, so
-    that any two features are soon on different sides of a split. `network(num_kept)` makes the bidirectional network of
-    a layer. A perceptron with `hidden` units turns its `num_context` outputs into the parameters of the transform.
-    """
-    num_kept = num_features // 2
-    features = torch.arange(num_features)
-    pairs = torch.cat([features[::2], features[1::2]])
-    orders = features, features.flip(-1), pairs, pairs.flip(-1)
-
-    def layer(index: int) -> CouplingLayer:
-        moved = ContextTransform(num_features - num_kept, num_context, hidden, transform)
-        return CouplingLayer(network(num_kept), moved, orders[index % 4])
-
-    return CouplingFlow([layer(index) for index in range(num_layers)])

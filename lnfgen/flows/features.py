@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.flows.fixed_point import solve_triangular
-from lnfgen.nn.made import MADE
-from lnfgen.nn.mlp import MLP
+from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
 OUTPUT_GAIN = 0.1
@@ -19,7 +18,26 @@ stable, but not 0, so that gradients reach the other layers."""
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
-class FeatureFlow(nn.Module, ABC):
+class FeaturePrior(nn.Module, ABC):
+    """p(z_t | context) of the features of one step: z `[..., D]`, context `[..., C]`."""
+
+    extra_noise = 0
+    """How many numbers `draw` needs beside one for each feature."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
+        """log p(z | context) `[...]` of what `draw` draws at the temperature, which must be above 0."""
+
+    @abstractmethod
+    def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
+        """Draw z `[..., D]` at a temperature from noise of N(0, 1), `[..., D + extra_noise]`.
+
+        A flow multiplies the noise by the temperature. A mixture of codes chooses the code at the temperature, and the
+        noise about a code stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
+        """
+
+
+class FeatureFlow(FeaturePrior):
     """A flow of one step's features: eps and z `[..., D]`, context `[..., C]`, log-determinants `[...]`.
 
     A conditioner is the network that computes the parameters of the transform. Under autocast it may run in bfloat16.
@@ -39,19 +57,10 @@ class FeatureFlow(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """eps and log|det deps/dz|."""
 
-    extra_noise = 0
-    """How many numbers `draw` needs beside one for each feature."""
-
     def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
-        """log p(z | context) `[...]` of what `draw` draws at the temperature, which must be above 0."""
         return with_base(*self.inverse(z, context), temperature)
 
     def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
-        """Draw z `[..., D]` at a temperature from noise of N(0, 1), `[..., D + extra_noise]`.
-
-        eps is the noise times the temperature. A flow that chooses among codes makes the choice at the temperature, and
-        the noise about a code stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
-        """
         return self.forward(temperature * noise, context)[0]
 
 

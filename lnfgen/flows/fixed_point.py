@@ -22,28 +22,20 @@ Update = Callable[[Tensor], tuple[Tensor, Tensor]]
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
     """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the log-determinants there.
 
-    Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps.
+    Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps. A feature is
+    final once a sweep moves it and all features before it by round-off only. It does not change any more, so it depends
+    neither on later features nor on the sweeps that other rows need.
     """
     with torch.no_grad():
-        value, ladj = _sweep(update, start)
+        value, ladj = update(start)
+        count, final = 1, _final(_close(value, start), 1)
+        while count < value.shape[-1] and not bool(final.all()):
+            swept, swept_ladj = update(value)
+            count += 1
+            settled = final | _close(swept, value)
+            value, ladj = torch.where(final, value, swept), torch.where(final, ladj, swept_ladj)
+            final = _final(settled, count)
     return _with_gradient(update, value) if torch.is_grad_enabled() else (value, ladj)
-
-
-def _sweep(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
-    """`solve_triangular` without gradients.
-
-    A feature is final once a sweep moves it and all features before it by round-off only. It does not change any more,
-    so it depends neither on later features nor on the sweeps that other rows need.
-    """
-    value, ladj = update(start)
-    count, final = 1, _final(_close(value, start, dims=(-1,)), 1)
-    while count < value.shape[-1] and not bool(final.all()):
-        swept, swept_ladj = update(value)
-        count += 1
-        settled = final | _close(swept, value, dims=(-1,))
-        value, ladj = torch.where(final, value, swept), torch.where(final, ladj, swept_ladj)
-        final = _final(settled, count)
-    return value, ladj
 
 
 def _final(settled: Tensor, count: int) -> Tensor:
@@ -72,7 +64,7 @@ def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
             outputs, gradients = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
             (product,) = torch.autograd.grad(outputs, fixed, gradients, retain_graph=True, materialize_grads=True)
             swept = value_gradient + product
-            settled = _close(swept, v, dims=(-1,))
+            settled = _close(swept, v)
             v = swept
             if bool(settled.all()):
                 break
@@ -96,7 +88,7 @@ class _Implicit(torch.autograd.Function):
         return None, context.adjoint(value_gradient, ladj_gradient), ladj_gradient
 
 
-def _close(swept: Tensor, value: Tensor, dims: tuple[int, ...]) -> Tensor:
+def _close(swept: Tensor, value: Tensor) -> Tensor:
     size = swept.abs()
     # The mean size counts too, because a number near 0 is only as exact as the numbers that it was computed from.
-    return (swept - value).abs() <= TOLERANCE * torch.finfo(value.dtype).eps * (size + size.mean(dims, keepdim=True))
+    return (swept - value).abs() <= TOLERANCE * torch.finfo(value.dtype).eps * (size + size.mean(-1, keepdim=True))

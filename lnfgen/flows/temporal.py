@@ -2,21 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.device import Dropout
-from lnfgen.flows.features import FeatureFlow, with_base
+from lnfgen.flows.features import FeaturePrior, with_base
 from lnfgen.nn.masking import shift
-from lnfgen.nn.stepper import arranged, looping, steps_of
+from lnfgen.nn.stepper import faster, looping, steps_of
 
 
 class TemporalFlow(nn.Module, ABC):
     """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`."""
-
-    loops_to_score = False
-    """True if the sequential direction is `inverse`."""
 
     def __init__(self, num_features: int, extra_noise: int = 0) -> None:
         """z_t has `num_features`; `draw` needs `extra_noise` numbers more for each step."""
@@ -38,58 +36,70 @@ class TemporalFlow(nn.Module, ABC):
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`.
 
-        At temperature 0 nothing is left to chance. See `FeatureFlow.draw`.
+        At temperature 0 nothing is left to chance. See `FeaturePrior.draw`.
         """
         return self(temperature * noise, positions, lengths)[0]
 
 
-class IndependentFlow(TemporalFlow):
+class ContextFlow(TemporalFlow):
+    """A flow whose steps are drawn from `features`, given contexts that are computed from z.
+
+    If `features` is a mixture of codes, there is no map from eps: the flow then has `draw` and `log_prob` alone.
+    """
+
+    def __init__(self, num_features: int, features: FeaturePrior) -> None:
+        super().__init__(num_features, features.extra_noise)
+        self.features = features
+
+    @abstractmethod
+    def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        """The context of each step, `[N, T, C]`."""
+
+    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self.features.inverse(z, self.contexts(z, positions, lengths))  # type: ignore[operator]
+
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+        return self.features.log_prob(z, self.contexts(z, positions, lengths), temperature)
+
+
+class IndependentFlow(ContextFlow):
     """`eps_t = g(z_t; positions_t)`, named `none` in the configuration's `time`. Both directions are parallel.
 
     Limit: given the length, the steps are independent.
     """
 
-    def __init__(self, num_features: int, features: FeatureFlow) -> None:
-        super().__init__(num_features, features.extra_noise)
-        self.features = features
+    def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return positions
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features(eps, positions)
-
-    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, positions)
-
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
-        return self.features.log_prob(z, positions, temperature)
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         return self.features.draw(noise, positions, temperature)
 
 
-class CausalFlow(TemporalFlow):
-    """A feature flow whose context at step t comes from earlier steps of one side of the flow, either eps or z.
+class CausalFlow(ContextFlow):
+    """A flow whose contexts come from earlier steps of one side, either eps or z.
 
-    If that side is the input, all contexts are known: one call of the network and one of the feature flow compute all
-    steps. If it is the output, each step gives the context of the next one, so a loop over the steps solves the
-    triangular system. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
+    If that side is the input, all contexts are known: one call of the network and one of `features` compute all steps.
+    If it is the output, each step gives the context of the next one, so a loop over the steps solves the triangular
+    system. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
     """
 
     def __init__(
-        self, num_features: int, features: FeatureFlow, network: nn.Module, input_dropout: float, reading: nn.Module
+        self, num_features: int, features: FeaturePrior, network: nn.Module, input_dropout: float, reading: nn.Module
     ) -> None:
         """`network` is causal. It computes the context of `features` from the values of one side and positions.
 
         `reading` is applied to each value before the network reads it.
         """
-        super().__init__(num_features, features.extra_noise)
-        self.features = features
+        super().__init__(num_features, features)
         self.reading = reading
         self.network = network
         self.input_dropout = Dropout(input_dropout)
 
-    def contexts(self, side: Tensor, positions: Tensor) -> Tensor:
-        """The context of each step, `[N, T, C]`, from the values before it, `[N, T, D]`."""
-        return self.network(torch.cat([self.read(shift(side)), positions], -1))[0]
+    def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self.network(torch.cat([self.read(shift(z)), positions], -1))[0]
 
     def read(self, earlier: Tensor) -> Tensor:
         """The inputs of the network from values `[..., D]`."""
@@ -127,7 +137,8 @@ class FlowSteps:
     def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float = 1.0) -> None:
         """`positions` `[N, T, F]` are those of all steps."""
         self._flow, self._temperature = flow, temperature
-        self.features, self._network = arranged(flow.features), steps_of(flow.network, positions)
+        self.features: Any = faster(flow.features) or flow.features
+        self._network = steps_of(flow.network, positions)
         dtype = next(flow.parameters()).dtype
         self._value = torch.zeros(len(positions), flow.num_features, dtype=dtype, device=positions.device)
         self._t = 0
@@ -168,12 +179,6 @@ class AutoregressiveFlow(CausalFlow):
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.in_order("forward", eps, positions)
 
-    def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, self.contexts(z, positions))
-
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
-        return self.features.log_prob(z, self.contexts(z, positions), temperature)
-
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         steps = self.steps(positions, temperature)
         values = []
@@ -195,10 +200,10 @@ class InverseAutoregressiveFlow(CausalFlow):
     in T. Source: the paper, section 4.2, and Kingma et al. (2016).
     """
 
-    loops_to_score = True
+    log_prob, draw = TemporalFlow.log_prob, TemporalFlow.draw
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features(eps, self.contexts(eps, positions))
+        return self.features(eps, self.contexts(eps, positions, lengths))
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.in_order("inverse", z, positions)

@@ -9,12 +9,11 @@ from lnfgen.device import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import OutputHead
-from lnfgen.models.sequence_model import Encoded, SequenceModel
-from lnfgen.models.steps import WeighedSteps, drawn_by
-from lnfgen.nn.causal_lstm import CausalLSTM, LSTMState
+from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, drawn_by
+from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
-from lnfgen.nn.stepper import Steps, faster, kept, looping
+from lnfgen.nn.stepper import PlainSteps, Steps, faster, looping
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -22,8 +21,6 @@ class AutoregressiveLSTM(SequenceModel):
 
     Scoring calls the LSTM and the head once each for all steps. Sampling is a loop over the steps.
     """
-
-    exact = True
 
     def __init__(
         self,
@@ -38,17 +35,13 @@ class AutoregressiveLSTM(SequenceModel):
         input_dropout: float,
         note_noise: float,
     ) -> None:
-        super().__init__(observation, length)
-        self.positions = positions
+        super().__init__(observation, length, positions)
         self.embedding = embedding
         self.embed = observation.embedding(embedding)
         self.lstm = lstm
         self.head = head
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
         self.note_noise = NoteNoise(note_noise)
-
-    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
-        return None
 
     def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The positions `[B, T, F]`."""
@@ -92,21 +85,16 @@ class AutoregressiveLSTM(SequenceModel):
         return LSTMSteps(self, self.positions_of(lengths, num_steps, metres), temperature)
 
 
-class _PlainSteps:
-    """The steps of the baseline's LSTM, as `nn.stepper.Steps`: x is x_{t-1}, or None at t = 0."""
+class _PlainSteps(PlainSteps):
+    """The steps of the baseline's LSTM: x is x_{t-1}, or None at t = 0."""
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
-        self._model, self._positions = model, positions
-        self._state: LSTMState | None = None
+        super().__init__(model.lstm, positions)
+        self._model = model
 
     def step(self, t: int, x: Tensor | None) -> Tensor:
-        model, position = self._model, self._positions[:, t]
-        embedded = position.new_zeros(len(position), model.embedding) if x is None else model.embed(x)
-        states, self._state = model.lstm(torch.cat([embedded, position], -1)[:, None], self._state)
-        return states[:, 0]
-
-    def keep(self, rows: Tensor) -> None:
-        self._positions, self._state = self._positions[rows], kept(self._state, rows)
+        nothing = self._known.new_zeros(len(self._known), self._model.embedding)
+        return super().step(t, nothing if x is None else self._model.embed(x))
 
 
 class LSTMSteps(WeighedSteps):

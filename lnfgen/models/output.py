@@ -1,5 +1,6 @@
-"""Output heads: from the output of a network at a step to the distribution of its symbol or keys."""
+"""The emission p(x_t | z), and output heads: from the output of a network at a step to the distribution of x_t."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.device import Dropout
-from lnfgen.models.observation import Frames, Known, Observation
-from lnfgen.nn.made import MADE
+from lnfgen.flows.codebook import Codebook
+from lnfgen.models.observation import Frames, Known, NoteNoise, Observation, Symbols
 from lnfgen.nn.masking import tempered
-from lnfgen.nn.mlp import MLP
+from lnfgen.nn.mlp import MADE, MLP
+from lnfgen.nn.stepper import looping
 
 UNITS_PER_KEY = 4
 """The NADE head has this many hidden units for each key."""
@@ -98,6 +100,18 @@ class IndependentHead(FactorisedHead):
         return self.mlp(context).to(self.dtype)
 
 
+class SymbolHead(FactorisedHead):
+    """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook: Bayes' rule, where all codes are as likely."""
+
+    def __init__(self, symbols: Symbols, codes: Codebook) -> None:
+        """It begins with a copy of these codes."""
+        super().__init__(symbols)
+        self.codebook = copy.deepcopy(codes)
+
+    def logits(self, context: Tensor) -> Tensor:
+        return self.codebook.log_prob(context.to(self.dtype))
+
+
 class NADEHead(OutputHead):
     """`p(frame | context) = prod_i p(key i | keys below i, context)`: whether it sounds, and whether it is struck.
 
@@ -121,17 +135,24 @@ class NADEHead(OutputHead):
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
     def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self.logits(self.made.given(self.features(context)), temperature)(x)
+        return self._logits(context, temperature)(x)
 
     def sampler(self, temperature: float) -> Sampler:
         def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = self.logits(self.made.given(self.features(context)), temperature)
-            return settled(self.frames, logits, uniform, known)
+            logits, x = self._logits(context, temperature), self.frames.silence(uniform)
+            for _ in range(self.frames.num_pitches):
+                found = logits(x)
+                drawn = self.frames.sample(found, uniform, known)
+                if torch.equal(drawn, x):
+                    return Drawn(x, found)
+                x = drawn
+            return Drawn(x, logits(x))
 
         return Sampler(draw)
 
-    def logits(self, conditionals: Callable[[Tensor], Tensor], temperature: float) -> Callable[[Tensor], Tensor]:
-        """The function from x to logits. `conditionals` is the MADE's function from bits to parameters by key."""
+    def _logits(self, context: Tensor, temperature: float) -> Callable[[Tensor], Tensor]:
+        """The function from x to logits."""
+        conditionals = self.made.given(self.features(context))
 
         def logits_of(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
@@ -141,17 +162,35 @@ class NADEHead(OutputHead):
         return logits_of
 
 
-def settled(frames: Frames, logits: Callable[[Tensor], Tensor], uniform: Tensor, known: Known | None = None) -> Drawn:
-    """Draw a frame `[..., P]` whose keys depend on those before them: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
+class Emission(nn.Module):
+    """An output head over z_t, its position, and an exclusive bidirectional network, which sees z_<t and z_>t.
 
-    `logits` maps a frame to the logits `[..., num_logits]` of all its keys. Bits that are known are set, whatever their
-    random numbers are.
+    Given z, the steps of x are independent (paper, section 4.3), so all are computed in parallel, apart from the
+    recurrence of an LSTM. With a head that reads the past, this is p(x_t | x_<t, z), and sampling goes step by step.
     """
-    x = frames.silence(uniform)
-    for _ in range(frames.num_pitches):
-        found = logits(x)
-        drawn = frames.sample(found, uniform, known)
-        if torch.equal(drawn, x):
-            return Drawn(x, found)
-        x = drawn
-    return Drawn(x, logits(x))
+
+    def __init__(self, network: nn.Module | None, head: OutputHead, note_noise: float = 0.0) -> None:
+        """`network` is bidirectional and exclusive. Without one, the head reads z_t alone."""
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.note_noise = NoteNoise(note_noise)
+
+    def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
+        """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""
+        context = self.context(z, lengths, positions)
+        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
+
+    def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+        """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""
+        context, draw = self.context(z, lengths, positions), self.head.sampler(temperature)
+        if not self.head.reads_past:
+            return draw(context, uniform)
+        with looping(context):
+            return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
+
+    def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
+        """The input of the head at each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
+        if self.network is None:
+            return z
+        return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

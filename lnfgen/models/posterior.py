@@ -1,4 +1,4 @@
-"""The posterior q(z | x), the encoder of the latent flow."""
+"""The posterior q(z | x), the encoder of the latent flow: a network over x, or a code for each symbol."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.device import Dropout
+from lnfgen.flows.codebook import Codebook
 from lnfgen.flows.features import LOG_SQRT_2PI
-from lnfgen.models.observation import Observation
+from lnfgen.models.observation import Observation, Symbols
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0
@@ -15,6 +16,11 @@ INITIAL_LOG_VARIANCE = -3.0
 
 LOG_VARIANCE_BOUND = 12.0
 """The log-variance differs from its initial value by less than this, so that densities stay finite in float32."""
+
+
+SPREAD, SCALE = 4.0, 0.22
+"""Initial standard deviations of the centres of the codes, and of z about its centre. The codes hardly overlap, so that
+z starts as a precise code of x, which it must."""
 
 
 class Gaussian(NamedTuple):
@@ -66,3 +72,25 @@ class Posterior(nn.Module):
         # Full precision even under autocast, because z and log q must use exactly the same variance.
         mean, raw = head.to(self.head.weight.dtype).chunk(2, -1)
         return Gaussian(mean, INITIAL_LOG_VARIANCE + bounded(raw, LOG_VARIANCE_BOUND))
+
+
+class SymbolPosterior(nn.Module):
+    """`z_t ~ Normal(m_k, s_k^2)` for the symbol k = x_t: a code for each symbol.
+
+    So z is x with noise, and all that is to be learned of the language is left to the prior. Where this is a mixture of
+    the same codes (`codes`), log p(z_t | z_<t) - log q(z_t | x_t) is nearly the logarithm of the weight of the true
+    code. The model is then a language model, autoregressive or from coarse to fine, that is written as a latent flow.
+
+    Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790), whose encoding is a mixture with one
+    distribution for each value of a variable.
+
+    Limit: z_t says nothing about the other steps.
+    """
+
+    def __init__(self, symbols: Symbols, latent: int) -> None:
+        super().__init__()
+        self.codebook = Codebook(latent, symbols.num_symbols, SCALE, SPREAD)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, positions: Tensor | None = None) -> Gaussian:
+        """x `[...]` -> mean and log-variance `[..., D]`. Lengths and positions are not needed."""
+        return Gaussian(self.codebook.means.t()[x], 2 * self.codebook.log_scales.t()[x])

@@ -13,8 +13,8 @@ from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.scans import KERNEL, CausalConvolution, CausalConvScan, GatedRecurrence, convolved
 
 
-class LSTMCells:
-    """The cells of a `CausalLSTM`, from a state of zeros.
+class LSTMSteps:
+    """The steps of a `CausalLSTM` whose input is `cat([x, known[:, t]], -1)`, as `nn.stepper.Steps`.
 
     The four gates are a batch: weights `[4, in, H]`, gate inputs `[4, rows, H]`. On a CPU, threads share the gates of a
     batched product among them, and it reads large weights in half the time of one wide product. An upper layer
@@ -22,20 +22,29 @@ class LSTMCells:
     the weights: as tanh(x) = 2 sigmoid(2 x) - 1, one call of sigmoid computes it together with the gates.
     """
 
-    def __init__(self, network: CausalLSTM, rows: int) -> None:
+    def __init__(self, network: CausalLSTM, known: Tensor) -> None:
         (inputs, recurrent, *biases), *upper = (layer.all_weights[0] for layer in cast(list[nn.LSTM], network.layers))
-        # Of the first layer, laid out as in nn.LSTM.
-        self.input_weight, self.bias = _doubled(inputs), _doubled(torch.add(*biases))
-        self._recurrent = by_gate(_doubled(recurrent))
+        of_x, of_known = _doubled(inputs).tensor_split([-known.shape[-1]], 1)
+        self._weight, self._recurrent = by_gate(of_x), by_gate(_doubled(recurrent))
+        added = linear(known, of_known, _doubled(torch.add(*biases))).unflatten(-1, (4, -1))
+        self._added = added.permute(1, 2, 0, 3).contiguous().unbind()  # of the known inputs, by step and gate
+        self._rows: Tensor | None = None  # the row of `known` that each row reads
         self._upper = [
             (by_gate(_doubled(torch.cat([below, own], 1))), by_gate(_doubled(torch.add(*biases))[:, None]))
             for below, own, *biases in upper
         ]
-        zero = recurrent.new_zeros(rows, recurrent.shape[1])
+        zero = recurrent.new_zeros(len(known), recurrent.shape[1])
         self._h, self._c = [zero] * len(network.layers), [zero] * len(network.layers)
 
-    def step(self, inputs: Tensor) -> Tensor:
-        """The output `[rows, H]` of the next step. `inputs` is `x input_weight^T + bias` by gate, `[4, rows, H]`."""
+    def step(self, t: int, x: Tensor) -> Tensor:
+        return self._step(torch.baddbmm(self._known(t), x.expand(4, -1, -1), self._weight))
+
+    def _known(self, t: int) -> Tensor:
+        added = self._added[t]
+        return added if self._rows is None else added.index_select(1, self._rows)
+
+    def _step(self, inputs: Tensor) -> Tensor:
+        """The output `[rows, H]` of the next step from what the inputs and the bias give by gate, `[4, rows, H]`."""
         h, c = self._h, self._c
         h[0], c[0] = _cell(torch.baddbmm(inputs, h[0].expand(4, -1, -1), self._recurrent), c[0])
         for index, (weight, bias) in enumerate(self._upper, 1):
@@ -43,33 +52,9 @@ class LSTMCells:
             h[index], c[index] = _cell(torch.baddbmm(bias, below_and_own, weight), c[index])
         return h[-1]
 
-    def added(self, known: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-        """`known[:, t] weight^T + bias` by gate, for every step t: known `[rows, T, G]`, weight `[4 H, G]`."""
-        return linear(known, weight, self.bias).unflatten(-1, (4, -1)).permute(1, 2, 0, 3).contiguous().unbind()
-
-    def keep(self, rows: Tensor) -> None:
-        self._h, self._c = [h[rows] for h in self._h], [c[rows] for c in self._c]
-
-
-class LSTMSteps:
-    """The steps of a `CausalLSTM` whose input is `cat([x, known[:, t]], -1)`, as `nn.stepper.Steps`."""
-
-    def __init__(self, network: CausalLSTM, known: Tensor) -> None:
-        self._cells = LSTMCells(network, len(known))
-        of_x, of_known = self._cells.input_weight.tensor_split([-known.shape[-1]], 1)
-        self._weight, self._added = by_gate(of_x), self._cells.added(known, of_known)
-        self._rows: Tensor | None = None  # the row of `known` that each row reads
-
-    def step(self, t: int, x: Tensor) -> Tensor:
-        return self._cells.step(torch.baddbmm(self._known(t), x.expand(4, -1, -1), self._weight))
-
-    def _known(self, t: int) -> Tensor:
-        added = self._added[t]
-        return added if self._rows is None else added.index_select(1, self._rows)
-
     def keep(self, rows: Tensor) -> None:
         self._rows = rows if self._rows is None else self._rows[rows]
-        self._cells.keep(rows)
+        self._h, self._c = [h[rows] for h in self._h], [c[rows] for c in self._c]
 
 
 class BaselineSteps(LSTMSteps):
@@ -80,12 +65,10 @@ class BaselineSteps(LSTMSteps):
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
         super().__init__(model.lstm, positions)
-        of_embedding, _ = self._cells.input_weight.tensor_split([-positions.shape[-1]], 1)
-        self._add_embedded = _embedded_product(model.embed, of_embedding)
+        self._add_embedded = _embedded_product(model.embed, self._weight)
 
     def step(self, t: int, x: Tensor | None) -> Tensor:
-        added = self._known(t)
-        return self._cells.step(added if x is None else self._add_embedded(x, added))
+        return self._step(self._known(t) if x is None else self._add_embedded(x, self._known(t)))
 
 
 def by_gate(weight: Tensor) -> Tensor:
@@ -94,13 +77,12 @@ def by_gate(weight: Tensor) -> Tensor:
 
 
 def _embedded_product(embedding: nn.Embedding | FrameEmbedding, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """`(x, y) -> embedding(x) weight^T + y` by gate. The embedding table is multiplied by the weight only once."""
+    """`(x, y) -> embedding(x) weight + y` by gate. The embedding table is multiplied by the weight only once."""
     if isinstance(embedding, nn.Embedding):
-        table = embedding.weight.detach() @ by_gate(weight)  # [4, V, H]
+        table = embedding.weight.detach() @ weight  # [4, V, H]
         return lambda x, y: table.index_select(1, x).add_(y)
-    frames, of_bits = embedding.frames, embedding.linear.weight.detach().t() @ by_gate(weight)  # [4, bits, H]
-    bias = embedding.linear.bias.detach() @ by_gate(weight)  # [4, H]
-    bias = bias[:, None]
+    frames, of_bits = embedding.frames, embedding.linear.weight.detach().t() @ weight  # [4, bits, H]
+    bias = (embedding.linear.bias.detach() @ weight)[:, None]  # [4, 1, H]
 
     def of_frame(x: Tensor, y: Tensor) -> Tensor:
         bits = frames.bits(x, of_bits.dtype)

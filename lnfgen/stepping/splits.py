@@ -35,7 +35,7 @@ class Couplings:
             torch.cat([first.weight[:, num_kept:] for first in firsts]), torch.cat([first.bias for first in firsts])
         )
         self._first = [first.weight[:, :num_kept].t().contiguous() for first in firsts]
-        self._others: list[tuple[Product, Product]] = [
+        self._others = [
             (
                 product(second.weight, second.bias),
                 product(by_parameter(last.weight, num_parameters), by_parameter(last.bias, num_parameters)),
@@ -73,11 +73,7 @@ class Couplings:
         return torch.cat([kept, moved], -1), ladj
 
 
-Product = Callable[[Tensor], Tensor]
-"""A function from x `[rows, in]` to `[rows, out]`."""
-
-
-def product(weight: Tensor, bias: Tensor) -> Product:
+def product(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     """`x -> x weight^T + bias`, with weight `[out, in]`.
 
     The weights are transposed in memory, because products with few rows then take three quarters of the time.

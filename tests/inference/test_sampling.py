@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+from toy_config import run_config
 from toy_models import every_sequence, noise_like, toy
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.nn.masking import tempered
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus
 
 pytestmark = pytest.mark.contract
 
@@ -53,7 +54,7 @@ def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
 def test_sampling_then_scoring_is_finite(model):
     observation = model.observation
     for steps in (1, 4):
-        x = model.sample(steps, torch.Generator().manual_seed(steps), 1.0)
+        x = model.sample_batch([steps], [torch.Generator().manual_seed(steps)], 1.0)[0]
         assert x.shape[0] == steps
         encoded = x.numpy()
         if isinstance(observation, Symbols):
@@ -78,14 +79,14 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
     assert are_equal((1, 2), 0.0)
 
 
+@torch.no_grad()
 def test_a_batch_is_the_samples_of_its_generators(model):
     """Whatever their lengths and their company: none of these draws hangs on the last bits."""
     lengths = [3, 1, 4]
     generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
-    with torch.no_grad():
-        together = model.sample_batch(lengths, generators, 1.0)
+    together = model.sample_batch(lengths, generators, 1.0)
     for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
-        assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
+        assert torch.equal(x, model.sample_batch([length], [torch.Generator().manual_seed(seed)], 1.0)[0])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emis
 @pytest.mark.parametrize("latent_name", sorted(set(NAMED_MODELS) - {"lstm"}))
 @torch.inference_mode()
 def test_512_long_sequences_are_finite(latent_name):
-    """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps of solving for z or for eps."""
+    """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps."""
     torch.manual_seed(0)
     config = run_config(latent_name, "tiny", corpus=Corpus("text"))
     model = build_model(config.model, Symbols(50), LengthModel()).eval()
@@ -116,9 +117,8 @@ def test_512_long_sequences_are_finite(latent_name):
     count, steps = 512, 288
     lengths = torch.full((count,), steps)
     positions = model.positions(lengths, steps)
-    z, ladj = model.prior(torch.randn(count, steps, model.latent), positions, lengths)
-    eps, back = model.prior.inverse(z, positions, lengths)
-    for values in (z, ladj, eps, back):
+    z = model.prior.draw(positions, lengths, torch.randn(count, steps, model.noise_size))
+    for values in (z, model.prior.log_prob(z, positions, lengths)):
         assert torch.isfinite(values).all()
     for part in torch.arange(count).split(64):
         x = torch.randint(50, (len(part), steps))

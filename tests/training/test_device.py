@@ -68,7 +68,7 @@ def objective(model: SequenceModel, device: torch.device, precision: str) -> tup
     noise = noise_like(model, 2, len(LENGTHS), 5)
     batch = Batch(x, LENGTHS, [0, 1, 2]).to(device)
     noise = None if noise is None else noise.to(device)
-    found = accumulate_gradients(model, batch, noise, 0.7, num_passes=2, precision=precision)
+    found = accumulate_gradients(model, batch, noise, 0.7, precision=precision)
     gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return found.loss.detach().cpu(), torch.cat(gradients).cpu()
 

@@ -1,17 +1,19 @@
-"""The training objective in parts: its definition, its passes, its precision and free bits."""
+"""The training objective in parts: its definition, its precision and free bits."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import pytest
 import torch
+from toy_config import training_config
 from toy_training import SIZES, Session
 
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import new_model
-from lnfgen.training.objective import PASS_STEPS, accumulate_gradients, passes_for
+from lnfgen.training.objective import accumulate_gradients
 
 
 def without_dropout(model: SequenceModel) -> SequenceModel:
@@ -24,7 +26,7 @@ def without_dropout(model: SequenceModel) -> SequenceModel:
 @pytest.fixture(params=sorted(NAMED_MODELS))
 def double(request, dataset):
     """A model in float64 without dropout, a padded batch, and noise for three samples."""
-    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[request.param]))
+    config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[request.param]), training_config())
     model = without_dropout(new_model(config, dataset)).double().train()
     batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
@@ -37,41 +39,28 @@ def objective_and_gradients(model: SequenceModel, batch: Batch, noise: torch.Ten
     return objective, [parameter.grad.clone() for parameter in model.parameters()]
 
 
-def test_passes_of_any_size_have_the_gradient_of_the_whole_loss(double):
+def test_the_gradient_is_that_of_the_whole_loss(double):
     """Against the definition, in one graph, by autograd, also where the estimate of a KL is negative."""
     model, batch, noise = double
-    for given, numbers in ((noise, (1, 2, 3)),) if noise is None else ((noise, (1, 3)), (5 * noise, (2,))):
+    for given in (noise, None if noise is None else 5 * noise):
         terms = model(batch.x, batch.lengths, given)
         loss = -((terms.reconstruction - 0.3 * terms.kl) / (batch.lengths + 1)).mean()
         expected = torch.autograd.grad(loss, list(model.parameters()))
-        for num_passes in numbers:
-            objective, found = objective_and_gradients(model, batch, given, num_passes=num_passes)
-            torch.testing.assert_close(objective.loss, loss, rtol=1e-10, atol=1e-10)
-            torch.testing.assert_close(objective.kl, terms.kl.mean(0), rtol=1e-10, atol=1e-10)
-            torch.testing.assert_close(tuple(found), expected, rtol=1e-10, atol=1e-10)
+        objective, found = objective_and_gradients(model, batch, given)
+        torch.testing.assert_close(objective.loss, loss, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(objective.kl, terms.kl.mean(0), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(tuple(found), expected, rtol=1e-10, atol=1e-10)
     assert model.exact or (terms.kl < 0).any()
-
-
-def test_the_objective_of_three_samples_is_the_mean_of_each_one_s(double):
-    model, batch, noise = double
-    whole, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
-    alone = [
-        objective_and_gradients(model, batch, None if noise is None else noise[k : k + 1], num_passes=1)
-        for k in range(3)
-    ]
-    torch.testing.assert_close(whole.loss, sum(objective.loss for objective, _ in alone) / 3)
-    for index, gradient in enumerate(gradients):
-        torch.testing.assert_close(gradient, sum(found[index] for _, found in alone) / 3)
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, name):
-    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[name]))
+    config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[name]), training_config())
     model = without_dropout(new_model(config, dataset))
     batch = collate([dataset.split("train")[i] for i in range(4)], list(range(4)))
     noise = model.draw_noise(2, *batch.x.shape, torch.Generator().manual_seed(1))
-    expected, gradients = objective_and_gradients(model, batch, noise, num_passes=1)
-    found, rounded = objective_and_gradients(model, batch, noise, num_passes=2, precision="bfloat16")
+    expected, gradients = objective_and_gradients(model, batch, noise)
+    found, rounded = objective_and_gradients(model, batch, noise, precision="bfloat16")
     torch.testing.assert_close(found.loss, expected.loss, rtol=1e-2, atol=1e-2)
     assert not torch.equal(found.loss, expected.loss)
     assert all(tensor.dtype == torch.float32 for tensor in (*found, *rounded))
@@ -83,39 +72,24 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
 def test_it_learns_in_bfloat16(dataset, name, updates):
     schedule = {"max_steps": updates, "kl_warmup_start": 0.0, "kl_warmup_end": 0.1, "learning_rate": 1.5e-2}
     session = Session(dataset, name, precision="bfloat16", **schedule)
-    assert session.run()
-    assert not session.listener.notes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert session.run()
     assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]
     kept = [value for part in session.trainer.state()[0].values() for value in part.values()]
     assert all(value.dtype != torch.bfloat16 for value in kept)
-
-
-def test_passes_are_within_the_limit_where_a_piece_is():
-    def passes(num_samples: int, batch: int, steps: int) -> int:
-        x = torch.zeros(batch, steps)
-        return passes_for(num_samples, Batch(x, torch.full((batch,), steps), list(range(batch))))
-
-    assert passes(1, 16, 5000) == 1  # a piece is never cut
-    assert passes(7, 16, 5000) == 7
-    assert passes(10, 15, 10) == 1
-    for steps in range(20, 200, 7):
-        assert -(-10 // passes(10, 15, steps)) * 15 * steps <= PASS_STEPS["cpu"]
 
 
 def test_bits_that_are_free_cost_nothing_in_training_and_are_still_counted(double):
     """A KL below the free bits gives the weights of the prior no gradient; one above them gives the usual one."""
     model, batch, noise = double
     kl = model(batch.x, batch.lengths, noise).kl.detach().mean(0) / (batch.lengths + 1)
-    usual, expected = objective_and_gradients(model, batch, noise, num_passes=1)
-    few, found = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=float(kl.min()) - 0.1)
+    usual, expected = objective_and_gradients(model, batch, noise)
+    few, found = objective_and_gradients(model, batch, noise, free_bits=float(kl.min()) - 0.1)
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-    many, _ = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=float(kl.max()) + 0.1)
+    many, _ = objective_and_gradients(model, batch, noise, free_bits=float(kl.max()) + 0.1)
     if not model.exact:
         assert all(not parameter.grad.any() for parameter in model.prior.parameters())
-        between = float((kl.min() + kl.max()) / 2)
-        _, whole = objective_and_gradients(model, batch, noise, num_passes=1, free_bits=between)
-        _, parted = objective_and_gradients(model, batch, noise, num_passes=3, free_bits=between)
-        torch.testing.assert_close(parted, whole, rtol=1e-10, atol=1e-10)
     for objective in (few, many):
         assert torch.equal(objective.kl, usual.kl)
         assert torch.equal(objective.loss, usual.loss)
