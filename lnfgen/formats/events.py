@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,10 +54,20 @@ class Events:
     def add(
         self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
     ) -> None:
-        """Add a track. Its number follows on those of the tracks before, and of `after` tracks of other pieces."""
+        """Add a track with one or more notes. Its number follows on those of the tracks before, and of `after` others.
+
+        Characters that a terminal cannot show are left out of the name.
+        """
+        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+        pitches = [pitch for _, _, pitch in notes]
+        sounding = now = 0
+        for start, end, _ in sorted(notes):
+            sounding += max(end - max(start, now), 0)
+            now = max(now, end)
+        polyphony = float(sum(end - start for start, end, _ in notes) / sounding) if sounding else 1.0
+        pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
         number = after + len(self.tracks) + 1
-        track = Track.of_notes(notes, number=number, name=name, program=program, channel=channel)
-        self.tracks.append((track, notes))
+        self.tracks.append((Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes))
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -103,10 +114,7 @@ class Events:
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
-        """The length of the first bar if it is shorter than those of the usual time signature and the next one is not.
-
-        Else it is 0. The usual time signature must hold after the first bar, which may have one of its own.
-        """
+        """The length of the first bar if it is shorter than the usual bar, which comes next, else 0."""
         if not self.lines:
             return 0
         first, *following = self.lines
@@ -117,10 +125,7 @@ class Events:
 
 
 def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
-    """Notes as (start, end, MIDI pitch), where tied notes are one.
-
-    Some programs write a tie at one of its two notes alone; either is enough.
-    """
+    """Notes where tied ones are one. Some programs write a tie at one of its two notes alone; either is enough."""
     notes: list[FileNote] = []
     last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note that comes before.
@@ -166,13 +171,8 @@ def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
 
 
 def lost_changes(rolls: Sequence[PianoRoll], *, of_tempo: bool = True) -> str:
-    """A few words on the changes that the files of these rolls lost, as a roll has one tempo and time signature.
-
-    They are empty if nothing was lost. Without `of_tempo`, changes of tempo do not count.
-    """
-    counts = {
-        "tempo": sum(roll.tempo_changes for roll in rolls) if of_tempo else 0,
-        "time signature": sum(roll.metre_changes for roll in rolls),
-    }
+    """A few words on the changes, of tempo too if `of_tempo`, that these rolls lost; empty if they lost none."""
+    tempos = sum(roll.tempo_changes for roll in rolls) if of_tempo else 0
+    counts = {"tempo": tempos, "time signature": sum(roll.metre_changes for roll in rolls)}
     lost = ", ".join(f"{count:,} of {value}" for value, count in counts.items() if count)
     return f"a piano-roll has one tempo and time signature; left out changes: {lost}" if lost else ""

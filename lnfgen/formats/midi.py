@@ -142,10 +142,9 @@ class _AnyKeySignature(MetaSpec_key_signature):
 
 @contextlib.contextmanager
 def _with_any_key_signature() -> Iterator[None]:
-    """In this block, mido ignores key signatures that MIDI does not define, and does not refuse their files.
+    """In this block, mido ignores key signatures that MIDI does not define; a roll has none.
 
-    Some programs write them. A roll has no key signature, so none is lost. mido has no other way to do this than the
-    registry of its specifications, which is put back at the end for other users of mido in this process.
+    mido has only a registry for this, which is put back for other users of mido in this process.
     """
     add_meta_spec(_AnyKeySignature)
     try:
@@ -155,10 +154,7 @@ def _with_any_key_signature() -> Iterator[None]:
 
 
 def _upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
-    """The time signature of a bar that is as long as the upbeat, in the unit of the piece or a shorter one.
-
-    None if there is no upbeat, or `midi_bytes` does not write it.
-    """
+    """The time signature of a bar as long as the upbeat; None without an upbeat, or if `midi_bytes` writes none."""
     whole_notes = Fraction(roll.upbeat, 4 * roll.steps_per_quarter)
     unit = max(roll.time_signature[1], whole_notes.denominator)
     beats = whole_notes * unit

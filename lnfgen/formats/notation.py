@@ -120,10 +120,7 @@ def _staves(roll: PianoRoll, voices: int | None) -> list[_Staff]:
 
 
 def _layers(notes: Sequence[Note]) -> list[list[Note]]:
-    """Notes in as few voices as hold them: notes with the same start and length are one chord, and no chords overlap.
-
-    Of chords that start together the higher one goes to the first voice that is free.
-    """
+    """Notes in as few voices as hold them, the higher first. Equal starts and lengths make a chord; none overlap."""
     chords: dict[tuple[int, int], list[Note]] = {}
     for note in sorted(notes, key=lambda note: (note[0], -note[2])):
         chords.setdefault(note[:2], []).append(note)

@@ -201,11 +201,7 @@ def to_bytes(
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
-    """Check that a file with this suffix can be written here, with so many voices apart.
-
-    Raises:
-        LnfgenError: if the format needs a program that is missing, or cannot write voices apart.
-    """
+    """Raise an `LnfgenError` if the format needs a program that is missing, or cannot write these voices apart."""
     if voices is not None and suffix not in WITH_VOICES:
         raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
     if suffix == SOUND:

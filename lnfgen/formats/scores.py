@@ -105,10 +105,7 @@ def _events(score: Any) -> Events:
 
 
 def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
-    """The time signatures of a part of music21, each with its offset in quarters.
-
-    They are looked for bar by bar: music21 can have one object in several bars, which is flattened to one offset.
-    """
+    """The time signatures of a part, by bars, as music21 may have one object in several; offsets in quarters."""
     from music21 import meter, stream
 
     bars = [(Fraction(0), part), *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure))]
@@ -180,11 +177,9 @@ def _pair_repeats(score: Any) -> None:
 
 @contextlib.contextmanager
 def _rests_as_written() -> Iterator[None]:
-    """In this block, music21 reads whole rests of MusicXML as long as they are written.
+    """In this block, music21 stretches a whole rest of MusicXML to its bar only where nothing else is in the bar.
 
-    Where one staff of a bar is empty, music21 takes the first rest of any staff for one that fills the bar. In 5/4 or
-    6/4 a whole rest after a note then gets the length of the bar, and the rest of the part comes too late. So here a
-    rest is stretched to its bar only where nothing else is in the bar.
+    Where one staff of a bar is empty, music21 would stretch the first rest of any staff.
     """
     from music21.musicxml import xmlToM21
 

@@ -243,15 +243,11 @@ def two_sample_auc(
             fitted = [side[~rows] for side, rows in zip((first, second), held, strict=True)]
             x = np.concatenate(fitted)
             weights = _regression(_standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
-            scores = (_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True))
-            aucs.append(area_under_curve(*scores))
+            scores = [_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True)]
+            # The share of pairs in which the row of `first` has the higher score; a tie counts half.
+            differences = scores[0][:, None] - scores[1]
+            aucs.append((differences > 0).mean() + 0.5 * (differences == 0).mean())
     return float(np.mean(aucs)) if aucs else math.nan
-
-
-def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """The share of pairs in which the positive has the higher score; a tie counts half."""
-    differences = positives[:, None] - negatives
-    return float((differences > 0).mean() + 0.5 * (differences == 0).mean())
 
 
 def _folds(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -134,8 +134,7 @@ def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[
 def _numbered_steps(rolls: Sequence[PianoRoll], with_onsets: bool) -> tuple[np.ndarray, np.ndarray]:
     """Two numbers for each step of all rolls, one roll after the other, that do not change if a roll is transposed.
 
-    The first numbers the keys, counted from the lowest one, and with `with_onsets` their onsets; 0 is silence. The
-    second numbers the first and the move of the lowest key since the last step that sounded.
+    The first names the keys above the lowest one (0: silence), the second the first and the move of the lowest key.
     """
     width = max(roll.num_pitches for roll in rolls)
     numbers: dict[bytes, int] = {bytes(width): 0}

@@ -56,7 +56,7 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
         "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(_keys_a_step(roll) == num_voices)),
         "polyphony_rate": Figure(more, lambda roll: _mean(_keys_a_step(roll) > num_voices)),
         "empty_step_rate": Figure("silent steps", lambda roll: _mean(_keys_a_step(roll) == 0)),
-        "polyphony": Figure("keys a sounding step", polyphony),
+        "polyphony": Figure("keys a sounding step", lambda roll: _mean(_keys_a_step(roll)[_keys_a_step(roll) > 0])),
         "note_length": Figure("note length, quarters", note_length),
         "off_quarter_rate": Figure("onsets off the quarter", off_quarter_rate),
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
@@ -84,12 +84,6 @@ def usual_voices(rolls: Iterable[PianoRoll]) -> int:
         counts.update(_keys_a_step(roll).tolist())
     counts.pop(0, None)
     return min(counts, key=lambda number: (-counts[number], number), default=1)
-
-
-def polyphony(roll: PianoRoll) -> float:
-    """The mean number of keys over the steps at which any sounds."""
-    counts = _keys_a_step(roll)
-    return _mean(counts[counts > 0])
 
 
 def note_length(roll: PianoRoll) -> float:

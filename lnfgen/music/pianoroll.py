@@ -102,11 +102,9 @@ class PianoRoll:
     def __repr__(self) -> str:
         beats, unit = self.time_signature
         onsets = "" if self.onsets is not None else ", onsets unknown"
-        upbeat = f", upbeat of {self.upbeat}" if self.upbeat else ""
-        return (
-            f"PianoRoll({self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}, "
-            f"{self.steps_per_quarter} per quarter, {self.tempo_bpm:g} bpm, {beats}/{unit}{upbeat}{onsets})"
-        )
+        time = f"{self.tempo_bpm:g} bpm, {beats}/{unit}" + (f", upbeat of {self.upbeat}" if self.upbeat else "")
+        size = f"{self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}"
+        return f"PianoRoll({size}, {self.steps_per_quarter} per quarter, {time}{onsets})"
 
     @property
     def num_steps(self) -> int:
@@ -366,11 +364,7 @@ def bar_and_beats(time_signature: tuple[int, int], steps_per_quarter: int) -> tu
 
 
 def require_tempo(bpm: float) -> None:
-    """Check that a roll may have this tempo, which MIDI's format limits.
-
-    Raises:
-        LnfgenError: if it may not.
-    """
+    """Raise an `LnfgenError` if a roll may not have this tempo, which MIDI's format limits."""
     if not MIN_BPM <= bpm <= MAX_BPM:
         raise LnfgenError(f"a tempo of {bpm:g} quarters per minute; expected 3.58 to 60 million, MIDI's range")
 

@@ -39,7 +39,7 @@ def test_keys_a_step() -> None:
     assert of_four("exact_polyphony_rate", roll) == pytest.approx(2 / 5)
     assert of_four("polyphony_rate", roll) == pytest.approx(1 / 5)
     assert of_four("empty_step_rate", roll) == pytest.approx(1 / 5)
-    assert figures.polyphony(roll) == pytest.approx(14 / 4)
+    assert of_four("polyphony", roll) == pytest.approx(14 / 4)
     assert usual_voices([roll]) == 4
     assert usual_voices([chords((), (), (60,), (60, 64))]) == 1  # silence is no number of voices; the smaller of two
 
