@@ -123,7 +123,7 @@ def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[
             assert decoded(encoding, part, part.values) == roll
             longer = PianoRoll.from_notes(notes, num_steps=60, steps_per_quarter=grid, time_signature=metre)
             added = added_steps(model, encoding, roll, None, 1, 0)
-            assert length + added in longer.with_upbeat(upbeat).bar_lines()
+            assert length + added in longer.with_upbeat(upbeat).bars().values()
 
 
 def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
