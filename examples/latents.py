@@ -181,7 +181,7 @@ def picture(run: TrainedModel, steps: list[Step], views: list[View], suffix: str
     for axis in panels[:, 0]:
         axis.set_ylabel(f"latent feature {features[1]}")
     given = "T" if is_joint(run.model) else "z_<t"
-    name = f"{run.run.name}: {run.run.config.name} on {run.run.dataset['name']}"
+    name = f"{run.run.name}: {run.run.config.model.name} on {run.run.dataset['name']}"
     set_title(figure, f"{name}\ncontours: p(z_t | {given}); ellipses: q(z_t | x), that of the likeliest bold")
     return file_bytes(figure, suffix)
 
@@ -198,7 +198,7 @@ def main() -> None:
     run = lnfgen.load(asked.run, "cpu")
     if not isinstance(run.model, LatentFlow) or run.model.latent < 2:
         raise SystemExit(
-            f"error: {asked.run} is a run of {run.run.config.name}; expected a latent of at least 2 features"
+            f"error: {asked.run} is a run of {run.run.config.model.name}; expected a latent of at least 2 features"
         )
     is_text = run.encoding.kind == "text"
     if asked.texts and not is_text:

@@ -30,7 +30,7 @@ from lnfgen.runs.checkpoint import read_tensors, serialise
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
 from lnfgen.runs.naming import is_run
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus, asked_for
 
 MAX_BYTES = 4_000_000
 _SCORES = ("nll", "elbo", "reconstruction", "kl", "sounding_nll", "marginal_nll", "samples", "sequences", "steps")
@@ -122,7 +122,7 @@ def trained(recipe: Recipe, path: Path) -> RunFolder:
         lnfgen.train(recipe.dataset, out=path, progress=_progress, **recipe.settings)
     run = RunFolder(path)
     kind = NAMED[recipe.dataset].kind
-    expected = run_config(**recipe.settings, corpus=Corpus(kind, has_onsets=kind == "music")).flat()
+    expected = asked_for(**recipe.settings).config(Corpus(kind, has_onsets=kind == "music")).flat()
     wrong = [key for key, value in run.config.flat().items() if value != expected[key]]
     if wrong or run.dataset["name"] != recipe.dataset:
         raise lnfgen.LnfgenError(

@@ -10,9 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from toy_config import run_config
 
 from lnfgen.errors import LnfgenError
-from lnfgen.training.recipes import Corpus, assignments, run_config
+from lnfgen.training.recipes import Corpus, assignments
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "reproduce"

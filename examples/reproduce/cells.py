@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.config import NAMED_MODELS
 
 LATENT = ("af-scf", "coupling", "iaf-scf", "af-af")
 SETS = ("jsb_chorales", "nottingham", "piano_midi")
@@ -122,7 +122,7 @@ class Cell:
         """The options of `lnfgen train` that make it."""
         budget = dict(BUDGETS[self.budget])
         chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
-        has_transform = ModelConfig(**NAMED_MODELS[self.model]).has_transform
+        has_transform = "transform" not in NAMED_MODELS[self.model]
         chosen |= {"emission": self.emission} | ({"transform": self.transform} if has_transform else {})
         budget |= HOUR[self.model, self.backbone] if self.budget == "hour" else {}
         keys = budget | ({} if self.features is None else {"model.features": self.features})

@@ -94,12 +94,12 @@ def _root(
 ) -> None:
     """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
 
-    With no further argument, train learns the Bach chorales, and eval and sample take the newest run under runs/, or
-    else a model that comes with lnfgen. harmonize, fill, continue and vary keep a part of a piece of yours and draw the
+    Without further arguments, train learns the Bach chorales, and eval and sample take the newest run in runs/, or
+    else a model that comes with lnfgen. harmonize, fill, continue and vary keep a part of your own piece and draw the
     rest.
 
-    Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 where Ctrl-C,
-    SIGTERM or the end of the terminal ended it.
+    Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 after
+    Ctrl-C, SIGTERM or the end of the terminal.
     """
     if torchrun.launched() and context.invoked_subcommand != "train":
         raise LnfgenError(

@@ -23,7 +23,7 @@ def command(
         Path | None,
         typer.Argument(
             metavar="RUN|MUSIC",
-            help="Run folder or model of `lnfgen list --models`; or a file, folder or dataset of music.",
+            help="Run, or model of `lnfgen list --models`; or a file, folder or dataset of music.",
             show_default=options.USUAL_RUN,
         ),
     ] = None,
@@ -31,27 +31,32 @@ def command(
         str | None,
         typer.Argument(
             metavar="DATASET|MUSIC",
-            help="The music to compare it with.",
-            show_default="the dataset that the run was trained on",
+            help="Music to compare it with.",
+            show_default="the dataset of the run",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="The split of datasets: train, valid or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of datasets: train, valid or test.")] = "test",
     count: Annotated[
         int | None, typer.Option(min=1, help="Pieces to sample from a run.", show_default=str(MUSIC_COUNT))
     ] = None,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="Of the samples.", show_default="1")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the distributions into this .png, .svg or .pdf.")] = None,
-    seed: Annotated[int, typer.Option(callback=options.checked_seed, help="Random seed of all that is drawn.")] = 0,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="Of the samples: below 1 safer, above 1 wilder.", show_default="1")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the distributions of all figures into this .png, .svg or .pdf.")
+    ] = None,
+    seed: options.FixedSeed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare music that a run samples with a split of its dataset, or any music with other music.
 
-    Both sides are cut into passages of 32 quarters or less. A table has figures of both sides, such as the length of
-    notes: the median, the 5 and 95 % quantiles, and the share of the first side's passages inside those of the second.
+    Both sides are cut into passages of 32 quarters or less. The table has a row for each figure, for instance the
+    length of notes: its median on both sides, its 5 and 95 % quantiles, and the share of the first side's passages that
+    lie inside the quantiles of the second.
 
-    AUC says how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
+    AUC measures how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.files import write_bytes
@@ -67,14 +72,14 @@ def command(
         run = resolve_run(first)
 
         from lnfgen.api import load
-        from lnfgen.runs.dataset import scored_dataset
+        from lnfgen.runs.material import scored_dataset
 
         asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
         with console.jobs() as progress:
             dataset = scored_dataset(run, second, progress)
             comparison = load(run.path, device).compare(dataset, split=split, seed=seed, progress=progress, **asked)
         names = ("samples", f"{dataset.name}, {split}")
-        facts = {**asked, **facts, "model": run.config.name, "dataset": dataset.name, "run": run.name}
+        facts = {**asked, **facts, "model": run.config.model.name, "dataset": dataset.name, "run": run.name}
     else:
         for option in (*asked, *(["device"] if device != "auto" else [])):
             raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")

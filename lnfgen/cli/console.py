@@ -278,7 +278,7 @@ def jobs() -> Iterator[Callable[[str, int, int], None]]:
 
         def report(description: str, done: int, total: int) -> None:
             if description not in tasks:
-                tasks[description] = bar.add_task(description, status="")
+                tasks[description] = bar.add_task(description, total=total, status="")
             bar.update(tasks[description], completed=done, total=total)
 
         yield report

@@ -25,49 +25,46 @@ def command(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="IN and OUT; with --to or a page as OUT, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt.",
+            help="IN and OUT, or with --to only IN, any number: .mid .musicxml .mxl .abc .krn .npz .txt.",
         ),
     ],
     to: Annotated[
-        str | None, typer.Option(help="Format of every OUT: mid, musicxml, npz, txt, png, html, wav.")
+        str | None, typer.Option(help="Format to write each IN in: mid, musicxml, npz, txt, png, html, wav.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files of --to.", show_default="that of each IN")
+        Path | None, typer.Option(help="Folder for the files of --to.", show_default="the folder of each IN")
     ] = None,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
-    transpose: Annotated[int, typer.Option(help="Semitones up, or down if negative.")] = 0,
+    transpose: Annotated[int, typer.Option(help="Move up by this many semitones, or down if negative.")] = 0,
     key: options.InKey = None,
     tempo: options.Tempo = None,
     program: options.Programs = "0",
     voices: options.Voices = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
+    """Write the piece in IN as OUT, in the format of OUT's suffix, and print the path.
 
-    With --to, write each IN in that format under its own name. If OUT is a .html, any number of IN become one page.
-    Where one fails, the others are still converted.
+    With --to, each IN is written in that format under its own name. If OUT is a .html, any number of IN become one
+    page. If one fails, the others are still converted.
 
-    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on, but one page if OUT is
-    a .html.
+    If IN holds several pieces, as a book of ABC tunes does, they become OUT-01, OUT-02 ..., or one page.
 
-    IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
+    IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
     """
     from lnfgen.files import require_parent
     from lnfgen.formats.read_write import WRITABLE_TEXT, write
-    from lnfgen.music.pianoroll import STEPS_PER_QUARTER
     from lnfgen.music.tonality import Key
-    from lnfgen.music.tracks import ALL
 
     targets = _targets(files, to, out)
     wanted = None if key is None else Key.parse(key)
     if wanted and transpose:
         raise typer.BadParameter("found --key and --transpose; expected one of them")
     of_music = {
-        "--steps-per-quarter": steps_per_quarter != STEPS_PER_QUARTER,
+        "--steps-per-quarter": steps_per_quarter != 4,
         "--drums": drums,
-        "--tracks": tracks != ALL,
+        "--tracks": tracks != "all",
         "--transpose": transpose != 0,
         "--key": key is not None,
         "--tempo": tempo is not None,
@@ -85,7 +82,7 @@ def command(
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, drums, tracks)
-        takes_text = suffix in ("", *WRITABLE_TEXT)  # what does not, says so of any text
+        takes_text = suffix in ("", *WRITABLE_TEXT)  # the writers of other formats refuse any text
         if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
@@ -133,7 +130,7 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
 
 
 def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | None, tempo: float | None) -> list[Piece]:
-    """The pieces of a file in the key and the tempo that are asked for; what was left out of them is said."""
+    """Bring the pieces of a file to the key and the tempo that are asked for, and print what was left out of them."""
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
@@ -145,17 +142,15 @@ def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | Non
 
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:
-    """The file that each file becomes. Several pieces are numbered, or on one page."""
+    """Return the file that each file becomes."""
     from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
 
     if to is None:
         *sources, target = files
         suffix = Path(target).suffix.lower()
         if not sources or (len(sources) > 1 and suffix != PAGE):
-            found = counted(len(files), "file")
-            raise typer.BadParameter(
-                f"found {found}; expected IN and OUT, or --to and any number of files, or these and a .html"
-            )
+            expected = "expected IN and OUT, or --to and any number of files, or these and a .html"
+            raise typer.BadParameter(f"found {counted(len(files), 'file')}; {expected}")
         if out is not None:
             raise typer.BadParameter("found no --to; expected it with --out, or OUT as the last file")
         targets = dict.fromkeys(sources, target)
@@ -165,6 +160,6 @@ def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, st
         suffix = "." + to.lower().removeprefix(".")
         targets = {file: str((out or Path(file).parent) / (Path(file).stem + suffix)) for file in files}
     if suffix not in {*WRITABLE_MUSIC, *WRITABLE_TEXT} and files[-1] != "-":
-        what = f"cannot write {files[-1]}" if to is None else f"--to {to}"
-        raise LnfgenError(f"{what}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
+        subject = f"cannot write {files[-1]}" if to is None else f"--to {to}"
+        raise LnfgenError(f"{subject}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
     return targets

@@ -15,21 +15,19 @@ from lnfgen.errors import LnfgenError
 def command(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs, or folders that hold some.", show_default="runs/"),
+        typer.Argument(help="Runs, or folders of runs.", show_default="runs/"),
     ] = None,
     models: Annotated[bool, typer.Option("--models", help="List the models that come with lnfgen.")] = False,
-    datasets: Annotated[bool, typer.Option("--datasets", help="List the datasets that have a name.")] = False,
+    datasets: Annotated[bool, typer.Option("--datasets", help="List the datasets that lnfgen knows by name.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List runs: their models, their best scores on the valid split, and how far they have come; the newest last.
+    """List runs with their best valid scores and their progress, or the models and datasets that have a name.
 
-    A narrow screen has fewer columns; --json has all.
+    Runs are listed with the newest last. A narrow screen has fewer columns; --json has all.
 
-    With --models, list the models in the box: what they make, how they score, and how to use them. Commands that take
-    a run take their names too.
-
-    With --datasets, list the named datasets: size, source, whether it is on this machine, citation and licence note.
+    Commands that take a run also take the name of a model of --models, and those that take a dataset the name of one of
+    --datasets.
     """
     if bool(folders) + models + datasets > 1:
         raise LnfgenError("found several of FOLDERS, --models and --datasets; expected one of them")

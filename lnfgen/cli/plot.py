@@ -15,14 +15,14 @@ from lnfgen.errors import LnfgenError
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run folders or models in the box, several to compare.", show_default=USUAL_RUN),
+        typer.Argument(help="Runs, or models of `lnfgen list --models`; several to compare.", show_default=USUAL_RUN),
     ] = None,
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")] = Path("curves.png"),
     quiet: Quiet = False,
 ) -> None:
-    """Draw training curves, and print the file written.
+    """Draw the training curves of a run, or of several together, and print the file written.
 
-    Of several runs it draws the valid ELBO of each against its updates.
+    For several runs, only the valid ELBO of each is drawn.
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.conventions import UNIT_WORDS
@@ -39,7 +39,7 @@ def command(
         raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
     names = distinct_names([run.path for run in folders])
     if len(names) == 1:
-        names = [f"{names[0]}: {folders[0].config.name} on {folders[0].dataset['name']}"]
+        names = [f"{names[0]}: {folders[0].config.model.name} on {folders[0].dataset['name']}"]
     courses = [
         Course(name, run.metrics(), str(run.path / "metrics.jsonl")) for name, run in zip(names, folders, strict=True)
     ]

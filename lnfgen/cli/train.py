@@ -1,6 +1,7 @@
 """`lnfgen train`."""
 
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
+from lnfgen.cli.options import Device, Quiet, Seed
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
@@ -33,7 +34,7 @@ def command(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"Recipe, with sizes and length: {', '.join(PRESETS)}.", show_default="small"),
+        typer.Option(help=f"Size of the model and length of the training: {', '.join(PRESETS)}.", show_default="small"),
     ] = None,
     transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
@@ -47,20 +48,20 @@ def command(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Network through time: lstm; or, parallel over the steps, scan for music and conv-scan for text.",
+            help="Network through time: lstm; or, parallel over the steps, scan (music) and conv-scan (text).",
             show_default="scan for music; for text conv-scan, or lstm for af-af, iaf-scf and coupling",
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="JSON file with keys of config.json to set, or a run whose keys are taken.")
+        Path | None, typer.Option(help="JSON file with keys of config.json, or a run whose settings to take.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATASET-MODEL-NNN")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Length of the training in passes over the data.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the training in updates.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="runs/DATASET-MODEL-NNN")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Set a key of config.json, as training.learning_rate=1e-3. Repeatable."
+            "--set", metavar="KEY=VALUE", help="Set a key of config.json: training.learning_rate=1e-3. Repeatable."
         ),
     ] = None,
     resume: Annotated[
@@ -76,8 +77,8 @@ def command(
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
-    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone replace keys of it,
-    and bring what goes with them. Of several values for a key, that of --set counts, or else that of --config.
+    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone replace some of its
+    keys, and those that depend on them. If several options give one key, --set counts, or else --config.
     """
     from lnfgen.api import open_session
 
@@ -99,7 +100,7 @@ def command(
                 device=device,
                 building=building,
                 set=assignments(settings) if settings else None,
-                usual_seed=fresh_seed(),
+                usual_seed=secrets.randbelow(2**31),
             )
         _train(session)
 
@@ -112,7 +113,7 @@ def _train(session: "TrainingSession") -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
     console.note(
-        f"{run.config.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
+        f"{run.config.model.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
         f"seed {run.config.training.seed}, into {run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
@@ -170,9 +171,6 @@ class _Display:
             f"round {of_round.number}: in 1,000 chord changes {of_round.pieces} samples have {samples} parallel fifths "
             f"and octaves, the train split {train} (once a piece)"
         )
-
-    def note(self, message: str) -> None:
-        console.warn(message)
 
 
 @contextmanager

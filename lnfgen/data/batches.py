@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BUCKET_BATCHES = 32
-"""The sequences of so many batches are sorted by length together. Then little of a batch is padding, and the batches of
-each epoch still differ."""
+BUCKET_BATCHES = 32  # so many batches are sorted by length together: little is padding, and epochs still differ
 
 
 class Batch(NamedTuple):
@@ -96,9 +94,9 @@ def metres_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
 
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences in batches, the shortest first.
+    """All sequences in batches of at most `max_steps` steps, padding counted, the shortest first.
 
-    A batch has at most `max_steps` steps, padding counted. A longer sequence has a batch of its own: none is ever cut.
+    A longer sequence has a batch of its own: none is ever cut.
     """
     lengths = lengths_of(sequences)
     group: list[int] = []

@@ -27,7 +27,6 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "text": {"vocabulary": (list,)},
 }  # the attributes of each kind, with their types in JSON
-
 _HIGHEST = 960  # of all whole numbers in JSON
 
 
@@ -101,7 +100,7 @@ class Encoding:
 
     @property
     def unit(self) -> Unit:
-        """The unit of a negative log-likelihood of such sequences."""
+        """The unit of a negative log-likelihood of these sequences."""
         return UNITS[self.kind]
 
     @property
@@ -217,33 +216,27 @@ class Encoding:
         Raises:
             DatasetError: if an attribute is missing, is unknown, or has the wrong type or range.
         """
-
-        def wrong(what: str) -> DatasetError:
-            return DatasetError(f"an encoding {what}; preprocess the sources again")
-
-        if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
-            raise wrong('without a kind; expected "music" or "text"')
-        types = _FIELDS[value["kind"]]
-        if odd := sorted(set(value) ^ {"kind", *types}):
-            raise wrong(f"with missing or unknown fields ({', '.join(odd)})")
-        for name, own in types.items():
-            found = value[name]
-            if type(found) not in own or (own == (int,) and not 0 <= found <= _HIGHEST):
-                raise wrong(f"whose {name} is {found!r:.60}")
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        encoding = cls(**plain)
-        if encoding.kind == "text":
-            symbols = encoding.vocabulary
+        try:
+            if not isinstance(value, dict) or value.get("kind") not in tuple(_FIELDS):
+                raise ValueError(f"no kind; expected one of {', '.join(_FIELDS)}")
+            types = _FIELDS[value["kind"]]
+            if odd := sorted(set(value) ^ {"kind", *types}):
+                raise ValueError(f"missing or unknown fields: {', '.join(odd)}")
+            for name, own in types.items():
+                if type(value[name]) not in own or (own == (int,) and not 0 <= value[name] <= _HIGHEST):
+                    raise ValueError(f"the {name} {value[name]!r:.60}")
+            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+            encoding = cls(**plain)
+            symbols, signature = encoding.vocabulary, encoding.time_signature
             single = all(isinstance(symbol, str) and len(symbol) == 1 for symbol in symbols)
-            if not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
-                raise wrong(f"whose vocabulary is {symbols!r:.60}")
-        elif [type(number) for number in encoding.time_signature] != [int, int]:
-            raise wrong(f"whose time_signature is {encoding.time_signature!r:.60}")
-        else:
-            try:
-                encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))
-            except LnfgenError as error:  # a number is out of range
-                raise wrong(f"with {error}") from None
+            if encoding.kind == "music":
+                if [*map(type, signature)] != [int, int]:
+                    raise ValueError(f"the time_signature {signature!r:.60}")
+                encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))  # this checks the ranges of numbers
+            elif not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
+                raise ValueError(f"the vocabulary {symbols!r:.60}")
+        except (LnfgenError, TypeError, ValueError) as error:
+            raise DatasetError(f"an encoding with {error}; preprocess the sources again") from None
         return encoding
 
     @cached_property

@@ -39,7 +39,6 @@ def draw_hidden(
 
     Args:
         known: the first axes of its tensors are G and T.
-        generators: each decides its own sequence, whatever the others are.
         metres: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
         progress: called with the number of steps that are done.
 
@@ -81,16 +80,11 @@ def draw_hidden(
 
 
 class _Lines:
-    """The lines of descent of the particles: the draws of each row, and the row that each row came from.
-
-    Attributes:
-        width: how many particles each of the G sequences has now.
-        drawn: the draws of the rows, a tensor for each step so far.
-    """
+    """The lines of descent of the particles: the draws of each row, and the row that each row came from."""
 
     def __init__(self, steps: WeighedSteps, groups: int, device: torch.device) -> None:
-        self.width = 1
-        self.drawn: list[Tensor] = []
+        self.width = 1  # particles of each sequence
+        self.drawn: list[Tensor] = []  # the draws of the rows, a tensor for each step so far
         self._steps, self._groups, self._device = steps, groups, device
         self._moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
 

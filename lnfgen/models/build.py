@@ -33,7 +33,7 @@ def build_model(
     A model with `in_metre` reads the time signature of each sequence. It knows `time_signatures`, by default 4/4 alone.
 
     Example:
-        model = build_model(ModelConfig(), Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
+        model = build_model(run.config.model, Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
         (x,) = model.sample_batch([8], [torch.Generator().manual_seed(0)], temperature=1.0)  # [8]
 
     Raises:

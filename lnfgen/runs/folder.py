@@ -14,10 +14,13 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lnfgen.config import Config, read_run_config
+from safetensors import SafetensorError
+
+from lnfgen.config import Config, config_of, read_config
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError, RunError
@@ -30,6 +33,8 @@ CHECKSUM = "sha256"
 
 CALIBRATED = " calibrated"
 """This follows the checksum of a model whose rules are calibrated (`lnfgen.training.calibration`)."""
+
+Content = TypeVar("Content")
 
 
 class RunFolder:
@@ -48,9 +53,10 @@ class RunFolder:
                 f"{self.path} is not a run: {found}; train one first: lnfgen train; "
                 f"or name a model in the box: {', '.join(BOXED)}"
             )
-        self.config = read_run_config(self.path / "config.json")
+        settings = self.path / "config.json"
+        self.config = config_of(read_config(settings), str(settings))
         where = self.path / "dataset.json"
-        self.dataset = read_record(where)
+        self.dataset = read_part(where, read_object)
         version = self.dataset.get("format_version", FORMAT_VERSION)
         if type(version) is not int or version > FORMAT_VERSION:
             found = f"{where} has the dataset format {version!r:.40}"
@@ -84,11 +90,7 @@ class RunFolder:
         self.config, self.dataset = config, _write_settings(self.path, config, dataset)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`.
-
-        Raises:
-            RunError: if the file is missing or damaged.
-        """
+        """The lines of `metrics.jsonl`, as `read_metrics` gives them."""
         return read_metrics(self.path / METRICS)
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
@@ -104,35 +106,26 @@ def _write_settings(folder: Path, config: Config, dataset: Dataset) -> dict[str,
     return manifest
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """The JSON object in one of a run's files.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
+def read_part(path: Path, read: Callable[[Path], Content]) -> Content:
+    """Read one of a run's files. If it is missing or damaged, a `RunError` says so."""
     try:
-        return read_object(path)
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; restore it, or train again") from None
-    except ValueError as error:
+        return read(path)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; restore it, or train again") from error
+    except (SafetensorError, ValueError, KeyError) as error:
         raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
 
 
 def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`: the figures of each validation, and its `step`.
 
-    `kept` says whether the weights of that validation became the model, until later ones took their place.
+    `kept` is true if the weights of that validation became the model, until later ones took their place.
     If `cut`, a last line that does not end, as after a copy that failed, is left out.
 
     Raises:
         RunError: if the file is missing or damaged.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; restore it, or train again") from None
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
+    text = read_part(path, partial(Path.read_text, encoding="utf-8"))
     ended = text[: text.rfind("\n") + 1] if cut else text
     return [_figures(line, f"{path} is damaged: line {number}") for number, line in enumerate(ended.splitlines(), 1)]
 
@@ -150,11 +143,7 @@ def _figures(line: str, where: str) -> dict[str, Any]:
 
 
 def metrics_csv(path: Path) -> str:
-    """The lines of `metrics.jsonl` as a table, with the figures' names in its first row.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
+    """The lines of `metrics.jsonl` as a table, with the figures' names in its first row."""
     lines = read_metrics(path)
     columns = dict.fromkeys(name for line in lines for name in line)
     table = io.StringIO()

@@ -1,4 +1,4 @@
-"""The names that a person uses: `find` resolves them, and new runs get theirs here."""
+"""Names of runs, datasets and files: `find` resolves those that a person gives, and new runs get theirs here."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 from lnfgen.data.dataset import is_dataset
 from lnfgen.data.named import NAMED
 from lnfgen.errors import DatasetError, OutputError, RunError
-from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, is_boxed
+from lnfgen.pretrained import BOXED, boxed_folder
 
 RUNS = Path("runs")
 """The folder of new runs, below the present folder."""
@@ -117,29 +117,6 @@ def newest_run(*, resumable: bool = False) -> Path:
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")
     return max(candidates, key=lambda run: ((run / "config.json").stat().st_mtime_ns, run.name))
-
-
-def usual_run() -> Path:
-    """The newest run with a model, or the usual model in the box where there is none."""
-    try:
-        return newest_run()
-    except RunError:
-        return BOX / DEFAULT
-
-
-def resumable_run(run: str | Path) -> Path:
-    """The folder of the run that a person wants to go on with.
-
-    Raises:
-        RunError: if there is no such run, or it is a model in the box.
-    """
-    path = find(run, "run").path
-    if is_boxed(path):
-        raise RunError(
-            f"{path.name} is a model in the box, which has no last/ to resume from; "
-            f"train your own: lnfgen train {path.name}"
-        )
-    return path
 
 
 def distinct_names(runs: Sequence[Path]) -> list[str]:

@@ -9,12 +9,12 @@ asked for, with what goes with them (`recipe`); the keys of `--config`; the leng
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lnfgen.config import EMISSIONS, NAMED_MODELS, Config, checked, read_config
+from lnfgen.config import NAMED_MODELS, WITHOUT_LAYERS, Config, checked, config_of, read_config
 from lnfgen.conventions import Kind
 from lnfgen.errors import ConfigError
 
@@ -259,8 +259,15 @@ class Asked:
         Raises:
             ConfigError: if a value is impossible, or a key would change nothing with this model or this corpus.
         """
-        config = self._config(corpus, usual_seed)
-        _require_fit(config, corpus)
+        model = self.model
+        if model is None and corpus.num_symbols > MOST_CODES:
+            model = "af-scf"
+        keys = recipe(corpus.recipe, self.preset, model, **self.choices) | {"training.seed": usual_seed}
+        config = config_of(keys | self.keys)
+        if corpus.kind == "text" and corpus.num_sequences is not None:
+            seen = config.training.total_steps(corpus.num_sequences) * config.training.batch_size
+            if seen < FEW_PASSES * corpus.num_sequences:
+                config = config_of(keys | {"model.dropout": 0.0} | self.keys)
         _require_effect(config, corpus)
         return config
 
@@ -273,21 +280,11 @@ class Asked:
         errors = []
         for corpus in (Corpus("music", has_onsets=True), Corpus("music"), Corpus("text")):
             try:
-                _require_effect(self._config(corpus, usual_seed=0))
+                self.config(corpus)
                 return
             except ConfigError as error:
                 errors.append(error)
         raise errors[0]
-
-    def _config(self, corpus: Corpus, usual_seed: int) -> Config:
-        model = self.model
-        if model is None and corpus.num_symbols > MOST_CODES:
-            model = "af-scf"
-        keys = recipe(corpus.recipe, self.preset, model, **self.choices) | {"training.seed": usual_seed}
-        config = Config().override(keys | self.keys)
-        text_length = corpus.num_sequences if corpus.kind == "text" else None
-        few = text_length is not None and config.training.passes(text_length) < FEW_PASSES
-        return config.override({"model.dropout": 0.0} | self.keys) if few else config
 
 
 def asked_for(model: str | None = None, preset: str | None = None, **settings: Unpack[RunSettings]) -> Asked:
@@ -312,73 +309,34 @@ def asked_for(model: str | None = None, preset: str | None = None, **settings: U
     if settings.get("seed") is not None:
         keys["training.seed"] = settings["seed"]
     keys |= checked(settings.get("set") or {}, "--set")
-    return Asked(
-        model,
-        preset,
-        {
-            "emission": settings.get("emission"),
-            "backbone": settings.get("backbone"),
-            "transform": settings.get("transform"),
-        },
-        keys,
-    )
+    choices: dict[str, Any] = {name: settings.get(name) for name in ("emission", "backbone", "transform")}
+    return Asked(model, preset, choices, keys)
 
 
-def run_config(
-    model: str | None = None,
-    preset: str | None = None,
-    *,
-    corpus: Corpus,
-    usual_seed: int = 0,
-    **settings: Unpack[RunSettings],
-) -> Config:
-    """The configuration that `lnfgen train` gives a run on a corpus; errors as in `asked_for` and `Asked.config`."""
-    return asked_for(model, preset, **settings).config(corpus, usual_seed)
-
-
-def _require_fit(config: Config, corpus: Corpus) -> None:
-    """Raise a `ConfigError` if the model is not for this kind of data."""
-    fitting = EMISSIONS[corpus.kind]
-    if config.model.emission not in fitting:
-        raise ConfigError(
-            f"model.emission: found {config.model.emission!r} for {corpus.kind}; expected {' or '.join(fitting)}"
-        )
-    if config.model.features == "codes" and corpus.kind != "text":
-        raise ConfigError(
-            "model.features: found 'codes' for music; expected af, scf or none, as each code is a symbol of a text"
-        )
-
-
-def _require_effect(config: Config, corpus: Corpus | None = None) -> None:
+def _require_effect(config: Config, corpus: Corpus) -> None:
     """Raise a `ConfigError` if a key would change nothing: it must have the value that stands for nothing."""
+    model, past, music = config.model, config.model.emission == "past", corpus.kind == "music"
+    of_latent = {"model.time": "none", "model.features": "none", "model.backbone": "lstm", **WITHOUT_LATENT}
+    of_layers = {f"model.{key}": nothing for key, nothing in WITHOUT_LAYERS.items()}
+    of_past = {"model.note_noise": 0.0, "model.copy_melody": False, "training.calibration_pieces": 0}
+    attends = past or (model.time == "af" and not model.baseline)
+    # Conditions, where each one does not hold, and the keys that must then have these values.
+    conditions: list[tuple[bool, str, dict[str, Any]]] = [
+        (not model.baseline, "without a latent", of_latent),
+        (model.has_transform, f"with {model.name}, which has no elementwise transform", of_layers),
+        (past, f"with the output {model.emission}, which reads no earlier frames", of_past),
+        (attends, f"with {model.name} and the output {model.emission}", {"model.copy_attention": False}),
+        (music, "on text", {"training.transpose": 0}),
+        (music and corpus.has_onsets, "on data that does not say where bars begin", {"model.in_metre": False}),
+    ]
     keys = config.flat()
-    for applies, where, idle in _conditions(config, corpus):
+    for applies, where, idle in conditions:
         for key, nothing in idle.items():
             if not applies and keys[key] != nothing:
                 raise ConfigError(
                     f"{key}: found {keys[key]!r}, which has no effect {where}; expected {nothing!r}; "
                     "--model, --emission and --backbone bring the settings that go with them"
                 )
-
-
-def _conditions(config: Config, corpus: Corpus | None) -> Iterator[tuple[bool, str, dict[str, Any]]]:
-    """Conditions, where each one does not hold, and the keys that must then have these values."""
-    model, past = config.model, config.model.emission == "past"
-    of_latent = {"model.time": "none", "model.features": "none", "model.backbone": "lstm", **WITHOUT_LATENT}
-    of_layers = {"model.transform": "none", "model.num_flow_layers": 0, "model.conditioner_size": 0}
-    of_past = {"model.note_noise": 0.0, "model.copy_melody": False, "training.calibration_pieces": 0}
-    yield not model.baseline, "without a latent", of_latent
-    yield model.has_transform, f"with {model.name}, which has no elementwise transform", of_layers
-    yield past, f"with the output {model.emission}, which reads no earlier frames", of_past
-    yield (
-        past or (model.time == "af" and not model.baseline),
-        f"with {model.name} and the output {model.emission}",
-        {"model.copy_attention": False},
-    )
-    if corpus is not None:
-        music = corpus.kind == "music"
-        yield music, "on text", {"training.transpose": 0}
-        yield music and corpus.has_onsets, "on data that does not say where bars begin", {"model.in_metre": False}
 
 
 def _require_name(option: str, name: str | None, names: Iterable[str]) -> None:

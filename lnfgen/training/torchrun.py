@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lnfgen.errors import LnfgenError, RunError
 
@@ -49,14 +49,10 @@ def is_main() -> bool:
     return place()[0] == 0
 
 
-def may_restart() -> bool:
-    """True if torchrun starts the processes again when one fails (`--max-restarts`)."""
-    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
-
-
-def restarted() -> bool:
-    """True if torchrun has started the processes again, because one has failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def restarts() -> tuple[int, int]:
+    """How often torchrun has started the processes again because one failed, and the most that it would do so."""
+    done, most = (os.environ.get(f"TORCHELASTIC_{name}", "0") for name in ("RESTART_COUNT", "MAX_RESTARTS"))
+    return int(done), int(most)
 
 
 @contextmanager
@@ -133,18 +129,12 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
-class Part(NamedTuple):
-    """The part of a batch that a process computes."""
+def own_part(batch: Batch) -> tuple[Batch, slice, float]:
+    """The sequences of a batch that this process computes, their rows in the whole batch, and their weight.
 
-    batch: Batch
-    rows: slice  # its place in the whole batch
-    share: float  # its sequences / B * N, the mean of which is 1; if 0, `batch` has one sequence, which must not count
-
-
-def own_part(batch: Batch) -> Part:
-    """Every N-th sequence of a batch, padded to the longest of them.
-
-    Batches are sorted by length, so each of the N processes has about as much work.
+    They are every N-th one, padded to the longest of them. Batches are sorted by length, so each of the N processes has
+    about as much work. The weight is N times their share of the batch. A process without a sequence gets one of weight
+    0, which must not count.
     """
     rank, size = place()
     total = len(batch.indices)
@@ -154,7 +144,7 @@ def own_part(batch: Batch) -> Part:
     x = batch.x[rows, : int(lengths.max())].contiguous()
     metres = None if batch.metres is None else batch.metres[rows]
     own = batch._replace(x=x, lengths=lengths, indices=batch.indices[rows], metres=metres)
-    return Part(own, rows, size * count / total)
+    return own, rows, size * count / total
 
 
 def own_device(device: torch.device) -> torch.device:
@@ -175,9 +165,9 @@ def own_device(device: torch.device) -> torch.device:
 
 
 def averaging(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """A function that marks the last of an update's losses: its backward pass averages the gradients of all losses.
+    """A function that marks the last of an update's losses: its backward pass averages the gradients of all of them.
 
-    The gradients of the earlier losses are summed in each process alone. None if there is one process.
+    It is None if there is one process.
     """
     if not launched():
         return None

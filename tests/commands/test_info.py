@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import typer
 from command import Call
+from toy_config import toy_config
 from toy_music import ROLL, TUNES
 
 from lnfgen.cli import info
-from lnfgen.config import Config
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.formats.read_write import to_bytes, write
 
@@ -122,7 +122,7 @@ def test_info_of_many_files_is_a_line_of_json_each_and_a_bad_one_stops_no_other(
 
 def a_run(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "config.json").write_text(Config().to_json())
+    (folder / "config.json").write_text(toy_config().to_json())
     (folder / "dataset.json").write_text(json.dumps({"name": "chorales", "kind": "music"}))
     lines = [
         {"epoch": 1, "step": 10, "valid_elbo": 7.0, "kl": 0.5, "kl_weight": 0.1},
@@ -153,7 +153,7 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model\.safetensors is damaged"):
         info.command([str(run)])
     (run / "config.json").write_text("{")
-    with pytest.raises(LnfgenError, match=r"config\.json: no JSON object"):
+    with pytest.raises(LnfgenError, match=r"config\.json: .*expected a JSON object"):
         info.command([str(run)])
     (tmp_path / "other").mkdir()
     with pytest.raises(LnfgenError, match="holds neither a run nor a dataset"):

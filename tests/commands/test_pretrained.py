@@ -13,6 +13,7 @@ import pytest
 import torch
 from command import Call, fails, start
 from safetensors.torch import load_file
+from toy_config import run_config
 
 import lnfgen
 from lnfgen.data.named import NAMED
@@ -20,11 +21,11 @@ from lnfgen.errors import DatasetError, RunError
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
 from lnfgen.runs.checkpoint import MODEL, load_model, serialise
-from lnfgen.runs.dataset import open_source
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
+from lnfgen.runs.material import open_source
 from lnfgen.runs.naming import find
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus
 
 MAX_BYTES = 4_000_000
 MAX_PACKAGE = 12_000_000
@@ -72,7 +73,7 @@ def test_eval_takes_it_too_but_a_run_under_runs_goes_first(
     def refuse(*_: object) -> None:
         raise DatasetError("not made here")  # making the chorales takes half a minute
 
-    monkeypatch.setattr("lnfgen.runs.dataset.build_cached", refuse)
+    monkeypatch.setattr("lnfgen.runs.material.build_cached", refuse)
     fails(here("eval"), SAID, "not made here")
     shutil.copytree(BOX / DEFAULT, tmp_path / "runs" / "mine")
     fails(here("eval"), f"run {Path('runs/mine')}", "not made here")

@@ -19,7 +19,7 @@ from toy_training import SMALL, make_dataset
 
 import lnfgen.training.session
 from lnfgen.cli import console, main
-from lnfgen.config import read_run_config
+from lnfgen.config import read_config
 from lnfgen.errors import is_out_of_memory
 from lnfgen.training.trainer import Trainer
 
@@ -166,7 +166,12 @@ def test_a_sweep_is_a_shell_loop(lnfgen_here: Run) -> None:
         assert not lnfgen_here(*TRAIN, f"rate-{rate}", "--set", setting, "--max-steps", "2").returncode
         values = json.loads(Path(f"rate-{rate}/config.json").read_text())
         assert values["training"]["learning_rate"] == float(rate)
-    fails(lnfgen_here(*TRAIN, "never", "--set", "training.lr=1"), "--set", "'training.lr'", "did you mean")
+    fails(
+        lnfgen_here(*TRAIN, "never", "--set", "training.lr=1"),
+        "--set",
+        "'training.lr'",
+        "did you mean 'training.learning_rate'",
+    )
     assert not Path("never").exists()
 
 
@@ -189,7 +194,7 @@ def test_the_folder_of_a_run_is_its_settings(lnfgen_here: Run) -> None:
     assert lnfgen_here("train", "toy", "--config", "run", "--out", "again").returncode == 0
     first, second = (Path(f"{run}/config.json").read_bytes() for run in ("run", "again"))
     assert first == second
-    fails(lnfgen_here("train", "toy", "--config", "toy"), "toy is a folder without a config.json", "expected")
+    fails(lnfgen_here("train", "toy", "--config", "toy"), "toy/config.json", "expected")
 
 
 def test_too_little_memory_is_one_line(lnfgen_here: Run, monkeypatch) -> None:
@@ -217,7 +222,7 @@ def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Run) -> None:
     named = {"model": "af-codes", "backbone": "conv-scan", "transform": None, "emission": "categorical"}
     assert facts.items() >= named.items()
     shutil.move("toy", "moved")
-    fails(lnfgen_here("eval", "run"), "name a copy of it as DATASET")
+    fails(lnfgen_here("eval", "run"), "name a copy as DATASET")
     scores = json.loads(lnfgen_here("eval", "run", "moved", "--split", "valid", "--json").stdout)
     assert scores.items() >= named.items()
     fails(lnfgen_here("train", "--resume", "--out", "run"), "lnfgen train DATASET --resume --out run")
@@ -246,12 +251,10 @@ def test_precision_of_train_and_eval(lnfgen_here: Run) -> None:
     assert len(set(found.values())) == 4
 
 
-@pytest.mark.parametrize("command", [(*TRAIN, "a"), ("eval", "chorales")])
-def test_an_unknown_precision_is_refused(lnfgen_here: Run, command: tuple[str, ...]) -> None:
-    wrong = ("--set", "training.precision=float16") if command[0] == "train" else ("--precision", "float16")
-    done = lnfgen_here(*command, *wrong)
-    assert done.returncode == 1
-    assert b"float32" in done.stderr
+def test_an_unknown_precision_is_refused(lnfgen_here: Run) -> None:
+    fails(lnfgen_here(*TRAIN, "a", "--set", "training.precision=float16"), "float32")
+    done = lnfgen_here("eval", "chorales", "--precision", "float16")
+    assert (done.returncode, b"float32" in done.stderr) == (2, True)
 
 
 @pytest.mark.slow
@@ -266,7 +269,7 @@ def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(
     few = ("--preset", "paper", "--max-steps", "2", "--set", "training.batch_size=2", "--seed", "1")
     trained = lnfgen_here("train", "chunks", *few, "--out", "run")
     assert trained.returncode == 0, trained.stderr
-    assert read_run_config(Path("run/config.json")).model.hidden_size == 500
+    assert read_config("run")["model.hidden_size"] == 500
     scored = json.loads(lnfgen_here("eval", "run", "--nll", "--samples", "2", "--json").stdout)
     assert scored["unit"] == "bits_per_char"
     assert 0 < scored["marginal_nll"] < scored["nll"]

@@ -13,16 +13,15 @@ from command import Call, call_in
 from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data import cached
-from lnfgen.data import sources as data_sources
+from lnfgen.data import gather as gathering
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.facts import dataset_facts
-from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
+from lnfgen.data.prepare import _with_name, prepare
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import open_source
+from lnfgen.runs.material import open_source
 
 
 def preprocess(sources: list[Path], out: Path, options: Options | None = None) -> Dataset:
@@ -249,8 +248,8 @@ def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_source_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
     found: list[Path] = []
-    original = data_sources.sha256_of
-    monkeypatch.setattr(data_sources, "sha256_of", lambda path: found.append(path) or original(path))
+    original = gathering.sha256_of
+    monkeypatch.setattr(gathering, "sha256_of", lambda path: found.append(path) or original(path))
     source = folder_of_tunes(tmp_path / "tunes", 8)
     open_source(source)
     assert sorted(found) == sorted(source.iterdir())
@@ -267,14 +266,13 @@ def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
         [found] = [piece for piece in pieces if np.array_equal(piece.sounding, tune(number).sounding[:24])]
         assert found.time_signature == ((6, 8) if number > 7 else (3, 4))
     assert dataset.encoding.time_signature == (3, 4)
-    assert dataset_facts(dataset.path)["time_signatures"] == "3/4: 24, 6/8: 9"
+    assert dataset_facts(dataset)["time_signatures"] == "3/4: 24, 6/8: 9"
 
 
 def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr("lnfgen.data.cached.prepare", lambda *_: pytest.fail("the work came first"))
-    monkeypatch.setattr("lnfgen.data.named.build", lambda *_: pytest.fail("the work came first"))
+    monkeypatch.setattr("lnfgen.data.prepare.new_dataset", lambda *_: pytest.fail("the work came first"))
     for source in (folder_of_tunes(tmp_path / "mine", 1), "chorales"):
         with pytest.raises(OutputError, match="set LNFGEN_CACHE"):
             open_source(source)
@@ -314,7 +312,7 @@ def test_command(
     ],
 )
 def test_what_is_left_out_is_said_with_its_name_once(path: str, reason: str, said: str) -> None:
-    assert cached._with_name(path, reason) == said
+    assert _with_name(path, reason) == said
 
 
 def test_a_run_is_no_source_of_a_dataset(tmp_path: Path) -> None:

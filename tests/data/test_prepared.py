@@ -15,8 +15,8 @@ from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.formats.read_write import write
 

@@ -9,8 +9,8 @@ import pytest
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data import texts
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError
 
 ODD = (

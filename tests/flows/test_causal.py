@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import Tensor
+from toy_config import model_config
 from toy_flows import full, inputs, random_flow
 
-from lnfgen.config import ModelConfig
 from lnfgen.flows.temporal import CausalFlow, InverseAutoregressiveFlow
 from lnfgen.models import build_prior
 from lnfgen.nn.backbones import BACKBONES
@@ -30,7 +30,7 @@ def sequential(flow: CausalFlow, x: Tensor, positions: Tensor, lengths: Tensor) 
 @torch.no_grad()
 def test_both_directions_map_back_at_the_sizes_of_a_real_model(time, features, dtype, tolerance):
     torch.manual_seed(0)
-    config = ModelConfig(time=time, features=features, hidden_size=64, num_flow_layers=3)
+    config = model_config(time=time, features=features, hidden_size=64, num_flow_layers=3)
     flow = build_prior(config).to(dtype).eval()
     for parameter in flow.features.parameters():
         parameter.mul_(2)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from toy_config import model_config
 from toy_models import randomise
 
 from lnfgen.config import FEATURES, TIMES, ModelConfig
@@ -19,7 +20,7 @@ N, T, D, F = 2, 4, 3, POSITION_SIZE
 HIDDEN = 6
 NUM_CODES = 5
 BLOCK = 2  # of T steps
-SIZES = ModelConfig(
+SIZES = model_config(
     num_flow_layers=2,
     conditioner_size=HIDDEN,
     latent_size=D,

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from toy_config import training_config
 from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
-from lnfgen.config import NAMED_MODELS, Config, TrainingConfig
+from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.read_write import write
@@ -23,7 +24,7 @@ def config_of(encoding: Encoding) -> Config:
     """The settings of a small run on data in this encoding."""
     emission = "bernoulli" if encoding.kind == "music" else "categorical"
     model = dataclasses.replace(ODD_SIZES, **NAMED_MODELS["af-scf"], emission=emission)
-    return Config(model, TrainingConfig(max_steps=1200, learning_rate=4e-3, ema_decay=0.98))
+    return Config(model, training_config(max_steps=1200, learning_rate=4e-3, ema_decay=0.98))
 
 
 def make_run(path: Path, dataset: Dataset) -> None:

@@ -6,14 +6,15 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from toy_config import model_config
 
-from lnfgen.config import NAMED_MODELS, ModelConfig
+from lnfgen.config import NAMED_MODELS
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
 from lnfgen.models.voices import VoiceHead
 
 Module = TypeVar("Module", bound=nn.Module)
 
-SIZES = ModelConfig(
+SIZES = model_config(
     num_flow_layers=2,
     conditioner_size=5,
     latent_size=4,

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from toy_config import model_config, training_config
 
-from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
+from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.runs.checkpoint import STATE_PARTS, State, new_model, save_model, save_state
 from lnfgen.runs.folder import RunFolder
@@ -22,7 +23,7 @@ def make_run(
     path: Path, dataset: Dataset, step: int = 1, name: str = "af-scf", max_steps: int = 40, **values: Any
 ) -> RunFolder:
     """A run of `max_steps` updates with the state of one of them, in which `values` stand too."""
-    config = Config(ModelConfig(**(SIZES | NAMED_MODELS[name])), TrainingConfig(max_steps=max_steps))
+    config = Config(model_config(**(SIZES | NAMED_MODELS[name])), training_config(max_steps=max_steps))
     run = RunFolder.create(path, config, dataset)
     save_model(run, new_model(config, dataset).state_dict())
     save_state(run, *state_of(step, **values))

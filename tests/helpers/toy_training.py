@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from toy_config import model_config, training_config
 from toy_dataset import write_dataset
 
-from lnfgen.config import NAMED_MODELS, Config, ModelConfig, TrainingConfig
+from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
@@ -22,7 +23,7 @@ from lnfgen.training.calibration import Round
 from lnfgen.training.session import TrainingSession
 from lnfgen.training.trainer import Trainer
 
-SIZES = ModelConfig(
+SIZES = model_config(
     num_flow_layers=2,
     conditioner_size=8,
     latent_size=4,
@@ -31,7 +32,7 @@ SIZES = ModelConfig(
     embedding_size=8,
     dropout=0.2,
 )
-TRAINING = TrainingConfig(
+TRAINING = training_config(
     max_steps=30,
     batch_size=4,
     learning_rate=5e-3,
@@ -62,7 +63,6 @@ class Listener:
         self.steps: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
         self.rounds: list[Round] = []
-        self.notes: list[str] = []
 
     def step(self, metrics: dict[str, float]) -> None:
         self.steps.append(metrics)
@@ -72,9 +72,6 @@ class Listener:
 
     def calibrated(self, of_round: Round) -> None:
         self.rounds.append(of_round)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 class Session:
@@ -89,7 +86,7 @@ class Session:
         **training: Any,
     ) -> None:
         model = dataclasses.replace(SIZES, **NAMED_MODELS[name])
-        self.config = Config(model=model, training=dataclasses.replace(TRAINING, **training))
+        self.config = Config(model, dataclasses.replace(TRAINING, **training))
         self.listener = Listener()
         self.kept: list[dict[str, torch.Tensor]] = []
 
@@ -126,7 +123,7 @@ SMALL = {
 def begin(dataset: Dataset, path: Path) -> TrainingSession:
     """A session of 12 updates, four passes over the dataset."""
     training = dataclasses.replace(TRAINING, max_steps=12)
-    return TrainingSession.begin(Config(model=SIZES, training=training), dataset, "cpu", path)
+    return TrainingSession.begin(Config(SIZES, training), dataset, "cpu", path)
 
 
 def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

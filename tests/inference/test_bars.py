@@ -58,10 +58,10 @@ def test_batches_tell_the_bars(dataset: Dataset, monkeypatch: pytest.MonkeyPatch
     assert moved.metres is not None
     assert torch.equal(moved.metres, batch.metres)
     monkeypatch.setattr(torchrun, "place", lambda: (1, 2))  # the second of two processes
-    part = torchrun.own_part(batch)
-    assert part.batch.indices == [0]
-    assert part.batch.metres is not None
-    assert part.batch.metres.tolist() == [[16, 4, 2]]
+    part, _, _ = torchrun.own_part(batch)
+    assert part.indices == [0]
+    assert part.metres is not None
+    assert part.metres.tolist() == [[16, 4, 2]]
     for each in batches_by_length(split, 70):
         assert each.metres is not None
         assert torch.equal(each.metres, metres(*(SIGNATURES[index] for index in each.indices)))

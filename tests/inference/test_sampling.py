@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+from toy_config import run_config
 from toy_models import every_sequence, noise_like, toy
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.models import Frames, LengthModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.nn.masking import tempered
-from lnfgen.training.recipes import Corpus, run_config
+from lnfgen.training.recipes import Corpus
 
 pytestmark = pytest.mark.contract
 

@@ -122,13 +122,13 @@ def test_the_nll_of_each_adds_up_to_that_of_all(name, kind):
     model, unit = toy(name, OBSERVATIONS[kind]), "bits_per_char"
     sequences = sequences_of(OBSERVATIONS[kind], LENGTHS)
     told = []
-    each = nll_of_each(model, sequences, unit, num_samples=5, seed=3, progress=told.append)
+    each = nll_of_each(model, sequences, unit, num_samples=5, seed=3, progress=lambda *args: told.append(args))
     lengths = np.array(LENGTHS) + 1
     together = score(model, sequences, unit, num_samples=5, seed=3)
     assert float(np.array(each) @ lengths / lengths.sum()) == pytest.approx(together.nll, rel=1e-12)
     first = score(model, sequences[:1], unit, num_samples=5, seed=3)
     assert each[0] == pytest.approx(first.nll, rel=1e-9)
-    assert told[-1] == len(sequences)
+    assert told[-1] == ("scoring", len(sequences), len(sequences))
 
 
 def test_score_of_an_exact_model_needs_no_samples():
@@ -170,11 +170,11 @@ def test_units():
 
 def test_score_leaves_the_model_as_it_was_and_tells_its_progress():
     model, sequences = toy("af-scf", Symbols(4)), sequences_of(Symbols(4), LENGTHS)
-    told: list[int] = []
+    told: list[tuple[str, int, int]] = []
     model.train()
-    first = score(model, sequences, "nats_per_step", num_samples=2, progress=told.append)
+    first = score(model, sequences, "nats_per_step", num_samples=2, progress=lambda *args: told.append(args))
     assert model.training
-    assert told[-1] == len(LENGTHS)
+    assert told[-1] == ("scoring", len(LENGTHS), len(LENGTHS))
     assert told == sorted(told)
     model.eval()
     assert score(model, sequences, "nats_per_step", num_samples=2) == first  # no dropout while scoring

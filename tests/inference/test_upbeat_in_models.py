@@ -11,8 +11,8 @@ from toy_models import toy
 from toy_music import WALTZ
 
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
 from lnfgen.formats.read_write import read, write
 from lnfgen.inference.filling import added_steps
 from lnfgen.inference.known import decoded, known_part, known_whole

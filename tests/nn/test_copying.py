@@ -3,8 +3,8 @@
 import pytest
 import torch
 from torch import Tensor
+from toy_config import model_config
 
-from lnfgen.config import ModelConfig
 from lnfgen.models import build_prior
 from lnfgen.nn import copying
 from lnfgen.nn.copying import DISTANCE_RATE, NUM_HEADS, NUM_LAGS, CopyAttention, CopyingNetwork
@@ -107,7 +107,7 @@ def test_a_network_goes_on_from_its_state(attention):
     ],
 )
 def test_the_prior_copies_where_it_is_drawn_step_by_step_and_the_output_does_not(time, emission, copies):
-    config = ModelConfig(time=time, emission=emission, copy_attention=True, hidden_size=8)
+    config = model_config(time=time, emission=emission, copy_attention=True, hidden_size=8)
     assert copies == any(isinstance(module, CopyingNetwork) for module in build_prior(config).modules())
-    plain = build_prior(ModelConfig(time=time, emission=emission, hidden_size=8))
+    plain = build_prior(model_config(time=time, emission=emission, hidden_size=8))
     assert not any(isinstance(module, CopyAttention) for module in plain.modules())

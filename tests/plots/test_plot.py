@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Call, call_in, fails
+from toy_config import training_config
 from toy_dataset import write_dataset
 from toy_models import ODD_SIZES
 
@@ -140,7 +141,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         splits = {"train": sequences[:4], "valid": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
         emission = "bernoulli" if encoding.kind == "music" else "categorical"
-        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model], emission=emission))
+        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model], emission=emission), training_config())
         run = RunFolder.create(home / f"run-{name}", config, dataset)
         save_model(run, new_model(config, dataset).state_dict())
     return home

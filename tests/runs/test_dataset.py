@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from toy_training import SIZES, TRAINING, Listener, make_dataset
 
-import lnfgen.runs.dataset
+import lnfgen.runs.material
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.errors import DatasetError, RunError
-from lnfgen.runs.dataset import dataset_of, reading_options
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.material import dataset_of, reading_options
 from lnfgen.training.session import TrainingSession
 
 ADVICE = "name a copy of it: lnfgen train DATASET --resume"
@@ -26,7 +26,7 @@ def moved(tmp_path: Path) -> RunFolder:
     """A run whose dataset has been moved to `there`."""
     dataset = make_dataset(tmp_path / "here")
     training = dataclasses.replace(TRAINING, max_steps=2)
-    session = TrainingSession.begin(Config(model=SIZES, training=training), dataset, "cpu", tmp_path / "run")
+    session = TrainingSession.begin(Config(SIZES, training), dataset, "cpu", tmp_path / "run")
     (tmp_path / "here").rename(tmp_path / "there")
     return session.run
 
@@ -71,7 +71,7 @@ def test_a_named_dataset_is_made_again_and_taken_if_it_is_the_same(
             raise DatasetError("folk-abc is not on this machine; fetch it first")
         return made
 
-    monkeypatch.setattr(lnfgen.runs.dataset, "build_cached", build_cached)
+    monkeypatch.setattr(lnfgen.runs.material, "build_cached", build_cached)
     assert dataset_of(moved, advice=ADVICE).path == tmp_path / "there"
     made = make_dataset(tmp_path / "other", num_valid=3)
     with pytest.raises(RunError, match="folk-abc is made otherwise by now"):
@@ -93,7 +93,7 @@ def test_damaged_options_are_one_line(damage: object, moved: RunFolder) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose file names are any bytes")
 def test_a_path_that_is_no_utf8_is_remembered(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / os.fsdecode(b"caf\xe9"))
-    session = TrainingSession.begin(Config(model=SIZES, training=TRAINING), dataset, "cpu", tmp_path / "run")
+    session = TrainingSession.begin(Config(SIZES, TRAINING), dataset, "cpu", tmp_path / "run")
     assert dataset_of(RunFolder(session.run.path), advice=ADVICE).path == dataset.path
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from command import Call, fails, start
+from toy_config import toy_config
 from toy_runs import make_run
 
-from lnfgen.config import DECAYS_BEFORE_STOP, Config
+from lnfgen.config import DECAYS_BEFORE_STOP
 from lnfgen.data.dataset import Dataset
 from lnfgen.errors import RunError
 from lnfgen.files import try_lock
@@ -32,7 +33,7 @@ def runs(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
     with_figures(make_run(runs / "a-finished", dataset, UPDATES))
-    patience = DECAYS_BEFORE_STOP * Config().training.patience
+    patience = DECAYS_BEFORE_STOP * toy_config().training.patience
     with_figures(make_run(runs / "b-gave-up", dataset, 30, stale=patience))
     with_figures(make_run(runs / "c-interrupted", dataset, 12, stale=patience - 1))
     for name, file, content in (

@@ -11,13 +11,13 @@ from toy_dataset import write_dataset
 
 import lnfgen
 from lnfgen.data.encoding import Changes, Encoding
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import scored_dataset, split_of, whole_file
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.material import scored_dataset, split_of, whole_file
 
 COARSE = Encoding(kind="music", steps_per_quarter=2)
 

@@ -22,7 +22,7 @@ from lnfgen.training.session import TrainingSession
 
 UPDATES = 24  # a validation, and so a save, at each third
 SMALLER = dataclasses.replace(SIZES, num_flow_layers=1, num_layers=1, hidden_size=6)
-CONFIG = Config(model=SMALLER, training=dataclasses.replace(TRAINING, max_steps=UPDATES))
+CONFIG = Config(SMALLER, dataclasses.replace(TRAINING, max_steps=UPDATES))
 
 
 def train(path: Path, data: Path, moments: Path) -> None:

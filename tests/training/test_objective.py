@@ -1,10 +1,12 @@
 """The training objective in parts: its definition, its precision and free bits."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import pytest
 import torch
+from toy_config import training_config
 from toy_training import SIZES, Session
 
 from lnfgen.config import NAMED_MODELS, Config
@@ -24,7 +26,7 @@ def without_dropout(model: SequenceModel) -> SequenceModel:
 @pytest.fixture(params=sorted(NAMED_MODELS))
 def double(request, dataset):
     """A model in float64 without dropout, a padded batch, and noise for three samples."""
-    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[request.param]))
+    config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[request.param]), training_config())
     model = without_dropout(new_model(config, dataset)).double().train()
     batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
@@ -53,7 +55,7 @@ def test_the_gradient_is_that_of_the_whole_loss(double):
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, name):
-    config = Config(model=dataclasses.replace(SIZES, **NAMED_MODELS[name]))
+    config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[name]), training_config())
     model = without_dropout(new_model(config, dataset))
     batch = collate([dataset.split("train")[i] for i in range(4)], list(range(4)))
     noise = model.draw_noise(2, *batch.x.shape, torch.Generator().manual_seed(1))
@@ -70,8 +72,9 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
 def test_it_learns_in_bfloat16(dataset, name, updates):
     schedule = {"max_steps": updates, "kl_warmup_start": 0.0, "kl_warmup_end": 0.1, "learning_rate": 1.5e-2}
     session = Session(dataset, name, precision="bfloat16", **schedule)
-    assert session.run()
-    assert not session.listener.notes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert session.run()
     assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]
     kept = [value for part in session.trainer.state()[0].values() for value in part.values()]
     assert all(value.dtype != torch.bfloat16 for value in kept)

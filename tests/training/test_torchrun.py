@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from ranks import in_ranks
+from toy_config import training_config
 from toy_training import SIZES, SMALL, TRAINING, Listener, after, figures, make_dataset, without_clock
 
 from lnfgen.api import open_session
@@ -42,16 +43,16 @@ def changed(config: Any, **values: Any) -> Any:
 def update(dataset: Dataset, name: str, indices: list[int]) -> tuple[list[float], list[torch.Tensor]]:
     """The figures and the gradients of the update of a batch, in float64 and without dropout."""
     sizes = changed(SIZES, **NAMED_MODELS[name], dropout=0.0)
-    model = new_model(Config(model=sizes), dataset).double().train()
+    model = new_model(Config(sizes, training_config()), dataset).double().train()
     batch = collate([dataset.split("train")[index] for index in indices], indices)
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
-    part = torchrun.own_part(batch)
-    own = None if noise is None else noise[:, part.rows, : part.batch.x.shape[1]].double()
+    part, rows, share = torchrun.own_part(batch)
+    own = None if noise is None else noise[:, rows, : part.x.shape[1]].double()
     averaging, size = torchrun.averaging(model), torchrun.place()[1]
-    options: dict[str, Any] = {"free_bits": 0.1, "share": part.share, "averaging": averaging}
-    found = accumulate_gradients(model, part.batch, own, 0.3, **options)
+    options: dict[str, Any] = {"free_bits": 0.1, "share": share, "averaging": averaging}
+    found = accumulate_gradients(model, part, own, 0.3, **options)
     figures = torch.stack([found.loss / size, found.reconstruction.sum(), found.kl.sum()])
-    sums = torchrun.summed(figures * (part.share > 0))
+    sums = torchrun.summed(figures * (share > 0))
     return sums.tolist(), [parameter.grad for parameter in model.parameters()]
 
 
@@ -93,11 +94,11 @@ def test_parts_hold_each_sequence_once(monkeypatch):
         shares = 0.0
         for rank in range(size):
             monkeypatch.setattr(torchrun, "place", lambda: (rank, size))  # noqa: B023
-            part = torchrun.own_part(batch)
-            assert part.batch.indices == part.batch.x[:, 0].tolist() == (part.batch.lengths - 1).tolist()
-            assert part.batch.x.shape[1] == part.batch.lengths.max()
-            rows += part.batch.indices if part.share else []
-            shares += part.share
+            part, _, share = torchrun.own_part(batch)
+            assert part.indices == part.x[:, 0].tolist() == (part.lengths - 1).tolist()
+            assert part.x.shape[1] == part.lengths.max()
+            rows += part.indices if share else []
+            shares += share
         assert sorted(rows) == list(range(total))
         assert shares / size == pytest.approx(1)
 
@@ -113,7 +114,7 @@ def trained(dataset: Dataset, path: Path, stop: int | None = None) -> dict[str, 
 def trained_here(dataset: Dataset, path: Path, stop: int | None) -> dict[str, Any]:
     """A run to its end, or to an update and then to its end."""
     sizes = changed(SIZES, num_layers=1, num_flow_layers=1)  # with dropout
-    config = Config(model=sizes, training=changed(TRAINING, batch_size=5, max_steps=6, seed=torchrun.place()[0]))
+    config = Config(sizes, changed(TRAINING, batch_size=5, max_steps=6, seed=torchrun.place()[0]))
     session = TrainingSession.begin(config, dataset, "cpu", path)
     if stop is not None:
         # One process alone is asked to stop, and all do.
@@ -137,7 +138,7 @@ def test_a_run_is_written_once_and_stops_and_goes_on_to_the_same_weights(dataset
     cut = in_ranks(2, trained, dataset, tmp_path / "cut", 2)
     assert cut[0]["weights"] == cut[1]["weights"] == whole[0]["weights"]
     assert cut[0]["steps"] == whole[0]["steps"][2:]
-    config = Config(model=SIZES, training=changed(TRAINING, batch_size=5, max_steps=2))
+    config = Config(SIZES, changed(TRAINING, batch_size=5, max_steps=2))
     alone = TrainingSession.begin(config, dataset, "cpu", tmp_path / "alone")
     alone.train(Listener())
     assert files(tmp_path / "whole") == files(tmp_path / "cut") == files(tmp_path / "alone")

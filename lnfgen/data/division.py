@@ -18,8 +18,8 @@ from lnfgen.conventions import SPLITS
 from lnfgen.data.dataset import Record
 
 _Item = TypeVar("_Item")
-_SPLIT_WORDS = dict.fromkeys(("train", "training"), "train")
-_SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid") | {"test": "test"}
+_SPLIT_WORDS = {"train": "train", "training": "train", "test": "test"}
+_SPLIT_WORDS |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid")
 
 
 def distinct(

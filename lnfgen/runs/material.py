@@ -1,4 +1,4 @@
-"""Opening what a person names: the dataset of a run, the sequences to score a run on, and music to compare."""
+"""Opening data by name: the dataset of a run, the sequences to score a run on, and music to compare."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks, named
-from lnfgen.data.cached import build_cached
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.gather import Options, gather
+from lnfgen.data.prepare import build_cached
 from lnfgen.data.rolls import read_rolls
-from lnfgen.data.sources import Options, gather
 from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.formats.read_write import READABLE, Piece, read
@@ -40,12 +40,8 @@ def open_source(
         open_source("folk-abc")   # a named dataset, built at its first use
         open_source("songs")      # a folder of files, preprocessed again after they change; or a dataset folder
 
-    Args:
-        progress: is called while a dataset is made.
-        options: how to read files; by default as `lnfgen preprocess` does.
-
     Raises:
-        DatasetError: if there is no such dataset, it is damaged, or it needs a download, which only `preprocess` makes.
+        DatasetError: if the dataset is missing or damaged, or needs a download, which only `preprocess` makes.
         OutputError: if the cache cannot be written.
     """
     if isinstance(source, Dataset):
@@ -57,11 +53,7 @@ def open_source(
 
 
 def reading_options(run: RunFolder) -> Options:
-    """Return the options to read other files for a run with: those of its own dataset, with music on the model's grid.
-
-    Raises:
-        RunError: if the run's `dataset.json` does not hold them.
-    """
+    """Return the options to read other files for a run: those of its own dataset, with music on the model's grid."""
     preprocessing = run.dataset.get("preprocessing", {})
     own = preprocessing.get("options", {}) if isinstance(preprocessing, dict) else None
     if not isinstance(own, dict) or not isinstance(own.get("max_length"), int | None):
@@ -83,21 +75,19 @@ def dataset_of(
     run: RunFolder,
     source: DatasetSource = None,
     *,
-    advice: str = "name a copy of it as DATASET",
+    advice: str = "name a copy as DATASET",
     progress: Progress = no_progress,
 ) -> Dataset:
     """Open the dataset that a run was trained on. Its content identifies it, not its place.
 
-    Without `source` it is searched at the path in the run's `dataset.json`. If it is not there, and has the name of a
-    named dataset, that is taken from the cache, or made again without a download.
+    It is `source`, if that is given, or else at the path in the run's `dataset.json`. If it is not there, and has the
+    name of a named dataset, that is taken from the cache, or made again without a download.
 
     Args:
-        source: a copy of it: an open dataset, a dataset folder, or what it was made of.
-        advice: how to name a copy of it, for the message of an error.
-        progress: is called while a dataset is made.
+        advice: how to name a copy of the dataset, for the message of an error.
 
     Raises:
-        RunError: if it is not found, or what is found has another content.
+        RunError: if it is not found, or the content of the dataset that is found differs.
     """
     name, fingerprint = run.dataset["name"], run.dataset["fingerprint"]
     if source is not None:
@@ -168,10 +158,9 @@ def material_of(
     Args:
         source: an open dataset, a dataset folder, the name of one, or files; the run's dataset by default.
         split: train, valid or test; test by default, and all of a file.
-        progress: is called while a dataset is made.
 
     Raises:
-        LnfgenError: if the source is missing or damaged, holds the other kind, or has no such split.
+        LnfgenError: if the source is missing or damaged, holds the other kind, or lacks the split.
     """
     if split is None and source is not None and not isinstance(source, Dataset):
         path = Path(source)
@@ -196,12 +185,7 @@ def scored_dataset(run: RunFolder, source: DatasetSource = None, progress: Progr
 
 
 def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
-    """Take a split of a dataset. If the dataset has another encoding, its pieces are brought into this one.
-
-    Raises:
-        DatasetError: if the dataset has no such split, or a damaged one.
-        LnfgenError: if it holds the other kind.
-    """
+    """Take a split of a dataset. If the dataset has another encoding, its pieces are brought into this one."""
     chosen = dataset.split(split)
     if dataset.encoding == encoding:
         return Material(dataset.name, split, chosen, chosen.dropped)
@@ -210,15 +194,7 @@ def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
 
 
 def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
-    """Read all pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is.
-
-    Args:
-        options: those by which the model's dataset was read.
-
-    Raises:
-        UnreadableFileError: if the file is missing or damaged, or holds no text.
-        LnfgenError: if it holds the other kind.
-    """
+    """Read all pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is."""
     suffix = path.suffix.lower()
     pieces: list[Piece]
     if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in READABLE):
@@ -251,14 +227,11 @@ def open_music(
 ) -> Music:
     """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
 
-    Files are read whole. Files that cannot be read are left out, with a warning. A benchmark file is a dataset.
-
-    Args:
-        split: which split of a dataset. The pieces of train come along with another one.
-        steps_per_quarter: the grid that MIDI files and scores are rounded to.
+    Files are read whole, on a grid of `steps_per_quarter`. Files that cannot be read are left out, with a warning. A
+    benchmark file is a dataset.
 
     Raises:
-        DatasetError: if there is no music, or no such dataset or split.
+        DatasetError: if there is no music, or the dataset or split is missing.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)
