@@ -17,7 +17,7 @@ class LnfgenError(Exception):
 
 
 class UnreadableFileError(LnfgenError):
-    """A piece, text or benchmark file that is missing, damaged, or not what its suffix says."""
+    """A piece, text or benchmark file that is missing, damaged, or of another kind than its suffix."""
 
 
 class DatasetError(LnfgenError):
@@ -41,7 +41,7 @@ class LnfgenWarning(UserWarning):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory is too small. For a CPU, torch has no class of errors for that."""
+    """True if an exception means that memory is too small. For a CPU, torch has no class of errors for that."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
     )
