@@ -17,7 +17,7 @@ from typing import Any
 
 import lnfgen
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.dataset import dataset_of
+from lnfgen.runs.material import dataset_of
 from lnfgen.runs.trained import TrainedModel
 
 LEAST_NOTES = 8

@@ -19,7 +19,7 @@ import numpy as np
 
 import lnfgen
 from lnfgen.conventions import PARTICLES
-from lnfgen.runs.dataset import dataset_of
+from lnfgen.runs.material import dataset_of
 from lnfgen.runs.trained import TrainedModel
 
 Piece = lnfgen.PianoRoll | str

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnfgen.conventions import Kind, Progress, no_progress
-from lnfgen.data import named
 from lnfgen.data.benchmarks import SUFFIXES
-from lnfgen.data.cached import warn_of_losses
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.prepare import prepare, source_name
-from lnfgen.data.sources import Options
+from lnfgen.data.gather import Options
+from lnfgen.data.prepare import build_named, prepare, source_name, warn_of_losses
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
-from lnfgen.runs.dataset import open_music, open_source
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.naming import find, is_run, newest_run, resumable_run
+from lnfgen.runs.material import open_music, open_source
+from lnfgen.runs.naming import find, is_run, newest_run
 from lnfgen.training import torchrun
 from lnfgen.training.recipes import Corpus, RunSettings, asked_for
 
@@ -63,7 +61,7 @@ def preprocess(
         sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
         out: the folder to write, which must be new or empty. By default it is named after the first source.
         kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
-            `lnfgen.data.sources.Options`.
+            `lnfgen.data.gather.Options`.
         download: fetch the files of a named dataset if they are not here yet.
         jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
             result is the same.
@@ -90,7 +88,7 @@ def preprocess(
     if name is None:
         dataset = prepare(paths, target, options, progress, jobs=jobs)
     else:
-        dataset = named.build(name, target, progress, download=download)
+        dataset = build_named(name, target, progress, download=download)
     read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
     fixed = name or next((path for path in read if path.lower().endswith(SUFFIXES)), None)
     if fixed is not None and replace(options, kind=None) != Options():
@@ -156,17 +154,12 @@ def open_session(
     usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
-    """The session that `train` asks for, for Python and for the command.
-
-    Args:
-        building: shows the progress of a dataset that is made.
-        usual_seed: that of a new run if nothing else gives one.
-    """
-    if torchrun.may_restart() and out is None:
+    """The session that `train` asks for, for Python and for the command. `building` shows that a dataset is made."""
+    restarted, may_restart = torchrun.restarts()
+    if may_restart and out is None:
         raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
-    if torchrun.restarted() and out is not None and is_run(Path(out)):  # the run that the same command has begun
-        dataset, model, preset, resume = None, None, None, True
-        settings = {}
+    if restarted and out is not None and is_run(Path(out)):  # the run that the same command has begun
+        dataset, model, preset, resume, settings = None, None, None, True, {}
     if resume:
         length = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
@@ -175,7 +168,7 @@ def open_session(
                 f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
                 "(--max-steps and --epochs may change its length)"
             )
-        run = RunFolder(newest_run(resumable=True) if out is None else resumable_run(out))
+        run = RunFolder(newest_run(resumable=True) if out is None else find(out, "run").path)
 
         from lnfgen.training.session import TrainingSession
 
@@ -248,12 +241,12 @@ def compare(
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
+@dataclass(frozen=True)
 class _Reports:
-    """Calls a progress function after each update. Notes of the session become warnings."""
+    """Calls a progress function after each update."""
 
-    def __init__(self, total: int, progress: TrainingProgress | None) -> None:
-        self.total = total
-        self.progress = progress
+    total: int
+    progress: TrainingProgress | None
 
     def step(self, metrics: dict[str, float]) -> None:
         if self.progress is not None:
@@ -262,6 +255,3 @@ class _Reports:
     def validated(self, metrics: dict[str, Any]) -> None: ...
 
     def calibrated(self, of_round: object) -> None: ...
-
-    def note(self, message: str) -> None:
-        warnings.warn(message, LnfgenWarning, stacklevel=2)

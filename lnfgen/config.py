@@ -15,14 +15,14 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from lnfgen.errors import ConfigError
 from lnfgen.files import read_object
-from lnfgen.nn.backbones import BACKBONES  # names alone: it does not load torch
-from lnfgen.transforms import TRANSFORMS  # names alone as well
 
 CONFIG_FORMAT = 1
 """The `format_version` of `config.json`. It grows by one when a key is renamed or gets another meaning."""
 
 TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
+BACKBONES = ("lstm", "scan", "conv-scan")
+TRANSFORMS = ("affine", "nlsq", "mixture", "spline")
 PRECISIONS = ("float32", "bfloat16")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data."""
@@ -67,7 +67,7 @@ class ModelConfig:
 
     time: Annotated[str, TIMES]  # how the flow runs across time
     features: Annotated[str, FEATURES]  # how it runs across the features of a step; codes: z says the symbol of a text
-    backbone: Annotated[str, tuple(BACKBONES)]  # the network through time of posterior, prior and emission
+    backbone: Annotated[str, BACKBONES]  # the network through time of posterior, prior and emission
     transform: Annotated[str, ("none", *TRANSFORMS)]  # the elementwise transform; none with codes
     emission: Annotated[str, (*EMISSIONS["text"], *EMISSIONS["music"])]  # the output
     num_flow_layers: _SizeOrNone  # layers of the flow within a step, or of couplings through time; 0 with codes

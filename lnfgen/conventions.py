@@ -32,7 +32,7 @@ MAX_LENGTH: Final = 100_000
 """The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
 
 Progress = Callable[[str, int, int], None]
-"""A function that takes what is being done, how much of it is done, and how much there is in all."""
+"""A function that takes the name of the work, how much is done, and how much there is in all."""
 
 
 def no_progress(description: str, done: int, total: int) -> None:

@@ -34,27 +34,16 @@ def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.devic
     """
     found = resolve_device(device)
     keep_freed_memory()
-    choose_threads(hidden_size, emission)
-    return found
-
-
-def choose_threads(hidden_size: int, emission: str) -> None:
-    """Have torch compute on the threads that suit a model of this size and output.
-
-    Their number follows from these alone, not from the load of the machine, because other numbers of threads round
-    otherwise: so the same seed gives the same bytes. OMP_NUM_THREADS, if it is set, is kept.
-    """
+    # The number of threads follows from the model alone, not from the load of the machine, because other numbers of
+    # threads round otherwise: so the same seed gives the same bytes.
     if "OMP_NUM_THREADS" not in os.environ:
         work = hidden_size * (PAST_WORK if emission == "past" else 1)
         torch.set_num_threads(1 if work <= SMALL_HIDDEN_SIZE else _default_threads)
+    return found
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes CUDA if it is there, then MPS, then the CPU.
-
-    Raises:
-        LnfgenError: if the device is unknown or not on this machine.
-    """
+    """The device of that name; `auto` takes CUDA if it is there, then MPS, then the CPU."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -15,11 +15,9 @@ _OUT_OF_MEMORY = re.compile(
 class LnfgenError(Exception):
     """Base of all errors that lnfgen raises on purpose."""
 
-    exit_code = 1
-
 
 class UnreadableFileError(LnfgenError):
-    """A piece, text or benchmark file that is missing, damaged, or not what its suffix says."""
+    """A piece, text or benchmark file that is missing, damaged, or of another kind than its suffix."""
 
 
 class DatasetError(LnfgenError):
@@ -43,7 +41,7 @@ class LnfgenWarning(UserWarning):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory is too small. For a CPU, torch has no class of errors for that."""
+    """True if an exception means that memory is too small. For a CPU, torch has no class of errors for that."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
     )

@@ -36,7 +36,7 @@ FLOORS = (
 WINGS = (("transforms", "nn", "flows", "models"), ("music", "formats", "data"))
 """The two wings: neither imports from the other."""
 
-HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "pooch", "requests")
+HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "requests")
 LIGHT = ("cli", "api")
 """Rooms that load heavy libraries inside functions alone, so that `lnfgen --help` answers at once."""
 

@@ -1,8 +1,5 @@
 """`lnfgen convert`: write pieces in another file format."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +9,11 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, moved_to, read_pieces, require_no_roll, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
+from lnfgen.files import make_folder, numbered, require_parent, write_bytes
 from lnfgen.wording import counted, counted_ends
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.music.tonality import Key
 
 
@@ -25,49 +22,45 @@ def command(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="IN and OUT; with --to or a page as OUT, any number of IN: .mid .musicxml .mxl .abc .krn .npz .txt.",
+            help="IN and OUT, or with --to only IN, any number: .mid .musicxml .mxl .abc .krn .npz .txt.",
         ),
     ],
     to: Annotated[
-        str | None, typer.Option(help="Format of every OUT: mid, musicxml, npz, txt, png, html, wav.")
+        str | None, typer.Option(help="Format to write each IN in: mid, musicxml, npz, txt, png, html, wav.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files of --to.", show_default="that of each IN")
+        Path | None, typer.Option(help="Folder for the files of --to.", show_default="the folder of each IN")
     ] = None,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
-    transpose: Annotated[int, typer.Option(help="Semitones up, or down if negative.")] = 0,
+    transpose: Annotated[int, typer.Option(help="Move up by this many semitones, or down if negative.")] = 0,
     key: options.InKey = None,
     tempo: options.Tempo = None,
     program: options.Programs = "0",
     voices: options.Voices = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the piece in IN as OUT, in the format that the suffix of OUT says, and print the path.
+    """Write the piece in IN as OUT, in the format of OUT's suffix, and print the path.
 
-    With --to, write each IN in that format under its own name. If OUT is a .html, any number of IN become one page.
-    Where one fails, the others are still converted.
+    With --to, each IN is written in that format under its own name. If OUT is a .html, any number of IN become one
+    page. If one fails, the others are still converted.
 
-    If IN has several pieces, as a book of ABC tunes has, they become OUT-01, OUT-02, and so on, but one page if OUT is
-    a .html.
+    If IN holds several pieces, as a book of ABC tunes does, they become OUT-01, OUT-02 ..., or one page.
 
-    IN and OUT may be -, for stdin and stdout, which takes one piece, as MIDI if it is music and as UTF-8 if it is text.
+    IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
     """
-    from lnfgen.files import require_parent
     from lnfgen.formats.read_write import WRITABLE_TEXT, write
-    from lnfgen.music.pianoroll import STEPS_PER_QUARTER
     from lnfgen.music.tonality import Key
-    from lnfgen.music.tracks import ALL
 
     targets = _targets(files, to, out)
     wanted = None if key is None else Key.parse(key)
     if wanted and transpose:
         raise typer.BadParameter("found --key and --transpose; expected one of them")
     of_music = {
-        "--steps-per-quarter": steps_per_quarter != STEPS_PER_QUARTER,
+        "--steps-per-quarter": steps_per_quarter != 4,
         "--drums": drums,
-        "--tracks": tracks != ALL,
+        "--tracks": tracks != "all",
         "--transpose": transpose != 0,
         "--key": key is not None,
         "--tempo": tempo is not None,
@@ -80,12 +73,12 @@ def command(
         require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
     taken = {Path(file).resolve() for file in files} if to is not None else None
-    page: list[PianoRoll] = []
+    page: list[Piece] = []
     names: list[str] = []
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, drums, tracks)
-        takes_text = suffix in ("", *WRITABLE_TEXT)  # what does not, says so of any text
+        takes_text = suffix in ("", *WRITABLE_TEXT)  # the writers of other formats refuse any text
         if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
@@ -108,9 +101,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
-    """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
-    from lnfgen.files import make_folder, numbered, write_bytes
+def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
+    """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are added."""
     from lnfgen.formats.read_write import PAGE, to_bytes
 
     if target == "-":
@@ -119,7 +111,7 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
         console.result_bytes(to_bytes(pieces[0], suffix, **played))
         return
-    parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
+    parts: list[Any] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
         if taken is not None and path.resolve() in taken:
@@ -132,8 +124,10 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
         console.result(str(path))
 
 
-def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | None, tempo: float | None) -> list[Piece]:
-    """The pieces of a file in the key and the tempo that are asked for; what was left out of them is said."""
+def _changed(
+    pieces: "list[Piece]", source: str, transpose: int, wanted: "Key | None", tempo: float | None
+) -> "list[Piece]":
+    """Bring pieces to the key and the tempo that are asked for, and print what was left out of their file."""
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
@@ -145,17 +139,15 @@ def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | Non
 
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:
-    """The file that each file becomes. Several pieces are numbered, or on one page."""
+    """Return the file that each file becomes."""
     from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
 
     if to is None:
         *sources, target = files
         suffix = Path(target).suffix.lower()
         if not sources or (len(sources) > 1 and suffix != PAGE):
-            found = counted(len(files), "file")
-            raise typer.BadParameter(
-                f"found {found}; expected IN and OUT, or --to and any number of files, or these and a .html"
-            )
+            expected = "expected IN and OUT, or --to and any number of files, or these and a .html"
+            raise typer.BadParameter(f"found {counted(len(files), 'file')}; {expected}")
         if out is not None:
             raise typer.BadParameter("found no --to; expected it with --out, or OUT as the last file")
         targets = dict.fromkeys(sources, target)
@@ -165,6 +157,6 @@ def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, st
         suffix = "." + to.lower().removeprefix(".")
         targets = {file: str((out or Path(file).parent) / (Path(file).stem + suffix)) for file in files}
     if suffix not in {*WRITABLE_MUSIC, *WRITABLE_TEXT} and files[-1] != "-":
-        what = f"cannot write {files[-1]}" if to is None else f"--to {to}"
-        raise LnfgenError(f"{what}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
+        subject = f"cannot write {files[-1]}" if to is None else f"--to {to}"
+        raise LnfgenError(f"{subject}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
     return targets

@@ -4,28 +4,17 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.options import Device, Json, Programs, Quiet, Seed, Tracks
-from lnfgen.cli.own_piece import Count, Model, Out, Particles, Settings, Temperature, draw_pieces
+from lnfgen.cli.own_piece import DrawingOptions, shares_options
 from lnfgen.conventions import MELODY_PARTICLES
 
 
+@shares_options(tracks="melody", particles=MELODY_PARTICLES)
 def command(
+    drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
-    out: Out,
-    model: Model = None,
-    count: Count = 1,
-    temperature: Temperature = 1.0,
-    particles: Particles = MELODY_PARTICLES,
-    seed: Seed = None,
-    tracks: Tracks = "melody",
-    program: Programs = "0",
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Keep a melody exactly, draw what sounds below it, and print the files written.
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
-    settings = Settings(melody, out, model, count, temperature, particles, seed, tracks, program, device, json)
-    draw_pieces(settings, lambda trained, own, **drawing: trained.harmonize(own, **drawing), music_alone=True)
+    drawing.draw(melody, lambda trained, own, **asked: trained.harmonize(own, **asked), music_alone=True)

@@ -1,7 +1,5 @@
 """`lnfgen info`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -17,23 +15,28 @@ def command(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="A piece or text, a dataset folder, a run or a model of `lnfgen list --models`; - is stdin.",
+            help="A piece or text, a dataset folder, a run, or a model of `lnfgen list --models`; - is stdin.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a run's figures, a row for each validation.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the training curves of a run, a row for each validation.")
+    ] = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
     drums: options.Drums = False,
     tracks: options.Tracks = "all",
     quiet: options.Quiet = False,
 ) -> None:
-    """Print what a file, a dataset or a run holds; of music also its tracks, and which are kept."""
+    """Print the contents of a file, a dataset or a run: sizes, notes, tracks, settings and best scores."""
+    from lnfgen.runs.folder import metrics_csv
+    from lnfgen.runs.naming import METRICS, find
+
     if as_csv and as_json:
         raise LnfgenError("found --csv beside --json; expected one of them")
 
     def tell(path: str) -> None:
         if as_csv:
-            console.result(_csv(path))
+            console.result(metrics_csv(find(path, "run").path / METRICS).rstrip())
             return
         facts, each = _facts(path, steps_per_quarter, drums, tracks)
         if as_json:
@@ -54,19 +57,11 @@ def command(
         raise typer.Exit(1)
 
 
-def _csv(path: str) -> str:
-    """Return the figures of a run, a row for each validation."""
-    from lnfgen.runs.folder import metrics_csv
-    from lnfgen.runs.naming import METRICS, find
-
-    return metrics_csv(find(path, "run").path / METRICS).rstrip()
-
-
 def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
-    from lnfgen.runs.dataset import open_source
     from lnfgen.runs.listing import run_facts
+    from lnfgen.runs.material import open_source
     from lnfgen.runs.naming import find
 
     if path != "-":
@@ -74,7 +69,7 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
         if kind == "run":
             return run_facts(place), []
         if kind != "files":
-            return dataset_facts(open_source(place).path), []
+            return dataset_facts(open_source(place)), []
         if place.is_dir():
             raise LnfgenError(f"{path} holds neither a run nor a dataset; expected one of them, or a file")
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
@@ -82,22 +77,18 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts that all of several pieces share, and that do not contradict the facts of their file.
-
-    They stand among the facts of the file, because the table of pieces would otherwise be too wide for a screen.
-    """
+    """Return the facts that all of several pieces share, which the table of pieces, wide as it is, leaves out."""
     first = pieces[0] if len(pieces) > 1 else {}
     same = {key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)}
     return {key: value for key, value in same.items() if key != "tracks" and facts.get(key, value) == value}
 
 
-def _show_list(what: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
-    """Print a table of pieces or tracks, below the facts of their file."""
+def _show_list(noun: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
     if items:
         columns = [key for key in items[0] if key not in left_out]
         table = [[number, *(_shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]
         console.result("")
-        console.result_table("", table, [what, *(key.replace("_", " ") for key in columns)])
+        console.result_table("", table, [noun, *(key.replace("_", " ") for key in columns)])
 
 
 def _shown(value: Any) -> str:

@@ -26,29 +26,46 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 def checked_seed(seed: int | None) -> int | None:
-    """Refuse what torch's generators do not take. A range of Typer would fill the screen of --help with its limit."""
+    """Refuse seeds that torch's generators do not take. Typer's range would fill the screen of --help with 2^63."""
     if seed is not None and not 0 <= seed < 2**63:
         raise LnfgenError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
     return seed
 
 
 Seed = Annotated[
-    int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and said on stderr")
+    int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and printed on stderr")
 ]
-USUAL_RUN = "the newest under runs/, else the model chorales"
-Run = Annotated[
-    Path | None, typer.Argument(help="Run folder, or a model of `lnfgen list --models`.", show_default=USUAL_RUN)
+FixedSeed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
+A_RUN = "Folder of a run, as `lnfgen train` prints it, or a model of `lnfgen list --models`."
+USUAL_RUN = "the newest run in runs/, or else the model chorales"
+Run = Annotated[Path | None, typer.Argument(help=A_RUN, show_default=USUAL_RUN)]
+Count = Annotated[
+    int, typer.Option(min=1, help="Pieces to draw. Several become OUT-01, OUT-02, ..., or one .html page.")
 ]
-StepsPerQuarter = Annotated[int, typer.Option(min=1, max=960, help="Grid that MIDI files and scores are rounded to.")]
-Drums = Annotated[bool, typer.Option("--drums", help="Keep MIDI's drum channel, as pitches.")]
+Temperature = Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]
+
+_READING = "Options for reading music"
+StepsPerQuarter = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=960,
+        rich_help_panel=_READING,
+        help="Round MIDI files and scores to a grid of this many steps a quarter note.",
+    ),
+]
+Drums = Annotated[bool, typer.Option("--drums", rich_help_panel=_READING, help="Keep MIDI's drum channel, as pitches.")]
 Tracks = Annotated[
     str,
     typer.Option(
-        help="Tracks (or a score's parts) to merge: all, melody, bass, numbers as `lnfgen info` lists them, or words "
-        "of their names or instruments; several with commas."
+        rich_help_panel=_READING,
+        help="Tracks (or a score's parts) to read, merged into one: all, melody, bass, numbers as `lnfgen info` lists "
+        "them, or words of their names or instruments; several with commas.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]
+
+_WRITING = "Options for writing music"
 
 
 def _tempo(bpm: float | None) -> float | None:
@@ -60,46 +77,43 @@ def _tempo(bpm: float | None) -> float | None:
 
 
 Tempo = Annotated[
-    float | None, typer.Option(callback=_tempo, help="Quarter notes a minute, in place of the piece's own.")
+    float | None,
+    typer.Option(
+        callback=_tempo, rich_help_panel=_WRITING, help="Quarter notes a minute, in place of the piece's own."
+    ),
 ]
 Programs = Annotated[
     str,
-    typer.Option(help="MIDI program of the instrument; 0 is a piano. With commas, one for each voice from the top."),
+    typer.Option(
+        rich_help_panel=_WRITING,
+        help="MIDI program of the instrument; 0 is a piano. With commas, one for each voice from the top.",
+    ),
 ]
 Voices = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=8,
-        help="Voices to write apart: tracks of a .mid, staves of a .musicxml.",
+        rich_help_panel=_WRITING,
+        help="Voices to write apart, as tracks of a .mid or staves of a .musicxml.",
         show_default="as many as programs; a .musicxml of chorales has 4",
     ),
 ]
 InKey = Annotated[
-    str | None, typer.Option("--key", help="Key to transpose to the nearest way: G or 'a minor'.", show_default=False)
-]
-Precision = Annotated[
     str | None,
-    typer.Option(
-        help="Of the networks: float32 or bfloat16. Densities and sums are in float32 either way.",
-        show_default="float32",
-    ),
+    typer.Option("--key", rich_help_panel=_WRITING, help="Transpose by the smallest move to a key: G or 'a minor'."),
 ]
 
 
 def time_signature(metre: str | None) -> tuple[int, int] | None:
-    """Return the time signature that `--metre 3/4` names.
-
-    Raises:
-        LnfgenError: if it is no time signature.
-    """
+    """Return the time signature that `--metre 3/4` names, or raise an `LnfgenError`."""
     from lnfgen.music.pianoroll import is_time_signature
 
     if metre is None:
         return None
     match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", metre)
     if match is None or not is_time_signature(signature := (int(match[1]), int(match[2]))):
-        raise LnfgenError(f"--metre: found {metre!r:.40}; expected a time signature, as 3/4 or 6/8")
+        raise LnfgenError(f"--metre: found {metre!r:.40}; expected a time signature, such as 3/4 or 6/8")
     return signature
 
 
@@ -130,7 +144,7 @@ def require_fitting(suffix: str, played: dict[str, Any]) -> None:
 
 
 def require_no_music_options(run: "RunFolder", **given: bool) -> None:
-    """Raise an `LnfgenError` if the run makes text and one of these options, which are for music alone, is given."""
+    """Raise an `LnfgenError` if the run makes text and an option for music is given."""
     for name, is_given in given.items():
         if is_given and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text, which has no {name}; leave --{name} out")
@@ -139,10 +153,6 @@ def require_no_music_options(run: "RunFolder", **given: bool) -> None:
 def drawn_seed(seed: int | None) -> int:
     """Return the seed that was asked for, or a fresh one, and print it on stderr so that the work can be repeated."""
     if seed is None:
-        seed = fresh_seed()
+        seed = secrets.randbelow(2**31)
         console.note(f"seed {seed}")
     return seed
-
-
-def fresh_seed() -> int:
-    return secrets.randbelow(2**31)

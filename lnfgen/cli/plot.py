@@ -1,7 +1,5 @@
 """`lnfgen plot`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -9,24 +7,24 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import USUAL_RUN, Quiet
+from lnfgen.cli.sources import resolve_run
 from lnfgen.errors import LnfgenError
+from lnfgen.files import write_bytes
 
 
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run folders or models in the box, several to compare.", show_default=USUAL_RUN),
+        typer.Argument(help="Runs, or models of `lnfgen list --models`; several to compare.", show_default=USUAL_RUN),
     ] = None,
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")] = Path("curves.png"),
     quiet: Quiet = False,
 ) -> None:
-    """Draw training curves, and print the file written.
+    """Draw the training curves of a run, or of several together, and print the file written.
 
-    Of several runs it draws the valid ELBO of each against its updates.
+    For several runs, only the valid ELBO of each is drawn.
     """
-    from lnfgen.cli.sources import resolve_run
     from lnfgen.conventions import UNIT_WORDS
-    from lnfgen.files import write_bytes
     from lnfgen.plots.canvas import require_picture
     from lnfgen.plots.curves import Course, compared_curves, training_curves
     from lnfgen.runs.naming import distinct_names

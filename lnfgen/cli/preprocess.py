@@ -1,26 +1,23 @@
 """`lnfgen preprocess`: make a dataset folder from files, folders or a named dataset."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Drums, Json, Quiet, StepsPerQuarter, Tracks
+from lnfgen.cli.options import Drums, FixedSeed, Json, Quiet, StepsPerQuarter, Tracks
 from lnfgen.cli.sources import tell_sizes
 from lnfgen.conventions import Kind
-
-if TYPE_CHECKING:
-    from lnfgen.data.dataset import Dataset
 
 
 def command(
     source: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, or one dataset's name; `lnfgen list --datasets` lists the names."),
+        typer.Argument(help="Files, folders, or the name of one dataset of `lnfgen list --datasets`."),
     ],
     out: Annotated[Path | None, typer.Option(help="Dataset folder to write.", show_default="./NAME of source")] = None,
-    as_: Annotated[Kind | None, typer.Option("--as", help="What the files hold.", show_default="by suffix")] = None,
+    as_: Annotated[Kind | None, typer.Option("--as", help="Read all files as this.", show_default="by suffix")] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -29,11 +26,13 @@ def command(
             show_default="256 steps, 288 characters",
         ),
     ] = None,
-    chunks: Annotated[bool, typer.Option("--chunks", help="Cut text at --max-length, not at lines.")] = False,
+    chunks: Annotated[
+        bool, typer.Option("--chunks", help="Cut text every --max-length characters, not at lines.")
+    ] = False,
     split: Annotated[
-        str, typer.Option(help="Shares of train, valid and test, unless the names of the files say the splits.")
+        str, typer.Option(help="Shares of train, valid and test, if the files are not named after the splits.")
     ] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed of --split.")] = 0,
+    seed: FixedSeed = 0,
     steps_per_quarter: StepsPerQuarter = 4,
     drums: Drums = False,
     tracks: Tracks = "all",
@@ -42,7 +41,7 @@ def command(
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that read music; the result is the same.", show_default="processors, to 16"
+            min=1, help="Processes that read music. The result is the same.", show_default="processors, to 16"
         ),
     ] = None,
     as_json: Json = False,
@@ -51,12 +50,13 @@ def command(
     """Make a dataset folder from music, text, benchmark files or a named dataset, and print its path.
 
     Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
-    pieces are split at random, or each in time if they are fewer than the splits, and copies are left out.
+    pieces are split at random, or each piece is cut into the splits if there are too few, and copies are left out.
 
-    A file that takes over 20 seconds or 1,500 MB of memory to read is left out, with that reason; the environment
-    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
+    A file that takes over 20 seconds or 1,500 MB of memory to read is left out. The environment variables
+    LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
     from lnfgen.api import preprocess
+    from lnfgen.data.facts import dataset_facts
 
     with console.jobs() as progress:
         dataset = preprocess(
@@ -76,7 +76,7 @@ def command(
             progress=progress,
         )
     if as_json:
-        console.result_json(_flat(dataset))
+        console.result_json({"path": str(dataset.path), **dataset_facts(dataset)})
     else:
         tell_sizes(dataset)
         console.result(str(dataset.path))
@@ -86,19 +86,7 @@ def _shares(split: str) -> tuple[float, float, float]:
     try:
         train, valid, test = (float(share) for share in split.split(","))
     except ValueError:
-        raise typer.BadParameter(f"{split!r}; expected three shares, as 0.8,0.1,0.1", param_hint="--split") from None
+        raise typer.BadParameter(
+            f"{split!r}; expected three shares, such as 0.8,0.1,0.1", param_hint="--split"
+        ) from None
     return train, valid, test
-
-
-def _flat(dataset: "Dataset") -> dict[str, Any]:
-    encoding, manifest = dataset.encoding, dataset.manifest
-    result: dict[str, Any] = {"path": str(dataset.path), "name": dataset.name, "kind": encoding.kind}
-    for split, counts in manifest["splits"].items():
-        for key in ("sequences", "steps", "dropped"):
-            result[f"{split}_{key}"] = counts[key]
-    if encoding.kind == "text":
-        result["characters"] = encoding.num_symbols - 1
-    else:
-        result["steps_per_quarter"] = encoding.steps_per_quarter
-        result["out_of_range"] = manifest["preprocessing"]["out_of_range"]
-    return result | {"sources": len(manifest["sources"]), "skipped": len(manifest["skipped"])}

@@ -1,16 +1,17 @@
 """`lnfgen sample`."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.outputs import PieceWriter
+from lnfgen.cli.sources import moved_to, resolve_run
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.inference.best import Choice
     from lnfgen.music.tonality import Key
 
 
@@ -22,24 +23,26 @@ def command(
             help="File to write, - for stdout; the suffix chooses the format.", show_default="sample.mid or sample.txt"
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pieces; several are OUT-01, OUT-02, ..., or one .html page.")] = 1,
+    count: options.Count = 1,
     best: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Keep so many of --count: the likeliest without a long copy of the train split, best first."
+            min=1, help="Keep this many of --count: the likeliest without a long copy of the train split, best first."
         ),
     ] = None,
     length: Annotated[
         int | None,
-        typer.Option(min=1, help="Time steps or characters of each.", show_default="drawn, as in the training data"),
+        typer.Option(
+            min=1, help="Length of each in time steps or characters.", show_default="drawn, as in the training data"
+        ),
     ] = None,
     bars: Annotated[
-        int | None, typer.Option(min=1, help="Bars of each, that of an upbeat counted, instead of --length.")
+        int | None, typer.Option(min=1, help="Length in bars, in place of --length; an upbeat counts as a bar.")
     ] = None,
     metre: Annotated[
-        str | None, typer.Option(help="Time signature of each, as 3/4.", show_default="drawn, as in the training data")
+        str | None, typer.Option(help="Time signature of each: 3/4.", show_default="drawn, as in the training data")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
+    temperature: options.Temperature = 1.0,
     tempo: options.Tempo = None,
     key: options.InKey = None,
     program: options.Programs = "0",
@@ -49,30 +52,24 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw pieces from a run and print the files written.
+    """Draw pieces from a trained model and print the files written.
 
-    The same --seed draws the same pieces. From --count 2 on, piece i does not depend on the count; a piece drawn alone
-    can rarely differ from the first of several, by round-off.
+    The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
-    from lnfgen.cli.outputs import piece_writer
-    from lnfgen.cli.sources import resolve_run
+    from lnfgen.api import load
     from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
     options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None, metre=metre is not None)
-    kept = count if best is None else best
-    said = f"--count {count}" if best is None else f"--best {best}"
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
-    writer = piece_writer(folder, out, kept, options.played(program, voices), json, said)
+    kept, counted_by = (count, "--count") if best is None else (best, "--best")
+    writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
     wanted = None if key is None else Key.parse(key)
     signature = options.time_signature(metre)
-    seed = options.drawn_seed(seed)
-
-    from lnfgen.api import load
-
     trained = load(folder.path, device)
+    seed = options.drawn_seed(seed)
     with console.jobs() as progress:
         for choice in trained.draw(
             count,
@@ -85,22 +82,13 @@ def command(
             progress=progress,
         ):
             piece = _finished(choice.piece, writer.next_name, tempo, wanted, temperature)
-            writer.write(piece, _facts(choice, folder.encoding.unit))
+            scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
+            writer.write(piece, {"index": choice.index + 1, **(scores if choice.nll is not None else {})})
     writer.close()
-
-
-def _facts(choice: "Choice", unit: str) -> dict[str, Any]:
-    """Return what `--json` prints of a piece beside its file; if it was chosen, also its scores."""
-    facts: dict[str, Any] = {"index": choice.index + 1}
-    if choice.nll is not None:
-        facts |= {"nll": choice.nll, "unit": unit, "longest_copy": choice.longest_copy}
-    return facts
 
 
 def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":
     """Bring a piece to the tempo and the key that were asked for. If no note was drawn, a warning says so."""
-    from lnfgen.cli.sources import moved_to
-
     if isinstance(piece, str):
         return piece
     if not piece.sounding.any():

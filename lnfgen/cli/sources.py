@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.music.tonality import Key
     from lnfgen.runs.folder import RunFolder
-
-
-_OF_READING = ("--steps-per-quarter", "--drums", "--tracks")
 
 
 def tell_sizes(dataset: "Dataset") -> None:
@@ -33,36 +30,37 @@ def tell_sizes(dataset: "Dataset") -> None:
 
 
 def resolve_run(run: Path | None) -> "RunFolder":
-    """Open the run that a person names, or the newest under runs/, or else a model in the box; a note says which.
-
-    Commands do this before they load torch.
-    """
-    from lnfgen.pretrained import is_boxed
+    """Open the run that a person names, or the newest under runs/, or else a model in the box, and print which."""
+    from lnfgen.pretrained import BOX, DEFAULT, is_boxed
     from lnfgen.runs.folder import RunFolder
-    from lnfgen.runs.naming import RUNS, find, usual_run
+    from lnfgen.runs.naming import RUNS, find, newest_run
 
-    path = usual_run() if run is None else find(run, "run").path
     if run is None:
-        boxed = f"no runs under {RUNS}/; taking the model in the box: {path.name}"
-        console.note(boxed if is_boxed(path) else f"run {path}")
-    elif run.exists() and is_boxed(path) and path != run:
+        try:
+            path = newest_run()
+            console.note(f"run {path}")
+        except RunError:
+            path = BOX / DEFAULT
+            console.note(f"no runs under {RUNS}/; taking the model in the box: {DEFAULT}")
+        return RunFolder(path)
+    path = find(run, "run").path
+    if run.exists() and is_boxed(path) and path != run:
         console.note(f"{run} here is no run; taking the model in the box: {path.name}")
     return RunFolder(path)
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
-    """Do something with each path, and return True if one failed: that is a line on stderr, and the others go on.
+    """Do something with each path, and return True if one failed.
 
-    Raises:
-        LnfgenError: that of the only path, if there is one.
+    Its error is a line on stderr, and the others go on; but if it is the only path, the error is raised.
     """
-    if len(paths) == 1:
-        do(paths[0])
     failed = False
-    for path in paths if len(paths) > 1 else ():
+    for path in paths:
         try:
             do(path)
         except LnfgenError as error:
+            if len(paths) == 1:
+                raise
             console.fail(str(error) if str(Path(path)) in str(error) else f"{path}: {error}")
             failed = True
     return failed
@@ -81,23 +79,20 @@ def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> 
 
 
 def require_no_roll(source: str, given: Sequence[str]) -> None:
-    """Refuse those of the given options that are for reading MIDI files and scores, if a file of music is a piano-roll.
-
-    Its grid and notes are as they are, and it has no tracks.
-    """
+    """Raise an `LnfgenError` if the file is a piano-roll and an option is given that is for other files alone."""
     from lnfgen.formats.read_write import ROLLS
 
-    unused = [option for option in given if option in _OF_READING]
+    unused = [option for option in given if option in ("--steps-per-quarter", "--drums", "--tracks")]
     if unused and Path(source).suffix.lower() in ROLLS:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Print on stderr what was left out of a file of music when its pieces were read, and which tracks were merged.
+    """Print on stderr which tracks of a file were merged, and which notes and changes were left out.
 
-    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file are not printed.
+    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file do not count.
     """
-    from lnfgen.music.metre import lost_changes
+    from lnfgen.formats.events import lost_changes
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:

@@ -1,22 +1,24 @@
 """`lnfgen train`."""
 
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
-from lnfgen.config import NAMED_MODELS
+from lnfgen.cli.options import Device, Quiet, Seed
+from lnfgen.cli.sources import tell_sizes
+from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
 from lnfgen.training.recipes import PRESETS, assignments
-from lnfgen.transforms import TRANSFORMS
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def command(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"Recipe, with sizes and length: {', '.join(PRESETS)}.", show_default="small"),
+        typer.Option(help=f"Size of the model and length of the training: {', '.join(PRESETS)}.", show_default="small"),
     ] = None,
     transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
     emission: Annotated[
@@ -48,20 +50,20 @@ def command(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Network through time: lstm; or, parallel over the steps, scan for music and conv-scan for text.",
+            help="Network through time: lstm; or, parallel over the steps, scan (music) and conv-scan (text).",
             show_default="scan for music; for text conv-scan, or lstm for af-af, iaf-scf and coupling",
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="JSON file with keys of config.json to set, or a run whose keys are taken.")
+        Path | None, typer.Option(help="JSON file with keys of config.json, or a run whose settings to take.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Length of the run in passes over the data.")] = None,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in updates.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATASET-MODEL-NNN")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Length of the training in passes over the data.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the training in updates.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="runs/DATASET-MODEL-NNN")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Set a key of config.json, as training.learning_rate=1e-3. Repeatable."
+            "--set", metavar="KEY=VALUE", help="Set a key of config.json: training.learning_rate=1e-3. Repeatable."
         ),
     ] = None,
     resume: Annotated[
@@ -77,8 +79,8 @@ def command(
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
-    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone replace keys of it,
-    and bring what goes with them. Of several values for a key, that of --set counts, or else that of --config.
+    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone replace some of its
+    keys, and those that depend on them. If several options give one key, --set counts, or else --config.
     """
     from lnfgen.api import open_session
 
@@ -100,14 +102,12 @@ def command(
                 device=device,
                 building=building,
                 set=assignments(settings) if settings else None,
-                usual_seed=fresh_seed(),
+                usual_seed=secrets.randbelow(2**31),
             )
         _train(session)
 
 
 def _train(session: "TrainingSession") -> None:
-    from lnfgen.cli.sources import tell_sizes
-
     tell_sizes(session.dataset)
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
@@ -119,11 +119,13 @@ def _train(session: "TrainingSession") -> None:
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.validated_on is None:
         console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
-    with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as received:
-        finished = session.train(_Display(bar), lambda: bool(received))
+    with console.jobs() as progress, _interruptible() as received:
+        show = partial(progress, "training", total=trainer.total_steps)
+        show(trainer.step)
+        finished = session.train(_Display(show), lambda: bool(received))
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
-        _end(received[0] if received else signal.SIGTERM)  # none, where it came to another process
+        _end(received[0] if received else signal.SIGTERM)  # if none, another process received it
     if torchrun.is_main():
         console.result(str(run.path))
 
@@ -131,14 +133,14 @@ def _train(session: "TrainingSession") -> None:
 class _Display:
     """Shows on the terminal how a run goes."""
 
-    def __init__(self, bar: console.Live) -> None:
-        self.bar = bar
+    def __init__(self, show: Callable[..., None]) -> None:
+        self.show = show
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
-        self.bar.update(
+        self.show(
             int(metrics["step"]),
-            f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
+            status=f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
             f" + {metrics['length']:.2f}"
             f"  weight {metrics['kl_weight']:.2f}  epoch {metrics['epoch']:.0f}"
             f"  {metrics['steps_per_second']:.0f} steps/s",
@@ -172,29 +174,26 @@ class _Display:
             f"and octaves, the train split {train} (once a piece)"
         )
 
-    def note(self, message: str) -> None:
-        console.warn(message)
-
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
     """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once.
 
-    SIGHUP comes when the terminal is closed; under nohup it is ignored, and stays so. Windows does not have it.
+    SIGHUP comes when the terminal is closed. It stays ignored under nohup, and Windows does not have it.
     """
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
         if len(received) > 1 and torchrun.launched():
-            return  # torchrun passes on the Ctrl-C that has come here by itself, and ends what takes over 30 seconds
+            return  # torchrun passes on a Ctrl-C that has also come here, and ends processes that take over 30 seconds
         if len(received) > 1:
             _end(number)
         try:
             console.note("stopping after this update; a second signal, such as Ctrl-C, stops at once")
         except RuntimeError:  # it came while a line was written, and a stream cannot be entered a second time
             pass
-        except OSError:  # the terminal is gone, and what is said on the way to the save must not fail
+        except OSError:  # the terminal is gone, and messages before the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BUCKET_BATCHES = 32
-"""The sequences of so many batches are sorted by length together. Then little of a batch is padding, and the batches of
-each epoch still differ."""
+BUCKET_BATCHES = 32  # so many batches are sorted by length together: little is padding, and epochs still differ
 
 
 class Batch(NamedTuple):
@@ -27,8 +25,8 @@ class Batch(NamedTuple):
 
 
 def batch_of(split: Sequence[np.ndarray], indices: list[int]) -> Batch:
-    """The batch of some sequences of a split."""
-    return collate([split[i] for i in indices], indices, metres_of(split))
+    """The batch of some sequences of a split, with their metres where the split has them."""
+    return collate([split[i] for i in indices], indices, getattr(split, "metres", None))
 
 
 def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndarray | None = None) -> Batch:
@@ -90,15 +88,10 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([len(sequence) for sequence in sequences]) if lengths is None else lengths
 
 
-def metres_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The metre of each sequence, `[N, 3]`, where a split or a list of pieces has them."""
-    return getattr(sequences, "metres", None)
-
-
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences in batches, the shortest first.
+    """All sequences in batches of at most `max_steps` steps, padding counted, the shortest first.
 
-    A batch has at most `max_steps` steps, padding counted. A longer sequence has a batch of its own: none is ever cut.
+    A longer sequence has a batch of its own: none is ever cut.
     """
     lengths = lengths_of(sequences)
     group: list[int] = []

@@ -25,6 +25,7 @@ import numpy as np
 from lnfgen.conventions import SPLITS
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.sandbox import in_child, restart_clock
+from lnfgen.formats.text import bytes_of
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
 
 SUFFIXES = (".pickle", ".pkl", ".mat")
@@ -35,7 +36,7 @@ SUFFIXES = (".pickle", ".pkl", ".mat")
 _GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("muse", 4, 110.0))
 _MAX_STEPS = 2_000_000  # in all; the largest of the sets has about 400,000
 _MAX_INFLATED = _MAX_STEPS * NUM_PITCHES  # bytes; a number that is 0 or 1 is saved as one byte
-_EXPECTED = "expected a benchmark set as .pickle or .mat"
+_EXPECTED = "a benchmark set as .pickle or .mat"
 
 # Of MATLAB files: the types of numbers, and of other elements; the classes of arrays; a flag of an array.
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -45,42 +46,26 @@ _COMPLEX = 8
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
-    """The pieces of each split, in the order of the file; none is cut or transposed.
-
-    Raises:
-        UnreadableFileError: if the file is missing or damaged, is no benchmark set, or is a pickle that asks for
-            anything but plain containers and numbers.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableFileError(f"cannot read {path}: {error.strerror or error}") from error
-    if not content:
-        raise UnreadableFileError(f"{path} is empty; {_EXPECTED}")
-    return in_child(_parse, content, path, name=str(path))
+    """The pieces of each split, in the order of the file; none is cut or transposed."""
+    return in_child(_parse, bytes_of(path, _EXPECTED), path, name=str(path))
 
 
 def _parse(content: bytes, path: Path) -> dict[str, list[PianoRoll]]:
     splits = _read_mat(content, path) if path.suffix.lower() == ".mat" else _read_pickle(content, path)
-    return {name: [_roll(sounding, path) for sounding in splits[name]] for name in SPLITS}
-
-
-def _roll(sounding: np.ndarray, path: Path) -> PianoRoll:
-    grids = [(steps, tempo) for part, steps, tempo in _GRIDS if part in path.stem.lower()]
-    steps_per_quarter, tempo_bpm = grids[0] if grids else (4, 120.0)
+    grid, tempo = next(((grid, tempo) for part, grid, tempo in _GRIDS if part in path.stem.lower()), (4, 120.0))
     try:
-        return PianoRoll(sounding, None, steps_per_quarter=steps_per_quarter, tempo_bpm=tempo_bpm)
+        return {
+            name: [PianoRoll(sounding, None, steps_per_quarter=grid, tempo_bpm=tempo) for sounding in splits[name]]
+            for name in SPLITS
+        }
     except LnfgenError as error:
         raise UnreadableFileError(f"{path} holds a damaged piece: {error}") from None
 
 
 def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
-    try:
-        restart_clock()
-        with unreadable(f"{path} is no readable pickle", _EXPECTED):
-            value = _PlainUnpickler(content).load()
-    except _RefusedGlobalError as error:
-        raise UnreadableFileError(f"{path} is refused: {error}; nothing of it was run") from None
+    restart_clock()
+    with unreadable(f"{path} is no readable pickle", f"expected {_EXPECTED}"):
+        value = _PlainUnpickler(content, path).load()
     if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in SPLITS):
         keys = f"keys {', '.join(map(repr, list(value)[:5]))}" if isinstance(value, dict) else type(value).__name__
         raise UnreadableFileError(f"{path} holds {keys:.80}; expected lists of pieces under 'train', 'valid', 'test'")
@@ -109,10 +94,6 @@ def _frames_to_sounding(piece: Any) -> np.ndarray:
     return sounding
 
 
-class _RefusedGlobalError(LnfgenError):
-    pass
-
-
 class _PlainUnpickler(pickle.Unpickler):
     """Reads plain containers and numbers, and the numbers of numpy; it refuses everything else.
 
@@ -120,8 +101,12 @@ class _PlainUnpickler(pickle.Unpickler):
     pickle could change. numpy gets nothing but the checked name of a type, and bytes of the right length.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, path: Path) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2 wrote the bytes of numpy's values as str
+        self.path = path
+
+    def refused(self, reason: str) -> UnreadableFileError:
+        return UnreadableFileError(f"{self.path} is refused, and nothing in it was run: it {reason}")
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
@@ -132,13 +117,12 @@ class _PlainUnpickler(pickle.Unpickler):
         }
         full_name = f"{module}.{name}"
         if full_name not in admitted:
-            unwanted = "which a benchmark set has no use for (plain and numpy numbers only)"
-            raise _RefusedGlobalError(f"it names {full_name:.90}, {unwanted}")
+            raise self.refused(f"names {full_name:.90}; expected plain and numpy numbers only")
         return admitted[full_name]
 
     def _dtype(self, code: Any, *_: Any) -> _NumberType:
         if not isinstance(code, str) or not re.fullmatch(r"[iu][1248]|b1|f[48]", code):
-            raise _RefusedGlobalError(f"it holds numpy values of the type {code!r:.30}")
+            raise self.refused(f"holds numpy values of the type {code!r:.30}")
         return _NumberType(code)
 
     def _scalar(self, dtype: Any, content: Any) -> Any:
@@ -150,7 +134,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def _encode(self, text: Any, codec: Any) -> bytes:
         if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
-            raise _RefusedGlobalError("it encodes something else than bytes")
+            raise self.refused("encodes something else than bytes")
         return text.encode("latin1")
 
 
@@ -169,17 +153,15 @@ class _NumberType:
 def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     restart_clock()
     wanted = {name: f"{name}data" for name in SPLITS}
-    with unreadable(f"{path} is no readable MATLAB file", _EXPECTED):
+    with unreadable(f"{path} is no readable MATLAB file", f"expected {_EXPECTED}"):
         arrays = _arrays_of_mat(content, [*wanted.values()])
     splits = {}
     for split, name in wanted.items():
         pieces = arrays.get(name)
         if not isinstance(pieces, list):
-            expected = f"{', '.join(wanted.values())} of [steps, {NUM_PITCHES}]"
-            raise UnreadableFileError(f"{path} has no cells {name}; expected {expected}")
+            raise UnreadableFileError(f"{path} has no cells {name}; expected {', '.join(wanted.values())}")
         if odd := [list(np.shape(piece)) for piece in pieces if np.shape(piece)[1:] != (NUM_PITCHES,)]:
-            found = f"a piece of shape {odd[0]}"
-            raise UnreadableFileError(f"{path} holds {found}; expected [steps, {NUM_PITCHES}]")
+            raise UnreadableFileError(f"{path} holds a piece of shape {odd[0]}; expected [steps, {NUM_PITCHES}]")
         splits[split] = [np.asarray(piece) != 0 for piece in pieces]
     return splits
 
@@ -189,49 +171,48 @@ def _arrays_of_mat(content: bytes, names: Sequence[str]) -> dict[str, Any]:
 
     After a header of 128 bytes, each element is an array, or one that is compressed (The MathWorks, MAT-File Format).
     """
-    order = ">" if content[126:128] == b"MI" else "<"
-    arrays = {}
+    if content[126:128] != b"IM":
+        raise ValueError("it does not say that its numbers are little-endian")
+    arrays: dict[str, Any] = {}
     inflated = 0
-    for kind, element in _elements(memoryview(content)[128:], order):
+    for kind, element in _elements(memoryview(content)[128:]):
         parts = [(kind, element)]
         if kind == _COMPRESSED:
             inner = zlib.decompressobj().decompress(element, _MAX_INFLATED + 1)
             inflated += len(inner)
             if inflated > _MAX_INFLATED:
                 raise ValueError(f"it inflates to over {_MAX_INFLATED} bytes")
-            parts = [*_elements(memoryview(inner), order)]
-        for part in parts:
-            name, value = _array(*part, order, names)
-            arrays[name] = value
+            parts = [*_elements(memoryview(inner))]
+        arrays |= [_array(*part, names) for part in parts]
     return arrays
 
 
-def _array(kind: int, element: memoryview, order: str, names: Sequence[str] = ("",)) -> tuple[str, Any]:
+def _array(kind: int, element: memoryview, names: Sequence[str] = ("",)) -> tuple[str, Any]:
     """The name and the value of an array; None for the value if it has another name than these.
 
     Its parts are flags, sizes, a name, and numbers, or in a cell array other arrays.
     """
     if kind == _ARRAY and not element:
         return "", np.zeros((0, 0))
-    parts = list(_elements(element, order)) if kind == _ARRAY else []
+    parts = list(_elements(element)) if kind == _ARRAY else []
     if len(parts) < 3 or len(parts[0][1]) != 8 or len(parts[1][1]) % 4:
         raise ValueError("it holds something else than arrays with flags, sizes and a name")
     (_, flags), (_, sizes), (_, own_name), *values = parts
     name, types = bytes(own_name).decode("latin1"), [kind for kind, _ in values]
     if name not in names:
         return name, None
-    array_class, kinds = flags[:2] if order == "<" else flags[3:1:-1]
-    shape = np.frombuffer(sizes, f"{order}i4").tolist()
+    array_class, kinds = flags[:2]
+    shape = np.frombuffer(sizes, "<i4").tolist()
     if array_class == _CELL:
         if len(values) != math.prod(shape):
             raise ValueError(f"a cell array of sizes {shape} holds {len(values)} arrays")
-        return name, [_array(*value, order)[1] for value in values]
+        return name, [_array(*value)[1] for value in values]
     if array_class not in _NUMERIC or kinds & _COMPLEX or len(types) != 1 or types[0] not in _NUMBERS or min(shape) < 0:
         raise ValueError(f"an array of class {array_class}, flags {kinds} and sizes {shape} holds the types {types}")
-    return name, np.frombuffer(values[0][1], order + _NUMBERS[types[0]]).reshape(shape, order="F")
+    return name, np.frombuffer(values[0][1], "<" + _NUMBERS[types[0]]).reshape(shape, order="F")
 
 
-def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The type and the bytes of each element.
 
     Before the bytes are type and size in 4 bytes each, or in 2 bytes each where the whole element takes 8 bytes. Other
@@ -239,7 +220,7 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
     """
     position = 0
     while position + 8 <= len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, position)
+        kind, size = struct.unpack_from("<II", content, position)
         if kind >> 16:
             kind, size, start, stop = kind & 0xFFFF, kind >> 16, position + 4, position + 8
         else:

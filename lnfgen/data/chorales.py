@@ -12,28 +12,23 @@ import numpy as np
 
 from lnfgen.conventions import SPLITS, Progress, no_progress
 from lnfgen.data.dataset import Record
+from lnfgen.data.division import distinct, split_by_hash
 from lnfgen.data.prepared import DatasetWriter
 from lnfgen.data.rolls import Piece, encode_rolls
-from lnfgen.data.splits import distinct, split_by_hash
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
 from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.copies import related_pieces
 from lnfgen.music.pianoroll import PianoRoll
 
-STEPS_PER_QUARTER = 2
-"""Eighth notes. Nearly all notes start on this grid; with sixteenths there would be twice as many steps to model."""
-
+STEPS_PER_QUARTER = 2  # nearly all notes start on an eighth; with sixteenths there would be twice as many steps
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
 MAX_CHORALE_STEPS = 136  # 17 bars of 4/4 in eighths: 16, and that of an upbeat
 
-LOWEST_PITCH, NUM_PITCHES = 36, 49
-"""C2 to C6, which holds all voices (C2 to A5) with some room to transpose them. The other keys of a piano would take
-time and say nothing."""
+LOWEST_PITCH, NUM_PITCHES = 36, 49  # C2 to C6: all voices (C2 to A5), with some room to transpose them
 
 TIME_SIGNATURES = {"bach/bwv304": (4, 4)}
-"""This chorale begins in 4/4 and stays in 3/4 for longer. It is cut at the bars of 4/4: all results in the tables are
-on sequences that were cut so."""
+"""This chorale begins in 4/4 and stays in 3/4 for longer. All results in the tables are on bars of 4/4."""
 
 SHARED_STEPS = 16
 """Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most
@@ -43,11 +38,7 @@ _VOICES = ("soprano", "alto", "tenor", "bass")
 
 
 def add_chorales(dataset: DatasetWriter, progress: Progress = no_progress) -> None:
-    """Fill a dataset with the chorales; a hash of its name or of a related chorale's fixes the split of each.
-
-    Raises:
-        DatasetError: if music21 can read none of them.
-    """
+    """Fill a dataset with the chorales; a hash of its name or of a related chorale's fixes the split of each."""
     names = chorale_names()
     found: list[Piece] = []
     for name, result in zip(names, in_parallel(read_chorale, names, "reading the chorales", progress), strict=True):
@@ -61,9 +52,9 @@ def add_chorales(dataset: DatasetWriter, progress: Progress = no_progress) -> No
         raise DatasetError("music21 reads none of its chorales; reinstall it: pip install --force-reinstall music21")
     splits, groups = divided(found, dataset.copies)
     related = [size for size in groups if size > 1]
-    shared = f"share {SHARED_STEPS} steps or more with another one, in some key"
     dataset.remarks.append(
-        f"{sum(related)} of the {sum(groups)} chorales {shared}: {len(related)} groups, each in one split"
+        f"{sum(related)} of the {sum(groups)} chorales share {SHARED_STEPS} steps or more with another one, "
+        f"in some key: {len(related)} groups, each in one split"
     )
     dataset.options = {
         "kind": "music",
@@ -118,11 +109,7 @@ def chorale_path(name: str) -> Path:
 
 
 def read_chorale(name: str) -> PianoRoll:
-    """The four voices of a chorale on one roll of four octaves, at written pitch and without repeats.
-
-    Raises:
-        UnreadableFileError: if music21 cannot read it.
-    """
+    """The four voices of a chorale on one roll of four octaves, at written pitch and without repeats."""
     from music21 import converter
 
     from lnfgen.formats.scores import quiet, roll_of_score
@@ -149,7 +136,6 @@ def _drop_repeats(score: Any) -> None:
     from music21 import bar, stream
 
     for measure in score.recurse().getElementsByClass(stream.Measure):
-        if isinstance(measure.leftBarline, bar.Repeat):
-            measure.leftBarline = None
-        if isinstance(measure.rightBarline, bar.Repeat):
-            measure.rightBarline = None
+        for side in ("leftBarline", "rightBarline"):
+            if isinstance(getattr(measure, side), bar.Repeat):
+                setattr(measure, side, None)

@@ -19,7 +19,7 @@ import numpy as np
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError
-from lnfgen.files import sha256_of
+from lnfgen.files import read_object, sha256_of
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.wording import counted
 
@@ -40,20 +40,14 @@ class Split(Sequence[np.ndarray]):
     """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
-
-    Attributes:
-        values, offsets: the tensors of the shard.
-        dropped: how many sequences were left out of the split because they were too long.
-        time_signatures: that of each sequence, where the dataset keeps them; else none.
-        metres: the time signatures on the grid of the dataset, as `Encoding.metres` gives them.
     """
 
     name: str
     values: np.ndarray = field(repr=False)
     offsets: np.ndarray = field(repr=False)
-    dropped: int = 0
-    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
-    metres: np.ndarray | None = field(default=None, repr=False)
+    dropped: int = 0  # how many sequences were left out of the split because they were too long
+    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)  # of each sequence, or none at all
+    metres: np.ndarray | None = field(default=None, repr=False)  # of each sequence, as `Encoding.metres` gives them
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -71,27 +65,17 @@ class Split(Sequence[np.ndarray]):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An open dataset folder.
-
-    Attributes:
-        manifest: the content of `dataset.json`.
-        fingerprint: a hash of the encoding and of the SHA-256 of each shard. Two datasets with the same sequences have
-            the same one, whatever their names and folders are.
-    """
+    """An open dataset folder."""
 
     path: Path
     name: str
     encoding: Encoding
-    manifest: dict[str, Any] = field(repr=False)
-    fingerprint: str
+    manifest: dict[str, Any] = field(repr=False)  # the content of `dataset.json`
+    fingerprint: str  # a hash of the encoding and of the SHA-256 of each shard, not of the name or the folder
     _splits: dict[str, Split]
 
     def split(self, name: str) -> Split:
-        """The split of that name.
-
-        Raises:
-            DatasetError: if there is none, or it holds no sequences.
-        """
+        """The split of that name, or a `DatasetError` if there is none, or it holds no sequences."""
         if name in self.split_names:
             return self._splits[name]
         state = "is empty" if name in self._splits else "does not exist"
@@ -111,12 +95,7 @@ class Dataset:
 
 def is_dataset(path: Path) -> bool:
     """True if the path is a folder with a `dataset.json`. This does not look into the file."""
-    return (Path(path) / MANIFEST).is_file()
-
-
-def is_manifest_of_run(path: Path) -> bool:
-    """True if a folder is a run, whose `dataset.json` is a copy of the manifest of the run's dataset."""
-    return is_dataset(path) and (Path(path) / "config.json").is_file()
+    return (path / MANIFEST).is_file()
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -147,14 +126,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         state = f"has no {MANIFEST}" if path.is_dir() else "is not a folder" if path.exists() else "does not exist"
         raise DatasetError(f"{path} {state}; expected a dataset folder; make one with: lnfgen preprocess")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(file, f"it is no JSON ({error})") from None
-    _check_types(file, manifest, {"format_version": int}, "the file")
-    if (found := manifest["format_version"]) != FORMAT_VERSION:
-        if found < 1:
-            raise _damaged(file, f"its format_version is {found}, not a number from 1 to {FORMAT_VERSION}")
-        raise DatasetError(f"{path} has dataset format {found}; this lnfgen reads {FORMAT_VERSION}; upgrade lnfgen")
+        manifest = read_object(file)
+    except (OSError, ValueError) as error:
+        raise _damaged(file, str(error)) from None
+    if (found := manifest.get("format_version")) != FORMAT_VERSION:
+        raise DatasetError(f"{path} has dataset format {found!r:.9}; expected {FORMAT_VERSION}; upgrade lnfgen")
     _check_types(file, manifest, _MANIFEST_TYPES, "the file")
     for name, entry in manifest["splits"].items():
         _check_types(file, entry, _SPLIT_TYPES, f"the split {name}")
@@ -192,18 +168,12 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         held = counted(len(offsets) - 1, "sequence")
         raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
     signatures = _time_signatures(path / MANIFEST, name, entry)
-    return Split(
-        name, values, offsets, entry["dropped"], signatures, encoding.metres(signatures) if signatures else None
-    )
+    metres = encoding.metres(signatures) if signatures else None
+    return Split(name, values, offsets, entry["dropped"], signatures, metres)
 
 
 def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file, mapped into memory and read-only; the library would copy them instead.
-
-    Raises:
-        OSError: if the file cannot be read.
-        KeyError, TypeError, ValueError: if it is no such file.
-    """
+    """The tensors of a safetensors file, mapped into memory and read-only; the library would copy them instead."""
     content: np.ndarray = np.memmap(shard, np.uint8, mode="r")
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     tensors = {}
@@ -221,10 +191,11 @@ def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[Time
     try:
         words = entry["time_signatures"].split()
         known = {word: (int(beats), int(unit)) for word in set(words) for beats, unit in [word.split("/")]}
+        if len(words) != entry["sequences"] or not all(map(is_time_signature, known.values())):
+            raise ValueError
     except (AttributeError, ValueError):
-        raise _damaged(file, f"the time signatures of {split} are not words as 4/4 3/4") from None
-    if len(words) != entry["sequences"] or not all(map(is_time_signature, known.values())):
-        raise _damaged(file, f"the time signatures of {split} are not those of {entry['sequences']} sequences")
+        what = f"the time signatures of {split} are not {entry['sequences']} words as 4/4 3/4"
+        raise _damaged(file, what) from None
     return [known[word] for word in words]
 
 

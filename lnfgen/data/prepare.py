@@ -1,20 +1,31 @@
-"""From files to a dataset folder in one pass: find the files, tell their kind, and read them as that kind."""
+"""Make a dataset folder of files in one pass, or of a named dataset; or open one of them in the cache."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import re
+import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from lnfgen.conventions import Kind, Progress, no_progress
-from lnfgen.data import benchmarks
-from lnfgen.data.dataset import Dataset, Record, open_dataset
+from lnfgen.data import benchmarks, named
+from lnfgen.data.chorales import add_chorales
+from lnfgen.data.dataset import FORMAT_VERSION, MANIFEST, Dataset, Record, is_dataset, open_dataset
+from lnfgen.data.division import distinct, splits_by_name
+from lnfgen.data.download import cache_errors, cache_folder, fetch
+from lnfgen.data.gather import Options, SourceFile, gather
 from lnfgen.data.prepared import new_dataset
 from lnfgen.data.rolls import add_benchmark, add_music
-from lnfgen.data.sources import Options, SourceFile, gather
-from lnfgen.data.splits import distinct, splits_by_name
-from lnfgen.data.texts import add_texts
-from lnfgen.errors import DatasetError
+from lnfgen.data.texts import add_folk, add_texts
+from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
+from lnfgen.files import require_free_folder
+
+SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
+_VERSION = 10  # raised when lnfgen would make another dataset from the same files and options
 
 
 def prepare(
@@ -24,27 +35,20 @@ def prepare(
     progress: Progress = no_progress,
     *,
     name: str | None = None,
-    files: Sequence[SourceFile] | None = None,
     jobs: int | None = None,
 ) -> Dataset:
-    """Make a dataset folder at `path` from files and folders, and open it. If something fails, nothing is left there.
+    """Make a dataset folder at `path` from files and folders, and open it; see `lnfgen.preprocess`.
 
-        prepare([Path("songs")], Path("songs-dataset"), Options(max_length=128))
-
-    Args:
-        name: of the dataset; None: that of the first source.
-        files: what `gather` has found in the sources, if it has been asked already.
-        jobs: how many processes read files of music; None: as many as there are processors, but no more than 16.
-
-    Raises:
-        DatasetError: if nothing can be read, music and text are mixed, an option is for the other kind, or nothing is
-            left to train on.
-        OutputError: if `path` holds something or cannot be written.
-        UnreadableFileError: under `options.strict`, for the first file that cannot be read.
+    By default the dataset has the `name` of the first source.
     """
     options = options or Options()
-    files = gather(sources, options.kind) if files is None else files
-    with new_dataset(path, name or source_name(sources[0]), strict=options.strict) as dataset:
+    return _prepared(gather(sources, options.kind), path, name or source_name(sources[0]), options, progress, jobs)
+
+
+def _prepared(
+    files: Sequence[SourceFile], path: Path, name: str, options: Options, progress: Progress, jobs: int | None = None
+) -> Dataset:
+    with new_dataset(path, name, strict=options.strict) as dataset:
         dataset.options |= asdict(options)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
@@ -86,6 +90,87 @@ def _only_kind(files: Sequence[SourceFile]) -> Kind:
 
 def source_name(source: Path) -> str:
     """The name of a dataset that is made from this file or folder."""
-    source = Path(source)
-    name = source.resolve().name if source.is_dir() else source.stem
-    return name or "dataset"
+    return (source.resolve().name if source.is_dir() else source.stem) or "dataset"
+
+
+def build_named(name: str, path: Path, progress: Progress = no_progress, *, download: bool = False) -> Dataset:
+    """Make the dataset folder of a named dataset at `path`, and open it.
+
+    Files that are not in the cache are a `DatasetError`, or with `download` they are fetched.
+    """
+    found = named.find(name)
+    if download:
+        for remote, sha256 in found.files.items():
+            fetch(named.mirror() + remote, found.path(remote), sha256, progress)
+    paths = [found.path(remote) for remote in found.files]
+    if not download and not named.is_downloaded(found):
+        raise DatasetError(
+            f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name} --download "
+            f"(or put {', '.join(path.name for path in paths)} into {paths[0].parent} by hand)"
+        )
+    if paths:
+        return prepare(paths, path, Options(kind=found.kind), progress, name=name)
+    with new_dataset(path, name) as dataset:
+        if found.kind == "music":
+            add_chorales(dataset, progress)
+        else:
+            add_folk(dataset)
+    return open_dataset(path)
+
+
+def build_cached(source: Path, is_named: bool, options: Options, progress: Progress) -> Dataset:
+    """Open the dataset that is made of `source`, files or the name of a dataset, and make it in the cache if necessary.
+
+    A named dataset that needs a download is a `DatasetError`: only `lnfgen.preprocess` downloads.
+    """
+    files = [] if is_named else gather([source], options.kind)
+    name = str(source) if is_named else source_name(source)
+    folder = cache_folder() / "datasets" / f"{name}-{_key(name, files, options)}"
+    if is_dataset(folder):
+        try:
+            return open_dataset(folder)
+        except DatasetError:  # it is damaged, and is built again below
+            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with cache_errors():
+            require_free_folder(folder)  # before the work, which can take minutes
+            if not files:
+                return build_named(name, folder, progress)
+            dataset = _prepared(files, folder, name, options, progress)
+    except OutputError:
+        if is_dataset(folder):  # another process has built the same dataset meanwhile
+            return open_dataset(folder)
+        raise
+    warn_of_losses(dataset)
+    return dataset
+
+
+def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
+    """Hash all that decides the content of a dataset: the files and options, or else what a name stands for."""
+    made_of: object
+    if files:
+        made_of = [(file.label, file.sha256) for file in files], options
+    else:  # without files music21 carries the pieces, and another version of music21 may carry others
+        made_of = [*named.find(name).files.values()] or importlib.metadata.version("music21")
+    text = repr((FORMAT_VERSION, _VERSION, made_of))
+    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
+
+
+def warn_of_losses(dataset: Dataset) -> None:
+    """Warn of what a dataset that has just been made lost: its remarks, and the files that were left out."""
+    remarks = list(dataset.manifest["preprocessing"]["remarks"])
+    skipped = dataset.manifest["skipped"]
+    remarks += [f"left out: {_with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
+    if len(skipped) > SHOWN_LOSSES:
+        remarks.append(f"left out: {len(skipped) - SHOWN_LOSSES:,} more; {dataset.path / MANIFEST} lists all")
+    for remark in remarks:
+        warnings.warn(remark, LnfgenWarning, stacklevel=3)
+
+
+def _with_name(path: str, reason: str) -> str:
+    """Put the name of a file in front of the reason for leaving it out, unless the reason has it.
+
+    The reason for a copy ends with the name of another file, which may hold this one, as `sub/song.mid` does.
+    """
+    has_name = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;])", reason)
+    return reason if has_name else f"{path}: {reason}"

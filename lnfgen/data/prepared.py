@@ -11,70 +11,53 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS, TimeSignature
 from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, no_steps
 from lnfgen.data.encoding import Encoding
-from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.data.gather import SourceFile
+from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import new_folder, sha256_of, write_json
 from lnfgen.wording import counted
 
+_Content = TypeVar("_Content")
 _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs about 200
 
 
 @contextmanager
 def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is.
-
-    Raises:
-        DatasetError: if train or a sequence is empty.
-        OutputError: if `path` holds something or cannot be written.
-        UnreadableFileError: if `strict`, for the first file or piece that is skipped.
-    """
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
     with new_folder(path) as folder:
         with ExitStack() as stack:
-            files = {split: open(folder / f"{split}.safetensors", "wb") for split in SPLITS}  # noqa: SIM115
-            for file in files.values():
-                stack.enter_context(file)
+            files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
             writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
             yield writer
-            writer.finish()
-        write_json(folder / MANIFEST, writer.manifest(), indent=1)
+            manifest = writer.finish()
+        write_json(folder / MANIFEST, manifest, indent=1)
 
 
 class DatasetWriter:
-    """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`.
+    """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`."""
 
-    Attributes:
-        encoding: must be set before the first sequence comes. Its tempo and time signature may change later.
-        disjoint: leave out a sequence that another split holds already.
-        options: the values that the dataset is made with.
-        sources: the files that were read.
-        skipped: the files, pieces and silent stretches that were left out.
-        copies: the files, pieces and stretches that were left out because the dataset holds the same already.
-        remarks: what else a person should know about how it was made.
-        dropped: how many sequences of each split were left out because they were too long.
-        out_of_range: how many notes were left out because no key of the encoding has their pitch.
-    """
-
-    encoding: Encoding
+    encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
     def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
         self.name = name
-        self.disjoint = False
-        self.options: dict[str, Any] = {}
-        self.sources: list[Record] = []
-        self.skipped: list[Record] = []
-        self.copies: list[Record] = []
-        self.remarks: list[str] = []
-        self.dropped = dict.fromkeys(shards, 0)
-        self.out_of_range = 0
+        self.disjoint = False  # leave out a sequence that another split holds already
+        self.options: dict[str, Any] = {}  # the values that the dataset is made with
+        self.sources: list[Record] = []  # the files that were read
+        self.skipped: list[Record] = []  # the files, pieces and silent stretches that were left out
+        self.copies: list[Record] = []  # those that were left out because the dataset holds the same already
+        self.remarks: list[str] = []  # more that a person should know about how the dataset was made
+        self.dropped = dict.fromkeys(shards, 0)  # the sequences of each split that are left out as too long
+        self.out_of_range = 0  # the notes that are left out because no key of the encoding has their pitch
         self._strict = strict
         self._shards = shards
         self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well
@@ -97,21 +80,29 @@ class DatasetWriter:
         return True
 
     def skip(self, path: str, reason: str) -> None:
-        """Note that a file or piece cannot be taken.
-
-        Raises:
-            UnreadableFileError: if the dataset is made strictly.
-        """
+        """Note that a file or piece cannot be taken, or raise that where the dataset is made strictly."""
         if self._strict:
             raise UnreadableFileError(reason if path in reason else f"{path}: {reason}")
         self.skipped.append({"path": path, "reason": reason})
 
-    def finish(self) -> None:
-        """Write what comes last in the shards.
+    def readable(
+        self, results: Iterable[tuple[SourceFile, _Content | LnfgenError]], what: str
+    ) -> Iterator[tuple[SourceFile, _Content]]:
+        """The files that could be read, at least one, with their contents. The others are skipped."""
+        count = 0
+        for file, result in results:
+            count += 1
+            if isinstance(result, LnfgenError):
+                self.skip(file.label, str(result))
+            else:
+                self.sources.append(file.record)
+                yield file, result
+        if not self.sources:
+            reason = self.skipped[0]["reason"]
+            raise DatasetError(f"{counted(count, 'file')} of {self.name}, none readable {what}: {reason}")
 
-        Raises:
-            DatasetError: if train holds no sequence.
-        """
+    def finish(self) -> dict[str, Any]:
+        """Write the ends of the shards. The result is the content of `dataset.json`."""
         if not self._shards["train"].lengths:
             count = self.dropped["train"]
             dropped = f" ({count:,} dropped for their length)" if count else ""
@@ -120,24 +111,17 @@ class DatasetWriter:
                 f"{self.name} leaves no sequence to train on{dropped}; give more or longer pieces, "
                 f"or preprocess with {chunks}another --split or a larger --max-length"
             )
-        for shard in self._shards.values():
-            shard.finish(no_steps(self.encoding))
-
-    def manifest(self) -> dict[str, Any]:
-        """The content of `dataset.json`."""
-        entries = {split: shard.entry() | {"dropped": self.dropped[split]} for split, shard in self._shards.items()}
-
-        def by_path(records: list[Record]) -> list[Record]:
-            return sorted(records, key=lambda record: record["path"])
-
+        none, by_path = no_steps(self.encoding), itemgetter("path")
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "kind": self.encoding.kind,
             "encoding": self.encoding.to_json(),
-            "splits": entries,
-            "sources": by_path(self.sources),
-            "skipped": [*by_path(self.skipped), *self.copies],
+            "splits": {
+                split: shard.finish(none) | {"dropped": self.dropped[split]} for split, shard in self._shards.items()
+            },
+            "sources": sorted(self.sources, key=by_path),
+            "skipped": [*sorted(self.skipped, key=by_path), *self.copies],
             "preprocessing": {
                 "options": self.options,
                 "out_of_range": self.out_of_range,
@@ -157,11 +141,7 @@ class DatasetWriter:
 
 
 class _Shard:
-    """A shard that is being written.
-
-    Attributes:
-        lengths: the steps of each sequence so far.
-    """
+    """A shard that is being written; `lengths` are the steps of each sequence so far."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.lengths = array("q")
@@ -170,14 +150,16 @@ class _Shard:
         file.write(bytes(_HEADER_BYTES))
 
     def append(self, content: bytes, num_steps: int, time_signature: TimeSignature | None) -> None:
-        """Add the bytes of a sequence."""
         self._file.write(content)
         self.lengths.append(num_steps)
         if time_signature is not None:
             self._time_signatures.append(time_signature)
 
-    def finish(self, none: np.ndarray) -> None:
-        """Write the offsets and the header. `none` has no steps, but the type and the other axes of all values."""
+    def finish(self, none: np.ndarray) -> dict[str, Any]:
+        """Write the offsets and the header. The result is the part of `dataset.json` about the shard.
+
+        `none` are values without steps, which have the type and the other axes of all values.
+        """
         offsets = np.zeros(len(self.lengths) + 1, DTYPES["I64"])
         np.cumsum(self.lengths, out=offsets[1:])
         self._file.write(offsets.tobytes())
@@ -193,11 +175,7 @@ class _Shard:
         self._file.write(len(text).to_bytes(8, "little") + text)
         self._file.flush()
         os.fsync(self._file.fileno())
-
-    def entry(self) -> dict[str, Any]:
-        """The part of `dataset.json` about the shard, which is finished."""
-        path = Path(self._file.name)
-        sizes = {"sequences": len(self.lengths), "steps": sum(self.lengths)}
+        path, sizes = Path(self._file.name), {"sequences": len(self.lengths), "steps": sum(self.lengths)}
         entry: dict[str, Any] = {**sizes, "shard": path.name, "sha256": sha256_of(path)}
         if self._time_signatures:
             entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in self._time_signatures)

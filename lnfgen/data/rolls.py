@@ -12,10 +12,10 @@ from pathlib import Path
 
 from lnfgen.conventions import SPLITS, Progress, TimeSignature
 from lnfgen.data import benchmarks
+from lnfgen.data.division import deal, distinct, in_random_order, num_splits, split_in_order
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.gather import Options, SourceFile
 from lnfgen.data.prepared import DatasetWriter
-from lnfgen.data.sources import Options, SourceFile
-from lnfgen.data.splits import deal, distinct, in_random_order, num_splits, split_in_order
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import read
 from lnfgen.formats.sandbox import in_parallel
@@ -25,8 +25,7 @@ from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
 
-Piece = tuple[str, PianoRoll]
-"""A roll and its label, which says what file it is from."""
+Piece = tuple[str, PianoRoll]  # a roll and its label, which names its file
 
 
 def add_music(
@@ -37,12 +36,6 @@ def add_music(
     Where the files do not say their splits, they are read in a random order, and whole pieces are dealt to the splits
     as they come. If there are fewer pieces than splits, each piece is split in time. In either case no split holds a
     sequence of another one.
-
-    Args:
-        jobs: how many processes read; None: as many as there are processors, but no more than 16.
-
-    Raises:
-        DatasetError: if no file can be read.
     """
     max_length = options.max_length or MAX_PIECE_STEPS
     dataset.options |= {"kind": "music", "max_length": max_length}
@@ -59,7 +52,7 @@ def add_music(
 
 
 def read_rolls(path: Path, steps_per_quarter: int, drums: bool = False, tracks: str = ALL) -> list[PianoRoll]:
-    """The rolls of a file. It runs in a child process."""
+    """The rolls of a file."""
     pieces = read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
@@ -67,14 +60,10 @@ def read_rolls(path: Path, steps_per_quarter: int, drums: bool = False, tracks: 
 
 
 def add_benchmark(dataset: DatasetWriter, files: Sequence[SourceFile]) -> None:
-    """Fill a dataset from one benchmark file: its own splits, its pieces as they are, sounding keys without onsets.
-
-    Raises:
-        DatasetError: if there are other files beside it, or it holds no pieces.
-    """
+    """Fill a dataset from one benchmark file: its own splits, its pieces as they are, sounding keys without onsets."""
     path = next(file.path for file in files if file.suffix in benchmarks.SUFFIXES)
     if len(files) > 1:
-        raise DatasetError(f"{path} is a benchmark set beside other sources; expected one such file alone")
+        raise DatasetError(f"{path} is a benchmark set beside other sources; expected that file alone")
     pieces = benchmarks.read_benchmark(path)
     first = next((roll for rolls in pieces.values() for roll in rolls), None)
     if first is None:
@@ -101,27 +90,23 @@ def encode_rolls(
     would write pieces that begin late, or stop early.
 
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
-    of the first roll. A roll on another grid or of another range and each stretch without a note are skipped, with a
-    reason under their label.
+    of the first roll. A roll on another grid or of another range and each stretch without a note are skipped.
     """
-    encoding: Encoding | None = None
     tempos: Counter[float] = Counter()
     metres: Counter[TimeSignature] = Counter()
     for split, (label, roll) in pieces:
-        if encoding is None:
+        if not tempos:
             encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
-            dataset.encoding = encoding = replace(encoding, fills_upbeats=True)
+            dataset.encoding = replace(encoding, fills_upbeats=True)
         tempos[roll.tempo_bpm] += 1
         metres[roll.time_signature] += 1
         dataset.out_of_range += roll.out_of_range
         _add_stretches(dataset, split, label, roll, max_length)
-    assert encoding is not None, "no pieces"
-    usual_tempo = tempo_bpm or tempos.most_common(1)[0][0]
-    dataset.encoding = replace(encoding, tempo_bpm=usual_tempo, time_signature=metres.most_common(1)[0][0])
+    [(tempo, _)], [(metre, _)] = tempos.most_common(1), metres.most_common(1)
+    dataset.encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
 
 
 def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRoll, max_length: int) -> None:
-    """Add the stretches that a roll is cut into, or say why they are left out."""
     stretches = [part.from_first_to_last_note() for part in roll.from_bar_line().cut(max_length)]
     for stretch in stretches:
         try:
@@ -141,23 +126,15 @@ def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRo
 def _pieces(
     dataset: DatasetWriter, results: Iterable[tuple[SourceFile, list[PianoRoll] | LnfgenError]], seed: int
 ) -> Iterator[tuple[str, Piece]]:
-    """The pieces of all files with the splits that these name, or "". A file that cannot be read is skipped."""
-    count = files = 0
+    """The pieces of all files that can be read, with the splits that the files name, or ""."""
+    count = 0
     several: list[Sequence[Track]] = []
-    for file, result in results:
-        files += 1
-        if isinstance(result, LnfgenError):
-            dataset.skip(file.label, str(result))
-            continue
-        dataset.sources.append(file.record)
-        count += len(result)
-        several += [roll.tracks for roll in result if len(roll.tracks) > 1]
-        labelled = file.labelled(result)
+    for file, rolls in dataset.readable(results, "music"):
+        count += len(rolls)
+        several += [roll.tracks for roll in rolls if len(roll.tracks) > 1]
+        labelled = file.labelled(rolls)
         order = range(len(labelled)) if file.split else in_random_order((label for label, _ in labelled), seed)
         yield from ((file.split or "", labelled[place]) for place in order)
-    if not dataset.sources:
-        reason = dataset.skipped[0]["reason"]
-        raise DatasetError(f"{counted(files, 'file')} of {dataset.name}, none readable music: {reason}")
     if several:
         dataset.remarks.append(f"pieces with several tracks: {len(several):,} of {count:,}; {said_of(several)}")
 
@@ -175,7 +152,7 @@ def _dealt(dataset: DatasetWriter, pieces: Iterable[Piece], shares: Sequence[flo
     for split in SPLITS:
         for label, piece in first:
             roll = piece.from_bar_line()  # an upbeat may be all of a part
-            lines = [*roll.bar_lines(), roll.num_steps]
+            lines = [*roll.bars().values(), roll.num_steps]
             bars = split_in_order(len(lines) - 1, shares)[split]
             if bars.start < bars.stop:
                 yield split, (label, roll.stretch(lines[bars.start], lines[bars.stop]))

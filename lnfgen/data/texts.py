@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS
+from lnfgen.data.division import distinct, num_splits, split_at_random, split_by_hash, split_in_order
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.gather import Options, SourceFile
 from lnfgen.data.prepared import DatasetWriter
-from lnfgen.data.sources import Options, SourceFile
-from lnfgen.data.splits import distinct, num_splits, split_at_random, split_in_order
 from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.files import sha256_of
 from lnfgen.formats import text
-from lnfgen.wording import counted
+from lnfgen.formats.sandbox import in_parallel
 
+_BOOKS = ("ryansMammoth", "oneills1850")  # folders of music21's corpus
 MAX_TUNE = 640  # characters of an ABC tune that is taken as text
 _TOGETHER = 4096  # texts that are encoded at once
 
@@ -25,9 +29,6 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
     A sequence is a chunk (under `options.chunks`), a tune (where all files are ABC), or else a line. Where the files do
     not say their splits, tunes and lines are split at random. Tunes that differ in their number alone count once. Lines
     do not: how often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
-
-    Raises:
-        DatasetError: if no file can be read.
     """
     tunes = not options.chunks and all(file.suffix == ".abc" for file in files)
     max_length = options.max_length or (MAX_TUNE if tunes else text.MAX_LINE)
@@ -38,9 +39,10 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
             return text.chunks(content, max_length)
         return text.abc_tunes(content) if tunes else text.lines(content)
 
-    contents = _read(dataset, files)
-    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    texts = in_parallel(text.read_text, [file.path for file in files], "reading", jobs=1)
+    contents = dataset.readable(zip(files, texts, strict=True), "text")
     if files[0].split is not None:
+        splits: dict[str, list[str]] = {split: [] for split in SPLITS}
         for file, content in contents:
             splits[file.split or "train"] += divided(content)
     elif options.chunks:
@@ -53,6 +55,27 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
         lines = [line for _, content in contents for line in divided(content)]
         splits = split_at_random(lines, options.split, options.seed)
     encode_texts(dataset, splits, max_length)
+
+
+def add_folk(dataset: DatasetWriter) -> None:
+    """Fill `folk-abc`: the split of each tune is fixed by a hash of its file's name and its number in the file."""
+    spec = importlib.util.find_spec("music21")  # importing it would take seconds, and its code is not needed here
+    assert spec is not None
+    corpus = Path(str(spec.origin)).parent / "corpus"
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for path in sorted(path for book in _BOOKS for path in (corpus / book).glob("*.abc")):
+        label = f"{path.parent.name}/{path.name}"
+        dataset.sources.append({"path": label, "sha256": sha256_of(path)})
+        try:
+            content = text.read_text(path)
+        except UnreadableFileError:  # some of the files are older than UTF-8
+            content = path.read_bytes().decode("latin-1")
+        for number, tune in enumerate(text.abc_tunes(content)):
+            splits[split_by_hash(f"{label} {number}")].append(tune)
+    if not dataset.sources:
+        raise DatasetError(f"{corpus} holds no ABC tunes; reinstall music21: pip install --force-reinstall music21")
+    dataset.options = {"kind": "text", "max_length": MAX_TUNE, "split": "by hash of file and number of the tune"}
+    encode_texts(dataset, splits, MAX_TUNE)
 
 
 def encode_texts(dataset: DatasetWriter, splits: Mapping[str, list[str]], max_length: int) -> None:
@@ -69,26 +92,10 @@ def encode_texts(dataset: DatasetWriter, splits: Mapping[str, list[str]], max_le
                 dataset.add(split, own)
 
 
-def _read(dataset: DatasetWriter, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, str]]:
-    """Each file that can be read, at least one, with its text."""
-    for file in files:
-        try:
-            content = text.read_text(file.path)
-        except UnreadableFileError as error:
-            dataset.skip(file.label, str(error))
-        else:
-            dataset.sources.append(file.record)
-            yield file, content
-    if not dataset.sources:
-        reason = dataset.skipped[0]["reason"]
-        raise DatasetError(f"{counted(len(files), 'file')} of {dataset.name}, none readable text: {reason}")
-
-
 def _chunks_in_order(contents: Sequence[str], max_length: int, shares: Sequence[float]) -> dict[str, list[str]]:
-    """The chunks of the texts, divided in order: the splits are three stretches of the texts.
+    """The chunks of the texts, divided in order: at random, test would hold the continuations of training chunks.
 
-    A chunk continues the one before it. Divided at random, test would hold the continuations of training chunks. Where
-    there are fewer chunks than splits, each text is divided before it is cut into chunks.
+    Where there are fewer chunks than splits, each text is divided before it is cut into chunks.
     """
     chunks = [chunk for content in contents for chunk in text.chunks(content, max_length)]
     if len(chunks) >= num_splits(shares):

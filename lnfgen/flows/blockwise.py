@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from lnfgen.device import Dropout
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow
-from lnfgen.nn.bidirectional import Bidirectional
+from lnfgen.nn.backbones import Bidirectional
 from lnfgen.nn.stepper import looping, steps_of
 
 BLOCK = 32
@@ -37,10 +37,7 @@ class BlockwiseFlow(ContextFlow):
         input_dropout: float,
         reading: nn.Module,
     ) -> None:
-        """`within` is causal. Its output, that of `across` and the positions are the context of `features`.
-
-        `reading` is applied to z before a network reads it.
-        """
+        """`within` is causal and reads `reading` of z. Its output, that of `across` and positions are the context."""
         super().__init__(num_features, features)
         self.within = within
         self.across = across

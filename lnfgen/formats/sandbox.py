@@ -24,19 +24,14 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import islice
-from typing import IO, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
-SECONDS = 20.0
-"""How long a call may take, unless `$LNFGEN_READ_SECONDS` says something else."""
-
-MEGABYTES = 1500.0
-"""How much memory a child may use, unless `$LNFGEN_READ_MB` says something else."""
-
+SECONDS = 20.0  # how long a call may take, unless `$LNFGEN_READ_SECONDS` says something else
+MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` says something else
 _STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
 _TOO_LONG = -getattr(signal, "SIGALRM", -1)  # how a child ends whose time is over
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
@@ -52,20 +47,16 @@ _seconds: float | None = None  # how long the current call of this child process
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
     """The result of `function(*args)`, from a child process that is kept for the next call; a child calls it itself.
 
-    Args:
-        function: at the top of a module, where the child finds it.
-        name: of the file that is read, for errors.
-
-    Raises:
-        UnreadableFileError: if the call takes too long or too much memory, or ends the child.
+    A call that takes too long or too much memory, or ends the child, is an `UnreadableFileError` about the file `name`.
+    The function must stand at the top of a module, where the child finds it.
     """
     return _shared.call(function, *args, name=name)
 
 
 def restart_clock() -> None:
-    """Have the time of the current call count from here on. Outside a child process this does nothing.
+    """Have the time of the current call count from here on, where it has imported its modules or begins another piece.
 
-    It is for a call that has imported what it needs, or that begins a part which may take as long as another file.
+    Outside a child process this does nothing.
     """
     if _seconds is not None:
         _end_after(_seconds)
@@ -78,40 +69,28 @@ def in_parallel(
     progress: Progress = no_progress,
     jobs: int | None = None,
 ) -> Generator[_Result | LnfgenError, None, None]:
-    """The result of `function` for each task, in the order of the tasks. Few of them wait in memory at a time.
+    """The result of `function` for each task, or the `LnfgenError` that `in_child` would raise, in their order.
 
-    A task that raises an `LnfgenError` has that as its result. So has a task that takes too long, takes too much memory
-    or ends its process.
-
-    Args:
-        function: it must be defined at the top of a module, so that other processes find it.
-        tasks: `str` of a task is its name in errors.
-        jobs: how many processes work; None: as many as there are processors, but no more than 16.
+    Few results wait in memory at a time. `str` of a task is its name in errors. By default there are as many `jobs` as
+    processors, but no more than 16.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(jobs or min(cores, 16), len(tasks) // _LEAST)
-
-    def result_of(compute: Callable[[], _Result]) -> _Result | LnfgenError:
-        try:
-            return compute()
-        except LnfgenError as error:
-            return error
-
-    if workers < 2:
-        for done, task in enumerate(tasks, start=1):
-            result = result_of(partial(function, task))
-            progress(description, done, len(tasks))
-            yield result
-        return
-    threads = ThreadPoolExecutor(workers)
-    children = Children()
+    threads, children = ThreadPoolExecutor(max(workers, 1)), Children()
+    futures: deque[Future[_Result]] = deque()
+    waiting = iter(tasks)
+    result: _Result | LnfgenError
     try:
-        futures: deque[Future[_Result]] = deque()
-        waiting = iter(tasks)
-        for done in range(1, len(tasks) + 1):
-            for task in islice(waiting, workers * _WAITING - len(futures)):
-                futures.append(threads.submit(children.call, function, task, name=str(task)))
-            result = result_of(futures.popleft().result)
+        for done, task in enumerate(tasks, start=1):
+            try:
+                if workers < 2:
+                    result = function(task)
+                else:
+                    for begun in islice(waiting, workers * _WAITING - len(futures)):
+                        futures.append(threads.submit(children.call, function, begun, name=str(begun)))
+                    result = futures.popleft().result()
+            except LnfgenError as error:
+                result = error
             progress(description, done, len(tasks))
             yield result
     finally:
@@ -132,12 +111,11 @@ class Children:
         """End all children at once, whatever they do; then calls fail."""
         with self._lock:
             self._closed = True
-            children, self._children, self._idle = self._children, set(), []
-        for child in children:
-            child.end()
+            for child in self._children:
+                child.end()
 
     def call(self, function: Callable[..., _Result], *args: object, name: str) -> _Result:
-        """Do what `in_child` does, in one of these children."""
+        """Call as `in_child` does, in one of these children."""
         if _seconds is not None:
             return function(*args)
         seconds, megabytes = _limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES)
@@ -146,11 +124,10 @@ class Children:
             result = child.call(function, args, seconds, name)
         except BaseException:
             child.end()
-            with self._lock:
-                self._children.discard(child)
             raise
-        with self._lock:
-            self._idle.append(child)
+        finally:
+            with self._lock:
+                self._idle.append(child)
         if isinstance(result, LnfgenError):
             raise result
         return result
@@ -184,15 +161,15 @@ class _Child:
             stderr=subprocess.DEVNULL,
             env=os.environ | _ONE_THREAD,
         )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.requests, self.answers = self.process.stdin, self.process.stdout
 
     def call(self, function: object, args: object, seconds: float, name: str) -> Any:
-        requests, answers = self.process.stdin, self.process.stdout
-        assert requests is not None
-        assert answers is not None
         try:
-            pickle.dump((function, args, seconds), requests)
-            requests.flush()
-            succeeded, result = pickle.load(answers)
+            pickle.dump((function, args, seconds), self.requests)
+            self.requests.flush()
+            succeeded, result = pickle.load(self.answers)
         except (OSError, EOFError, pickle.UnpicklingError):
             raise UnreadableFileError(f"{name} {self._death(seconds)}") from None
         if not succeeded:
@@ -214,10 +191,9 @@ class _Child:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):  # what is left to write has no reader any more
-                    pipe.close()
+        for pipe in (self.requests, self.answers):
+            with contextlib.suppress(OSError):  # what is left to write has no reader any more
+                pipe.close()
 
 
 def serve(megabytes: float) -> NoReturn:
@@ -230,13 +206,20 @@ def serve(megabytes: float) -> NoReturn:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a parser prints must not get among the answers
     _limit_memory(int(megabytes * 1e6))
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
+
+    def receive() -> None:
+        try:
+            while True:
+                requests.put(pickle.load(sys.stdin.buffer))
+        finally:
+            os._exit(2)  # a child whose parent is gone ends in the middle of a call too
 
     def send(answer: object) -> None:
         _end_after(0)
         pickle.dump(answer, answers, protocol=5)  # this protocol writes large arrays without a copy
         answers.flush()
 
+    threading.Thread(target=receive, daemon=True).start()
     while True:
         function, args, _seconds = requests.get()
         _end_after(_seconds + _STARTING)
@@ -248,15 +231,6 @@ def serve(megabytes: float) -> NoReturn:
             os._exit(_OUT_OF_MEMORY)
         except Exception:
             send((False, traceback.format_exc()))
-
-
-def _receive(stream: IO[bytes], requests: queue.SimpleQueue[Any]) -> None:
-    """Take calls as they come. A child whose parent is gone ends in the middle of a call too."""
-    try:
-        while True:
-            requests.put(pickle.load(stream))
-    finally:
-        os._exit(2)
 
 
 def _end_after(seconds: float) -> None:

@@ -14,11 +14,7 @@ LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form f
 
 
 def decode_utf8(content: bytes, name: str) -> str:
-    """The text of these bytes, without a byte order mark. Errors call the bytes `name`.
-
-    Raises:
-        UnreadableFileError: if the bytes are no UTF-8; the message says where the first wrong byte is.
-    """
+    """The text of these bytes, without a byte order mark. Errors call the bytes `name`."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -27,19 +23,20 @@ def decode_utf8(content: bytes, name: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with its line ends as they are.
-
-    Raises:
-        UnreadableFileError: if the file is missing, is empty, or is no UTF-8.
-    """
+def bytes_of(path: Path, expected: str) -> bytes:
+    """The bytes of a file, or an `UnreadableFileError` if it is missing or empty."""
     try:
-        content = Path(path).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path}: {error.strerror or error}") from error
     if not content:
-        raise UnreadableFileError(f"{path} is empty; expected UTF-8 text")
-    return decode_utf8(content, str(path))
+        raise UnreadableFileError(f"{path} is empty; expected {expected}")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with its line ends as they are."""
+    return decode_utf8(bytes_of(path, "UTF-8 text"), str(path))
 
 
 def lines(text: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""What is done with a trained model: scoring, sampling, filling."""
+"""Work with a trained model: scoring, sampling, filling. Here models and data meet."""

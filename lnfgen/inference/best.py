@@ -31,23 +31,16 @@ _SCORING = 1 << 40  # the random stream of the scores; those that draw pieces ha
 
 @dataclass(frozen=True)
 class Choice:
-    """A piece that was drawn, and what is known of it.
+    """A piece that was drawn."""
 
-    Attributes:
-        index: its place among all that were drawn, from 0 on.
-        nll: its NLL in the unit of the encoding, if it was chosen by that.
-        longest_copy: for music, the quarters of its longest passage that the training data has, in any key; None if
-            this was not looked for.
-    """
-
-    index: int
+    index: int  # its place among all that were drawn, from 0 on
     piece: Piece
-    nll: float | None = None
-    longest_copy: float | None = None
+    nll: float | None = None  # in the unit of the encoding, if the piece was chosen by that
+    longest_copy: float | None = None  # for music, quarters of the longest passage that train has too, if known
 
 
 def require_best(best: int, count: int) -> None:
-    """Raise an `LnfgenError` if `best`, the pieces to choose, is not from 1 to `count`, the pieces that are drawn."""
+    """Refuse to choose more pieces than `count`, which are drawn, or none."""
     if not 1 <= best <= count:
         raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all of them")
 
@@ -62,21 +55,11 @@ def choose_best(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> list[Choice]:
-    """Choose the `best` pieces with the lowest NLL and without a long copy, the best one first.
+    """Choose the `best` pieces with the lowest NLL and without a long copy of a piece of `train`, the best one first.
 
     There are fewer if too many hold a copy of over `MAX_COPY_BARS` or `MAX_COPY_CHARS`. Pieces without a single note
     come last, because they can be likely and nobody wants one.
-
-    Args:
-        pieces: what the model drew, in its encoding.
-        train: the pieces that the model was trained on. None: copies are not looked for.
-        seed: decides the samples of the latent, with other random numbers than those that drew the pieces.
-        progress: called with the number of pieces that are scored, and of how many.
-
-    Raises:
-        LnfgenError: if `best` is out of range, or each piece holds a long copy.
     """
-    require_best(best, len(pieces))
     copies, is_copied = _copies(encoding, pieces, train)
     if all(is_copied):
         most = counted(MAX_COPY_BARS, "bar") if encoding.kind == "music" else counted(MAX_COPY_CHARS, "character")
@@ -88,10 +71,14 @@ def choose_best(
         encoding.adapt(pieces[index] for index in indices)[0],
         encoding.unit,
         seed=stream_seed(seed, _SCORING),
-        progress=lambda done: progress("scoring", done, len(indices)),
+        progress=progress,
     )
     choices = [Choice(index, pieces[index], nll, copies[index]) for index, nll in zip(indices, nlls, strict=True)]
-    return sorted(choices, key=lambda choice: (_is_silent(choice.piece), choice.nll))[:best]
+
+    def place(choice: Choice) -> tuple[bool, float | None]:
+        return isinstance(choice.piece, PianoRoll) and not choice.piece.sounding.any(), choice.nll
+
+    return sorted(choices, key=place)[:best]
 
 
 def _copies(
@@ -108,7 +95,3 @@ def _copies(
     copies = longest_copies(rolls, known)
     most = [MAX_COPY_BARS * bar_length(roll.time_signature, 1) for roll in rolls]
     return [*copies], [quarters > limit for quarters, limit in zip(copies, most, strict=True)]
-
-
-def _is_silent(piece: Piece) -> bool:
-    return isinstance(piece, PianoRoll) and not piece.sounding.any()

@@ -10,7 +10,7 @@ and after a known note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,13 +18,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, stream_seed
+from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, Progress, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
 from lnfgen.inference.particles import draw_hidden
-from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
+from lnfgen.inference.sampling import metres_in, require_draws, require_one_length, sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
@@ -51,7 +51,7 @@ def added_steps(
 ) -> int:
     """How many steps or characters an intro goes on for: as asked, or drawn from p(T | T > its own length).
 
-    Bars are counted from the next bar line on, which is the file's where it tells of an upbeat.
+    Bars are counted from the next bar line on, which follows from the upbeat that the file gives.
     """
     require_one_length(length, bars, encoding)
     if length is not None:
@@ -78,13 +78,9 @@ def fill_pieces(
     temperature: float = 1.0,
     seed: int = 0,
     particles: int = PARTICLES,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order.
-
-    Raises:
-        LnfgenError: if a number is out of range, or nothing is hidden among the model's keys.
-    """
+    """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order."""
     if count < 1 or particles < 1:
         raise LnfgenError(f"{counted(count, 'piece')} by {counted(particles, 'particle')}; expected at least 1 of both")
     require_draws(seed, temperature)
@@ -94,16 +90,17 @@ def fill_pieces(
         low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
     known, num_steps = known_bits(model, part), len(part.values)
+    signature = [] if isinstance(part.piece, str) else [part.piece.time_signature]
     size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // num_steps) // particles)
     for first in range(0, count, size):
         block = range(first, min(first + size, count))
 
         def of_block(done: int, block: range = block) -> None:
-            progress(block.start * num_steps + len(block) * done, count * num_steps)
+            progress("drawing", block.start * num_steps + len(block) * done, count * num_steps)
 
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in block]
         each = Known(*(tensor.expand(len(block), *tensor.shape) for tensor in known))
-        metres = metres_of(model, encoding, [part.piece] * len(block))
+        metres = metres_in(model, encoding, signature * len(block))
         for x in draw_hidden(model, each, particles, generators, temperature, metres, of_block).numpy():
             yield decoded(encoding, part, x)
 
@@ -115,17 +112,11 @@ def vary_pieces(
     *,
     amount: float,
     count: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None,
     seed: int = 0,
+    progress: Progress = no_progress,
     **drawing: Any,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`.
-
-    The other arguments are those of `fill_pieces`.
-
-    Raises:
-        LnfgenError: if a number is out of range.
-    """
+    """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`."""
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece")
     require_draws(seed, 1.0)
@@ -136,7 +127,7 @@ def vary_pieces(
             yield from fill_pieces(model, encoding, part, seed=own, **drawing)
         else:
             yield decoded(encoding, part, part.values)
-        progress(index + 1, count)
+        progress("drawing", index + 1, count)
 
 
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
@@ -172,7 +163,6 @@ _samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = Wea
 
 
 def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
-    """A few free samples."""
     samples = _samples_of.setdefault(model, {})
     if encoding not in samples:
         # One by one, because several are drawn in a whole block.

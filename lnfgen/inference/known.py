@@ -1,7 +1,4 @@
-"""A piece of which a part is known, laid on a model's grid and range: a `KnownPart`, whose other part is hidden.
-
-`lnfgen.inference.filling` draws the hidden part.
-"""
+"""A piece of which a part is known, laid on a model's grid and range. `filling` draws the other part."""
 
 from __future__ import annotations
 
@@ -24,39 +21,24 @@ GAP = "_"
 """The character that marks a gap in a text."""
 
 SPAN = 8
-"""Characters of a text that are drawn anew together where a share of it is."""
+"""Characters of a text that a variation keeps or draws anew together."""
 
 
 @dataclass(frozen=True)
 class KnownPart:
-    """A piece of which a part is known, as a model sees it.
+    """A piece of which a part is known, as a model sees it. Where its pieces begin at a bar line, so does this one."""
 
-    Attributes:
-        values: uint8 [T, P] or int32 [T]: the whole piece, its hidden part included. Where the model's pieces begin at
-            a bar line, so does it, with silence ahead of an upbeat.
-        hidden: bool of the same shape, True where the model is to draw.
-        piece: the piece itself; music is on the model's grid, with all 128 keys of MIDI.
-        hidden_cells: the hidden part of the piece, bool [T - ahead, 128] or [T].
-        changes: what the piece lost on its way to the grid and the keys.
-        shift: semitones that music was moved up for the model.
-        ahead: steps of silence ahead of an upbeat, which the piece itself does not have.
-    """
-
-    values: np.ndarray
-    hidden: np.ndarray
-    piece: Piece
-    hidden_cells: np.ndarray
-    changes: Changes
-    shift: int = 0
-    ahead: int = 0
+    values: np.ndarray  # the whole piece, its hidden part included, uint8 [T, P] or int32 [T]
+    hidden: np.ndarray  # bool of the same shape, True where the model is to draw
+    piece: Piece  # the piece itself; music is on the model's grid, with all 128 keys of MIDI
+    hidden_cells: np.ndarray  # the hidden part of the piece, bool [T - ahead, 128] or [T]
+    changes: Changes  # what the piece lost on its way to the grid and the keys
+    shift: int = 0  # semitones that music was moved up for the model
+    ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
 
 
 def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
-    """A piece of which nothing is hidden, on the grid and the keys of the model.
-
-    Raises:
-        LnfgenError: if the piece is of the other kind or empty.
-    """
+    """A piece of which nothing is hidden, on the grid and the keys of the model."""
     piece = on_grid(encoding, piece)
     return laid(encoding, piece, np.zeros(len(piece) if isinstance(piece, str) else piece.sounding.shape, np.bool_))
 
@@ -64,13 +46,8 @@ def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
 def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
     """A piece whose cells or characters that `words` name are hidden, and all others known.
 
-    Args:
-        words: of music as `music.regions.region` takes them; numbers of characters of a text, as 10-20.
-        gap: the character that marks the hidden ones of a text, by default `_` if there are no words.
-
-    Raises:
-        LnfgenError: if the piece is of the other kind or empty, if nothing is hidden or nothing is known, or if `gap`
-            is given for music.
+    Music has the words of `music.regions.region`, and a text numbers of characters, as 10-20. `gap` marks the hidden
+    characters of a text; it is `_` if there are no words.
     """
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
@@ -83,11 +60,7 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
 
 
 def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
-    """The highest line of a piece of music, below which all is hidden.
-
-    Raises:
-        LnfgenError: if the piece is a text or has no notes.
-    """
+    """The highest line of a piece of music, below which all is hidden."""
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
@@ -96,11 +69,7 @@ def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
 
 
 def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
-    """A piece that goes on for `added` hidden steps or characters after its end.
-
-    Raises:
-        LnfgenError: if the piece is of the other kind or empty, or the number is out of range.
-    """
+    """A piece that goes on for `added` hidden steps or characters after its end."""
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
     piece = on_grid(encoding, piece)
@@ -113,10 +82,7 @@ def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
 
 
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
-    """The piece with this share of it hidden at random: of its bars in each voice, or of spans of `SPAN` characters.
-
-    With a share of 1 all of it is hidden, rests too.
-    """
+    """The piece with a share of its bars in each voice, or of its spans of `SPAN` characters, hidden at random."""
     if isinstance(whole.piece, PianoRoll):
         return laid(encoding, whole.piece, random_share(whole.piece, share, rng), whole.shift)
     spans = -(-len(whole.piece) // SPAN)
@@ -125,11 +91,7 @@ def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.ra
 
 
 def on_grid(encoding: Encoding, piece: Piece) -> Piece:
-    """A text, or music on the grid of the encoding with all 128 keys of MIDI.
-
-    Raises:
-        LnfgenError: if it is of the other kind than the encoding, or empty.
-    """
+    """A text, or music on the grid of the encoding with all 128 keys of MIDI; nothing empty, or of the other kind."""
     found = "text" if isinstance(piece, str) else "music"
     if found != encoding.kind:
         raise LnfgenError(f"found {found}; expected {encoding.kind}, as the model makes; choose another model")

@@ -1,6 +1,6 @@
 """Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of them.
 
-K particles of each sequence go through the steps of a model (`lnfgen.models.steps`), which draws them and weighs what
+K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and weighs what
 is known. Where the effective sample size falls under half of K, particles are resampled, those with great weights more
 often. In the end one particle is drawn by its weight. As K grows, the distribution of the result tends to
 p(hidden | known).
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
-from lnfgen.models.steps import WeighedSteps
+from lnfgen.models.sequence_model import WeighedSteps
 
 RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""
@@ -39,7 +39,6 @@ def draw_hidden(
 
     Args:
         known: the first axes of its tensors are G and T.
-        generators: each decides its own sequence, whatever the others are.
         metres: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
         progress: called with the number of steps that are done.
 
@@ -52,7 +51,8 @@ def draw_hidden(
     mask_by_step = known.mask.transpose(0, 1).flatten(1)
     informed, whole = mask_by_step.any(-1).tolist(), mask_by_step.all(-1).tolist()
     last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
-    start = 0 if steps.has_latent else next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole))
+    # A latent is drawn for known steps too. Without one, rows are equal until something hidden is drawn.
+    start = next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole)) if model.exact else 0
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = torch.zeros(groups, 1, dtype=torch.float64)
     for t, is_informed in enumerate(informed):
@@ -80,16 +80,11 @@ def draw_hidden(
 
 
 class _Lines:
-    """The lines of descent of the particles: the draws of each row, and the row that each row came from.
-
-    Attributes:
-        width: how many particles each of the G sequences has now.
-        drawn: the draws of the rows, a tensor for each step so far.
-    """
+    """The lines of descent of the particles: the draws of each row, and the row that each row came from."""
 
     def __init__(self, steps: WeighedSteps, groups: int, device: torch.device) -> None:
-        self.width = 1
-        self.drawn: list[Tensor] = []
+        self.width = 1  # particles of each sequence
+        self.drawn: list[Tensor] = []  # the draws of the rows, a tensor for each step so far
         self._steps, self._groups, self._device = steps, groups, device
         self._moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
 

@@ -5,10 +5,7 @@ A model with `in_metre` first draws the time signature of a piece, then its leng
 One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
 always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
 longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
-round-off, which can rarely change a step and all after it.
-
-Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
-length are at most `MAX_BLOCK_STEPS`, or one row is left.
+round-off, which can rarely change a step and all after it. Blocks of long pieces are halved until they fit in memory.
 """
 
 import math
@@ -46,22 +43,11 @@ def sample_pieces(
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces, one by itself or several in blocks, and yield them in order.
+    """Draw pieces as `lnfgen.runs.trained.TrainedModel.sample` describes, and yield them in order.
 
-    Args:
-        length: steps of each piece, silence ahead of an upbeat counted; drawn from p(T) if neither this nor `bars` is
-            given. Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
-        bars: bars of each piece of music, that of an upbeat counted.
-        time_signature: that of each piece, for a model with `in_metre`; by default it is drawn. Pieces of other models
-            have that of the encoding.
-        temperature: divides the emission's logits, and those of a prior that chooses among codes, and multiplies the
-            noise of any other prior. At 0 there is no noise, and each key or character is the likeliest one given those
-            before.
-        seed: decides a piece, together with its place among the pieces.
-
-    Raises:
-        LnfgenError: if the count, seed, length or temperature is out of range, bars are asked for beside a length, or
-            of text, or the model does not know the time signature.
+    The temperature divides the emission's logits, and those of a prior that chooses among codes, and multiplies the
+    noise of any other prior. A length counts the silence ahead of an upbeat. Silent bars at the ends of a piece whose
+    length was drawn are left out, as they are of datasets.
     """
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
@@ -69,15 +55,22 @@ def sample_pieces(
     require_one_length(length, bars, encoding)
     time_signature = known_signature(model, encoding, time_signature)
     known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
-    steps_in: dict[TimeSignature, int | None] = {}
+    steps_in: dict[TimeSignature, int | None] = {}  # for each time signature that a piece may have; None: drawn
     for one in known if time_signature is None else [time_signature]:
         steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.steps_per_quarter))
         if steps is not None and not 1 <= steps <= MAX_LENGTH:
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
         steps_in[one] = steps
     model.eval()
-    for block in _blocks(model, count, steps_in, seed):
-        yield from _drawn(model, encoding, block, temperature)
+    num_rows = 1 if count == 1 else BLOCK_ROWS
+    for first in range(0, count, num_rows):
+        rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
+        size = num_rows
+        while size > 1 and size * max(row.length for row in rows) > MAX_BLOCK_STEPS:
+            size //= 2
+        for start in range(0, min(num_rows, count - first), size):
+            drawn = _drawn(model, encoding, rows[start : start + size], temperature)
+            yield from drawn[: count - first - start]  # the other rows only fill the block
 
 
 class _Row(NamedTuple):
@@ -87,24 +80,6 @@ class _Row(NamedTuple):
     length: int
     has_drawn_length: bool
     generator: torch.Generator
-
-
-class _Block(NamedTuple):
-    """Rows that are drawn together, of which the first `shown` are pieces that were asked for."""
-
-    rows: list[_Row]
-    shown: int
-
-
-def _blocks(model: SequenceModel, count: int, steps_in: dict[TimeSignature, int | None], seed: int) -> Iterator[_Block]:
-    """Draw the rows of all blocks. `steps_in` maps the time signatures that a piece may have to its steps, or to None
-    if they are drawn."""
-    num_rows = 1 if count == 1 else BLOCK_ROWS
-    for first in range(0, count, num_rows):
-        rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
-        size = block_rows(num_rows, max(row.length for row in rows))
-        for start in range(0, min(num_rows, count - first), size):
-            yield _Block(rows[start : start + size], min(size, count - first - start))
 
 
 def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> _Row:
@@ -118,15 +93,16 @@ def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: 
     return _Row(time_signature, length, steps is None, generator)
 
 
-def _drawn(model: SequenceModel, encoding: Encoding, block: _Block, temperature: float) -> list[Piece]:
-    rows = block.rows
+def _drawn(model: SequenceModel, encoding: Encoding, rows: list[_Row], temperature: float) -> list[Piece]:
     lengths, generators = [row.length for row in rows], [row.generator for row in rows]
     metres = metres_in(model, encoding, [row.time_signature for row in rows])
     with torch.inference_mode():
         drawn = model.sample_batch(lengths, generators, temperature, metres)
-    pairs = zip(drawn[: block.shown], rows, strict=False)
-    # Nobody has asked for these steps, and the data has no silent bars at its ends.
-    return [encoding.decode(x.numpy(), row.time_signature, cuts_ends=row.has_drawn_length) for x, row in pairs]
+    # Nobody has asked for the length that was drawn, and the data has no silent bars at its ends.
+    return [
+        encoding.decode(x.numpy(), row.time_signature, cuts_ends=row.has_drawn_length)
+        for x, row in zip(drawn, rows, strict=True)
+    ]
 
 
 def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
@@ -136,17 +112,8 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
     return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
 
 
-def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:
-    """Return the metres of pieces, each in its own time signature, as `metres_in` does."""
-    return metres_in(model, encoding, [piece.time_signature for piece in pieces if not isinstance(piece, str)])
-
-
 def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
-    """Return the time signature that is asked for, if any.
-
-    Raises:
-        LnfgenError: if it is no time signature, or the model cannot draw pieces in it.
-    """
+    """Return the time signature that is asked for, if any, and refuse one in which the model cannot draw."""
     if asked is None:
         return None
     try:
@@ -169,7 +136,6 @@ def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[in
 
 
 def require_draws(seed: int, temperature: float) -> None:
-    """Raise an `LnfgenError` if the seed or the temperature is out of range."""
     if not 0 <= seed < 2**63:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
@@ -177,17 +143,10 @@ def require_draws(seed: int, temperature: float) -> None:
 
 
 def require_one_length(length: int | None, bars: int | None, encoding: Encoding) -> None:
-    """Raise an `LnfgenError` if bars are given beside a length, or for text."""
+    """Refuse bars beside a length, or for text."""
     if bars is None:
         return
     if length is not None:
         raise LnfgenError(f"found a length in steps ({length}) and in bars ({bars}); leave one out")
     if encoding.kind != "music":
         raise LnfgenError(f"found a length in bars ({bars}) for text, which has none; give the number of characters")
-
-
-def block_rows(rows: int, longest: int) -> int:
-    """Halve the rows of a block, whose longest piece has `longest` steps, until the block fits in memory."""
-    while rows > 1 and rows * longest > MAX_BLOCK_STEPS:
-        rows //= 2
-    return rows

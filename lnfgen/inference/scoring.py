@@ -6,14 +6,14 @@ depends only on the seed and its place in the split.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NATS_PER_STEP, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, stream_seed
+from lnfgen.conventions import BITS_PER_CHAR, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, Progress, no_progress, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
@@ -32,12 +32,9 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    Attributes:
-        sounding_nll: the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
-            baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it
-            with the NLL of a model that never sees onsets.
-        marginal_nll: the NLL of independent symbols or keys, as frequent as in a train split (`marginal_nll`); None if
-            no train split was given.
+    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
+    baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it with the
+    NLL of a model that never sees onsets.
     """
 
     elbo: float
@@ -49,12 +46,12 @@ class Score:
     samples: int
     sequences: int
     steps: int
-    marginal_nll: float | None = None
+    marginal_nll: float | None = None  # the floor that `marginal_nll` computes, if a train split was given
 
 
 def per_unit(unit: str) -> float:
     """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
-    return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
+    return 1 / math.log(2) if unit == BITS_PER_CHAR else 1.0
 
 
 @torch.inference_mode()
@@ -66,19 +63,12 @@ def score(
     num_samples: int = NLL_SAMPLES,
     seed: int = 0,
     precision: str = "float32",
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = no_progress,
 ) -> Score:
     """Compute NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, with K = `num_samples`.
 
-    ELBO and parts are means over the same K. An exact model needs one sample. The model's train or eval mode stays as
-    it was.
-
-    Args:
-        precision: that of the networks; densities are in float32 at least.
-        progress: called with the number of sequences that are done.
-
-    Raises:
-        LnfgenError: if `num_samples` or `seed` is out of range.
+    ELBO and parts are means over the same K. An exact model needs one sample. Densities are in float32 at least,
+    whatever the precision of the networks is. The model's train or eval mode stays as it was.
     """
     if num_samples < 1 or not 0 <= seed < 2**63:
         found = f"{counted(num_samples, 'sample')} with seed {seed}"
@@ -114,7 +104,7 @@ def nll_of_each(
     *,
     num_samples: int = NLL_SAMPLES,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = no_progress,
 ) -> list[float]:
     """Compute the NLL(K) of each sequence as `score` does, divided by its own T + 1. The model goes into eval mode."""
     model.eval()
@@ -128,14 +118,13 @@ def _log_probs(
     sequences: Sequence[np.ndarray],
     num_samples: int,
     seed: int,
-    progress: Callable[[int], None],
+    progress: Progress,
     precision: str = "float32",
 ) -> np.ndarray:
-    """Compute five figures of each sequence in nats, float64 `[5, N]`.
+    """Compute the reconstruction, the KL, log p(T), log p(x | T) and log p(which keys sound | T) in nats, `[5, N]`.
 
-    They are the reconstruction, the KL, log p(T), log p(x | T), and log p(which keys sound | T); the last one is NaN if
-    the model does not tell sounding from struck keys. Where the K samples do not fit in memory at once, some of them
-    are computed at a time, so no sequence is ever cut.
+    The last one is NaN if the model does not tell sounding from struck keys. Where the K samples do not fit in memory
+    at once, some of them are computed at a time, so no sequence is ever cut.
     """
     logs, done = np.full((5, len(sequences)), np.nan), 0
     for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
@@ -156,12 +145,11 @@ def _log_probs(
         if terms.sounding is not None:
             logs[4, batch.indices] = _log_mean_exp(terms.sounding - terms.kl)
         done += len(batch.indices)
-        progress(done)
+        progress("scoring", done, len(sequences))
     return logs
 
 
 def _log_mean_exp(log_weight: Tensor) -> Tensor:
-    """The logarithm of the mean weight `p(x, z_k) / q(z_k | x)` of K samples: `[K, B]` -> log p(x | T) `[B]`."""
     return torch.logsumexp(log_weight, 0) - math.log(len(log_weight))
 
 
@@ -194,7 +182,6 @@ class Marginal:
     """
 
     def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
-        """Count in the training sequences: `[T]` of symbols, or `[T, P]` of keys, as the encoding makes them."""
         self.music = encoding.kind == "music"
         self.has_onsets = self.music and encoding.has_onsets
         if self.music:

@@ -8,13 +8,13 @@ from torch import Tensor
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Observation
+from lnfgen.models.observation import Known, Observation
 from lnfgen.models.output import Emission
 from lnfgen.models.posterior import Gaussian, Posterior, SymbolPosterior
-from lnfgen.models.sequence_model import Encoded, SequenceModel
-from lnfgen.models.steps import LatentSteps, SymbolSteps, WeighedSteps
-from lnfgen.nn.masking import sum_real
+from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, drawn_by
+from lnfgen.nn.masking import MIN_TEMPERATURE, sum_real
 from lnfgen.nn.positions import Positions
+from lnfgen.nn.stepper import looping
 
 
 class LatentFlow(SequenceModel):
@@ -22,8 +22,6 @@ class LatentFlow(SequenceModel):
 
     The posterior runs once for all K samples of z. Prior and emission then treat the samples as one batch of K * B.
     """
-
-    exact = False
 
     def __init__(
         self,
@@ -35,17 +33,12 @@ class LatentFlow(SequenceModel):
         prior: TemporalFlow,
         emission: Emission,
     ) -> None:
-        super().__init__(observation, length)
-        self.positions = positions
+        super().__init__(observation, length, positions)
         self.posterior = posterior
         self.noise_size = prior.noise_size
         self.prior = prior
         self.emission = emission
         self.latent = prior.num_features
-
-    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
-        shape = (num_samples, batch, num_steps, self.latent)
-        return torch.randn(shape, generator=generator, device=generator.device)
 
     def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T, F]`."""
@@ -66,12 +59,7 @@ class LatentFlow(SequenceModel):
         return self.emission(z, lengths_k, positions, x)
 
     def generate(
-        self,
-        lengths: Sequence[int],
-        noise: Tensor | None,
-        uniform: Tensor,
-        temperature: float,
-        metres: Tensor | None = None,
+        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         assert noise is not None
         steps = torch.tensor(lengths, device=self.device)
@@ -86,9 +74,8 @@ class LatentFlow(SequenceModel):
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
         positions = self.positions_of(lengths, num_steps, metres)
         if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow):
-            posterior, emission = self.posterior, self.emission
-            return SymbolSteps(self.observation, self.prior, posterior, emission, positions, temperature)
-        return LatentSteps(self.observation, self.prior, self.emission, positions, temperature)
+            return SymbolSteps(self, positions, temperature)
+        return LatentSteps(self, positions, temperature)
 
 
 def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,3 +84,74 @@ def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, T
     num_samples = len(noise)
     z = Gaussian(mean, log_variance).sample(noise).flatten(0, 1)
     return z, positions.expand(num_samples, *positions.shape).flatten(0, 1), lengths.repeat(num_samples)
+
+
+class LatentSteps(WeighedSteps):
+    """At the first step all of z is drawn from the prior, and then x step by step from p(x_t | x_<t, z).
+
+    The weight of a step is the probability of its known part. Limit: no step of z is drawn to fit what is known.
+    If x_t depends on z alone, and much is known, it takes many rows until one has a z that fits.
+    """
+
+    def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
+        """`positions` are `[G, T, F]`."""
+        self._observation, self._prior, self._emission = model.observation, model.prior, model.emission
+        self._positions = positions
+        self._temperature = max(temperature, MIN_TEMPERATURE)
+        self._sampler = model.emission.head.sampler(self._temperature)
+        self._rows = torch.arange(len(positions), device=positions.device)  # of `positions`, later of the context
+        self._context: Tensor | None = None
+
+    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        observation, num_rows, device = self._observation, len(self._rows), self._positions.device
+        if self._context is None:
+            self._context = self._contexts(self._positions[self._rows], generators)
+            self._rows = torch.arange(num_rows, device=device)
+        uniform = drawn_by(generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0])
+        x, logits = self._sampler.draw(self._context[self._rows, t], uniform.to(device), known)
+        return x, observation.log_prob(logits, x, known.mask)
+
+    def keep(self, rows: Tensor) -> None:
+        self._sampler.keep(rows)
+        self._rows = self._rows[rows]
+
+    def _contexts(self, positions: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Draw z of all steps, and give the context of each step, `[N, T, C]`."""
+        num_rows, num_steps = positions.shape[:2]
+        shape = (num_steps, self._prior.noise_size)
+        noise = drawn_by(generators, num_rows, lambda count, one: torch.randn(count, *shape, generator=one))
+        lengths = torch.full((num_rows,), num_steps, device=positions.device)
+        z = self._prior.draw(positions, lengths, noise.to(positions.device), self._temperature)
+        return self._emission.context(z, lengths, positions)
+
+
+class SymbolSteps(WeighedSteps):
+    """The steps of a model whose z_t says the symbol x_t, which makes it a language model.
+
+    Where x_t is known, z_t is drawn from q(z_t | x_t), and the step weighs p(z_t | z_<t) p(x_t | z_t) / q(z_t | x_t).
+    Where it is hidden, z_t is drawn from p(z_t | z_<t) and x_t from p(x_t | z_t), and the step weighs 1.
+    """
+
+    def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
+        """`positions` are `[G, T, F]`."""
+        assert isinstance(model.prior, AutoregressiveFlow)
+        temperature = max(temperature, MIN_TEMPERATURE)
+        self._observation, self._posterior, self._noise_size = model.observation, model.posterior, model.noise_size
+        self._prior, self._sampler = model.prior.steps(positions, temperature), model.emission.head.sampler(temperature)
+        self._num_rows, self._device = len(positions), positions.device
+
+    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        num_rows, size = self._num_rows, self._noise_size
+        noise = drawn_by(generators, num_rows, lambda count, one: torch.randn(count, size, generator=one))
+        uniform = drawn_by(generators, num_rows, lambda count, one: torch.rand(count, 1, generator=one))
+        noise, q = noise.to(self._device), self._posterior(known.values.long())
+        with looping(noise):
+            z = torch.where(known.mask[:, None], q.sample(noise[:, : q.mean.shape[-1]]), self._prior.draw(noise))
+            x, logits = self._sampler.draw(z, uniform.to(self._device), known)
+            log_joint = self._prior.log_prob(z) + self._observation.log_prob(logits, x)
+            self._prior.take(z)
+        return x, torch.where(known.mask, log_joint - q.log_prob(z), torch.zeros_like(log_joint))
+
+    def keep(self, rows: Tensor) -> None:
+        self._prior.keep(rows)
+        self._num_rows = len(rows)

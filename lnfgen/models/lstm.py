@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lnfgen.config import ModelConfig
 from lnfgen.device import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import OutputHead
-from lnfgen.models.sequence_model import Encoded, SequenceModel
-from lnfgen.models.steps import WeighedSteps, drawn_by
+from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, drawn_by
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
@@ -23,32 +23,22 @@ class AutoregressiveLSTM(SequenceModel):
     Scoring calls the LSTM and the head once each for all steps. Sampling is a loop over the steps.
     """
 
-    exact = True
-
     def __init__(
         self,
         observation: Observation,
         length: LengthModel,
-        *,
         positions: Positions,
         lstm: CausalLSTM,
         head: OutputHead,
-        embedding: int,
-        dropout: float,
-        input_dropout: float,
-        note_noise: float,
+        config: ModelConfig,
     ) -> None:
-        super().__init__(observation, length)
-        self.positions = positions
-        self.embedding = embedding
-        self.embed = observation.embedding(embedding)
+        super().__init__(observation, length, positions)
+        self.embedding = config.embedding_size
+        self.embed = observation.embedding(self.embedding)
         self.lstm = lstm
         self.head = head
-        self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
-        self.note_noise = NoteNoise(note_noise)
-
-    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> None:
-        return None
+        self.dropout, self.input_dropout = Dropout(config.dropout), Dropout(config.input_dropout)
+        self.note_noise = NoteNoise(config.note_noise)
 
     def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The positions `[B, T, F]`."""
@@ -65,12 +55,7 @@ class AutoregressiveLSTM(SequenceModel):
         return self.head(torch.cat([states, positions], -1), x, noisy)[None]
 
     def generate(
-        self,
-        lengths: Sequence[int],
-        noise: Tensor | None,
-        uniform: Tensor,
-        temperature: float,
-        metres: Tensor | None = None,
+        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
         network, draw = self.network_steps(positions), self.head.sampler(temperature)

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from lnfgen.device import Dropout
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models.observation import Frames, Known, NoteNoise, Observation, Symbols
-from lnfgen.nn.made import MADE
 from lnfgen.nn.masking import tempered
-from lnfgen.nn.mlp import MLP
+from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.nn.stepper import looping
 
 UNITS_PER_KEY = 4
@@ -136,17 +135,24 @@ class NADEHead(OutputHead):
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
     def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self.logits(self.made.given(self.features(context)), temperature)(x)
+        return self._logits(context, temperature)(x)
 
     def sampler(self, temperature: float) -> Sampler:
         def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits = self.logits(self.made.given(self.features(context)), temperature)
-            return settled(self.frames, logits, uniform, known)
+            logits, x = self._logits(context, temperature), self.frames.silence(uniform)
+            for _ in range(self.frames.num_pitches):
+                found = logits(x)
+                drawn = self.frames.sample(found, uniform, known)
+                if torch.equal(drawn, x):
+                    return Drawn(x, found)
+                x = drawn
+            return Drawn(x, logits(x))
 
         return Sampler(draw)
 
-    def logits(self, conditionals: Callable[[Tensor], Tensor], temperature: float) -> Callable[[Tensor], Tensor]:
-        """The function from x to logits. `conditionals` is the MADE's function from bits to parameters by key."""
+    def _logits(self, context: Tensor, temperature: float) -> Callable[[Tensor], Tensor]:
+        """The function from x to logits."""
+        conditionals = self.made.given(self.features(context))
 
         def logits_of(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
@@ -154,22 +160,6 @@ class NADEHead(OutputHead):
             return tempered(logits, temperature)
 
         return logits_of
-
-
-def settled(frames: Frames, logits: Callable[[Tensor], Tensor], uniform: Tensor, known: Known | None = None) -> Drawn:
-    """Draw a frame `[..., P]` whose keys depend on those before them: solve `x_i = [u_i < p_i(x_<i)]` by sweeps.
-
-    `logits` maps a frame to the logits `[..., num_logits]` of all its keys. Bits that are known are set, whatever their
-    random numbers are.
-    """
-    x = frames.silence(uniform)
-    for _ in range(frames.num_pitches):
-        found = logits(x)
-        drawn = frames.sample(found, uniform, known)
-        if torch.equal(drawn, x):
-            return Drawn(x, found)
-        x = drawn
-    return Drawn(x, logits(x))
 
 
 class Emission(nn.Module):

@@ -1,7 +1,7 @@
-"""The interface of every model, for training, scoring and sampling."""
+"""The interface of every model, for training, scoring, sampling and filling."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,8 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Observation
-from lnfgen.models.steps import WeighedSteps
+from lnfgen.models.observation import Known, Observation
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
@@ -41,18 +40,23 @@ class SequenceModel(nn.Module, ABC):
     read them.
     """
 
-    exact: bool  # whether log p(x) is computed exactly, so that one sample is enough
-
-    positions: Positions
+    latent = 0
+    """D, the size of a step of the latent."""
 
     noise_size = 0
     """How many numbers of N(0, 1) a step of the latent is drawn from."""
 
-    def __init__(self, observation: Observation, length: LengthModel) -> None:
+    def __init__(self, observation: Observation, length: LengthModel, positions: Positions) -> None:
         super().__init__()
         self.observation = observation
         self.length = length
+        self.positions = positions
         self.time_signatures: TimeSignatures | None = None
+
+    @property
+    def exact(self) -> bool:
+        """True without a latent: log p(x) is then computed exactly, and one sample is enough."""
+        return self.latent == 0
 
     def lengths_in(self, time_signature: TimeSignature) -> LengthModel:
         """p(T) of sequences in a time signature: of those alone, if the model knows it."""
@@ -72,7 +76,7 @@ class SequenceModel(nn.Module, ABC):
         return self.terms(x, lengths, self.encode(x, lengths, metres), noise)
 
     def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:
-        """The same from the result of `encode`, so that the K samples can be scored in several calls."""
+        """`forward` from the result of `encode`, so that the K samples can be scored in several calls."""
         kl = self.kl(lengths, encoded, noise)
         return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
 
@@ -89,11 +93,7 @@ class SequenceModel(nn.Module, ABC):
         """The logits of p(x | z) at x, `[K, B, T, num_logits]`."""
 
     def reconstruction(
-        self,
-        x: Tensor,
-        lengths: Tensor,
-        encoded: Encoded,
-        noise: Tensor | None,
+        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """log p(x | z), `[K, B]`, and its part `Terms.sounding`."""
         logits = self.logits(x, lengths, encoded, noise)
@@ -101,17 +101,10 @@ class SequenceModel(nn.Module, ABC):
         log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
         return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
-    @abstractmethod
     def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
         """Noise `[K, B, T, D]` for `forward`, on the device of the generator. It is None for an exact model."""
-
-    @torch.no_grad()
-    def sample(self, num_steps: int, generator: torch.Generator, temperature: float) -> Tensor:
-        """Draw one sequence `[T]` or `[T, P]`, on the CPU, with a CPU generator.
-
-        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
-        """
-        return self.sample_batch([num_steps], [generator], temperature)[0]
+        shape = (num_samples, batch, num_steps, self.latent)
+        return torch.randn(shape, generator=generator, device=generator.device) if self.latent else None
 
     def sample_batch(
         self,
@@ -120,10 +113,11 @@ class SequenceModel(nn.Module, ABC):
         temperature: float,
         metres: Tensor | None = None,
     ) -> list[Tensor]:
-        """`sample` for several sequences together, each with its own length and generator.
+        """Draw sequences `[T]` or `[T, P]`, on the CPU, each with its own length and CPU generator.
 
-        Matrix products of many rows round differently from those of one row, so probabilities differ from those of
-        `sample` in the last bits. Rarely this changes a step, and with it all steps that depend on it.
+        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
+        Matrix products of many rows round differently from those of one row, so probabilities differ in the last bits
+        from those of a sequence alone. Rarely this changes a step, and with it all steps that depend on it.
         """
 
         def padded(each: list[Tensor]) -> Tensor:
@@ -137,12 +131,7 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def generate(
-        self,
-        lengths: Sequence[int],
-        noise: Tensor | None,
-        uniform: Tensor,
-        temperature: float,
-        metres: Tensor | None = None,
+        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         """Draw sequences, on the CPU, from the random numbers of `sample_batch`.
 
@@ -152,7 +141,7 @@ class SequenceModel(nn.Module, ABC):
     @abstractmethod
     def steps(
         self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
-    ) -> WeighedSteps:
+    ) -> "WeighedSteps":
         """Begin to draw G sequences of one length step by step, a part of which may be known.
 
         At a temperature other than 1 they are drawn and weighed by the model at that temperature.
@@ -165,3 +154,27 @@ class SequenceModel(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+
+class WeighedSteps(ABC):
+    """Rows of sequences of one length that a model draws together, step by step.
+
+    At first there is one row for each of G sequences, and always as many rows for each of them, side by side. Each of
+    the G generators draws the random numbers of the rows of its sequence. A row is a draw from some distribution q of
+    the hidden part, and its weight, the product of the weights of its steps, is p(known, hidden) / q(hidden).
+    """
+
+    @abstractmethod
+    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Draw step t of each row: x `[N, ...]`, in which what is known is set, and the log of its weight `[N]`."""
+
+    @abstractmethod
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows: row i of the new ones continues what row `rows[i]` was."""
+
+
+def drawn_by(
+    generators: Sequence[torch.Generator], num_rows: int, draw: Callable[[int, torch.Generator], Tensor]
+) -> Tensor:
+    """Random numbers for so many rows: `draw(count, generator)` gives those of the rows of one generator."""
+    return torch.cat([draw(num_rows // len(generators), generator) for generator in generators])

@@ -1,48 +1,43 @@
-"""The registry of backbones: the networks over time that a model can be built on.
+"""The backbones: the networks over time that a model can be built on, and a bidirectional network of each.
 
-To add one, write a causal class and name it in `BACKBONES`. The configuration and the tests take every registered name.
+To add one, write a causal class and name it in `BACKBONES` here and in `lnfgen.config`.
 """
 
-from __future__ import annotations
+import torch
+from torch import Tensor, nn
 
-import importlib
-from typing import TYPE_CHECKING, NamedTuple
+from lnfgen.nn.causal_lstm import CausalLSTM
+from lnfgen.nn.masking import flip, shift
+from lnfgen.nn.scans import CausalConvScan, CausalScan
 
-if TYPE_CHECKING:
-    from torch import nn
+BACKBONES: dict[str, type[nn.Module]] = {"lstm": CausalLSTM, "scan": CausalScan, "conv-scan": CausalConvScan}
+"""Causal networks by name.
 
-    from lnfgen.nn.bidirectional import Bidirectional
+A class is called as `causal(num_inputs, hidden, num_layers, dropout)`. Its `forward(x, state=None)` takes x
+`[B, T, num_inputs]` and returns the output `[B, T, hidden]` and the state after the last step: a list with one tuple of
+tensors `[..., B, features]` for each layer.
+"""
 
 
-class Backbone(NamedTuple):
-    """A causal network, and a bidirectional one made of two of them.
+class Bidirectional(nn.Module):
+    """Two networks of a backbone, one in each direction: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`.
 
-    The class is loaded only when it is used, because the configuration reads the names alone and must not load torch.
+    With `exclusive`, step t sees x_<t through the forward network and x_>t through the backward one, but never x_t.
+    The backward network reads a sequence that `flip` reversed, so the padding comes last and no real step sees it.
+    Packed sequences would give the same values, but their backward pass on a CPU takes time that grows as T^2.
     """
 
-    module: str  # the module of the causal class
-    class_name: str
-    halved: bool  # whether the emission's network has half of `hidden` in each direction, which makes sampling faster
+    def __init__(
+        self, backbone: str, num_inputs: int, hidden: int, num_layers: int, dropout: float, *, exclusive: bool = False
+    ) -> None:
+        super().__init__()
+        causal = BACKBONES[backbone]
+        self.forwards = causal(num_inputs, hidden, num_layers, dropout)
+        self.backwards = causal(num_inputs, hidden, num_layers, dropout)
+        self.exclusive = exclusive
 
-    @property
-    def causal(self) -> type[nn.Module]:
-        """A class that is called as `causal(num_inputs, hidden, num_layers, dropout)`.
-
-        Its `forward(x, state=None)` takes x `[B, T, num_inputs]` and returns the output `[B, T, hidden]` and the state
-        after the last step: a list with one tuple of tensors `[..., B, features]` for each layer.
-        """
-        return getattr(importlib.import_module(self.module), self.class_name)
-
-    def bidirectional(
-        self, num_inputs: int, hidden: int, num_layers: int, dropout: float, *, exclusive: bool = False
-    ) -> Bidirectional:
-        from lnfgen.nn.bidirectional import Bidirectional
-
-        return Bidirectional(self.causal, num_inputs, hidden, num_layers, dropout, exclusive=exclusive)
-
-
-BACKBONES = {
-    "lstm": Backbone("lnfgen.nn.causal_lstm", "CausalLSTM", halved=False),
-    "scan": Backbone("lnfgen.nn.scans", "CausalScan", halved=True),
-    "conv-scan": Backbone("lnfgen.nn.scans", "CausalConvScan", halved=True),
-}
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        past, future = self.forwards(x)[0], self.backwards(flip(x, lengths))[0]
+        if self.exclusive:
+            past, future = shift(past), shift(future)
+        return torch.cat([past, flip(future, lengths)], -1)

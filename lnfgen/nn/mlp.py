@@ -1,9 +1,11 @@
-"""A multi-layer perceptron."""
+"""A multi-layer perceptron, and MADE, one whose output for a feature depends only on the features before it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu, linear
 
 from lnfgen.device import Dropout
 
@@ -40,3 +42,85 @@ class MLP(nn.Module):
     def linear(self) -> list[nn.Linear]:
         """The linear layers, from input to output."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+
+class MADE(nn.Module):
+    """Computes parameters of each feature i from x_<i and context, all features in one pass.
+
+    x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`. If each feature consists of several numbers, x is
+    `[..., inputs_per_feature * D]`: the first numbers of all features come first, then all second numbers. The leading
+    axes of x and context broadcast, so an x without a sample axis is multiplied by the weights once for all samples.
+
+    Source: Germain et al. (2015, arXiv 1502.03509), with two hidden layers. A hidden unit of degree m sees the first m
+    features, through units of degree up to m. Feature i, counted from 0, reads the units of degree up to i. The context
+    enters every hidden unit and every output, because otherwise only the units of degree 0 could pass it to feature 0.
+    It costs as much as a dense perceptron.
+
+    The second hidden layer is tanh, so the parameters are bounded however large x is. Therefore values cannot grow
+    without limit when they are computed one feature after another. Limit: with fewer hidden units than features, about
+    D / hidden neighbouring features see the same part of x, so they do not depend on each other.
+
+    Example:
+        made = MADE(num_features=3, num_context=4, hidden=16, num_parameters=2)
+        shift, log_scale = made(torch.randn(8, 3), torch.randn(8, 4)).unbind(-1)  # each [8, 3]
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_context: int,
+        hidden: int,
+        num_parameters: int,
+        *,
+        inputs_per_feature: int = 1,
+        output_gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        features = torch.arange(num_features)
+        degrees = torch.arange(hidden) * num_features // hidden  # spread evenly from 0 to num_features - 1
+        self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
+        self.second = MaskedLinear(degrees[:, None] >= degrees)
+        self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
+        self.hidden_context = nn.Linear(num_context, 2 * hidden)
+        self.output_context = nn.Linear(num_context, num_features * num_parameters)
+        for layer in (self.last, self.output_context):
+            nn.init.xavier_uniform_(layer.weight, gain=output_gain)
+        nn.init.zeros_(self.output_context.bias)
+
+    def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
+        """The function from x to parameters for this context. It multiplies the context by the weights only once."""
+        context_1, context_2 = self.hidden_context(context).chunk(2, -1)
+        context_3 = self.output_context(context)
+
+        def parameters(x: Tensor) -> Tensor:
+            h = gelu(context_1 + self.first(x))
+            h = torch.tanh(context_2 + self.second(h))
+            return (context_3 + self.last(h)).unflatten(-1, (-1, self.num_parameters))
+
+        return parameters
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.given(context)(x)
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer without bias whose weight from input j to output i counts as 0 where `mask[i, j]` is False.
+
+    The mask is bool `[num_outputs, num_inputs]`. It is not saved with the weights, because the sizes determine it.
+    """
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        num_outputs, num_inputs = mask.shape
+        super().__init__(num_inputs, num_outputs, bias=False)
+        self.register_buffer("mask", mask, persistent=False)
+
+    @property
+    def masked_weight(self) -> Tensor:
+        """The weights with 0 where the mask is False, `[num_outputs, num_inputs]`."""
+        return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.masked_weight)

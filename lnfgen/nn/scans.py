@@ -1,6 +1,6 @@
 """Two backbones that are parallel over time, because their recurrence is linear and elementwise.
 
-`CausalScan` suits music. `CausalConvScan`, for text, reads the last characters by a short convolution first.
+`CausalScan` is for music. `CausalConvScan`, for text, reads the last characters by a short convolution first.
 """
 
 import math
@@ -22,8 +22,15 @@ LONGEST_MEMORY = 32.0
 SMALL_STEP = 512
 """A CPU uses `scan_in_blocks` where one step of the batch has at most this many numbers."""
 
-ScanState = list[tuple[Tensor]]
-"""The state h of each block, `[B, hidden]`."""
+KERNEL = 4
+"""Steps that a convolution reads: its own and three before it."""
+
+INITIAL_SCALE = 0.02
+"""Initial scale of the weights of a convolution. It is small, so that a convolution hardly changes its input."""
+
+ScanState = list[tuple[Tensor, ...]]
+"""The state h of each block, `[B, hidden]`, and with convolutions the last inputs of the one before the block,
+`[KERNEL - 1, B, F]`, the newest last."""
 
 
 class CausalScan(nn.Module):
@@ -32,21 +39,39 @@ class CausalScan(nn.Module):
     It is parallel over T. Before dropout, its outputs lie between -1 and 1, as those of an LSTM do.
     """
 
+    convolves = False
+
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        first = GatedRecurrence(num_inputs, hidden, entry=True)
-        others = [GatedRecurrence(hidden, hidden) for _ in range(max(num_layers, MIN_BLOCKS) - 1)]
-        self.blocks = nn.ModuleList([first, *others])
+        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
+        self.convolutions = nn.ModuleList(CausalConvolution(size) for size in sizes if self.convolves)
+        self.blocks = nn.ModuleList(GatedRecurrence(size, hidden, entry=i == 0) for i, size in enumerate(sizes))
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: ScanState | None = None) -> tuple[Tensor, ScanState]:
         """The outputs and the state after the last step. A later call with that state continues from there."""
         states: ScanState = []
         for index, block in enumerate(self.blocks):
-            x, h = block(x, None if state is None else state[index][0])
+            start, *before = (None, None) if state is None else state[index]
+            last: list[Tensor] = []
+            if self.convolves:
+                x, *last = self.convolutions[index](x, before[0])
+            x, h = block(x, start)
             x = self.dropout(x)
-            states.append((h,))
+            states.append((h, *last))
         return x, states
+
+
+class CausalConvScan(CausalScan):
+    """`CausalScan` with a convolution before each recurrence.
+
+    The gates of a recurrence read no state, so without a convolution those of the first block do not even know the step
+    before; in text, what to keep and what to forget depends on the last few characters.
+
+    Source: the short causal convolutions ("canon layers") of Allen-Zhu (2025, arXiv 2512.17351).
+    """
+
+    convolves = True
 
 
 class GatedRecurrence(nn.Module):
@@ -152,45 +177,6 @@ def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
     ends = scan_in_order(total_decay[:, :, -1], within[:, :, -1], start)
     starts = torch.cat([start[:, None], ends[:, :-1]], 1)
     return torch.addcmul(within, total_decay, starts[:, :, None]).flatten(1, 2)[:, :num_steps]
-
-
-KERNEL = 4
-"""Steps that a convolution reads: its own and three before it."""
-
-INITIAL_SCALE = 0.02
-"""Of the weights of a convolution, so that at first it hardly changes its input."""
-
-ConvScanState = list[tuple[Tensor, Tensor]]
-"""Of each block the state h of the recurrence, `[B, hidden]`, and the last inputs of the convolution before it,
-`[KERNEL - 1, B, F]`, the newest last."""
-
-
-class CausalConvScan(nn.Module):
-    """`CausalScan` with a convolution before each recurrence: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
-
-    It is parallel over T. The gates of a recurrence read no state, so without a convolution those of the first block do
-    not even know the step before; in text, what to keep and what to forget depends on the last few characters.
-
-    Source: the short causal convolutions ("canon layers") of Allen-Zhu (2025, arXiv 2512.17351).
-    """
-
-    def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
-        super().__init__()
-        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
-        self.convolutions = nn.ModuleList(CausalConvolution(size) for size in sizes)
-        self.blocks = nn.ModuleList(GatedRecurrence(s, hidden, entry=i == 0) for i, s in enumerate(sizes))
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor, state: ConvScanState | None = None) -> tuple[Tensor, ConvScanState]:
-        """The outputs and the state after the last step. A later call with that state continues from there."""
-        states: ConvScanState = []
-        for index, (convolution, block) in enumerate(zip(self.convolutions, self.blocks, strict=True)):
-            start, before = (None, None) if state is None else state[index]
-            x, last = convolution(x, before)
-            x, h = block(x, start)
-            x = self.dropout(x)
-            states.append((h, last))
-        return x, states
 
 
 class CausalConvolution(nn.Module):

@@ -1,7 +1,7 @@
 """The steps of a network in a loop over time, and the table of faster ones.
 
-Each loop over time asks `steps_of` for the steps of its network, and `arranged` for the flow within a step. Both return
-the plain equations, or an object that has the same values in less time. `lnfgen.stepping` enters its objects in
+Each loop over time asks `steps_of` for the steps of its network, and `faster` for a replacement of the flow within a
+step, which has the same values in less time. `lnfgen.stepping` enters its objects in
 `FASTER` when it is imported; nothing here imports it.
 """
 
@@ -53,11 +53,6 @@ def kept(state: Any, rows: Tensor) -> Any:
 def steps_of(network: nn.Module, known: Tensor) -> Steps:
     """The steps of a causal network, the last inputs of which are known for all steps: `known` `[N, T, G]`."""
     return faster(network, known) or PlainSteps(network, known)
-
-
-def arranged(flow: Any) -> Any:
-    """A flow within a step, or an object with its methods whose weights are arranged for many calls with few rows."""
-    return faster(flow) or flow
 
 
 def faster(module: nn.Module, *known: Any) -> Any:

@@ -25,10 +25,10 @@ def boxed_folder(name: str | Path) -> Path | None:
 
 
 def is_boxed(folder: Path) -> bool:
-    """Whether a folder is that of a model in the box."""
+    """True if a folder is that of a model in the box."""
     return folder.parent == BOX
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """What is known of a model in the box: the content of its `card.json`."""
+    """The content of the `card.json` of a model in the box."""
     return read_object(BOX / name / "card.json")

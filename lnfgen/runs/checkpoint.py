@@ -10,12 +10,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -24,10 +23,10 @@ import lnfgen.stepping  # noqa: F401  (the faster steps of the models that are l
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.errors import ConfigError, RunError, is_out_of_memory
-from lnfgen.files import new_folder, output_errors, write_bytes, write_text
+from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
+from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_text
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
-from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_record
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_part
 from lnfgen.runs.naming import METRICS, MODEL
 
 STATE_PARTS = ("weights", "average", "optimizer", "random")
@@ -42,9 +41,6 @@ _TEMPORARY = re.compile(
     rf"\.(\.next|{'|'.join(map(re.escape, ('config.json', 'dataset.json', METRICS, MODEL)))})\.\w{{8}}\.tmp"
 )
 """The names under which `lnfgen.files` writes the files of a run before it renames them."""
-
-
-# The model. -----------------------------------------------------------------------------------------------------------
 
 
 def observation_of(encoding: Encoding) -> Observation:
@@ -67,11 +63,7 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision.
-
-    Raises:
-        RunError: if the model is missing or damaged, has other sizes than `config.json` says, or holds NaN.
-    """
+    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision."""
     path = run.path / MODEL
     if not path.is_file():
         raise RunError(f"{run.path} has no {MODEL} yet; finish it: lnfgen train --resume --out {run.path}")
@@ -81,11 +73,7 @@ def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
 
 
 def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> SequenceModel:
-    """A model of the run's sizes that has the weights that were read from `where`.
-
-    Raises:
-        RunError: if they have other sizes, or are integers in place of floating-point numbers.
-    """
+    """A model of the run's sizes that has the weights that were read from `where`."""
     try:
         lengths = LengthModel(len(weights["length.lengths"]))
         config = run.config.model
@@ -107,17 +95,13 @@ def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool =
     write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
 
 
-# The state. -----------------------------------------------------------------------------------------------------------
-
-
 def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
     """Replace `last/` as a whole, and keep the state before it as `previous/`.
 
     The new state is written to another folder, which then takes its name, so a whole state is there at any moment.
 
     Raises:
-        RunError: if the state is not finite. `last/` is then unchanged.
-        OutputError: if it cannot be written. `last/` is then unchanged.
+        RunError, OutputError: if the state is not finite, or cannot be written. `last/` is then unchanged.
     """
     _tidy(run)
     last, following, previous = (run.path / name for name in ("last", ".next", "previous"))
@@ -141,10 +125,10 @@ def write_state(folder: Path, config: Config, state: State) -> None:
         write_text(temporary / "progress.json", json.dumps({CHECKSUM: _digest(record), **record}, indent=2) + "\n")
 
 
-def load_state(run: RunFolder, note: Callable[[str], None] = lambda message: None) -> State:
+def load_state(run: RunFolder) -> State:
     """Read what `save_state` wrote, and delete what a killed save has left.
 
-    If `last/` is damaged or lost, the state before it takes its place, and `note` is called with a message.
+    If `last/` is damaged or lost, the state before it takes its place, with a warning.
 
     Raises:
         RunError: if there is no state, or it and the one before are damaged.
@@ -163,7 +147,8 @@ def load_state(run: RunFolder, note: Callable[[str], None] = lambda message: Non
             raise error from None
         shutil.rmtree(last, ignore_errors=True)
         os.replace(previous, last)
-        note(f"{str(error).split(';')[0]}; going on from the state before it, of update {values['step']}")
+        found = f"{str(error).split(';')[0]}; going on from the state before it, of update {values['step']}"
+        warnings.warn(found, LnfgenWarning, stacklevel=2)
     _require_settings(run, values.pop("config"))
     return tensors, values
 
@@ -181,7 +166,7 @@ def _tidy(run: RunFolder) -> None:
 
 def _read_state(folder: Path) -> State:
     """A state whose checksums are right. Its values hold the settings as `config`."""
-    values = read_record(folder / "progress.json")
+    values = read_part(folder / "progress.json", read_object)
     if values.pop(CHECKSUM, None) != _digest(values):
         found = f"{folder / 'progress.json'} is damaged: its checksum is not that of its content"
         raise RunError(f"{found}; restore it, or train again")
@@ -207,9 +192,6 @@ def _require_settings(run: RunFolder, trained: dict[str, Any]) -> None:
         )
 
 
-# Files of tensors. ----------------------------------------------------------------------------------------------------
-
-
 def serialise(tensors: dict[str, Tensor], mark: str = "") -> bytes:
     """The content of a safetensors file with a checksum, which `mark` follows in the metadata."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -218,25 +200,18 @@ def serialise(tensors: dict[str, Tensor], mark: str = "") -> bytes:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file, on the CPU.
+    """The tensors in a file, on the CPU, if its checksum is that of its content."""
 
-    Raises:
-        RunError: if the file is missing or damaged, or its checksum is not that of its content.
-    """
-    try:
+    def read(path: Path) -> dict[str, Tensor]:
         content = path.read_bytes()
         tensors = load_tensors(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         found = header["__metadata__"][CHECKSUM][: len(_ZEROS)].encode()
         if hashlib.sha256(content.replace(found, _ZEROS.encode(), 1)).hexdigest().encode() != found:
             raise ValueError("its checksum is not that of its content")
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing; restore it, or train again") from error
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); expected a safetensors file with a checksum; restore it, or train again"
-        ) from error
-    return tensors
+        return tensors
+
+    return read_part(path, read)
 
 
 def _require_finite(tensors: dict[str, Tensor], where: Path) -> None:

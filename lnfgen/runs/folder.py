@@ -14,8 +14,11 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
 
 from lnfgen.config import Config, config_of, read_config
 from lnfgen.data.dataset import FORMAT_VERSION, Dataset
@@ -31,16 +34,14 @@ CHECKSUM = "sha256"
 CALIBRATED = " calibrated"
 """This follows the checksum of a model whose rules are calibrated (`lnfgen.training.calibration`)."""
 
+Content = TypeVar("Content")
+
 
 class RunFolder:
     """A run on disk. Each file is written under another name and then renamed, so it is whole at any moment."""
 
     def __init__(self, path: Path) -> None:
-        """Open an existing run.
-
-        Raises:
-            RunError: if the folder is missing or is not a run.
-        """
+        """Open an existing run, or raise a `RunError` if the folder is missing or is not a run."""
         self.path = path
         if not (self.path / "config.json").is_file():
             found = "found no config.json in it" if self.path.is_dir() else "there is no such folder"
@@ -51,7 +52,7 @@ class RunFolder:
         settings = self.path / "config.json"
         self.config = config_of(read_config(settings), str(settings))
         where = self.path / "dataset.json"
-        self.dataset = read_record(where)
+        self.dataset = read_part(where, read_object)
         version = self.dataset.get("format_version", FORMAT_VERSION)
         if type(version) is not int or version > FORMAT_VERSION:
             found = f"{where} has the dataset format {version!r:.40}"
@@ -85,11 +86,7 @@ class RunFolder:
         self.config, self.dataset = config, _write_settings(self.path, config, dataset)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`.
-
-        Raises:
-            RunError: if the file is missing or damaged.
-        """
+        """The lines of `metrics.jsonl`, as `read_metrics` gives them."""
         return read_metrics(self.path / METRICS)
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
@@ -105,35 +102,23 @@ def _write_settings(folder: Path, config: Config, dataset: Dataset) -> dict[str,
     return manifest
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """The JSON object in one of a run's files.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
+def read_part(path: Path, read: Callable[[Path], Content]) -> Content:
+    """Read one of a run's files. If it is missing or damaged, a `RunError` says so."""
     try:
-        return read_object(path)
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; restore it, or train again") from None
-    except ValueError as error:
+        return read(path)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; restore it, or train again") from error
+    except (SafetensorError, ValueError, KeyError) as error:
         raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
 
 
 def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`: the figures of each validation, and its `step`.
 
-    `kept` says whether the weights of that validation became the model, until later ones took their place.
+    `kept` is true if the weights of that validation became the model, until later ones took their place.
     If `cut`, a last line that does not end, as after a copy that failed, is left out.
-
-    Raises:
-        RunError: if the file is missing or damaged.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; restore it, or train again") from None
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}; restore it, or train again") from error
+    text = read_part(path, partial(Path.read_text, encoding="utf-8"))
     ended = text[: text.rfind("\n") + 1] if cut else text
     return [_figures(line, f"{path} is damaged: line {number}") for number, line in enumerate(ended.splitlines(), 1)]
 
@@ -151,11 +136,7 @@ def _figures(line: str, where: str) -> dict[str, Any]:
 
 
 def metrics_csv(path: Path) -> str:
-    """The lines of `metrics.jsonl` as a table, with the figures' names in its first row.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
+    """The lines of `metrics.jsonl` as a table, with the figures' names in its first row."""
     lines = read_metrics(path)
     columns = dict.fromkeys(name for line in lines for name in line)
     table = io.StringIO()

@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from lnfgen.config import DECAYS_BEFORE_STOP, Config, config_of, read_config
 from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
-from lnfgen.files import try_lock
+from lnfgen.files import read_object, try_lock
 from lnfgen.pretrained import is_boxed
-from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_record
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_part
 from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, find, is_run
 from lnfgen.wording import frequencies
 
@@ -25,16 +25,13 @@ KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_va
 
 
 def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """Return a row for each run under `runs/`, or in the given folders, in the order of their last change.
+    """Return a row for each run under `runs/`, or for those named or in the named folders, the last changed one last.
 
     A row has the state `training`, `finished`, `interrupted` or `damaged`. Of a damaged run, `problem` says what is
     wrong, and the figures are None.
 
-    Args:
-        folders: runs, folders that hold some, and names of models in the box.
-
     Raises:
-        RunError: if a given folder is not there, or holds no run.
+        RunError: if a named folder is missing, or holds no run.
     """
     found: dict[Path, None] = {}
     for given in folders:
@@ -49,14 +46,10 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
 
 
 def run_facts(folder: Path) -> dict[str, Any]:
-    """Return the settings and the progress of a run as one flat dictionary. A fact of a missing file is None.
-
-    Raises:
-        LnfgenError: if one of its files is damaged.
-    """
+    """Return the settings and the progress of a run as one flat dictionary. A fact of a missing file is None."""
     known, has_dataset, has_metrics = ((folder / name).exists() for name in ("config.json", "dataset.json", METRICS))
     model = _config(folder).model if known else None
-    manifest = read_record(folder / "dataset.json") if has_dataset else {}
+    manifest = read_part(folder / "dataset.json", read_object) if has_dataset else {}
     metrics = read_metrics(folder / METRICS, cut=True) if has_metrics else []
     scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
     # As in training, validations count once the KL weight is 1. If it never came to 1, all of them count.
@@ -80,11 +73,7 @@ def run_facts(folder: Path) -> dict[str, Any]:
 
 
 def is_calibrated(run: Path) -> bool:
-    """True if the rules of the run's model are calibrated. They are not after training has chosen other weights.
-
-    Raises:
-        RunError: if the model is damaged.
-    """
+    """True if the rules of the run's model are calibrated. They are not after training has chosen other weights."""
     return _header(run / MODEL)[0].endswith(CALIBRATED)
 
 
@@ -110,7 +99,7 @@ def _config(run: Path) -> Config:
 
 def _state(run: Path) -> dict[str, Any]:
     config = _config(run)
-    manifest = read_record(run / "dataset.json")
+    manifest = read_part(run / "dataset.json", read_object)
     facts = run_facts(run)
     saved = _progress(run)
     # A model without a state was given away, as those in the box are. It cannot go on, and so it is finished.
@@ -132,7 +121,7 @@ def _progress(run: Path) -> tuple[int, int] | None:
     for name in STATES:
         path = run / name / "progress.json"
         if path.is_file():
-            values = read_record(path)
+            values = read_part(path, read_object)
             step, stale = values.get("step"), values.get("stale", 0)
             if type(step) is not int or type(stale) is not int:
                 raise RunError(f"{path} is damaged: found step {step!r} and stale {stale!r}; expected whole numbers")
@@ -164,18 +153,11 @@ def _count_parameters(path: Path) -> int | None:
 
 
 def _header(path: Path) -> tuple[str, dict[str, list[int]]]:
-    """The checksum in a safetensors file, and the shapes of the tensors by their names. No tensor is loaded.
+    """The checksum in a safetensors file, and the shapes of the tensors by their names. No tensor is loaded."""
 
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
-    try:
+    def read(path: Path) -> tuple[str, dict[str, list[int]]]:
         with safe_open(path, framework="np") as tensors:
             shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
             return (tensors.metadata() or {}).get(CHECKSUM, ""), shapes
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; restore it, or train again") from None
-    except (SafetensorError, ValueError) as error:
-        raise RunError(
-            f"{path} is damaged: {error}; expected safetensors weights; restore it, or train again"
-        ) from error
+
+    return read_part(path, read)

@@ -1,4 +1,4 @@
-"""The names that a person uses: `find` resolves them, and new runs get theirs here."""
+"""Names of runs, datasets and files: `find` resolves those that a person gives, and new runs get theirs here."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 from lnfgen.data.dataset import is_dataset
 from lnfgen.data.named import NAMED
 from lnfgen.errors import DatasetError, OutputError, RunError
-from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, is_boxed
+from lnfgen.pretrained import BOXED, boxed_folder
 
 RUNS = Path("runs")
 """The folder of new runs, below the present folder."""
@@ -35,16 +35,10 @@ def is_run(folder: Path) -> bool:
 
 
 class Found(NamedTuple):
-    """The meaning of a name.
-
-    Attributes:
-        kind: "run" and "dataset" are folders with these contents, "files" is any other file or folder, and "named" is a
-            dataset that `lnfgen.data.named` knows.
-        path: where it is; for "named", the name.
-    """
+    """The meaning of a name. A "named" dataset is one that `lnfgen.data.named` knows, and "files" are all others."""
 
     kind: Literal["run", "dataset", "files", "named"]
-    path: Path
+    path: Path  # where it is; for "named", the name
 
 
 def find(name: str | Path, *wanted: Wanted) -> Found:
@@ -106,40 +100,13 @@ def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> 
 
 
 def newest_run(*, resumable: bool = False) -> Path:
-    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from.
-
-    Raises:
-        RunError: if there is none.
-    """
+    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from."""
     needed = STATES if resumable else (MODEL,)
     runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")
     return max(candidates, key=lambda run: ((run / "config.json").stat().st_mtime_ns, run.name))
-
-
-def usual_run() -> Path:
-    """The newest run with a model, or the usual model in the box where there is none."""
-    try:
-        return newest_run()
-    except RunError:
-        return BOX / DEFAULT
-
-
-def resumable_run(run: str | Path) -> Path:
-    """The folder of the run that a person wants to go on with.
-
-    Raises:
-        RunError: if there is no such run, or it is a model in the box.
-    """
-    path = find(run, "run").path
-    if is_boxed(path):
-        raise RunError(
-            f"{path.name} is a model in the box, which has no last/ to resume from; "
-            f"train your own: lnfgen train {path.name}"
-        )
-    return path
 
 
 def distinct_names(runs: Sequence[Path]) -> list[str]:

@@ -1,13 +1,15 @@
-"""A trained model for Python: what `lnfgen.load` and `lnfgen.train` give."""
+"""A trained model for Python, which `lnfgen.load` and `lnfgen.train` return."""
+
+from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, PARTICLES, Progress, no_progress
+from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, Progress, no_progress
 from lnfgen.data.dataset import Dataset
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
@@ -21,10 +23,23 @@ from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond
 from lnfgen.runs.checkpoint import load_model
-from lnfgen.runs.dataset import Material, dataset_of, open_music, scored_dataset
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.material import Material, dataset_of, open_music, scored_dataset
 from lnfgen.runs.naming import find
 from lnfgen.wording import counted
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+
+class Drawing(TypedDict, total=False):
+    """How pieces are drawn from a piece, in all methods that do so."""
+
+    count: int  # how many pieces; 1 by default
+    temperature: float  # below 1 safer, above 1 wilder; 1 by default
+    seed: int  # decides the pieces; 0 by default
+    particles: int  # ways that are followed for each piece; more fit the known part better, for more time
+    progress: Progress  # called with what is being done, how much is done, and of how much
 
 
 class TrainedModel:
@@ -78,13 +93,9 @@ class TrainedModel:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
                 length, or of text, the model does not know the time signature, or each piece holds a long copy.
         """
-        asked: dict[str, Any] = {
-            "length": length,
-            "bars": bars,
-            "time_signature": time_signature,
-            "temperature": temperature,
-        }
-        return [choice.piece for choice in self.draw(count, best=best, seed=seed, **asked)]
+        asked: dict[str, Any] = {"length": length, "bars": bars, "time_signature": time_signature}
+        drawn = self.draw(count, best=best, seed=seed, temperature=temperature, **asked)
+        return [choice.piece for choice in drawn]
 
     def draw(
         self,
@@ -97,9 +108,7 @@ class TrainedModel:
     ) -> Iterator[Choice]:
         """Draw pieces as `sample` does, and yield each as soon as it is known, with its scores if `best` is given.
 
-        Args:
-            progress: called with what is being done, how much is done, and of how much.
-            asked: `length`, `bars`, `time_signature` and `temperature`, as `sample` takes them.
+        `asked` are `length`, `bars`, `time_signature` and `temperature`, as `sample` takes them.
         """
         if best is not None:
             require_best(best, count)
@@ -110,21 +119,19 @@ class TrainedModel:
                 yield Choice(index, piece)
             else:
                 to_choose.append(piece)
-        if best is not None:
-            yield from self._best(best, to_choose, seed, progress)
-
-    def _best(self, best: int, pieces: Sequence[Piece], seed: int, progress: Progress) -> list[Choice]:
+        if best is None:
+            return
         train: Iterable[Piece] | None = None
         try:
             train = dataset_of(self.run, progress=progress).pieces("train")
         except LnfgenError as error:
             reason = str(error).rpartition(";")[0] or error
             warnings.warn(f"copies of the train split were not looked for: {reason}", LnfgenWarning, stacklevel=2)
-        choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed, progress=progress)
+        choices = choose_best(self.model, self.encoding, to_choose, best, train, seed=seed, progress=progress)
         if len(choices) < best:
             found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
             warnings.warn(f"{found}; all others hold long copies of the train split", LnfgenWarning, stacklevel=2)
-        return choices
+        yield from choices
 
     def fill(
         self,
@@ -132,11 +139,7 @@ class TrainedModel:
         free: str | Iterable[str] = (),
         *,
         gap: str | None = None,
-        count: int = 1,
-        temperature: float = 1.0,
-        seed: int = 0,
-        particles: int = PARTICLES,
-        progress: Progress = no_progress,
+        **drawing: Unpack[Drawing],
     ) -> list[Piece]:
         """Keep a part of a piece exactly, and draw the rest.
 
@@ -144,18 +147,14 @@ class TrainedModel:
             >>> lnfgen.load("folk-abc").fill(text, "10-20")
 
         A piece is first brought onto the model's grid, and moved by semitones if it is too high or too low for the
-        model; the results are moved back. A warning tells of the move, of what the piece loses on the way, and of keys
-        of `free` that the model does not have.
+        model; the results are moved back. Warnings name the move, the notes or characters that the piece loses on the
+        way, and keys of `free` that the model does not have.
 
         Args:
             free: the part to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
                 others, see `lnfgen.music.regions.region`. Of a text: numbers of characters; by default its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
-            count: how many pieces.
-            temperature: below 1 safer, above 1 wilder.
-            seed: decides the pieces.
-            particles: ways that are followed for each piece; more fit the known part better, for more time.
-            progress: called with what is being done, how much is done, and of how much.
+            drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
 
         Raises:
             LnfgenError: if nothing is free or nothing is kept, the piece is empty or of the other kind, or a number is
@@ -163,23 +162,12 @@ class TrainedModel:
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
-        return self._filled(
-            part, words if self.encoding.kind == "music" else (), count, temperature, seed, particles, progress
-        )
+        return self._filled(part, drawing, words=words if self.encoding.kind == "music" else ())
 
-    def harmonize(
-        self,
-        melody: PianoRoll,
-        *,
-        count: int = 1,
-        temperature: float = 1.0,
-        seed: int = 0,
-        particles: int = MELODY_PARTICLES,
-        progress: Progress = no_progress,
-    ) -> list[Piece]:
+    def harmonize(self, melody: PianoRoll, **drawing: Unpack[Drawing]) -> list[Piece]:
         """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`."""
-        part = known_melody(self.encoding, melody)
-        return self._filled(part, (), count, temperature, seed, particles, progress)
+        usual: Drawing = {"particles": MELODY_PARTICLES}
+        return self._filled(known_melody(self.encoding, melody), usual | drawing)
 
     def extend(
         self,
@@ -187,31 +175,17 @@ class TrainedModel:
         *,
         length: int | None = None,
         bars: int | None = None,
-        count: int = 1,
-        temperature: float = 1.0,
-        seed: int = 0,
-        particles: int = PARTICLES,
-        progress: Progress = no_progress,
+        **drawing: Unpack[Drawing],
     ) -> list[Piece]:
         """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars; otherwise as `fill`.
 
         By default the length is drawn, as pieces of the training data of at least that length go on.
         """
-        part = known_intro(self.encoding, intro, added_steps(self.model, self.encoding, intro, length, bars, seed))
-        return self._filled(part, (), count, temperature, seed, particles, progress)
+        added = added_steps(self.model, self.encoding, intro, length, bars, drawing.get("seed", 0))
+        return self._filled(known_intro(self.encoding, intro, added), drawing)
 
-    def vary(
-        self,
-        piece: Piece,
-        *,
-        amount: float = AMOUNT,
-        count: int = 1,
-        temperature: float = 1.0,
-        seed: int = 0,
-        particles: int = PARTICLES,
-        progress: Progress = no_progress,
-    ) -> list[Piece]:
-        """Keep a piece but for a share of it, chosen at random, which is drawn anew; otherwise as `fill`.
+    def vary(self, piece: Piece, *, amount: float = AMOUNT, **drawing: Unpack[Drawing]) -> list[Piece]:
+        """Keep a piece but for a share, chosen at random, which is drawn anew; otherwise as `fill`.
 
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
 
@@ -222,34 +196,23 @@ class TrainedModel:
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
         """
-        draw = partial(vary_pieces, amount=amount)
-        whole = known_whole(self.encoding, piece)
-        return self._filled(whole, (), count, temperature, seed, particles, progress, draw)
+        return self._filled(known_whole(self.encoding, piece), drawing, partial(vary_pieces, amount=amount))
 
     def _filled(
         self,
         part: KnownPart,
-        words: Sequence[str],
-        count: int,
-        temperature: float,
-        seed: int,
-        particles: int,
-        progress: Progress,
+        drawing: Drawing,
         draw: Callable[..., Iterable[Piece]] = fill_pieces,
+        words: Sequence[str] = (),
     ) -> list[Piece]:
-        """Bring the part to where the model is at home, and draw pieces from it.
-
-        Args:
-            words: those by which a person has named what is hidden, if any.
-        """
+        """Bring the part to where the model is at home, and draw pieces from it. `words` name what is hidden."""
         part = at_home(self.model, self.encoding, part)
         moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
         lowest = self.encoding.lowest_pitch - part.shift
         for remark in (str(part.changes), moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
             if remark:
                 warnings.warn(remark, LnfgenWarning, stacklevel=3)
-        settings = {"count": count, "temperature": temperature, "seed": seed, "particles": particles}
-        return list(draw(self.model, self.encoding, part, **settings, progress=partial(progress, "drawing")))
+        return list(draw(self.model, self.encoding, part, **drawing))
 
     def nll(
         self,
@@ -258,7 +221,7 @@ class TrainedModel:
         samples: int = NLL_SAMPLES,
         seed: int = 0,
         precision: str = "float32",
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Progress = no_progress,
     ) -> Score:
         """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its parts.
 
@@ -269,11 +232,11 @@ class TrainedModel:
 
         Args:
             pieces: one piece or several, each text one sequence; or a split or a file, as
-                `lnfgen.runs.dataset.material_of` opens it. The score of these also has `marginal_nll`.
+                `lnfgen.runs.material.material_of` opens it. The score of these also has `marginal_nll`.
             samples: samples K of the latent for each piece.
             seed: decides those samples.
             precision: float32 or bfloat16, for the networks alone.
-            progress: called with the number of sequences that are scored.
+            progress: called with what is being done, how much is done, and of how much.
 
         Raises:
             LnfgenError: if there are no pieces, one is of the other kind than the model's, or a number is out of range.
@@ -311,20 +274,9 @@ class TrainedModel:
         seed: int = 0,
         progress: Progress = no_progress,
     ) -> MusicComparison:
-        """Compare sampled music with a split, by the figures of `lnfgen.music.figures`.
-
-            >>> result = model.compare()
-            >>> print(result.auc, result.figures["note_length"].inside)
+        """Compare `count` samples with a split of a dataset, by default that of the run, as `lnfgen.compare` does.
 
         Samples have the lengths that the model draws. Both sides are then cut into windows of equal length.
-
-        Args:
-            dataset: the one to compare with; by default that of the run.
-            split: the split to compare with. Copies are searched for in its dataset's train split.
-            count: how many pieces to draw.
-            temperature: below 1 safer, above 1 wilder.
-            seed: decides the samples, and the folds of the classifier whose AUC is in the result.
-            progress: called with what is being done, how much is done, and of how much.
 
         Raises:
             LnfgenError: if the model makes text.

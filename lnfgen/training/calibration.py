@@ -19,7 +19,6 @@ from torch import Tensor
 from lnfgen.config import CALIBRATION_ROUNDS
 from lnfgen.conventions import SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
-from lnfgen.errors import ConfigError
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
@@ -54,15 +53,6 @@ class Round(NamedTuple):
     in_train: float
 
 
-def require_rules(model: SequenceModel, pieces: int) -> None:
-    """Raise a `ConfigError` if `pieces` are to calibrate a model whose output is not `past`, which alone has rules."""
-    if pieces and _ruled_head(model) is None:
-        raise ConfigError(
-            f"training.calibration_pieces: found {pieces}, but the output has no rules of how voices move; "
-            "expected 0, or model.emission past"
-        )
-
-
 def calibrate(
     model: SequenceModel,
     encoding: Encoding,
@@ -72,20 +62,12 @@ def calibrate(
     report: Callable[[Round], None],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Move the model's rules of parallel motion until its samples keep them as the sequences of `train` do.
+    """Move the rules of a model with the output `past` until its samples keep them as sequences `[T, P]` of train do.
 
-    Args:
-        train: sequences `[T, P]` of the train split.
-        pieces: how many are drawn in each round.
-        seed: decides what is drawn.
-        report: takes each round.
-        interrupted: is asked before each round.
-
-    Returns:
-        False if `interrupted()` ended it. The model is then not of use.
+    In each round it draws so many `pieces`. If `interrupted()` ends it before a round, the result is False, and the
+    model is then of no use.
     """
-    head = _ruled_head(model)
-    assert head is not None
+    head = next(module for module in model.modules() if isinstance(module, VoiceHead))
     wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))
     for number in range(CALIBRATION_ROUNDS):
         if interrupted():
@@ -113,7 +95,3 @@ def _applied(head: VoiceHead, sequences: Iterable[Tensor]) -> Applied:
         changes += more
         counts = [have + add.clamp(max=1) for have, add in zip(counts, held, strict=True)]
     return Applied(changes, counts)
-
-
-def _ruled_head(model: SequenceModel) -> VoiceHead | None:
-    return next((module for module in model.modules() if isinstance(module, VoiceHead)), None)

@@ -51,7 +51,6 @@ class Plateau:
     """Remembers the lowest validation cost, lowers the learning rate when it stalls, and says when to stop."""
 
     patience: int
-    decay: float = PLATEAU_DECAY
     best: float = float("inf")
     stale: int = 0  # validations since the lowest cost
     rate: float = 1.0  # factor on the learning rate
@@ -63,7 +62,7 @@ class Plateau:
             return True
         self.stale += 1
         if self.stale % self.patience == 0:
-            self.rate *= self.decay
+            self.rate *= PLATEAU_DECAY
         return False
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from lnfgen.config import Config
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.dataset import Dataset
 from lnfgen.device import prepare_machine
-from lnfgen.errors import ConfigError, RunError
+from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_out_of_memory
 from lnfgen.files import require_writable, try_lock
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import (
@@ -26,13 +27,12 @@ from lnfgen.runs.checkpoint import (
     save_state,
     write_state,
 )
-from lnfgen.runs.dataset import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
+from lnfgen.runs.material import dataset_of
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import torchrun
-from lnfgen.training.calibration import calibrate, require_rules
-from lnfgen.training.faults import explained
+from lnfgen.training.calibration import calibrate
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
 from lnfgen.wording import counted
@@ -43,21 +43,20 @@ class TrainingSession:
 
     run: RunFolder
 
-    def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
+    def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: str) -> None:
         if torchrun.from_main(lambda: dataset.fingerprint) != dataset.fingerprint:
             raise RunError(
                 f"process {torchrun.place()[0]} found another dataset than process 0 at the same path; expected the "
                 "same files on all machines; copy the dataset folder to each, or use a shared one"
             )
-        require_rules(model, config.training.calibration_pieces)
         self.dataset = dataset
-        self.device = device
-        self._notes: list[str] = []  # what happened before there was a listener
+        own = prepare_machine(device, config.model.hidden_size, config.model.emission)
+        self.device = torchrun.own_device(own)
         self.trainer = Trainer(
             model,
             dataset,
             config.training,
-            device,
+            self.device,
             save_model=lambda weights: save_model(self.run, weights),
             save_state=lambda trainer: save_state(self.run, *trainer.state()),
             save_metrics=lambda lines: self.run.write_metrics(lines),
@@ -68,13 +67,9 @@ class TrainingSession:
         """A session of a new run, in the folder `out` (None: `runs/DATASET-MODEL-NNN`).
 
         The folder appears with its settings and a first state in it, so that a run can be resumed whenever it is ended.
-
-        Raises:
-            LnfgenError: if the device is missing, the model does not fit the dataset, or `out` is not free.
         """
         config = torchrun.from_main(lambda: config)  # the seed differs if each process has drawn one
-        target = torchrun.own_device(prepare_machine(device, config.model.hidden_size, config.model.emission))
-        session = cls(config, dataset, new_model(config, dataset), target)
+        session = cls(config, dataset, new_model(config, dataset), device)
 
         def create(path: Path) -> RunFolder:
             return RunFolder.create(
@@ -99,7 +94,7 @@ class TrainingSession:
     ) -> TrainingSession:
         """A session that goes on where a run stopped.
 
-        `max_steps` or `epochs` give the run another length, and `config.json` then says so:
+        `max_steps` or `epochs` give the run another length, which `config.json` then has:
 
         - The KL weight rises at the same updates as before. If it is 1, it stays 1.
         - Validations are spread over the new length.
@@ -109,31 +104,27 @@ class TrainingSession:
 
         Args:
             dataset: a copy of the run's dataset, if it is not where it was. The run then remembers the new place.
-            building: shows the progress of a dataset that is made.
 
         Raises:
-            LnfgenError: if the device is missing, the run or its dataset is missing, damaged or changed, or the run has
-                more updates already.
+            LnfgenError: if the run or its dataset is missing, damaged or changed, or has more updates already.
         """
-        notes: list[str] = []
 
         def read() -> State:
             with _locked(folder):  # if another process trains the run, reading it would delete its files
                 require_writable(folder.path, folder.path / "last")
-                return load_state(folder, notes.append)
+                return load_state(folder)
 
         tensors, values = torchrun.from_main(read)
-        advice = f"name a copy of it: lnfgen train DATASET --resume --out {folder.path}"
+        advice = f"name a copy: lnfgen train DATASET --resume --out {folder.path}"
         opened = torchrun.main_first(lambda: dataset_of(folder, dataset, advice=advice, progress=building))
         config = folder.config
         if other_length := (max_steps is not None or epochs is not None):
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
             config = dataclasses.replace(config, training=training)
             values = {**values, "stale": 0}
-        target = torchrun.own_device(prepare_machine(device, config.model.hidden_size, config.model.emission))
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
-        session = cls(config, opened, model, target)
-        session.run, session._notes = folder, notes
+        session = cls(config, opened, model, device)
+        session.run = folder
         session.trainer.restore(tensors, values)
         session.trainer.validations = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
         if other_length and session.trainer.step > session.trainer.total_steps:
@@ -155,23 +146,18 @@ class TrainingSession:
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
         Raises:
-            RunError: if another process trains the same run, many updates in a row are not finite, or memory is too
-                small. `last/` is then a whole state.
-            OutputError: if the run cannot be written, as on a full disk. `last/` is then a whole state.
+            RunError: if another process trains the run, many updates in a row are not finite, or memory is too small.
+            OutputError: if the run cannot be written, as on a full disk. In all cases `last/` is a whole state.
         """
-        while self._notes:
-            listener.note(self._notes.pop(0))
         if self.trainer.finished:
-            listener.note(
-                f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; to train it further: "
-                f"lnfgen train --resume --out {self.run.path} --max-steps N"
-            )
+            made = f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; to train it further"
+            further = f"lnfgen train --resume --out {self.run.path} --max-steps N"
+            warnings.warn(f"{made}: {further}", LnfgenWarning, stacklevel=2)
 
         def any_interrupted() -> bool:  # of several processes, each must end at the same update
             return bool(torchrun.summed(torch.tensor(int(interrupted()))))
 
-        batch_size = self.run.config.training.batch_size
-        with _locked(self.run), explained(self.run.path, self.device, batch_size):
+        with _locked(self.run), self._explained():
             return self.trainer.run(listener, any_interrupted) and self._calibrate(listener, interrupted)
 
     def _calibrate(self, listener: Listener, interrupted: Callable[[], bool]) -> bool:
@@ -186,14 +172,28 @@ class TrainingSession:
             save_model(self.run, model.state_dict(), calibrated=True)
         return done
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an error that ends the run into one line, which says what helps and how to go on."""
+        resume = f"lnfgen train --resume --out {self.run.path}"
+        try:
+            yield
+        except OutputError as error:
+            raise OutputError(f"{error}; the state before is whole, so then go on: {resume}") from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunError(
+                f"out of memory on {self.device} with batches of {self.run.config.training.batch_size}; if other "
+                f"programs hold it, end them and go on: {resume}; else start a new run with a smaller --set "
+                "training.batch_size=N (half the batch needs about half the memory), --set "
+                "training.precision=bfloat16, a smaller --preset, or shorter pieces (preprocess --max-length)"
+            ) from error
+
 
 @contextmanager
 def _locked(run: RunFolder) -> Iterator[None]:
-    """Hold the lock of a run. Of several processes that train together, rank 0 holds it.
-
-    Raises:
-        RunError: if another process holds it.
-    """
+    """Hold the lock of a run, which rank 0 does for all processes that train together."""
     if not torchrun.is_main():
         yield
         return

@@ -1,12 +1,9 @@
 """`torchrun -m lnfgen train`: several processes train one model, on one machine or on many.
 
 All processes make the same updates with the same seeds, each on its share of the sequences of every batch, and
-DistributedDataParallel averages their gradients. N processes therefore make the update that one process makes with the
-whole batch, up to round-off:
-
-- each process draws the noise of the whole batch, and keeps that of its own sequences;
-- the loss is the mean over the batch, so a process with n of the B sequences has the weight n / B;
-- dropout alone differs: each process draws its own, seeded by the update and the process.
+DistributedDataParallel averages their gradients. Each draws the noise of the whole batch, and keeps that of its own
+sequences. So N processes make the update of one process with the whole batch, up to round-off. Dropout alone differs:
+each process draws its own, seeded by the update and the process.
 
 Rank 0 makes what must be made once, and alone writes, validates and prints. Without torchrun the functions here do
 nothing, or call what they are given. The command line imports this module, so torch is imported inside functions.
@@ -17,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lnfgen.errors import LnfgenError, RunError
 
@@ -49,23 +46,15 @@ def is_main() -> bool:
     return place()[0] == 0
 
 
-def may_restart() -> bool:
-    """True if torchrun starts the processes again when one fails (`--max-restarts`)."""
-    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
-
-
-def restarted() -> bool:
-    """True if torchrun has started the processes again, because one has failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def restarts() -> tuple[int, int]:
+    """How often torchrun has started the processes again because one failed, and the most that it would do so."""
+    done, most = (os.environ.get(f"TORCHELASTIC_{name}", "0") for name in ("RESTART_COUNT", "MAX_RESTARTS"))
+    return int(done), int(most)
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes that torchrun has started, for the length of the block.
-
-    Raises:
-        RunError: if another process cannot be reached, or ends in the block.
-    """
+    """Join the processes that torchrun has started. A `RunError` says that another one is lost in the block."""
     if not launched():
         yield
         return
@@ -133,18 +122,12 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
-class Part(NamedTuple):
-    """The part of a batch that a process computes."""
+def own_part(batch: Batch) -> tuple[Batch, slice, float]:
+    """The sequences of a batch that this process computes, their rows in the whole batch, and their weight.
 
-    batch: Batch
-    rows: slice  # its place in the whole batch
-    share: float  # its sequences / B * N, the mean of which is 1; if 0, `batch` has one sequence, which must not count
-
-
-def own_part(batch: Batch) -> Part:
-    """Every N-th sequence of a batch, padded to the longest of them.
-
-    Batches are sorted by length, so each of the N processes has about as much work.
+    They are every N-th one, padded to the longest of them. Batches are sorted by length, so each of the N processes has
+    about as much work. The weight is N times their share of the batch. A process without a sequence gets one of weight
+    0, which must not count.
     """
     rank, size = place()
     total = len(batch.indices)
@@ -154,15 +137,11 @@ def own_part(batch: Batch) -> Part:
     x = batch.x[rows, : int(lengths.max())].contiguous()
     metres = None if batch.metres is None else batch.metres[rows]
     own = batch._replace(x=x, lengths=lengths, indices=batch.indices[rows], metres=metres)
-    return Part(own, rows, size * count / total)
+    return own, rows, size * count / total
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The GPU of this process if several use CUDA, otherwise `device` itself.
-
-    Raises:
-        LnfgenError: if the machine has too few GPUs.
-    """
+    """The GPU of this process if several use CUDA, otherwise `device` itself."""
     if device.type != "cuda" or not launched():
         return device
     import torch
@@ -175,9 +154,9 @@ def own_device(device: torch.device) -> torch.device:
 
 
 def averaging(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """A function that marks the last of an update's losses: its backward pass averages the gradients of all losses.
+    """A function that marks the last of an update's losses: its backward pass averages the gradients of all of them.
 
-    The gradients of the earlier losses are summed in each process alone. None if there is one process.
+    It is None if there is one process.
     """
     if not launched():
         return None

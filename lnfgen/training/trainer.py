@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, Protocol, cast
@@ -16,15 +17,14 @@ from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
 from lnfgen.device import AdamW
-from lnfgen.errors import ConfigError, RunError
+from lnfgen.errors import LnfgenWarning, RunError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
-from lnfgen.training.faults import LOWER_AFTER, LOWERED, MAX_SKIPPED_UPDATES, first_not_finite
-from lnfgen.training.objective import Objective, accumulate_gradients
+from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 
 VALIDATIONS = 50
@@ -43,6 +43,12 @@ WEIGHT_DECAY = 0.05
 MAX_GRAD_NORM = 5.0
 """Gradients are clipped to this norm."""
 
+LOWER_AFTER, LOWERED = 5, 0.5
+"""Each time so many updates in a row are not finite, the learning rate is multiplied by the second number."""
+
+MAX_SKIPPED_UPDATES = 20
+"""Training gives up after so many updates in a row whose loss or gradient is not finite."""
+
 
 class Listener(Protocol):
     """Takes the reports of a training session, which itself prints nothing."""
@@ -55,9 +61,6 @@ class Listener(Protocol):
 
     def calibrated(self, of_round: Round) -> None:
         """After each round of calibration."""
-
-    def note(self, message: str) -> None:
-        """Something that a person should know."""
 
 
 class Trainer:
@@ -79,8 +82,6 @@ class Trainer:
         save_state: Callable[["Trainer"], None],
         save_metrics: Callable[[list[dict[str, Any]]], None],
     ) -> None:
-        if config.transpose and dataset.encoding.kind != "music":
-            raise ConfigError(f"training.transpose: found {config.transpose} for text, which has no keys; expected 0")
         self.model = model.to(device)
         self.config = config
         self.device = device
@@ -113,7 +114,7 @@ class Trainer:
             self._update(next(batches), listener)
             if self.step % self.interval == 0 or self.step == self.total_steps:
                 self._validate(listener)
-        self._finish(listener)
+        self._finish()
         return self.finished
 
     def _batches(self) -> Iterator[Batch]:
@@ -158,43 +159,38 @@ class Trainer:
         share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
         return self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
 
-    def _gradients(self, batch: Batch, part: torchrun.Part) -> Callable[..., Objective]:
-        """A call that adds the gradients of a batch, of which this process has a part. Each call has the same noise."""
-        config, own = self.config, part.batch.to(self.device)
-        noise = self.model.draw_noise(1, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
-        if noise is not None:
-            noise = noise[:, part.rows, : own.x.shape[1]]
-        return partial(
-            accumulate_gradients,
-            self.model,
-            own,
-            noise,
-            self.kl_weight,
-            precision=config.precision,
-            free_bits=config.free_bits,
-            share=part.share,
-            averaging=self.averaging,
-        )
-
     def _update(self, batch: Batch, listener: Listener) -> None:
         started, kl_weight, epoch = time.perf_counter(), self.kl_weight, self.step // self.steps_per_epoch
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
-        part, (rank, size) = torchrun.own_part(batch), torchrun.place()
-        gradients = self._gradients(batch, part)
+        (rank, size), precision = torchrun.place(), self.config.precision
+        own, rows, share = torchrun.own_part(batch)
+        own = own.to(self.device)
+        noise = self.model.draw_noise(1, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
+        if noise is not None:
+            noise = noise[:, rows, : own.x.shape[1]]
         if size > 1:  # each process draws its own dropout, also after a resume
             torch.manual_seed(stream_seed(self.config.seed, self.step * size + rank))
         self.optimizer.zero_grad(set_to_none=True)
-        objective = gradients()
+        objective = accumulate_gradients(
+            self.model,
+            own,
+            noise,
+            kl_weight,
+            precision=precision,
+            free_bits=self.config.free_bits,
+            share=share,
+            averaging=self.averaging,
+        )
         norm = nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
         sums = torch.stack([objective.loss / size, objective.reconstruction.sum(), objective.kl.sum()])
-        sums = torchrun.summed(sums if part.share else torch.zeros_like(sums))
+        sums = torchrun.summed(sums if share else torch.zeros_like(sums))
         loss, reconstruction, kl, norm_value = torch.cat([sums, norm[None]]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
-            self._skip(loss, norm_value, gradients, listener)
+            self._skip(loss, norm_value)
             return
         self.skipped = 0
         self.optimizer.step()
@@ -204,24 +200,21 @@ class Trainer:
         self.sums.add(len(batch.indices), int(lengths.sum()), reconstruction, kl, length, time.perf_counter() - started)
         listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
-    def _skip(self, loss: float, norm: float, gradients: Callable[[], object], listener: Listener) -> None:
+    def _skip(self, loss: float, norm: float) -> None:
         """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
         self.skipped += 1
         self.skipped_in_all += 1
-        said = f"update {self.step} has the loss {loss:.4g} and a gradient of the norm {norm:.4g}"
+        found = f"update {self.step} has the loss {loss:.4g} and a gradient of the norm {norm:.4g}"
         if self.skipped >= MAX_SKIPPED_UPDATES:
             raise RunError(
-                f"{said}, for the {self.skipped}th time in a row; it begins in "
-                f"{first_not_finite(self.model, gradients, self.device)}; last/ keeps the state before, but "
-                "--resume would end in the same way; start a new run with a smaller learning rate: --set "
+                f"{found}, for the {self.skipped}th time in a row; last/ keeps the state before, but --resume would "
+                "end in the same way; start a new run with a smaller learning rate: --set "
                 f"training.learning_rate={self.config.learning_rate / 4:.2g}"
             )
-        if self.skipped == 1:  # not each time, because looking for it takes another pass
-            said += f"; it begins in {first_not_finite(self.model, gradients, self.device)}"
         if self.skipped % LOWER_AFTER == 0:
             self.plateau.rate *= LOWERED
-            said += f"; the learning rate is {LOWERED:g} of what it was"
-        listener.note(f"{said}; update skipped")
+            found += f"; the learning rate is {LOWERED:g} of what it was"
+        warnings.warn(f"{found}; update skipped", LnfgenWarning, stacklevel=2)
 
     def _validate(self, listener: Listener) -> None:
         metrics: dict[str, Any] = {
@@ -255,23 +248,21 @@ class Trainer:
         found = score(model, sequences, self.unit, num_samples=1, seed=config.seed, precision=config.precision)
         return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
 
-    def _finish(self, listener: Listener) -> None:
+    def _finish(self) -> None:
         weight = self._kl_weight_at(max(0, self.step - 1))
         kept = not math.isinf(self.plateau.best)  # the best weights
         if self.validated_on is None:
             kept = self.finished and weight == 1.0  # those after the last update
         if not kept and weight < 1.0:
-            listener.note(f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model")
+            found = f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model"
+            warnings.warn(found, LnfgenWarning, stacklevel=2)
         if torchrun.is_main():
             if not kept:
                 self.save_model(self.average.module.state_dict())
             self.save_state(self)
 
     def state(self) -> State:
-        """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values.
-
-        The tensors are the weights, their average, the optimizer's moments, and the random states.
-        """
+        """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values."""
         moments: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -299,11 +290,7 @@ class Trainer:
         return tensors, values
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        """Go on where `state` was taken.
-
-        Raises:
-            RunError: if it is not of this model, or incomplete.
-        """
+        """Go on where `state` was taken, or raise a `RunError` if it is not of this model, or incomplete."""
         try:
             self.model.load_state_dict(tensors["weights"])
             self.average.module.load_state_dict(tensors["average"])

@@ -11,18 +11,18 @@ Example:
     transform = TRANSFORMS["nlsq"]()
     eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), torch.randn(10, transform.num_parameters))
 
-To add one, write its module and name it in `TRANSFORMS`; configuration, commands and contract tests take every
-registered name. If it is an increasing function inside an affine map, derive it from `CoreTransform`.
+To add one, write its module and name it in `TRANSFORMS` here and in `lnfgen.config`; commands and contract tests take
+every registered name. If it is an increasing function inside an affine map, derive it from `CoreTransform`.
 """
 
-from __future__ import annotations
+from typing import Protocol
 
-import importlib
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from lnfgen.transforms.affine import Affine
+from lnfgen.transforms.mixture import Mixture
+from lnfgen.transforms.nlsq import NLSq
+from lnfgen.transforms.spline import Spline
 
 __all__ = ["TRANSFORMS", "Transform"]
 
@@ -37,21 +37,4 @@ class Transform(Protocol):
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-class _Registry(Mapping[str, type[Transform]]):
-    """Classes by name. A class is loaded only when it is used, because the command line reads names without torch."""
-
-    def __init__(self, classes: dict[str, str]) -> None:
-        self._classes = classes
-
-    def __getitem__(self, name: str) -> type[Transform]:
-        return getattr(importlib.import_module(f"{__name__}.{name}"), self._classes[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._classes)
-
-    def __len__(self) -> int:
-        return len(self._classes)
-
-
-TRANSFORMS = _Registry({"affine": "Affine", "nlsq": "NLSq", "mixture": "Mixture", "spline": "Spline"})
-"""Maps the name of a module in this package to the class in it."""
+TRANSFORMS: dict[str, type[Transform]] = {"affine": Affine, "nlsq": NLSq, "mixture": Mixture, "spline": Spline}

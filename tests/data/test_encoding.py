@@ -108,17 +108,6 @@ def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
         coarse.adapt(["a"])
 
 
-def test_lines_are_stripped() -> None:
-    assert text.lines(" one \n\n\r\ntwo\r\n  \nthree3") == ["one", "two", "three3"]
-
-
-def test_chunks_lose_nothing() -> None:
-    content = "".join(map(chr, range(32, 1000)))
-    chunks = text.chunks(content, 100)
-    assert "".join(chunks) == content
-    assert {len(chunk) for chunk in chunks[:-1]} == {100}
-
-
 def test_abc_tunes() -> None:
     tunes = text.abc_tunes("% book\nX:1\nT:a X: b\nK:C\nCDE|\n\n\nX: 2\r\nK:G\r\nGAB|\rX:3\r")
     assert tunes == ["X:1\nT:a X: b\nK:C\nCDE|\n", "X: 2\nK:G\nGAB|\n", "X:3\n"]

@@ -9,8 +9,8 @@ import pytest
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data import texts
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
 from lnfgen.errors import DatasetError
 
 ODD = (
@@ -70,19 +70,6 @@ def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("b" * 289)
     with pytest.raises(DatasetError, match=r"1 dropped for their length.*--chunks, which cuts texts without lines"):
         prepare([tmp_path / "words.txt"], tmp_path / "e")
-
-
-def test_named_splits_keep_the_order_of_their_files(tmp_path: Path) -> None:
-    contents = {"a.train.txt": "one\ntwo", "a.valid.txt": "two", "b.train.txt": "three", "b.test.txt": "\xe9"}
-    for name, content in contents.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    dataset = prepare([tmp_path], tmp_path / "d")
-    assert {name: list(dataset.pieces(name)) for name in dataset.split_names} == {
-        "train": ["one", "two", "three"],
-        "valid": ["two"],
-        "test": ["\ufffd"],
-    }
-    assert dataset.manifest["preprocessing"]["remarks"] == ["sequences that train holds as well: 1 of 1 in valid"]
 
 
 def test_a_text_that_is_no_utf8_is_skipped_with_the_place(tmp_path: Path) -> None:

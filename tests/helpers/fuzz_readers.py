@@ -1,6 +1,6 @@
 """Damage valid files in many ways and read them: each is a result or one line, in limited time and memory.
 
-python tests/fuzz_readers.py --files 20000 --seed 0 [--reader mid]   # a line for each reader; exit code 1 if one fails
+python tests/helpers/fuzz_readers.py --files 20000 [--seed 0] [--reader mid]   # a line for each reader
 
 Files are read as the program reads them, many of them in its child processes. A file may take 5 seconds and 1,000 MB of
 memory, unless `$LNFGEN_READ_SECONDS` and `$LNFGEN_READ_MB` say something else. Pytest does not collect this file;
@@ -18,21 +18,18 @@ import re
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read, to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
@@ -90,27 +87,20 @@ class Report:
     failures: list[str] = field(default_factory=list)
 
 
-def read_all(
-    label: str,
-    count: int,
-    damage: Callable[[random.Random], Any],
-    read: Callable[[], object],
-    keep: Callable[[int], Any] = lambda number: None,
-) -> Report:
+def read_all(label: str, count: int, damage: Callable[[random.Random], object], read: Callable[[], object]) -> Report:
     """Damage and read files 0 to `count` - 1.
 
     A file must be read, or refused in one line. Its reader must neither crash nor go on for ever.
 
     Args:
-        label: names the failures, and gives each file its random numbers: see `numbers_of`.
+        label: names the failures, and with its number gives each file random numbers of its own.
         damage: puts a damaged file in its place.
         read: reads it.
-        keep: is called with the number of a file that breaks a rule.
     """
     report = Report()
     before = signal.signal(signal.SIGPROF, _end)
     for number in range(count):
-        damage(numbers_of(label, number))
+        damage(random.Random(f"{label} {number}"))
         failure = ""
         signal.setitimer(signal.ITIMER_PROF, SLOWEST)
         try:
@@ -129,18 +119,12 @@ def read_all(
         report.outcomes[outcome] += 1
         if failure:
             report.failures.append(f"{label} {number}: {failure}")
-            keep(number)
     signal.signal(signal.SIGPROF, before)
     return report
 
 
 def _end(*_: object) -> None:
     raise TimeoutError(f"the reader works for over {SLOWEST} seconds")
-
-
-def numbers_of(label: str, number: int) -> random.Random:
-    """The random numbers that damage a file. Each file has its own, so that it can be made without the others."""
-    return random.Random(f"{label} {number}")
 
 
 def rolls() -> list[PianoRoll]:
@@ -269,34 +253,27 @@ def mutant(reader: Reader, valid: list[bytes], rng: random.Random) -> bytes:
     return zipped(members)
 
 
-def fuzz(name: str, count: int, seed: int, keep: Path | None = None) -> Report:
-    """Read `count` damaged files. Those that break a rule are kept in a folder."""
+def fuzz(name: str, count: int, seed: int) -> Report:
+    """Read `count` damaged files of one of `READERS`, or as many damaged dataset folders."""
+    if name == "dataset":
+        return fuzz_dataset(count, seed)
     reader = READERS[name]
     valid = reader.valid()
-    label = f"{name} {seed}"
-
-    def keep_file(number: int) -> None:
-        if keep is not None:
-            keep.mkdir(parents=True, exist_ok=True)
-            content = mutant(reader, valid, numbers_of(label, number))
-            (keep / f"{name}-{seed}-{number}{reader.suffix}").write_bytes(content)
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{reader.suffix}"
         return read_all(
-            label, count, lambda rng: path.write_bytes(mutant(reader, valid, rng)), lambda: reader.read(path), keep_file
+            f"{name} {seed}", count, lambda rng: path.write_bytes(mutant(reader, valid, rng)), lambda: reader.read(path)
         )
 
 
 def fuzz_dataset(count: int, seed: int) -> Report:
-    """The same for the files of a dataset folder."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tunes"
         source.mkdir()
         for number in range(4):
             write(source / f"{number}.mid", rolls()[number % 2])
         dataset = Path(folder) / "dataset"
-        prepare([source], dataset, Options())
+        prepare([source], dataset)
         whole = {path: path.read_bytes() for path in sorted(dataset.iterdir())}
 
         def damage(rng: random.Random) -> None:
@@ -307,43 +284,25 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         return read_all(f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any())
 
 
-def peak_memory() -> float:
-    """The most bytes that this process or one of its ended children had in memory."""
+def main() -> int:
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1000, help="damaged files for each reader")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", choices=[*READERS, "dataset"], action="append", help="all by default")
-    parser.add_argument("--keep", type=Path, help="folder for the files that break a rule")
     options = parser.parse_args()
     os.environ |= LIMITS | os.environ
-    max_memory = float(os.environ["LNFGEN_READ_MB"]) * 1e6
-    failed = False
+    failures = 0
     for name in options.reader or [*READERS, "dataset"]:
-        began = time.monotonic()
-        if name == "dataset":
-            report = fuzz_dataset(options.files, options.seed)
-        else:
-            report = fuzz(name, options.files, options.seed, options.keep)
-        peak = peak_memory()
-        if peak > max_memory:
-            report.failures.append(f"{name}: {peak / 1e6:.0f} MB of memory")
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.most_common())
-        print(
-            f"{name}: {options.files} files, {outcomes}; peak {peak / 1e6:.0f} MB, "
-            f"{time.monotonic() - began:.0f} s; {len(report.failures)} failures",
-            flush=True,
-        )
-        for failure in report.failures[:5]:
-            print("  " + failure.replace("\n", "\n  "), flush=True)
-        failed = failed or bool(report.failures)
-    return int(failed)
+        report = fuzz(name, options.files, options.seed)
+        usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        peak = max(usages) * (1 if sys.platform == "darwin" else 1024) / 1e6
+        if peak > float(os.environ["LNFGEN_READ_MB"]):
+            report.failures.append(f"{name}: {peak:.0f} MB of memory")
+        print(f"{name}: {dict(report.outcomes)}; peak {peak:.0f} MB", *report.failures[:5], sep="\n  ", flush=True)
+        failures += len(report.failures)
+    return int(failures > 0)
 
 
 if __name__ == "__main__":

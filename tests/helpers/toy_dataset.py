@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lnfgen.data.dataset import Dataset, Split, open_dataset
+from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.prepared import new_dataset
-from lnfgen.models.observation import Symbols
-from lnfgen.models.sequence_model import SequenceModel
 
 
 def write_dataset(
@@ -33,18 +31,3 @@ def write_dataset(
             for values, signature in zip(sequences, signatures, strict=False):
                 dataset.add(split, values, signature)
     return open_dataset(path)
-
-
-def random_dataset(model: SequenceModel, lengths: Sequence[int]) -> Dataset:
-    """Random sequences of these lengths for a model, in memory. The only split is train."""
-    rng = np.random.default_rng(0)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    observation = model.observation
-    if isinstance(observation, Symbols):
-        values = rng.integers(observation.num_symbols, size=offsets[-1]).astype(np.int32)
-        encoding = Encoding(kind="text")
-    else:
-        pitches, onsets = observation.num_pitches, observation.has_onsets
-        values = (rng.random((offsets[-1], pitches)) < 0.05).astype(np.uint8)
-        encoding = Encoding(kind="music", has_onsets=onsets, lowest_pitch=36, num_pitches=pitches)
-    return Dataset(Path(), "random", encoding, {}, "", {"train": Split("train", values, offsets)})

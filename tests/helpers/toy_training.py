@@ -63,7 +63,6 @@ class Listener:
         self.steps: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
         self.rounds: list[Round] = []
-        self.notes: list[str] = []
 
     def step(self, metrics: dict[str, float]) -> None:
         self.steps.append(metrics)
@@ -73,9 +72,6 @@ class Listener:
 
     def calibrated(self, of_round: Round) -> None:
         self.rounds.append(of_round)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 class Session:

@@ -8,9 +8,9 @@ from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 from lnfgen.flows.temporal import FlowSteps
 from lnfgen.inference.particles import draw_hidden
 from lnfgen.models import Frames, Observation, SequenceModel, Symbols
+from lnfgen.models.latent_flow import SymbolSteps
 from lnfgen.models.observation import Known
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
-from lnfgen.models.steps import SymbolSteps
 
 pytestmark = pytest.mark.contract
 STEPS = 3
@@ -51,10 +51,9 @@ PRIOR_DRAWS = 8000
 
 @torch.no_grad()
 def prior_draws(model: SequenceModel) -> Tensor:
-    eps = torch.randn(PRIOR_DRAWS, STEPS, model.latent, generator=torch.Generator().manual_seed(5))
+    noise = torch.randn(PRIOR_DRAWS, STEPS, model.noise_size, generator=torch.Generator().manual_seed(5))
     lengths = torch.full((PRIOR_DRAWS,), STEPS)
-    z, _ = model.prior(eps, model.positions(lengths, STEPS), lengths)
-    return z
+    return model.prior.draw(model.positions(lengths, STEPS), lengths, noise)
 
 
 @torch.no_grad()

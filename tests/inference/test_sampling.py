@@ -54,7 +54,7 @@ def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
 def test_sampling_then_scoring_is_finite(model):
     observation = model.observation
     for steps in (1, 4):
-        x = model.sample(steps, torch.Generator().manual_seed(steps), 1.0)
+        x = model.sample_batch([steps], [torch.Generator().manual_seed(steps)], 1.0)[0]
         assert x.shape[0] == steps
         encoded = x.numpy()
         if isinstance(observation, Symbols):
@@ -79,14 +79,14 @@ def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
     assert are_equal((1, 2), 0.0)
 
 
+@torch.no_grad()
 def test_a_batch_is_the_samples_of_its_generators(model):
     """Whatever their lengths and their company: none of these draws hangs on the last bits."""
     lengths = [3, 1, 4]
     generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
-    with torch.no_grad():
-        together = model.sample_batch(lengths, generators, 1.0)
+    together = model.sample_batch(lengths, generators, 1.0)
     for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
-        assert torch.equal(x, model.sample(length, torch.Generator().manual_seed(seed), 1.0))
+        assert torch.equal(x, model.sample_batch([length], [torch.Generator().manual_seed(seed)], 1.0)[0])
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,13 @@ def update(dataset: Dataset, name: str, indices: list[int]) -> tuple[list[float]
     model = new_model(Config(sizes, training_config()), dataset).double().train()
     batch = collate([dataset.split("train")[index] for index in indices], indices)
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
-    part = torchrun.own_part(batch)
-    own = None if noise is None else noise[:, part.rows, : part.batch.x.shape[1]].double()
+    part, rows, share = torchrun.own_part(batch)
+    own = None if noise is None else noise[:, rows, : part.x.shape[1]].double()
     averaging, size = torchrun.averaging(model), torchrun.place()[1]
-    options: dict[str, Any] = {"free_bits": 0.1, "share": part.share, "averaging": averaging}
-    found = accumulate_gradients(model, part.batch, own, 0.3, **options)
+    options: dict[str, Any] = {"free_bits": 0.1, "share": share, "averaging": averaging}
+    found = accumulate_gradients(model, part, own, 0.3, **options)
     figures = torch.stack([found.loss / size, found.reconstruction.sum(), found.kl.sum()])
-    sums = torchrun.summed(figures * (part.share > 0))
+    sums = torchrun.summed(figures * (share > 0))
     return sums.tolist(), [parameter.grad for parameter in model.parameters()]
 
 
@@ -94,11 +94,11 @@ def test_parts_hold_each_sequence_once(monkeypatch):
         shares = 0.0
         for rank in range(size):
             monkeypatch.setattr(torchrun, "place", lambda: (rank, size))  # noqa: B023
-            part = torchrun.own_part(batch)
-            assert part.batch.indices == part.batch.x[:, 0].tolist() == (part.batch.lengths - 1).tolist()
-            assert part.batch.x.shape[1] == part.batch.lengths.max()
-            rows += part.batch.indices if part.share else []
-            shares += part.share
+            part, _, share = torchrun.own_part(batch)
+            assert part.indices == part.x[:, 0].tolist() == (part.lengths - 1).tolist()
+            assert part.x.shape[1] == part.lengths.max()
+            rows += part.indices if share else []
+            shares += share
         assert sorted(rows) == list(range(total))
         assert shares / size == pytest.approx(1)
 

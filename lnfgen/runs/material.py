@@ -1,4 +1,4 @@
-"""Opening what a person names: the dataset of a run, the sequences to score a run on, and music to compare."""
+"""Opening data by name: the dataset of a run, the sequences to score a run on, and music to compare."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks, named
-from lnfgen.data.cached import build_cached
 from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.gather import Options, gather
+from lnfgen.data.prepare import build_cached
 from lnfgen.data.rolls import read_rolls
-from lnfgen.data.sources import Options, gather
 from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.formats.read_write import READABLE, Piece, read
@@ -40,12 +40,8 @@ def open_source(
         open_source("folk-abc")   # a named dataset, built at its first use
         open_source("songs")      # a folder of files, preprocessed again after they change; or a dataset folder
 
-    Args:
-        progress: is called while a dataset is made.
-        options: how to read files; by default as `lnfgen preprocess` does.
-
     Raises:
-        DatasetError: if there is no such dataset, it is damaged, or it needs a download, which only `preprocess` makes.
+        DatasetError: if the dataset is missing or damaged, or needs a download, which only `preprocess` makes.
         OutputError: if the cache cannot be written.
     """
     if isinstance(source, Dataset):
@@ -57,11 +53,7 @@ def open_source(
 
 
 def reading_options(run: RunFolder) -> Options:
-    """Return the options to read other files for a run with: those of its own dataset, with music on the model's grid.
-
-    Raises:
-        RunError: if the run's `dataset.json` does not hold them.
-    """
+    """Return the options to read other files for a run: those of its own dataset, with music on the model's grid."""
     preprocessing = run.dataset.get("preprocessing", {})
     own = preprocessing.get("options", {}) if isinstance(preprocessing, dict) else None
     if not isinstance(own, dict) or not isinstance(own.get("max_length"), int | None):
@@ -83,38 +75,28 @@ def dataset_of(
     run: RunFolder,
     source: DatasetSource = None,
     *,
-    advice: str = "name a copy of it as DATASET",
+    advice: str = "name a copy: lnfgen eval RUN DATASET",
     progress: Progress = no_progress,
 ) -> Dataset:
     """Open the dataset that a run was trained on. Its content identifies it, not its place.
 
-    Without `source` it is searched at the path in the run's `dataset.json`. If it is not there, and has the name of a
-    named dataset, that is taken from the cache, or made again without a download.
-
-    Args:
-        source: a copy of it: an open dataset, a dataset folder, or what it was made of.
-        advice: how to name a copy of it, for the message of an error.
-        progress: is called while a dataset is made.
+    It is `source`, if that is given, or else at the path in the run's `dataset.json`. If it is not there, and has the
+    name of a named dataset, that is taken from the cache, or made again without a download.
 
     Raises:
-        RunError: if it is not found, or what is found has another content.
+        RunError: if it is not found, or its content differs; `advice` in the message tells how to name a copy.
     """
     name, fingerprint = run.dataset["name"], run.dataset["fingerprint"]
-    if source is not None:
-        found = open_source(source, progress)
-        if found.fingerprint != fingerprint:
-            problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
-            raise RunError(f"{problem}; {advice}")
-        return found
-    path = Path(run.dataset["path"])
     try:
-        found = open_dataset(path)
+        found = open_dataset(Path(run.dataset["path"])) if source is None else open_source(source, progress)
         if found.fingerprint == fingerprint:
             return found
-        problem = f"{path} has changed since {run.name} was trained on it: {_differences(run, found)}"
+        problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
     except DatasetError as error:
+        if source is not None:
+            raise
         problem = f"the dataset {name} of {run.name} cannot be opened: {str(error).split(';')[0]}"
-    if name in named.NAMED:
+    if source is None and name in named.NAMED:
         try:
             found = build_cached(Path(name), True, Options(), progress)
             problem += f", and {name} is made otherwise by now"
@@ -137,24 +119,15 @@ def _differences(run: RunFolder, found: Dataset) -> str:
 
 @dataclass(frozen=True)
 class Material:
-    """Sequences to score a run on, in its encoding.
+    """Sequences to score a run on, in its encoding."""
 
-    Attributes:
-        name: the name of the dataset or file.
-        split: the split of a dataset, or "all" of a file.
-        dropped: how many sequences the dataset left out for their length.
-        changes: what the pieces lost on their way into the encoding.
-        tracks: a few words on the tracks of a file that were kept or left out; empty if no piece has several.
-        train: sequences of a train split, to compare with; None if there is none.
-    """
-
-    name: str
-    split: str
+    name: str  # of the dataset or file
+    split: str  # of a dataset, or "all" of a file
     sequences: Sequence[np.ndarray]
-    dropped: int = 0
-    changes: Changes = Changes()  # noqa: RUF009  # it is frozen
-    tracks: str = ""
-    train: Iterable[np.ndarray] | None = None
+    dropped: int = 0  # sequences that the dataset left out for their length
+    changes: Changes = Changes()  # noqa: RUF009  # what the pieces lost on their way into the encoding
+    tracks: str = ""  # a few words on the tracks of a file that were kept or left out, if a piece has several
+    train: Iterable[np.ndarray] | None = None  # a train split to compare with, if there is one
 
 
 def material_of(
@@ -165,13 +138,11 @@ def material_of(
     Files are read as those of the run's dataset were, and brought into the model's encoding. A file without `split` is
     scored whole; the train split beside it is that of the run's dataset, if that is still there.
 
-    Args:
-        source: an open dataset, a dataset folder, the name of one, or files; the run's dataset by default.
-        split: train, valid or test; test by default, and all of a file.
-        progress: is called while a dataset is made.
+    `source` is an open dataset, a dataset folder, the name of one, or files; the run's dataset by default. `split` is
+    train, valid or test; test by default, and all of a file.
 
     Raises:
-        LnfgenError: if the source is missing or damaged, holds the other kind, or has no such split.
+        LnfgenError: if the source is missing or damaged, holds the other kind, or lacks the split.
     """
     if split is None and source is not None and not isinstance(source, Dataset):
         path = Path(source)
@@ -196,12 +167,7 @@ def scored_dataset(run: RunFolder, source: DatasetSource = None, progress: Progr
 
 
 def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
-    """Take a split of a dataset. If the dataset has another encoding, its pieces are brought into this one.
-
-    Raises:
-        DatasetError: if the dataset has no such split, or a damaged one.
-        LnfgenError: if it holds the other kind.
-    """
+    """Take a split of a dataset. If the dataset has another encoding, its pieces are brought into this one."""
     chosen = dataset.split(split)
     if dataset.encoding == encoding:
         return Material(dataset.name, split, chosen, chosen.dropped)
@@ -210,15 +176,7 @@ def split_of(dataset: Dataset, split: str, encoding: Encoding) -> Material:
 
 
 def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
-    """Read all pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is.
-
-    Args:
-        options: those by which the model's dataset was read.
-
-    Raises:
-        UnreadableFileError: if the file is missing or damaged, or holds no text.
-        LnfgenError: if it holds the other kind.
-    """
+    """Read all pieces of a file. A text is divided into lines, tunes or chunks, as the model's dataset is."""
     suffix = path.suffix.lower()
     pieces: list[Piece]
     if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in READABLE):
@@ -251,14 +209,8 @@ def open_music(
 ) -> Music:
     """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
 
-    Files are read whole. Files that cannot be read are left out, with a warning. A benchmark file is a dataset.
-
-    Args:
-        split: which split of a dataset. The pieces of train come along with another one.
-        steps_per_quarter: the grid that MIDI files and scores are rounded to.
-
-    Raises:
-        DatasetError: if there is no music, or no such dataset or split.
+    Files are read whole, on a grid of `steps_per_quarter`. Files that cannot be read are left out, with a warning. A
+    benchmark file is a dataset.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)

@@ -1,17 +1,17 @@
-"""No split holds what another one holds: copies, shared stretches, and datasets of fewer pieces than splits."""
+"""Which pieces go to which split: by names, by shares, as they come; no split holds what another one holds."""
 
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_tunes import tune
+from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data.dataset import Dataset
+from lnfgen.data.division import deal, distinct, in_random_order, split_at_random, split_counts, split_of_label
+from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
-from lnfgen.data.sources import Options
-from lnfgen.data.splits import split_counts
 from lnfgen.formats.read_write import write
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -63,10 +63,8 @@ def test_copies_count_once_whatever_their_name_format_and_tempo(tmp_path: Path) 
 def test_different_pieces_with_equal_stretches_share_none_across_splits(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for number in range(15):
-        halves = tune(number // 5, 48).notes() + [
-            (start + 48, *rest) for start, *rest in tune(100 + number, 48).notes()
-        ]
-        roll = PianoRoll.from_notes(halves, time_signature=(3, 4))  # type: ignore[arg-type]
+        later = [(start + 48, duration, pitch) for start, duration, pitch in tune(100 + number, 48).notes()]
+        roll = PianoRoll.from_notes(tune(number // 5, 48).notes() + later, time_signature=(3, 4))
         write(tmp_path / "mine" / f"tune{number:02}.mid", roll)
     dataset = made(tmp_path / "mine", max_length=48)
     assert not shared(dataset)
@@ -128,14 +126,6 @@ def test_fewer_pieces_than_splits_are_split_in_time_at_bar_lines(tmp_path: Path,
         assert np.array_equal(whole & 1, tune(0, 360).sounding)
 
 
-def test_two_pieces_fill_two_splits(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    for number in range(2):
-        write(tmp_path / "mine" / f"{number}.mid", tune(number))
-    dataset = made(tmp_path / "mine", split=(0.9, 0.1, 0.0))
-    assert [len(dataset.split(name)) for name in dataset.split_names] == [1, 1]
-
-
 def test_a_text_of_two_chunks_has_all_splits(tmp_path: Path) -> None:
     content = "".join(f"sentence {number}. " for number in range(30))
     dataset = made(write_texts(tmp_path, book_txt=content) / "book.txt", chunks=True)
@@ -146,9 +136,7 @@ def test_a_text_of_two_chunks_has_all_splits(tmp_path: Path) -> None:
 
 
 def test_a_piece_of_too_few_bars_says_which_split_is_empty(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    write(tmp_path / "mine" / "short.mid", tune(0, 24))
-    dataset = made(tmp_path / "mine")
+    dataset = made(folder_of_tunes(tmp_path / "mine", 1, steps=24))
     assert dataset.split_names == ["train"]
     assert "the split valid is empty" in remarks(dataset)
 
@@ -158,3 +146,64 @@ def test_stretches_of_a_piece_follow_each_other() -> None:
     parts = [roll.stretch(start, end) for start, end in pairwise([0, 10, 11, 64])]
     assert np.array_equal(np.concatenate([part.sounding for part in parts]), roll.sounding)
     assert all(part.onsets is not None and (part.onsets[0] == part.sounding[0]).all() for part in parts)
+
+
+@pytest.mark.parametrize("count", range(1, 31))
+def test_at_random(count: int) -> None:
+    splits = split_at_random(range(count), (0.8, 0.1, 0.1), seed=0)
+    assert sorted(index for indices in splits.values() for index in indices) == list(range(count))
+    assert splits["train"]
+    if count >= 3:
+        assert all(splits.values())
+    assert not split_at_random(range(count), (1.0, 0.0, 0.0), seed=0)["test"]
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.8, 0.1, 0.1), (0.9, 0.1, 0.0), (1.0, 0.0, 0.0), (0.34, 0.33, 0.33), (0.5, 0, 0.5)]
+)
+def test_what_is_dealt_keeps_to_its_shares_at_any_moment(shares: tuple[float, float, float]) -> None:
+    counts = dict.fromkeys(SPLITS, 0)
+    asked = sum(share > 0 for share in shares)
+    for total, (split, item) in enumerate(deal(range(1000), shares), start=1):
+        assert item == total - 1
+        counts[split] += 1
+        if total >= asked:
+            assert all(counts[name] > 0 for name, share in zip(SPLITS, shares, strict=True) if share)
+        if total >= 10:
+            assert all(abs(counts[name] - share * total) <= 1 for name, share in zip(SPLITS, shares, strict=True))
+    assert [*counts.values()] == split_counts(1000, shares)
+
+
+def test_a_random_order_depends_on_the_seed_and_not_on_other_labels() -> None:
+    labels = [f"{number}.mid" for number in range(20)]
+    order = [labels[place] for place in in_random_order(labels, 0)]
+    assert sorted(order) == sorted(labels)
+    assert order not in (labels, [labels[place] for place in in_random_order(labels, 1)])
+    fewer = labels[3:]
+    assert [fewer[place] for place in in_random_order(fewer, 0)] == [label for label in order if label in fewer]
+
+
+def test_the_first_of_some_copies_stays() -> None:
+    copies: list[dict[str, str]] = []
+    items = [("a", "x"), ("b", "y"), ("c", "x"), ("a", "z")]
+    assert list(distinct(items, str, "the letter", copies)) == [("a", "x"), ("b", "y"), ("a", "z")]
+    assert copies == [{"path": "c", "reason": "it holds the letter as a"}]
+
+
+@pytest.mark.parametrize(
+    ("label", "split"),
+    [
+        ("ptb.train.txt", "train"),
+        ("train.txt", "train"),
+        ("dev.txt", "valid"),
+        ("val_2.txt", "valid"),
+        ("valid/song.mid", "valid"),
+        ("set/test/deep/song.mid", "test"),
+        ("Test-Set.txt", "test"),
+        ("trainspotting.txt", None),
+        ("contest.txt", None),
+        ("song.mid", None),
+    ],
+)
+def test_by_name(label: str, split: str | None) -> None:
+    assert split_of_label(label) == split

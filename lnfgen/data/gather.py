@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.dataset import Record, is_dataset, is_manifest_of_run
+from lnfgen.data.dataset import Record, is_dataset
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.files import sha256_of
 from lnfgen.formats.read_write import READABLE
@@ -26,11 +26,7 @@ _TEXTS = (".txt", ".text", ".md", ".abc")
 
 @dataclass(frozen=True)
 class Options:
-    """How files become a dataset.
-
-    Raises:
-        LnfgenError: if a value is out of range.
-    """
+    """How files become a dataset. A value out of range is an `LnfgenError`."""
 
     kind: Kind | None = None  # None: as the suffixes of the files say
     # The longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with more characters
@@ -70,16 +66,11 @@ class Options:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read.
-
-    Attributes:
-        label: its name in `dataset.json`: its path within the folder that was given, or its name.
-        split: the split that its name says, where the names of the files give the splits.
-    """
+    """A file to read."""
 
     path: Path
-    label: str
-    split: str | None = None
+    label: str  # its name in `dataset.json`: its path within the folder that was given, or its name
+    split: str | None = None  # the split that its name says, where the names of the files give the splits
 
     @property
     def suffix(self) -> str:
@@ -120,18 +111,15 @@ class SourceFile:
 def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
     """The files to read, in an order that is the same each time. A folder stands for the readable files below it.
 
-    Args:
-        kind: "text" also admits other suffixes.
-
-    Raises:
-        DatasetError: if a source does not exist, is a run or a dataset already, or holds nothing to read.
+    The kind "text" also admits other suffixes. A source that does not exist, is a run or a dataset already, or holds
+    nothing to read is a `DatasetError`.
     """
     files: list[SourceFile] = []
     known = (*READABLE, *benchmarks.SUFFIXES)
     for source in map(Path, sources):
-        if is_manifest_of_run(source):
-            raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
         if is_dataset(source):
+            if (source / "config.json").is_file():
+                raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
             raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
         if source.is_dir():
             # Where several folders are given, their own names may be splits, as in `preprocess train valid test`.
