@@ -15,8 +15,6 @@ _OUT_OF_MEMORY = re.compile(
 class LnfgenError(Exception):
     """Base of all errors that lnfgen raises on purpose."""
 
-    exit_code = 1
-
 
 class UnreadableFileError(LnfgenError):
     """A piece, text or benchmark file that is missing, damaged, or not what its suffix says."""

@@ -24,11 +24,6 @@ PANELS = {
 
 COMMANDS = tuple(name for names in PANELS.values() for name in names)
 
-SPIN_COUNT = "700"
-"""Turns that a waiting thread of torch spins before it sleeps. With fewer, training on a quiet machine gets slower."""
-
-INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
-
 
 class _Group(TyperGroup):
     """Turns an exception into a line on stderr and an exit code."""
@@ -41,21 +36,20 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             console.note("interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(130) from None  # as a shell reports it
         except Exception as error:
             line = _line(error)
-            if not torchrun.claim():  # another process of the same job prints the failure
-                raise typer.Exit(getattr(error, "exit_code", 1)) from None
-            if line is None:
-                raise  # a defect of lnfgen, which shows its traceback
-            if ctx.params.get("traceback"):
-                traceback.print_exc()
-            console.fail(line)
-            raise typer.Exit(getattr(error, "exit_code", 1)) from None
+            if torchrun.claim():  # otherwise another process of the same job prints the failure
+                if line is None:
+                    raise  # a defect of lnfgen, which shows its traceback
+                if ctx.params.get("traceback"):
+                    traceback.print_exc()
+                console.fail(line)
+            raise typer.Exit(1) from None
 
 
 def _line(error: Exception) -> str | None:
-    """Return the line that a person sees of an error; None if it is not an error that a person can mend."""
+    """Return the line that a person sees of an error; None if it is a defect of lnfgen."""
     if is_out_of_memory(error):
         return "out of memory; use a smaller model or training.batch_size, fewer --samples, or shorter pieces"
     if isinstance(error, OSError):
@@ -122,9 +116,10 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
     console.prepare_streams()
     # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
-    # first, and by default so long that on a busy machine it holds up the very thread that it waits for.
+    # first, and by default so long that on a busy machine it holds up the very thread that it waits for. With fewer
+    # turns than these, training on a quiet machine gets slower.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+        os.environ.setdefault("GOMP_SPINCOUNT", "700")
     args = list(sys.argv[1:] if args is None else args)
     if "--traceback" in args:  # it may stand anywhere, because people add it at the end of the line
         args = ["--traceback", *(arg for arg in args if arg != "--traceback")]

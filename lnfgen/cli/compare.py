@@ -1,7 +1,5 @@
 """`lnfgen compare`: compare sampled music with a split, or any music with other music."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import MUSIC_COUNT
 from lnfgen.errors import LnfgenError
+from lnfgen.files import write_bytes
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -23,28 +23,22 @@ def command(
         Path | None,
         typer.Argument(
             metavar="RUN|MUSIC",
-            help="Run, or model of `lnfgen list --models`; or a file, folder or dataset of music.",
+            help="Run or model; or a file, folder or dataset of music.",
             show_default=options.USUAL_RUN,
         ),
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(
-            metavar="DATASET|MUSIC",
-            help="Music to compare it with.",
-            show_default="the dataset of the run",
-        ),
+        typer.Argument(metavar="DATASET|MUSIC", help="Music to compare it with.", show_default="the run's dataset"),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of datasets: train, valid or test.")] = "test",
     count: Annotated[
         int | None, typer.Option(min=1, help="Pieces to sample from a run.", show_default=str(MUSIC_COUNT))
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0.0, help="Of the samples: below 1 safer, above 1 wilder.", show_default="1")
+        float | None, typer.Option(min=0.0, help="Below 1 safer samples, above 1 wilder.", show_default="1")
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the distributions of all figures into this .png, .svg or .pdf.")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the distributions into this .png, .svg or .pdf.")] = None,
     seed: options.FixedSeed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -58,40 +52,32 @@ def command(
 
     AUC measures how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
     """
-    from lnfgen.cli.sources import resolve_run
-    from lnfgen.files import write_bytes
+    from lnfgen.api import compare, load
     from lnfgen.plots.canvas import require_picture
+    from lnfgen.runs.material import scored_dataset
     from lnfgen.runs.naming import find
 
     if plot is not None:
         require_picture(plot)
     facts: dict[str, Any] = {"split": split, "seed": seed}
-    asked: dict[str, Any] = {"count": count, "temperature": temperature}
-    asked = {option: value for option, value in asked.items() if value is not None}
     if first is None or find(first, "run", "dataset", "files").kind == "run":
         run = resolve_run(first)
-
-        from lnfgen.api import load
-        from lnfgen.runs.material import scored_dataset
-
-        asked = {"count": MUSIC_COUNT, "temperature": 1.0, **asked}
+        facts |= {"count": count or MUSIC_COUNT, "temperature": 1.0 if temperature is None else temperature}
         with console.jobs() as progress:
             dataset = scored_dataset(run, second, progress)
-            comparison = load(run.path, device).compare(dataset, split=split, seed=seed, progress=progress, **asked)
+            comparison = load(run.path, device).compare(dataset, progress=progress, **facts)
         names = ("samples", f"{dataset.name}, {split}")
-        facts = {**asked, **facts, "model": run.config.model.name, "dataset": dataset.name, "run": run.name}
+        facts |= {"model": run.config.model.name, "dataset": dataset.name, "run": run.name}
     else:
-        for option in (*asked, *(["device"] if device != "auto" else [])):
+        for_runs = {"count": count is not None, "temperature": temperature is not None, "device": device != "auto"}
+        for option in (name for name, is_given in for_runs.items() if is_given):
             raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")
         if second is None:
             raise LnfgenError(f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER")
-
-        from lnfgen.api import compare
-
         with console.jobs() as progress:
-            comparison = compare(first, second, split=split, seed=seed, progress=progress)
+            comparison = compare(first, second, progress=progress, **facts)
         names = (first.name or str(first), Path(second).name or second)
-        facts = {"samples": str(first), "reference": second, **facts}
+        facts |= {"samples": str(first), "reference": second}
     title = f"{names[0]} beside {names[1]}"
     if json:
         console.result_json({**comparison.to_json(), **facts})
@@ -108,7 +94,7 @@ def command(
         console.note(f"drawn: {plot}")
 
 
-def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
+def _rows(comparison: "MusicComparison") -> Iterator[tuple[str, ...]]:
     from lnfgen.music.comparison import spread
 
     for row in comparison.figures.values():
@@ -119,13 +105,12 @@ def _rows(comparison: MusicComparison) -> Iterator[tuple[str, ...]]:
         yield (*cells, "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %")
 
 
-def _summary(comparison: MusicComparison, samples: str, reference: str) -> Iterator[tuple[str, str]]:
-    scale = "0.5: a classifier cannot tell the two apart; 1: it always can"
-    if math.isnan(comparison.auc):
-        scale = "not known: cross-validation needs more pieces on each side"
+def _summary(comparison: "MusicComparison", samples: str, reference: str) -> Iterator[tuple[str, str]]:
+    known = "0.5: a classifier cannot tell the two apart; 1: it always can"
+    scale = "not known: it needs more pieces on each side" if math.isnan(comparison.auc) else known
     yield "AUC", f"{_number(comparison.auc)} ({scale})"
-    varieties = (_number(comparison.samples_variety), _number(comparison.reference_variety))
-    yield "variety", f"{samples} {varieties[0]}, {reference} {varieties[1]} (mean distance between two passages)"
+    ours, theirs = _number(comparison.samples_variety), _number(comparison.reference_variety)
+    yield "variety", f"{samples} {ours}, {reference} {theirs} (mean distance between two passages)"
     yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
     sides = (
         (samples, comparison.samples_windows, comparison.samples_pieces),

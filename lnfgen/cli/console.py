@@ -14,7 +14,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -41,7 +40,7 @@ class _Stream(io.FileIO):
     def write(self, content: Any) -> int:
         try:
             return super().write(content)
-        except OSError as error:  # it is said once; what is still in a buffer at the end must not fail again
+        except OSError as error:  # it is reported once; the rest of a buffer must not fail again at the end
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
@@ -52,7 +51,6 @@ class _Stream(io.FileIO):
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
-_subject = ""
 _GAP = 2  # spaces between the columns of a table
 
 
@@ -88,11 +86,7 @@ def result(text: str) -> None:
 
 
 def result_bytes(content: bytes) -> None:
-    """A file as a command's result, on stdout.
-
-    Raises:
-        OutputError: if the content is not text and stdout is a terminal, which it would garble.
-    """
+    """A file as a command's result, on stdout. Raises an `OutputError` if that is a terminal that it would garble."""
     if b"\0" in content and sys.stdout.isatty():
         raise OutputError("found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name")
     sys.stdout.buffer.write(content)
@@ -127,8 +121,7 @@ def result_table(
 ) -> None:
     """A table on stdout; without `columns`, a list of names and values.
 
-    Args:
-        optional: columns to leave out where the screen is too narrow for all, the least important one first.
+    A screen that is too narrow for all columns gets fewer: those of `optional` go, the first one first.
     """
     out = Console(highlight=False)
     if not out.is_terminal:
@@ -151,21 +144,19 @@ def result_table(
     out.print(table)
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[row[index] for row in rows if index < len(row)] for index in range(len(rows[0]))]
-
-
 def _least_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """How narrow columns can be where no word breaks, but those of over 12 characters outside of the first column.
+    """Return the widths at which no word breaks, except words of over 12 characters outside of the first column.
 
     The words of the first column are names.
     """
-    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in _columns(rows)]
+    words = [
+        max((len(word) for cell in column for word in cell.split()), default=0) for column in zip(*rows, strict=True)
+    ]
     return [*words[:1], *(min(12, word) for word in words[1:])]
 
 
 def _line(widths: Sequence[int]) -> int:
-    """How long a line of columns of these widths is."""
+    """Return the length of a line of columns of these widths."""
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
@@ -176,8 +167,8 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
         # Of the columns beside the first, the widest one, down to 4 characters; then of all.
         widest = max(range(len(least)), key=lambda index: (index > 0 and least[index] > 4, least[index]))
         least[widest] -= 1
-    # The rows get their width before the header does: a header that wraps adds a line once, a row adds one each time.
-    columns = _columns(rows)
+    # The rows get their width before the header, because a header that wraps adds a line only once.
+    columns = list(zip(*rows, strict=True))
     for goal in ([max(map(len, column[1:]), default=0) for column in columns], [max(map(len, c)) for c in columns]):
         for index in sorted(range(len(least)), key=lambda index: goal[index] - least[index]):
             given = max(0, min(spare, goal[index] - least[index]))
@@ -186,13 +177,13 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def note(message: str) -> None:
-    """A remark on stderr; --quiet silences it."""
+    """A remark on stderr, unless --quiet is given."""
     if not _quiet:
         _err.print(escape(message))
 
 
 def warn(message: str) -> None:
-    """A remark that matters, on stderr; --quiet silences it."""
+    """A remark that matters, on stderr, unless --quiet is given."""
     if not _quiet:
         _err.print(f"[yellow]warning:[/] {escape(message)}")
 
@@ -206,23 +197,12 @@ def warnings_as_lines() -> Iterator[None]:
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
             if issubclass(category, LnfgenWarning):
-                warn(f"{_subject}: {message}" if _subject else str(message))
+                warn(str(message))
             else:
                 python_shows(message, category, *where)
 
         warnings.showwarning = show  # type: ignore[assignment]
         yield
-
-
-@contextmanager
-def about(subject: str) -> Iterator[None]:
-    """In the block, put the name of a file in front of the warnings that `warnings_as_lines` prints."""
-    global _subject
-    _subject = subject
-    try:
-        yield
-    finally:
-        _subject = ""
 
 
 def fail(message: str) -> None:
@@ -251,34 +231,15 @@ def _bar() -> Progress:
     )
 
 
-@dataclass
-class Live:
-    """A progress bar that a long job drives, with a status text of its own. `note` prints above it."""
-
-    _bar: Progress
-    _task: TaskID
-
-    def update(self, done: int, status: str = "", total: int | None = None) -> None:
-        """Show how many are done, and a few words on how it goes."""
-        self._bar.update(self._task, completed=done, status=status, total=total)
-
-
 @contextmanager
-def live(description: str, total: int, done: int = 0) -> Iterator[Live]:
-    """A `Live` bar for the length of the block."""
-    with _bar() as bar:
-        yield Live(bar, bar.add_task(description, total=total, completed=done, status=""))
-
-
-@contextmanager
-def jobs() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that shows progress. It takes what is being done, how many are done, and of how many."""
+def jobs() -> Iterator[Callable[..., None]]:
+    """Yield a `Progress` that shows a bar for each description. Its fourth argument is a few words beside the bar."""
     with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 
-        def report(description: str, done: int, total: int) -> None:
+        def report(description: str, done: int, total: int, status: str = "") -> None:
             if description not in tasks:
-                tasks[description] = bar.add_task(description, total=total, status="")
-            bar.update(tasks[description], completed=done, total=total)
+                tasks[description] = bar.add_task(description, total=total, status=status)
+            bar.update(tasks[description], completed=done, total=total, status=status)
 
         yield report

@@ -1,8 +1,5 @@
 """`lnfgen convert`: write pieces in another file format."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +9,11 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, moved_to, read_pieces, require_no_roll, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
+from lnfgen.files import make_folder, numbered, require_parent, write_bytes
 from lnfgen.wording import counted, counted_ends
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.music.pianoroll import PianoRoll
     from lnfgen.music.tonality import Key
 
 
@@ -53,7 +50,6 @@ def command(
 
     IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
     """
-    from lnfgen.files import require_parent
     from lnfgen.formats.read_write import WRITABLE_TEXT, write
     from lnfgen.music.tonality import Key
 
@@ -77,7 +73,7 @@ def command(
         require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
     taken = {Path(file).resolve() for file in files} if to is not None else None
-    page: list[PianoRoll] = []
+    page: list[Piece] = []
     names: list[str] = []
 
     def convert(source: str) -> None:
@@ -105,9 +101,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
-    """Write the pieces of a file, and print the paths; none may be among those that are `taken`, which grow."""
-    from lnfgen.files import make_folder, numbered, write_bytes
+def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
+    """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are added."""
     from lnfgen.formats.read_write import PAGE, to_bytes
 
     if target == "-":
@@ -116,7 +111,7 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
         console.result_bytes(to_bytes(pieces[0], suffix, **played))
         return
-    parts: Sequence[Piece | Sequence[Piece]] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
+    parts: list[Any] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
         if taken is not None and path.resolve() in taken:
@@ -129,8 +124,10 @@ def _write(pieces: list[Piece], source: str, target: str, played: dict[str, Any]
         console.result(str(path))
 
 
-def _changed(pieces: list[Piece], source: str, transpose: int, wanted: Key | None, tempo: float | None) -> list[Piece]:
-    """Bring the pieces of a file to the key and the tempo that are asked for, and print what was left out of them."""
+def _changed(
+    pieces: "list[Piece]", source: str, transpose: int, wanted: "Key | None", tempo: float | None
+) -> "list[Piece]":
+    """Bring pieces to the key and the tempo that are asked for, and print what was left out of their file."""
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces

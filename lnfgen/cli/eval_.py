@@ -1,10 +1,12 @@
 """`lnfgen eval`."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import NLL_SAMPLES
 
 
@@ -36,31 +38,21 @@ def command(
     by train. Files are read with the same --tracks, --drums, --chunks and --max-length as the run's dataset.
     """
     from lnfgen.api import load
-    from lnfgen.cli.sources import resolve_run
     from lnfgen.runs.material import material_of
 
     folder = resolve_run(run)
 
     with console.jobs() as progress:
         material = material_of(folder, dataset, split, progress)
-    trained = load(folder.path, device)
-    if material.tracks:
-        console.note(f"{material.name}: {material.tracks}")
-    with console.about(material.name), console.jobs() as progress:
+        trained = load(folder.path, device)
+        if material.tracks:
+            console.note(f"{material.name}: {material.tracks}")
         figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=progress)
     values: dict[str, Any] = {
-        "nll": figures.nll,
-        "elbo": figures.elbo,
-        "reconstruction": figures.reconstruction,
-        "kl": figures.kl,
-        "length": figures.length,
+        "nll": figures.nll,  # the first row
+        **asdict(figures),
         "unit": trained.encoding.unit,
-        "marginal_nll": figures.marginal_nll,
-        "sounding_nll": figures.sounding_nll,
-        "samples": figures.samples,
         "split": material.split,
-        "sequences": figures.sequences,
-        "steps": figures.steps,
         "dropped": material.dropped,
         **trained.run.config.model.facts(),
         "dataset": material.name,

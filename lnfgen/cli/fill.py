@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.own_piece import Drawing, Source, shares_options
+from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
 
 
 @shares_options()
 def command(
-    drawing: Drawing,
+    drawing: DrawingOptions,
     piece: Source,
     free: Annotated[
         list[str] | None,

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.own_piece import Drawing, shares_options
+from lnfgen.cli.own_piece import DrawingOptions, shares_options
 from lnfgen.conventions import MELODY_PARTICLES
 
 
 @shares_options(tracks="melody", particles=MELODY_PARTICLES)
 def command(
-    drawing: Drawing,
+    drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
 ) -> None:
     """Keep a melody exactly, draw what sounds below it, and print the files written.

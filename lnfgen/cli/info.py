@@ -1,7 +1,5 @@
 """`lnfgen info`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -79,17 +77,13 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts that all of several pieces share, and that do not contradict the facts of their file.
-
-    They stand among the facts of the file, because the table of pieces would otherwise be too wide for a screen.
-    """
+    """Return the facts that all of several pieces share, which the table of pieces, wide as it is, leaves out."""
     first = pieces[0] if len(pieces) > 1 else {}
     same = {key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)}
     return {key: value for key, value in same.items() if key != "tracks" and facts.get(key, value) == value}
 
 
 def _show_list(noun: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
-    """Print a table of pieces or tracks, below the facts of their file."""
     if items:
         columns = [key for key in items[0] if key not in left_out]
         table = [[number, *(_shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]

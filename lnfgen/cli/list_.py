@@ -1,7 +1,6 @@
 """`lnfgen list`: the runs, the models in the box and the named datasets."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +10,13 @@ from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
 from lnfgen.errors import LnfgenError
 
+Item = tuple[dict[str, Any], list[tuple[str, Any]]]
+"""The facts of a model or a dataset for --json, and the rows of its table."""
+
 
 def command(
     folders: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Runs, or folders of runs.", show_default="runs/"),
+        list[Path] | None, typer.Argument(help="Runs, or folders of runs.", show_default="runs/")
     ] = None,
     models: Annotated[bool, typer.Option("--models", help="List the models that come with lnfgen.")] = False,
     datasets: Annotated[bool, typer.Option("--datasets", help="List the datasets that lnfgen knows by name.")] = False,
@@ -39,8 +40,7 @@ def command(
         _show_runs(folders or [], json)
 
 
-def _show(kind: str, items: list[tuple[dict[str, Any], list[tuple[str, Any]]]], json: bool) -> None:
-    """Print all that is known of some things, as an object or as a table each."""
+def _show(kind: str, items: Iterable[Item], json: bool) -> None:
     if json:
         console.result_json({kind: [facts for facts, _ in items]})
         return
@@ -49,12 +49,10 @@ def _show(kind: str, items: list[tuple[dict[str, Any], list[tuple[str, Any]]]], 
         console.result("")
 
 
-def _models() -> list[tuple[dict[str, Any], list[tuple[str, Any]]]]:
-    """Return the card of each model in the box, and the rows of its table."""
+def _models() -> Iterator[Item]:
     from lnfgen.conventions import UNIT_WORDS
     from lnfgen.pretrained import BOXED, boxed_folder, read_card
 
-    items = []
     for name in BOXED:
         card = read_card(name)
         choices = (card["model"], card["backbone"], card["transform"], card["emission"])
@@ -67,15 +65,12 @@ def _models() -> list[tuple[dict[str, Any], list[tuple[str, Any]]]]:
             ("use", card["use"]),
             ("card", f"{boxed_folder(name)}/card.md"),
         ]
-        items.append((card | {"path": str(boxed_folder(name))}, rows))
-    return items
+        yield card | {"path": str(boxed_folder(name))}, rows
 
 
-def _datasets() -> list[tuple[dict[str, Any], list[tuple[str, Any]]]]:
-    """Return the facts of each named dataset, and the rows of its table."""
+def _datasets() -> Iterator[Item]:
     from lnfgen.data.named import NAMED, is_downloaded
 
-    items = []
     for name, named in NAMED.items():
         keys = ("name", "kind", "description", "size", "source", "citation", "licence")
         available = is_downloaded(named)
@@ -87,12 +82,10 @@ def _datasets() -> list[tuple[dict[str, Any], list[tuple[str, Any]]]]:
             ("cite", named.citation),
             ("licence", named.licence),
         ]
-        items.append(({key: getattr(named, key) for key in keys} | {"available": available}, rows))
-    return items
+        yield {key: getattr(named, key) for key in keys} | {"available": available}, rows
 
 
 def _show_runs(folders: list[Path], json: bool) -> None:
-    """Print a table of runs, or an object."""
     from lnfgen.runs.listing import overview
 
     rows = overview(folders)

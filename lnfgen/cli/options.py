@@ -106,11 +106,7 @@ InKey = Annotated[
 
 
 def time_signature(metre: str | None) -> tuple[int, int] | None:
-    """Return the time signature that `--metre 3/4` names.
-
-    Raises:
-        LnfgenError: if it is no time signature.
-    """
+    """Return the time signature that `--metre 3/4` names, or raise an `LnfgenError`."""
     from lnfgen.music.pianoroll import is_time_signature
 
     if metre is None:
@@ -148,7 +144,7 @@ def require_fitting(suffix: str, played: dict[str, Any]) -> None:
 
 
 def require_no_music_options(run: "RunFolder", **given: bool) -> None:
-    """Raise an `LnfgenError` if the run makes text and one of these options, which are for music alone, is given."""
+    """Raise an `LnfgenError` if the run makes text and an option for music is given."""
     for name, is_given in given.items():
         if is_given and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text, which has no {name}; leave --{name} out")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from lnfgen.cli import console
 from lnfgen.cli.options import require_fitting
 from lnfgen.errors import LnfgenError
+from lnfgen.files import numbered, require_parent
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
@@ -36,7 +37,6 @@ class PieceWriter:
         json: bool,
         counted_by: str = "--count",
     ) -> None:
-        from lnfgen.files import require_parent
         from lnfgen.formats.read_write import WRITABLE_MUSIC, WRITABLE_TEXT
 
         kind = run.encoding.kind
@@ -59,7 +59,6 @@ class PieceWriter:
     @property
     def next_name(self) -> str:
         """The name of the next piece in messages: its file, or its number if it has no file of its own."""
-        from lnfgen.files import numbered
         from lnfgen.formats.read_write import PAGE
 
         if self.target == "-" or self.suffix == PAGE:
@@ -88,7 +87,7 @@ class PieceWriter:
 
         if self._page:
             write(self.target, self._page, **self.instruments)
-            if not self.json:
-                console.result(self.target)
         if self.json:
             console.result_json({**facts, "pieces": self.facts})
+        elif self._page:
+            console.result(self.target)

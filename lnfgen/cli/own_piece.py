@@ -23,7 +23,7 @@ Source = Annotated[str, typer.Argument(help="A piece of music, or a text for a m
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawingOptions:
     """The options that these commands share, one for each field."""
 
     out: Annotated[str, typer.Option(help="File to write, - for stdout; the suffix chooses the format.")]
@@ -65,12 +65,9 @@ class Drawing:
         from lnfgen.api import load
 
         trained = load(run.path, self.device)
-        drawing = {
-            "temperature": self.temperature,
-            "seed": options.drawn_seed(self.seed),
-            "particles": self.particles,
-        }
-        with console.jobs() as progress, console.about(source):
+        seed = options.drawn_seed(self.seed)
+        drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
+        with console.jobs() as progress:
             pieces = method(trained, piece, count=self.count, **drawing, progress=progress)
         for drawn in pieces:
             writer.write(drawn, {})
@@ -78,7 +75,7 @@ class Drawing:
 
 
 def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a command whose first parameter is a `Drawing`: Typer sees an option for each of its fields instead.
+    """Decorate a command that takes `DrawingOptions` first: Typer sees an option for each of its fields instead.
 
     Args:
         defaults: other defaults of these options for this command.
@@ -86,12 +83,14 @@ def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_options(**values: Any) -> None:
-            command(Drawing(**{field.name: values.pop(field.name) for field in fields(Drawing)}), **values)
+            command(
+                DrawingOptions(**{field.name: values.pop(field.name) for field in fields(DrawingOptions)}), **values
+            )
 
         _, *own = inspect.signature(command).parameters.values()
         shared = [
             parameter.replace(default=defaults.get(name, parameter.default))
-            for name, parameter in inspect.signature(Drawing).parameters.items()
+            for name, parameter in inspect.signature(DrawingOptions).parameters.items()
         ]
         all_of_them = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
         with_options.__signature__ = inspect.Signature(all_of_them)  # type: ignore[attr-defined]

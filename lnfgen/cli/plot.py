@@ -1,7 +1,5 @@
 """`lnfgen plot`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +7,9 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import USUAL_RUN, Quiet
+from lnfgen.cli.sources import resolve_run
 from lnfgen.errors import LnfgenError
+from lnfgen.files import write_bytes
 
 
 def command(
@@ -24,9 +24,7 @@ def command(
 
     For several runs, only the valid ELBO of each is drawn.
     """
-    from lnfgen.cli.sources import resolve_run
     from lnfgen.conventions import UNIT_WORDS
-    from lnfgen.files import write_bytes
     from lnfgen.plots.canvas import require_picture
     from lnfgen.plots.curves import Course, compared_curves, training_curves
     from lnfgen.runs.naming import distinct_names

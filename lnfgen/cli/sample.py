@@ -1,16 +1,17 @@
 """`lnfgen sample`."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnfgen.cli import console, options
+from lnfgen.cli.outputs import PieceWriter
+from lnfgen.cli.sources import moved_to, resolve_run
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.inference.best import Choice
     from lnfgen.music.tonality import Key
 
 
@@ -55,23 +56,18 @@ def command(
 
     The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
-    from lnfgen.cli.outputs import PieceWriter
-    from lnfgen.cli.sources import resolve_run
+    from lnfgen.api import load
     from lnfgen.music.tonality import Key
 
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
     options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None, metre=metre is not None)
-    kept = count if best is None else best
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
-    counted_by = "--count" if best is None else "--best"
+    kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
     wanted = None if key is None else Key.parse(key)
     signature = options.time_signature(metre)
-
-    from lnfgen.api import load
-
     trained = load(folder.path, device)
     seed = options.drawn_seed(seed)
     with console.jobs() as progress:
@@ -86,22 +82,13 @@ def command(
             progress=progress,
         ):
             piece = _finished(choice.piece, writer.next_name, tempo, wanted, temperature)
-            writer.write(piece, _facts(choice, folder.encoding.unit))
+            scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
+            writer.write(piece, {"index": choice.index + 1, **(scores if choice.nll is not None else {})})
     writer.close()
-
-
-def _facts(choice: "Choice", unit: str) -> dict[str, Any]:
-    """Return what `--json` prints of a piece beside its file; if it was chosen, also its scores."""
-    facts: dict[str, Any] = {"index": choice.index + 1}
-    if choice.nll is not None:
-        facts |= {"nll": choice.nll, "unit": unit, "longest_copy": choice.longest_copy}
-    return facts
 
 
 def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":
     """Bring a piece to the tempo and the key that were asked for. If no note was drawn, a warning says so."""
-    from lnfgen.cli.sources import moved_to
-
     if isinstance(piece, str):
         return piece
     if not piece.sounding.any():

@@ -30,10 +30,7 @@ def tell_sizes(dataset: "Dataset") -> None:
 
 
 def resolve_run(run: Path | None) -> "RunFolder":
-    """Open the run that a person names, or the newest under runs/, or else a model in the box; a note says which.
-
-    Commands do this before they load torch.
-    """
+    """Open the run that a person names, or the newest under runs/, or else a model in the box, and print which."""
     from lnfgen.pretrained import BOX, DEFAULT, is_boxed
     from lnfgen.runs.folder import RunFolder
     from lnfgen.runs.naming import RUNS, find, newest_run
@@ -53,10 +50,9 @@ def resolve_run(run: Path | None) -> "RunFolder":
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
-    """Do something with each path, and return True if one failed. Its error is a line on stderr, and the others go on.
+    """Do something with each path, and return True if one failed.
 
-    Raises:
-        LnfgenError: if the only path fails.
+    Its error is a line on stderr, and the others go on; but if it is the only path, the error is raised.
     """
     failed = False
     for path in paths:
@@ -92,9 +88,9 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
 
 
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Print on stderr what was left out of a file of music when its pieces were read, and which tracks were merged.
+    """Print on stderr which tracks of a file were merged, and which notes and changes were left out.
 
-    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file are not printed.
+    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file do not count.
     """
     from lnfgen.formats.events import lost_changes
     from lnfgen.music.tracks import said_of

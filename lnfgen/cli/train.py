@@ -4,8 +4,9 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -13,6 +14,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed
+from lnfgen.cli.sources import tell_sizes
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.training import torchrun
@@ -106,8 +108,6 @@ def command(
 
 
 def _train(session: "TrainingSession") -> None:
-    from lnfgen.cli.sources import tell_sizes
-
     tell_sizes(session.dataset)
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
@@ -119,11 +119,13 @@ def _train(session: "TrainingSession") -> None:
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.validated_on is None:
         console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
-    with console.live("training", trainer.total_steps, trainer.step) as bar, _interruptible() as received:
-        finished = session.train(_Display(bar), lambda: bool(received))
+    with console.jobs() as progress, _interruptible() as received:
+        show = partial(progress, "training", total=trainer.total_steps)
+        show(trainer.step)
+        finished = session.train(_Display(show), lambda: bool(received))
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
-        _end(received[0] if received else signal.SIGTERM)  # none, where it came to another process
+        _end(received[0] if received else signal.SIGTERM)  # if none, another process received it
     if torchrun.is_main():
         console.result(str(run.path))
 
@@ -131,14 +133,14 @@ def _train(session: "TrainingSession") -> None:
 class _Display:
     """Shows on the terminal how a run goes."""
 
-    def __init__(self, bar: console.Live) -> None:
-        self.bar = bar
+    def __init__(self, show: Callable[..., None]) -> None:
+        self.show = show
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
-        self.bar.update(
+        self.show(
             int(metrics["step"]),
-            f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
+            status=f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
             f" + {metrics['length']:.2f}"
             f"  weight {metrics['kl_weight']:.2f}  epoch {metrics['epoch']:.0f}"
             f"  {metrics['steps_per_second']:.0f} steps/s",
@@ -177,21 +179,21 @@ class _Display:
 def _interruptible() -> Iterator[list[int]]:
     """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once.
 
-    SIGHUP comes when the terminal is closed; under nohup it is ignored, and stays so. Windows does not have it.
+    SIGHUP comes when the terminal is closed. It stays ignored under nohup, and Windows does not have it.
     """
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
         if len(received) > 1 and torchrun.launched():
-            return  # torchrun passes on the Ctrl-C that has come here by itself, and ends what takes over 30 seconds
+            return  # torchrun passes on a Ctrl-C that has also come here, and ends processes that take over 30 seconds
         if len(received) > 1:
             _end(number)
         try:
             console.note("stopping after this update; a second signal, such as Ctrl-C, stops at once")
         except RuntimeError:  # it came while a line was written, and a stream cannot be entered a second time
             pass
-        except OSError:  # the terminal is gone, and what is said on the way to the save must not fail
+        except OSError:  # the terminal is gone, and messages before the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.own_piece import Drawing, Source, shares_options
+from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
 from lnfgen.conventions import AMOUNT
 
 
 @shares_options()
 def command(
-    drawing: Drawing,
+    drawing: DrawingOptions,
     piece: Source,
     amount: Annotated[
         float, typer.Option(help="Share to draw anew: 0 gives the piece itself, 1 a fresh piece of its length.")

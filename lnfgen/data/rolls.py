@@ -25,8 +25,7 @@ from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
 
-Piece = tuple[str, PianoRoll]
-"""A roll and its label, which says what file it is from."""
+Piece = tuple[str, PianoRoll]  # a roll and its label, which names its file
 
 
 def add_music(

@@ -37,10 +37,7 @@ class BlockwiseFlow(ContextFlow):
         input_dropout: float,
         reading: nn.Module,
     ) -> None:
-        """`within` is causal. Its output, that of `across` and the positions are the context of `features`.
-
-        `reading` is applied to z before a network reads it.
-        """
+        """`within` is causal and reads `reading` of z. Its output, that of `across` and positions are the context."""
         super().__init__(num_features, features)
         self.within = within
         self.across = across

@@ -31,12 +31,6 @@ class Codebook(nn.Module):
         self.means = nn.Parameter(spread * torch.randn(num_features, num_codes))  # [D, K]
         self.raw_log_scales = nn.Parameter(torch.full_like(self.means, math.log(initial_scale)))
 
-    @torch.no_grad()
-    def begin_as(self, other: "Codebook") -> None:
-        """Take the values of another codebook of the same size."""
-        self.means.copy_(other.means)
-        self.raw_log_scales.copy_(other.raw_log_scales)
-
     @property
     def log_scales(self) -> Tensor:
         return bounded(self.raw_log_scales, LOG_SCALE_BOUND)

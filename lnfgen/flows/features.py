@@ -138,9 +138,6 @@ class MaskedAutoregressive(FeatureFlow):
     It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a triangular system by Jacobi
     sweeps over the features. A sweep costs one call of h and one transform of all D features; after at most D sweeps
     the result is exact.
-
-    A loop over the features could compute each hidden unit once, so its arithmetic would be that of one sweep. But it
-    would call the transform D times, and with small tensors the number of calls decides the time.
     """
 
     def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:

@@ -89,10 +89,7 @@ class CausalFlow(ContextFlow):
     def __init__(
         self, num_features: int, features: FeaturePrior, network: nn.Module, input_dropout: float, reading: nn.Module
     ) -> None:
-        """`network` is causal. It computes the context of `features` from the values of one side and positions.
-
-        `reading` is applied to each value before the network reads it.
-        """
+        """The causal `network` computes the contexts from positions and the `reading` of the values of one side."""
         super().__init__(num_features, features)
         self.reading = reading
         self.network = network
@@ -105,31 +102,30 @@ class CausalFlow(ContextFlow):
         """The inputs of the network from values `[..., D]`."""
         return self.input_dropout(self.reading(earlier))
 
-    def in_order(self, direction: str, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply `forward` or `inverse`, whose contexts come from its own results, one step after another."""
-        steps = FlowSteps(self, positions)
-        move: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = getattr(steps.features, direction)
-        values, ladjs = [], []
+    def in_order(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        move: Callable[["FlowSteps", Tensor], tuple[Tensor, ...]],
+        temperature: float = 1.0,
+    ) -> list[Tensor]:
+        """Move x `[N, T, ...]` one step after another, where contexts come from the results.
+
+        `move` returns the value of a step, `[N, D]`, and any other results of the step. Each is stacked over the steps.
+        """
+        steps, moved = FlowSteps(self, positions, temperature), []
         with looping(x):
             for x_t in x.unbind(1):
-                value, ladj = move(x_t, steps.context)
-                steps.take(value)
-                values.append(value)
-                ladjs.append(ladj)
-        return torch.stack(values, 1), torch.stack(ladjs, 1)
+                moved.append(move(steps, x_t))
+                steps.take(moved[-1][0])
+        return [torch.stack(part, 1) for part in zip(*moved, strict=True)]
 
 
 class FlowSteps:
     """The steps of a causal flow, first step first, for N rows that may be chosen anew between steps.
 
-    In each step of an `AutoregressiveFlow`, z_t is drawn or comes from elsewhere, may be weighed, and is taken:
-
-        steps = prior.steps(positions, temperature)     # positions [N, T, F]
-        for t in range(num_steps):
-            z = steps.draw(noise[:, t])                 # from p(z_t | z_<t), noise [N, noise_size] -> z [N, D]
-            log_p = steps.log_prob(z)                   # log p(z_t | z_<t) of any z, [N]
-            steps.take(z)                               # goes on to the next step
-            steps.keep(rows)                            # row i goes on as row rows[i]; from N to any number of rows
+    In each step of an `AutoregressiveFlow`, z_t comes from `draw` or from elsewhere, may be weighed by `log_prob`, and
+    is taken; `keep` may follow. In an inverse autoregressive flow, what is taken is eps_t.
 
     The steps are faster within `nn.stepper.looping` and without gradients, in a model that is in eval mode.
     """
@@ -177,16 +173,11 @@ class AutoregressiveFlow(CausalFlow):
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.in_order("forward", eps, positions)
+        z, ladj = self.in_order(eps, positions, lambda steps, x: steps.features.forward(x, steps.context))
+        return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        steps = self.steps(positions, temperature)
-        values = []
-        with looping(noise):
-            for noise_t in noise.unbind(1):
-                values.append(steps.draw(noise_t))
-                steps.take(values[-1])
-        return torch.stack(values, 1)
+        return self.in_order(noise, positions, lambda steps, x: (steps.draw(x),), temperature)[0]
 
     def steps(self, positions: Tensor, temperature: float = 1.0) -> FlowSteps:
         """The steps of z at a temperature, for who draws and weighs them one by one: positions `[N, T, F]`."""
@@ -206,4 +197,5 @@ class InverseAutoregressiveFlow(CausalFlow):
         return self.features(eps, self.contexts(eps, positions, lengths))
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.in_order("inverse", z, positions)
+        eps, ladj = self.in_order(z, positions, lambda steps, x: steps.features.inverse(x, steps.context))
+        return eps, ladj

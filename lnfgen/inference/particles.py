@@ -51,7 +51,8 @@ def draw_hidden(
     mask_by_step = known.mask.transpose(0, 1).flatten(1)
     informed, whole = mask_by_step.any(-1).tolist(), mask_by_step.all(-1).tolist()
     last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
-    start = 0 if steps.has_latent else next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole))
+    # A latent is drawn for known steps too. Without one, rows are equal until something hidden is drawn.
+    start = next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole)) if model.exact else 0
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = torch.zeros(groups, 1, dtype=torch.float64)
     for t, is_informed in enumerate(informed):

@@ -26,10 +26,7 @@ from lnfgen.transforms import TRANSFORMS
 
 
 def build_model(
-    config: ModelConfig,
-    observation: Observation,
-    length: LengthModel,
-    time_signatures: TimeSignatures | None = None,
+    config: ModelConfig, observation: Observation, length: LengthModel, time_signatures: TimeSignatures | None = None
 ) -> SequenceModel:
     """A model with fresh weights, drawn from torch's global generator.
 
@@ -64,17 +61,9 @@ def _build_baseline(
     config: ModelConfig, observation: Observation, length: LengthModel, positions: Positions
 ) -> AutoregressiveLSTM:
     num_inputs = config.embedding_size + POSITION_SIZE
-    return AutoregressiveLSTM(
-        observation,
-        length,
-        positions=positions,
-        lstm=CausalLSTM(num_inputs, config.hidden_size, config.num_layers, config.dropout),
-        head=_build_head(config, observation, config.hidden_size + POSITION_SIZE),
-        embedding=config.embedding_size,
-        dropout=config.dropout,
-        input_dropout=config.input_dropout,
-        note_noise=config.note_noise,
-    )
+    lstm = CausalLSTM(num_inputs, config.hidden_size, config.num_layers, config.dropout)
+    head = _build_head(config, observation, config.hidden_size + POSITION_SIZE)
+    return AutoregressiveLSTM(observation, length, positions, lstm, head, config)
 
 
 def _build_latent_flow(
@@ -87,25 +76,14 @@ def _build_latent_flow(
         prior = build_prior(config, observation.num_symbols)
         for module in prior.modules():
             if isinstance(module, Codebook):
-                module.begin_as(posterior.codebook)
+                module.load_state_dict(posterior.codebook.state_dict())
         emission = Emission(None, SymbolHead(observation, posterior.codebook))
     else:
-        posterior, prior = _build_posterior(config, observation), build_prior(config)
+        num_inputs, hidden = config.embedding_size + POSITION_SIZE, config.hidden_size
+        network = Bidirectional(config.backbone, num_inputs, hidden, config.num_layers, config.dropout)
+        posterior, prior = Posterior(observation, network, config), build_prior(config)
         emission = _build_emission(config, observation)
     return LatentFlow(observation, length, positions=positions, posterior=posterior, prior=prior, emission=emission)
-
-
-def _build_posterior(config: ModelConfig, observation: Observation) -> Posterior:
-    num_inputs = config.embedding_size + POSITION_SIZE
-    return Posterior(
-        observation,
-        Bidirectional(config.backbone, num_inputs, config.hidden_size, config.num_layers, config.dropout),
-        num_states=2 * config.hidden_size,
-        embedding=config.embedding_size,
-        latent=config.latent_size,
-        dropout=config.dropout,
-        input_dropout=config.input_dropout,
-    )
 
 
 def _build_emission(config: ModelConfig, observation: Observation) -> Emission:

@@ -59,12 +59,7 @@ class LatentFlow(SequenceModel):
         return self.emission(z, lengths_k, positions, x)
 
     def generate(
-        self,
-        lengths: Sequence[int],
-        noise: Tensor | None,
-        uniform: Tensor,
-        temperature: float,
-        metres: Tensor | None = None,
+        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         assert noise is not None
         steps = torch.tensor(lengths, device=self.device)
@@ -97,8 +92,6 @@ class LatentSteps(WeighedSteps):
     The weight of a step is the probability of its known part. Limit: no step of z is drawn to fit what is known.
     If x_t depends on z alone, and much is known, it takes many rows until one has a z that fits.
     """
-
-    has_latent = True
 
     def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
@@ -138,8 +131,6 @@ class SymbolSteps(WeighedSteps):
     Where x_t is known, z_t is drawn from q(z_t | x_t), and the step weighs p(z_t | z_<t) p(x_t | z_t) / q(z_t | x_t).
     Where it is hidden, z_t is drawn from p(z_t | z_<t) and x_t from p(x_t | z_t), and the step weighs 1.
     """
-
-    has_latent = True
 
     def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lnfgen.config import ModelConfig
 from lnfgen.device import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
@@ -26,22 +27,18 @@ class AutoregressiveLSTM(SequenceModel):
         self,
         observation: Observation,
         length: LengthModel,
-        *,
         positions: Positions,
         lstm: CausalLSTM,
         head: OutputHead,
-        embedding: int,
-        dropout: float,
-        input_dropout: float,
-        note_noise: float,
+        config: ModelConfig,
     ) -> None:
         super().__init__(observation, length, positions)
-        self.embedding = embedding
-        self.embed = observation.embedding(embedding)
+        self.embedding = config.embedding_size
+        self.embed = observation.embedding(self.embedding)
         self.lstm = lstm
         self.head = head
-        self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
-        self.note_noise = NoteNoise(note_noise)
+        self.dropout, self.input_dropout = Dropout(config.dropout), Dropout(config.input_dropout)
+        self.note_noise = NoteNoise(config.note_noise)
 
     def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
         """The positions `[B, T, F]`."""
@@ -58,12 +55,7 @@ class AutoregressiveLSTM(SequenceModel):
         return self.head(torch.cat([states, positions], -1), x, noisy)[None]
 
     def generate(
-        self,
-        lengths: Sequence[int],
-        noise: Tensor | None,
-        uniform: Tensor,
-        temperature: float,
-        metres: Tensor | None = None,
+        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
         network, draw = self.network_steps(positions), self.head.sampler(temperature)

@@ -16,7 +16,7 @@ from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
 
 FRAME_SCALE = 0.5
 """Initial scale of the embedding of a key. About four keys of a frame sound, so their sum has unit scale. With torch's
-default scale and such sparse inputs, an LSTM learns nothing beyond the marginal for a thousand steps."""
+default scale and inputs this sparse, an LSTM learns nothing beyond the marginal for a thousand steps."""
 
 
 @dataclass(frozen=True)
@@ -203,14 +203,10 @@ class NoteNoise(nn.Module):
         for index, semitones in enumerate((-2, -1, 1, 2)):
             start = self.HIDDEN + index * each
             moved = torch.where((chance >= start) & (chance < start + each), x, 0)
-            noisy = torch.maximum(noisy, _moved(moved, semitones))
+            up, down = max(semitones, 0), max(-semitones, 0)
+            moved = torch.nn.functional.pad(moved, (up, down)).narrow(-1, down, x.shape[-1])  # those out of range go
+            noisy = torch.maximum(noisy, moved)
         return noisy
-
-
-def _moved(x: Tensor, semitones: int) -> Tensor:
-    """Frames `[..., P]` that many keys higher. Keys that leave the range are silent."""
-    up, down = max(semitones, 0), max(-semitones, 0)
-    return torch.nn.functional.pad(x, (up, down)).narrow(-1, down, x.shape[-1])
 
 
 def _where(mask: Tensor | None, values: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lnfgen.config import ModelConfig
 from lnfgen.device import Dropout
 from lnfgen.flows.codebook import Codebook
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.models.observation import Observation, Symbols
+from lnfgen.nn.backbones import Bidirectional
 from lnfgen.transforms.bounds import bounded
 
 INITIAL_LOG_VARIANCE = -3.0
@@ -45,23 +47,13 @@ class Posterior(nn.Module):
     The direct path from the embedding lets z_t copy x_t from the first updates on. Without it the posterior collapses.
     """
 
-    def __init__(
-        self,
-        observation: Observation,
-        network: nn.Module,
-        *,
-        num_states: int,
-        embedding: int,
-        latent: int,
-        dropout: float,
-        input_dropout: float,
-    ) -> None:
-        """`network` is bidirectional. It maps the embedding and positions to `num_states` features."""
+    def __init__(self, observation: Observation, network: Bidirectional, config: ModelConfig) -> None:
+        """`network` reads the embedding and positions."""
         super().__init__()
-        self.embed = observation.embedding(embedding)
+        self.embed = observation.embedding(config.embedding_size)
         self.network = network
-        self.head = nn.Linear(num_states + embedding, 2 * latent)
-        self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
+        self.head = nn.Linear(2 * config.hidden_size + config.embedding_size, 2 * config.latent_size)
+        self.dropout, self.input_dropout = Dropout(config.dropout), Dropout(config.input_dropout)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:

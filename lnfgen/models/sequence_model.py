@@ -131,12 +131,7 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def generate(
-        self,
-        lengths: Sequence[int],
-        noise: Tensor | None,
-        uniform: Tensor,
-        temperature: float,
-        metres: Tensor | None = None,
+        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         """Draw sequences, on the CPU, from the random numbers of `sample_batch`.
 
@@ -168,9 +163,6 @@ class WeighedSteps(ABC):
     the G generators draws the random numbers of the rows of its sequence. A row is a draw from some distribution q of
     the hidden part, and its weight, the product of the weights of its steps, is p(known, hidden) / q(hidden).
     """
-
-    has_latent = False
-    """True if a latent is drawn for known steps too. Otherwise rows are equal until something hidden is drawn."""
 
     @abstractmethod
     def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:

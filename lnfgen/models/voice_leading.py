@@ -92,8 +92,7 @@ class Voice(NamedTuple):
     before: Tensor
 
 
-OCTAVE = 12
-"""Semitones."""
+OCTAVE = 12  # semitones
 
 WIDEST = 48
 """The widest interval between two voices that has weights of its own: four octaves."""
@@ -155,12 +154,9 @@ class VoicePairs(nn.Module):
     def forward(
         self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[Voice], as_many: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """For the voice of a number, which was at the key `before` `[...]`: what adds to units and to scores.
+        """Units `[..., P, hidden]` and scores `[..., P]` to add for the voice of a number that was at `before` `[...]`.
 
         In training, `as_many` `[...]` says which frames have as many keys as the one before.
-
-        Returns:
-            `[..., P, hidden]` and `[..., P]`.
         """
         here = torch.arange(self.num_keys, device=before.device)
         moves = move_case(here, before[..., None])

@@ -56,6 +56,8 @@ BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 class VoiceHead(OutputHead):
     """`p(x_t | x_<t, context_t)`, voice by voice: each is one choice among the keys, with weights tied across the keys.
 
+    The configuration calls this output `past`.
+
     The head draws the highest key first, or silence; then the lowest one; then the keys between them from the top down,
     each time the next one or none: `p(top) p(bottom | top) prod_m p(voice m | voices above it, bottom)`, all given x_<t
     and context_t. It draws with each key if it is struck, but with the lowest one last. So it loses no voice because it
@@ -87,7 +89,7 @@ class VoiceHead(OutputHead):
     def __init__(
         self, frames: Frames, num_context: int, hidden: int, dropout: float, *, copies: bool, copies_melody: bool
     ) -> None:
-        """`hidden` is that of the model's backbone; a key has a quarter of it for the past and half for its output."""
+        """A key has a quarter of the `hidden` features for the past, and half of them for its output."""
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.bits_per_key
@@ -143,15 +145,10 @@ class VoiceHead(OutputHead):
         return [self.bottom_to_top.rules, self.inner_to_others.rules]
 
     def applied_rules(self, sounding: Tensor) -> tuple[int, list[Tensor]]:
-        """How many chords of a sequence change to another one of as many keys, and how often each rule held there.
+        """Count the chords that change to another one of as many keys, and how often each rule held there.
 
-        Only there each voice has the number that it had before.
-
-        Args:
-            sounding: the keys that sound at each step, bool `[T, P]`, on the CPU.
-
-        Returns:
-            The number of such changes, and the counts in the shapes of `rules`.
+        Only there each voice has the number that it had before. `sounding` is bool `[T, P]`, on the CPU. The counts of
+        the rules have the shapes of `rules`.
         """
         before, after = sounding[:-1], sounding[1:]
         num = before.sum(-1)
@@ -282,13 +279,7 @@ class VoiceHead(OutputHead):
         return _one_by_one(none, scores.flip(-1), temperature).flip(-1)
 
     def _inner(
-        self,
-        start: "_Start",
-        so_far: Tensor,
-        number: int,
-        drawn: Sequence[Voice],
-        allowed: Tensor,
-        temperature: float,
+        self, start: "_Start", so_far: Tensor, number: int, drawn: Sequence[Voice], allowed: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
         before = start.keys[..., number]
@@ -322,28 +313,18 @@ class VoiceHead(OutputHead):
 
 
 class _Start(NamedTuple):
-    """The features of a frame before any of its voices is drawn.
+    """The features of a frame before any of its voices is drawn."""
 
-    Attributes:
-        units: the hidden units of each key, `[..., P, hidden]`.
-        num_before: the number of keys that sounded in the frame before, at most NUM_VOICES, `[...]`.
-        paths: features of each key's way to sound, `[..., P, PATH]`.
-        below: the number of keys at or below each key in the frame before, `[..., P]`. With the number of the voice,
-            it gives the number of voices that are still to come.
-        keys: the keys of the frame before, from the highest voice down, `[..., NUM_VOICES]`.
-        lowest: the lowest key of the frame before, `[...]`.
-        silent: True where a key was silent in the frame before, `[..., P]`; if it sounds now it is struck.
-        as_many: True where as many keys sound as in the frame before, `[...]`; None if the frame is yet to be drawn.
-    """
-
-    units: Tensor
-    num_before: Tensor
-    paths: Tensor
+    units: Tensor  # the hidden units of each key, [..., P, hidden]
+    num_before: Tensor  # the number of keys that sounded in the frame before, at most NUM_VOICES, [...]
+    paths: Tensor  # features of each key's way to sound, [..., P, PATH]
+    # The number of keys at or below each key in the frame before, [..., P]. With the number of the voice, it gives the
+    # number of voices that are still to come.
     below: Tensor
-    keys: Tensor
-    lowest: Tensor
-    silent: Tensor
-    as_many: Tensor | None
+    keys: Tensor  # the keys of the frame before, from the highest voice down, [..., NUM_VOICES]
+    lowest: Tensor  # the lowest key of the frame before, [...]
+    silent: Tensor  # where a key was silent in the frame before, [..., P]; if it sounds now it is struck
+    as_many: Tensor | None  # where as many keys sound as in the frame before, [...]; None if it is yet to be drawn
 
 
 def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:

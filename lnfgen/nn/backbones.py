@@ -28,14 +28,7 @@ class Bidirectional(nn.Module):
     """
 
     def __init__(
-        self,
-        backbone: str,
-        num_inputs: int,
-        hidden: int,
-        num_layers: int,
-        dropout: float,
-        *,
-        exclusive: bool = False,
+        self, backbone: str, num_inputs: int, hidden: int, num_layers: int, dropout: float, *, exclusive: bool = False
     ) -> None:
         super().__init__()
         causal = BACKBONES[backbone]

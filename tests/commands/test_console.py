@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import json
 import os
 import re
 import subprocess
@@ -58,11 +59,10 @@ def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest
         "kl_weight": 0.5,
         "steps_per_second": 12345.0,
     }
-    with console.live("training", 123_456) as bar:
+    with console.jobs() as progress:
         for step in (60_000, 60_500, 61_000):
-            _Display(bar).step({"step": step, "epoch": 12, **figures})
+            _Display(partial(progress, "training", total=123_456)).step({"step": step, "epoch": 12, **figures})
             time.sleep(0.01)
-        bar._bar.refresh()
     shown = re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", screen.file.getvalue())  # type: ignore[attr-defined]
     last = [line for line in shown if "training" in line][-1]
     assert len(last) <= width
@@ -70,14 +70,21 @@ def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest
     assert ("steps/s" in last) == (width == 120)
 
 
-def test_a_table_wraps_between_words_where_it_can(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_wraps_between_words_and_names_break_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     row = ["runs/chorales-af-scf-001", "chorales", "interrupted at update 1,200 of 40,000", "2026-11-26 05:40"]
-    for width, name, state in ((120, 24, 37), (61, 24, 11), (50, 24, 7), (43, 24, 4), (30, 12, 4)):
-        widths = console._widths([["run", "dataset", "state", "changed"], row], width)
-        assert (widths[0], widths[2]) == (name, state), "names break last"
-        assert console._line(widths) <= width
     console.result_table("", [row])
     assert "  ".join(row) in capsys.readouterr().out  # a pipe is never too narrow
+    for width in (120, 61, 50, 43, 30):
+        with monkeypatch.context() as patch:
+            screen = partial(console.Console, force_terminal=True, width=width, color_system=None)
+            patch.setattr(console, "Console", screen)
+            console.result_table("", [row])
+        shown = capsys.readouterr().out
+        assert max(map(len, shown.splitlines())) <= width
+        assert (row[0] in shown) == (width >= 43)
+        assert ("interrupted" in shown) == (width >= 61)
 
 
 def test_names_of_runs_stay_whole_on_a_narrow_screen(
@@ -107,10 +114,11 @@ def test_names_of_runs_stay_whole_on_a_narrow_screen(
         assert not left_out or left_out not in shown
 
 
-def test_a_table_wraps_its_header_rather_than_each_of_its_rows() -> None:
-    rows = [["onsets where a bar starts", "0.20", "0.86 to 1.00", "0.50 to 0.75"]] * 9
-    header = ["figure", "songs, test: median", "5 to 95 %", "samples: 5 to 95 %"]
-    assert console._widths([header, *rows], 63)[::2] == [25, 12]
+def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    console.result_json({"nll": float("nan"), "elbo": 1.0, "pieces": [{"nll": float("inf"), "index": 1}]})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"nll": None, "elbo": 1.0, "pieces": [{"nll": None, "index": 1}]}
+    assert "nll, pieces.0.nll" in err
 
 
 # Streams. -------------------------------------------------------------------------------------------------------------

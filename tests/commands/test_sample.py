@@ -58,21 +58,6 @@ def test_several_samples_are_one_page(home: Path, call: Call) -> None:
     fails(call("sample", "run-lines", "--out", "p.html"), ".html", ".txt")
 
 
-def test_samples_in_voices_are_the_same_music(home: Path, call: Call) -> None:
-    asked = ("sample", "run-notes", "--seed", "3", "--length", "8", "-q", "--out")
-    assert call(*asked, "whole.mid").returncode == 0
-    assert call(*asked, "voices.mid", "--program", "73,48,32").returncode == 0
-    (whole,), (voices,) = read(home / "whole.mid"), read(home / "voices.mid")
-    assert whole == voices
-    assert isinstance(voices, PianoRoll)
-    assert {track.program for track in voices.tracks} <= {73, 48, 32}
-    assert call(*asked, "x.mid", "--program", "1,2", "--voices", "1").returncode == 2
-    fails(call(*asked, "x.npz", "--voices", "2"), ".npz", ".musicxml")
-    fails(call(*asked, "x.musicxml", "--program", "40"), ".musicxml", "leave --program out")
-    fails(call("sample", "run-lines", "--program", "40"), ".txt", "leave --program out")
-    fails(call("sample", "run-lines", "--key", "G"), "leave --key out")
-
-
 def test_a_sample_goes_to_a_key(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,12 +67,6 @@ def test_a_sample_goes_to_a_key(
     sample.command(Path("run-notes"), out="key.mid", key="Bb", seed=1)
     assert "key.mid: found C major, moved -2 semitones to Bb major\n" in capsys.readouterr().err
     assert read(home / "key.mid") == [scale.transposed(-2)]
-
-
-def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path, call: Call) -> None:
-    fails(call("sample", "run-lines", "--out", "song.mid"), ".mid", ".txt")
-    fails(call("sample", "run-notes", "--out", "song.doc"), ".doc", ".mid", ".musicxml")
-    assert not (home / "song.mid").exists()
 
 
 @pytest.mark.parametrize(
@@ -108,6 +87,12 @@ def test_a_suffix_that_does_not_fit_names_those_that_do(home: Path, call: Call) 
         (["run-lines", "--best", "2"], ["--best 2", "--count 1"]),
         (["run-lines", "--count", "5", "--best", "2", "--out", "-"], ["--out -", "--best 2"]),
         (["run-lines", "--out", "-", "--json"], ["--out -", "--json"]),
+        (["run-lines", "--out", "song.mid"], [".mid", ".txt"]),
+        (["run-rolls", "--out", "song.doc"], [".doc", ".mid", ".musicxml"]),
+        (["run-rolls", "--out", "x.npz", "--voices", "2"], [".npz", ".musicxml"]),
+        (["run-rolls", "--out", "x.musicxml", "--program", "40"], [".musicxml", "leave --program out"]),
+        (["run-lines", "--program", "40"], [".txt", "leave --program out"]),
+        (["run-lines", "--key", "G"], ["leave --key out"]),
     ],
 )
 def test_sample_refuses_before_it_draws(args: list[str], found: list[str], toy_home: Path, call: Call) -> None:

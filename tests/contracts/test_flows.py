@@ -86,10 +86,14 @@ def test_round_trip_from_the_latent(flow):
 def test_log_determinant_is_that_of_the_jacobian(flow, point, direction):
     x, positions = inputs(1)
     method = getattr(flow, direction)
-    sign, expected = torch.linalg.slogdet(jacobian_at_inputs(point, direction).reshape(T * D, T * D))
+    jacobian = jacobian_at_inputs(point, direction)
+    sign, expected = torch.linalg.slogdet(jacobian.reshape(T * D, T * D))
     ladj = method(x, positions, full(positions))[1]
     torch.testing.assert_close(ladj.sum(), expected, rtol=1e-9, atol=1e-9)
     assert abs(float(sign)) == 1
+    if point[0] != "coupling":  # its Jacobian is triangular by layers; those of the others are so by steps
+        blocks = torch.stack([torch.linalg.slogdet(jacobian[t, :, t])[1] for t in range(T)])
+        torch.testing.assert_close(ladj[0], blocks, rtol=1e-9, atol=1e-9)
 
 
 def reads(time: str, t: int, s: int) -> bool:
@@ -106,17 +110,6 @@ def test_zeros_of_the_jacobian_across_time(point, direction):
             assert (block == 0).all(), f"step {t} depends on step {s}"
         else:
             assert (block != 0).any(), f"step {t} ignores step {s}"
-
-
-@pytest.mark.parametrize("direction", ["forward", "inverse"])
-def test_the_steps_log_determinants_are_their_blocks(flow, point, direction):
-    if point[0] == "coupling":
-        pytest.skip("its Jacobian is triangular by layers, not by steps")
-    x, positions = inputs(1)
-    method = getattr(flow, direction)
-    jacobian = jacobian_at_inputs(point, direction)
-    blocks = torch.stack([torch.linalg.slogdet(jacobian[t, :, t])[1] for t in range(T)])
-    torch.testing.assert_close(method(x, positions, full(positions))[1][0], blocks, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
@@ -190,14 +183,7 @@ def test_float32_stays_finite_under_extreme_parameters(point, direction):
     assert torch.isfinite(ladj).all()
 
 
-def test_log_prob_is_that_of_the_inverse(flow):
-    z, positions = inputs(50)
-    eps, ladj = flow.inverse(z, positions, full(positions))
-    expected = torch.distributions.Normal(0.0, 1.0).log_prob(eps).sum(-1) + ladj
-    torch.testing.assert_close(flow.log_prob(z, positions, full(positions)), expected, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 2.0])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 @torch.no_grad()
 def test_draws_have_the_density_that_log_prob_gives(flow, temperature):
     """The noise of a draw is found again from z, and its density with the Jacobian."""

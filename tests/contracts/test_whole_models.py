@@ -13,7 +13,7 @@ from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.flows.codebook import CodeMixture
 from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
 from lnfgen.models.latent_flow import LatentFlow
-from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, LOG_VARIANCE_BOUND, Gaussian
+from lnfgen.models.posterior import Gaussian
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
@@ -80,32 +80,6 @@ def gaussian_prior(model: LatentFlow) -> Gaussian:
 
 def normal(gaussian: Gaussian) -> Normal:
     return Normal(gaussian.mean, torch.exp(0.5 * gaussian.log_variance))
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("name", [name for name in LATENT if not name.endswith("codes")])
-def test_a_posterior_that_is_the_identitys_normal_has_no_kl(name):
-    """The model's own head, at mean 0 and log-variance 0, against a prior whose weights are 0."""
-    model = latent_flow(dataclasses.replace(SIZES, **NAMED_MODELS[name]))
-    for parameter in (*model.prior.parameters(), *model.posterior.head.parameters()):
-        parameter.zero_()
-    x, noise = x_and_noise(model, 20)
-    gaussian = model.posterior(x, LENGTHS, model.positions(LENGTHS, STEPS))
-    assert float(gaussian.mean.abs().max()) == 0
-    start, bound = INITIAL_LOG_VARIANCE, LOG_VARIANCE_BOUND
-    model.posterior.head.bias[model.latent :] = bound * torch.atanh(torch.tensor(-start / bound, dtype=torch.float64))
-    assert float(model(x, LENGTHS, noise).kl.abs().max()) < 1e-10
-
-
-@torch.no_grad()
-def test_a_posterior_that_is_the_prior_has_no_kl(cell):
-    model = latent_flow(dataclasses.replace(cell, transform="affine"))
-    prior = gaussian_prior(model)
-    assert float(prior.mean.abs().max()) > 0.1
-    assert float(prior.log_variance.abs().max()) > 0.1
-    model.posterior = Fixed(*prior)
-    x, noise = x_and_noise(model, 20)
-    assert float(model(x, LENGTHS, noise).kl.abs().max()) < 1e-10
 
 
 @torch.no_grad()

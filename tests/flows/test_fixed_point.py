@@ -95,33 +95,6 @@ def test_gradients_of_any_size_are_as_exact():
     torch.testing.assert_close(2.0**40 * small, whole)
 
 
-def test_what_else_an_update_gives_has_its_gradient_too():
-    """The log-determinant may depend on the solution, on parameters, or on neither."""
-    a, b = system(0.7)
-    a, b = a.requires_grad_(), b.requires_grad_()
-
-    def update(z: Tensor) -> tuple[Tensor, Tensor]:
-        return times(a.tril(-1), z) + b, times(a.tril(-1), z.sin()) * b
-
-    z, ladj = solve_triangular(update, b.detach())
-    found = torch.autograd.grad(z.sin().sum() + ladj.cos().sum(), [a, b])
-    direct = torch.linalg.solve(torch.eye(D).double() - a.tril(-1), b[..., None])[..., 0]
-    expected = torch.autograd.grad(direct.sin().sum() + update(direct)[1].cos().sum(), [a, b])
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
-    z, _ = solve_triangular(lambda z: (times(a.tril(-1), z), torch.ones_like(z)), b.detach())
-    assert torch.isfinite(torch.autograd.grad(z.sum(), a)[0]).all()
-
-
-def test_an_update_that_ignores_z_and_one_without_gradients():
-    _, b = system(1.0)
-    assert torch.equal(solve(lambda z: 2 * b, torch.zeros_like(b)), 2 * b)
-    b.requires_grad_()
-    z = solve(lambda z: 2 * b, torch.zeros_like(b))
-    assert torch.equal(torch.autograd.grad(z.sum(), b)[0], torch.full_like(b, 2))
-    with torch.no_grad():
-        assert not solve(lambda z: 2 * b, torch.zeros_like(b)).requires_grad
-
-
 @torch.no_grad()
 def test_what_overflows_between_sweeps_heals():
     """Guesses that lead a sweep to infinity do not outlive the sweeps that make feature after feature exact."""

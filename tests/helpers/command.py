@@ -1,12 +1,8 @@
 """Starting the program as a person would, and what a clear failure looks like."""
 
-import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +13,14 @@ from lnfgen.errors import LnfgenError
 Call = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs `lnfgen ARGS`, and tells how it ended."""
 
-WARM = ("train", "eval", "compare", "sample", "plot", "fill", "harmonize", "continue", "vary")
-"""The commands that load torch, which takes longer than most tests."""
-
 SECONDS = 170
 """A command that takes longer fails the test."""
 
 
-def start(folder: Path, *args: object, cold: bool = False, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """`python -m lnfgen ARGS` in a folder.
-
-    Commands that load torch run in a fork of an interpreter that has loaded it already (see `warm.py`), where the
-    system can fork. `cold` starts an interpreter of their own.
-    """
-    words = list(map(str, args))
-    if cold or not hasattr(os, "fork") or not words or words[0] not in WARM:
-        command = [sys.executable, "-m", "lnfgen", *words]
-        return subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, **options)
-    return _start_warm(folder, words, **options)
-
-
-def _start_warm(
-    folder: Path, args: list[str], input: bytes = b"", env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    with tempfile.TemporaryDirectory() as name:
-        stdin, stdout, stderr = (Path(name) / stream for stream in ("stdin", "stdout", "stderr"))
-        stdin.write_bytes(input)
-        request = {
-            "args": args,
-            "folder": str(folder),
-            "env": dict(os.environ) if env is None else env,
-            "streams": [str(stdin), str(stdout), str(stderr)],
-            "seconds": SECONDS,
-        }
-        server = _server()
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        code = json.loads(server.stdout.readline())
-        return subprocess.CompletedProcess(args, code, stdout.read_bytes(), stderr.read_bytes())
-
-
-@cache
-def _server() -> subprocess.Popen[str]:
-    """It ends when its stdin is closed, which is when the tests end."""
-    command = [sys.executable, str(Path(__file__).with_name("warm.py"))]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def start(folder: Path, *args: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """`python -m lnfgen ARGS` in a folder. Commands that load torch take seconds; `call_in` does not."""
+    command = [sys.executable, "-m", "lnfgen", *map(str, args)]
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, **options)
 
 
 def call_in(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:

@@ -166,13 +166,6 @@ def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
     assert bars[0] == bars[1]
 
 
-def test_samples_are_scored_from_their_bar_line_on() -> None:
-    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
-    values = encoding.encode(WALTZ.in_range(21, 88))
-    piece = encoding.decode(values)
-    assert np.array_equal(encoding.adapt([piece])[0][0], values)
-
-
 def test_passages_that_are_compared_begin_after_the_upbeat() -> None:
     # In each bar one note of three is at its start. With the upbeat in the first passage, none would be.
     notes = [(2, 2, 60), *((4 + 16 * bar + place, 2, 60 + place) for bar in range(12) for place in (0, 8, 12))]

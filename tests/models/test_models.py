@@ -263,16 +263,17 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     assert float(probabilities.max() / probabilities.min()) > 1.2
 
 
-@pytest.mark.parametrize("model_name", ["lstm", "af-scf"])
 @pytest.mark.parametrize(
-    ("bad_observation", "bad_emission", "fitting"),
+    ("name", "observation", "changes", "message"),
     [
-        (Symbols(4), "nade", "categorical"),
-        (Symbols(4), "bernoulli", "categorical"),
-        (Frames(3, True), "categorical", "bernoulli or nade or past"),
+        ("lstm", Symbols(4), {"emission": "nade"}, "found nade .*expected categorical"),
+        ("af-scf", Symbols(4), {"emission": "bernoulli"}, "found bernoulli .*expected categorical"),
+        ("af-scf", Frames(3, True), {"emission": "categorical"}, "expected bernoulli or nade or past"),
+        ("lstm", Symbols(4), {"in_metre": True}, "found true for text, which has no bars; expected false"),
+        ("af-codes", Frames(3, False), {}, "found codes for music"),
     ],
 )
-def test_an_emission_that_does_not_fit_is_refused_in_one_line(model_name, bad_observation, bad_emission, fitting):
-    with pytest.raises(ConfigError, match=f"found {bad_emission} .*expected {fitting}") as error:
-        toy(model_name, bad_observation, emission=bad_emission)
+def test_a_configuration_that_does_not_fit_the_data_is_refused_in_one_line(name, observation, changes, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        toy(name, observation, **changes)
     assert "\n" not in str(error.value)

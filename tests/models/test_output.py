@@ -72,17 +72,6 @@ def test_a_key_is_told_of_every_lower_key_and_of_no_other(onsets):
 
 @ONSETS
 @torch.no_grad()
-def test_samples_in_front_are_folded_as_if_looped(onsets):
-    frames, context = Frames(7, onsets), context_of(3, 2, 4)
-    head, x = head_of(NADEHead, frames), every_frame(frames)[torch.randint(2**7, (2, 4))]
-    folded = head(context, x)
-    assert folded.shape == (3, 2, 4, frames.num_logits)
-    for k in range(3):
-        torch.testing.assert_close(folded[k], head(context[k], x), rtol=1e-12, atol=1e-12)
-
-
-@ONSETS
-@torch.no_grad()
 def test_frames_are_drawn_as_often_as_they_are_likely(onsets):
     frames, context = Frames(3, onsets), context_of()
     head, draws = head_of(NADEHead, frames), 40_000

@@ -5,12 +5,11 @@ from collections import Counter
 import pytest
 import torch
 from toy_metres import ENCODING, LENGTHS, generators, told, toy_metres
-from toy_models import noise_like, random_x, toy
+from toy_models import noise_like, random_x
 
 from lnfgen.conventions import TimeSignature
-from lnfgen.errors import ConfigError
 from lnfgen.inference.particles import draw_hidden
-from lnfgen.models import Symbols, TimeSignatures
+from lnfgen.models import TimeSignatures
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import bar_and_beats
 from lnfgen.nn.positions import Positions
@@ -80,11 +79,6 @@ def test_lengths_in_a_rare_time_signature_are_whole_bars_too() -> None:
     metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), lengths)
     assert metres.lengths_in((6, 8)).log_prob(torch.tensor([36])).exp() > 0.9
     assert metres.lengths_in((4, 4)).log_prob(torch.tensor([32, 48])).exp().sum() > 0.9
-
-
-def test_text_has_no_bars() -> None:
-    with pytest.raises(ConfigError, match=r"model.in_metre: found true for text, which has no bars; expected false"):
-        toy("lstm", Symbols(4), in_metre=True)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -22,7 +22,6 @@ from lnfgen.models.voice_leading import (
     voice_keys,
 )
 from lnfgen.models.voices import CERTAIN, VoiceHead
-from lnfgen.nn.copying import CopyAttention
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -202,23 +201,6 @@ def test_a_melody_that_comes_again_is_recalled_whatever_is_below_it():
     assert (whole[:, 20:].amax(-1) < 0.5).all()
 
 
-@torch.no_grad()
-def test_what_is_told_of_the_melody_depends_on_the_melody_alone():
-    tied, x = head(), frames()
-    other = x.clone()
-    other[..., :14] = 1  # below all notes
-    other[x.sum(-1) == 0] = 0
-
-    def told(noisy: torch.Tensor) -> torch.Tensor:
-        return tied._copied(tied._compared(noisy), CopyAttention.__call__)
-
-    assert not torch.equal(told(x), told(other))
-    for weight in (tied.from_copied.weight, tied.from_nothing.weight):
-        weight.zero_()
-    assert told(x).any()
-    assert torch.equal(told(x), told(other))
-
-
 def test_voices_move_relative_to_where_the_voice_of_their_number_was():
     before = torch.zeros(KEYS, dtype=torch.bool)
     before[[12, 19, 25]] = True
@@ -230,22 +212,18 @@ def test_voices_move_relative_to_where_the_voice_of_their_number_was():
     assert (move_case(torch.arange(KEYS), keys[3]) == NUM_MOVES - 1).all()  # a fourth voice had no key
 
 
+MOTIONS = {
+    0: [(2, 0), (0, -3), (0, 0)],
+    1: [(1, -4), (-7, 2)],
+    2: [(2, 1), (-9, -8), (13, 13)],  # of moves over an octave, the size is not known
+    3: [(2, 2), (-1, -1)],
+    4: [(5, 5)],
+    5: [(-12, -12)],
+}
+
+
 @pytest.mark.parametrize(
-    ("semitones", "other", "expected"),
-    [
-        (2, 0, 0),
-        (0, -3, 0),
-        (0, 0, 0),
-        (1, -4, 1),
-        (-7, 2, 1),
-        (2, 1, 2),
-        (-9, -8, 2),
-        (13, 13, 2),  # of moves over an octave, the size is not known
-        (2, 2, 3),
-        (-1, -1, 3),
-        (5, 5, 4),
-        (-12, -12, 5),
-    ],
+    ("semitones", "other", "expected"), [(*moves, number) for number, cases in MOTIONS.items() for moves in cases]
 )
 def test_two_voices_move_in_oblique_contrary_similar_or_parallel_motion(semitones, other, expected):
     one, two = (torch.tensor(NO_MOVE + number) for number in (semitones, other))
