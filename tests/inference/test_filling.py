@@ -368,7 +368,7 @@ def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
     lnfgen.write("song.mid", PianoRoll.from_notes([(0, 4, 67), (4, 4, 69)]))
     few = ("song.mid", "--out", "x.mid", "--particles", "2", "--free")
     done = here("fill", *few, "steps:1-2,keys:C1-C5", "--free", "keys:C2-C3")
-    assert b"song.mid: keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there" in done.stderr
+    assert b"keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there" in done.stderr
     assert b"beyond" not in here("fill", *few, "keys:C2-C6,steps:1-2").stderr
 
 
