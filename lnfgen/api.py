@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -241,12 +241,12 @@ def compare(
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
+@dataclass(frozen=True)
 class _Reports:
     """Calls a progress function after each update."""
 
-    def __init__(self, total: int, progress: TrainingProgress | None) -> None:
-        self.total = total
-        self.progress = progress
+    total: int
+    progress: TrainingProgress | None
 
     def step(self, metrics: dict[str, float]) -> None:
         if self.progress is not None:

@@ -43,11 +43,7 @@ def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.devic
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes CUDA if it is there, then MPS, then the CPU.
-
-    Raises:
-        LnfgenError: if the device is unknown or not on this machine.
-    """
+    """The device of that name; `auto` takes CUDA if it is there, then MPS, then the CPU."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -92,20 +92,13 @@ def write_json(path: Path, value: Any, indent: int) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where it is not there yet.
-
-    Raises:
-        OutputError: if `path` is a file, or cannot be made.
-    """
+    """Make a folder, and those above it, where it is not there yet."""
     with output_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def require_free_folder(path: Path) -> None:
-    """Raise an `OutputError` if `path` cannot become a new folder.
-
-    A file, a folder that holds something and the current folder cannot, nor can a folder whose parent is read-only.
-    """
+    """Raise an `OutputError` if `path` cannot become a new folder."""
     if path.resolve() == Path.cwd():
         raise OutputError(f"{path} is the folder that you are in; expected the name of a new folder; choose another")
     if path.exists() and not path.is_dir():

@@ -89,7 +89,7 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
 
     With `new_tempo` the pieces get another tempo, and the changes of tempo in the file do not count.
     """
-    from lnfgen.music.metre import lost_changes
+    from lnfgen.formats.events import lost_changes
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:

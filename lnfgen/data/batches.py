@@ -25,8 +25,8 @@ class Batch(NamedTuple):
 
 
 def batch_of(split: Sequence[np.ndarray], indices: list[int]) -> Batch:
-    """The batch of some sequences of a split."""
-    return collate([split[i] for i in indices], indices, metres_of(split))
+    """The batch of some sequences of a split, with their metres where the split has them."""
+    return collate([split[i] for i in indices], indices, getattr(split, "metres", None))
 
 
 def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndarray | None = None) -> Batch:
@@ -86,11 +86,6 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
     """The steps of each sequence, int64 `[N]`. A split knows them without reading its sequences."""
     lengths = getattr(sequences, "lengths", None)
     return np.array([len(sequence) for sequence in sequences]) if lengths is None else lengths
-
-
-def metres_of(sequences: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The metre of each sequence, `[N, 3]`, where a split or a list of pieces has them."""
-    return getattr(sequences, "metres", None)
 
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:

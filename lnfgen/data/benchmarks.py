@@ -46,12 +46,7 @@ _COMPLEX = 8
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
-    """The pieces of each split, in the order of the file; none is cut or transposed.
-
-    Raises:
-        UnreadableFileError: if the file is missing or damaged, is no benchmark set, or is a pickle that asks for
-            anything but plain containers and numbers.
-    """
+    """The pieces of each split, in the order of the file; none is cut or transposed."""
     return in_child(_parse, bytes_of(path, _EXPECTED), path, name=str(path))
 
 
@@ -68,12 +63,9 @@ def _parse(content: bytes, path: Path) -> dict[str, list[PianoRoll]]:
 
 
 def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
-    try:
-        restart_clock()
-        with unreadable(f"{path} is no readable pickle", f"expected {_EXPECTED}"):
-            value = _PlainUnpickler(content).load()
-    except _RefusedGlobalError as error:
-        raise UnreadableFileError(f"{path} is refused: {error}; nothing of it was run") from None
+    restart_clock()
+    with unreadable(f"{path} is no readable pickle", f"expected {_EXPECTED}"):
+        value = _PlainUnpickler(content, path).load()
     if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in SPLITS):
         keys = f"keys {', '.join(map(repr, list(value)[:5]))}" if isinstance(value, dict) else type(value).__name__
         raise UnreadableFileError(f"{path} holds {keys:.80}; expected lists of pieces under 'train', 'valid', 'test'")
@@ -102,10 +94,6 @@ def _frames_to_sounding(piece: Any) -> np.ndarray:
     return sounding
 
 
-class _RefusedGlobalError(LnfgenError):
-    pass
-
-
 class _PlainUnpickler(pickle.Unpickler):
     """Reads plain containers and numbers, and the numbers of numpy; it refuses everything else.
 
@@ -113,8 +101,12 @@ class _PlainUnpickler(pickle.Unpickler):
     pickle could change. numpy gets nothing but the checked name of a type, and bytes of the right length.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, path: Path) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2 wrote the bytes of numpy's values as str
+        self.path = path
+
+    def refused(self, reason: str) -> UnreadableFileError:
+        return UnreadableFileError(f"{self.path} is refused, and nothing in it was run: it {reason}")
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
@@ -125,12 +117,12 @@ class _PlainUnpickler(pickle.Unpickler):
         }
         full_name = f"{module}.{name}"
         if full_name not in admitted:
-            raise _RefusedGlobalError(f"it names {full_name:.90}; a benchmark set holds plain and numpy numbers only")
+            raise self.refused(f"names {full_name:.90}; expected plain and numpy numbers only")
         return admitted[full_name]
 
     def _dtype(self, code: Any, *_: Any) -> _NumberType:
         if not isinstance(code, str) or not re.fullmatch(r"[iu][1248]|b1|f[48]", code):
-            raise _RefusedGlobalError(f"it holds numpy values of the type {code!r:.30}")
+            raise self.refused(f"holds numpy values of the type {code!r:.30}")
         return _NumberType(code)
 
     def _scalar(self, dtype: Any, content: Any) -> Any:
@@ -142,7 +134,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def _encode(self, text: Any, codec: Any) -> bytes:
         if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
-            raise _RefusedGlobalError("it encodes something else than bytes")
+            raise self.refused("encodes something else than bytes")
         return text.encode("latin1")
 
 

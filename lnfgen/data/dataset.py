@@ -40,20 +40,14 @@ class Split(Sequence[np.ndarray]):
     """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
-
-    Attributes:
-        values, offsets: the tensors of the shard.
-        dropped: how many sequences were left out of the split because they were too long.
-        time_signatures: that of each sequence, where the dataset keeps them; else none.
-        metres: the time signatures on the grid of the dataset, as `Encoding.metres` gives them.
     """
 
     name: str
     values: np.ndarray = field(repr=False)
     offsets: np.ndarray = field(repr=False)
-    dropped: int = 0
-    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
-    metres: np.ndarray | None = field(default=None, repr=False)
+    dropped: int = 0  # how many sequences were left out of the split because they were too long
+    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)  # of each sequence, or none at all
+    metres: np.ndarray | None = field(default=None, repr=False)  # of each sequence, as `Encoding.metres` gives them
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -71,18 +65,13 @@ class Split(Sequence[np.ndarray]):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An open dataset folder.
-
-    Attributes:
-        manifest: the content of `dataset.json`.
-        fingerprint: a hash of the encoding and of the SHA-256 of each shard, but not of the dataset's name or folder.
-    """
+    """An open dataset folder."""
 
     path: Path
     name: str
     encoding: Encoding
-    manifest: dict[str, Any] = field(repr=False)
-    fingerprint: str
+    manifest: dict[str, Any] = field(repr=False)  # the content of `dataset.json`
+    fingerprint: str  # a hash of the encoding and of the SHA-256 of each shard, not of the name or the folder
     _splits: dict[str, Split]
 
     def split(self, name: str) -> Split:

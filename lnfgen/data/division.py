@@ -47,10 +47,9 @@ def split_of_label(label: str) -> str | None:
 
 
 def splits_by_name(labels: Sequence[str]) -> dict[str, str]:
-    """The split of each file whose name says one; none of them where the names are not meant as splits.
+    """The split of each file whose name says one, if one says train, one says another split, and most say some split.
 
-    A song may well be called "Train". So the names count only if one says train, one says another split, and most say
-    some split.
+    Otherwise none: a song may well be called "Train".
     """
     named = {label: split for label in labels if (split := split_of_label(label))}
     enough = 2 * sum(label in named for label in labels) >= len(labels)
@@ -113,8 +112,5 @@ def split_in_order(count: int, shares: Sequence[float]) -> dict[str, slice]:
 
 
 def split_by_hash(name: str) -> str:
-    """The split of the piece with this name: 1 in 10 is valid and 1 in 10 is test.
-
-    A hash of the name decides, so a piece keeps its split when others come or go.
-    """
+    """The split of the piece with this name, by a hash of the name alone: 1 in 10 is valid and 1 in 10 is test."""
     return {0: "valid", 1: "test"}.get(hashlib.sha256(name.encode()).digest()[0] % 10, "train")

@@ -32,17 +32,11 @@ _HIGHEST = 960  # of all whole numbers in JSON
 
 @dataclass(frozen=True)
 class Changes:
-    """The losses of pieces on their way into an encoding; false if there are none.
+    """The losses of pieces on their way into an encoding; false if there are none."""
 
-    Attributes:
-        rounded: starts and ends of notes that were not on a step of the grid.
-        out_of_range: notes that no column has, left out.
-        unknown: characters outside the vocabulary.
-    """
-
-    rounded: int = 0
-    out_of_range: int = 0
-    unknown: int = 0
+    rounded: int = 0  # starts and ends of notes that were not on a step of the grid
+    out_of_range: int = 0  # notes that no column has, left out
+    unknown: int = 0  # characters outside the vocabulary
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(*(own + another for own, another in zip(astuple(self), astuple(other), strict=True)))
@@ -76,27 +70,19 @@ class Encoding:
     Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
     indices into `vocabulary`.
 
-    Attributes:
-        kind: "music" or "text". The attributes of the other kind are not used.
-        has_onsets: a struck key differs from a held one. Otherwise values are 0 and 1 only.
-        lowest_pitch: the MIDI number of the first of the `num_pitches` columns.
-        steps_per_quarter: the grid of all pieces.
-        fills_upbeats: pieces begin at a bar line, with silence ahead of an upbeat. Otherwise, as in the published sets,
-            their first step is that of the upbeat.
-        tempo_bpm, time_signature: the usual values of the set. Samples are written with them, but where a model knows
-            the time signature of each piece, with that.
-        vocabulary: the unknown symbol, then the characters of train in the order of their code points.
+    The usual tempo and time signature of the set are those of samples, except where a model knows the time signature of
+    each piece.
     """
 
-    kind: Kind
-    has_onsets: bool = True
-    lowest_pitch: int = LOWEST_PITCH
+    kind: Kind  # the attributes of the other kind are not used
+    has_onsets: bool = True  # a struck key differs from a held one; otherwise values are 0 and 1 only
+    lowest_pitch: int = LOWEST_PITCH  # the MIDI number of the first of the `num_pitches` columns
     num_pitches: int = NUM_PITCHES
-    steps_per_quarter: int = STEPS_PER_QUARTER
+    steps_per_quarter: int = STEPS_PER_QUARTER  # the grid of all pieces
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
-    fills_upbeats: bool = False
-    vocabulary: tuple[str, ...] = ()
+    fills_upbeats: bool = False  # pieces begin at a bar line, with silence ahead of an upbeat; published sets lack it
+    vocabulary: tuple[str, ...] = ()  # the unknown symbol, then the characters of train in the order of code points
 
     @property
     def unit(self) -> Unit:
@@ -146,11 +132,7 @@ class Encoding:
         return roll.from_bar_line() if self.fills_upbeats else roll
 
     def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Changes]:
-        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
-
-        Raises:
-            LnfgenError: if a piece is of the other kind.
-        """
+        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted."""
         sequences, signatures, changes = [], [], Changes()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
@@ -211,11 +193,7 @@ class Encoding:
 
     @classmethod
     def from_json(cls, value: Any) -> Encoding:
-        """The encoding that `to_json` wrote.
-
-        Raises:
-            DatasetError: if an attribute is missing, is unknown, or has the wrong type or range.
-        """
+        """The encoding that `to_json` wrote, or a `DatasetError`."""
         try:
             if not isinstance(value, dict) or value.get("kind") not in tuple(_FIELDS):
                 raise ValueError(f"no kind; expected one of {', '.join(_FIELDS)}")

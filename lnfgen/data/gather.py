@@ -26,11 +26,7 @@ _TEXTS = (".txt", ".text", ".md", ".abc")
 
 @dataclass(frozen=True)
 class Options:
-    """How files become a dataset.
-
-    Raises:
-        LnfgenError: if a value is out of range.
-    """
+    """How files become a dataset. A value out of range is an `LnfgenError`."""
 
     kind: Kind | None = None  # None: as the suffixes of the files say
     # The longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with more characters

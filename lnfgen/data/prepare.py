@@ -39,10 +39,7 @@ def prepare(
 ) -> Dataset:
     """Make a dataset folder at `path` from files and folders, and open it; see `lnfgen.preprocess`.
 
-        prepare([Path("songs")], Path("songs-dataset"), Options(max_length=128))
-
-    Args:
-        name: of the dataset; None: that of the first source.
+    By default the dataset has the `name` of the first source.
     """
     options = options or Options()
     return _prepared(gather(sources, options.kind), path, name or source_name(sources[0]), options, progress, jobs)

@@ -33,13 +33,7 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 @contextmanager
 def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is.
-
-    Raises:
-        DatasetError: if train or a sequence is empty.
-        OutputError: if `path` holds something or cannot be written.
-        UnreadableFileError: if `strict`, for the first file or piece that is skipped.
-    """
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
     with new_folder(path) as folder:
         with ExitStack() as stack:
             files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
@@ -50,32 +44,20 @@ def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[Data
 
 
 class DatasetWriter:
-    """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`.
+    """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`."""
 
-    Attributes:
-        encoding: must be set before the first sequence comes. Its tempo and time signature may change later.
-        disjoint: leave out a sequence that another split holds already.
-        options: the values that the dataset is made with.
-        sources: the files that were read.
-        skipped: the files, pieces and silent stretches that were left out.
-        copies: the files, pieces and stretches that were left out because the dataset holds the same already.
-        remarks: what else a person should know about how it was made.
-        dropped: how many sequences of each split were left out because they were too long.
-        out_of_range: how many notes were left out because no key of the encoding has their pitch.
-    """
-
-    encoding: Encoding
+    encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
     def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
         self.name = name
-        self.disjoint = False
-        self.options: dict[str, Any] = {}
-        self.sources: list[Record] = []
-        self.skipped: list[Record] = []
-        self.copies: list[Record] = []
-        self.remarks: list[str] = []
-        self.dropped = dict.fromkeys(shards, 0)
-        self.out_of_range = 0
+        self.disjoint = False  # leave out a sequence that another split holds already
+        self.options: dict[str, Any] = {}  # the values that the dataset is made with
+        self.sources: list[Record] = []  # the files that were read
+        self.skipped: list[Record] = []  # the files, pieces and silent stretches that were left out
+        self.copies: list[Record] = []  # those that were left out because the dataset holds the same already
+        self.remarks: list[str] = []  # more that a person should know about how the dataset was made
+        self.dropped = dict.fromkeys(shards, 0)  # the sequences of each split that are left out as too long
+        self.out_of_range = 0  # the notes that are left out because no key of the encoding has their pitch
         self._strict = strict
         self._shards = shards
         self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well
@@ -120,11 +102,7 @@ class DatasetWriter:
             raise DatasetError(f"{counted(count, 'file')} of {self.name}, none readable {what}: {reason}")
 
     def finish(self) -> dict[str, Any]:
-        """Write the ends of the shards. The result is the content of `dataset.json`.
-
-        Raises:
-            DatasetError: if train holds no sequence.
-        """
+        """Write the ends of the shards. The result is the content of `dataset.json`."""
         if not self._shards["train"].lengths:
             count = self.dropped["train"]
             dropped = f" ({count:,} dropped for their length)" if count else ""
@@ -180,8 +158,7 @@ class _Shard:
     def finish(self, none: np.ndarray) -> dict[str, Any]:
         """Write the offsets and the header. The result is the part of `dataset.json` about the shard.
 
-        Args:
-            none: values without steps, which have the type and the other axes of all values.
+        `none` are values without steps, which have the type and the other axes of all values.
         """
         offsets = np.zeros(len(self.lengths) + 1, DTYPES["I64"])
         np.cumsum(self.lengths, out=offsets[1:])

@@ -25,8 +25,7 @@ from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
 
-Piece = tuple[str, PianoRoll]
-"""A roll and its label, which says what file it is from."""
+Piece = tuple[str, PianoRoll]  # a roll and its label, which names its file
 
 
 def add_music(
@@ -153,7 +152,7 @@ def _dealt(dataset: DatasetWriter, pieces: Iterable[Piece], shares: Sequence[flo
     for split in SPLITS:
         for label, piece in first:
             roll = piece.from_bar_line()  # an upbeat may be all of a part
-            lines = [*roll.bar_lines(), roll.num_steps]
+            lines = [*roll.bars().values(), roll.num_steps]
             bars = split_in_order(len(lines) - 1, shares)[split]
             if bars.start < bars.stop:
                 yield split, (label, roll.stretch(lines[bars.start], lines[bars.stop]))

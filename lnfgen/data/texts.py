@@ -41,8 +41,8 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
 
     texts = in_parallel(text.read_text, [file.path for file in files], "reading", jobs=1)
     contents = dataset.readable(zip(files, texts, strict=True), "text")
-    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     if files[0].split is not None:
+        splits: dict[str, list[str]] = {split: [] for split in SPLITS}
         for file, content in contents:
             splits[file.split or "train"] += divided(content)
     elif options.chunks:
@@ -60,9 +60,8 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
 def add_folk(dataset: DatasetWriter) -> None:
     """Fill `folk-abc`: the split of each tune is fixed by a hash of its file's name and its number in the file."""
     spec = importlib.util.find_spec("music21")  # importing it would take seconds, and its code is not needed here
-    if spec is None or spec.origin is None:
-        raise DatasetError("the music21 package is not installed; install it: pip install music21")
-    corpus = Path(spec.origin).parent / "corpus"
+    assert spec is not None
+    corpus = Path(str(spec.origin)).parent / "corpus"
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for path in sorted(path for book in _BOOKS for path in (corpus / book).glob("*.abc")):
         label = f"{path.parent.name}/{path.name}"
@@ -94,10 +93,9 @@ def encode_texts(dataset: DatasetWriter, splits: Mapping[str, list[str]], max_le
 
 
 def _chunks_in_order(contents: Sequence[str], max_length: int, shares: Sequence[float]) -> dict[str, list[str]]:
-    """The chunks of the texts, divided in order: the splits are three stretches of the texts.
+    """The chunks of the texts, divided in order: at random, test would hold the continuations of training chunks.
 
-    A chunk continues the one before it. Divided at random, test would hold the continuations of training chunks. Where
-    there are fewer chunks than splits, each text is divided before it is cut into chunks.
+    Where there are fewer chunks than splits, each text is divided before it is cut into chunks.
     """
     chunks = [chunk for content in contents for chunk in text.chunks(content, max_length)]
     if len(chunks) >= num_splits(shares):

@@ -17,11 +17,8 @@ from functools import lru_cache
 from lnfgen.formats.events import Events, Sound, join_ties
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, is_time_signature
 
-MAX_BARS = 1000
-"""The most bars of one rest. More are a misprint, and would fill the memory."""
-
-MAX_SECTIONS = 100
-"""The most sections that are played of a tune whose header gives their order."""
+MAX_BARS = 1000  # of one rest; more are a misprint, and would fill the memory
+MAX_SECTIONS = 100  # that are played of a tune whose header gives their order
 
 _TOKENS = re.compile(
     r"""
@@ -305,10 +302,7 @@ class _Tune:
 
 
 def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> tuple[list[Sound], list[Fraction]]:
-    """Put items one after the other, and tempos and time signatures into `events`: the sounds, and two bar lines.
-
-    An overlay sounds from the last bar line on, beside the notes before it.
-    """
+    """Put items one after the other, and tempos and time signatures into `events`: the sounds, and two bar lines."""
     sounds: list[Sound] = []
     lines: list[Fraction] = []
     time = bar = furthest = Fraction(0)
@@ -317,7 +311,7 @@ def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> tuple[lis
             events.tempos.append((time, item))
         elif isinstance(item, str):
             furthest = max(furthest, time)
-            bar = bar if item == "&" else furthest
+            bar = bar if item == "&" else furthest  # an overlay sounds from the last bar line on
             time = bar
             lines.append(bar)
         else:
@@ -333,21 +327,18 @@ def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> tuple[lis
 
 
 def _order(header: str) -> str:
-    """The sections in the order in which they are played, a letter each; empty if the header gives no order.
+    """The sections in the order in which they are played, a letter each, ABCBC for `P:A(BC)2`; empty without P:."""
 
-    `P:A(BC)2` is ABCBC.
-    """
+    def repeated(group: re.Match[str]) -> str:
+        inside, times, letter, times_of_letter = group.groups()
+        return (letter or inside) * int(times_of_letter or times or 1)
+
     found = re.search(r"^P:([^%\n]*)", header, re.MULTILINE)
     order, before = re.sub(r"[.\s]", "", found[1]) if found else "", ""
     while order != before and len(order) <= MAX_SECTIONS:
         before = order
-        order = re.sub(r"\(([A-Z]*)\)(\d{0,2})|([A-Z])(\d{1,2})", _repeated, order)
+        order = re.sub(r"\(([A-Z]*)\)(\d{0,2})|([A-Z])(\d{1,2})", repeated, order)
     return order if re.fullmatch(rf"[A-Z]{{1,{MAX_SECTIONS}}}", order) else ""
-
-
-def _repeated(group: re.Match[str]) -> str:
-    inside, times, letter, times_of_letter = group.groups()
-    return (letter or inside) * int(times_of_letter or times or 1)
 
 
 def _numbers(ending: str) -> list[int]:

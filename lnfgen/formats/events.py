@@ -1,27 +1,37 @@
-"""The notes, tempos and time signatures of a piece as a file has them, and the piano-roll of them."""
+"""The notes, tempos and time signatures of a piece as a file has them, and the piano-roll that they make.
+
+A file may have several tempos and time signatures one after the other. A roll has one of each: the one that lasts
+longest, and so not that of an upbeat or of a last chord.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.metre import longest_signature, longest_tempo, num_changes
-from lnfgen.music.pianoroll import PianoRoll, bar_length
+from lnfgen.music.pianoroll import PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
+
+DEFAULT_BPM = 120.0
+"""The tempo of a file without one, as in MIDI."""
 
 FileNote = tuple[Any, Any, int]
 """A note in the unit of a file: (start, end, MIDI pitch)."""
 
 Sound = tuple[Fraction, Fraction, int, bool, bool]
 """A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next one)."""
+
+_Value = TypeVar("_Value")
 
 
 @dataclass
@@ -44,18 +54,29 @@ class Events:
     def add(
         self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
     ) -> None:
-        """Add a track. Its number follows on those of the tracks before, and of `after` tracks of other pieces."""
+        """Add a track with one or more notes. Its number follows on those of the tracks before, and of `after` others.
+
+        Characters that a terminal cannot show are left out of the name.
+        """
+        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+        pitches = [pitch for _, _, pitch in notes]
+        sounding = now = 0
+        for start, end, _ in sorted(notes):
+            sounding += max(end - max(start, now), 0)
+            now = max(now, end)
+        polyphony = float(sum(end - start for start, end, _ in notes) / sounding) if sounding else 1.0
+        pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
         number = after + len(self.tracks) + 1
-        track = Track.of_notes(notes, number=number, name=name, program=program, channel=channel)
-        self.tracks.append((track, notes))
+        self.tracks.append((Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes))
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
     ) -> PianoRoll:
         """The tracks with the chosen numbers as one piano-roll.
 
-        Times are rounded to the nearest step, and a note lasts at least one step. Tempo and time signature are those
-        that last longest. A time signature that only the upbeat has is not counted as a change.
+        Times are rounded to the nearest step, and a note lasts at least one step. The tempo is the one that lasts
+        longest in seconds, and the time signature the one that lasts longest in quarters. A time signature that only
+        the upbeat has is not counted as a change.
 
         Args:
             quarter: the length of a quarter in the unit of the file.
@@ -72,12 +93,13 @@ class Events:
         if (steps := before + step(self.end)) > MAX_STEPS:
             raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
         notes = [note for track, notes in self.tracks if track.number in chosen for note in notes]
+        usable = [(time, signature) for time, signature in self.signatures if is_time_signature(signature)]
         roll = PianoRoll.from_notes(
             [(step(start), step(end) - step(start), pitch) for start, end, pitch in notes],
             num_steps=step(self.end),
             steps_per_quarter=steps_per_quarter,
-            tempo_bpm=longest_tempo(self.tempos, self.end),
-            time_signature=longest_signature(self.signatures, self.end),
+            tempo_bpm=longest_lasting(self.tempos, self.end, DEFAULT_BPM, lambda bpm: bpm),
+            time_signature=longest_lasting(usable, self.end, (4, 4)),
         )
         upbeat = self._upbeat(roll.time_signature, quarter)
         metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
@@ -92,10 +114,7 @@ class Events:
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
-        """The length of the first bar if it is shorter than those of the usual time signature and the next one is not.
-
-        Else it is 0. The usual time signature must hold after the first bar, which may have one of its own.
-        """
+        """The length of the first bar if it is shorter than the usual bar, which comes next, else 0."""
         if not self.lines:
             return 0
         first, *following = self.lines
@@ -106,10 +125,7 @@ class Events:
 
 
 def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
-    """Notes as (start, end, MIDI pitch), where tied notes are one.
-
-    Some programs write a tie at one of its two notes alone; either is enough.
-    """
+    """Notes where tied ones are one. Some programs write a tie at one of its two notes alone; either is enough."""
     notes: list[FileNote] = []
     last = defaultdict[tuple[int, Fraction, bool], list[int]](list)  # (pitch, end, goes on) -> where in `notes`
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note that comes before.
@@ -122,3 +138,41 @@ def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
             notes.append((start, end, pitch))
         last[pitch, end, goes_on].append(index)
     return notes
+
+
+def longest_lasting(
+    changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float] = lambda _: 1.0
+) -> _Value:
+    """The value that lasts longest, and the first one where two last equally long.
+
+    Args:
+        changes: (position, value) of each change, in any unit of musical time. Before the first one the value is
+            `before`. Of several at one position, the last counts.
+        end: the position where the piece ends.
+        speed: the time for which a value lasts is the musical time divided by its speed.
+    """
+    changes = [(0, before), *sorted(changes, key=itemgetter(0))]
+    lasting: dict[_Value, float] = {}
+    for (position, value), (until, _) in itertools.pairwise([*changes, (max(end, changes[-1][0]), before)]):
+        if until > position:
+            lasting[value] = lasting.get(value, 0.0) + float(until - position) / speed(value)
+    return max(lasting, key=lambda value: lasting[value]) if lasting else changes[-1][1]
+
+
+def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
+    """The number of changes of a value before the end of a piece. The first value is no change.
+
+    Args:
+        values: (position, value), in any order. Of several at one position, the last counts.
+    """
+    at = dict(sorted(values, key=itemgetter(0)))
+    lasting = [value for position, value in at.items() if position < end]
+    return sum(one != other for one, other in itertools.pairwise(lasting))
+
+
+def lost_changes(rolls: Sequence[PianoRoll], *, of_tempo: bool = True) -> str:
+    """A few words on the changes, of tempo too if `of_tempo`, that these rolls lost; empty if they lost none."""
+    tempos = sum(roll.tempo_changes for roll in rolls) if of_tempo else 0
+    counts = {"tempo": tempos, "time signature": sum(roll.metre_changes for roll in rolls)}
+    lost = ", ".join(f"{count:,} of {value}" for value, count in counts.items() if count)
+    return f"a piano-roll has one tempo and time signature; left out changes: {lost}" if lost else ""

@@ -19,8 +19,7 @@ import mido
 from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.events import Events
-from lnfgen.music.metre import DEFAULT_BPM
+from lnfgen.formats.events import DEFAULT_BPM, Events
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, Track, choose_tracks
@@ -40,11 +39,11 @@ def read_midi(
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
-    Times are rounded to the nearest step, in whole numbers, and a note lasts at least one step. The roll has the tempo
-    and the time signature that last longest (see `lnfgen.music.metre`); where times are in seconds (SMPTE), its tempo
-    is 120. If a key is struck again before it is released (in one channel of a track), the first release belongs to
-    the first strike. A key that is never released sounds to the end of its track. Control changes, the pedal among
-    them, are left out.
+    Times are rounded to the nearest step, and a note lasts at least one step. The roll has the tempo and the time
+    signature that last longest (see `lnfgen.formats.events`); where times are in seconds (SMPTE), its tempo is 120. If
+    a key is struck again before it is released (in one channel of a track), the first release belongs to the first
+    strike. A key that is never released sounds to the end of its track. Control changes, the pedal among them, are left
+    out.
 
     Args:
         name: stands for the file in errors.
@@ -53,8 +52,8 @@ def read_midi(
             list all tracks.
 
     Raises:
-        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or no such track, or last
-            over `MAX_STEPS`.
+        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or none of those tracks,
+            or last over `MAX_STEPS`.
     """
     sound = _checked(content, name)
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
@@ -101,9 +100,8 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
         LnfgenError: for programs or voices out of range, or fewer voices than programs.
     """
     programs = [program] if isinstance(program, int) else list(program)
-    for number in programs:
-        if not 0 <= number <= 127:
-            raise LnfgenError(f"program {number}; expected a General MIDI program from 0 to 127")
+    if wrong := [number for number in programs if not 0 <= number <= 127]:
+        raise LnfgenError(f"program {wrong[0]}; expected a General MIDI program from 0 to 127")
     if voices is None and len(programs) > 1:
         voices = len(programs)
     if not 1 <= len(programs) <= (voices or 1):
@@ -111,20 +109,22 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
     ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
     upbeat = _upbeat_signature(roll)
     tempo = mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm))
-    head = [tempo, _metre(upbeat or roll.time_signature)]
-    later = [(roll.upbeat, _metre(roll.time_signature))] if upbeat else []
-    total_ticks = roll.num_steps * ticks_per_step
+    metres = [
+        mido.MetaMessage("time_signature", numerator=beats, denominator=unit)
+        for beats, unit in ([upbeat] if upbeat else []) + [roll.time_signature]
+    ]
+    head, later = [tempo, metres[0]], [(roll.upbeat, metre) for metre in metres[1:]]
     if voices is None:
         first = mido.Message("program_change", program=programs[0])
-        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, total_ticks, later)]
+        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, roll.num_steps, later)]
     else:
-        tracks = [_track(head, [], 0, ticks_per_step, total_ticks, later)]
+        tracks = [_track(head, [], 0, ticks_per_step, roll.num_steps, later)]
         programs += programs[-1:] * (voices - len(programs))
         separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
         for channel, (notes, name, number) in enumerate(separated):
             named = mido.MetaMessage("track_name", name=name)
             first = mido.Message("program_change", channel=channel, program=number)
-            tracks.append(_track([named, first], notes, channel, ticks_per_step, total_ticks))
+            tracks.append(_track([named, first], notes, channel, ticks_per_step, roll.num_steps))
     division = ticks_per_step * roll.steps_per_quarter
     file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=division, tracks=tracks)
     buffer = io.BytesIO()
@@ -142,10 +142,9 @@ class _AnyKeySignature(MetaSpec_key_signature):
 
 @contextlib.contextmanager
 def _with_any_key_signature() -> Iterator[None]:
-    """In this block, mido ignores key signatures that MIDI does not define, and does not refuse their files.
+    """In this block, mido ignores key signatures that MIDI does not define; a roll has none.
 
-    Some programs write them. A roll has no key signature, so none is lost. mido has no other way to do this than the
-    registry of its specifications, which is put back at the end for other users of mido in this process.
+    mido has only a registry for this, which is put back for other users of mido in this process.
     """
     add_meta_spec(_AnyKeySignature)
     try:
@@ -154,16 +153,8 @@ def _with_any_key_signature() -> Iterator[None]:
         add_meta_spec(MetaSpec_key_signature)
 
 
-def _metre(signature: tuple[int, int]) -> Any:
-    """The message of mido with this time signature."""
-    return mido.MetaMessage("time_signature", numerator=signature[0], denominator=signature[1])
-
-
 def _upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
-    """The time signature of a bar that is as long as the upbeat, in the unit of the piece or a shorter one.
-
-    None if there is no upbeat, or `midi_bytes` does not write it.
-    """
+    """The time signature of a bar as long as the upbeat; None without an upbeat, or if `midi_bytes` writes none."""
     whole_notes = Fraction(roll.upbeat, 4 * roll.steps_per_quarter)
     unit = max(roll.time_signature[1], whole_notes.denominator)
     beats = whole_notes * unit
@@ -176,13 +167,10 @@ def _track(
     notes: Sequence[Note],
     channel: int,
     ticks_per_step: int,
-    total_ticks: int,
+    num_steps: int,
     later: Sequence[tuple[int, Any]] = (),
 ) -> Any:
-    """A track of mido that begins with the messages of `head` and ends after `total_ticks`.
-
-    `later` holds other messages, each with its step.
-    """
+    """A track of mido that begins with the messages of `head`. `later` holds other messages, each with its step."""
     events: list[tuple[int, str, Any]] = [(start, "note_on", pitch) for start, _, pitch in notes]
     events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
     events += [(step, "", message) for step, message in later]
@@ -195,7 +183,7 @@ def _track(
         message.time = (step - now) * ticks_per_step
         track.append(message)
         now = step
-    track.append(mido.MetaMessage("end_of_track", time=total_ticks - now * ticks_per_step))
+    track.append(mido.MetaMessage("end_of_track", time=(num_steps - now) * ticks_per_step))
     return track
 
 
@@ -246,11 +234,9 @@ def _ticks_per_quarter(division: int, name: str) -> Fraction:
         frames = -(division >> 8)
         per_second = (Fraction(30000, 1001) if frames == 29 else frames) * (division & 0xFF)
         ticks = per_second * Fraction(60) / Fraction(DEFAULT_BPM)
-    if not ticks:
-        raise UnreadableFileError(
-            f"{name} is a damaged MIDI file: its header has 0 ticks to a beat; expected at least 1"
-        )
-    return ticks
+    if ticks:
+        return ticks
+    raise UnreadableFileError(f"{name} is a damaged MIDI file: its header has 0 ticks to a beat; expected at least 1")
 
 
 def _decoded(name: str) -> str:
@@ -273,8 +259,6 @@ def _tidy_bpm(microseconds: int) -> float:
 
 def _checked(content: bytes, name: str) -> bytes:
     """`content` without the chunks that MIDI does not define, after checking that no length goes beyond the bytes."""
-    if not content:
-        raise UnreadableFileError(f"{name} is empty; expected a MIDI file")
     if content[:4] != b"MThd":
         raise UnreadableFileError(f"{name} is no MIDI file: it starts with {content[:4]!r}; expected b'MThd'")
     if len(content) < 14:

@@ -74,7 +74,7 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "
     title = "".join(filter(str.isprintable, title))
     if voices is None and is_choral(roll):
         voices = CHOIR
-    staves = _piano(roll) if voices is None else _staff_of_each(roll, voices) if voices != CHOIR else _choir(roll)
+    staves = _staves(roll, voices)
     try:
         with quiet():
             content = bytes(GeneralObjectExporter(_score(roll, staves, title, piano=voices is None)).parse())
@@ -101,36 +101,26 @@ def is_choral(roll: PianoRoll) -> bool:
     return bool(fits.mean() >= _CHORAL and (fits & (counts >= CHOIR - 1)).mean() >= 0.5)
 
 
-def _choir(roll: PianoRoll) -> list[_Staff]:
-    soprano, alto, tenor, bass = with_unisons(separate_voices(roll, CHOIR))
-    return [
-        _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True),
-        _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True),
-    ]
-
-
-def _staff_of_each(roll: PianoRoll, voices: int) -> list[_Staff]:
-    def clef(notes: Sequence[Note]) -> str:
+def _staves(roll: PianoRoll, voices: int | None) -> list[_Staff]:
+    """A piano's staves with None, a choir's with four voices, and else one for each voice."""
+    if voices is None:
+        high, low = ([note for note in roll.notes() if (note[2] >= MIDDLE_C) == above] for above in (True, False))
+        return [_Staff("Piano", "treble", _layers(high)), _Staff("Piano", "bass", _layers(low))]
+    separated = separate_voices(roll, voices)
+    if voices == CHOIR:
+        soprano, alto, tenor, bass = with_unisons(separated)
+        upper = _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True)
+        return [upper, _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True)]
+    staves = []
+    for name, notes in zip(voice_names(voices), separated, strict=True):
         sounding = sum(length for _, length, _ in notes)
         mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
-        return "treble" if mean >= MIDDLE_C else "bass"
-
-    separated = separate_voices(roll, voices)
-    return [_Staff(name, clef(notes), [notes]) for name, notes in zip(voice_names(voices), separated, strict=True)]
-
-
-def _piano(roll: PianoRoll) -> list[_Staff]:
-    notes = roll.notes()
-    high = [note for note in notes if note[2] >= MIDDLE_C]
-    low = [note for note in notes if note[2] < MIDDLE_C]
-    return [_Staff("Piano", "treble", _layers(high)), _Staff("Piano", "bass", _layers(low))]
+        staves.append(_Staff(name, "treble" if mean >= MIDDLE_C else "bass", [notes]))
+    return staves
 
 
 def _layers(notes: Sequence[Note]) -> list[list[Note]]:
-    """Notes in as few voices as hold them: notes with the same start and length are one chord, and no chords overlap.
-
-    Of chords that start together the higher one goes to the first voice that is free.
-    """
+    """Notes in as few voices as hold them, the higher first. Equal starts and lengths make a chord; none overlap."""
     chords: dict[tuple[int, int], list[Note]] = {}
     for note in sorted(notes, key=lambda note: (note[0], -note[2])):
         chords.setdefault(note[:2], []).append(note)
@@ -172,7 +162,9 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     part = stream.PartStaff(id=staff.clef) if piano else stream.Part(id=f"staff-{number}")
     if not piano:
         part.partName = player.partName = staff.name
-        part.partAbbreviation = player.partAbbreviation = _initials(staff.name)
+        # From the second line on the staff has initials: S. A. for Soprano, Alto, and 2. for Voice 2.
+        initials = " ".join(f"{word[0]}." for word in staff.name.replace("Voice", "").split())
+        part.partAbbreviation = player.partAbbreviation = initials
     part.insert(0, player)
     beats, unit = roll.time_signature
     bar = Fraction(4 * beats, unit)
@@ -196,11 +188,6 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     # Otherwise music21 fills the last bar with rests.
     measure.paddingRight = (index + 1) * bar - missing - Fraction(roll.num_steps, grid)
     return part
-
-
-def _initials(name: str) -> str:
-    """The name of a staff from the second line on: S. A. for Soprano, Alto, and 2. for Voice 2."""
-    return " ".join(f"{word[0]}." for word in name.replace("Voice", "").split())
 
 
 def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: bool, bar: Fraction) -> None:
@@ -327,23 +314,18 @@ def split(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -
     """
     crossed = _places(offset, length, time_signature)
     strongest = max((level for _, level in crossed), default=None)
-    if strongest is None or _is_readable(offset, length, strongest, time_signature):
+    if strongest is None:
+        return [(offset, length)]
+    plain, dotted = _is_power_of_two(length), _is_power_of_two(length / 3)
+    start = _level(offset, time_signature)
+    syncopated = plain or (length >= 3 and start >= 0)
+    if _is_binary(offset) and (plain or dotted) and strongest <= start + int(syncopated):
         return [(offset, length)]
     places = [place for place, level in crossed if level == strongest]
     # A part that starts on the beat is the longer one, so that few parts are needed.
-    place = places[-1 if _level(offset, time_signature) > strongest else 0]
+    place = places[-1 if start > strongest else 0]
     rest = offset + length - place
     return [*split(offset, place - offset, time_signature), *split(place, rest, time_signature)]
-
-
-def _is_readable(offset: Fraction, length: Fraction, crossed: int, time_signature: tuple[int, int]) -> bool:
-    """True if a note that passes over places of this level at most may be written as one note."""
-    if not _is_binary(offset) or not _is_binary(length):
-        return False
-    plain, dotted = _is_power_of_two(length), _is_power_of_two(length / 3)
-    start = _level(offset, time_signature)
-    syncopated = plain or (dotted and length >= 3 and start >= 0)
-    return (plain or dotted) and (crossed <= start or (syncopated and crossed <= start + 1))
 
 
 def _places(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -> list[tuple[Fraction, int]]:

@@ -45,7 +45,10 @@ def png_bytes(roll: PianoRoll) -> bytes:
     line_width = max(span / roll.steps_per_quarter * _QUARTER, _LEAST_WIDTH)
     width, height = _LEFT + line_width + _RIGHT, _HEAD + len(starts) * (_ABOVE + line_height) + _FOOT
     figure = Figure((width, height), dpi=min(_DPI, _MOST_PIXELS[0] / width, _MOST_PIXELS[1] / height))
-    figure.text(_LEFT / width, 1 - _HEAD / height, _title(roll, len(bars), len(notes)), fontsize=10)
+    tempo = f"{roll.tempo_bpm:.4g}" if roll.tempo_bpm < 1e4 else f"{roll.tempo_bpm:.0f}"
+    metre, counts = "{}/{}".format(*roll.time_signature), (counted(len(bars), "bar"), counted(len(notes), "note"))
+    title = ", ".join([metre, f"{tempo} quarters a minute", *counts])
+    figure.text(_LEFT / width, 1 - _HEAD / height, title, fontsize=10)
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
         bottom = height - _HEAD - (index + 1) * (_ABOVE + line_height)
         axes = figure.add_axes((_LEFT / width, bottom / height, line_width / width, line_height / height))
@@ -59,12 +62,6 @@ def png_bytes(roll: PianoRoll) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _title(roll: PianoRoll, num_bars: int, num_notes: int) -> str:
-    tempo = f"{roll.tempo_bpm:.4g}" if roll.tempo_bpm < 1e4 else f"{roll.tempo_bpm:.0f}"
-    metre, counts = "{}/{}".format(*roll.time_signature), (counted(num_bars, "bar"), counted(num_notes, "note"))
-    return ", ".join([metre, f"{tempo} quarters a minute", *counts])
 
 
 def _pitches_shown(roll: PianoRoll) -> tuple[int, int]:

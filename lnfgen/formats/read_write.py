@@ -64,7 +64,8 @@ def read(
             them.
 
     Raises:
-        UnreadableFileError: if the file is missing or damaged, has an unknown suffix, or is not what its suffix says.
+        UnreadableFileError: if the file is missing, damaged, of an unknown suffix, or of another format than its
+            suffix names.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -78,49 +79,46 @@ def read(
         raise UnreadableFileError(f"{path} is not there; expected a file ({' '.join(READABLE)})") from None
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path}: {error.strerror}") from error
-    return _read(content, suffix, str(path), steps_per_quarter, drums, tracks)
+    return read_bytes(content, str(path), suffix, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
 
 
 def read_bytes(
     content: bytes,
     name: str = "-",
+    suffix: str | None = None,
     *,
     steps_per_quarter: int = STEPS_PER_QUARTER,
     drums: bool = False,
     tracks: str = ALL,
 ) -> list[Piece]:
-    """The pieces in bytes without a suffix, such as those of stdin. The format is found from the first bytes.
-
-    It may be MIDI, `.npz`, `.mxl`, MusicXML or text. A text is a piano-roll if its first line is that of one. ABC and
-    humdrum look like prose, and stay text.
+    """The pieces in the content of a file, with the options of `read`.
 
     Args:
         name: stands for a path in errors.
+        suffix: the suffix of the file. With None, as for stdin, the first bytes decide: MIDI, `.npz`, `.mxl`,
+            MusicXML, or else text, as ABC and humdrum too look like prose.
 
     Raises:
         UnreadableFileError: as for `read`.
     """
-    if content.startswith(b"MThd"):
-        suffix = ".mid"
-    elif content.startswith(b"PK\x03\x04"):
-        suffix = ".mxl" if b"META-INF/" in content[:4096] or b".npy" not in content[:4096] else ".npz"
-    elif content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<!DOCTYPE score-", b"<score-")):
-        suffix = ".musicxml"
-    else:
-        suffix = ".txt"
-    return _read(content, suffix, name, steps_per_quarter, drums, tracks)
-
-
-def _read(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[Piece]:
-    """The pieces in the content of a file, which is parsed in a child process unless that is surely quick and safe."""
+    suffix = _suffix_of(content) if suffix is None else suffix
     if not content:
-        raise UnreadableFileError(f"{name} is empty; expected {_KINDS.get(suffix, 'a score')}")
+        raise UnreadableFileError(f"{name} is empty; expected a file of music, or a text")
     if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
         return [text]
     arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
     if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
         return [*_parse(*arguments)]
     return [*in_child(_parse, *arguments, name=name)]
+
+
+def _suffix_of(content: bytes) -> str:
+    if content.startswith(b"MThd"):
+        return ".mid"
+    if content.startswith(b"PK\x03\x04"):
+        return ".mxl" if b"META-INF/" in content[:4096] or b".npy" not in content[:4096] else ".npz"
+    is_score = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<!DOCTYPE score-", b"<score-"))
+    return ".musicxml" if is_score else ".txt"
 
 
 def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
@@ -131,9 +129,6 @@ def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums
     if suffix in MIDI:
         return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     return [_read_npz(content, name) if suffix == ".npz" else roll_from_text(decode_utf8(content, name), name)]
-
-
-_KINDS = {".mid": "a MIDI file", ".midi": "a MIDI file", ".npz": "a piano-roll", ".txt": "a text or a piano-roll"}
 
 
 def write(
@@ -157,8 +152,7 @@ def write(
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names)
-    files.write_bytes(path, content)
+    files.write_bytes(path, to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names))
 
 
 def to_bytes(
@@ -207,11 +201,7 @@ def to_bytes(
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
-    """Check that a file with this suffix can be written here, with so many voices apart.
-
-    Raises:
-        LnfgenError: if the format needs a program that is missing, or cannot write voices apart.
-    """
+    """Raise an `LnfgenError` if the format needs a program that is missing, or cannot write these voices apart."""
     if voices is not None and suffix not in WITH_VOICES:
         raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
     if suffix == SOUND:

@@ -28,7 +28,7 @@ from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER,
 from lnfgen.music.tonality import pitch_name, pitch_number
 
 MARK = "# lnfgen piano-roll"
-VERSION = 1
+_FIRST_LINE = f"{MARK} 1"
 _HEADER = re.compile(r"([a-z_]+)\s*:\s*(.*)")
 
 
@@ -52,7 +52,7 @@ def roll_to_text(roll: PianoRoll) -> str:
     """The text of a roll, with a comment at each bar line."""
     beats, unit = roll.time_signature
     lines = [
-        f"{MARK} {VERSION}",
+        _FIRST_LINE,
         f"steps_per_quarter: {roll.steps_per_quarter}",
         f"tempo_bpm: {roll.tempo_bpm!r}",
         f"time_signature: {beats}/{unit}",
@@ -66,9 +66,9 @@ def roll_to_text(roll: PianoRoll) -> str:
     for step in range(roll.num_steps):
         if step in bars:
             lines.append(f"# bar {bars[step]}")
+        struck = () if roll.onsets is None else np.flatnonzero(roll.onsets[step])
         columns = np.flatnonzero(roll.sounding[step])
-        struck = roll.onsets[step] if roll.onsets is not None else np.zeros(roll.num_pitches, dtype=np.bool_)
-        lines.append(" ".join(names[column] + "!" * int(struck[column]) for column in columns) or ".")
+        lines.append(" ".join(names[column] + "!" * (column in struck) for column in columns) or ".")
     return "\n".join(lines) + "\n"
 
 
@@ -79,9 +79,8 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
         UnreadableFileError: if the text is no roll; the message has the number of the first wrong line, and `name`.
     """
     lines = text.splitlines()
-    if not lines or lines[0].strip() != f"{MARK} {VERSION}":
-        found = lines[0].strip()[:60] if lines else ""
-        raise UnreadableFileError(f"{name}, line 1: found {found!r}; expected {f'{MARK} {VERSION}'!r}")
+    if (first := "".join(lines[:1]).strip()) != _FIRST_LINE:
+        raise UnreadableFileError(f"{name}, line 1: found {first[:60]!r}; expected {_FIRST_LINE!r}")
     values = {key: default for key, (default, _, _) in _KEYS.items()}
     steps: list[list[tuple[int, bool]]] = []  # of each step the columns that sound, and whether they are struck
     for number, line in enumerate(map(str.strip, lines[1:]), start=2):

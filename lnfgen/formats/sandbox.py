@@ -47,12 +47,8 @@ _seconds: float | None = None  # how long the current call of this child process
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
     """The result of `function(*args)`, from a child process that is kept for the next call; a child calls it itself.
 
-    Args:
-        function: at the top of a module, where the child finds it.
-        name: of the file that is read, for errors.
-
-    Raises:
-        UnreadableFileError: if the call takes too long or too much memory, or ends the child.
+    A call that takes too long or too much memory, or ends the child, is an `UnreadableFileError` about the file `name`.
+    The function must stand at the top of a module, where the child finds it.
     """
     return _shared.call(function, *args, name=name)
 
@@ -75,11 +71,8 @@ def in_parallel(
 ) -> Generator[_Result | LnfgenError, None, None]:
     """The result of `function` for each task, or the `LnfgenError` that `in_child` would raise, in their order.
 
-    Few results wait in memory at a time.
-
-    Args:
-        tasks: `str` of a task is its name in errors.
-        jobs: how many processes work; None: as many as there are processors, but no more than 16.
+    Few results wait in memory at a time. `str` of a task is its name in errors. By default there are as many `jobs` as
+    processors, but no more than 16.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(jobs or min(cores, 16), len(tasks) // _LEAST)

@@ -22,9 +22,7 @@ from lnfgen.formats.sandbox import restart_clock
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, choose_tracks
 
-_FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
-_WORDS = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "humdrum"}
-_EXPECTED = {kind: f"expected {'an' if kind == 'abc' else 'a'} {word} score" for kind, word in _WORDS.items()}
+_FORMATS = {".musicxml": "MusicXML", ".xml": "MusicXML", ".mxl": "MusicXML", ".abc": "ABC", ".krn": "humdrum"}
 _MAX_UNPACKED = 1 << 28  # bytes of all files in a compressed score
 
 
@@ -40,19 +38,19 @@ def read_score(
         tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if the score is damaged, or holds no notes or no such part.
+        UnreadableFileError: if the score is damaged, or holds no notes or none of those parts.
     """
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     restart_clock()
-    with unreadable(f"{name} is no readable {_WORDS[kind]} score"):
-        pieces = read_tunes(text) if kind == "abc" else _read_with_music21(text, kind)
+    with unreadable(f"{name} is no readable {kind} score"):
+        pieces = read_tunes(text) if kind == "ABC" else _read_with_music21(text, kind)
     rolls = [_roll(events, name, steps_per_quarter, tracks) for events in pieces]
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
     if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
-        raise UnreadableFileError(f"{name} holds no notes; {_EXPECTED[kind]} with at least one")
+        raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
     return rolls
 
 
@@ -79,14 +77,14 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     restart_clock()
     parser = converter.Converter()
     with quiet(), _rests_as_written():
-        parser.parseData(text, format=kind, forceSource=True)
+        parser.parseData(text, format=kind.lower(), forceSource=True)
         parsed = parser.stream
         return [_events(score) for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])]
 
 
 def _events(score: Any) -> Events:
     """The notes, tempos and time signatures of a music21 score as it sounds. Times are in quarters."""
-    from music21 import instrument, stream
+    from music21 import instrument, stream, tempo
 
     score = _as_it_sounds(score)
     events = Events()
@@ -100,34 +98,23 @@ def _events(score: Any) -> Events:
         events.signatures += _signatures(part)
         lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
         events.lines = events.lines or lines[:2]
-    events.tempos = _tempos(score.flatten())
+    marks = score.flatten().getElementsByClass(tempo.MetronomeMark)
+    tempos = [(Fraction(mark.offset), float(mark.getQuarterBPM() or 0)) for mark in marks]
+    events.tempos = [(offset, bpm) for offset, bpm in tempos if MIN_BPM <= bpm <= MAX_BPM]
     return events
 
 
 def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
-    """The time signatures of a part of music21, each with its offset in quarters.
-
-    They are looked for bar by bar: music21 can have one object in several bars, which is flattened to one offset.
-    """
+    """The time signatures of a part, by bars, as music21 may have one object in several; offsets in quarters."""
     from music21 import meter, stream
 
     bars = [(Fraction(0), part), *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure))]
-    found = [
+    return [
         (start + Fraction(mark.offset), (mark.numerator, mark.denominator))
         for start, bar in bars
         for mark in bar.getElementsByClass(meter.TimeSignature)
-        if mark.numerator
+        if mark.numerator and is_time_signature((mark.numerator, mark.denominator))
     ]
-    return [(offset, signature) for offset, signature in found if is_time_signature(signature)]
-
-
-def _tempos(flat: Any) -> list[tuple[Fraction, float]]:
-    """The tempos of a flat stream of music21 in quarters a minute, each with its offset in quarters."""
-    from music21 import tempo
-
-    marks = flat.getElementsByClass(tempo.MetronomeMark)
-    found = [(Fraction(mark.offset), float(mark.getQuarterBPM() or 0)) for mark in marks]
-    return [(offset, bpm) for offset, bpm in found if MIN_BPM <= bpm <= MAX_BPM]
 
 
 def _sounds(flat: Any) -> list[Sound]:
@@ -190,11 +177,9 @@ def _pair_repeats(score: Any) -> None:
 
 @contextlib.contextmanager
 def _rests_as_written() -> Iterator[None]:
-    """In this block, music21 reads whole rests of MusicXML as long as they are written.
+    """In this block, music21 stretches a whole rest of MusicXML to its bar only where nothing else is in the bar.
 
-    Where one staff of a bar is empty, music21 takes the first rest of any staff for one that fills the bar. In 5/4 or
-    6/4 a whole rest after a note then gets the length of the bar, and the rest of the part comes too late. So here a
-    rest is stretched to its bar only where nothing else is in the bar.
+    Where one staff of a bar is empty, music21 would stretch the first rest of any staff.
     """
     from music21.musicxml import xmlToM21
 
@@ -222,7 +207,7 @@ def quiet() -> Iterator[None]:
 
 def _score_text(content: bytes, kind: str, name: str) -> str:
     """The text of a score, unpacked and decoded."""
-    if kind == "musicxml" and content.startswith(b"PK\x03\x04"):
+    if kind == "MusicXML" and content.startswith(b"PK\x03\x04"):
         content = _unpacked(content, name)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
@@ -230,12 +215,12 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # only titles in older files need this; the music is ASCII
-    if kind == "musicxml" and "<score-" not in text:
+    if kind == "MusicXML" and "<score-" not in text:
         raise UnreadableFileError(
             f"{name} is no MusicXML score: found {text[:20]!r}; expected a <score-partwise> element"
         )
     if not text.strip():
-        raise UnreadableFileError(f"{name} is empty; {_EXPECTED[kind]}")
+        raise UnreadableFileError(f"{name} is empty; expected {kind}")
     return text
 
 

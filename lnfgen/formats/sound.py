@@ -45,8 +45,7 @@ def wav_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int 
 def require_synthesiser() -> tuple[str, str]:
     """The paths of FluidSynth and of the soundfont: `$LNFGEN_SOUNDFONT`, or the first one in the usual folders.
 
-    Raises:
-        LnfgenError: if one of them is not there; the message says how to get it.
+    The `LnfgenError` of one that is missing says how to get it.
     """
     command, named = shutil.which("fluidsynth"), os.environ.get(SOUNDFONT)
     fonts = [named] if named else [str(path) for folder in _FOLDERS for path in sorted(Path(folder).glob("*.sf[23]"))]

@@ -31,19 +31,12 @@ _SCORING = 1 << 40  # the random stream of the scores; those that draw pieces ha
 
 @dataclass(frozen=True)
 class Choice:
-    """A piece that was drawn.
+    """A piece that was drawn."""
 
-    Attributes:
-        index: its place among all that were drawn, from 0 on.
-        nll: its NLL in the unit of the encoding, if it was chosen by that.
-        longest_copy: for music, the quarters of its longest passage that the training data has, in any key; None if
-            this was not looked for.
-    """
-
-    index: int
+    index: int  # its place among all that were drawn, from 0 on
     piece: Piece
-    nll: float | None = None
-    longest_copy: float | None = None
+    nll: float | None = None  # in the unit of the encoding, if the piece was chosen by that
+    longest_copy: float | None = None  # for music, quarters of the longest passage that train has too, if known
 
 
 def require_best(best: int, count: int) -> None:
@@ -67,7 +60,6 @@ def choose_best(
     There are fewer if too many hold a copy of over `MAX_COPY_BARS` or `MAX_COPY_CHARS`. Pieces without a single note
     come last, because they can be likely and nobody wants one.
     """
-    require_best(best, len(pieces))
     copies, is_copied = _copies(encoding, pieces, train)
     if all(is_copied):
         most = counted(MAX_COPY_BARS, "bar") if encoding.kind == "music" else counted(MAX_COPY_CHARS, "character")

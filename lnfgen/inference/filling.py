@@ -24,7 +24,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
 from lnfgen.inference.particles import draw_hidden
-from lnfgen.inference.sampling import metres_of, require_draws, require_one_length, sample_pieces
+from lnfgen.inference.sampling import metres_in, require_draws, require_one_length, sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
@@ -90,6 +90,7 @@ def fill_pieces(
         low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
     known, num_steps = known_bits(model, part), len(part.values)
+    signature = [] if isinstance(part.piece, str) else [part.piece.time_signature]
     size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // num_steps) // particles)
     for first in range(0, count, size):
         block = range(first, min(first + size, count))
@@ -99,7 +100,7 @@ def fill_pieces(
 
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in block]
         each = Known(*(tensor.expand(len(block), *tensor.shape) for tensor in known))
-        metres = metres_of(model, encoding, [part.piece] * len(block))
+        metres = metres_in(model, encoding, signature * len(block))
         for x in draw_hidden(model, each, particles, generators, temperature, metres, of_block).numpy():
             yield decoded(encoding, part, x)
 

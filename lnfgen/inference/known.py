@@ -26,26 +26,15 @@ SPAN = 8
 
 @dataclass(frozen=True)
 class KnownPart:
-    """A piece of which a part is known, as a model sees it.
+    """A piece of which a part is known, as a model sees it. Where its pieces begin at a bar line, so does this one."""
 
-    Attributes:
-        values: uint8 [T, P] or int32 [T]: the whole piece, its hidden part included. Where the model's pieces begin at
-            a bar line, so does it, with silence ahead of an upbeat.
-        hidden: bool of the same shape, True where the model is to draw.
-        piece: the piece itself; music is on the model's grid, with all 128 keys of MIDI.
-        hidden_cells: the hidden part of the piece, bool [T - ahead, 128] or [T].
-        changes: what the piece lost on its way to the grid and the keys.
-        shift: semitones that music was moved up for the model.
-        ahead: steps of silence ahead of an upbeat, which the piece itself does not have.
-    """
-
-    values: np.ndarray
-    hidden: np.ndarray
-    piece: Piece
-    hidden_cells: np.ndarray
-    changes: Changes
-    shift: int = 0
-    ahead: int = 0
+    values: np.ndarray  # the whole piece, its hidden part included, uint8 [T, P] or int32 [T]
+    hidden: np.ndarray  # bool of the same shape, True where the model is to draw
+    piece: Piece  # the piece itself; music is on the model's grid, with all 128 keys of MIDI
+    hidden_cells: np.ndarray  # the hidden part of the piece, bool [T - ahead, 128] or [T]
+    changes: Changes  # what the piece lost on its way to the grid and the keys
+    shift: int = 0  # semitones that music was moved up for the model
+    ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
 
 
 def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:

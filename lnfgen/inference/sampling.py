@@ -5,10 +5,7 @@ A model with `in_metre` first draws the time signature of a piece, then its leng
 One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
 always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
 longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
-round-off, which can rarely change a step and all after it.
-
-Long pieces are drawn in smaller blocks, so that they fit in memory: a block is halved until its rows times its longest
-length are at most `MAX_BLOCK_STEPS`, or one row is left.
+round-off, which can rarely change a step and all after it. Blocks of long pieces are halved until they fit in memory.
 """
 
 import math
@@ -68,7 +65,9 @@ def sample_pieces(
     num_rows = 1 if count == 1 else BLOCK_ROWS
     for first in range(0, count, num_rows):
         rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
-        size = block_rows(num_rows, max(row.length for row in rows))
+        size = num_rows
+        while size > 1 and size * max(row.length for row in rows) > MAX_BLOCK_STEPS:
+            size //= 2
         for start in range(0, min(num_rows, count - first), size):
             drawn = _drawn(model, encoding, rows[start : start + size], temperature)
             yield from drawn[: count - first - start]  # the other rows only fill the block
@@ -113,11 +112,6 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
     return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
 
 
-def metres_of(model: SequenceModel, encoding: Encoding, pieces: Sequence[Piece]) -> Tensor | None:
-    """Return the metres of pieces, each in its own time signature, as `metres_in` does."""
-    return metres_in(model, encoding, [piece.time_signature for piece in pieces if not isinstance(piece, str)])
-
-
 def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
     """Return the time signature that is asked for, if any, and refuse one in which the model cannot draw."""
     if asked is None:
@@ -156,10 +150,3 @@ def require_one_length(length: int | None, bars: int | None, encoding: Encoding)
         raise LnfgenError(f"found a length in steps ({length}) and in bars ({bars}); leave one out")
     if encoding.kind != "music":
         raise LnfgenError(f"found a length in bars ({bars}) for text, which has none; give the number of characters")
-
-
-def block_rows(rows: int, longest: int) -> int:
-    """Halve the rows of a block, whose longest piece has `longest` steps, until the block fits in memory."""
-    while rows > 1 and rows * longest > MAX_BLOCK_STEPS:
-        rows //= 2
-    return rows

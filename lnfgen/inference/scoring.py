@@ -13,16 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import (
-    BITS_PER_CHAR,
-    NATS_PER_STEP,
-    NLL_SAMPLES,
-    ONSET_SHIFT,
-    SOUNDING,
-    Progress,
-    no_progress,
-    stream_seed,
-)
+from lnfgen.conventions import BITS_PER_CHAR, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, Progress, no_progress, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
@@ -41,12 +32,9 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    Attributes:
-        sounding_nll: the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
-            baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it
-            with the NLL of a model that never sees onsets.
-        marginal_nll: the NLL of independent symbols or keys, as frequent as in a train split (`marginal_nll`); None if
-            no train split was given.
+    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
+    baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it with the
+    NLL of a model that never sees onsets.
     """
 
     elbo: float
@@ -58,12 +46,12 @@ class Score:
     samples: int
     sequences: int
     steps: int
-    marginal_nll: float | None = None
+    marginal_nll: float | None = None  # the floor that `marginal_nll` computes, if a train split was given
 
 
 def per_unit(unit: str) -> float:
     """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
-    return {NATS_PER_STEP: 1.0, BITS_PER_CHAR: 1 / math.log(2)}[unit]
+    return 1 / math.log(2) if unit == BITS_PER_CHAR else 1.0
 
 
 @torch.inference_mode()

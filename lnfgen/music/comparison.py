@@ -133,17 +133,18 @@ def compare_pieces(
     for pieces, name in ((samples, "samples"), (reference, "reference")):
         if not pieces:
             raise LnfgenError(f"the {name} hold no pieces of music; expected at least one")
-    grid = reference[0].steps_per_quarter
-    samples, reference, searched = _made_alike([samples, reference, corpus or []], grid)
+    grid, groups = reference[0].steps_per_quarter, (samples, reference, corpus or [])
+    has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
+    alike = [[piece.on_grid(grid) for piece in pieces] for pieces in groups]
+    if not has_onsets:
+        alike = [[replace(piece, onsets=None) for piece in pieces] for pieces in alike]
+    samples, reference, searched = alike
     num_steps = min(_window_steps(samples), _window_steps(reference))
     windows = [[list(_windows(piece, num_steps)) for piece in side] for side in (samples, reference)]
     rolls = [[window for found in side for window in found] for side in windows]
     owners = [[number for number, found in enumerate(side) for _ in found] for side in windows]
-    if corpus is None:
-        copies = longest_copies(rolls[0], reference), longest_copies(rolls[1], reference, owners[1])
-    else:
-        copies = longest_copies(rolls[0], searched), longest_copies(rolls[1], searched)
-
+    searched, own = (reference, owners[1]) if corpus is None else (searched, None)
+    copies = longest_copies(rolls[0], searched), longest_copies(rolls[1], searched, own)
     num_voices = usual_voices(rolls[1])
     chosen = music_figures(num_voices)
     total, measured = len(rolls[0]) + len(rolls[1]), []
@@ -171,13 +172,6 @@ def compare_pieces(
     )
 
 
-def _made_alike(groups: Sequence[Sequence[PianoRoll]], grid: int) -> list[list[PianoRoll]]:
-    """All pieces on one grid, and all with onsets or all without."""
-    has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
-    moved = [[piece.on_grid(grid) for piece in pieces] for pieces in groups]
-    return moved if has_onsets else [[replace(piece, onsets=None) for piece in pieces] for pieces in moved]
-
-
 def _window_steps(pieces: Sequence[PianoRoll]) -> int:
     """The steps of a window that half of these pieces are long enough for, in whole quarters where that is possible."""
     grid = pieces[0].steps_per_quarter
@@ -190,7 +184,7 @@ def _windows(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
 
     A note that sounds already where a window starts is struck there (`PianoRoll.stretch`).
     """
-    lines = piece.bar_lines()
+    lines = list(piece.bars().values())
     start = piece.upbeat
     while start + num_steps <= piece.num_steps:
         yield piece.stretch(start, start + num_steps)
@@ -249,15 +243,11 @@ def two_sample_auc(
             fitted = [side[~rows] for side, rows in zip((first, second), held, strict=True)]
             x = np.concatenate(fitted)
             weights = _regression(_standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
-            scores = (_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True))
-            aucs.append(area_under_curve(*scores))
+            scores = [_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True)]
+            # The share of pairs in which the row of `first` has the higher score; a tie counts half.
+            differences = scores[0][:, None] - scores[1]
+            aucs.append((differences > 0).mean() + 0.5 * (differences == 0).mean())
     return float(np.mean(aucs)) if aucs else math.nan
-
-
-def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """The share of pairs in which the positive has the higher score; a tie counts half."""
-    differences = positives[:, None] - negatives
-    return float((differences > 0).mean() + 0.5 * (differences == 0).mean())
 
 
 def _folds(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:

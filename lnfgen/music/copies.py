@@ -35,11 +35,15 @@ def longest_copies(
     rolls = [*pieces, *corpus]
     lengths = np.array([roll.num_steps for roll in rolls])
     is_asked = np.arange(lengths.sum()) < lengths[: len(pieces)].sum()
-    own = range(-len(pieces), 0) if owners is None else owners
-    owner = np.repeat([*own, *range(len(corpus))], lengths)
+    left_out = range(-len(pieces), 0) if owners is None else owners
+    owner = np.repeat([*left_out, *range(len(corpus))], lengths)
 
     def shared(starts: np.ndarray, names: np.ndarray) -> np.ndarray:
-        return _in_piece_and_corpus(names, is_asked[starts], owner[starts])
+        asked, own = is_asked[starts], owner[starts]
+        lowest, highest = _range_of_owners(names[~asked], own[~asked], int(names.max()) + 1)
+        # A passage of a piece is shared if the corpus has it in a roll that is not the piece's own one.
+        found = asked & (highest[names] >= 0) & ((lowest[names] != own) | (highest[names] != own))
+        return found | (~asked & np.isin(names, names[found]))
 
     longest = np.zeros(len(owner), np.int64)  # of each step, how long the shared passage is that starts there
     for length, starts, _ in _shared_passages(rolls, shared, with_onsets=True):
@@ -119,18 +123,6 @@ def _sounds(rolls: Sequence[PianoRoll]) -> np.ndarray:
     return np.concatenate([roll.sounding.any(axis=1) for roll in rolls])
 
 
-def _in_piece_and_corpus(names: np.ndarray, is_asked: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """bool: True for passages that are in a piece and in the corpus. Names are numbers from 0 on."""
-    in_corpus = ~is_asked
-    count = int(names.max()) + 1
-    lowest, highest = _range_of_owners(names[in_corpus], owner[in_corpus], count)
-    # A passage of a piece is shared if the corpus has it in a roll that is not the piece's own one.
-    found = is_asked & (highest[names] >= 0) & ((lowest[names] != owner) | (highest[names] != owner))
-    wanted = np.zeros(count, np.bool_)
-    wanted[names[found]] = True
-    return found | (in_corpus & wanted[names])
-
-
 def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Of each of `count` names the lowest and the highest owner of a passage with it; the highest is -1 if none has."""
     lowest, highest = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
@@ -142,8 +134,7 @@ def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[
 def _numbered_steps(rolls: Sequence[PianoRoll], with_onsets: bool) -> tuple[np.ndarray, np.ndarray]:
     """Two numbers for each step of all rolls, one roll after the other, that do not change if a roll is transposed.
 
-    The first numbers the keys, counted from the lowest one, and with `with_onsets` their onsets; 0 is silence. The
-    second numbers the first and the move of the lowest key since the last step that sounded.
+    The first names the keys above the lowest one (0: silence), the second the first and the move of the lowest key.
     """
     width = max(roll.num_pitches for roll in rolls)
     numbers: dict[bytes, int] = {bytes(width): 0}

@@ -1,6 +1,6 @@
 """Figures of a piece: numbers that distinguish sampled music from the music that a model learned.
 
-Each is a function of one `PianoRoll`. It returns nan where the figure has no value, such as the note length of silence.
+Each is a function of one `PianoRoll`. It returns nan where the figure has no value, as silence has no note length.
 
 A piano-roll does not assign its keys to voices. So the highest and the lowest key of each sounding step are
 taken as lines. Where two steps have equally many keys, the voices are the keys in order, which is the assignment with
@@ -9,9 +9,10 @@ the least total move. Steps with different numbers of keys are not compared.
 Sources, where a figure has a name in one:
 
 - muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic Music Generation",
-  ISMIR 2020.
+  ISMIR 2020, has the polyphony and its rate, the silent steps (its empty-beat rate), the groove consistency, the pitch
+  range, the pitch-class entropy and the scale consistency.
 - mgeval: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music", Neural Computing and Applications
-  32, 2020.
+  32, 2020, has the pitch range and the mean move of a line (its average interval).
 - A. Fang, A. Liu, P. Seetharaman and B. Pardo, "Bach or Mock? A Grading Function for Chorales in the Style of J.S.
   Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
 """
@@ -22,7 +23,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -50,11 +51,12 @@ class Figure:
 
 def music_figures(num_voices: int) -> dict[str, Figure]:
     """The figures by name, for music that has `num_voices` keys at most steps."""
+    exactly, more = f"steps with exactly {num_voices} keys", f"steps with more than {num_voices} keys"
     return {
-        "exact_polyphony_rate": Figure(f"steps with exactly {num_voices} keys", partial(exact_rate, keys=num_voices)),
-        "polyphony_rate": Figure(f"steps with more than {num_voices} keys", partial(polyphony_rate, keys=num_voices)),
-        "empty_step_rate": Figure("silent steps", empty_step_rate),
-        "polyphony": Figure("keys a sounding step", polyphony),
+        "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(_keys_a_step(roll) == num_voices)),
+        "polyphony_rate": Figure(more, lambda roll: _mean(_keys_a_step(roll) > num_voices)),
+        "empty_step_rate": Figure("silent steps", lambda roll: _mean(_keys_a_step(roll) == 0)),
+        "polyphony": Figure("keys a sounding step", lambda roll: _mean(_keys_a_step(roll)[_keys_a_step(roll) > 0])),
         "note_length": Figure("note length, quarters", note_length),
         "off_quarter_rate": Figure("onsets off the quarter", off_quarter_rate),
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
@@ -66,10 +68,10 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
         "scale_consistency": Figure("notes in the best scale", scale_consistency),
         "chord_rate": Figure("steps within a triad or seventh", chord_rate),
         "clash_rate": Figure("steps with a semitone clash", clash_rate),
-        "top_interval": Figure("top line: mean move, semitones", partial(mean_interval, top=True)),
-        "top_leap_rate": Figure("top line: moves over a fifth", partial(leap_rate, top=True)),
-        "bass_interval": Figure("lowest line: mean move, semitones", partial(mean_interval, top=False)),
-        "bass_leap_rate": Figure("lowest line: moves over a fifth", partial(leap_rate, top=False)),
+        "top_interval": Figure("top line: mean move, semitones", lambda roll: _mean(_moves(roll, True))),
+        "top_leap_rate": Figure("top line: moves over a fifth", lambda roll: _mean(_moves(roll, True) > FIFTH)),
+        "bass_interval": Figure("lowest line: mean move, semitones", lambda roll: _mean(_moves(roll, False))),
+        "bass_leap_rate": Figure("lowest line: moves over a fifth", lambda roll: _mean(_moves(roll, False) > FIFTH)),
         "voice_move": Figure("voice move at a chord change, semitones", voice_move),
         "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate),
     }
@@ -82,27 +84,6 @@ def usual_voices(rolls: Iterable[PianoRoll]) -> int:
         counts.update(_keys_a_step(roll).tolist())
     counts.pop(0, None)
     return min(counts, key=lambda number: (-counts[number], number), default=1)
-
-
-def exact_rate(roll: PianoRoll, keys: int) -> float:
-    """The share of steps at which exactly `keys` keys sound."""
-    return float((_keys_a_step(roll) == keys).mean())
-
-
-def polyphony_rate(roll: PianoRoll, keys: int) -> float:
-    """The share of steps at which more than `keys` keys sound (muspy's polyphony rate, with `keys` as threshold)."""
-    return float((_keys_a_step(roll) > keys).mean())
-
-
-def empty_step_rate(roll: PianoRoll) -> float:
-    """The share of steps at which nothing sounds (muspy's empty-beat rate, for steps)."""
-    return float((_keys_a_step(roll) == 0).mean())
-
-
-def polyphony(roll: PianoRoll) -> float:
-    """The mean number of keys over the steps at which any sounds (muspy)."""
-    counts = _keys_a_step(roll)
-    return _share(counts.sum(), (counts > 0).sum())
 
 
 def note_length(roll: PianoRoll) -> float:
@@ -123,40 +104,33 @@ def downbeat_rate(roll: PianoRoll) -> float:
 
 
 def groove_consistency(roll: PianoRoll) -> float:
-    """How similar the rhythms of neighbouring bars are (muspy), from 0 to 1, where they are equal.
-
-    It is 1 minus the share of places at which exactly one of two neighbouring bars has an onset. Only whole bars count.
-    """
-    size = roll.steps_per_bar
-    onsets = (roll.struck().sum(axis=1) > 0)[roll.upbeat :]
-    bars = onsets[: len(onsets) // size * size].reshape(-1, size)
-    return 1.0 - float((bars[1:] != bars[:-1]).mean()) if len(bars) > 1 else math.nan
+    """1 minus the share of places at which exactly one of two neighbouring whole bars has an onset."""
+    bars = _whole_bars(roll, roll.struck().sum(axis=1) > 0)
+    return 1.0 - _mean(bars[1:] != bars[:-1])
 
 
 def repeat_rate(roll: PianoRoll) -> float:
     """The share of bars with notes that repeat an earlier bar of the piece note for note. Only whole bars count."""
-    size = roll.steps_per_bar
-    steps = np.concatenate([roll.sounding, roll.struck()], axis=1)[roll.upbeat :]
-    bars = steps[: len(steps) // size * size].reshape(-1, size * steps.shape[1])
+    bars = _whole_bars(roll, np.concatenate([roll.sounding, roll.struck()], axis=1))
     bars = bars[bars.any(axis=1)]
     return 1.0 - _share(len(np.unique(bars, axis=0)), len(bars))
 
 
 def pitch_range(roll: PianoRoll) -> float:
-    """The semitones from the lowest pitch to the highest one (muspy, mgeval)."""
+    """The semitones from the lowest pitch to the highest one."""
     used = np.flatnonzero(roll.sounding.any(axis=0))
     return float(used[-1] - used[0]) if len(used) else math.nan
 
 
 def pitch_class_entropy(roll: PianoRoll) -> float:
-    """The entropy in bits of the pitch classes of the notes, each note counted once (muspy): 0 to 3.58."""
+    """The entropy in bits of the pitch classes of the notes, each note counted once: 0 to 3.58."""
     counts = _pitch_classes(roll, roll.struck()).sum(axis=0)
     shares = counts[counts > 0] / max(counts.sum(), 1)
     return float(-(shares * np.log2(shares)).sum()) + 0.0 if len(shares) else math.nan
 
 
 def scale_consistency(roll: PianoRoll) -> float:
-    """The share of notes in the major or natural minor scale that holds most of them (muspy)."""
+    """The share of notes in the major or natural minor scale that holds most of them."""
     counts = _pitch_classes(roll, roll.struck()).sum(axis=0)
     # A minor scale has the notes of a major one, so the twelve major scales are all.
     scales = (np.arange(12)[:, None] + _MAJOR_SCALE) % 12
@@ -171,7 +145,7 @@ def chord_rate(roll: PianoRoll) -> float:
     """
     sounding = _pitch_classes(roll, roll.sounding) > 0
     sets = (sounding @ (1 << np.arange(12)))[sounding.any(axis=1)]
-    return _share(_chords()[sets].sum(), len(sets))
+    return _mean(_chords()[sets])
 
 
 def clash_rate(roll: PianoRoll) -> float:
@@ -179,18 +153,6 @@ def clash_rate(roll: PianoRoll) -> float:
     sounding = _pitch_classes(roll, roll.sounding) > 0
     clashes = (sounding & np.roll(sounding, 1, axis=1)).any(axis=1)
     return _share(clashes.sum(), sounding.any(axis=1).sum())
-
-
-def mean_interval(roll: PianoRoll, *, top: bool) -> float:
-    """The mean move of the highest or lowest line in semitones, without repeated notes (mgeval's average interval)."""
-    moves = _moves(roll, top)
-    return float(moves.mean()) if len(moves) else math.nan
-
-
-def leap_rate(roll: PianoRoll, *, top: bool) -> float:
-    """The share of the moves of the highest or lowest line that are over a fifth."""
-    moves = _moves(roll, top)
-    return float((moves > FIFTH).mean()) if len(moves) else math.nan
 
 
 def melody_repeat_rate(roll: PianoRoll) -> float:
@@ -237,6 +199,13 @@ def _keys_a_step(roll: PianoRoll) -> np.ndarray:
     return roll.sounding.sum(axis=1)
 
 
+def _whole_bars(roll: PianoRoll, steps: np.ndarray) -> np.ndarray:
+    """The values of each step, [T] or [T, values], after the upbeat: a row for each whole bar."""
+    size = roll.steps_per_bar
+    count = (roll.num_steps - roll.upbeat) // size
+    return steps[roll.upbeat : roll.upbeat + count * size].reshape(count, size * steps[0].size)
+
+
 def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:
     """int64 [T, 12]: how many of the keys, bool [T, P], have each pitch class, C first."""
     below = roll.lowest_pitch % 12  # keys from C up to the first column
@@ -260,6 +229,10 @@ def _chords() -> np.ndarray:
 
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else math.nan
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _moves(roll: PianoRoll, top: bool) -> np.ndarray:

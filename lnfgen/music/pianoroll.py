@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class PianoRoll:
         if not is_time_signature(self.time_signature):
             expected = "beats from 1 to 255 over a power of two up to 128"
             raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
-        if not 0 <= self.upbeat < self._upbeat_limit:
+        if not 0 <= self.upbeat < min(self._exact_bar, Fraction(self.num_steps)):
             raise LnfgenError(f"an upbeat of {self.upbeat} steps; expected less than a bar and than the piece")
 
     def __eq__(self, other: object) -> bool:
@@ -101,11 +102,9 @@ class PianoRoll:
     def __repr__(self) -> str:
         beats, unit = self.time_signature
         onsets = "" if self.onsets is not None else ", onsets unknown"
-        upbeat = f", upbeat of {self.upbeat}" if self.upbeat else ""
-        return (
-            f"PianoRoll({self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}, "
-            f"{self.steps_per_quarter} per quarter, {self.tempo_bpm:g} bpm, {beats}/{unit}{upbeat}{onsets})"
-        )
+        time = f"{self.tempo_bpm:g} bpm, {beats}/{unit}" + (f", upbeat of {self.upbeat}" if self.upbeat else "")
+        size = f"{self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}"
+        return f"PianoRoll({size}, {self.steps_per_quarter} per quarter, {time}{onsets})"
 
     @property
     def num_steps(self) -> int:
@@ -132,10 +131,6 @@ class PianoRoll:
         return bar_length(self.time_signature, self.steps_per_quarter)
 
     @property
-    def _upbeat_limit(self) -> Fraction:
-        return min(self._exact_bar, Fraction(self.num_steps))
-
-    @property
     def num_bars(self) -> int:
         """The number of bars without the upbeat; the last one may be cut short."""
         return max(self.bars())
@@ -150,13 +145,9 @@ class PianoRoll:
         starts = {0} | {min(self.upbeat + round(index * bar), last) for index in range(count)}
         return dict(enumerate(sorted(starts), start=0 if self.upbeat else 1))
 
-    def bar_lines(self) -> list[int]:
-        """The step where each bar starts, from 0 on, where the upbeat starts if there is one; see `bars`."""
-        return list(self.bars().values())
-
     def with_upbeat(self, steps: int) -> PianoRoll:
         """The piece with its first bar line after `steps`; without an upbeat if these fill a bar or the piece."""
-        upbeat = steps if steps < self._upbeat_limit else 0
+        upbeat = steps if steps < min(self._exact_bar, Fraction(self.num_steps)) else 0
         return self if upbeat == self.upbeat else replace(self, upbeat=upbeat)
 
     def from_bar_line(self) -> PianoRoll:
@@ -167,12 +158,7 @@ class PianoRoll:
         if not self.upbeat or self._exact_bar.denominator > 1:
             return self
         ahead = np.zeros((self.steps_per_bar - self.upbeat, self.num_pitches), dtype=np.bool_)
-        return replace(
-            self,
-            sounding=np.concatenate([ahead, self.sounding]),
-            onsets=None if self.onsets is None else np.concatenate([ahead, self.onsets]),
-            upbeat=0,
-        )
+        return self._changed(lambda keys: np.concatenate([ahead, keys]), upbeat=0)
 
     def from_first_note(self) -> PianoRoll:
         """The piece without the silence that fills half of its first bar or more. The rest of that bar is an upbeat.
@@ -187,11 +173,11 @@ class PianoRoll:
         return self.stretch(silent, self.num_steps) if bar <= 2 * silent < 2 * bar else self
 
     def from_first_to_last_note(self) -> PianoRoll:
-        """The piece from the bar of its first note to that of its last one. Without notes it stays as it is."""
+        """The piece from the bar of its first note to the bar of its last one. Without notes it stays as it is."""
         sounding = np.flatnonzero(self.sounding.any(axis=1))
         if not len(sounding):
             return self
-        lines = [*self.bar_lines(), self.num_steps]
+        lines = [*self.bars().values(), self.num_steps]
         start = max(line for line in lines if line <= sounding[0])
         end = min(line for line in lines if line > sounding[-1])
         return self if (start, end) == (0, self.num_steps) else self.stretch(start, end)
@@ -266,9 +252,9 @@ class PianoRoll:
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
         """The piece on another grid.
 
-        The start and the end of each note, the end of the upbeat and that of the piece go to the nearest step, half a
-        step to the later one; a note keeps at least a step. Where all of them lie on steps of the new grid, nothing is
-        lost. Without onsets, notes of one pitch may join where the rest between them is shorter than a new step.
+        The start and the end of each note, the end of the upbeat and the end of the piece go to the nearest step, half
+        a step to the later one; a note keeps at least a step. Where all of them lie on steps of the new grid, nothing
+        is lost. Without onsets, notes of one pitch may join where the rest between them is shorter than a new step.
         """
         old, new = self.steps_per_quarter, steps_per_quarter
         if new == old:
@@ -277,11 +263,14 @@ class PianoRoll:
         def moved(step: int) -> int:
             return (2 * step * new + old) // (2 * old)
 
-        notes = [(moved(start), moved(start + length) - moved(start), pitch) for start, length, pitch in self.notes()]
+        notes = [(start, start + length, pitch) for start, length, pitch in self.notes()]
         roll = PianoRoll.from_notes(
-            notes, num_steps=moved(self.num_steps), num_pitches=self.num_pitches, lowest_pitch=self.lowest_pitch
+            [(moved(start), moved(end) - moved(start), pitch) for start, end, pitch in notes],
+            num_steps=moved(self.num_steps),
+            num_pitches=self.num_pitches,
+            lowest_pitch=self.lowest_pitch,
         )
-        moves = sum(step * new % old != 0 for start, length, _ in self.notes() for step in (start, start + length))
+        moves = sum(step * new % old != 0 for start, end, _ in notes for step in (start, end))
         return replace(
             self,
             sounding=roll.sounding,
@@ -304,13 +293,7 @@ class PianoRoll:
             return roll
 
         left_out = int(np.delete(self.struck(), kept, axis=1).sum())
-        return replace(
-            self,
-            sounding=moved(self.sounding),
-            onsets=None if self.onsets is None else moved(self.onsets),
-            lowest_pitch=lowest_pitch,
-            out_of_range=self.out_of_range + left_out,
-        )
+        return self._changed(moved, lowest_pitch=lowest_pitch, out_of_range=self.out_of_range + left_out)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
@@ -323,8 +306,7 @@ class PianoRoll:
         down, up = -lowest, self.num_pitches - 1 - highest
         if not down <= semitones <= up:
             raise LnfgenError(f"{semitones:+} semitones would move notes off the keys; expected {down:+} to {up:+}")
-        onsets = None if self.onsets is None else np.roll(self.onsets, semitones, axis=1)
-        return replace(self, sounding=np.roll(self.sounding, semitones, axis=1), onsets=onsets)
+        return self._changed(lambda keys: np.roll(keys, semitones, axis=1))
 
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
@@ -334,7 +316,7 @@ class PianoRoll:
         """
         if max_length < 1:
             raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
-        lines = [*self.bar_lines(), self.num_steps]
+        lines = [*self.bars().values(), self.num_steps]
         pieces = []
         start = 0
         while start < self.num_steps:
@@ -349,16 +331,19 @@ class PianoRoll:
 
         Bar lines stay where they are: where the piece starts inside a bar, the rest of that bar is its upbeat.
         """
-        sounding, onsets = self.sounding[start:end].copy(), None
-        if self.onsets is not None:
-            onsets = self.onsets[start:end].copy()
-            onsets[0] = sounding[0]
         left_out, rounded = (self.out_of_range, self.rounded) if start == 0 else (0, 0)
         ahead, bar = start - self.upbeat, self._exact_bar
         lines = (round(index * bar) for index in itertools.count(max(0, (ahead - 1) // bar)))
         upbeat = next(line for line in lines if line >= ahead) - ahead
-        piece = replace(self, sounding=sounding, onsets=onsets, out_of_range=left_out, rounded=rounded, upbeat=0)
+        piece = self._changed(lambda keys: keys[start:end].copy(), out_of_range=left_out, rounded=rounded, upbeat=0)
+        if piece.onsets is not None:
+            piece.onsets[0] = piece.sounding[0]
         return piece.with_upbeat(upbeat)
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray], **attributes: Any) -> PianoRoll:
+        """The piece with both arrays changed, and with these attributes."""
+        onsets = None if self.onsets is None else change(self.onsets)
+        return replace(self, sounding=change(self.sounding), onsets=onsets, **attributes)
 
 
 def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:
@@ -379,11 +364,7 @@ def bar_and_beats(time_signature: tuple[int, int], steps_per_quarter: int) -> tu
 
 
 def require_tempo(bpm: float) -> None:
-    """Check that a roll may have this tempo, which MIDI's format limits.
-
-    Raises:
-        LnfgenError: if it may not.
-    """
+    """Raise an `LnfgenError` if a roll may not have this tempo, which MIDI's format limits."""
     if not MIN_BPM <= bpm <= MAX_BPM:
         raise LnfgenError(f"a tempo of {bpm:g} quarters per minute; expected 3.58 to 60 million, MIDI's range")
 
@@ -395,6 +376,4 @@ def is_time_signature(signature: tuple[int, int]) -> bool:
 
 
 def _describe(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {list(value.shape)}"
-    return type(value).__name__
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -72,7 +72,7 @@ def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.
     if share == 1:
         return np.ones_like(roll.sounding)
     cells = np.zeros_like(roll.sounding)
-    starts = [*roll.bar_lines(), roll.num_steps]
+    starts = [*roll.bars().values(), roll.num_steps]
     num_voices = roll.sounding.sum(axis=1)
     places = [
         (start, end, number)

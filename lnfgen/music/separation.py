@@ -59,8 +59,8 @@ def with_unisons(voices: Sequence[Sequence[Note]]) -> list[list[Note]]:
     """The voices where two that meet on one key both have the note, as a score for singers needs it.
 
     A piano-roll has the key once, so that one of the voices seems to rest. A rest is filled with the notes of the voice
-    above or below where these start with it and fill it, are at most `_UNISONS`, and are within a fifth of the notes on
-    both sides of the rest. A rest after the last note has no other side, and is filled by one note alone.
+    above or below where these start with it and fill it, are at most `_UNISONS` (one, after the last note), and are
+    within a fifth of the notes on both sides of the rest.
     """
     filled = [sorted(notes) for notes in voices]
     for number, notes in enumerate(voices):
@@ -90,9 +90,7 @@ def _filling(notes: Sequence[Note], start: int, before: Note, after: Note | None
 
 def voice_names(num_voices: int) -> list[str]:
     """The names of the voices, from the highest to the lowest one."""
-    if num_voices == len(_CHOIR):
-        return list(_CHOIR)
-    return [f"Voice {number}" for number in range(1, num_voices + 1)]
+    return list(_CHOIR) if num_voices == len(_CHOIR) else [f"Voice {index + 1}" for index in range(num_voices)]
 
 
 def _search(chords: Sequence[Sequence[Sequence[Note]]], middles: np.ndarray) -> list[tuple[int, ...]]:
@@ -157,10 +155,7 @@ def _extended(
 
 @lru_cache(maxsize=256)
 def _ways(groups: int, num_voices: int) -> np.ndarray:
-    """int [ways, groups]: the voices of notes that start together, which do not cross one another.
-
-    Where there are as many voices as notes, each note has one of its own unless held notes are in the way.
-    """
+    """int [ways, groups]: the voices of notes that start together, which do not cross one another."""
     ways = itertools.combinations_with_replacement(range(num_voices), groups)
     if num_voices > 6:  # then the ways are too many, and few of the notes share a voice
         fewest = min(groups, num_voices) - 1

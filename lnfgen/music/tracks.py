@@ -6,7 +6,6 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lnfgen.errors import UnreadableFileError
 
@@ -55,24 +54,6 @@ class Track:
         family = "" if self.program is None else _FAMILIES[self.program // 8]
         return DRUMS if self.channel == DRUM_CHANNEL else family
 
-    @classmethod
-    def of_notes(
-        cls, notes: Sequence[tuple[Any, Any, int]], *, number: int, name: str, program: int | None, channel: int
-    ) -> Track:
-        """The track with these notes, (start, end, MIDI pitch) in any unit of time; there is at least one.
-
-        What a terminal cannot show is left out of the name.
-        """
-        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
-        pitches = [pitch for _, _, pitch in notes]
-        sounding = now = 0
-        for start, end, _ in sorted(notes):
-            sounding += max(end - max(start, now), 0)
-            now = max(now, end)
-        at_a_time = float(sum(end - start for start, end, _ in notes) / sounding) if sounding else 1.0
-        pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
-        return cls(number, name, program, channel, len(notes), *pitch_facts, at_a_time)
-
 
 def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) -> set[int]:
     """The numbers of the tracks that `wanted` asks for.
@@ -90,10 +71,9 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
     for word in map(str.strip, wanted.lower().split(",")):
         if word == ALL:
             found = [track for track in tracks if drums or track.instrument != DRUMS]
-        elif word == "melody":
-            found = _melody([track for track in tracks if track.instrument != DRUMS])
-        elif word == BASS:
-            found = _bass([track for track in tracks if track.instrument != DRUMS])
+        elif word in ("melody", BASS):
+            pitched = [track for track in tracks if track.instrument != DRUMS]
+            found = _melody(pitched) if word == "melody" else _bass(pitched)
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
@@ -101,7 +81,8 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
         if not found and all(track.instrument == DRUMS for track in tracks):
             raise UnreadableFileError(f"{name} holds drums and no other notes; keep its drums to read it")
         if not found:
-            listed = [_label(track) for track in tracks]
+            kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
+            listed = [f"{one.number} {one.name}".rstrip() + kind for one, kind in zip(tracks, kinds, strict=True)]
             listed[_LISTED:] = [f"{len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else []
             raise UnreadableFileError(f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}")
         chosen |= {track.number for track in found}
@@ -120,38 +101,31 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
 
 
 def _melody(tracks: Sequence[Track]) -> list[Track]:
-    """The track with the melody, as a list of one; empty if there are no tracks.
+    """The track whose name has a word such as melody, vocal or lead; a list of one, or empty.
 
-    It is the one whose name has a word such as melody, vocal or lead. If there is none, it is the one with the highest
-    mean pitch, the rule that Uitdenbogerd and Zobel call top channel ("Manipulation of music for melody matching", ACM
-    Multimedia 1998), among the tracks that have at least half of the median number of notes and no chords (if all have
-    chords, among those). The track is kept whole. The skyline rule, which keeps the highest of the notes that sound
-    together, is not used, because where a melody rests it takes notes of the accompaniment.
+    If none has, it is the one with the highest mean pitch, the rule that Uitdenbogerd and Zobel call top channel
+    ("Manipulation of music for melody matching", ACM Multimedia 1998), among the tracks with enough notes and no chords
+    (if all have chords, among those). Their skyline rule, which keeps the highest of the notes that sound together,
+    takes notes of the accompaniment where a melody rests.
     """
     for word in _MELODY_NAMES:
         if named := [track for track in tracks if _says(track.name, word)]:
             return [max(named, key=lambda track: track.notes)]
-    enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
+    enough = _with_enough_notes(tracks)
     lines = [track for track in enough if track.polyphony <= _ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
 
 
 def _bass(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks with the bass: those with that name; else those with a bass of General MIDI (programs 32 to 39).
-
-    Else it is the one with the lowest mean pitch, among the tracks that have at least half of the median number of
-    notes. The list is empty if there are no tracks.
-    """
-    if named := [track for track in tracks if _says(track.name, BASS)]:
-        return named
-    if played := [track for track in tracks if track.instrument == BASS]:
-        return played
-    enough = [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
-    return [min(enough, key=lambda track: track.mean_pitch)] if enough else []
+    """The tracks named bass, else those with a bass of General MIDI, else the lowest one that has enough notes."""
+    named = [track for track in tracks if _says(track.name, BASS)]
+    played = [track for track in tracks if track.instrument == BASS]
+    return named or played or sorted(_with_enough_notes(tracks), key=lambda track: track.mean_pitch)[:1]
 
 
-def _label(track: Track) -> str:
-    return f"{track.number} {track.name}".rstrip() + (f" ({track.instrument})" if track.instrument else "")
+def _with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks that have at least half of the median number of notes."""
+    return [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
 
 
 def _says(text: str, word: str) -> bool:

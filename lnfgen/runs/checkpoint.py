@@ -43,9 +43,6 @@ _TEMPORARY = re.compile(
 """The names under which `lnfgen.files` writes the files of a run before it renames them."""
 
 
-# The model. -----------------------------------------------------------------------------------------------------------
-
-
 def observation_of(encoding: Encoding) -> Observation:
     """The observation of a model of sequences in this encoding."""
     if encoding.kind == "text":
@@ -66,11 +63,7 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision.
-
-    Raises:
-        RunError: if the model is missing or damaged, has other sizes than `config.json` says, or holds NaN.
-    """
+    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision."""
     path = run.path / MODEL
     if not path.is_file():
         raise RunError(f"{run.path} has no {MODEL} yet; finish it: lnfgen train --resume --out {run.path}")
@@ -102,17 +95,13 @@ def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool =
     write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
 
 
-# The state. -----------------------------------------------------------------------------------------------------------
-
-
 def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
     """Replace `last/` as a whole, and keep the state before it as `previous/`.
 
     The new state is written to another folder, which then takes its name, so a whole state is there at any moment.
 
     Raises:
-        RunError: if the state is not finite. `last/` is then unchanged.
-        OutputError: if it cannot be written. `last/` is then unchanged.
+        RunError, OutputError: if the state is not finite, or cannot be written. `last/` is then unchanged.
     """
     _tidy(run)
     last, following, previous = (run.path / name for name in ("last", ".next", "previous"))
@@ -201,9 +190,6 @@ def _require_settings(run: RunFolder, trained: dict[str, Any]) -> None:
             f"{run.path / 'config.json'} has changed since the run was trained: {', '.join(changed)}; "
             "put back what was there, or start a new run"
         )
-
-
-# Files of tensors. ----------------------------------------------------------------------------------------------------
 
 
 def serialise(tensors: dict[str, Tensor], mark: str = "") -> bytes:

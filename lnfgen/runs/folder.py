@@ -41,11 +41,7 @@ class RunFolder:
     """A run on disk. Each file is written under another name and then renamed, so it is whole at any moment."""
 
     def __init__(self, path: Path) -> None:
-        """Open an existing run.
-
-        Raises:
-            RunError: if the folder is missing or is not a run.
-        """
+        """Open an existing run, or raise a `RunError` if the folder is missing or is not a run."""
         self.path = path
         if not (self.path / "config.json").is_file():
             found = "found no config.json in it" if self.path.is_dir() else "there is no such folder"
@@ -121,9 +117,6 @@ def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
 
     `kept` is true if the weights of that validation became the model, until later ones took their place.
     If `cut`, a last line that does not end, as after a copy that failed, is left out.
-
-    Raises:
-        RunError: if the file is missing or damaged.
     """
     text = read_part(path, partial(Path.read_text, encoding="utf-8"))
     ended = text[: text.rfind("\n") + 1] if cut else text

@@ -25,16 +25,13 @@ KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_va
 
 
 def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """Return a row for each run under `runs/`, or in the given folders, in the order of their last change.
+    """Return a row for each run under `runs/`, or for those named or in the named folders, the last changed one last.
 
     A row has the state `training`, `finished`, `interrupted` or `damaged`. Of a damaged run, `problem` says what is
     wrong, and the figures are None.
 
-    Args:
-        folders: runs, folders that hold some, and names of models in the box.
-
     Raises:
-        RunError: if a given folder is not there, or holds no run.
+        RunError: if a named folder is missing, or holds no run.
     """
     found: dict[Path, None] = {}
     for given in folders:

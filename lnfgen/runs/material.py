@@ -83,28 +83,20 @@ def dataset_of(
     It is `source`, if that is given, or else at the path in the run's `dataset.json`. If it is not there, and has the
     name of a named dataset, that is taken from the cache, or made again without a download.
 
-    Args:
-        advice: how to name a copy of the dataset, for the message of an error.
-
     Raises:
-        RunError: if it is not found, or the content of the dataset that is found differs.
+        RunError: if it is not found, or its content differs; `advice` in the message tells how to name a copy.
     """
     name, fingerprint = run.dataset["name"], run.dataset["fingerprint"]
-    if source is not None:
-        found = open_source(source, progress)
-        if found.fingerprint != fingerprint:
-            problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
-            raise RunError(f"{problem}; {advice}")
-        return found
-    path = Path(run.dataset["path"])
     try:
-        found = open_dataset(path)
+        found = open_dataset(Path(run.dataset["path"])) if source is None else open_source(source, progress)
         if found.fingerprint == fingerprint:
             return found
-        problem = f"{path} has changed since {run.name} was trained on it: {_differences(run, found)}"
+        problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
     except DatasetError as error:
+        if source is not None:
+            raise
         problem = f"the dataset {name} of {run.name} cannot be opened: {str(error).split(';')[0]}"
-    if name in named.NAMED:
+    if source is None and name in named.NAMED:
         try:
             found = build_cached(Path(name), True, Options(), progress)
             problem += f", and {name} is made otherwise by now"
@@ -127,24 +119,15 @@ def _differences(run: RunFolder, found: Dataset) -> str:
 
 @dataclass(frozen=True)
 class Material:
-    """Sequences to score a run on, in its encoding.
+    """Sequences to score a run on, in its encoding."""
 
-    Attributes:
-        name: the name of the dataset or file.
-        split: the split of a dataset, or "all" of a file.
-        dropped: how many sequences the dataset left out for their length.
-        changes: what the pieces lost on their way into the encoding.
-        tracks: a few words on the tracks of a file that were kept or left out; empty if no piece has several.
-        train: sequences of a train split, to compare with; None if there is none.
-    """
-
-    name: str
-    split: str
+    name: str  # of the dataset or file
+    split: str  # of a dataset, or "all" of a file
     sequences: Sequence[np.ndarray]
-    dropped: int = 0
-    changes: Changes = Changes()  # noqa: RUF009  # it is frozen
-    tracks: str = ""
-    train: Iterable[np.ndarray] | None = None
+    dropped: int = 0  # sequences that the dataset left out for their length
+    changes: Changes = Changes()  # noqa: RUF009  # what the pieces lost on their way into the encoding
+    tracks: str = ""  # a few words on the tracks of a file that were kept or left out, if a piece has several
+    train: Iterable[np.ndarray] | None = None  # a train split to compare with, if there is one
 
 
 def material_of(
@@ -155,9 +138,8 @@ def material_of(
     Files are read as those of the run's dataset were, and brought into the model's encoding. A file without `split` is
     scored whole; the train split beside it is that of the run's dataset, if that is still there.
 
-    Args:
-        source: an open dataset, a dataset folder, the name of one, or files; the run's dataset by default.
-        split: train, valid or test; test by default, and all of a file.
+    `source` is an open dataset, a dataset folder, the name of one, or files; the run's dataset by default. `split` is
+    train, valid or test; test by default, and all of a file.
 
     Raises:
         LnfgenError: if the source is missing or damaged, holds the other kind, or lacks the split.
@@ -229,9 +211,6 @@ def open_music(
 
     Files are read whole, on a grid of `steps_per_quarter`. Files that cannot be read are left out, with a warning. A
     benchmark file is a dataset.
-
-    Raises:
-        DatasetError: if there is no music, or the dataset or split is missing.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)

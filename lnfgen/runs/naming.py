@@ -35,16 +35,10 @@ def is_run(folder: Path) -> bool:
 
 
 class Found(NamedTuple):
-    """The meaning of a name.
-
-    Attributes:
-        kind: "run" and "dataset" are folders with these contents, "files" is any other file or folder, and "named" is a
-            dataset that `lnfgen.data.named` knows.
-        path: where it is; for "named", the name.
-    """
+    """The meaning of a name. A "named" dataset is one that `lnfgen.data.named` knows, and "files" are all others."""
 
     kind: Literal["run", "dataset", "files", "named"]
-    path: Path
+    path: Path  # where it is; for "named", the name
 
 
 def find(name: str | Path, *wanted: Wanted) -> Found:
@@ -106,11 +100,7 @@ def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> 
 
 
 def newest_run(*, resumable: bool = False) -> Path:
-    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from.
-
-    Raises:
-        RunError: if there is none.
-    """
+    """The run that was started last, among those with a model or, if `resumable`, with a state to go on from."""
     needed = STATES if resumable else (MODEL,)
     runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]  # a hidden folder is a run that is not whole yet
     candidates = [run for run in runs if any((run / name).exists() for name in needed)]

@@ -33,21 +33,13 @@ if TYPE_CHECKING:
 
 
 class Drawing(TypedDict, total=False):
-    """How pieces are drawn from a piece, in all methods that do so.
+    """How pieces are drawn from a piece, in all methods that do so."""
 
-    Attributes:
-        count: how many pieces; 1 by default.
-        temperature: below 1 safer, above 1 wilder; 1 by default.
-        seed: decides the pieces; 0 by default.
-        particles: ways that are followed for each piece; more fit the known part better, for more time.
-        progress: called with what is being done, how much is done, and of how much.
-    """
-
-    count: int
-    temperature: float
-    seed: int
-    particles: int
-    progress: Progress
+    count: int  # how many pieces; 1 by default
+    temperature: float  # below 1 safer, above 1 wilder; 1 by default
+    seed: int  # decides the pieces; 0 by default
+    particles: int  # ways that are followed for each piece; more fit the known part better, for more time
+    progress: Progress  # called with what is being done, how much is done, and of how much
 
 
 class TrainedModel:
@@ -116,9 +108,7 @@ class TrainedModel:
     ) -> Iterator[Choice]:
         """Draw pieces as `sample` does, and yield each as soon as it is known, with its scores if `best` is given.
 
-        Args:
-            progress: called with what is being done, how much is done, and of how much.
-            asked: `length`, `bars`, `time_signature` and `temperature`, as `sample` takes them.
+        `asked` are `length`, `bars`, `time_signature` and `temperature`, as `sample` takes them.
         """
         if best is not None:
             require_best(best, count)
@@ -129,21 +119,19 @@ class TrainedModel:
                 yield Choice(index, piece)
             else:
                 to_choose.append(piece)
-        if best is not None:
-            yield from self._best(best, to_choose, seed, progress)
-
-    def _best(self, best: int, pieces: Sequence[Piece], seed: int, progress: Progress) -> list[Choice]:
+        if best is None:
+            return
         train: Iterable[Piece] | None = None
         try:
             train = dataset_of(self.run, progress=progress).pieces("train")
         except LnfgenError as error:
             reason = str(error).rpartition(";")[0] or error
             warnings.warn(f"copies of the train split were not looked for: {reason}", LnfgenWarning, stacklevel=2)
-        choices = choose_best(self.model, self.encoding, pieces, best, train, seed=seed, progress=progress)
+        choices = choose_best(self.model, self.encoding, to_choose, best, train, seed=seed, progress=progress)
         if len(choices) < best:
             found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
             warnings.warn(f"{found}; all others hold long copies of the train split", LnfgenWarning, stacklevel=2)
-        return choices
+        yield from choices
 
     def fill(
         self,
@@ -286,20 +274,9 @@ class TrainedModel:
         seed: int = 0,
         progress: Progress = no_progress,
     ) -> MusicComparison:
-        """Compare sampled music with a split, by the figures of `lnfgen.music.figures`.
-
-            >>> result = model.compare()
-            >>> print(result.auc, result.figures["note_length"].inside)
+        """Compare `count` samples with a split of a dataset, by default that of the run, as `lnfgen.compare` does.
 
         Samples have the lengths that the model draws. Both sides are then cut into windows of equal length.
-
-        Args:
-            dataset: the one to compare with; by default that of the run.
-            split: the split to compare with. Copies are searched for in its dataset's train split.
-            count: how many pieces to draw.
-            temperature: below 1 safer, above 1 wilder.
-            seed: decides the samples, and the folds of the classifier whose AUC is in the result.
-            progress: called with what is being done, how much is done, and of how much.
 
         Raises:
             LnfgenError: if the model makes text.

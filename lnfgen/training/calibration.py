@@ -62,14 +62,10 @@ def calibrate(
     report: Callable[[Round], None],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Move the rules of a model with the output `past` until its samples keep them as the sequences of `train` do.
+    """Move the rules of a model with the output `past` until its samples keep them as sequences `[T, P]` of train do.
 
-    Args:
-        train: sequences `[T, P]` of the train split.
-        pieces: the number of pieces that are drawn in each round.
-
-    Returns:
-        False if `interrupted()` ended the calibration before a round. The model is then not of use.
+    In each round it draws so many `pieces`. If `interrupted()` ends it before a round, the result is False, and the
+    model is then of no use.
     """
     head = next(module for module in model.modules() if isinstance(module, VoiceHead))
     wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))

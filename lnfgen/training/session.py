@@ -43,19 +43,20 @@ class TrainingSession:
 
     run: RunFolder
 
-    def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: torch.device) -> None:
+    def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: str) -> None:
         if torchrun.from_main(lambda: dataset.fingerprint) != dataset.fingerprint:
             raise RunError(
                 f"process {torchrun.place()[0]} found another dataset than process 0 at the same path; expected the "
                 "same files on all machines; copy the dataset folder to each, or use a shared one"
             )
         self.dataset = dataset
-        self.device = device
+        own = prepare_machine(device, config.model.hidden_size, config.model.emission)
+        self.device = torchrun.own_device(own)
         self.trainer = Trainer(
             model,
             dataset,
             config.training,
-            device,
+            self.device,
             save_model=lambda weights: save_model(self.run, weights),
             save_state=lambda trainer: save_state(self.run, *trainer.state()),
             save_metrics=lambda lines: self.run.write_metrics(lines),
@@ -68,8 +69,7 @@ class TrainingSession:
         The folder appears with its settings and a first state in it, so that a run can be resumed whenever it is ended.
         """
         config = torchrun.from_main(lambda: config)  # the seed differs if each process has drawn one
-        target = torchrun.own_device(prepare_machine(device, config.model.hidden_size, config.model.emission))
-        session = cls(config, dataset, new_model(config, dataset), target)
+        session = cls(config, dataset, new_model(config, dataset), device)
 
         def create(path: Path) -> RunFolder:
             return RunFolder.create(
@@ -122,9 +122,8 @@ class TrainingSession:
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
             config = dataclasses.replace(config, training=training)
             values = {**values, "stale": 0}
-        target = torchrun.own_device(prepare_machine(device, config.model.hidden_size, config.model.emission))
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
-        session = cls(config, opened, model, target)
+        session = cls(config, opened, model, device)
         session.run = folder
         session.trainer.restore(tensors, values)
         session.trainer.validations = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
@@ -147,9 +146,8 @@ class TrainingSession:
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
         Raises:
-            RunError: if another process trains the same run, many updates in a row are not finite, or memory is too
-                small. `last/` is then a whole state.
-            OutputError: if the run cannot be written, as on a full disk. `last/` is then a whole state.
+            RunError: if another process trains the run, many updates in a row are not finite, or memory is too small.
+            OutputError: if the run cannot be written, as on a full disk. In all cases `last/` is a whole state.
         """
         if self.trainer.finished:
             made = f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; to train it further"

@@ -1,12 +1,9 @@
 """`torchrun -m lnfgen train`: several processes train one model, on one machine or on many.
 
 All processes make the same updates with the same seeds, each on its share of the sequences of every batch, and
-DistributedDataParallel averages their gradients. N processes therefore make the update that one process makes with the
-whole batch, up to round-off:
-
-- each process draws the noise of the whole batch, and keeps that of its own sequences;
-- the loss is the mean over the batch, so a process with n of the B sequences has the weight n / B;
-- dropout alone differs: each process draws its own, seeded by the update and the process.
+DistributedDataParallel averages their gradients. Each draws the noise of the whole batch, and keeps that of its own
+sequences. So N processes make the update of one process with the whole batch, up to round-off. Dropout alone differs:
+each process draws its own, seeded by the update and the process.
 
 Rank 0 makes what must be made once, and alone writes, validates and prints. Without torchrun the functions here do
 nothing, or call what they are given. The command line imports this module, so torch is imported inside functions.
@@ -57,11 +54,7 @@ def restarts() -> tuple[int, int]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes that torchrun has started, for the length of the block.
-
-    Raises:
-        RunError: if another process cannot be reached, or ends in the block.
-    """
+    """Join the processes that torchrun has started. A `RunError` says that another one is lost in the block."""
     if not launched():
         yield
         return
@@ -148,11 +141,7 @@ def own_part(batch: Batch) -> tuple[Batch, slice, float]:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The GPU of this process if several use CUDA, otherwise `device` itself.
-
-    Raises:
-        LnfgenError: if the machine has too few GPUs.
-    """
+    """The GPU of this process if several use CUDA, otherwise `device` itself."""
     if device.type != "cuda" or not launched():
         return device
     import torch

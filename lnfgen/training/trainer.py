@@ -262,10 +262,7 @@ class Trainer:
             self.save_state(self)
 
     def state(self) -> State:
-        """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values.
-
-        The tensors are the weights, their average, the optimizer's moments, and the random states.
-        """
+        """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values."""
         moments: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -293,11 +290,7 @@ class Trainer:
         return tensors, values
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        """Go on where `state` was taken.
-
-        Raises:
-            RunError: if it is not of this model, or incomplete.
-        """
+        """Go on where `state` was taken, or raise a `RunError` if it is not of this model, or incomplete."""
         try:
             self.model.load_state_dict(tensors["weights"])
             self.average.module.load_state_dict(tensors["average"])

@@ -72,19 +72,6 @@ def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
         prepare([tmp_path / "words.txt"], tmp_path / "e")
 
 
-def test_named_splits_keep_the_order_of_their_files(tmp_path: Path) -> None:
-    contents = {"a.train.txt": "one\ntwo", "a.valid.txt": "two", "b.train.txt": "three", "b.test.txt": "\xe9"}
-    for name, content in contents.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    dataset = prepare([tmp_path], tmp_path / "d")
-    assert {name: list(dataset.pieces(name)) for name in dataset.split_names} == {
-        "train": ["one", "two", "three"],
-        "valid": ["two"],
-        "test": ["\ufffd"],
-    }
-    assert dataset.manifest["preprocessing"]["remarks"] == ["sequences that train holds as well: 1 of 1 in valid"]
-
-
 def test_a_text_that_is_no_utf8_is_skipped_with_the_place(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"good\n\xff bad")
     (tmp_path / "b.txt").write_text(words(30))

@@ -1,7 +1,8 @@
-"""MIDI files, written here as hexdumps: what is heard in them, and that the grid survives the way there and back."""
+"""MIDI files, written here as hexdumps, are read as they sound, and the grid survives the way there and back."""
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import mido
@@ -62,6 +63,8 @@ def test_silence_at_both_ends_is_kept_and_the_grid_can_be_finer() -> None:
 def test_channels_and_tracks_sound_together() -> None:
     roll = one(f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}", f"02 90 40 40  04 80 40 00 {END}")
     assert roll.notes() == [(0, 8, 60), (2, 4, 64)]
+    roll = one(f"00 90 14 40  00 6D 40  00 3C 40  04 14 00  00 6D 00  00 3C 00 {END}")
+    assert (roll.notes(), roll.out_of_range) == ([(0, 4, 60)], 2), "two pitches outside the keys"
 
 
 def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
@@ -79,20 +82,6 @@ def test_drums_are_left_out_unless_wanted() -> None:
         read_midi(midi(f"00 99 24 40  04 89 24 00 {END}"))
 
 
-def test_pitches_outside_the_keys_are_counted() -> None:
-    roll = one(f"00 90 14 40  00 6D 40  00 3C 40  04 14 00  00 6D 00  00 3C 00 {END}")
-    assert (roll.notes(), roll.out_of_range) == ([(0, 4, 60)], 2)
-
-
-def test_the_longest_lasting_tempo_and_time_signature_are_kept() -> None:
-    # a bar at 60 bpm, then two quarters at 240; 6/8 at first, 3/4 later
-    tempos = (
-        f"00 FF 51 03 0F 42 40  00 FF 58 04 06 03 18 08  10 FF 51 03 03 D0 90  04 FF 58 04 03 02 18 08  04 {END[3:]}"
-    )
-    roll = one(tempos, f"00 90 3C 40  18 80 3C 00 {END}")
-    assert (roll.tempo_bpm, roll.time_signature) == (60.0, (6, 8))
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -101,10 +90,14 @@ def test_the_longest_lasting_tempo_and_time_signature_are_kept() -> None:
         "",
     ],
 )
-def test_of_several_at_one_tick_the_last_given_counts_and_an_upbeat_does_not(settings: str) -> None:
+def test_the_longest_lasting_counts_and_of_several_at_one_tick_the_last_given(settings: str) -> None:
     last = "00 FF 51 03 0F 42 40"  # 60 bpm, in a later track
     roll = one(f"{settings} {END}", f"{last} 00 90 3C 40  30 80 3C 00 {END}")
     assert (roll.tempo_bpm, roll.time_signature) == (60.0, (4, 4))
+    # A bar at 60 bpm, then two quarters at 240; 6/8 at first, 3/4 later.
+    first, then = "00 FF 51 03 0F 42 40  00 FF 58 04 06 03 18 08", "10 FF 51 03 03 D0 90  04 FF 58 04 03 02 18 08"
+    roll = one(f"{first} {then} 04 {END[3:]}", f"00 90 3C 40  18 80 3C 00 {END}")
+    assert (roll.tempo_bpm, roll.time_signature) == (60.0, (6, 8))
 
 
 def test_format_2_is_a_list_of_pieces() -> None:
@@ -143,17 +136,10 @@ def test_writing_and_reading_is_exact_on_the_grid(steps_per_quarter: int) -> Non
         notes, num_steps=133, steps_per_quarter=steps_per_quarter, tempo_bpm=97.0, time_signature=(7, 8)
     )
     assert read_midi(midi_bytes(roll), steps_per_quarter=steps_per_quarter) == [roll]
-
-
-def test_without_onsets_notes_are_held() -> None:
-    roll = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60)])
-    (back,) = read_midi(midi_bytes(PianoRoll(roll.sounding, None)))
-    assert back.notes() == [(0, 4, 60)]
-
-
-def test_silence_is_a_piece_too() -> None:
-    roll = PianoRoll(np.zeros((20, 88), dtype=bool), np.zeros((20, 88), dtype=bool))
-    assert read_midi(midi_bytes(roll)) == [roll]
+    (held,) = read_midi(midi_bytes(replace(roll, onsets=None)), steps_per_quarter=steps_per_quarter)
+    assert held.notes() == replace(roll, onsets=None).notes()
+    silence = replace(roll, sounding=np.zeros_like(roll.sounding), onsets=np.zeros_like(roll.sounding))
+    assert read_midi(midi_bytes(silence), steps_per_quarter=steps_per_quarter) == [silence]
 
 
 @pytest.mark.parametrize("bpm", [MIN_BPM, 59.5, 90.0, 97.123, 144.0, MAX_BPM])
@@ -188,7 +174,7 @@ GOOD = midi(f"00 90 3C 40  04 80 3C 00 {END}", f"00 FF 58 04 06 03 18 08 00 91 3
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty"),
+        (b"", "starts with b''"),
         (b"Dear diary, today", "starts with b'Dear'"),
         (b"MThd", "cut off in the MIDI header"),
         (GOOD[:14], "promises 2 tracks, 0 are there"),

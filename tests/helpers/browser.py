@@ -4,7 +4,6 @@ Protocol: https://chromedevtools.github.io/devtools-protocol/ (the option `--rem
 end with a zero byte, read from file descriptor 3 and written to file descriptor 4).
 """
 
-import base64
 import json
 import os
 import select
@@ -126,9 +125,6 @@ class Browser:
         place = {"x": edges["x"] + across * edges["width"], "y": edges["y"] + down * edges["height"]}
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
-
-    def screenshot(self, path: Path, **parameters: Any) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", **parameters)["data"]))
 
     def close(self) -> None:
         os.close(self._write)  # the browser ends when its pipe does

@@ -18,7 +18,6 @@ import re
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import zipfile
 from collections import Counter
@@ -285,39 +284,25 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         return read_all(f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any())
 
 
-def peak_memory() -> float:
-    """The most bytes that this process or one of its ended children had in memory."""
+def main() -> int:
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1000, help="damaged files for each reader")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", choices=[*READERS, "dataset"], action="append", help="all by default")
     options = parser.parse_args()
     os.environ |= LIMITS | os.environ
-    max_memory = float(os.environ["LNFGEN_READ_MB"]) * 1e6
-    failed = False
+    failures = 0
     for name in options.reader or [*READERS, "dataset"]:
-        began = time.monotonic()
         report = fuzz(name, options.files, options.seed)
-        peak = peak_memory()
-        if peak > max_memory:
-            report.failures.append(f"{name}: {peak / 1e6:.0f} MB of memory")
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.most_common())
-        print(
-            f"{name}: {options.files} files, {outcomes}; peak {peak / 1e6:.0f} MB, "
-            f"{time.monotonic() - began:.0f} s; {len(report.failures)} failures",
-            flush=True,
-        )
-        for failure in report.failures[:5]:
-            print("  " + failure.replace("\n", "\n  "), flush=True)
-        failed = failed or bool(report.failures)
-    return int(failed)
+        usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        peak = max(usages) * (1 if sys.platform == "darwin" else 1024) / 1e6
+        if peak > float(os.environ["LNFGEN_READ_MB"]):
+            report.failures.append(f"{name}: {peak:.0f} MB of memory")
+        print(f"{name}: {dict(report.outcomes)}; peak {peak:.0f} MB", *report.failures[:5], sep="\n  ", flush=True)
+        failures += len(report.failures)
+    return int(failures > 0)
 
 
 if __name__ == "__main__":

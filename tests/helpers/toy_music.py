@@ -59,17 +59,9 @@ def midi(*tracks: mido.MidiTrack, kind: int = 1) -> bytes:
 
 
 TUNE: Events = [(quarter, 1, 67 + quarter % 7) for quarter in range(32)]
-
-
 LOW: Events = [(quarter, 2, 36 + quarter % 5) for quarter in range(0, 32, 2)]
-
-
 CHORDS: Events = [(quarter, 4, pitch) for quarter in range(0, 32, 4) for pitch in (76, 79, 84)]
-
-
 BELLS: Events = [(quarter, 1, 100) for quarter in (7, 31)]
-
-
 BEAT: Events = [(quarter, 1, 36) for quarter in range(32)]
 
 

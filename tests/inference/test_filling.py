@@ -247,19 +247,6 @@ def test_where_a_model_is_at_home_is_asked_once_and_forgotten_with_it(monkeypatc
     assert before() is None
 
 
-@pytest.mark.usefixtures("few_home_samples")
-def test_the_model_of_the_box_fills_from_python() -> None:
-    model = lnfgen.load("chorales")
-    melody = PianoRoll.from_notes([(0, 2, 67), (2, 4, 69), (6, 2, 67)], steps_per_quarter=2)
-    (piece,) = model.harmonize(melody, particles=4)
-    assert isinstance(piece, PianoRoll)
-    assert set(melody.notes()) <= set(piece.notes())
-    (longer,) = model.extend(melody, bars=1, particles=4)
-    assert longer.num_steps == 16
-    (filled,) = model.fill(melody, "bars:1,keys:C3-C4", particles=4)
-    assert set(melody.notes()) <= set(filled.notes())
-
-
 def test_keys_that_the_model_does_not_have_are_a_warning_in_python(toy_home: Path) -> None:
     model = lnfgen.load(toy_home / "run-rolls", "cpu")
     piece = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62)], steps_per_quarter=2, lowest_pitch=0, num_pitches=128)
@@ -361,15 +348,6 @@ def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:
     fails(here("harmonize", "song.mid", "--out", "-", "--count", "2"), "--count 2")
     fails(here("vary", "song.mid", "--out", "x.mid", "--amount", "2"), "an amount of 2")
     fails(here("continue", "song.mid", "--out", "x.mid", "--bars", "2", "--length", "2"), "leave one out")
-
-
-@pytest.mark.usefixtures("few_home_samples")
-def test_keys_that_the_model_does_not_have_are_said(here: Call) -> None:
-    lnfgen.write("song.mid", PianoRoll.from_notes([(0, 4, 67), (4, 4, 69)]))
-    few = ("song.mid", "--out", "x.mid", "--particles", "2", "--free")
-    done = here("fill", *few, "steps:1-2,keys:C1-C5", "--free", "keys:C2-C3")
-    assert b"keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there" in done.stderr
-    assert b"beyond" not in here("fill", *few, "keys:C2-C6,steps:1-2").stderr
 
 
 def test_a_model_of_text_takes_no_file_of_music(call: Call) -> None:

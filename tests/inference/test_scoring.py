@@ -16,7 +16,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
 from lnfgen.inference import scoring as evaluation
-from lnfgen.inference.sampling import block_rows, sample_pieces
+from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Marginal, nll_of_each, per_unit, score
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
 from lnfgen.music.pianoroll import PianoRoll
@@ -98,6 +98,8 @@ def test_score_is_the_direct_computation(name, kind):
     assert found.nll == pytest.approx(-log_p / count, rel=1e-10)
     assert found.kl == pytest.approx(kl / count, rel=1e-10, abs=1e-12)
     assert found.reconstruction == pytest.approx(-reconstruction / count, rel=1e-10)
+    assert found.samples == (1 if model.exact else samples)
+    assert not model.exact or (found.kl == 0 and found.nll == found.elbo)
     assert found.elbo == pytest.approx(found.reconstruction + found.kl + found.length, rel=1e-10)
     assert (found.sequences, found.steps) == (len(LENGTHS), sum(LENGTHS))
     assert (found.sounding_nll is not None) == (kind == "onsets")
@@ -129,14 +131,6 @@ def test_the_nll_of_each_adds_up_to_that_of_all(name, kind):
     first = score(model, sequences[:1], unit, num_samples=5, seed=3)
     assert each[0] == pytest.approx(first.nll, rel=1e-9)
     assert told[-1] == ("scoring", len(sequences), len(sequences))
-
-
-def test_score_of_an_exact_model_needs_no_samples():
-    observation = OBSERVATIONS["symbols"]
-    found = score(toy("lstm", observation), sequences_of(observation, LENGTHS), "bits_per_char", num_samples=50)
-    assert found.samples == 1
-    assert found.kl == 0
-    assert found.nll == found.elbo
 
 
 def test_a_cost_of_nothing_has_no_minus(monkeypatch):
@@ -236,11 +230,6 @@ def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
         assert equal(list(sample_pieces(model, encoding, count=1, length=length, seed=4)), twenty[:1])
 
 
-def test_a_block_is_halved_until_it_fits():
-    assert [block_rows(16, longest) for longest in (1, 1250, 1251, 5000, 20_000, 10**6)] == [16, 16, 8, 4, 1, 1]
-    assert block_rows(1, 10**6) == 1
-
-
 def test_samples_are_pieces_that_seed_length_and_temperature_decide():
     encoding = Encoding("music", has_onsets=True, num_pitches=3, tempo_bpm=90.0)
     model = toy("af-scf", Frames(3, has_onsets=True)).float()
@@ -250,10 +239,3 @@ def test_samples_are_pieces_that_seed_length_and_temperature_decide():
     assert [piece.num_steps for piece in sample_pieces(model, encoding, count=2, length=11)] == [11, 11]
     cold = [list(sample_pieces(model, encoding, length=8, temperature=0.0, seed=s)) for s in (1, 2)]
     assert equal(*cold)
-
-
-def test_samples_of_text_are_strings():
-    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
-    (text,) = sample_pieces(toy("lstm", Symbols(4)).float(), encoding, length=20)
-    assert isinstance(text, str)
-    assert len(text) == 20

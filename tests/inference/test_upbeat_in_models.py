@@ -123,7 +123,7 @@ def test_pieces_come_back_and_go_on_at_their_bar_lines_on_any_grid(metre: tuple[
             assert decoded(encoding, part, part.values) == roll
             longer = PianoRoll.from_notes(notes, num_steps=60, steps_per_quarter=grid, time_signature=metre)
             added = added_steps(model, encoding, roll, None, 1, 0)
-            assert length + added in longer.with_upbeat(upbeat).bar_lines()
+            assert length + added in longer.with_upbeat(upbeat).bars().values()
 
 
 def test_a_lone_piece_is_split_in_time_at_its_bar_lines(tmp_path: Path) -> None:
@@ -164,13 +164,6 @@ def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
     assert piece.upbeat == (6 if fills else 4)
     bars = [roll.stretch(roll.upbeat, roll.num_steps) for roll in (piece, WALTZ.in_range(21, 88))]
     assert bars[0] == bars[1]
-
-
-def test_samples_are_scored_from_their_bar_line_on() -> None:
-    encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=True)
-    values = encoding.encode(WALTZ.in_range(21, 88))
-    piece = encoding.decode(values)
-    assert np.array_equal(encoding.adapt([piece])[0][0], values)
 
 
 def test_passages_that_are_compared_begin_after_the_upbeat() -> None:

@@ -29,12 +29,17 @@ def random_piece(seed: int, num_steps: int = 64, density: float = 0.05, low: int
     return PianoRoll(sounding, sounding & (rng.random(sounding.shape) < 0.7), steps_per_quarter=2)
 
 
+def of_four(name: str, roll: PianoRoll) -> float:
+    """The figure with this name, for music in four voices."""
+    return music_figures(4)[name].value(roll)
+
+
 def test_keys_a_step() -> None:
     roll = chords(C_MAJOR, C_MAJOR, (*C_MAJOR, 76), (60,), ())
-    assert figures.exact_rate(roll, 4) == pytest.approx(2 / 5)
-    assert figures.polyphony_rate(roll, 4) == pytest.approx(1 / 5)
-    assert figures.empty_step_rate(roll) == pytest.approx(1 / 5)
-    assert figures.polyphony(roll) == pytest.approx(14 / 4)
+    assert of_four("exact_polyphony_rate", roll) == pytest.approx(2 / 5)
+    assert of_four("polyphony_rate", roll) == pytest.approx(1 / 5)
+    assert of_four("empty_step_rate", roll) == pytest.approx(1 / 5)
+    assert of_four("polyphony", roll) == pytest.approx(14 / 4)
     assert usual_voices([roll]) == 4
     assert usual_voices([chords((), (), (60,), (60, 64))]) == 1  # silence is no number of voices; the smaller of two
 
@@ -49,6 +54,12 @@ def test_rhythm() -> None:
     # The onsets of the bars are 1100 and 1011: three of four places differ.
     assert figures.groove_consistency(roll) == pytest.approx(1 / 4)
     assert math.isnan(figures.groove_consistency(replace(roll, time_signature=(4, 4))))  # a bar alone has no neighbour
+    # The bars are those after an upbeat of an eighth.
+    later = [(0, 1, 59), *((start + 1, length, pitch) for start, length, pitch in notes)]
+    roll = PianoRoll.from_notes(later, steps_per_quarter=2, time_signature=(2, 4)).with_upbeat(1)
+    assert figures.downbeat_rate(roll) == pytest.approx(2 / 6)
+    assert figures.off_quarter_rate(roll) == pytest.approx(3 / 6)
+    assert figures.groove_consistency(roll) == pytest.approx(1 / 4)
 
 
 def test_bars_that_came_before() -> None:
@@ -100,10 +111,10 @@ def test_chords_and_clashes(pitches: Sequence[int], is_chord: bool, clashes: boo
 
 def test_lines_skip_repeated_notes_and_silence() -> None:
     roll = chords((48, 72), (48, 72), (50, 74), (), (50, 82), (43, 83))
-    assert figures.mean_interval(roll, top=True) == pytest.approx((2 + 8 + 1) / 3)
-    assert figures.leap_rate(roll, top=True) == pytest.approx(1 / 3)
-    assert figures.mean_interval(roll, top=False) == pytest.approx((2 + 7) / 2)
-    assert figures.leap_rate(roll, top=False) == 0  # a fifth is not over a fifth
+    assert of_four("top_interval", roll) == pytest.approx((2 + 8 + 1) / 3)
+    assert of_four("top_leap_rate", roll) == pytest.approx(1 / 3)
+    assert of_four("bass_interval", roll) == pytest.approx((2 + 7) / 2)
+    assert of_four("bass_leap_rate", roll) == 0  # a fifth is not over a fifth
 
 
 def test_a_melody_comes_again_over_other_chords() -> None:
@@ -115,13 +126,10 @@ def test_a_melody_comes_again_over_other_chords() -> None:
     assert figures.melody_repeat_rate(slower) == 0
     assert math.isnan(figures.melody_repeat_rate(chords((60,), (62,), (64,))))
     assert math.isnan(figures.melody_repeat_rate(chords((), ())))
-
-
-def test_a_held_note_of_a_melody_is_one_note() -> None:
     held = PianoRoll.from_notes([(0, 2, 60), (2, 1, 62), (3, 1, 64)], steps_per_quarter=2)
-    assert math.isnan(figures.melody_repeat_rate(held))
+    assert math.isnan(figures.melody_repeat_rate(held)), "a held note is one note"
     under = PianoRoll.from_notes([(0, 4, 60), (1, 1, 62), (4, 1, 64)], steps_per_quarter=2)
-    assert figures.melody_repeat_rate(under) == 0  # the held note is the highest again when the one above it ends
+    assert figures.melody_repeat_rate(under) == 0, "the held note is the highest again when the one above it ends"
 
 
 def test_voices_move_in_order() -> None:
@@ -232,18 +240,13 @@ def test_silence_and_long_chords_relate_no_pieces() -> None:
     assert related_pieces([with_passage(piece, 8, scale) for piece in others], 16) == [0, 0]
 
 
-def test_transposition_changes_no_figure() -> None:
+def test_neither_transposition_nor_columns_without_keys_change_a_figure() -> None:
     roll = random_piece(1)
-    for figure in music_figures(2).values():
-        values = {round(figure.value(roll.transposed(semitones)), 12) for semitones in (-12, -5, 0, 1, 7)}
-        assert len(values) == 1, figure.label
-
-
-def test_columns_without_keys_change_no_figure() -> None:
-    roll = random_piece(2)
     narrow = replace(roll, sounding=roll.sounding[:, 20:60], onsets=roll.onsets[:, 20:60], lowest_pitch=41)  # type: ignore[index]
     for figure in music_figures(2).values():
-        assert figure.value(narrow) == pytest.approx(figure.value(roll)), figure.label
+        others = [narrow, *(roll.transposed(semitones) for semitones in (-12, -5, 1, 7))]
+        assert [figure.value(other) for other in others] == pytest.approx([figure.value(roll)] * 5), figure.label
+        assert not math.isnan(figure.value(replace(roll, onsets=None))), "onsets need not be known"
     assert longest_copies([narrow], [roll]) == longest_copies([roll], [narrow]) == longest_copies([roll], [roll])
 
 
@@ -255,17 +258,3 @@ def test_silence_has_defined_figures(num_steps: int) -> None:
     expected = {"exact_polyphony_rate": 0, "polyphony_rate": 0, "empty_step_rate": 1}
     assert defined == (expected if num_steps == 1 else {**expected, "groove_consistency": 1})
     assert usual_voices([silent]) == 1
-
-
-def test_onsets_need_not_be_known() -> None:
-    roll = replace(random_piece(3), onsets=None)
-    assert not any(math.isnan(figure.value(roll)) for figure in music_figures(2).values())
-
-
-def test_figures_count_bars_after_the_upbeat() -> None:
-    # In 2/4, after an upbeat of an eighth, bars of four eighths whose onsets are 1100 and 1011.
-    notes = [(0, 1, 59), (1, 1, 60), (2, 3, 62), (5, 2, 64), (7, 1, 65), (8, 1, 67)]
-    roll = PianoRoll.from_notes(notes, steps_per_quarter=2, time_signature=(2, 4)).with_upbeat(1)
-    assert figures.downbeat_rate(roll) == pytest.approx(2 / 6)
-    assert figures.off_quarter_rate(roll) == pytest.approx(3 / 6)
-    assert figures.groove_consistency(roll) == pytest.approx(1 / 4)

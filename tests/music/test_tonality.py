@@ -22,15 +22,8 @@ def test_a_piece_and_its_transpositions_are_in_keys_as_far_apart() -> None:
 def test_words_name_keys() -> None:
     for key in KEYS:
         assert Key.parse(str(key)) == key
-    known = {
-        "G": Key(7, ""),
-        "a minor": Key(9, "minor"),
-        "Bb": Key(10, ""),
-        "f#m": Key(6, "minor"),
-        "AM": Key(9, "major"),
-    }
-    for text, key in known.items():
-        assert Key.parse(text) == key
+    known = {"G": (7, ""), "a minor": (9, "minor"), "Bb": (10, ""), "f#m": (6, "minor"), "AM": (9, "major")}
+    assert {text: Key.parse(text) for text in known} == {text: Key(*key) for text, key in known.items()}
     for text in ("H", "", "minor", "C dorian", "A flat flat"):
         with pytest.raises(LnfgenError, match="expected a tonic"):
             Key.parse(text)

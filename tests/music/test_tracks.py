@@ -1,4 +1,4 @@
-"""The tracks of MIDI files of several instruments: what is told of them, which are kept, and a dataset of songs."""
+"""The tracks of MIDI files of several instruments: their descriptions, the choice of some, and a dataset of songs."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import pytest
 from toy_music import BEAT, BELLS, CHORDS, LOW, TUNE, Events, midi, song, track
 
 import lnfgen
-from lnfgen.data.dataset import Dataset
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.midi import read_midi
 from lnfgen.formats.read_write import read
@@ -35,13 +34,9 @@ def test_a_file_tells_its_tracks() -> None:
     assert of(roll.notes()) == of(TUNE) | of(LOW) | of(CHORDS) | of(BELLS)
     assert said_of([roll.tracks]) == "merged 4 of 5 tracks, left out 1 of drums"
     assert (drums.name, bass.name) == ("Drums", "Bass_1")
-
-
-def test_names_are_utf_8_or_else_latin_1() -> None:
     for encoding in ("utf-8", "latin-1"):
         name = "Flöte".encode(encoding).decode("latin-1")  # mido writes names as Latin-1
-        (roll,) = read_midi(midi(track(name, 0, 73, TUNE)))
-        assert roll.tracks[0].name == "Flöte"
+        assert read_midi(midi(track(name, 0, 73, TUNE)))[0].tracks[0].name == "Flöte"
 
 
 def test_channels_of_one_track_are_tracks_of_their_own() -> None:
@@ -106,18 +101,16 @@ def test_twelve_songs_become_a_set_of_melodies(tmp_path: Path) -> None:
         (tmp_path / "songs" / f"{number}.mid").write_bytes(song("Lead", shift=number))
     whole = lnfgen.preprocess(tmp_path / "songs", tmp_path / "whole")
     melodies = lnfgen.preprocess(tmp_path / "songs", tmp_path / "melodies", tracks="melody")
-    assert "pieces with several tracks: 12 of 12; merged 48 of 60 tracks, left out 12 of drums" in remarks(whole)
-    kept = "pieces with several tracks: 12 of 12; kept 12 of 60 tracks, left out 48 (12 of drums)"
-    assert kept in remarks(melodies)
+    for dataset, kept in (
+        (whole, "merged 48 of 60 tracks, left out 12 of drums"),
+        (melodies, "kept 12 of 60 tracks, left out 48 (12 of drums)"),
+    ):
+        remarks = dataset.manifest["preprocessing"]["remarks"]
+        assert f"pieces with several tracks: 12 of 12; {kept}" in remarks
     assert melodies.manifest["preprocessing"]["options"]["tracks"] == "melody"
     train = melodies.split("train")
     assert all(((train[index] > 0).sum(axis=1) == 1).all() for index in range(len(train)))
     assert len(train) + len(melodies.split("valid")) + len(melodies.split("test")) == 12
-
-
-def remarks(dataset: Dataset) -> list[str]:
-    found: list[str] = dataset.manifest["preprocessing"]["remarks"]
-    return found
 
 
 def test_the_melodies_of_real_tunes(shared_data: object) -> None:

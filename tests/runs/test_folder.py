@@ -48,17 +48,17 @@ def test_a_missing_folder_and_a_folder_that_is_no_run(tmp_path):
         assert str(path) in one_line(error)
 
 
-def test_a_misspelt_key_in_a_runs_config(run):
-    (run.path / "config.json").write_text('{"model": {"hiden": 5}}')
-    with pytest.raises(LnfgenError, match=r"did you mean 'model\.hidden_size'"):
-        RunFolder(run.path)
-
-
-def test_a_value_out_of_range_in_a_runs_config_names_the_file(run):
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hiden": 5}, r"did you mean 'model\.hidden_size'"),
+        ({"hidden_size": 10**8}, r"config\.json: model\.hidden_size: found 100000000"),
+    ],
+)
+def test_wrong_settings_name_the_key(run, settings, said):
     values = json.loads((run.path / "config.json").read_text())
-    values["model"]["hidden_size"] = 10**8
-    (run.path / "config.json").write_text(json.dumps(values))
-    with pytest.raises(LnfgenError, match=r"config\.json: model\.hidden_size: found 100000000"):
+    (run.path / "config.json").write_text(json.dumps({**values, "model": values["model"] | settings}))
+    with pytest.raises(LnfgenError, match=said):
         RunFolder(run.path)
 
 

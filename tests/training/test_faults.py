@@ -202,6 +202,8 @@ def test_a_run_that_stops_on_nan_says_so_and_keeps_the_state_before(run):
     assert "last/ keeps the state before" in message
     assert message.endswith("start a new run with a smaller learning rate: --set training.learning_rate=0.0013")
     assert sum("learning rate is 0.5" in str(note.message) for note in notes) == 3
+    assert session.trainer.skipped == 20
+    assert session.trainer.plateau.rate == 0.5**3
     assert figures(run.path)[-1]["skipped_updates"] > 10
     tensors, values = load_state(RunFolder(run.path))
     assert values["step"] <= 10

@@ -15,7 +15,7 @@ from toy_training import SIZES, TRAINING, Session, after, make_dataset
 from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
-from lnfgen.errors import LnfgenWarning, RunError
+from lnfgen.errors import LnfgenWarning
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference.scoring import score
 from lnfgen.models import LengthModel, Symbols, build_model
@@ -29,12 +29,8 @@ from lnfgen.training.schedules import (
     cooled_share,
 )
 from lnfgen.training.trainer import (
-    LOWER_AFTER,
-    LOWERED,
-    MAX_SKIPPED_UPDATES,
     VALIDATION_SEQUENCES,
     _decay_groups,
-    _Sums,
 )
 
 # Schedules. -----------------------------------------------------------------------------------------------------------
@@ -251,17 +247,6 @@ def test_weights_decay_and_codes_keep_their_place():
         torch.testing.assert_close(parameter.detach(), before[name] * (0.5 if decays else 1.0))
 
 
-def test_nothing_but_nan_ends_in_one_clear_line(dataset):
-    session = Session(dataset, max_steps=100)
-    break_loss(session, lambda step: step >= 5)
-    with pytest.raises(RunError, match="learning_rate") as error:
-        session.run()
-    assert "\n" not in str(error.value)
-    assert session.trainer.skipped == MAX_SKIPPED_UPDATES
-    assert session.trainer.step == 5 + MAX_SKIPPED_UPDATES
-    assert session.trainer.plateau.rate == LOWERED ** ((MAX_SKIPPED_UPDATES - 1) // LOWER_AFTER)
-
-
 def test_a_run_that_stops_improving_ends_early(dataset, monkeypatch):
     session = Session(dataset, max_steps=150, patience=2, kl_warmup_start=0.0, kl_warmup_end=0.0)
     same = {"valid_elbo": 1.0, "valid_reconstruction": 1.0, "valid_kl": 0.0}
@@ -292,25 +277,21 @@ def test_ended_before_the_whole_objective_keeps_its_last_weights_and_says_so(dat
     with pytest.warns(LnfgenWarning, match="KL weight") as notes:
         assert not session.run(after(8))
     assert len(notes) == len(session.kept) == 1
-    assert all(torch.equal(session.kept[0][key], value) for key, value in session.tensors("average").items())
+    assert_the_average_is_kept(session)
 
 
-def test_without_a_valid_split_the_last_weights_are_the_model(tmp_path):
-    dataset = make_dataset(tmp_path / "d", num_valid=0)
-    session = Session(dataset)
-    assert session.run()
-    assert session.listener.validations
+@pytest.mark.parametrize("updates", [8, 16, 17, None])
+def test_without_a_valid_split_the_last_weights_are_the_model(tmp_path, updates):
+    """At the end, and where the run is interrupted before any validation."""
+    session = Session(make_dataset(tmp_path / "d", num_valid=0))
+    if updates is None:
+        assert session.run()
+        assert session.listener.validations
+    else:
+        session.trainer.interval = 1000
+        assert not session.run(after(updates))
     assert not any("valid_elbo" in metrics for metrics in session.listener.validations)
-    assert all(torch.equal(session.kept[-1][key], value) for key, value in session.tensors("average").items())
-
-
-@pytest.mark.parametrize("updates", [8, 16, 17])
-def test_interrupted_without_a_valid_split_leaves_a_model_too(tmp_path, updates):
-    dataset = make_dataset(tmp_path / "d", num_valid=0)
-    session = Session(dataset)
-    session.trainer.interval = 1000  # no validation before the interruption
-    assert not session.run(after(updates))
-    assert all(torch.equal(session.kept[-1][key], value) for key, value in session.tensors("average").items())
+    assert_the_average_is_kept(session)
 
 
 def test_a_run_that_ends_before_its_first_update_says_nothing_of_the_kl_weight(tmp_path):
@@ -320,10 +301,6 @@ def test_a_run_that_ends_before_its_first_update_says_nothing_of_the_kl_weight(t
             assert not session.run(lambda: True)
         assert len(found) == notes
         assert session.kept
-
-
-def test_a_cost_of_nothing_has_no_minus():
-    assert {f"{value:.3f}" for value in _Sums().means("nats_per_step").values()} == {"0.000"}
 
 
 def test_a_single_training_sequence(tmp_path):

@@ -15,15 +15,12 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.wording import counted, in_utf8
-
-_SCRIPTS = ("sound.js", "roll.js", "player.js")
 
 
 def page_bytes(
@@ -68,9 +65,22 @@ def page_bytes(
         )
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
-    data = [_data(roll, name, file) for roll, name, file in zip(rolls, names, files, strict=True)]
+    data = [
+        # Times are in steps; `notes` has three numbers for each note, in one list.
+        {
+            "name": name,
+            "file": file,
+            "tempo": roll.tempo_bpm,
+            "metre": roll.time_signature,
+            "upbeat": roll.upbeat,
+            "grid": roll.steps_per_quarter,
+            "steps": roll.num_steps,
+            "notes": [number for note in roll.notes() for number in note],
+        }
+        for roll, name, file in zip(rolls, names, files, strict=True)
+    ]
     style = _part("style.css")
-    script = '"use strict";\n' + "".join(map(_part, _SCRIPTS))
+    script = '"use strict";\n' + "".join(map(_part, ("sound.js", "roll.js", "player.js")))
     policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'"
     content = {
         "policy": policy,
@@ -85,31 +95,11 @@ def page_bytes(
     return _filled("page.html", content).encode("utf-8")
 
 
-def _data(roll: PianoRoll, name: str, file: str) -> dict[str, Any]:
-    """The data of a piece for the scripts. Times are in steps; `notes` has three numbers for each note, in one list."""
-    return {
-        "name": name,
-        "file": file,
-        "tempo": roll.tempo_bpm,
-        "metre": roll.time_signature,
-        "upbeat": roll.upbeat,
-        "grid": roll.steps_per_quarter,
-        "steps": roll.num_steps,
-        "notes": [number for note in roll.notes() for number in note],
-    }
-
-
 def _facts(roll: PianoRoll) -> str:
     beats, unit = roll.time_signature
     bars, notes, seconds = roll.num_bars, len(roll.notes()), round(roll.seconds)
-    facts = [
-        f"{beats}/{unit}",
-        f"♩ = {roll.tempo_bpm:.0f}",
-        f"{bars} bar" + "s" * (bars != 1),
-        f"{notes} note" + "s" * (notes != 1),
-        f"{seconds // 60}:{seconds % 60:02d}",
-    ]
-    return " · ".join(facts)
+    counts = f"{bars} bar{'s' * (bars != 1)} · {notes} note{'s' * (notes != 1)}"
+    return f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
 
 
 def _part(name: str) -> str:

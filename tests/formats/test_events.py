@@ -1,7 +1,8 @@
-"""The one tempo and time signature of a roll: those that last longest, whatever the format of the file is."""
+"""A roll has the tempo and time signature that last longest in its file, of whatever format."""
 
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import mido
@@ -9,8 +10,8 @@ import pytest
 from music21 import meter, note, stream
 from music21.musicxml.m21ToXml import GeneralObjectExporter
 
+from lnfgen.formats.events import Events, longest_lasting, lost_changes, num_changes
 from lnfgen.formats.read_write import read
-from lnfgen.music.metre import longest_signature, longest_tempo, lost_changes, num_changes
 from lnfgen.music.pianoroll import PianoRoll
 
 Bars = list[tuple[int, int]]
@@ -56,21 +57,20 @@ def test_the_time_signature_of_a_file_is_the_one_that_lasts_longest(
     assert roll.upbeat == (4 if bars is UPBEAT else 0)
 
 
-def test_longest_tempo() -> None:
-    assert longest_tempo([], 10) == 120.0
-    assert longest_tempo([(0, 90.0)], 0) == 90.0
-    assert longest_tempo([(4, 60.0)], 5) == 120.0
-    assert longest_tempo([(0, 60.0), (4, 240.0)], 12) == 60.0, "lasting is measured in seconds"
+def tempo(changes: list[tuple[int, float]], end: int) -> float:
+    return longest_lasting(changes, end, 120.0, lambda bpm: bpm)
 
 
-def test_of_two_that_last_equally_long_the_first_counts() -> None:
-    assert longest_signature([(0, (3, 4)), (12, (4, 4))], 24) == (3, 4)
-    assert longest_signature([(12, (3, 4))], 24) == (4, 4)
-    assert longest_tempo([(0, 60.0), (1, 120.0)], 3) == 60.0
+def test_lasting_is_measured_in_seconds_and_of_equals_the_first_counts() -> None:
+    assert (tempo([], 10), tempo([(0, 90.0)], 0), tempo([(4, 60.0)], 5)) == (120.0, 90.0, 120.0)
+    assert tempo([(0, 60.0), (4, 240.0)], 12) == tempo([(0, 60.0), (1, 120.0)], 3) == 60.0
+    assert longest_lasting([(0, (3, 4)), (12, (4, 4))], 24, (4, 4)) == (3, 4)
+    assert longest_lasting([(12, (3, 4))], 24, (4, 4)) == (4, 4)
 
 
 def test_signatures_that_a_roll_cannot_have_do_not_count() -> None:
-    assert longest_signature([(0, (4, 3)), (1, (3, 4))], 8) == (3, 4)
+    events = Events(signatures=[(0, (4, 3)), (6, (3, 4))], end=8)
+    assert events.roll((), Fraction(1), 4, "-").time_signature == (4, 4)
 
 
 def test_changes_are_counted_where_something_sounds() -> None:
