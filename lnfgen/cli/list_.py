@@ -25,10 +25,8 @@ def command(
 ) -> None:
     """List runs with their best valid scores and their progress, or the models and datasets that have a name.
 
-    Runs are listed with the newest last. A narrow screen has fewer columns; --json has all.
-
-    Commands that take a run also take the name of a model of --models, and those that take a dataset the name of one of
-    --datasets.
+    The newest run comes last. A narrow screen has fewer columns; --json has all. Commands that take a run also take the
+    name of a model, and those that take a dataset the name of a dataset.
     """
     if bool(folders) + models + datasets > 1:
         raise LnfgenError("found several of FOLDERS, --models and --datasets; expected one of them")

@@ -150,9 +150,6 @@ def require_no_music_options(run: "RunFolder", **given: bool) -> None:
             raise LnfgenError(f"{run.name} makes text, which has no {name}; leave --{name} out")
 
 
-def drawn_seed(seed: int | None) -> int:
-    """Return the seed that was asked for, or a fresh one, and print it on stderr so that the work can be repeated."""
-    if seed is None:
-        seed = secrets.randbelow(2**31)
-        console.note(f"seed {seed}")
-    return seed
+def fresh_seed() -> int:
+    """Draw a seed, which the command prints on stderr, so that its work can be repeated."""
+    return secrets.randbelow(2**31)

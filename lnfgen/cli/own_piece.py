@@ -52,7 +52,6 @@ class DrawingOptions:
 
         Args:
             method: called as `method(trained, piece, count=, temperature=, seed=, particles=, progress=)`.
-            music_alone: the command is not for text.
             facts: further facts for the JSON object.
         """
         run = resolve_run(self.model)
@@ -65,10 +64,17 @@ class DrawingOptions:
         from lnfgen.api import load
 
         trained = load(run.path, self.device)
-        seed = options.drawn_seed(self.seed)
+        seed = options.fresh_seed() if self.seed is None else self.seed
         drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
+        unsaid = [seed] if self.seed is None else []
         with console.jobs() as progress:
-            pieces = method(trained, piece, count=self.count, **drawing, progress=progress)
+
+            def show(*done: Any) -> None:
+                if unsaid:  # at the first step, after which nothing is refused any more
+                    console.note(f"seed {unsaid.pop()}")
+                progress(*done)
+
+            pieces = method(trained, piece, count=self.count, **drawing, progress=show)
         for drawn in pieces:
             writer.write(drawn, {})
         writer.close(run=run.name, **drawing, **facts)

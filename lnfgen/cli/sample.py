@@ -69,7 +69,9 @@ def command(
     wanted = None if key is None else Key.parse(key)
     signature = options.time_signature(metre)
     trained = load(folder.path, device)
-    seed = options.drawn_seed(seed)
+    if seed is None:
+        seed = options.fresh_seed()
+        console.note(f"seed {seed}")
     with console.jobs() as progress:
         for choice in trained.draw(
             count,

@@ -50,10 +50,7 @@ def resolve_run(run: Path | None) -> "RunFolder":
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
-    """Do something with each path, and return True if one failed.
-
-    Its error is a line on stderr, and the others go on; but if it is the only path, the error is raised.
-    """
+    """Do something with each path, print errors, and return True if there were any. That of an only path is raised."""
     failed = False
     for path in paths:
         try:

@@ -1,7 +1,6 @@
 """`lnfgen train`."""
 
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Device, Quiet, Seed
+from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.cli.sources import tell_sizes
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
@@ -102,7 +101,7 @@ def command(
                 device=device,
                 building=building,
                 set=assignments(settings) if settings else None,
-                usual_seed=secrets.randbelow(2**31),
+                usual_seed=fresh_seed(),
             )
         _train(session)
 

@@ -59,13 +59,13 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
     """The numbers of the tracks that `wanted` asks for.
 
     Args:
-        wanted: one of these, or several with commas between them: a number; a word of a track's name or of its
-            instrument, such as `strings`; `melody`; `bass`; `all`.
+        wanted: `melody`, `bass`, `all`, a number, or a word of a track's name or instrument, as `strings`; or several
+            of these with commas between them.
         drums: True if `all` has the drums too.
         name: stands for the file in errors.
 
     Raises:
-        UnreadableFileError: if there is no such track; the message lists the tracks of the file.
+        UnreadableFileError: if no track is meant; the message lists the tracks of the file.
     """
     chosen: set[int] = set()
     for word in map(str.strip, wanted.lower().split(",")):

@@ -16,12 +16,12 @@ from toy_config import run_config
 
 import lnfgen
 from lnfgen.data.named import NAMED
-from lnfgen.errors import DatasetError, RunError
+from lnfgen.errors import DatasetError
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.pretrained import BOX, BOXED, DEFAULT, boxed_folder, read_card
+from lnfgen.pretrained import BOX, BOXED, DEFAULT, read_card
 from lnfgen.runs.checkpoint import MODEL, load_model, serialise
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.listing import overview, run_facts
+from lnfgen.runs.listing import run_facts
 from lnfgen.runs.material import open_source
 from lnfgen.runs.naming import find
 from lnfgen.training.recipes import Corpus
@@ -148,11 +148,6 @@ def test_what_is_no_run_does_not_hide_a_model(toy_home: Path, tmp_path: Path, he
     fails(here("sample", "song.mid"), "song.mid is a file")
 
 
-def test_a_model_that_was_given_away_is_finished(toy_home: Path) -> None:
-    (row,) = overview([toy_home / "run-rolls"])
-    assert (row["state"], row["step"]) == ("finished", 2)
-
-
 # Files. ---------------------------------------------------------------------------------------------------------------
 
 
@@ -228,12 +223,3 @@ def test_bars_of_abc_are_measured(example: Callable[[str], ModuleType]) -> None:
     assert not has_full_bars(head.replace("6/8", "C|") + whole)
     assert not has_full_bars(head + "D|D2:|")
     assert not has_full_bars("")
-
-
-def test_a_model_of_the_box_is_loaded_by_name() -> None:
-    model = lnfgen.load("folk-abc")
-    assert model.run.path == boxed_folder("folk-abc")
-    assert isinstance(model.sample(length=20, seed=1)[0], str)
-    assert boxed_folder("lnfgen") is None
-    with pytest.raises(RunError, match=", ".join(BOXED)):
-        lnfgen.load("lnfgen-no-such-model")

@@ -11,14 +11,11 @@ from command import Call, fails
 from toy_dataset import write_dataset
 from toy_home import make_home, make_run
 
-from lnfgen.cli import sample
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.read_write import read
 from lnfgen.formats.text import with_long_copies
 from lnfgen.inference import best as choosing
-from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.trained import TrainedModel
 
 
@@ -56,17 +53,6 @@ def test_several_samples_are_one_page(home: Path, call: Call) -> None:
     links = re.findall(rb"data:audio/midi;base64,([^\"]+)", (home / "p.html").read_bytes())
     assert [base64.b64decode(link) for link in links] == [(home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)]
     fails(call("sample", "run-lines", "--out", "p.html"), ".html", ".txt")
-
-
-def test_a_sample_goes_to_a_key(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
-    monkeypatch.setattr("lnfgen.runs.trained.sample_pieces", lambda *_, **__: iter([scale]))
-    monkeypatch.chdir(home)
-    sample.command(Path("run-notes"), out="key.mid", key="Bb", seed=1)
-    assert "key.mid: found C major, moved -2 semitones to Bb major\n" in capsys.readouterr().err
-    assert read(home / "key.mid") == [scale.transposed(-2)]
 
 
 @pytest.mark.parametrize(
