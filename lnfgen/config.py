@@ -28,7 +28,7 @@ EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 """The outputs that fit each kind of data."""
 
 MAX_SIZE = 65_536
-"""The greatest size or count of a model. No computer holds a network of such layers, so a greater one is a mistake."""
+"""The greatest size or count of a model. No computer holds a network with larger layers."""
 
 WITHOUT_LAYERS: dict[str, Any] = {"transform": "none", "num_flow_layers": 0, "conditioner_size": 0}
 """The keys of `model` that mean nothing for a model without an elementwise transform."""

@@ -171,7 +171,7 @@ ON_LSTMS: dict[str, Table] = {  # what goes with `--backbone lstm`: LSTMs want s
 # fmt: on
 
 WITHOUT_LATENT = {"training.kl_warmup_start": 0.0, "training.kl_warmup_end": 0.0, "training.free_bits": 0.0}
-"""What the baseline `lstm` has beside `NAMED_MODELS`: it has no KL."""
+"""The baseline `lstm` has these keys beside those of `NAMED_MODELS`, as it has no KL."""
 
 TEXT_ON_LSTMS = ("lstm", "af-af", "iaf-scf", "coupling")
 """Models that learn text sooner on LSTMs than on `conv-scan`."""
@@ -186,7 +186,7 @@ old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv 2305
 
 @dataclass(frozen=True)
 class Corpus:
-    """What of the data decides its recipe."""
+    """The facts of a dataset that decide its recipe."""
 
     kind: Kind
     has_onsets: bool = False
@@ -228,7 +228,7 @@ def recipe(
 
     in_metre = name == "onsets"
     if name == "onsets" and emission not in (None, "past"):
-        name = "music"  # what else suits music with onsets goes with the output `past`
+        name = "music"  # the rest of the recipe for music with onsets goes with the output `past`
     keys = at_preset(RECIPES[name]) | {"model.in_metre": in_metre}
     if model is not None:
         keys |= {f"model.{key}": value for key, value in NAMED_MODELS[model].items()}
@@ -246,7 +246,7 @@ def recipe(
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person asks of a run: names, and keys of `config.json` with their values."""
+    """The wishes of a person for a run: names, and keys of `config.json` with their values."""
 
     model: str | None
     preset: str
@@ -288,7 +288,7 @@ class Asked:
 
 
 def asked_for(model: str | None = None, preset: str | None = None, **settings: Unpack[RunSettings]) -> Asked:
-    """What the arguments ask for; a file is read. `epochs` or `max_steps`, given alone, is the whole length of the run.
+    """Gather the arguments, and read a file. `epochs` or `max_steps`, given alone, is the whole length.
 
     Raises:
         ConfigError: if a name or a key is unknown, or a value has the wrong type.
