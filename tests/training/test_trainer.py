@@ -298,6 +298,7 @@ def test_a_run_that_ends_before_its_first_update_says_nothing_of_the_kl_weight(t
     for end, notes in ((0.0, 0), (0.5, 1)):
         session = Session(make_dataset(tmp_path / str(end)), kl_warmup_start=0.0, kl_warmup_end=end)
         with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
             assert not session.run(lambda: True)
         assert len(found) == notes
         assert session.kept
