@@ -64,7 +64,9 @@ def joined() -> Iterator[None]:
 
     global _store
     try:
-        _store, rank, size = next(rendezvous("env://"))
+        store, rank, size = next(rendezvous("env://"))
+        # The store outlives a restart. Each start has its own part, without the addresses of processes that have ended.
+        _store = distributed.PrefixStore(f"start {restarts()[0]}", store)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, store=_store, rank=rank, world_size=size)
         yield
