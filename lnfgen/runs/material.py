@@ -237,7 +237,8 @@ def open_music(
 def _of_dataset(dataset: Dataset, split: str) -> Music:
     if dataset.encoding.kind != "music":
         raise DatasetError(f"{dataset.path} holds text; expected a dataset of music")
-    pieces, train = (
-        [piece for piece in dataset.pieces(name) if isinstance(piece, PianoRoll)] for name in (split, "train")
-    )
-    return Music(pieces, None if split == "train" else train)
+
+    def pieces(name: str) -> list[PianoRoll]:
+        return [piece for piece in dataset.pieces(name) if isinstance(piece, PianoRoll)]
+
+    return Music(pieces(split), None if split == "train" else pieces("train"))
