@@ -45,8 +45,13 @@ class PianoRoll:
             value of each.
         upbeat: the number of steps before the first bar line, less than a bar and than the piece; 0 if there is no
             upbeat, or it is not known.
+        song: the MIDI file that the roll was read from, or that its score becomes; see `lnfgen.formats.song`. None if
+            there is no file, or if it has become other music.
+        drawn: bool [T, P], true at the cells of a person's piece that a model drew; None without this distinction.
+            Then `song` is without the notes that began in these cells. A note was drawn if its first cell was.
 
-    The attributes from `out_of_range` to `metre_changes` describe a file. Two rolls may be equal if they differ there.
+    The attributes from `out_of_range` to `metre_changes`, `song` and `drawn` tell where a roll comes from. Two rolls
+    may be equal if they differ there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -64,6 +69,8 @@ class PianoRoll:
     tempo_changes: int = 0
     metre_changes: int = 0
     upbeat: int = 0
+    song: bytes | None = None
+    drawn: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -86,6 +93,8 @@ class PianoRoll:
         if not is_time_signature(self.time_signature):
             expected = "beats from 1 to 255 over a power of two up to 128"
             raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
+        if self.drawn is not None and self.drawn.shape != sounding.shape:
+            raise LnfgenError(f"a piano-roll's drawn is {_describe(self.drawn)}; expected bool {shape} as sounding")
         if not 0 <= self.upbeat < min(self._exact_bar, Fraction(self.num_steps)):
             raise LnfgenError(f"an upbeat of {self.upbeat} steps; expected less than a bar and than the piece")
 
@@ -278,6 +287,7 @@ class PianoRoll:
             steps_per_quarter=new,
             rounded=self.rounded + moves,
             upbeat=0,
+            drawn=None,
         ).with_upbeat(moved(self.upbeat))
 
     def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
@@ -293,7 +303,8 @@ class PianoRoll:
             return roll
 
         left_out = int(np.delete(self.struck(), kept, axis=1).sum())
-        return self._changed(moved, lowest_pitch=lowest_pitch, out_of_range=self.out_of_range + left_out)
+        outside = self.out_of_range + left_out
+        return self._changed(moved, lowest_pitch=lowest_pitch, out_of_range=outside, song=self.song)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
@@ -341,9 +352,10 @@ class PianoRoll:
         return piece.with_upbeat(upbeat)
 
     def _changed(self, change: Callable[[np.ndarray], np.ndarray], **attributes: Any) -> PianoRoll:
-        """The piece with both arrays changed, and with these attributes."""
-        onsets = None if self.onsets is None else change(self.onsets)
-        return replace(self, sounding=change(self.sounding), onsets=onsets, **attributes)
+        """The piece with its arrays changed, and with these attributes. Its song is another one."""
+        onsets, drawn = (None if array is None else change(array) for array in (self.onsets, self.drawn))
+        attributes = {"song": None} | attributes
+        return replace(self, sounding=change(self.sounding), onsets=onsets, drawn=drawn, **attributes)
 
 
 def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:
