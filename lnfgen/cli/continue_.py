@@ -18,4 +18,6 @@ def command(
     bars: Annotated[int | None, typer.Option(min=1, help="Bars to add, in place of --length.")] = None,
 ) -> None:
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
-    drawing.draw(intro, lambda trained, own, **asked: trained.extend(own, length=length, bars=bars, **asked))
+    drawing.draw(
+        "continue", intro, lambda trained, own, **asked: trained.extend(own, length=length, bars=bars, **asked)
+    )

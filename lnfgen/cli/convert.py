@@ -1,6 +1,5 @@
 """`lnfgen convert`: write pieces in another file format."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +36,7 @@ def command(
     transpose: Annotated[int, typer.Option(help="Move up by this many semitones, or down if negative.")] = 0,
     key: options.InKey = None,
     tempo: options.Tempo = None,
-    program: options.Programs = "0",
+    program: options.Programs = None,
     voices: options.Voices = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -128,14 +127,16 @@ def _changed(
     pieces: "list[Piece]", source: str, transpose: int, wanted: "Key | None", tempo: float | None
 ) -> "list[Piece]":
     """Bring pieces to the key and the tempo that are asked for, and print what was left out of their file."""
+    from lnfgen.formats.song import transposed
+
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
     tell_of_file(rolls, source, new_tempo=tempo is not None)
     if rounded := sum(roll.rounded for roll in rolls):
         console.note(f"{source}: rounded {counted_ends(rounded)} to the grid; --steps-per-quarter makes it finer")
-    rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
-    return [moved_to(roll, wanted, source) if wanted else roll for roll in rolls]
+    rolls = [transposed(roll, transpose) for roll in rolls] if transpose else rolls
+    return [moved_to(roll, tempo, wanted, source) for roll in rolls]
 
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:

@@ -28,4 +28,4 @@ def command(
 
     Everything that --free does not name is kept exactly: notes, held notes and silence. In a text, each _ is a gap.
     """
-    drawing.draw(piece, lambda trained, own, **asked: trained.fill(own, free or [], gap=gap, **asked))
+    drawing.draw("fill", piece, lambda trained, own, **asked: trained.fill(own, free or [], gap=gap, **asked))

@@ -1,6 +1,5 @@
 """`lnfgen sample`."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +44,7 @@ def command(
     temperature: options.Temperature = 1.0,
     tempo: options.Tempo = None,
     key: options.InKey = None,
-    program: options.Programs = "0",
+    program: options.Programs = None,
     voices: options.Voices = None,
     seed: options.Seed = None,
     device: options.Device = "auto",
@@ -96,5 +95,4 @@ def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None",
     if not piece.sounding.any():
         advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
         console.warn(f"{name} is silent: no note was drawn; {advice}")
-    piece = piece if tempo is None else dataclasses.replace(piece, tempo_bpm=tempo)
-    return moved_to(piece, key, name) if key else piece
+    return moved_to(piece, tempo, key, name)

@@ -101,10 +101,14 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool =
         console.warn(f"{source}: left out {counted(outside, 'note')} outside a piano's 88 keys (A0 to C8)")
 
 
-def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
-    """Transpose a piece the nearest way to a key, and print the key that was found and the move on stderr."""
+def moved_to(roll: "PianoRoll", tempo: float | None, key: "Key | None", name: str) -> "PianoRoll":
+    """Bring a piece to the tempo and the key that were asked for, and print the key that was found and the move."""
+    from lnfgen.formats.song import at_tempo, transposed
     from lnfgen.music.tonality import find_key, semitones_to
 
+    roll = roll if tempo is None else at_tempo(roll, tempo)
+    if key is None:
+        return roll
     found = find_key(roll)
     if found is None:
         console.warn(f"{name} has no notes and so no key; it is left as it is")
@@ -113,6 +117,6 @@ def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
     now = type(found)((found.tonic + semitones) % 12, found.mode)
     console.note(f"{name}: found {found}, moved {semitones:+} semitones to {now}")
     try:
-        return roll.transposed(semitones)
+        return transposed(roll, semitones)
     except LnfgenError:  # a model, or a piano, has too few keys for the move; MIDI has 128
-        return roll.in_range(0, 128).transposed(semitones)
+        return transposed(roll.in_range(0, 128), semitones)

@@ -17,6 +17,7 @@ from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.scores import quiet
+from lnfgen.formats.song import drawn_parts, file_parts
 from lnfgen.music.pianoroll import Note, PianoRoll
 from lnfgen.music.separation import separate_voices, voice_names, with_unisons
 from lnfgen.music.tonality import find_key, spelled
@@ -55,16 +56,20 @@ class _Staff:
     stems: bool = False
 
 
-def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
+def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "", drawn_name: str = "drawn") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
     `read_score` gives the same roll again; onsets that are not known are those of `roll.struck()` then.
+
+    Where a model drew notes in a person's piece, the tracks of its file have staves of their own, and the drawn notes
+    have staves below.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
             choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
             below.
         title: stands above the music, without characters that cannot be printed.
+        drawn_name: names the staves of drawn notes.
 
     Raises:
         LnfgenError: if notation has no note value for a step of this grid, or there are over `MAX_VOICES` voices.
@@ -72,12 +77,17 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
     title = "".join(filter(str.isprintable, title))
-    if voices is None and is_choral(roll):
-        voices = CHOIR
-    staves = _staves(roll, voices)
+    is_own = roll.song is not None and roll.drawn is not None
+    if is_own:
+        parts = [*file_parts(roll), *drawn_parts(roll, voices or 1, drawn_name)]
+        staves = [staff for name, notes in parts for staff in _staves_of_part(name, notes)]
+    else:
+        voices = CHOIR if voices is None and is_choral(roll) else voices
+        staves = _staves(roll, voices)
     try:
         with quiet():
-            content = bytes(GeneralObjectExporter(_score(roll, staves, title, piano=voices is None)).parse())
+            score = _score(roll, staves, title, piano=voices is None and not is_own)
+            content = bytes(GeneralObjectExporter(score).parse())
     except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
@@ -111,12 +121,23 @@ def _staves(roll: PianoRoll, voices: int | None) -> list[_Staff]:
         soprano, alto, tenor, bass = with_unisons(separated)
         upper = _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True)
         return [upper, _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True)]
-    staves = []
-    for name, notes in zip(voice_names(voices), separated, strict=True):
-        sounding = sum(length for _, length, _ in notes)
-        mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
-        staves.append(_Staff(name, "treble" if mean >= MIDDLE_C else "bass", [notes]))
-    return staves
+    return [_staff_of(name, notes, [notes]) for name, notes in zip(voice_names(voices), separated, strict=True)]
+
+
+def _staff_of(name: str, notes: Sequence[Note], layers: Sequence[Sequence[Note]]) -> _Staff:
+    """A staff in the clef that most of the notes fit."""
+    sounding = sum(length for _, length, _ in notes)
+    mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
+    return _Staff(name, "treble" if mean >= MIDDLE_C else "bass", layers)
+
+
+def _staves_of_part(name: str, notes: Sequence[Note]) -> list[_Staff]:
+    """A staff for a line, and for chords on both sides of middle C one for each hand, as a piano has them."""
+    layers = _layers(notes)
+    hands = [[note for note in notes if (note[2] >= MIDDLE_C) == is_high] for is_high in (True, False)]
+    if len(layers) == 1 or not all(hands):
+        return [_staff_of(name, notes, layers)]
+    return [_staff_of(name, hand, _layers(hand)) for hand in hands]
 
 
 def _layers(notes: Sequence[Note]) -> list[list[Note]]:

@@ -10,18 +10,20 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lnfgen import files
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.midi import midi_bytes, read_midi
+from lnfgen.formats.midi import read_midi
 from lnfgen.formats.notation import musicxml_bytes
 from lnfgen.formats.page import page_bytes
 from lnfgen.formats.picture import png_bytes
 from lnfgen.formats.rolltext import MARK, roll_from_text, roll_to_text
 from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import read_score
+from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import decode_utf8
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
@@ -135,40 +137,48 @@ def write(
     path: str | Path,
     piece: Piece | Sequence[Piece],
     *,
-    program: int | Sequence[int] = 0,
+    program: int | Sequence[int] | None = None,
     voices: int | None = None,
     names: Sequence[str] | None = None,
+    drawn_name: str = "drawn",
 ) -> None:
     """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
 
     A `.html` is a page that draws and plays its pieces; it takes a list of any number of them. A `.wav` needs the
     program FluidSynth; see `lnfgen.formats.sound`.
 
+    A piece that a model drew from a person's piece is written as that person's own file with the drawn notes in tracks
+    of their own, as a `.mid`, `.wav` or `.musicxml`; `dataclasses.replace(piece, song=None)` is the roll alone.
+
     Args:
-        program, voices, names: as `to_bytes` takes them. The title is the name of the file.
+        program, voices, names, drawn_name: as `to_bytes` takes them. The title is the name of the file.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    files.write_bytes(path, to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names))
+    tracks: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name}
+    files.write_bytes(path, to_bytes(piece, path.suffix, title=path.stem, names=names, **tracks))
 
 
 def to_bytes(
     piece: Piece | Sequence[Piece],
     suffix: str,
     *,
-    program: int | Sequence[int] = 0,
+    program: int | Sequence[int] | None = None,
     voices: int | None = None,
     title: str = "",
     names: Sequence[str] | None = None,
+    drawn_name: str = "drawn",
 ) -> bytes:
     """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
-        program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice.
+        program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice. None: a
+            piano, or the instrument of a person's own file.
         voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format decides.
+        drawn_name: names the track of what was drawn beside a person's own notes.
         title: the title of a page or a score. Several pieces on a page are numbered.
         names: the names of the pieces on a page, in place of numbers.
 
@@ -180,7 +190,7 @@ def to_bytes(
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        return page_bytes(rolls, title, names=names, program=program, voices=voices)
+        return page_bytes(rolls, title, names=names, program=program, voices=voices, drawn_name=drawn_name)
     if len(pieces) != 1:
         raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
     (one,) = pieces
@@ -190,11 +200,11 @@ def to_bytes(
     if isinstance(one, str):
         return one.encode("utf-8")
     if suffix in MIDI:
-        return midi_bytes(one, program=program, voices=voices)
+        return midi_of(one, program=program, voices=voices, drawn_name=drawn_name)
     if suffix == SOUND:
         return wav_bytes(one, program=program, voices=voices)
     if suffix == ".musicxml":
-        return musicxml_bytes(one, voices=voices, title=title)
+        return musicxml_bytes(one, voices=voices, title=title, drawn_name=drawn_name)
     if suffix == ".png":
         return png_bytes(one)
     return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")

@@ -12,9 +12,10 @@ from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
+from lnfgen.formats.song import file_bars
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import random_share, region, top_line
+from lnfgen.music.regions import random_share, region
 from lnfgen.wording import counted
 
 GAP = "_"
@@ -56,7 +57,7 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not words:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
-    return _partly_known(encoding, piece, region(piece, words))
+    return _partly_known(encoding, piece, region(piece, words, file_bars(piece)))
 
 
 def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
@@ -64,8 +65,7 @@ def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
-    roll = top_line(piece)
-    return _partly_known(encoding, roll, region(roll, ["below-melody"]))
+    return _partly_known(encoding, piece, region(piece, ["below-melody"]))
 
 
 def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
@@ -84,7 +84,8 @@ def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
     """The piece with a share of its bars in each voice, or of its spans of `SPAN` characters, hidden at random."""
     if isinstance(whole.piece, PianoRoll):
-        return laid(encoding, whole.piece, random_share(whole.piece, share, rng), whole.shift)
+        hidden = _of_whole_notes(whole.piece, random_share(whole.piece, share, rng))
+        return laid(encoding, whole.piece, hidden, whole.shift)
     spans = -(-len(whole.piece) // SPAN)
     hidden = np.isin(np.arange(len(whole.piece)) // SPAN, rng.permutation(spans)[: round(share * spans)])
     return replace(whole, hidden=hidden, hidden_cells=hidden)
@@ -101,7 +102,9 @@ def on_grid(encoding: Encoding, piece: Piece) -> Piece:
         return piece
     if not piece.sounding.any():
         raise LnfgenError("found a piece without notes; expected at least one to keep")
-    return piece.on_grid(encoding.steps_per_quarter).in_range(0, 128)
+    if piece.drawn is not None:  # its file does not have the drawn notes
+        piece = replace(piece, song=None, tracks=())
+    return replace(piece.on_grid(encoding.steps_per_quarter).in_range(0, 128), drawn=None)
 
 
 def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -> KnownPart:
@@ -133,7 +136,7 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     """The piece that was drawn, x `[T, P]` or `[T]`, where the known one was, with its tempo, metre and upbeat.
 
-    Notes that were drawn in the silence ahead of an upbeat make the upbeat longer.
+    It knows the file of the known piece, and which cells were drawn.
     """
     if isinstance(part.piece, str):
         drawn = encoding.decode(x)
@@ -147,18 +150,24 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
     roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
-    if not part.ahead:
-        return roll.with_upbeat(part.piece.upbeat)
-    sounds = roll.sounding.any(axis=1)
-    silent = int(sounds.argmax()) if sounds.any() else roll.num_steps - 1
-    return roll.stretch(min(part.ahead, silent), roll.num_steps)
+    roll = roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
+    return replace(roll, song=part.piece.song, tracks=part.piece.tracks, drawn=part.hidden_cells)
 
 
 def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> KnownPart:
     kept, what = (~hidden, "character") if isinstance(piece, str) else (~hidden & piece.sounding, "note")
     if not kept.any():
         raise LnfgenError(f"no {what} of the piece is kept; to draw all of a piece there is `lnfgen sample`")
-    return laid(encoding, piece, hidden)
+    return laid(encoding, piece, hidden if isinstance(piece, str) else _of_whole_notes(piece, hidden))
+
+
+def _of_whole_notes(roll: PianoRoll, hidden: np.ndarray) -> np.ndarray:
+    """The hidden cells without those of notes that begin in a known cell: these notes are kept to their ends."""
+    known = np.zeros_like(hidden)
+    for start, length, pitch in roll.notes():
+        column = pitch - roll.lowest_pitch
+        known[start : start + length, column] |= not hidden[start, column]
+    return hidden & ~known
 
 
 def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> np.ndarray:

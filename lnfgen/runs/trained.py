@@ -209,7 +209,10 @@ class TrainedModel:
         part = at_home(self.model, self.encoding, part)
         moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
         lowest = self.encoding.lowest_pitch - part.shift
-        for remark in (str(part.changes), moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
+        changes = str(part.changes)
+        if changes and isinstance(part.piece, PianoRoll) and part.piece.song is not None:
+            changes += "; only the model hears the piece so, the file itself stays as it is"
+        for remark in (changes, moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
             if remark:
                 warnings.warn(remark, LnfgenWarning, stacklevel=3)
         return list(draw(self.model, self.encoding, part, **drawing))

@@ -61,7 +61,7 @@ def test_what_is_given_is_kept_note_for_note(has_onsets: bool, name: str, emissi
         roll = random_roll(has_onsets, seed)
         kept = np.random.default_rng(100 + seed).random(roll.sounding.shape) < (0.2, 0.5, 0.8)[seed % 3]
         values = encoding.encode(roll)
-        part = KnownPart(values, ~kept, roll, ~kept, Changes())
+        part = KnownPart(values, ~kept, roll, np.pad(~kept, ((0, 0), (60, 62))), Changes())
         for piece in fill_pieces(model, encoding, part, count=3, particles=4, seed=seed):
             assert isinstance(piece, PianoRoll)
             assert np.array_equal(encoding.encode(piece)[kept], values[kept])

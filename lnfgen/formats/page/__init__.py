@@ -15,10 +15,11 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
-from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.song import midi_of
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.wording import counted, in_utf8
 
@@ -28,16 +29,17 @@ def page_bytes(
     title: str = "",
     *,
     names: Sequence[str] | None = None,
-    program: int | Sequence[int] = 0,
+    program: int | Sequence[int] | None = None,
     voices: int | None = None,
+    drawn_name: str = "drawn",
 ) -> bytes:
     """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
         names: names of the pieces, in place of numbers.
-        program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
-            strings.
+        program, voices, drawn_name: of the MIDI files that can be saved, as `midi_of` takes them. The page itself plays
+            struck strings.
 
     Raises:
         LnfgenError: if there is no roll, or not a name for each.
@@ -51,6 +53,7 @@ def page_bytes(
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
     names = numbers if names is None else list(map(in_utf8, names))
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
+    tracks: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name}
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
     pieces = [
         _filled(
@@ -60,7 +63,7 @@ def page_bytes(
                 "name": html.escape(name),
                 "file": html.escape(file),
                 "facts": _facts(roll),
-                "midi": base64.b64encode(midi_bytes(roll, program=program, voices=voices)).decode("ascii"),
+                "midi": base64.b64encode(midi_of(roll, **tracks)).decode("ascii"),
             },
         )
         for roll, name, file in zip(rolls, names, files, strict=True)
