@@ -24,6 +24,7 @@ from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import read_score
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import decode_utf8
+from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
 
@@ -135,9 +136,10 @@ def write(
     path: str | Path,
     piece: Piece | Sequence[Piece],
     *,
-    program: int | Sequence[int] = 0,
+    program: Programs = 0,
     voices: int | None = None,
     names: Sequence[str] | None = None,
+    seed: int | None = None,
 ) -> None:
     """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
 
@@ -145,42 +147,45 @@ def write(
     program FluidSynth; see `lnfgen.formats.sound`.
 
     Args:
-        program, voices, names: as `to_bytes` takes them. The title is the name of the file.
+        program, voices, names, seed: as `to_bytes` takes them. The title is the name of the file.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    files.write_bytes(path, to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names))
+    content = to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names, seed=seed)
+    files.write_bytes(path, content)
 
 
 def to_bytes(
     piece: Piece | Sequence[Piece],
     suffix: str,
     *,
-    program: int | Sequence[int] = 0,
+    program: Programs = 0,
     voices: int | None = None,
     title: str = "",
     names: Sequence[str] | None = None,
+    seed: int | None = None,
 ) -> bytes:
     """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
-        program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice.
+        program: the General MIDI instrument of a `.mid`, `.wav` or page, as 73 or "flute", or one for each voice.
         voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format decides.
-        title: the title of a page or a score. Several pieces on a page are numbered.
+        title: the title of a page, or of a score if the piece has none. Several pieces on a page are numbered.
         names: the names of the pieces on a page, in place of numbers.
+        seed: what drew the pieces, which a page names.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
-    suffix = suffix.lower()
+    suffix, program = suffix.lower(), programs_of(program)
     require_writer(suffix, voices)
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        return page_bytes(rolls, title, names=names, program=program, voices=voices)
+        return page_bytes(rolls, title, names=names, program=program, voices=voices, seed=seed)
     if len(pieces) != 1:
         raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
     (one,) = pieces
@@ -194,7 +199,7 @@ def to_bytes(
     if suffix == SOUND:
         return wav_bytes(one, program=program, voices=voices)
     if suffix == ".musicxml":
-        return musicxml_bytes(one, voices=voices, title=title)
+        return musicxml_bytes(one, voices=voices, title=one.title or title)
     if suffix == ".png":
         return png_bytes(one)
     return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")

@@ -146,7 +146,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     lowest = max(roll.lowest_pitch, part.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
+    roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0, title=part.piece.title)
     if not part.ahead:
         return roll.with_upbeat(part.piece.upbeat)
     sounds = roll.sounding.any(axis=1)

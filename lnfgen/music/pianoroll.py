@@ -49,9 +49,10 @@ class PianoRoll:
             there is no file, or if it has become other music.
         drawn: bool [T, P], true at the cells of a person's piece that a model drew; None without this distinction.
             Then `song` is without the notes that began in these cells. A note was drawn if its first cell was.
+        title: the title of the score that the roll was read from; empty if there is none.
 
-    The attributes from `out_of_range` to `metre_changes`, `song` and `drawn` tell where a roll comes from. Two rolls
-    may be equal if they differ there.
+    The attributes from `out_of_range` to `metre_changes`, `song`, `drawn` and `title` tell where a roll comes from. Two
+    rolls may be equal if they differ there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -71,6 +72,7 @@ class PianoRoll:
     upbeat: int = 0
     song: bytes | None = None
     drawn: np.ndarray | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -218,6 +220,12 @@ class PianoRoll:
         return list(
             zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
         )
+
+    def given_notes(self) -> list[int]:
+        """The places among `notes()` of those beside which a model drew others; none if `drawn` is None."""
+        drawn = np.ones_like(self.sounding) if self.drawn is None else self.drawn
+        cells = ((start, pitch - self.lowest_pitch) for start, _, pitch in self.notes())
+        return [place for place, cell in enumerate(cells) if not drawn[cell]]
 
     @classmethod
     def from_notes(

@@ -287,6 +287,10 @@ def test_commands_write_pieces_that_keep_what_was_given(here: Call, tmp_path: Pa
     facts = json.loads(done.stdout)
     assert [piece["path"] for piece in facts["pieces"]] == ["page.html"]
     assert (facts["run"], facts["seed"], facts["particles"]) == ("chorales", 1, 4)
+    assert " · seed 1<" in Path("page.html").read_text()
+    lnfgen.write("score.musicxml", replace(song, title="My song"))
+    assert written(here("fill", "score.musicxml", "--out", "full.musicxml", "--free", "steps:7-8", *few))
+    assert "<work-title>My song<" in Path("full.musicxml").read_text()
     assert written(here("continue", "song.mid", "--out", "on.npz", "--bars", "2", *few)) == ["on.npz"]
     (piece,) = lnfgen.read("on.npz")
     assert (piece.num_steps, piece.steps_per_quarter) == (24, 2)

@@ -19,7 +19,9 @@ from pathlib import Path
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
 from lnfgen.formats.midi import midi_bytes
+from lnfgen.music.instruments import INSTRUMENTS, Programs, programs_of
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tonality import find_key
 from lnfgen.wording import counted, in_utf8
 
 
@@ -28,16 +30,18 @@ def page_bytes(
     title: str = "",
     *,
     names: Sequence[str] | None = None,
-    program: int | Sequence[int] = 0,
+    program: Programs = 0,
     voices: int | None = None,
+    seed: int | None = None,
 ) -> bytes:
     """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
         names: names of the pieces, in place of numbers.
-        program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
+        program, voices: of the MIDI files that can be saved, as `to_bytes` takes them. The page itself plays struck
             strings.
+        seed: what drew the pieces, which the page names.
 
     Raises:
         LnfgenError: if there is no roll, or not a name for each.
@@ -46,6 +50,7 @@ def page_bytes(
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
     if names is not None and len(names) != len(rolls):
         raise LnfgenError(f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each")
+    programs = programs_of(program)
     title = in_utf8(title) or "Piano-roll"
     several = len(rolls) > 1
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
@@ -59,14 +64,15 @@ def page_bytes(
                 "level": "h2" if several else "h1",
                 "name": html.escape(name),
                 "file": html.escape(file),
-                "facts": _facts(roll),
-                "midi": base64.b64encode(midi_bytes(roll, program=program, voices=voices)).decode("ascii"),
+                "facts": _facts(roll, programs, seed),
+                "legend": " hidden" if roll.drawn is None else "",
+                "midi": base64.b64encode(midi_bytes(roll, program=programs, voices=voices)).decode("ascii"),
             },
         )
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
     data = [
-        # Times are in steps; `notes` has three numbers for each note, in one list.
+        # Times are in steps; `notes` has three numbers for each note, in one list, and `given` the places of notes.
         {
             "name": name,
             "file": file,
@@ -76,6 +82,7 @@ def page_bytes(
             "grid": roll.steps_per_quarter,
             "steps": roll.num_steps,
             "notes": [number for note in roll.notes() for number in note],
+            "given": roll.given_notes(),
         }
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
@@ -95,11 +102,14 @@ def page_bytes(
     return _filled("page.html", content).encode("utf-8")
 
 
-def _facts(roll: PianoRoll) -> str:
-    beats, unit = roll.time_signature
-    bars, notes, seconds = roll.num_bars, len(roll.notes()), round(roll.seconds)
-    counts = f"{bars} bar{'s' * (bars != 1)} · {notes} note{'s' * (notes != 1)}"
-    return f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
+def _facts(roll: PianoRoll, programs: Sequence[int], seed: int | None) -> str:
+    key = find_key(roll)
+    (beats, unit), seconds = roll.time_signature, round(roll.seconds)
+    counts = f"{counted(roll.num_bars, 'bar')} · {counted(len(roll.notes()), 'note')}"
+    time = f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
+    instruments = ", ".join(INSTRUMENTS[program] for program in dict.fromkeys(programs))
+    facts = ["" if key is None else str(key), time, instruments, "" if seed is None else f"seed {seed}"]
+    return " · ".join(filter(None, facts))
 
 
 def _part(name: str) -> str:
