@@ -26,6 +26,11 @@ def frequencies(words: Iterable[str]) -> str:
     return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common())
 
 
+def in_one_line(name: str) -> str:
+    """A name without what a terminal cannot show, and with a space for each stretch of white space."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+
+
 def in_utf8(name: str) -> str:
     """A name without what UTF-8 does not have; the name of a file may be any bytes."""
     return name.encode("utf-8", "replace").decode("utf-8")

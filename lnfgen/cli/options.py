@@ -9,6 +9,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
+from lnfgen.music.instruments import programs_of
 from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
@@ -84,7 +85,8 @@ Programs = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=WRITING,
-        help="MIDI program of the instrument; 0 is a piano. With commas, one for each voice from the top.",
+        help="General MIDI instrument, a number from 0 or a name, as 73 or flute. With commas, one for each voice from "
+        "the top.",
         show_default="a piano, or that of your own file",
     ),
 ]
@@ -120,13 +122,7 @@ def played(program: str | None, voices: int | None) -> dict[str, Any]:
     """Return the programs and the voices for a writer; several programs are as many voices."""
     if program is None:
         return {"program": None, "voices": voices}
-    try:
-        programs = [int(word) for word in program.split(",")]
-    except ValueError:
-        programs = [-1]
-    if not all(0 <= number <= 127 for number in programs):
-        found = f"{program!r}; expected numbers from 0 to 127, with commas"
-        raise typer.BadParameter(found, param_hint="--program")
+    programs = programs_of(program)
     voices = voices or (len(programs) if len(programs) > 1 else None)
     if len(programs) > (voices or 1):
         found = f"{len(programs)} programs for {counted(voices or 1, 'voice')}"

@@ -85,7 +85,7 @@ def command(
             piece = _finished(choice.piece, writer.next_name, tempo, wanted, temperature)
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
             writer.write(piece, {"index": choice.index + 1, **(scores if choice.nll is not None else {})})
-    writer.close()
+    writer.close(seed=seed)
 
 
 def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":

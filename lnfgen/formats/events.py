@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from lnfgen.errors import UnreadableFileError
 from lnfgen.music.pianoroll import PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
+from lnfgen.wording import in_one_line
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 
@@ -43,6 +44,7 @@ class Events:
         tempos, signatures: (time, value) of each change.
         end: where the piece ends.
         lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
+        title: its title; empty if it has none.
     """
 
     tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
@@ -50,6 +52,7 @@ class Events:
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
+    title: str = ""
 
     def add(
         self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
@@ -58,7 +61,7 @@ class Events:
 
         Characters that a terminal cannot show are left out of the name.
         """
-        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+        name = in_one_line(name)
         pitches = [pitch for _, _, pitch in notes]
         sounding = now = 0
         for start, end, _ in sorted(notes):
@@ -111,6 +114,7 @@ class Events:
             rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
             tempo_changes=num_changes(self.tempos, self.end),
             metre_changes=num_changes(metres, self.end),
+            title=in_one_line(self.title),
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:

@@ -26,6 +26,7 @@ from lnfgen.formats.scores import read_score
 from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import decode_utf8
+from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
 
@@ -137,10 +138,11 @@ def write(
     path: str | Path,
     piece: Piece | Sequence[Piece],
     *,
-    program: int | Sequence[int] | None = None,
+    program: Programs | None = None,
     voices: int | None = None,
     names: Sequence[str] | None = None,
     drawn_name: str = "drawn",
+    seed: int | None = None,
 ) -> None:
     """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
 
@@ -151,46 +153,49 @@ def write(
     of their own, as a `.mid`, `.wav` or `.musicxml`; `dataclasses.replace(piece, song=None)` is the roll alone.
 
     Args:
-        program, voices, names, drawn_name: as `to_bytes` takes them. The title is the name of the file.
+        program, voices, names, drawn_name, seed: as `to_bytes` takes them. The title is the name of the file.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    tracks: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name}
-    files.write_bytes(path, to_bytes(piece, path.suffix, title=path.stem, names=names, **tracks))
+    how: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name, "seed": seed}
+    files.write_bytes(path, to_bytes(piece, path.suffix, title=path.stem, names=names, **how))
 
 
 def to_bytes(
     piece: Piece | Sequence[Piece],
     suffix: str,
     *,
-    program: int | Sequence[int] | None = None,
+    program: Programs | None = None,
     voices: int | None = None,
     title: str = "",
     names: Sequence[str] | None = None,
     drawn_name: str = "drawn",
+    seed: int | None = None,
 ) -> bytes:
     """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
-        program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice. None: a
-            piano, or the instrument of a person's own file.
+        program: the General MIDI instrument of a `.mid`, `.wav` or page, as 73 or "flute", or one for each voice.
+            None: a piano, or the instruments of a person's own file.
         voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format decides.
         drawn_name: names the track of what was drawn beside a person's own notes.
-        title: the title of a page or a score. Several pieces on a page are numbered.
+        title: the title of a page, or of a score if the piece has none. Several pieces on a page are numbered.
         names: the names of the pieces on a page, in place of numbers.
+        seed: what drew the pieces, which a page names.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
-    suffix = suffix.lower()
+    suffix, program = suffix.lower(), None if program is None else programs_of(program)
     require_writer(suffix, voices)
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        return page_bytes(rolls, title, names=names, program=program, voices=voices, drawn_name=drawn_name)
+        tracks: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name}
+        return page_bytes(rolls, title, names=names, seed=seed, **tracks)
     if len(pieces) != 1:
         raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
     (one,) = pieces
@@ -204,7 +209,7 @@ def to_bytes(
     if suffix == SOUND:
         return wav_bytes(one, program=program, voices=voices)
     if suffix == ".musicxml":
-        return musicxml_bytes(one, voices=voices, title=title, drawn_name=drawn_name)
+        return musicxml_bytes(one, voices=voices, title=one.title or title, drawn_name=drawn_name)
     if suffix == ".png":
         return png_bytes(one)
     return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")

@@ -90,8 +90,8 @@ def _events(score: Any) -> Events:
     """The notes, tempos and time signatures of a music21 score as it sounds. Times are in quarters."""
     from music21 import instrument, stream, tempo
 
+    events = Events(title=str(getattr(score.metadata, "bestTitle", None) or ""))
     score = _as_it_sounds(score)
-    events = Events()
     for part in list(score.parts) or [score]:
         flat = part.flatten()
         events.end = max(events.end, Fraction(flat.highestTime))

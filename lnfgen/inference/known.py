@@ -151,7 +151,8 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     roll = roll.in_range(lowest, highest - lowest)
     roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
     roll = roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
-    return replace(roll, song=part.piece.song, tracks=part.piece.tracks, drawn=part.hidden_cells)
+    own = part.piece
+    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
 
 
 def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> KnownPart:

@@ -49,9 +49,10 @@ class PianoRoll:
             there is no file, or if it has become other music.
         drawn: bool [T, 128], true where a model drew the key of this MIDI pitch in a person's piece; None without this
             distinction. A note was drawn if its first cell was.
+        title: the title of the score that the roll was read from; empty if there is none.
 
-    The attributes from `out_of_range` to `metre_changes`, `song` and `drawn` tell where a roll comes from. Two rolls
-    may be equal if they differ there.
+    The attributes from `out_of_range` to `metre_changes`, `song`, `drawn` and `title` tell where a roll comes from. Two
+    rolls may be equal if they differ there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -71,6 +72,7 @@ class PianoRoll:
     upbeat: int = 0
     song: bytes | None = None
     drawn: np.ndarray | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -219,6 +221,13 @@ class PianoRoll:
         return list(
             zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
         )
+
+    def given_notes(self) -> list[int]:
+        """The places among `notes()` of those beside which a model drew others; none if `drawn` is None."""
+        drawn = self.drawn
+        if drawn is None:
+            return []
+        return [place for place, (start, _, pitch) in enumerate(self.notes()) if not drawn[start, pitch]]
 
     @classmethod
     def from_notes(

@@ -126,11 +126,17 @@ def test_sample_keeps_the_best_under_the_names_of_so_many(toy_home: Path, call: 
 def test_json_of_pieces_that_are_not_chosen(call: Call) -> None:
     done = call("sample", "run-lines", "--count", "2", "--seed", "1", "--out", "plain.txt", "--json")
     assert json.loads(done.stdout) == {
-        "pieces": [{"path": "plain-01.txt", "index": 1}, {"path": "plain-02.txt", "index": 2}]
+        "seed": 1,
+        "pieces": [{"path": "plain-01.txt", "index": 1}, {"path": "plain-02.txt", "index": 2}],
     }
     done = call("sample", "run-rolls", "--count", "3", "--best", "2", "--seed", "1", "--out", "page.html", "--json")
     assert [piece["path"] for piece in json.loads(done.stdout)["pieces"]] == ["page.html"] * 2
     assert {piece["longest_copy"] for piece in json.loads(done.stdout)["pieces"]} == {0.0}
+
+
+def test_a_page_names_the_seed(toy_home: Path, call: Call) -> None:
+    call("sample", "run-rolls", "--seed", "41", "--program", "church organ", "--out", "seed.html")
+    assert " · Church Organ · seed 41<" in (toy_home / "seed.html").read_text()
 
 
 def test_too_few_without_a_copy_are_said(call: Call, words: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:

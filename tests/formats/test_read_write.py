@@ -3,10 +3,12 @@
 import io
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats import read_write, rolltext
@@ -108,6 +110,25 @@ def test_a_picture_is_a_png_and_the_same_every_time(roll: PianoRoll) -> None:
     content = to_bytes(roll, ".png")
     assert content.startswith(b"\x89PNG\r\n")
     assert content == to_bytes(roll, ".png")
+
+
+def test_a_picture_shows_what_was_given_lighter_than_what_was_drawn() -> None:
+    roll = PianoRoll.from_notes([(0, 16, 60), (0, 16, 64)])
+    upper = np.zeros((16, 128), np.bool_)
+    upper[:, 64] = True
+    plain, mixed, drawn = (pixels(replace(roll, drawn=cells)) for cells in (None, upper, np.ones_like(upper)))
+    given = (mixed != drawn).any(axis=2)  # the lower note
+    assert 0.01 < given.mean() < 0.05
+    lightness = np.array([0.2126, 0.7152, 0.0722])
+    assert (mixed[given] @ lightness).mean() > (drawn[given] @ lightness).mean() + 0.3
+    height, width, _ = plain.shape
+    legends = [image[: height // 10, 3 * width // 4 :] for image in (plain, mixed, drawn)]
+    assert [bool((legend < 1).any()) for legend in legends] == [False, True, True]
+
+
+def pixels(roll: PianoRoll) -> np.ndarray:
+    """The picture of a roll, float [height, width, 3] from 0 to 1."""
+    return np.asarray(imread(io.BytesIO(to_bytes(roll, ".png"))))[:, :, :3]
 
 
 @pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])

@@ -289,7 +289,8 @@ def test_real_files_come_back_whole(folder: str, shared_data: Callable[[str], Pa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for path in files[:: len(files) // FOLDERS[folder]][: FOLDERS[folder]]:
-            fill_one_track(path)
+            if path.name != "dummy.mid":  # it holds drums and no other notes
+                fill_one_track(path)
 
 
 def test_a_real_file_comes_back_whole(shared_data: Callable[[str], Path]) -> None:

@@ -287,6 +287,10 @@ def test_commands_write_pieces_that_keep_what_was_given(here: Call, tmp_path: Pa
     facts = json.loads(done.stdout)
     assert [piece["path"] for piece in facts["pieces"]] == ["page.html"]
     assert (facts["run"], facts["seed"], facts["particles"]) == ("chorales", 1, 4)
+    assert " · seed 1<" in Path("page.html").read_text()
+    lnfgen.write("score.musicxml", replace(song, title="My song"))
+    assert written(here("fill", "score.musicxml", "--out", "full.musicxml", "--free", "steps:7-8", *few))
+    assert "<work-title>My song<" in Path("full.musicxml").read_text()
     assert written(here("continue", "song.mid", "--out", "on.npz", "--bars", "2", *few)) == ["on.npz"]
     (piece,) = lnfgen.read("on.npz")
     assert (piece.num_steps, piece.steps_per_quarter) == (24, 2)
@@ -321,14 +325,14 @@ def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call
         [mido.Message("note_on", note=3), mido.Message("note_off", note=3, time=32)],
     ]
     mido.MidiFile(ticks_per_beat=4, tracks=[mido.MidiTrack(track) for track in tracks]).save(toy_home / "rubato.mid")
-    few = ("--model", "run-rolls", "--seed", "1", "--out", "new.mid")
-    for words in (
-        ("convert", "rubato.mid", "new.mid"),
-        ("fill", "rubato.mid", "--free", "bars:2", "--particles", "2", *few),
-        ("harmonize", "rubato.mid", "--tracks", "all", "--particles", "2", *few),
-        ("continue", "rubato.mid", "--length", "2", "--particles", "2", *few),
-        ("vary", "rubato.mid", "--particles", "2", *few),
-    ):
+    few = ("--model", "run-rolls", "--seed", "1", "--particles", "2", "--out", "new.mid")
+    commands = (
+        ("fill", "rubato.mid", "--free", "bars:2", *few),
+        ("harmonize", "rubato.mid", "--tracks", "all", *few),
+        ("continue", "rubato.mid", "--length", "2", *few),
+        ("vary", "rubato.mid", *few),
+    )
+    for words in (("convert", "rubato.mid", "new.mid"), *((*words, "--flat") for words in commands)):
         done = call(*words)
         assert done.returncode == 0, done.stderr
         said = done.stderr.decode()
@@ -336,6 +340,11 @@ def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call
         changes = "rubato.mid: a piano-roll has one tempo and time signature; left out changes: 1 of tempo, 1 of time"
         assert changes in said, words
         assert "rubato.mid: left out 1 note outside a piano's 88 keys" in said, words
+    for words in commands:  # the file itself has lost nothing
+        said = call(*words, "--tracks", "1,2").stderr.decode()
+        assert said == "rubato.mid: the model hears 2 of 3 tracks; all others stay as in the file\n", words
+        tempos = [message.tempo for message in mido.MidiFile(toy_home / "new.mid").tracks[0] if "tempo" in message.type]
+        assert tempos == [500_000, 600_000]
 
 
 def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:
