@@ -101,7 +101,9 @@ Voices = Annotated[
 ]
 InKey = Annotated[
     str | None,
-    typer.Option("--key", rich_help_panel=_WRITING, help="Transpose by the smallest move to a key: G or 'a minor'."),
+    typer.Option(
+        "--key", rich_help_panel=_WRITING, help="Move the nearest way to a tonic, as G or Bb; the mode stays."
+    ),
 ]
 
 
