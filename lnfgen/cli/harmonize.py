@@ -17,4 +17,6 @@ def command(
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
-    drawing.draw(melody, lambda trained, own, **asked: trained.harmonize(own, **asked), music_alone=True)
+    drawing.draw(
+        melody, lambda trained, own, **asked: trained.harmonize(own, **asked), music_alone=True, usual_tracks="melody"
+    )

@@ -101,9 +101,7 @@ Voices = Annotated[
 ]
 InKey = Annotated[
     str | None,
-    typer.Option(
-        "--key", rich_help_panel=_WRITING, help="Move the nearest way to a tonic, as G or Bb; the mode stays."
-    ),
+    typer.Option("--key", rich_help_panel=_WRITING, help="Move the nearest way to a tonic: G or Bb. The mode stays."),
 ]
 
 

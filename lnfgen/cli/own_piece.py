@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,7 +44,13 @@ class DrawingOptions:
     program: options.Programs = "0"
 
     def draw(
-        self, source: str, method: "Callable[..., list[Piece]]", *, music_alone: bool = False, **facts: Any
+        self,
+        source: str,
+        method: "Callable[..., list[Piece]]",
+        *,
+        music_alone: bool = False,
+        usual_tracks: str = "all",
+        **facts: Any,
     ) -> None:
         """Read a piece, draw others from it with a trained model, write them, and print their paths or a JSON object.
 
@@ -52,14 +58,16 @@ class DrawingOptions:
 
         Args:
             method: called as `method(trained, piece, count=, temperature=, seed=, particles=, progress=)`.
+            usual_tracks: the default of --tracks.
             facts: further facts for the JSON object.
         """
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
-        options.require_no_music_options(run, tracks=self.tracks != "all")
+        given = [] if self.tracks in ("all", usual_tracks) else ["--tracks"]
+        options.require_no_music_options(run, tracks=bool(given))
         writer = PieceWriter(run, self.out, self.count, options.played(self.program, None), self.json)
-        piece = _read(run, source, self.tracks)
+        piece = _read(run, source, self.tracks, given)
 
         from lnfgen.api import load
 
@@ -107,7 +115,7 @@ def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[
     return decorate
 
 
-def _read(run: "RunFolder", source: str, tracks: str) -> "Piece":
+def _read(run: "RunFolder", source: str, tracks: str, given: Sequence[str]) -> "Piece":
     """The one piece in a file, as the run's kind has it: ABC is text for a run of text, and notes for one of music.
 
     Like `convert`, it shows on stderr what was left out of the file.
@@ -115,18 +123,22 @@ def _read(run: "RunFolder", source: str, tracks: str) -> "Piece":
     if run.encoding.kind == "text":
         from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
         from lnfgen.formats.text import decode_utf8, read_text
+        from lnfgen.runs.material import reading_options
 
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:
             raise LnfgenError(f"{source} is music; expected a text, as {run.name} makes; choose another --model")
         text = decode_utf8(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(Path(source))
-        # A line of a corpus has no end of line of its own.
-        text = text if "\n" in run.encoding.vocabulary else text.rstrip("\r\n")
+        # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
+        if "\n" not in run.encoding.vocabulary:
+            text = text.rstrip("\r\n")
+        elif reading_options(run).chunks:
+            text = text.removesuffix("\n")
         if not text:
             raise LnfgenError(f"{source} is empty; expected a text")
         return text
     pieces = read_pieces(source, run.encoding.steps_per_quarter, False, tracks)
-    require_no_roll(source, ["--tracks"] if tracks != "all" else [])
+    require_no_roll(source, given)
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
     tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source)
