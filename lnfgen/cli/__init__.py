@@ -55,7 +55,7 @@ def _line(error: Exception) -> str | None:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else "reading or writing failed: "
         return where + (error.strerror or str(error))
-    return " ".join(str(error).split()) if isinstance(error, LnfgenError) else None
+    return str(error) if isinstance(error, LnfgenError) else None
 
 
 def _help(command: Any) -> str:

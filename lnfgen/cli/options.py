@@ -102,7 +102,7 @@ Voices = Annotated[
 ]
 InKey = Annotated[
     str | None,
-    typer.Option("--key", rich_help_panel=WRITING, help="Transpose by the smallest move to a key: G or 'a minor'."),
+    typer.Option("--key", rich_help_panel=WRITING, help="Move the nearest way to a tonic: G or Bb. The mode stays."),
 ]
 
 

@@ -70,6 +70,8 @@ class PieceWriter:
         from lnfgen.formats.read_write import PAGE, to_bytes, write
 
         path = self.next_name
+        if isinstance(piece, str) and not piece.endswith("\n"):
+            piece += "\n"  # the last line of a file ends, that of a model's text need not
         if self.suffix == PAGE:
             self._page.append(piece)
             path = self.target

@@ -64,9 +64,10 @@ class DrawingOptions:
         Args:
             name: that of the command, and of the tracks of drawn notes.
             method: called as `method(trained, piece, count=, temperature=, seed=, particles=, progress=)`.
+            usual_tracks: the default of --tracks.
             facts: further facts for the JSON object.
         """
-        from lnfgen.music.tonality import Key
+        from lnfgen.music.tonality import tonic_of
 
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
@@ -75,7 +76,7 @@ class DrawingOptions:
         options.require_no_music_options(run, tracks=self.tracks != "all", **for_music)
         instruments = options.played(self.program, self.voices) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, instruments, self.json)
-        wanted = None if self.key is None else Key.parse(self.key)
+        tonic = None if self.key is None else tonic_of(self.key)
         piece = _read(run, source, self.tracks, self.flat)
 
         from lnfgen.api import load
@@ -94,9 +95,7 @@ class DrawingOptions:
             pieces = method(trained, piece, count=self.count, **drawing, progress=show)
         for drawn in pieces:
             if not isinstance(drawn, str):
-                drawn = moved_to(
-                    replace(drawn, song=None) if self.flat else drawn, self.tempo, wanted, writer.next_name
-                )
+                drawn = moved_to(replace(drawn, song=None) if self.flat else drawn, self.tempo, tonic, writer.next_name)
             writer.write(drawn, {})
         writer.close(run=run.name, **drawing, **facts)
 
@@ -136,18 +135,23 @@ def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
     if run.encoding.kind == "text":
         from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
         from lnfgen.formats.text import decode_utf8, read_text
+        from lnfgen.runs.material import reading_options
 
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:
             raise LnfgenError(f"{source} is music; expected a text, as {run.name} makes; choose another --model")
         text = decode_utf8(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(Path(source))
-        # A line of a corpus has no end of line of its own.
-        text = text if "\n" in run.encoding.vocabulary else text.rstrip("\r\n")
+        # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
+        if "\n" not in run.encoding.vocabulary:
+            text = text.rstrip("\r\n")
+        elif reading_options(run).chunks:
+            text = text.removesuffix("\n")
         if not text:
             raise LnfgenError(f"{source} is empty; expected a text")
         return text
     pieces = read_pieces(source, run.encoding.steps_per_quarter, False, tracks)
-    require_no_roll(source, ["--tracks"] if tracks != "all" else [])
+    # Of a roll, harmonize takes the highest line as of any track.
+    require_no_roll(source, ["--tracks"] if tracks not in ("all", "melody") else [])
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
     (piece,) = pieces

@@ -114,10 +114,18 @@ def open_dataset(path: Path) -> Dataset:
     if manifest["kind"] != encoding.kind:
         raise _damaged(path / MANIFEST, "its kind is not its encoding's")
     splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
+    fingerprint = fingerprint_of(encoding, manifest["splits"])
+    if manifest.get("fingerprint", fingerprint) != fingerprint:  # a dataset of an earlier lnfgen has none
+        raise _damaged(path / MANIFEST, "its encoding or its shards are not those that its fingerprint was made of")
+    return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
+
+
+def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
+    """A hash of an encoding and of the SHA-256 of each shard, from the `splits` of a `dataset.json`."""
     digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
     for name in sorted(splits):
-        digest.update(f"{name} {manifest['splits'][name]['sha256']}\n".encode())
-    return Dataset(path, manifest["name"], encoding, manifest, digest.hexdigest(), splits)
+        digest.update(f"{name} {splits[name]['sha256']}\n".encode())
+    return digest.hexdigest()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

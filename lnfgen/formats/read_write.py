@@ -29,6 +29,7 @@ from lnfgen.formats.text import decode_utf8
 from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
+from lnfgen.wording import with_name
 
 Piece = PianoRoll | str
 
@@ -110,9 +111,12 @@ def read_bytes(
     if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
         return [text]
     arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
-    if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
-        return [*_parse(*arguments)]
-    return [*in_child(_parse, *arguments, name=name)]
+    try:
+        if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
+            return [*_parse(*arguments)]
+        return [*in_child(_parse, *arguments, name=name)]
+    except LnfgenError as error:  # that of a piano-roll does not know the file
+        raise UnreadableFileError(with_name(name, str(error))) from error
 
 
 def _suffix_of(content: bytes) -> str:

@@ -47,8 +47,8 @@ def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
 def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
     """A piece whose cells or characters that `words` name are hidden, and all others known.
 
-    Music has the words of `music.regions.region`, and a text numbers of characters, as 10-20. `gap` marks the hidden
-    characters of a text; it is `_` if there are no words.
+    Music has the words of `music.regions.region`, and a text numbers of characters, as 10-20 or, with commas, 10-20,35.
+    `gap` marks the hidden characters of a text; it is `_` if there are no words.
     """
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
@@ -173,17 +173,17 @@ def _of_whole_notes(roll: PianoRoll, hidden: np.ndarray) -> np.ndarray:
 
 def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> np.ndarray:
     hidden = np.zeros(len(text), dtype=np.bool_)
-    for word in words:
-        hidden[_characters(word, len(text))] = True
+    for part in (part for word in words for part in word.split(",")):
+        hidden[_characters(part, len(text))] = True
     if gap is None and words:
         return hidden
     mark = GAP if gap is None else gap
     if len(mark) != 1:
         raise LnfgenError(f"found {mark!r} to mark gaps; expected one character")
-    if gap is None and mark in encoding.vocabulary and mark in text:
+    if gap is None and mark in encoding.vocabulary:
         raise LnfgenError(
-            f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character, or name them, as "
-            "10-20"
+            f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character and --gap (in Python "
+            "gap=), or name them, as 10-20"
         )
     hidden |= np.array(list(text)) == mark
     if not hidden.any():

@@ -152,7 +152,7 @@ class TrainedModel:
 
         Args:
             free: the part to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
-                others, see `lnfgen.music.regions.region`. Of a text: numbers of characters; by default its gaps.
+                others, see `lnfgen.music.regions.region`. Of a text: characters, as `10-20,35`, or its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
             drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
 

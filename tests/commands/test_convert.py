@@ -107,7 +107,7 @@ def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureF
             convert.command(files, **options)  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match=r"--to mp3: unknown suffix '\.mp3'"):
         convert.command([a], to="mp3")
-    with pytest.raises(LnfgenError, match=r"\+60 semitones would move notes off the keys; expected -39 to \+41"):
+    with pytest.raises(LnfgenError, match=r"a\.npz: \+60 semitones would .* off the keys; expected -39 to \+41"):
         convert.command([a, b], transpose=60)
     (tmp_path / "a.txt").write_text("words")
     with pytest.raises(LnfgenError, match=r"cannot write a text as '\.mid'"):
@@ -242,10 +242,16 @@ def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.
     scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
     write(tmp_path / "a.npz", scale)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
-    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("d minor", 5, "F major")):
+    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("B-flat", -2, "Bb major")):
         convert.command([a, b], key=key)
         assert read(b) == [scale.transposed(semitones)]
         assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
+    minor = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((57, 60, 64, 62, 59, 64, 56, 57))])
+    write(a, minor)
+    convert.command([a, b], key="C")
+    assert (read(b), capsys.readouterr().err) == (
+        [minor.transposed(3)], f"{a}: found A minor, moved +3 semitones to C minor\n"
+    )  # fmt: skip
     write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
     convert.command([a, b], key="f")
     assert read(b) == [scale.transposed(5).in_range(0, 128)]

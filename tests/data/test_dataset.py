@@ -126,6 +126,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "key of another type": (lambda m: m.update(name=3), "'name'"),
     "kind": (lambda m: m.update(kind="music"), "kind"),
     "encoding": (lambda m: m["encoding"].update(vocabulary=["a"]), "vocabulary"),
+    "letters changed round": (lambda m: m["encoding"].update(vocabulary=[UNKNOWN, *"bac"]), "fingerprint"),
     "split key missing": (lambda m: m["splits"]["train"].pop("sha256"), "'sha256'"),
     "split no object": (lambda m: m["splits"].update(train=1), "train"),
     "count": (lambda m: m["splits"]["train"].update(sequences=9), "2 sequences, not 9"),

@@ -17,11 +17,12 @@ from lnfgen.data import gather as gathering
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.gather import Options
-from lnfgen.data.prepare import _with_name, prepare
+from lnfgen.data.prepare import prepare
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.material import open_source
+from lnfgen.wording import with_name
 
 
 def test_own_folder(tmp_path: Path) -> None:
@@ -284,4 +285,4 @@ def test_command(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_left_out_is_said_with_its_name_once(path: str, reason: str, is_added: bool) -> None:
-    assert _with_name(path, reason) == (f"{path}: {reason}" if is_added else reason)
+    assert with_name(path, reason) == (f"{path}: {reason}" if is_added else reason)

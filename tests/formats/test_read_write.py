@@ -188,6 +188,20 @@ def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, s
     assert "\n" not in str(caught.value)
 
 
+def test_what_a_piano_roll_refuses_is_said_with_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.mid", a_roll())
+    with pytest.raises(UnreadableFileError, match=r"a\.mid: 2000 steps per quarter"):
+        read(tmp_path / "a.mid", steps_per_quarter=2000)
+    note = "<note><pitch><step>C</step><octave>4</octave></pitch><duration>4</duration></note>"
+    back = "<attributes><divisions>4</divisions></attributes>" + note + "<forward><duration>-8</duration></forward>"
+    early = (
+        '<score-partwise><part-list><score-part id="a"><part-name>a</part-name></score-part></part-list>'
+        f'<part id="a"><measure number="1">{back}{note}</measure></part></score-partwise>'
+    )
+    with pytest.raises(UnreadableFileError, match=r"early\.xml: the note \(-4, 4, 60\) starts before the piece"):
+        read_bytes(early.encode(), "early.xml", ".xml")
+
+
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(read_write, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400

@@ -6,22 +6,28 @@ import warnings
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import mido
 import numpy as np
 import pytest
 import torch
 from command import Call, fails
+from toy_dataset import write_dataset
+from toy_home import make_run
 from toy_models import toy
 
 import lnfgen
+from lnfgen.cli.own_piece import _read
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.gather import Options
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import Changes, KnownPart, known_intro, known_melody, known_part, known_whole
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import random_share, region, top_line
+from lnfgen.runs.folder import RunFolder
 
 KEYS, LOWEST = 6, 60
 CHORD = PianoRoll.from_notes(
@@ -117,15 +123,17 @@ def test_an_odd_request_is_refused() -> None:
     model, encoding = small_music(True)
     roll = random_roll(True, 1)
     silent = replace(roll, sounding=np.zeros_like(roll.sounding), onsets=None)
-    text = Encoding("text", vocabulary=("\ufffd", "a", "b", "_"))
+    text, plain = (Encoding("text", vocabulary=("\ufffd", "a", "b", *more)) for more in ("_", ""))
     for words, piece, free, model_of in (
         ("nothing that is free", roll, [], encoding),
         ("no note of the piece is kept", roll, ["bars:1-"], encoding),
         ("without notes", silent, ["bars:1"], encoding),
         ("expected music", "abc", [], encoding),
         ("expected text", roll, ["bars:1"], text),
-        ("another character", "a_b", [], text),
-        ("no gap", "ab", [], text),
+        ("another character and --gap", "a_b", [], text),
+        ("another character and --gap", "ab", [], text),
+        ("no gap", "ab", [], plain),
+        ("from 1 to 2", "ab", ["1,2-3"], text),
         ("no character of the piece is kept", "ab", ["1-"], text),
         ("from 1 to 2", "ab", ["2-3"], text),
         ("numbers of characters", "ab", ["bars:1"], text),
@@ -153,6 +161,7 @@ def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
     assert len(set(texts)) > 1
     assert texts[:2] == list(fill_pieces(model, encoding, part, count=2, temperature=3.0, seed=1))
     assert known_part(encoding, "abc", ["2-"]).hidden.tolist() == [False, True, True]
+    assert known_part(encoding, "abcab", ["1-2,4", "4-5"]).hidden.tolist() == [True, True, False, True, True]
     assert known_part(encoding, "a?c", [], gap="?").hidden.tolist() == [False, True, False]
 
 
@@ -302,11 +311,14 @@ def test_commands_of_a_latent_flow_and_of_text(toy_home: Path, call: Call) -> No
     (text,) = written(call("fill", "gap.txt", "--model", "run-lines", "--out", "-", "--seed", "1"))[:1]
     call("fill", "gap.txt", "--model", "run-lines", "--out", "full.txt", "--seed", "1")
     full = (toy_home / "full.txt").read_text()
-    assert (full[:2], full[3], full[5:]) == ("ab", "b", "ba")
+    assert (full[:2], full[3], full[5:]) == ("ab", "b", "ba\n")  # the line ends, as it did in gap.txt
     assert text == full.split()[0]
     call("continue", "gap.txt", "--model", "run-lines", "--out", "more.txt", "--length", "4")
     more = (toy_home / "more.txt").read_text()
-    assert (len(more), more[3]) == (11, "b")
+    assert (len(more), more[3], more[-1]) == (12, "b", "\n")
+    call("fill", "more.txt", "--model", "run-lines", "--out", "again.txt", "--free", "1-2,6", "--seed", "1")
+    again = (toy_home / "again.txt").read_text()
+    assert (len(again), again[2:5], again[6:]) == (12, more[2:5], more[6:])
 
 
 @pytest.mark.usefixtures("few_home_samples")
@@ -365,6 +377,28 @@ def test_a_model_of_text_takes_no_file_of_music(call: Call) -> None:
     for out in ("x.mid", "x.txt"):  # no text has a melody, so it is the model that does not fit
         done = call("harmonize", "song.txt", "--out", out, "--model", "run-lines")
         fails(done, "run-lines makes text; expected a model of music; choose another --model")
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_the_melody_of_a_piano_roll_is_harmonized_and_it_has_no_tracks(call: Call) -> None:
+    lnfgen.write("melody.npz", lnfgen.read("melody.mid")[0])
+    asked = ("harmonize", "melody.npz", "--model", "run-rolls", "--particles", "2", "--out", "harmony.npz")
+    assert written(call(*asked)) == ["harmony.npz"]
+    fails(call(*asked, "--tracks", "bass"), "melody.npz is a piano-roll; leave --tracks out")
+
+
+def test_the_end_of_a_file_is_no_character_of_a_line_or_chunk(toy_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = Encoding("text", vocabulary=("\ufffd", "\n", " ", "a", "b"))
+    texts = write_dataset(toy_home / "texts", name="t", encoding=letters, splits={"train": [letters.encode("ab a")]})
+    make_run(toy_home / "run-texts", texts)
+    (toy_home / "own.txt").write_text("a b\n\n")
+    for name, options, read in (
+        ("run-lines", Options(), "a b"),
+        ("run-texts", Options(chunks=True), "a b\n"),
+        ("run-texts", Options(), "a b\n\n"),  # a tune has an end of its own
+    ):
+        monkeypatch.setattr("lnfgen.runs.material.reading_options", Mock(return_value=options))
+        assert _read(RunFolder(toy_home / name), str(toy_home / "own.txt"), "all", []) == read
 
 
 @pytest.mark.parametrize("words", [("fill", "--free", "1"), ("continue",), ("vary",)])

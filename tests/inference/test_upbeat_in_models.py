@@ -10,6 +10,7 @@ from command import Call
 from toy_models import toy
 from toy_music import WALTZ
 
+from lnfgen.data.dataset import fingerprint_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
@@ -172,6 +173,7 @@ def test_passages_that_are_compared_begin_after_the_upbeat() -> None:
 def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path, call: Call) -> None:
     dataset = json.loads((toy_home / "run-rolls/dataset.json").read_text())
     dataset["encoding"] |= {"fills_upbeats": fills}
+    dataset["fingerprint"] = fingerprint_of(Encoding.from_json(dataset["encoding"]), dataset["splits"])
     (toy_home / "run-rolls/dataset.json").write_text(json.dumps(dataset))
     write(toy_home / "waltz.mid", WALTZ)
     few = ("--model", "run-rolls", "--seed", "1", "--out")
