@@ -17,5 +17,8 @@ def command(
     ] = None,
     bars: Annotated[int | None, typer.Option(min=1, help="Bars to add, in place of --length.")] = None,
 ) -> None:
-    """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
+    """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written.
+
+    Music goes on with at most as many keys at once as its last two bars have.
+    """
     drawing.draw(intro, lambda trained, own, **asked: trained.extend(own, length=length, bars=bars, **asked))

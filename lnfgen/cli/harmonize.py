@@ -12,9 +12,12 @@ from lnfgen.conventions import MELODY_PARTICLES
 def command(
     drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
+    above: Annotated[
+        bool, typer.Option("--above", help="Keep the lowest line (of --tracks bass, say), and draw above it.")
+    ] = False,
 ) -> None:
     """Keep a melody exactly, draw what sounds below it, and print the files written.
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece.
     """
-    drawing.draw(melody, lambda trained, own, **asked: trained.harmonize(own, **asked), music_alone=True)
+    drawing.draw(melody, lambda trained, own, **asked: trained.harmonize(own, above=above, **asked), music_alone=True)
