@@ -12,12 +12,11 @@ from lnfgen.conventions import MELODY_PARTICLES
 def command(
     drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
-    above: Annotated[
-        bool, typer.Option("--above", help="Keep the lowest line (of --tracks bass, say), and draw above it.")
-    ] = False,
+    above: Annotated[bool, typer.Option("--above", help="Keep the lowest line, and draw above it.")] = False,
 ) -> None:
     """Keep a melody exactly, draw what sounds below it, and print the files written.
 
-    The melody is the highest line of its track; with --tracks all, that of the whole piece.
+    The melody is the highest line of its track; with --tracks all, that of the whole piece. A bass is kept by --above
+    --tracks bass.
     """
     drawing.draw(melody, lambda trained, own, **asked: trained.harmonize(own, above=above, **asked), music_alone=True)
