@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from lnfgen.formats.read_write import Piece
 from lnfgen.formats.song import file_bars
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import random_share, region
+from lnfgen.music.regions import outer_voices, random_share, region, room_inside
+from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
 GAP = "_"
@@ -23,6 +25,13 @@ GAP = "_"
 
 SPAN = 8
 """Characters of a text that a variation keeps or draws anew together."""
+
+
+class OuterVoices(NamedTuple):
+    """An intro has the outer voices of a fuller piece, whose others are drawn too: so chords go on after a line."""
+
+    number: int  # so many are given back at most
+    room: np.ndarray  # where the intro has room for the others, as `KnownPart.hidden_cells`
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class KnownPart:
     changes: Changes  # what the piece lost on its way to the grid and the keys
     shift: int = 0  # semitones that music was moved up for the model
     ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
+    keys: range = range(128)  # the pitches that may be drawn; those that the model or the piece has
+    outer: OuterVoices | None = None  # of an intro
 
 
 def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
@@ -60,16 +71,32 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
     return _partly_known(encoding, piece, region(piece, words, file_bars(piece)))
 
 
-def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
-    """The highest line of a piece of music, below which all is hidden."""
+def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> KnownPart:
+    """The highest line of a piece of music, below which all is hidden; or the lowest one, if all above it is."""
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
-    return _partly_known(encoding, piece, region(piece, ["below-melody"]))
+    return _partly_known(encoding, piece, region(piece, ["above-bass" if above else "below-melody"]))
 
 
-def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
-    """A piece that goes on for `added` hidden steps or characters after its end."""
+def little_room(melody: KnownPart, above: bool) -> str:
+    """A sentence for a melody of `known_melody` that leaves less than an octave at most steps; empty for another."""
+    if np.median(melody.hidden.sum(axis=1)) >= 12:
+        return ""
+    if above:
+        return (
+            f"few keys are free above the line, up to {pitch_name(melody.keys[-1])}; leave --above out to draw below it"
+        )
+    return f"few keys are free below the melody, down to {pitch_name(melody.keys[0])}; to draw above it, take --above"
+
+
+def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None = None) -> KnownPart:
+    """A piece that goes on for `added` hidden steps or characters after its end.
+
+    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars.
+    """
+    if voices is not None and (voices < 1 or isinstance(piece, str)):
+        raise LnfgenError(f"{counted(voices, 'voice')} to go on with; expected at least 1, and a piece of music")
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
     piece = on_grid(encoding, piece)
@@ -78,7 +105,17 @@ def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
     after = ((0, added), (0, 0))
     onsets = None if piece.onsets is None else np.pad(piece.onsets, after)
     longer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets)
-    return _partly_known(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True))
+    at_once, (start, *_) = piece.sounding.sum(axis=1), list(piece.bars().values())[-2:]
+    outer = OuterVoices(voices or int(at_once[start:].max() or at_once.max()), room_inside(longer.sounding))
+    return laid(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True), outer=outer)
+
+
+def with_outer_voices(part: KnownPart, x: np.ndarray) -> np.ndarray:
+    """What was drawn after an intro, without the voices that are not given back: x `[T, P]` or `[T]` -> the same."""
+    if part.outer is None:
+        return x
+    drawn = np.pad(part.hidden_cells.any(axis=1), (part.ahead, 0))[:, None]
+    return np.where(drawn, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
 
 
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
@@ -107,10 +144,13 @@ def on_grid(encoding: Encoding, piece: Piece) -> Piece:
     return replace(piece.on_grid(encoding.steps_per_quarter).in_range(0, 128), drawn=None)
 
 
-def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -> KnownPart:
+def laid(
+    encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0, outer: OuterVoices | None = None
+) -> KnownPart:
     """A piece of `on_grid` and its hidden part as the model sees them.
 
     Music is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not have are left out.
+    Hidden ones are silent that neither the model nor the piece has where they are given back.
     """
     if isinstance(piece, str):
         values = encoding.encode(piece)
@@ -125,12 +165,16 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -
         result[ahead:, inside] = cells[:, columns[inside]]
         return result
 
-    struck = piece.struck()
-    values = cut(piece.sounding) * np.uint8(SOUNDING)
+    low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches
+    own, struck, outside = np.flatnonzero(piece.sounding.any(axis=0)), piece.struck(), hidden.copy()
+    keys = range(max(low - shift, min(low, int(own[0]))), min(high - shift, max(high, int(own[-1]) + 1)))
+    outside[:, keys.start : keys.stop] = False
+    values = cut(piece.sounding & ~outside) * np.uint8(SOUNDING)
     if encoding.has_onsets:
-        values |= cut(struck) * np.uint8(ONSET)
+        values |= cut(struck & ~outside) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
-    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.rounded, lost), shift, ahead)
+    drawn = cut(hidden & ~outside if outer is None else hidden & ~outside | outer.room)
+    return KnownPart(values, drawn, piece, hidden, Changes(piece.rounded, lost), shift, ahead, keys, outer)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:

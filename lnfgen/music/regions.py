@@ -62,11 +62,23 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     return f"{', '.join(found)} {goes} beyond {keys}; nothing is drawn there" if found else ""
 
 
-def top_line(roll: PianoRoll) -> PianoRoll:
-    """The highest key of each step alone."""
-    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top=True)[:, None]) & roll.sounding
+def edge_line(roll: PianoRoll, top: bool) -> PianoRoll:
+    """The highest key of each step alone, or the lowest one."""
+    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top)[:, None]) & roll.sounding
     onsets = None if roll.onsets is None else roll.onsets & cells
     return replace(roll, sounding=cells, onsets=onsets, tracks=(), song=None)
+
+
+def outer_voices(sounding: np.ndarray, number: int) -> np.ndarray:
+    """So many voices of each step at most, the highest ones and, from two on, the lowest one: bool [T, P] each."""
+    from_above, from_below = sounding[:, ::-1].cumsum(axis=1)[:, ::-1], sounding.cumsum(axis=1)
+    return sounding & ((from_above <= max(number - 1, 1)) | ((from_below == 1) & (number > 1)))
+
+
+def room_inside(sounding: np.ndarray) -> np.ndarray:
+    """The cells between the lowest key and the next one, or below a key that sounds alone: bool [T, P] each."""
+    counts = sounding.sum(axis=1)[:, None]
+    return ~sounding & (counts > 0) & (sounding.cumsum(axis=1) == (counts > 1))
 
 
 def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ import gc
 import json
 import warnings
 import weakref
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -15,18 +16,18 @@ import torch
 from command import Call, fails
 from toy_dataset import write_dataset
 from toy_home import make_run
-from toy_models import toy
+from toy_models import every_sequence, toy
 
 import lnfgen
 from lnfgen.cli.own_piece import _read
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
-from lnfgen.inference.known import Changes, KnownPart, known_intro, known_melody, known_part, known_whole
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces, known_bits, vary_pieces
+from lnfgen.inference.known import Changes, KnownPart, known_intro, known_melody, known_part, known_whole, laid
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import random_share, region, top_line
+from lnfgen.music.regions import edge_line, random_share, region
 from lnfgen.runs.folder import RunFolder
 
 KEYS, LOWEST = 6, 60
@@ -97,7 +98,7 @@ def test_words_name_cells() -> None:
     assert named("voice:3,bars:4") == {(step, key) for step in range(12, 16) for key in range(21, 60)}
     rest = replace(CHORD, sounding=CHORD.sounding & (np.arange(16) != 6)[:, None], onsets=None)
     assert np.array_equal(region(rest, ["below-melody"]), region(CHORD, ["below-melody"]))
-    assert top_line(CHORD).notes() == [(0, 4, 72), (4, 4, 74), (8, 8, 76)]
+    assert edge_line(CHORD, top=True).notes() == [(0, 4, 72), (4, 4, 74), (8, 8, 76)]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,100 @@ def test_an_intro_goes_on_and_stays_as_it_is(has_onsets: bool) -> None:
         added_steps(model, encoding, intro, 3, 2, 0)
 
 
+def outer(pattern: tuple[bool, ...], voices: int) -> tuple[int, ...]:
+    """The keys that are given back of a frame: the highest ones, and the lowest one if there are two voices or more."""
+    keys = [key for key, sounds in enumerate(pattern) if sounds]
+    return tuple(keys) if len(keys) <= voices else tuple(keys[:1] * (voices > 1) + keys[-max(voices - 1, 1) :])
+
+
+@pytest.mark.parametrize("voices", [1, 2])
+def test_an_intro_goes_on_as_the_outer_voices_of_a_fuller_piece(voices: int) -> None:
+    """As often as those are likely, by a sum over all that may sound below them."""
+    frames, low = Frames(3, has_onsets=True), LOWEST
+    model = toy("lstm", frames, emission="nade")
+    encoding = Encoding("music", True, lowest_pitch=low, num_pitches=3, steps_per_quarter=1)
+    notes = [(0, 1, low + 2), (0, 1, low)][:voices]
+    intro = PianoRoll.from_notes(notes, steps_per_quarter=1, lowest_pitch=low, num_pitches=3)
+    part = known_intro(encoding, intro, 1)
+    every = every_sequence(frames, 2)
+    known = known_bits(model, part)
+    found = frames.known(every, known.mask.expand(len(every), -1, -1)).values
+    counts = torch.cat([torch.ones_like(every, dtype=torch.bool), every > 0], -1) & known.mask
+    agrees = ~((found != known.values) & counts).flatten(1).any(1)
+    with torch.no_grad():
+        scores = model(every[agrees], torch.full((int(agrees.sum()),), 2), None).reconstruction[0].double().softmax(0)
+    expected: dict[tuple[int, ...], float] = defaultdict(float)
+    for x, share in zip(every[agrees], scores.tolist(), strict=True):
+        expected[outer(tuple((x[-1] > 0).tolist()), voices)] += share
+    drawn: Counter[tuple[int, ...]] = Counter()
+    for piece in fill_pieces(model, encoding, part, count=1000, particles=8):
+        assert isinstance(piece, PianoRoll)
+        assert np.array_equal(piece.sounding[:1], intro.sounding)
+        drawn[tuple(np.flatnonzero(piece.sounding[1]).tolist())] += 1
+    assert len(expected) == (4 if voices == 1 else 7)
+    assert sum(abs(drawn[keys] / 1000 - share) for keys, share in expected.items()) / 2 < 0.05
+
+
+@HAS_ONSETS
+def test_a_piece_goes_on_with_as_many_voices_as_its_end_has(has_onsets: bool) -> None:
+    model, encoding = small_music(has_onsets)
+    notes = [(0, 4, 60), (0, 4, 62), (0, 4, 64), (4, 8, 63), (8, 4, 65)]  # three, then one, then two
+    roll = PianoRoll.from_notes(notes, steps_per_quarter=1, lowest_pitch=LOWEST, num_pitches=KEYS)
+
+    def most(intro: PianoRoll, voices: int | None = None) -> int:
+        pieces = fill_pieces(model, encoding, known_intro(encoding, intro, 8, voices), count=4, particles=2)
+        return max(int(piece.sounding[intro.num_steps :].sum(axis=1).max()) for piece in pieces)  # type: ignore[union-attr]
+
+    assert (most(roll), most(roll.stretch(0, 8)), most(roll, 1)) == (2, 3, 1)
+    assert most(roll, KEYS) > 2
+    silent_end = roll.stretch(0, 4).stretch(0, 16)
+    assert most(silent_end) == 3
+    with pytest.raises(LnfgenError, match="0 voices to go on with"):
+        known_intro(encoding, roll, 8, 0)
+    with pytest.raises(LnfgenError, match="expected at least 1, and a piece of music"):
+        known_intro(Encoding("text", vocabulary=("\ufffd", "a")), "aa", 8, 2)
+
+
+def test_what_is_drawn_stays_among_the_keys_of_the_model_or_of_the_piece() -> None:
+    model, encoding = small_music(True)
+    for shift, low, high in ((3, 60, 62), (-3, 63, 65), (0, 60, 65)):
+        whole = known_whole(encoding, PianoRoll.from_notes([(0, 9, low)], steps_per_quarter=1))
+        hidden = np.ones_like(whole.hidden_cells)
+        hidden[:, low] = False
+        part = laid(encoding, whole.piece, hidden, shift)
+        pieces = list(fill_pieces(model, encoding, part, count=8, particles=2))
+        found = {pitch for piece in pieces if isinstance(piece, PianoRoll) for _, _, pitch in piece.notes()}
+        assert found == set(range(low, high + 1)) == set(part.keys)
+
+
+def test_a_lowest_line_is_at_home_where_the_lowest_lines_of_samples_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnfgen.inference.filling._home_samples", lambda *_: [CHORD])
+    encoding = Encoding("music", steps_per_quarter=1)
+    roll = PianoRoll.from_notes([(0, 8, 72), (8, 8, 74), (0, 8, 77), (8, 8, 79)], steps_per_quarter=1)
+    part = known_melody(encoding, roll, above=True)
+    assert part.hidden_cells[0].nonzero()[0].tolist() == list(range(73, 128))
+    assert at_home(toy("lstm", Frames(88, True)), encoding, part).shift == -24
+    assert at_home(toy("lstm", Frames(88, True)), encoding, known_melody(encoding, roll)).shift == -3
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_a_melody_with_little_room_names_the_other_side(toy_home: Path, call: Call) -> None:
+    low = PianoRoll.from_notes([(0, 4, 24), (4, 4, 28)], steps_per_quarter=2)
+    model = lnfgen.load(toy_home / "run-rolls", "cpu")
+    with pytest.warns(
+        UserWarning, match="few keys are free below the melody, down to A0; to draw above it, take --above"
+    ):
+        model.harmonize(low, particles=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.harmonize(low, above=True, particles=2)
+    lnfgen.write(toy_home / "low.mid", low)
+    for words, said in (((), True), (("--above",), False)):
+        done = call("harmonize", "low.mid", "--model", "run-rolls", "--out", "new.mid", "--particles", "2", *words)
+        assert done.returncode == 0, done.stderr
+        assert (b"take --above" in done.stderr) == said
+
+
 def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
     model, encoding = small_music(True)
     melody = PianoRoll.from_notes([(0, 2, 88), (2, 2, 90), (5, 3, 89)], steps_per_quarter=1)
@@ -190,9 +285,10 @@ def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
     assert not part.changes
     for piece in fill_pieces(model, encoding, part, count=3):
         assert isinstance(piece, PianoRoll)
-        assert top_line(piece).notes()[0][2] == 88
+        line = edge_line(piece, top=True)
+        assert line.notes()[0][2] == 88
         assert set(melody.notes()) <= set(piece.notes())
-        assert (piece.sounding & ~top_line(piece).sounding).any() or len(piece.notes()) > 2
+        assert (piece.sounding & ~line.sounding).any() or len(piece.notes()) > 2
 
 
 @pytest.mark.parametrize("name", ["lstm", "af-scf"])
@@ -398,7 +494,7 @@ def test_the_end_of_a_file_is_no_character_of_a_line_or_chunk(toy_home: Path, mo
         ("run-texts", Options(), "a b\n\n"),  # a tune has an end of its own
     ):
         monkeypatch.setattr("lnfgen.runs.material.reading_options", Mock(return_value=options))
-        assert _read(RunFolder(toy_home / name), str(toy_home / "own.txt"), "all", []) == read
+        assert _read(RunFolder(toy_home / name), str(toy_home / "own.txt"), "all", flat=False) == read
 
 
 @pytest.mark.parametrize("words", [("fill", "--free", "1"), ("continue",), ("vary",)])
