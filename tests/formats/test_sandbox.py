@@ -82,7 +82,9 @@ def test_time_counts_from_the_last_part(monkeypatch: pytest.MonkeyPatch) -> None
 def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_READ_MB", "300")
     assert in_child(fill, 10, name="a.npz") == 10_000_000
-    with pytest.raises(UnreadableFileError, match=r"^a\.npz takes over 300 MB of memory; .* allow more with LNFGEN_READ_MB"):
+    with pytest.raises(
+        UnreadableFileError, match=r"^a\.npz takes over 300 MB of memory; .* allow more with LNFGEN_READ_MB"
+    ):
         in_child(fill, 400, name="a.npz")
 
 
