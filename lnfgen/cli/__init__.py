@@ -59,8 +59,8 @@ def _line(error: Exception) -> str | None:
 
 
 def _help(command: Any) -> str:
-    """A command's docstring with a line for each paragraph, because Typer would keep the line ends inside them."""
-    paragraphs = inspect.cleandoc(command.__doc__).split("\n\n")
+    """A command's docstring with a line for each paragraph, as Typer keeps line ends; `python -OO` leaves nothing."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 

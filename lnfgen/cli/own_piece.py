@@ -134,13 +134,13 @@ def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
     """
     if run.encoding.kind == "text":
         from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
-        from lnfgen.formats.text import decode_utf8, read_text
+        from lnfgen.formats.text import decode_utf8, read_text, rest_of
         from lnfgen.runs.material import reading_options
 
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:
             raise LnfgenError(f"{source} is music; expected a text, as {run.name} makes; choose another --model")
-        text = decode_utf8(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(Path(source))
+        text = decode_utf8(rest_of(sys.stdin.buffer, "stdin"), "stdin") if source == "-" else read_text(Path(source))
         # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
         if "\n" not in run.encoding.vocabulary:
             text = text.rstrip("\r\n")

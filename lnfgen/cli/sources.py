@@ -66,10 +66,11 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
 def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
     """Read the pieces in a file, or in stdin if the path is -."""
     from lnfgen.formats.read_write import read, read_bytes
+    from lnfgen.formats.text import rest_of
 
     if path != "-":
         return read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
-    content = sys.stdin.buffer.read()
+    content = rest_of(sys.stdin.buffer, "stdin")
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
     return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)

@@ -8,6 +8,7 @@ all voices at once, an organist can play from it, and it needs half as much pape
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import quiet
 from lnfgen.formats.song import drawn_parts, file_parts
-from lnfgen.music.pianoroll import Note, PianoRoll
+from lnfgen.music.pianoroll import Note, PianoRoll, bar_length
 from lnfgen.music.separation import separate_voices, voice_names, with_unisons
 from lnfgen.music.tonality import find_key, spelled
 
@@ -26,6 +28,7 @@ MIDDLE_C = 60
 CHOIR = 4
 """The voices of a choir: soprano, alto, tenor and bass."""
 
+MAX_BARS = 4000  # of a score; for more, the writer takes minutes
 _CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
 
 
@@ -72,10 +75,22 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "
         drawn_name: names the staves of drawn notes.
 
     Raises:
-        LnfgenError: if notation has no note value for a step of this grid, or there are over `MAX_VOICES` voices.
+        LnfgenError: if notation has no note value for a step of this grid, there are over `MAX_VOICES` voices or
+            `MAX_BARS` bars, or writing takes more time or memory than a child process may use.
     """
+    bars = math.ceil(roll.num_steps / bar_length(roll.time_signature, roll.steps_per_quarter))
+    if bars > MAX_BARS:
+        raise LnfgenError(f"cannot write a score of {bars:,} bars; expected at most {MAX_BARS:,}; write .mid instead")
+    try:
+        return in_child(_write, roll, voices, title, drawn_name, name="it")
+    except UnreadableFileError as error:
+        raise LnfgenError(f"cannot write a score: {error}, or write .mid instead") from error
+
+
+def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> bytes:
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
+    restart_clock()
     title = "".join(filter(str.isprintable, title))
     is_own = roll.song is not None and roll.drawn is not None
     if is_own:
@@ -204,7 +219,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
             if number == 1:
                 measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
         _fill(measure, symbols, sharps, staff.stems, bar)
-        part.insert(max(index * bar - missing, 0), measure)
+        part.insert(max(index * bar - missing, 0), measure, ignoreSort=True)
     measure.rightBarline = "final"
     # Otherwise music21 fills the last bar with rests.
     measure.paddingRight = (index + 1) * bar - missing - Fraction(roll.num_steps, grid)

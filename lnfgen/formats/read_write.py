@@ -25,7 +25,7 @@ from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import read_score
 from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
-from lnfgen.formats.text import decode_utf8
+from lnfgen.formats.text import bytes_of, decode_utf8
 from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
@@ -58,7 +58,7 @@ def read(
     `.txt`) keep their own grid.
 
     Texts and small MIDI files are parsed in this process, all others in a child process that has a limit of time and a
-    limit of memory (see `lnfgen.formats.sandbox`).
+    limit of memory (see `lnfgen.formats.sandbox`). Of a pipe without a suffix the first bytes decide.
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
@@ -68,21 +68,14 @@ def read(
             them.
 
     Raises:
-        UnreadableFileError: if the file is missing, damaged, of an unknown suffix, or of another format than its
-            suffix names.
+        UnreadableFileError: if the file is missing, damaged, larger than that limit of memory, of an unknown suffix,
+            or of another format than its suffix names.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        raise UnreadableFileError(f"{path} is a folder; expected a file")
-    if suffix not in READABLE and path.exists():
+    suffix = None if path.is_fifo() and not path.suffix else path.suffix.lower()
+    if suffix not in (*READABLE, None) and path.is_file():
         raise UnreadableFileError(f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UnreadableFileError(f"{path} is not there; expected a file ({' '.join(READABLE)})") from None
-    except OSError as error:
-        raise UnreadableFileError(f"cannot read {path}: {error.strerror}") from error
+    content = bytes_of(path, "a file of music, or a text")
     return read_bytes(content, str(path), suffix, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
 
 

@@ -80,6 +80,27 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     assert [skip["path"] for skip in kept.manifest["skipped"]] == ["pause.mid"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("suffix", [".mid", ".txt"])
+def test_what_is_no_file_or_too_large_is_left_out_with_a_reason(suffix: str, tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 4)
+    if suffix == ".txt":
+        (source / "text.txt").write_text("one\ntwo\nthree\nfour\n")
+    (source / f"huge{suffix}").touch()
+    os.truncate(source / f"huge{suffix}", 1 << 40)
+    (source / f"zero{suffix}").symlink_to("/dev/zero")
+    (source / f"broken{suffix}").symlink_to("nowhere")
+    os.mkfifo(source / f"pipe{suffix}")
+    dataset = prepare([source], tmp_path / "d", Options(kind="music" if suffix == ".mid" else "text"))
+    reasons = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
+    expected = {"huge": "has 1,099,512 MB", "zero": "device", "broken": "is not there", "pipe": "pipe"}
+    assert reasons.keys() == {name + suffix for name in expected}
+    assert all(said in reasons[name + suffix] for name, said in expected.items())
+    for name in ("zero", "pipe"):
+        with pytest.raises(DatasetError, match="is a pipe or a device; expected files"):
+            prepare([source / f"{name}{suffix}"], tmp_path / "e", Options(kind="text"))
+
+
 def test_sequences_begin_and_end_with_music(tmp_path: Path) -> None:
     """A model that has learned silent bars at the ends of pieces would write some. Silence in between stays."""
     notes = [(38, 4, 60), (100, 4, 62)]  # on sixteenths, in 4/4: bars 3 and 7

@@ -1,8 +1,11 @@
 """Every file goes through one door, by its suffix or its first bytes, there and back; damage is said in one line."""
 
 import io
+import os
 import struct
+import threading
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,3 +218,51 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.Mon
         archive.writestr("sounding.npy", header.getvalue())
     with pytest.raises(UnreadableFileError, match=r"over 1500 MB.*LNFGEN_READ_MB"):
         read_bytes(buffer.getvalue())
+
+
+@pytest.mark.parametrize("suffix", [".mid", ".txt", ".npz"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"big{suffix}"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(UnreadableFileError, match=r"big\.... has 1,099,512 MB; expected 1,500 .*LNFGEN_READ_MB"):
+        read(path)
+
+
+needs_pipes = pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs named pipes and /dev/fd")
+
+
+@needs_pipes
+def test_devices_and_pipes_with_a_suffix_are_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "zero.mid").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.mid")
+    for name in ("zero.mid", "pipe.mid"):
+        with pytest.raises(UnreadableFileError, match="a pipe or a device; expected a file"):
+            read(tmp_path / name)
+
+
+@needs_pipes
+@pytest.mark.parametrize("suffix", [".mid", ".musicxml", ".npz", ".txt"])
+def test_what_a_shell_makes_of_another_command_is_read_by_its_first_bytes(suffix: str) -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb"), open(writer, "wb") as file:
+        file.write(to_bytes(a_roll(), suffix))
+        file.close()
+        assert read(f"/dev/fd/{reader}") == [a_roll()]
+
+
+@needs_pipes
+def test_a_pipe_without_an_end_is_read_no_further_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNFGEN_READ_MB", "3")
+    reader, writer = os.pipe()
+
+    def write_on() -> None:
+        with suppress(BrokenPipeError), open(writer, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    with open(reader, "rb"), pytest.raises(UnreadableFileError, match=r"has \d MB; expected 3 at most"):
+        read(f"/dev/fd/{reader}")
+    thread.join()
