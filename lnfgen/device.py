@@ -101,9 +101,9 @@ class _Mask(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:
         ctx.save_for_backward(mask)
         ctx.scale = scale
-        return (x * mask).mul_(scale)
+        return (x * mask.to(x.dtype)).mul_(scale)  # torch multiplies faster by numbers of one type
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (mask,) = ctx.saved_tensors
-        return (gradient * mask).mul_(ctx.scale), None, None
+        return (gradient * mask.to(gradient.dtype)).mul_(ctx.scale), None, None

@@ -6,13 +6,11 @@ one down, so that the voice of a key has as many voices above it now as in the f
 `VoiceChoice` and `VoicePairs` are the networks that choose a key for a voice by its move, beside the other voices.
 """
 
-from collections.abc import Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu
+from torch.nn.functional import embedding_bag, gelu
 
 NUM_VOICES = 6
 """Voices with weights of their own, counted from the highest one."""
@@ -74,22 +72,11 @@ def motion(move: Tensor, other: Tensor) -> Tensor:
 
     Both cases are those of `move_case`, `[...]` each. Voices that were silent do not move.
     """
-    one, two = _semitones(move), _semitones(other)
+    one, two = (torch.where(case == NUM_MOVES - 1, 0, case - NO_MOVE) for case in (move, other))  # in semitones
     size = sum((one.abs() > bound).long() for bound in PARALLEL_SIZES[:-1])
     parallel = (one == two) & (one.abs() <= FARTHEST)
     together = torch.where(one * two < 0, 1, torch.where(parallel, PARALLEL + size, 2))
     return torch.where(one * two == 0, 0, together)
-
-
-def _semitones(move: Tensor) -> Tensor:
-    return torch.where(move == NUM_MOVES - 1, 0, move - NO_MOVE)
-
-
-class Voice(NamedTuple):
-    """A voice of a frame: its key, and where it was in the frame before, `[...]` each; `NO_KEY` where it is silent."""
-
-    key: Tensor
-    before: Tensor
 
 
 OCTAVE = 12  # semitones
@@ -131,6 +118,14 @@ class VoiceChoice(nn.Module):
         return found[..., 0], found[..., -1]
 
 
+class PairTables(NamedTuple):
+    """What two voices of a frame mean for each other, by the case of their interval and their motion."""
+
+    motions: Tensor  # the number of the motion of two voices, by the cases of both moves, [NUM_MOVES * NUM_MOVES]
+    units: Tensor  # [NUM_INTERVALS * NUM_MOTIONS, hidden]
+    rules: Tensor  # [num_voices, (NUM_VOICES + 1) * NUM_INTERVALS * NUM_MOTIONS]
+
+
 class VoicePairs(nn.Module):
     """The inputs of each key from the voices drawn so far: the interval to each of them, and how it would move with it.
 
@@ -146,51 +141,53 @@ class VoicePairs(nn.Module):
 
     def __init__(self, num_keys: int, num_voices: int, hidden: int) -> None:
         super().__init__()
-        self.num_keys, self.sizes = num_keys, [hidden, 1]
+        self.num_keys = num_keys
         self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
         self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
         self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS))
 
-    def forward(
-        self, number: int, before: Tensor, num_before: Tensor, voices: Sequence[Voice], as_many: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Units `[..., P, hidden]` and scores `[..., P]` to add for the voice of a number that was at `before` `[...]`.
+    def tables(self) -> PairTables:
+        """The units and the rules of each interval and motion."""
+        classes = interval_class(torch.arange(-WIDEST, WIDEST + 1, device=self.rules.device))
+        moves = torch.arange(NUM_MOVES, device=self.rules.device)
+        units = self.interval[:, None] + self.motion[classes]
+        rules = RULES_RATE * self.rules[:, :, classes]
+        return PairTables(motion(moves[:, None], moves).flatten(), units.flatten(0, 1), rules.flatten(1))
 
-        In training, `as_many` `[...]` says which frames have as many keys as the one before.
+    def forward(
+        self,
+        tables: PairTables,
+        number: int,
+        before: Tensor,
+        num_before: Tensor,
+        drawn: Tensor,
+        moves: Tensor,
+        as_many: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Units `[R, P, hidden]` and scores `[R, P]` to add for the voice of a number that was at `before` `[R]`.
+
+        `drawn` and `moves` are the keys of the voices drawn so far and the cases of their moves, `[R, V]` each. In
+        training, `as_many` `[R]` says which frames have as many keys as the one before.
         """
         here = torch.arange(self.num_keys, device=before.device)
-        moves = move_case(here, before[..., None])
-        intervals = torch.arange(-WIDEST, WIDEST + 1, device=before.device)
-        classes = interval_class(intervals)
-        units = self.interval[:, None] + self.motion[classes]
-        rules = RULES_RATE * self.rules[number][:, classes]
-        table = torch.cat([units.expand(len(rules), -1, -1, -1), rules[..., None]], -1).flatten(0, 2)
-        first = num_before[..., None] * NUM_INTERVALS
+        own = move_case(here, before[:, None])[..., None]
+        together = tables.motions[own * NUM_MOVES + moves[:, None]]  # [R, P, V]
+        interval = (drawn[:, None] - here[:, None]).clamp(-WIDEST, WIDEST) + WIDEST
+        case = interval * NUM_MOTIONS + together
+        rules = tables.rules[number][num_before[:, None, None] * (NUM_INTERVALS * NUM_MOTIONS) + case]
+        if as_many is not None:
+            rules = torch.where(as_many[:, None, None] | (together < PARALLEL), rules, rules.detach())
+        units = embedding_bag(case.flatten(0, 1), tables.units, mode="sum").unflatten(0, case.shape[:2])
+        return units, rules.sum(-1)
 
-        def inputs_from(voice: Voice) -> tuple[Tensor, Tensor]:
-            interval = (voice.key[..., None] - here).clamp(-WIDEST, WIDEST) + WIDEST
-            together = motion(moves, move_case(voice.key, voice.before)[..., None])
-            units, rule = embedding((first + interval) * NUM_MOTIONS + together, table).split(self.sizes, -1)
-            if as_many is not None:
-                learns = (as_many[..., None] | (together < PARALLEL))[..., None]
-                rule = torch.where(learns, rule, rule.detach())
-            return units, rule[..., 0]
+    def applied(self, number: int, keys: Tensor, moves: Tensor, num_before: Tensor) -> Tensor:
+        """How often each rule of the voice of a number held for it beside those before it: as `rules[number]`.
 
-        all_units, all_rules = zip(*map(inputs_from, voices), strict=True)
-        return reduce(torch.add, all_units), reduce(torch.add, all_rules)
-
-    def applied(self, number: int, voice: Voice, num_before: Tensor, voices: Sequence[Voice]) -> Tensor:
-        """How often each rule of the voice of a number held for it, beside those before it: as `rules[number]`.
-
-        All keys are those of frames that are known, `[N]`.
+        `keys` and the cases of `moves` are those of all these voices in frames that are known, its own last, `[N, V]`.
         """
-        move = move_case(voice.key, voice.before)
-        cases = [
-            (num_before * 2 * OCTAVE + interval_class(other.key - voice.key)) * NUM_MOTIONS
-            + motion(move, move_case(other.key, other.before))
-            for other in voices
-        ]
-        return torch.cat(cases).bincount(minlength=self.rules[number].numel()).view_as(self.rules[number])
+        interval = interval_class(keys[:, :-1] - keys[:, -1:])
+        case = (num_before[:, None] * 2 * OCTAVE + interval) * NUM_MOTIONS + motion(moves[:, -1:], moves[:, :-1])
+        return case.flatten().bincount(minlength=self.rules[number].numel()).view_as(self.rules[number])
 
 
 def interval_class(semitones: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ class CopyAttention(nn.Module):
         nothing = self.nothing[:, None, None].expand(*score.shape[:-1], 1)
         weight = torch.softmax(torch.cat([score, nothing], -1), -1)
         weight, nothing = weight[..., :-1], weight[..., -1:]
-        mean = _from_diagonals(weight) @ window[:, :, None, NUM_LAGS:]
+        # All heads are rows of one product, which reads the frames once.
+        mean = (_from_diagonals(weight).flatten(2, 3) @ window[:, :, NUM_LAGS:]).unflatten(2, (-1, size))
         return torch.cat([mean, nothing.to(mean)], -1).transpose(2, 3)
 
 

@@ -100,7 +100,8 @@ class GatedRecurrence(nn.Module):
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         """y `[B, T, hidden]`, and h after the last step, `[B, hidden]`."""
         # Full precision even under autocast, because a state adds up many steps, and a gate is often close to 1.
-        gates, values = self.project(x).to(self.project.weight.dtype).tensor_split([2 * self.hidden], -1)
+        projected = self.project(x).to(self.project.weight.dtype)
+        gates, values = projected.split([2 * self.hidden, projected.shape[-1] - 2 * self.hidden], -1)
         forget, output = torch.sigmoid(gates).chunk(2, -1)
         candidate, *entry_skip = _tanh(values).split(self.hidden, -1)
         states = gated_average(forget, candidate, start)

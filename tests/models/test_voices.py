@@ -14,14 +14,13 @@ from lnfgen.models.voice_leading import (
     NUM_VOICES,
     PARALLEL,
     RULES_RATE,
-    Voice,
     VoicePairs,
     melody,
     motion,
     move_case,
     voice_keys,
 )
-from lnfgen.models.voices import CERTAIN, VoiceHead
+from lnfgen.models.voices import CERTAIN, VoiceHead, over_keys, spectrum_of
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
@@ -75,10 +74,11 @@ def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
     here = told.copy()
     told.clear()
     tied(context, x.roll(1, -1))
-    sounds = (x > 0).any(-1)  # in silence there is no highest key to be relative to
+    sounds = (x > 0).any(-1).flatten()  # in silence there is no highest key to be relative to
     assert len(here) == len(told) >= 4
     for below, above in zip(here, told, strict=True):
-        torch.testing.assert_close(above[sounds][:, 13:20], below[sounds][:, 12:19], rtol=1e-12, atol=1e-12)
+        rows = sounds if len(below) == len(sounds) else slice(None)  # where a frame is left out, all others sound
+        torch.testing.assert_close(above[rows][:, 13:20], below[rows][:, 12:19], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
@@ -122,10 +122,11 @@ def test_a_rule_is_counted_where_it_adds_to_the_score(other):
     """Also beyond four octaves, which count as four."""
     pairs, number, key = VoicePairs(60, 2, 4), 1, 5
     before, num_before = torch.tensor([3]), torch.tensor([2])
-    voices = [Voice(torch.tensor([other]), torch.tensor([other - 1]))]
-    _, scores = pairs(number, before, num_before, voices, None)
+    keys = torch.tensor([[other, key]])
+    moves = move_case(keys, torch.tensor([[other - 1, 3]]))
+    _, scores = pairs(pairs.tables(), number, before, num_before, keys[:, :1], moves[:, :1], None)
     (used,) = torch.autograd.grad(scores[0, key], pairs.rules)
-    counts = pairs.applied(number, Voice(torch.tensor([key]), before), num_before, voices)
+    counts = pairs.applied(number, keys, moves, num_before)
     assert torch.equal(counts > 0, used[number] != 0)
 
 
@@ -257,6 +258,36 @@ def test_more_voices_than_are_told_apart_have_probabilities_too():
     probability = tied.frames.log_prob(tied(context, every), every)[:, 0].exp()
     assert float(probability.sum()) == pytest.approx(1.0, abs=1e-8)
     assert (probability > 0).all()
+
+
+def test_a_frame_has_the_same_logits_and_gradients_alone_and_beside_frames_of_more_or_fewer_keys():
+    tied, x = head(), torch.zeros(9, 2, KEYS, dtype=torch.uint8)
+    for number in range(9):
+        x[number, :, 4 : 4 + 3 * number : 3] = 3
+    context = torch.randn(9, 2, CONTEXT, dtype=torch.float64)
+    weights = torch.rand(2 * KEYS, dtype=torch.float64)
+    parameters = [*tied.parameters()]
+
+    def found(rows: slice) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        logits = tied(context[rows], x[rows])
+        summed = (torch.sigmoid(logits) * weights).sum()
+        return logits, torch.autograd.grad(summed, parameters, allow_unused=True, materialize_grads=True)
+
+    together, gradients = found(slice(None))
+    alone = [found(slice(number, number + 1)) for number in range(9)]
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    torch.testing.assert_close(together, torch.cat([logits for logits, _ in alone]), **close)
+    for of_all, *of_each in zip(gradients, *(own for _, own in alone), strict=True):
+        torch.testing.assert_close(of_all, sum(of_each), **close)
+
+
+@pytest.mark.parametrize("keys", [1, 4, 13, 14, 49, 52, 53, 88])
+@torch.no_grad()
+def test_a_convolution_over_the_keys_is_the_same_by_fourier_transforms(keys):
+    convolution = torch.nn.Conv1d(3, 5, 25, padding=12).double()
+    x = torch.randn(2, 4, keys, 3, dtype=torch.float64)
+    spectrum = spectrum_of(convolution, keys)
+    torch.testing.assert_close(over_keys(convolution, x, spectrum), over_keys(convolution, x), rtol=1e-12, atol=1e-12)
 
 
 @torch.no_grad()
