@@ -91,7 +91,7 @@ class Dropout(nn.Dropout):
         threshold = round((1 - self.p) * 2**16)  # how many of the 2^16 possible draws keep an element
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits are random
         mask = words.view(torch.int16)[: x.numel()].view(x.shape) <= threshold - 2**15 - 1  # fits in 16 bits
-        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / threshold)  # torch multiplies by bytes faster
+        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / threshold)  # torch converts bytes faster
 
 
 class _Mask(torch.autograd.Function):
@@ -101,7 +101,7 @@ class _Mask(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:
         ctx.save_for_backward(mask)
         ctx.scale = scale
-        return (x * mask.to(x.dtype)).mul_(scale)  # torch multiplies faster by numbers of one type
+        return (x * mask.to(x.dtype)).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

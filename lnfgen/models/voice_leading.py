@@ -55,8 +55,8 @@ def melody(x: Tensor) -> Tensor:
 
 def voice_keys(sounding: Tensor) -> Tensor:
     """The keys that sound, from the highest one down: bool `[..., P]` -> `[..., NUM_VOICES]`."""
-    rank = sounding.flip(-1).cumsum(-1).flip(-1)
-    return torch.stack([lowest_key(sounding & (rank == number)) for number in range(1, NUM_VOICES + 1)], -1)
+    rank = sounding.flip(-1).cumsum(-1).flip(-1)[..., None, :]
+    return lowest_key(sounding[..., None, :] & (rank == torch.arange(1, NUM_VOICES + 1, device=rank.device)[:, None]))
 
 
 def move_case(key: Tensor, before: Tensor) -> Tensor:

@@ -267,8 +267,7 @@ class VoiceHead(OutputHead):
             between, below = above & (here > lowest), above & (here >= lowest)
             changes = torch.cat([between, below], -1)[:, : logits.shape[-1]]
             of_inner = self._inner(start, prepared.inner, number, between, temperature)
-            changed = torch.where(changes, of_inner, logits.index_select(-2, rows))
-            logits = logits.index_copy(-2, rows, changed)
+            logits = logits.index_copy(-2, rows, torch.where(changes, of_inner, logits.index_select(-2, rows)))
             x = decide(logits)[rows]
             key = highest_key(between & ((x & SOUNDING) > 0))
             start = self._beside(start, torch.where(key == NO_KEY, lowest[:, 0], key), number, x)
@@ -349,8 +348,8 @@ class _Start(NamedTuple):
 
     def of(self, rows: Tensor) -> "_Start":
         """Those of some frames."""
-        parts = {name: part[rows] for name, part in self._asdict().items() if name != "units" and part is not None}
-        return self._replace(units=self.units.index_select(-3, rows), **parts)
+        others = {name: part[rows] for name, part in self._asdict().items() if name != "units" and part is not None}
+        return self._replace(units=self.units.index_select(-3, rows), **others)
 
 
 def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
@@ -406,10 +405,7 @@ class _VoiceSampler(Sampler):
 
 
 def over_keys(convolution: nn.Conv1d, x: Tensor, spectrum: Tensor | None = None) -> Tensor:
-    """A convolution over the keys, `[R, P, channels]` -> the same, by the spectrum of its weights if that is given.
-
-    With many taps and channels, a product of Fourier transforms takes a tenth of the arithmetic.
-    """
+    """A convolution over the keys, `[..., P, channels]` -> the same; with its spectrum it takes less arithmetic."""
     rows, num_keys = x.flatten(0, -3), x.shape[-2]
     if spectrum is None:
         return convolution(rows.transpose(1, 2)).transpose(1, 2).unflatten(0, x.shape[:-2])
