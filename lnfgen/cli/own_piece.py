@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -129,5 +130,6 @@ def _read(run: "RunFolder", source: str, tracks: str) -> "Piece":
     require_no_roll(source, ["--tracks"] if tracks != "all" else [])
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
-    tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source)
+    rolls = [piece for piece in pieces if not isinstance(piece, str)]
+    tell_of_file(rolls, source, off_grid=Counter())  # the known part says what was rounded
     return pieces[0]

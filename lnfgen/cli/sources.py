@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
@@ -84,21 +85,21 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
-def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Print on stderr which tracks of a file were merged, and which notes and changes were left out.
+def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, **changed: Any) -> None:
+    """Print on stderr which tracks of a file were merged, and what else its pieces lost.
 
-    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file do not count.
+    `changed` are other values for some of the losses, such as none of those that the caller mends.
     """
-    from lnfgen.formats.events import lost_changes
+    from lnfgen.data.facts import losses_in_words
+    from lnfgen.music.losses import Losses
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:
         if len(roll.tracks) > 1:
             console.note(f"{source}: {said_of([roll.tracks])}")
-    if lost := lost_changes(rolls, of_tempo=not new_tempo):
-        console.note(f"{source}: {lost}")
-    if outside := sum(roll.out_of_range for roll in rolls):
-        console.warn(f"{source}: left out {counted(outside, 'note')} outside a piano's 88 keys (A0 to C8)")
+    losses = replace(sum((roll.losses for roll in rolls), Losses()), **changed)
+    for line in losses_in_words(losses, rolls[0].steps_per_quarter) if rolls else ():
+        console.note(f"{source}: {line}")
 
 
 def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":

@@ -1,18 +1,20 @@
-"""Facts that `lnfgen info` shows about a dataset folder, a piece of music or a text, as flat dictionaries."""
+"""Facts about a dataset folder, a piece of music or a text, as flat dictionaries, and words on what a piece lost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lnfgen.data.dataset import Dataset
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import LINE_ENDS
+from lnfgen.music.losses import FINER, Losses
 from lnfgen.music.tonality import pitch_name
-from lnfgen.wording import frequencies
+from lnfgen.wording import counted, counted_ends, frequencies
 
 # Facts of a piece that add up over the pieces of a file.
-_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
+_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", *Losses().facts())
+_HELD = 0.9  # a finer grid is advised if it holds this share of the starts and ends that were rounded
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         if found := frequencies(f"{beats}/{unit}" for beats, unit in each):
             facts["time_signatures"] = found
     counts = {key: len(manifest[key]) for key in ("sources", "skipped")}
-    return facts | counts | {"fingerprint": dataset.fingerprint}
+    return facts | manifest["preprocessing"].get("losses", {}) | counts | {"fingerprint": dataset.fingerprint}
 
 
 def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -76,9 +78,38 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "onsets": piece.onsets is not None,
         "steps_per_quarter": piece.steps_per_quarter,
         "tempo_bpm": piece.tempo_bpm,
-        "tempo_changes": piece.tempo_changes,
         "time_signature": "{}/{}".format(*piece.time_signature),
         "upbeat": piece.upbeat,
-        "metre_changes": piece.metre_changes,
-        "out_of_range": piece.out_of_range,
+        **piece.losses.facts(),
     } | ({"tracks": tracks} if tracks else {})
+
+
+def losses_in_words(losses: Losses, steps_per_quarter: int) -> Iterator[str]:
+    """A line for a person on each kind of loss. `steps_per_quarter` is the grid of the piano-rolls."""
+    if losses.rounded:
+        ends = f"rounded {losses.rounded:,} of {counted_ends(2 * losses.notes)}"
+        yield f"{ends} to {steps_per_quarter} steps per quarter; {_finer_grid(losses, steps_per_quarter)}"
+    if losses.merged:
+        yield f"merged {losses.merged:,} of {counted(losses.notes, 'note')} with another of the same key and start"
+    if losses.overlapping:
+        overlapping = f"{losses.overlapping:,} of {counted(losses.notes, 'note')}"
+        yield f"struck keys that sound already, which ends the note before: {overlapping}"
+    if losses.out_of_range:
+        yield f"left out {counted(losses.out_of_range, 'note')} outside a piano's 88 keys (A0 to C8)"
+    if changes := _listed({"tempo": losses.tempo_changes, "time signature": losses.metre_changes}):
+        yield f"a piano-roll has one tempo and time signature; left out changes: {changes}"
+    of_sound = {"velocity": losses.velocity_changes, "pitch bend": losses.bend_changes, "pedal": losses.pedal_changes}
+    if changes := _listed(of_sound):
+        yield f"a piano-roll has no dynamics, pitch bends or pedal; left out changes: {changes}"
+
+
+def _finer_grid(losses: Losses, steps_per_quarter: int) -> str:
+    for times in FINER:
+        if (held := losses.held_by(times)) >= _HELD * losses.rounded:
+            share = "all" if held == losses.rounded else f"{held:,}"
+            return f"--steps-per-quarter {times * steps_per_quarter} holds {share} of them"
+    return "no finer grid holds most of them, as where people play freely"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} of {what}" for what, count in counts.items() if count)

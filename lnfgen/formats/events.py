@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.losses import FINER, Losses
 from lnfgen.music.pianoroll import PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
 
@@ -43,6 +44,7 @@ class Events:
         tempos, signatures: (time, value) of each change.
         end: where the piece ends.
         lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
+        losses: what the tracks have that no roll can have, by their numbers.
     """
 
     tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
@@ -50,9 +52,16 @@ class Events:
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
+    losses: dict[int, Losses] = field(default_factory=dict)
 
     def add(
-        self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
+        self,
+        notes: list[FileNote],
+        name: str = "",
+        program: int | None = None,
+        channel: int = 1,
+        after: int = 0,
+        losses: Losses | None = None,
     ) -> None:
         """Add a track with one or more notes. Its number follows on those of the tracks before, and of `after` others.
 
@@ -68,6 +77,7 @@ class Events:
         pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
         number = after + len(self.tracks) + 1
         self.tracks.append((Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes))
+        self.losses[number] = losses or Losses()
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -104,13 +114,22 @@ class Events:
         upbeat = self._upbeat(roll.time_signature, quarter)
         metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
         grid = quarter / steps_per_quarter
-        times = (time for start, end, _ in notes for time in (start, end))
+
+        def is_off(time: Any, finer: int) -> bool:
+            return bool(time * finer * grid.denominator % grid.numerator)
+
+        times = [time for start, end, _ in notes for time in (start, end) if is_off(time, 1)]
+        off_grid = Counter(next((finer for finer in FINER if not is_off(time, finer)), 0) for time in times)
+        changes = Losses(
+            off_grid=off_grid,
+            tempo_changes=num_changes(self.tempos, self.end),
+            metre_changes=num_changes(metres, self.end),
+        )
+        unheard = (losses for number, losses in self.losses.items() if number in chosen)
         return replace(
             roll,
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
-            rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
-            tempo_changes=num_changes(self.tempos, self.end),
-            metre_changes=num_changes(metres, self.end),
+            losses=sum(unheard, roll.losses + changes),
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
@@ -168,11 +187,3 @@ def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
     at = dict(sorted(values, key=itemgetter(0)))
     lasting = [value for position, value in at.items() if position < end]
     return sum(one != other for one, other in itertools.pairwise(lasting))
-
-
-def lost_changes(rolls: Sequence[PianoRoll], *, of_tempo: bool = True) -> str:
-    """A few words on the changes, of tempo too if `of_tempo`, that these rolls lost; empty if they lost none."""
-    tempos = sum(roll.tempo_changes for roll in rolls) if of_tempo else 0
-    counts = {"tempo": tempos, "time signature": sum(roll.metre_changes for roll in rolls)}
-    lost = ", ".join(f"{count:,} of {value}" for value, count in counts.items() if count)
-    return f"a piano-roll has one tempo and time signature; left out changes: {lost}" if lost else ""

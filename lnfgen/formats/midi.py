@@ -9,7 +9,7 @@ import bisect
 import contextlib
 import io
 import struct
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from operator import itemgetter
@@ -20,12 +20,14 @@ from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import DEFAULT_BPM, Events
+from lnfgen.music.losses import Losses
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
 
 VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
+SUSTAIN_PEDAL = 64  # the number of its controller
 _TARGET_TICKS_PER_QUARTER = 480
 
 
@@ -193,6 +195,13 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
     names: dict[int, str] = {}
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
     notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
+    last: dict[tuple[int, int, str], int] = {}  # the values that a roll cannot have, of a track and a channel
+    losses = defaultdict[tuple[int, int], Any](Counter)  # counts by the names of `Losses`
+
+    def leave_out(what: str, channel: int, value: int, first: int = 0) -> None:
+        losses[index, channel][what] += value != last.get((index, channel, what), first)
+        last[index, channel, what] = value
+
     for index, track in enumerate(tracks):
         tick = 0
         sounding: dict[tuple[int, int], deque[int]] = {}
@@ -201,11 +210,16 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
             kind = message.type
             if kind == "note_on" and message.velocity:
                 sounding.setdefault((message.channel, message.note), deque()).append(tick)
+                leave_out("velocity_changes", message.channel, message.velocity, message.velocity)
             elif kind in ("note_on", "note_off"):
                 if starts := sounding.get((message.channel, message.note)):
                     notes.setdefault((index, message.channel), []).append((starts.popleft(), tick, message.note))
             elif kind == "program_change":
                 programs.setdefault(message.channel, []).append((tick, message.program))
+            elif kind == "pitchwheel":
+                leave_out("bend_changes", message.channel, message.pitch)
+            elif kind == "control_change" and message.control == SUSTAIN_PEDAL:
+                leave_out("pedal_changes", message.channel, message.value >= 64)
             elif kind == "track_name":
                 names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
@@ -222,7 +236,7 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
         changes = programs.get(channel, [])
         earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
         program = changes[earlier - 1][1] if earlier else 0
-        events.add(played, names.get(index, ""), program, channel + 1, after)
+        events.add(played, names.get(index, ""), program, channel + 1, after, Losses(**losses[index, channel]))
     return events
 
 

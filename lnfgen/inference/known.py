@@ -13,6 +13,7 @@ from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import UNKNOWN
+from lnfgen.music.losses import Losses
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import random_share, region, top_line
 from lnfgen.wording import counted
@@ -127,7 +128,7 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -
     if encoding.has_onsets:
         values |= cut(struck) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
-    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.rounded, lost), shift, ahead)
+    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.losses.rounded, lost), shift, ahead)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
@@ -146,7 +147,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     lowest = max(roll.lowest_pitch, part.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
+    roll = replace(roll, lowest_pitch=lowest - part.shift, losses=Losses())
     if not part.ahead:
         return roll.with_upbeat(part.piece.upbeat)
     sounds = roll.sounding.any(axis=1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from lnfgen.errors import LnfgenError
+from lnfgen.music.losses import Losses
 from lnfgen.music.tracks import Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
@@ -38,15 +40,12 @@ class PianoRoll:
         lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
-        out_of_range: how many notes were left out because no column has their pitch.
+        losses: what the piece of the file lost, as counts.
         tracks: the tracks of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
-        rounded: how many starts and ends of notes were rounded to a step of the grid.
-        tempo_changes, metre_changes: how many changes of tempo and of time signature the file has. The roll has one
-            value of each.
         upbeat: the number of steps before the first bar line, less than a bar and than the piece; 0 if there is no
             upbeat, or it is not known.
 
-    The attributes from `out_of_range` to `metre_changes` describe a file. Two rolls may be equal if they differ there.
+    `losses` and `tracks` describe a file. Two rolls may be equal if they differ there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -58,11 +57,8 @@ class PianoRoll:
     lowest_pitch: int = LOWEST_PITCH
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
-    out_of_range: int = 0
+    losses: Losses = field(default_factory=Losses)
     tracks: tuple[Track, ...] = ()
-    rounded: int = 0
-    tempo_changes: int = 0
-    metre_changes: int = 0
     upbeat: int = 0
 
     def __post_init__(self) -> None:
@@ -225,7 +221,7 @@ class PianoRoll:
         """The roll of these notes, (start_step, length_steps, MIDI pitch). It has `num_steps` steps, or more if needed.
 
         Notes of one pitch may overlap: then the key is struck again while it sounds. A note lasts at least one step.
-        Notes whose pitch has no column are left out and counted in `out_of_range`.
+        Notes whose pitch has no column are left out. `losses` has their number, and those of merged notes.
 
         Raises:
             LnfgenError: if a note starts before step 0, or a number is out of range.
@@ -236,18 +232,23 @@ class PianoRoll:
         total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
         sounding = np.zeros((total, num_pitches), dtype=np.bool_)
         onsets = np.zeros_like(sounding)
-        out_of_range = 0
+        merged = overlapping = out_of_range = 0
         filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
         for start, length, pitch in sorted(notes):
             column = pitch - lowest_pitch
             if 0 <= column < num_pitches:
                 end = start + max(length, 1)
+                if onsets[start, column]:
+                    merged += 1
+                elif start < filled[column]:
+                    overlapping += 1
                 sounding[max(start, filled[column]) : end, column] = True
                 filled[column] = max(end, filled[column])
                 onsets[start, column] = True
             else:
                 out_of_range += 1
-        return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
+        losses = Losses(len(notes), merged=merged, overlapping=overlapping, out_of_range=out_of_range)
+        return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, losses)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
         """The piece on another grid.
@@ -271,17 +272,18 @@ class PianoRoll:
             lowest_pitch=self.lowest_pitch,
         )
         moves = sum(step * new % old != 0 for start, end, _ in notes for step in (start, end))
+        lost = Losses(off_grid=Counter({0: moves}), merged=roll.losses.merged, overlapping=roll.losses.overlapping)
         return replace(
             self,
             sounding=roll.sounding,
             onsets=None if self.onsets is None else roll.onsets,
             steps_per_quarter=new,
-            rounded=self.rounded + moves,
+            losses=self.losses + lost,
             upbeat=0,
         ).with_upbeat(moved(self.upbeat))
 
     def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
-        """The piece with other columns. Notes that none of them has are left out and counted in `out_of_range`."""
+        """The piece with other columns. Notes that none of them has are left out and counted in `losses`."""
         if (self.lowest_pitch, self.num_pitches) == (lowest_pitch, num_pitches):
             return self
         shift = self.lowest_pitch - lowest_pitch
@@ -292,8 +294,8 @@ class PianoRoll:
             roll[:, [column + shift for column in kept]] = keys[:, kept]
             return roll
 
-        left_out = int(np.delete(self.struck(), kept, axis=1).sum())
-        return self._changed(moved, lowest_pitch=lowest_pitch, out_of_range=self.out_of_range + left_out)
+        left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
+        return self._changed(moved, lowest_pitch=lowest_pitch, losses=self.losses + left_out)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
@@ -312,7 +314,7 @@ class PianoRoll:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
 
         A bar that is longer is cut inside. Where onsets are known, a note that goes across a cut is struck again in the
-        next piece, because there it is a note of its own. `out_of_range` and `rounded` stay with the first piece.
+        next piece, because there it is a note of its own. `losses` stay with the first piece.
         """
         if max_length < 1:
             raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
@@ -331,11 +333,11 @@ class PianoRoll:
 
         Bar lines stay where they are: where the piece starts inside a bar, the rest of that bar is its upbeat.
         """
-        left_out, rounded = (self.out_of_range, self.rounded) if start == 0 else (0, 0)
         ahead, bar = start - self.upbeat, self._exact_bar
         lines = (round(index * bar) for index in itertools.count(max(0, (ahead - 1) // bar)))
         upbeat = next(line for line in lines if line >= ahead) - ahead
-        piece = self._changed(lambda keys: keys[start:end].copy(), out_of_range=left_out, rounded=rounded, upbeat=0)
+        losses = Losses() if start else self.losses
+        piece = self._changed(lambda keys: keys[start:end].copy(), losses=losses, upbeat=0)
         if piece.onsets is not None:
             piece.onsets[0] = piece.sounding[0]
         return piece.with_upbeat(upbeat)
