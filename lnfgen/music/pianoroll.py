@@ -44,8 +44,12 @@ class PianoRoll:
         tracks: the tracks of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
         upbeat: the number of steps before the first bar line, less than a bar and than the piece; 0 if there is no
             upbeat, or it is not known.
+        song: the MIDI file that the roll was read from, or that its score becomes; see `lnfgen.formats.song`. None if
+            there is no file, or if it has become other music.
+        drawn: bool [T, P], true at the cells of a person's piece that a model drew; None without this distinction.
+            Then `song` is without the notes that began in these cells. A note was drawn if its first cell was.
 
-    `losses` and `tracks` describe a file. Two rolls may be equal if they differ there.
+    `losses`, `tracks`, `song` and `drawn` tell where a roll comes from. Two rolls may be equal if they differ there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -60,6 +64,8 @@ class PianoRoll:
     losses: Losses = field(default_factory=Losses)
     tracks: tuple[Track, ...] = ()
     upbeat: int = 0
+    song: bytes | None = None
+    drawn: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -82,6 +88,8 @@ class PianoRoll:
         if not is_time_signature(self.time_signature):
             expected = "beats from 1 to 255 over a power of two up to 128"
             raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
+        if self.drawn is not None and self.drawn.shape != sounding.shape:
+            raise LnfgenError(f"a piano-roll's drawn is {_describe(self.drawn)}; expected bool {shape} as sounding")
         if not 0 <= self.upbeat < min(self._exact_bar, Fraction(self.num_steps)):
             raise LnfgenError(f"an upbeat of {self.upbeat} steps; expected less than a bar and than the piece")
 
@@ -280,6 +288,7 @@ class PianoRoll:
             steps_per_quarter=new,
             losses=self.losses + lost,
             upbeat=0,
+            drawn=None,
         ).with_upbeat(moved(self.upbeat))
 
     def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
@@ -295,7 +304,8 @@ class PianoRoll:
             return roll
 
         left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
-        return self._changed(moved, lowest_pitch=lowest_pitch, losses=self.losses + left_out)
+        losses = self.losses + left_out
+        return self._changed(moved, lowest_pitch=lowest_pitch, losses=losses, song=self.song)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
@@ -343,9 +353,10 @@ class PianoRoll:
         return piece.with_upbeat(upbeat)
 
     def _changed(self, change: Callable[[np.ndarray], np.ndarray], **attributes: Any) -> PianoRoll:
-        """The piece with both arrays changed, and with these attributes."""
-        onsets = None if self.onsets is None else change(self.onsets)
-        return replace(self, sounding=change(self.sounding), onsets=onsets, **attributes)
+        """The piece with its arrays changed, and with these attributes. Its song is another one."""
+        onsets, drawn = (None if array is None else change(array) for array in (self.onsets, self.drawn))
+        attributes = {"song": None} | attributes
+        return replace(self, sounding=change(self.sounding), onsets=onsets, drawn=drawn, **attributes)
 
 
 def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:

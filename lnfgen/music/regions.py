@@ -61,7 +61,8 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
 def top_line(roll: PianoRoll) -> PianoRoll:
     """The highest key of each step alone."""
     cells = (np.arange(roll.num_pitches) == roll.edge_keys(top=True)[:, None]) & roll.sounding
-    return replace(roll, sounding=cells, onsets=None if roll.onsets is None else roll.onsets & cells, tracks=())
+    onsets = None if roll.onsets is None else roll.onsets & cells
+    return replace(roll, sounding=cells, onsets=onsets, tracks=(), song=None)
 
 
 def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.ndarray:
