@@ -131,7 +131,7 @@ def _changed(
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
-    tell_of_file(rolls, source, **({} if tempo is None else {"tempo_changes": 0}))
+    tell_of_file(rolls, source, mended=() if tempo is None else ("tempo_changes",))
     rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
     return [moved_to(roll, wanted, source) if wanted else roll for roll in rolls]
 

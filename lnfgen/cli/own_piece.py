@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -131,5 +130,5 @@ def _read(run: "RunFolder", source: str, tracks: str) -> "Piece":
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
-    tell_of_file(rolls, source, off_grid=Counter())  # the known part says what was rounded
+    tell_of_file(rolls, source, mended=("rounded",))  # the known part says what was rounded
     return pieces[0]

@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
@@ -85,19 +84,16 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
-def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, **changed: Any) -> None:
-    """Print on stderr which tracks of a file were merged, and what else its pieces lost.
-
-    `changed` are other values for some of the losses, such as none of those that the caller mends.
-    """
+def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str] = ()) -> None:
+    """Print on stderr which tracks of a file were merged, and what else its pieces lost; but not what is `mended`."""
     from lnfgen.data.facts import losses_in_words
-    from lnfgen.music.losses import Losses
+    from lnfgen.music.pianoroll import Losses
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:
         if len(roll.tracks) > 1:
             console.note(f"{source}: {said_of([roll.tracks])}")
-    losses = replace(sum((roll.losses for roll in rolls), Losses()), **changed)
+    losses = sum((roll.losses for roll in rolls), Losses()) - Losses(dict.fromkeys(mended, 1 << 62))
     for line in losses_in_words(losses, rolls[0].steps_per_quarter) if rolls else ():
         console.note(f"{source}: {line}")
 

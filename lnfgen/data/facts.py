@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lnfgen.data.dataset import Dataset
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import LINE_ENDS
-from lnfgen.music.losses import FINER, Losses
+from lnfgen.music.pianoroll import FINER, LOSSES, Losses
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted, counted_ends, frequencies
 
 # Facts of a piece that add up over the pieces of a file.
-_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", *Losses().facts())
-_HELD = 0.9  # a finer grid is advised if it holds this share of the starts and ends that were rounded
+_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", *LOSSES)
+_FEW = 0.1  # a finer grid is advised if it would round at most this share of the starts and ends that were rounded
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
@@ -80,36 +80,36 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "tempo_bpm": piece.tempo_bpm,
         "time_signature": "{}/{}".format(*piece.time_signature),
         "upbeat": piece.upbeat,
-        **piece.losses.facts(),
+        **loss_facts(piece.losses),
     } | ({"tracks": tracks} if tracks else {})
 
 
-def losses_in_words(losses: Losses, steps_per_quarter: int) -> Iterator[str]:
+def loss_facts(losses: Losses) -> dict[str, int]:
+    """The counts of what was lost, by name."""
+    return {name: losses[name] for name in LOSSES}
+
+
+def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:
     """A line for a person on each kind of loss. `steps_per_quarter` is the grid of the piano-rolls."""
-    if losses.rounded:
-        ends = f"rounded {losses.rounded:,} of {counted_ends(2 * losses.notes)}"
-        yield f"{ends} to {steps_per_quarter} steps per quarter; {_finer_grid(losses, steps_per_quarter)}"
-    if losses.merged:
-        yield f"merged {losses.merged:,} of {counted(losses.notes, 'note')} with another of the same key and start"
-    if losses.overlapping:
-        overlapping = f"{losses.overlapping:,} of {counted(losses.notes, 'note')}"
-        yield f"struck keys that sound already, which ends the note before: {overlapping}"
-    if losses.out_of_range:
-        yield f"left out {counted(losses.out_of_range, 'note')} outside a piano's 88 keys (A0 to C8)"
-    if changes := _listed({"tempo": losses.tempo_changes, "time signature": losses.metre_changes}):
-        yield f"a piano-roll has one tempo and time signature; left out changes: {changes}"
-    of_sound = {"velocity": losses.velocity_changes, "pitch bend": losses.bend_changes, "pedal": losses.pedal_changes}
-    if changes := _listed(of_sound):
-        yield f"a piano-roll has no dynamics, pitch bends or pedal; left out changes: {changes}"
+    notes, ends = counted(losses["notes"], "note"), counted_ends(2 * losses["notes"])
+    advice = "a finer grid would not hold most of them, as where people play freely"
+    for times in reversed(FINER):
+        if (left := losses[f"rounded_{times}"]) <= _FEW * losses["rounded"]:
+            advice = f"--steps-per-quarter {times * steps_per_quarter} would round {left:,}"
 
+    def changes(**names: str) -> str:
+        counts = {words: losses[f"{name}_changes"] for name, words in names.items()}
+        return ", ".join(f"{count:,} of {words}" for words, count in counts.items() if count)
 
-def _finer_grid(losses: Losses, steps_per_quarter: int) -> str:
-    for times in FINER:
-        if (held := losses.held_by(times)) >= _HELD * losses.rounded:
-            share = "all" if held == losses.rounded else f"{held:,}"
-            return f"--steps-per-quarter {times * steps_per_quarter} holds {share} of them"
-    return "no finer grid holds most of them, as where people play freely"
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} of {what}" for what, count in counts.items() if count)
+    lines = {
+        "rounded": f"rounded {losses['rounded']:,} of {ends} to {steps_per_quarter} steps per quarter; {advice}",
+        "merged": f"merged {losses['merged']:,} of {notes} with another of the same key and start",
+        "overlapping": f"struck a key that sounds already, at {losses['overlapping']:,} of {notes}",
+        "out_of_range": f"left out {counted(losses['out_of_range'], 'note')} outside a piano's 88 keys (A0 to C8)",
+    }
+    lines = {name: line for name, line in lines.items() if losses[name]}
+    if found := changes(tempo="tempo", metre="time signature"):
+        lines["time"] = f"a piano-roll has one tempo and time signature; left out changes: {found}"
+    if found := changes(velocity="velocity", bend="pitch bend", pedal="pedal"):
+        lines["sound"] = f"a piano-roll has no velocities, pitch bends or pedal; left out changes: {found}"
+    return [*lines.values()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -17,8 +17,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.losses import FINER, Losses
-from lnfgen.music.pianoroll import PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import FINER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
@@ -55,13 +54,7 @@ class Events:
     losses: dict[int, Losses] = field(default_factory=dict)
 
     def add(
-        self,
-        notes: list[FileNote],
-        name: str = "",
-        program: int | None = None,
-        channel: int = 1,
-        after: int = 0,
-        losses: Losses | None = None,
+        self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
     ) -> None:
         """Add a track with one or more notes. Its number follows on those of the tracks before, and of `after` others.
 
@@ -77,7 +70,6 @@ class Events:
         pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
         number = after + len(self.tracks) + 1
         self.tracks.append((Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes))
-        self.losses[number] = losses or Losses()
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -115,21 +107,18 @@ class Events:
         metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
         grid = quarter / steps_per_quarter
 
-        def is_off(time: Any, finer: int) -> bool:
-            return bool(time * finer * grid.denominator % grid.numerator)
+        def off(finer: int = 1) -> list[Any]:
+            return [time for time in times if time * finer * grid.denominator % grid.numerator]
 
-        times = [time for start, end, _ in notes for time in (start, end) if is_off(time, 1)]
-        off_grid = Counter(next((finer for finer in FINER if not is_off(time, finer)), 0) for time in times)
-        changes = Losses(
-            off_grid=off_grid,
-            tempo_changes=num_changes(self.tempos, self.end),
-            metre_changes=num_changes(metres, self.end),
-        )
-        unheard = (losses for number, losses in self.losses.items() if number in chosen)
+        times = [time for start, end, _ in notes for time in (start, end)]
+        times = off()
+        losses = roll.losses + Losses({f"rounded_{finer}": len(off(finer)) for finer in FINER})
+        losses += Losses(rounded=len(times), tempo_changes=num_changes(self.tempos, self.end))
+        losses += Losses(metre_changes=num_changes(metres, self.end))
         return replace(
             roll,
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
-            losses=sum(unheard, roll.losses + changes),
+            losses=sum((found for number, found in self.losses.items() if number in chosen), losses),
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:

@@ -9,7 +9,7 @@ import bisect
 import contextlib
 import io
 import struct
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from operator import itemgetter
@@ -20,8 +20,16 @@ from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import DEFAULT_BPM, Events
-from lnfgen.music.losses import Losses
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Note, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import (
+    MAX_BPM,
+    MIN_BPM,
+    STEPS_PER_QUARTER,
+    Losses,
+    Note,
+    PianoRoll,
+    bar_length,
+    is_time_signature,
+)
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
@@ -196,7 +204,7 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
     notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
     last: dict[tuple[int, int, str], int] = {}  # the values that a roll cannot have, of a track and a channel
-    losses = defaultdict[tuple[int, int], Any](Counter)  # counts by the names of `Losses`
+    losses = defaultdict[tuple[int, int], Losses](Losses)
 
     def leave_out(what: str, channel: int, value: int, first: int = 0) -> None:
         losses[index, channel][what] += value != last.get((index, channel, what), first)
@@ -236,7 +244,8 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
         changes = programs.get(channel, [])
         earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
         program = changes[earlier - 1][1] if earlier else 0
-        events.add(played, names.get(index, ""), program, channel + 1, after, Losses(**losses[index, channel]))
+        events.add(played, names.get(index, ""), program, channel + 1, after)
+        events.losses[events.tracks[-1][0].number] = losses[index, channel]
     return events
 
 

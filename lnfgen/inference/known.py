@@ -13,8 +13,7 @@ from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.losses import Losses
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import random_share, region, top_line
 from lnfgen.wording import counted
 
@@ -128,7 +127,7 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -
     if encoding.has_onsets:
         values |= cut(struck) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
-    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.losses.rounded, lost), shift, ahead)
+    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.losses["rounded"], lost), shift, ahead)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.losses import Losses
 from lnfgen.music.tracks import Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
@@ -23,6 +22,19 @@ MIN_BPM = 60e6 / (2**24 - 1)  # MIDI writes a tempo as microseconds to a quarter
 MAX_BPM = 60e6
 
 Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
+
+FINER = (2, 3, 4, 6, 12)  # so many times as many steps have the grids that are tried where notes are not on one
+
+Losses = Counter[str]
+"""Counts of a piece of a file: the `notes` that were read, and what they lost when they became a piano-roll.
+
+`rounded` are starts and ends of notes, and `rounded_12` those that a grid with 12 times as many steps (one of `FINER`)
+would round; `merged` are notes that start together with another of their key, `overlapping` those that start while one
+sounds, `out_of_range` those that no column has, and `tempo_changes` and so on what a roll has no place for.
+"""
+
+CHANGES = ("tempo", "metre", "velocity", "bend", "pedal")
+LOSSES = ("rounded", "merged", "overlapping", "out_of_range", *(f"{what}_changes" for what in CHANGES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,22 +252,19 @@ class PianoRoll:
         total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
         sounding = np.zeros((total, num_pitches), dtype=np.bool_)
         onsets = np.zeros_like(sounding)
-        merged = overlapping = out_of_range = 0
+        losses = Losses(notes=len(notes))
         filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
         for start, length, pitch in sorted(notes):
             column = pitch - lowest_pitch
             if 0 <= column < num_pitches:
                 end = start + max(length, 1)
-                if onsets[start, column]:
-                    merged += 1
-                elif start < filled[column]:
-                    overlapping += 1
+                if start < filled[column]:
+                    losses["merged" if onsets[start, column] else "overlapping"] += 1
                 sounding[max(start, filled[column]) : end, column] = True
                 filled[column] = max(end, filled[column])
                 onsets[start, column] = True
             else:
-                out_of_range += 1
-        losses = Losses(len(notes), merged=merged, overlapping=overlapping, out_of_range=out_of_range)
+                losses["out_of_range"] += 1
         return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, losses)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
@@ -280,13 +289,12 @@ class PianoRoll:
             lowest_pitch=self.lowest_pitch,
         )
         moves = sum(step * new % old != 0 for start, end, _ in notes for step in (start, end))
-        lost = Losses(off_grid=Counter({0: moves}), merged=roll.losses.merged, overlapping=roll.losses.overlapping)
         return replace(
             self,
             sounding=roll.sounding,
             onsets=None if self.onsets is None else roll.onsets,
             steps_per_quarter=new,
-            losses=self.losses + lost,
+            losses=self.losses + Losses(rounded=moves, merged=roll.losses["merged"]),
             upbeat=0,
             drawn=None,
         ).with_upbeat(moved(self.upbeat))

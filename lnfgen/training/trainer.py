@@ -26,7 +26,7 @@ from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
-from lnfgen.training.verdict import verdict
+from lnfgen.training.verdict import cost_of_drones, verdict
 
 VALIDATIONS = 50
 """The most validations in a run: enough to see a plateau, and few enough to cost little time."""
@@ -262,7 +262,10 @@ class Trainer:
                 self.save_model(self.average.module.state_dict())
             self.save_state(self)
             if self.finished and self.validated_on is not None:
-                floor = marginal_nll(self.model, self.encoding, self.train_split, self.validated_on)
+                train, valid = self.train_split, self.validated_on
+                floor = marginal_nll(self.model, self.encoding, train, valid)
+                if self.encoding.kind == "music":
+                    floor = min(floor, cost_of_drones(train, valid))
                 costs = [line["valid_elbo"] for line in self.validations if line["kl_weight"] == 1.0]
                 if said := verdict(costs, floor):
                     warnings.warn(said, LnfgenWarning, stacklevel=3)

@@ -53,7 +53,7 @@ def test_the_time_signature_of_a_file_is_the_one_that_lasts_longest(
     assert isinstance(roll, PianoRoll)
     assert (roll.time_signature, roll.num_steps) == (lasts, sum(16 * beats // unit for beats, unit in bars))
     # The upbeat is kept, so that nothing is lost.
-    assert roll.losses.metre_changes == (bars is not UPBEAT)
+    assert roll.losses["metre_changes"] == (bars is not UPBEAT)
     assert roll.upbeat == (4 if bars is UPBEAT else 0)
 
 

@@ -10,7 +10,7 @@ from toy_training import Session
 
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.training.verdict import verdict
+from lnfgen.training.verdict import cost_of_drones, verdict
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,13 @@ def test_a_run_says_at_its_end_what_valid_says(kind: str, said: str, tmp_path: P
         warnings.simplefilter("always")
         assert session.run()
     assert [said in str(note.message) for note in found] == ([True] if said else [])
+
+
+def test_the_cost_of_drones_against_a_hand_count() -> None:
+    train = [np.array([[3, 0], [1, 0], [1, 0], [0, 0]], np.uint8)]
+    # From silence, key 0 is struck once of two times; held or struck, it is held in two of three. Key 1 stays silent.
+    silent = np.array([[0, 0]], np.uint8)
+    assert cost_of_drones(train, [silent]) == pytest.approx(-np.log([0.5 / 2.5, 4.5 / 5.5]).sum() / 2)
+    held = np.array([[3, 0], [1, 0]], np.uint8)
+    expected = -np.log([1.5 / 2.5, 1.5 / 2.5, 4.5 / 5.5, 4.5 / 5.5]).sum() / 3
+    assert cost_of_drones(train, [held]) == pytest.approx(expected)
