@@ -129,6 +129,6 @@ def _read(run: "RunFolder", source: str, tracks: str) -> "Piece":
     require_no_roll(source, ["--tracks"] if tracks != "all" else [])
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
-    rolls = [piece for piece in pieces if not isinstance(piece, str)]
-    tell_of_file(rolls, source, mended=("rounded",))  # the known part says what was rounded
+    # What was rounded, the known part says.
+    tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source, mended=["rounded"])
     return pieces[0]

@@ -115,13 +115,11 @@ def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRo
             dataset.skip(label, str(error))
             break
         if not stretch.sounding.any() and len(stretches) == 1:
-            dataset.skip(label, f"holds no notes in range ({_duration(roll)})")
+            dataset.skip(label, f"holds no notes in range ({counted(roll.num_steps, 'step')})")
         elif not stretch.sounding.any():
             dataset.skipped.append({"path": label, "reason": f"{_duration(stretch)} of silence in it"})
         elif not dataset.add(split, values, stretch.time_signature):
-            dataset.copies.append(
-                {"path": label, "reason": f"{_duration(stretch)} of it, which another split holds too"}
-            )
+            dataset.copies.append({"path": label, "reason": f"{_duration(stretch)} of it are in another split"})
 
 
 def _duration(roll: PianoRoll) -> str:

@@ -312,8 +312,7 @@ class PianoRoll:
             return roll
 
         left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
-        losses = self.losses + left_out
-        return self._changed(moved, lowest_pitch=lowest_pitch, losses=losses, song=self.song)
+        return self._changed(moved, lowest_pitch=lowest_pitch, losses=self.losses + left_out, song=self.song)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.

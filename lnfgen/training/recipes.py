@@ -121,7 +121,7 @@ ONSETS: Table = {  # a person's own music, and the chorales; `small` is how the 
     "model.copy_melody":       (True,        False,       False),        # nobody has tried it at `small`
     "training.max_steps":      (220,         1100,        None),
     "training.epochs":         (None,        None,        100),
-    "training.batch_size":     (4,           8,           8),            # small batches teach more in the same time
+    "training.batch_size":     (4,           8,           8),            # small ones teach more; fewer of long pieces
     "training.precision":      ("float32",   "float32",   "float32"),
     "training.learning_rate":  (14e-3,       5e-3,        1.75e-3),
     "training.cooldown_start": (0.5,         0.4,         0.5),
@@ -212,11 +212,11 @@ class Corpus:
         made_with = MADE_WITH.get(self.recipe, 0)
         if self.num_steps is None or 2 * self.num_steps >= made_with:
             return ""
-        what = "characters" if self.kind == "text" else "steps"
-        return (
-            f"train holds {self.num_steps:,} {what}, and the recipe was made with {made_with:,}: of so little a model "
-            "learns next to nothing, or its pieces by heart; more helps most, and --preset tiny fits better than others"
+        found = f"train holds {self.num_steps:,} {'characters' if self.kind == 'text' else 'steps'}"
+        expected = (
+            f"the recipe was made with {made_with:,}; of so little a model learns next to nothing, or all by heart"
         )
+        return f"{found}, {expected}; more data helps most, or --preset tiny with fewer --max-steps"
 
 
 class RunSettings(TypedDict, total=False):

@@ -249,7 +249,7 @@ def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(
 
 def test_how_little_there_is_and_how_long_it_takes_is_said_at_the_beginning(lnfgen_here: Call, monkeypatch) -> None:
     done = lnfgen_here(*TRAIN, "run", "--max-steps", "1")
-    assert (done.returncode, b"train holds 138 characters, and the recipe was made with" in done.stderr) == (0, True)
+    assert (done.returncode, b"train holds 138 characters, the recipe was made with" in done.stderr) == (0, True)
 
     clock = iter(range(0, 1000, 3))
     monkeypatch.setattr(lnfgen.cli.train.time, "perf_counter", lambda: float(next(clock)))
