@@ -13,11 +13,12 @@ from lnfgen.data.benchmarks import SUFFIXES
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import build_named, prepare, source_name, warn_of_losses
-from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError
+from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError, RunError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
+from lnfgen.pretrained import is_boxed
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.material import open_music, open_source
 from lnfgen.runs.naming import find, is_run, newest_run
@@ -169,6 +170,9 @@ def open_session(
                 "(--max-steps and --epochs may change its length)"
             )
         run = RunFolder(newest_run(resumable=True) if out is None else find(out, "run").path)
+        if is_boxed(run.path):
+            advice = f"train a run of your own: lnfgen train {run.dataset['name']}"
+            raise RunError(f"{run.name} is a model in the box, which has no state to go on from; {advice}")
 
         from lnfgen.training.session import TrainingSession
 

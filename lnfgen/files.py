@@ -57,20 +57,22 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, replacing what is there.
 
     The bytes go to a temporary file in the same folder first, and reach the disk before that file is renamed to `path`.
-    Where `path` is a symbolic link, the file that it leads to is replaced, and the link stays.
+    A file that is replaced passes on its permissions. Where `path` is a symbolic link, the file that it leads to is
+    replaced, and the link stays.
 
     Raises:
         OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is then unchanged.
     """
     target = Path(os.path.realpath(path))
     with output_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+        handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".tmp", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            set_usual_permissions(Path(name))
+            os.chmod(name, mode)
             os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -150,7 +152,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     _sweep(target)
     with output_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".tmp", dir=target.parent))
     try:
         with output_errors(path), try_lock(temporary):
             yield temporary
@@ -188,16 +190,16 @@ def try_lock(folder: Path) -> Iterator[bool | None]:
 
 def _sweep(path: Path) -> None:
     """Delete the folders that killed processes left beside `path`. A process at work holds the lock of its folder."""
-    for item in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+    for item in path.parent.glob(f"{glob.escape(_prefix(path))}????????.tmp"):
         with suppress(OSError), try_lock(item) as free:
             age = time.time() - item.stat().st_mtime
             if age > STALE_SECONDS if free is None else free and age > UNLOCKED_SECONDS:
                 shutil.rmtree(item)
 
 
-def set_usual_permissions(path: Path) -> None:
-    """Give a temporary file, which only its owner may read, the permissions that a new file usually has."""
-    os.chmod(path, 0o666 & ~_umask())
+def _prefix(path: Path) -> str:
+    """The start of temporary names for `path`: 13 bytes follow, of 255, and a character takes up to 4."""
+    return f".{path.name[:60]}."
 
 
 @contextmanager

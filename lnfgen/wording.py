@@ -3,6 +3,7 @@
 It imports nothing of the package, so that every module may use it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -24,6 +25,20 @@ def counted_ends(number: int) -> str:
 def frequencies(words: Iterable[str]) -> str:
     """How often each word comes, the most common one first, as in `4/4: 12, 3/4: 5`; empty if there are none."""
     return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common())
+
+
+def in_one_line(name: str) -> str:
+    """A name without what a terminal cannot show, and with a space for each stretch of white space."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+
+
+def with_name(path: str, reason: str) -> str:
+    """Put the name of a file in front of what is wrong with it, unless the words have it.
+
+    The reason for leaving out a copy ends with the name of another file, which may hold this one, as `sub/song.mid`.
+    """
+    has_name = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;/\\])", reason)
+    return reason if has_name else f"{path}: {reason}"
 
 
 def in_utf8(name: str) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lnfgen.files import STALE_SECONDS, UNLOCKED_SECONDS, new_folder, require_writable, try_lock
+from lnfgen.files import STALE_SECONDS, UNLOCKED_SECONDS, new_folder, require_writable, try_lock, write_text
 
 
 def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
@@ -39,3 +39,32 @@ def test_a_kill_while_a_folder_is_tried_leaves_nothing(tmp_path, monkeypatch):
         monkeypatch.setattr(os, delete, lambda *_, **__: None)  # a killed process deletes nothing
     require_writable(tmp_path, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs modes of files")
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_file_that_is_replaced_passes_on_its_mode(mode, tmp_path):
+    path = tmp_path / "a.txt"
+    path.touch()
+    path.chmod(mode)
+    write_text(path, "new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count the length of a name in another way")
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "𝄞" * 63])
+def test_the_longest_names_are_written_and_swept(name, tmp_path):
+    write_text(tmp_path / name, "x")
+    (tmp_path / name).unlink()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # a killed process deletes nothing
+        patch.setattr("os.replace", lambda *_: None)
+        with new_folder(tmp_path / name):
+            pass
+    [left] = tmp_path.iterdir()
+    assert left.name != name
+    os.utime(left, (0, time.time() - UNLOCKED_SECONDS - 10))
+    with new_folder(tmp_path / name):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -55,12 +55,12 @@ def _line(error: Exception) -> str | None:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else "reading or writing failed: "
         return where + (error.strerror or str(error))
-    return " ".join(str(error).split()) if isinstance(error, LnfgenError) else None
+    return str(error) if isinstance(error, LnfgenError) else None
 
 
 def _help(command: Any) -> str:
-    """A command's docstring with a line for each paragraph, because Typer would keep the line ends inside them."""
-    paragraphs = inspect.cleandoc(command.__doc__).split("\n\n")
+    """A command's docstring with a line for each paragraph, as Typer keeps line ends; `python -OO` leaves nothing."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,7 +50,8 @@ class _Stream(io.FileIO):
             raise
 
 
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # :cat: may be a part of a name
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _quiet = False
 _GAP = 2  # spaces between the columns of a table
 
@@ -176,16 +178,21 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     return least
 
 
+def _plain(message: str) -> str:
+    """The words of a message for Rich. A control character, which the name of a file may hold, is shown as `\\x1b`."""
+    return escape(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
+
+
 def note(message: str) -> None:
     """A remark on stderr, unless --quiet is given."""
     if not _quiet:
-        _err.print(escape(message))
+        _err.print(_plain(message))
 
 
 def warn(message: str) -> None:
     """A remark that matters, on stderr, unless --quiet is given."""
     if not _quiet:
-        _err.print(f"[yellow]warning:[/] {escape(message)}")
+        _err.print(f"[yellow]warning:[/] {_plain(message)}")
 
 
 @contextmanager
@@ -207,7 +214,7 @@ def warnings_as_lines() -> Iterator[None]:
 
 def fail(message: str) -> None:
     """The one line of an error, on stderr, quiet or not."""
-    _err.print(f"[bold red]error:[/] {escape(message)}")
+    _err.print(f"[bold red]error:[/] {_plain(message)}")
 
 
 class _Status(ProgressColumn):
@@ -239,7 +246,7 @@ def jobs() -> Iterator[Callable[..., None]]:
 
         def report(description: str, done: int, total: int, status: str = "") -> None:
             if description not in tasks:
-                tasks[description] = bar.add_task(description, total=total, status=status)
+                tasks[description] = bar.add_task(_plain(description), total=total, status=status)
             bar.update(tasks[description], completed=done, total=total, status=status)
 
         yield report

@@ -1,10 +1,14 @@
 """`lnfgen continue`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
+
+if TYPE_CHECKING:
+    from lnfgen.formats.read_write import Piece
+    from lnfgen.runs.trained import TrainedModel
 
 
 @shares_options()
@@ -17,5 +21,12 @@ def command(
     ] = None,
     bars: Annotated[int | None, typer.Option(min=1, help="Bars to add, in place of --length.")] = None,
 ) -> None:
-    """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written."""
-    drawing.draw(intro, lambda trained, own, **asked: trained.extend(own, length=length, bars=bars, **asked))
+    """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written.
+
+    Music goes on with at most as many keys at once as its last two bars have, or as --voices says.
+    """
+
+    def extend(trained: "TrainedModel", own: "Piece", **asked: Any) -> "list[Piece]":
+        return trained.extend(own, length=length, bars=bars, voices=drawing.voices, **asked)
+
+    drawing.draw("continue", intro, extend)

@@ -1,6 +1,5 @@
 """`lnfgen convert`: write pieces in another file format."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,6 @@ from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.music.tonality import Key
 
 
 def command(
@@ -37,7 +35,7 @@ def command(
     transpose: Annotated[int, typer.Option(help="Move up by this many semitones, or down if negative.")] = 0,
     key: options.InKey = None,
     tempo: options.Tempo = None,
-    program: options.Programs = "0",
+    program: options.Programs = None,
     voices: options.Voices = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -51,11 +49,11 @@ def command(
     IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
     """
     from lnfgen.formats.read_write import WRITABLE_TEXT, write
-    from lnfgen.music.tonality import Key
+    from lnfgen.music.tonality import tonic_of
 
     targets = _targets(files, to, out)
-    wanted = None if key is None else Key.parse(key)
-    if wanted and transpose:
+    tonic = None if key is None else tonic_of(key)
+    if tonic is not None and transpose:
         raise typer.BadParameter("found --key and --transpose; expected one of them")
     of_music = {
         "--steps-per-quarter": steps_per_quarter != 4,
@@ -82,7 +80,7 @@ def command(
         if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
-        pieces = _changed(pieces, source, transpose, wanted, tempo)
+        pieces = _changed(pieces, source, transpose, tonic, tempo)
         if to is not None or len(targets) == 1:
             _write(pieces, source, targets[source], played, taken)
             return
@@ -125,15 +123,17 @@ def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, An
 
 
 def _changed(
-    pieces: "list[Piece]", source: str, transpose: int, wanted: "Key | None", tempo: float | None
+    pieces: "list[Piece]", source: str, transpose: int, tonic: int | None, tempo: float | None
 ) -> "list[Piece]":
-    """Bring pieces to the key and the tempo that are asked for, and print what was left out of their file."""
+    """Bring pieces to the tonic and the tempo that are asked for, and print what was left out of their file."""
+    from lnfgen.formats.song import transposed
+
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
     tell_of_file(rolls, source, mended=() if tempo is None else ("tempo_changes",))
-    rolls = [replace(roll.transposed(transpose), tempo_bpm=tempo or roll.tempo_bpm) for roll in rolls]
-    return [moved_to(roll, wanted, source) if wanted else roll for roll in rolls]
+    rolls = [transposed(roll, transpose) for roll in rolls] if transpose else rolls
+    return [moved_to(roll, tempo, tonic, source) for roll in rolls]
 
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:

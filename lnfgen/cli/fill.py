@@ -16,7 +16,7 @@ def command(
         typer.Option(
             metavar="PART",
             help="Draw this part anew: bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass; with "
-            "commas, only what all of them cover. Of a text: characters, such as 10-20. Repeatable.",
+            "commas, only what all of them cover. Of a text: characters, such as 10-20,35. Repeatable.",
             show_default="the gaps of a text",
         ),
     ] = None,
@@ -28,4 +28,4 @@ def command(
 
     Everything that --free does not name is kept exactly: notes, held notes and silence. In a text, each _ is a gap.
     """
-    drawing.draw(piece, lambda trained, own, **asked: trained.fill(own, free or [], gap=gap, **asked))
+    drawing.draw("fill", piece, lambda trained, own, **asked: trained.fill(own, free or [], gap=gap, **asked))

@@ -1,20 +1,30 @@
 """`lnfgen harmonize`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli.own_piece import DrawingOptions, shares_options
 from lnfgen.conventions import MELODY_PARTICLES
 
+if TYPE_CHECKING:
+    from lnfgen.formats.read_write import Piece
+    from lnfgen.runs.trained import TrainedModel
+
 
 @shares_options(tracks="melody", particles=MELODY_PARTICLES)
 def command(
     drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
+    above: Annotated[bool, typer.Option("--above", help="Keep the lowest line, and draw above it.")] = False,
 ) -> None:
     """Keep a melody exactly, draw what sounds below it, and print the files written.
 
-    The melody is the highest line of its track; with --tracks all, that of the whole piece.
+    The melody is the highest line of its track; with --tracks all, that of the whole piece. A bass is kept by --above
+    --tracks bass.
     """
-    drawing.draw(melody, lambda trained, own, **asked: trained.harmonize(own, **asked), music_alone=True)
+
+    def harmonize(trained: "TrainedModel", own: Any, **asked: Any) -> "list[Piece]":
+        return trained.harmonize(own, above=above, **asked)
+
+    drawing.draw("harmonize", melody, harmonize, music_alone=True)

@@ -9,6 +9,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError
+from lnfgen.music.instruments import programs_of
 from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
@@ -65,7 +66,7 @@ Tracks = Annotated[
     ),
 ]
 
-_WRITING = "Options for writing music"
+WRITING = "Options for writing music"
 
 
 def _tempo(bpm: float | None) -> float | None:
@@ -78,15 +79,15 @@ def _tempo(bpm: float | None) -> float | None:
 
 Tempo = Annotated[
     float | None,
-    typer.Option(
-        callback=_tempo, rich_help_panel=_WRITING, help="Quarter notes a minute, in place of the piece's own."
-    ),
+    typer.Option(callback=_tempo, rich_help_panel=WRITING, help="Quarter notes a minute, in place of the piece's own."),
 ]
 Programs = Annotated[
-    str,
+    str | None,
     typer.Option(
-        rich_help_panel=_WRITING,
-        help="MIDI program of the instrument; 0 is a piano. With commas, one for each voice from the top.",
+        rich_help_panel=WRITING,
+        help="General MIDI instrument, a number from 0 or a name, as 73 or flute. With commas, one for each voice from "
+        "the top.",
+        show_default="a piano, or that of your own file",
     ),
 ]
 Voices = Annotated[
@@ -94,14 +95,14 @@ Voices = Annotated[
     typer.Option(
         min=1,
         max=8,
-        rich_help_panel=_WRITING,
+        rich_help_panel=WRITING,
         help="Voices to write apart, as tracks of a .mid or staves of a .musicxml.",
         show_default="as many as programs; a .musicxml of chorales has 4",
     ),
 ]
 InKey = Annotated[
     str | None,
-    typer.Option("--key", rich_help_panel=_WRITING, help="Transpose by the smallest move to a key: G or 'a minor'."),
+    typer.Option("--key", rich_help_panel=WRITING, help="Move the nearest way to a tonic: G or Bb. The mode stays."),
 ]
 
 
@@ -117,15 +118,11 @@ def time_signature(metre: str | None) -> tuple[int, int] | None:
     return signature
 
 
-def played(program: str, voices: int | None) -> dict[str, Any]:
+def played(program: str | None, voices: int | None) -> dict[str, Any]:
     """Return the programs and the voices for a writer; several programs are as many voices."""
-    try:
-        programs = [int(word) for word in program.split(",")]
-    except ValueError:
-        programs = [-1]
-    if not all(0 <= number <= 127 for number in programs):
-        found = f"{program!r}; expected numbers from 0 to 127, with commas"
-        raise typer.BadParameter(found, param_hint="--program")
+    if program is None:
+        return {"program": None, "voices": voices}
+    programs = programs_of(program)
     voices = voices or (len(programs) if len(programs) > 1 else None)
     if len(programs) > (voices or 1):
         found = f"{len(programs)} programs for {counted(voices or 1, 'voice')}"
@@ -139,7 +136,7 @@ def require_fitting(suffix: str, played: dict[str, Any]) -> None:
 
     require_writer(suffix, played["voices"])
     named = (*MIDI, PAGE, SOUND)
-    if len(played["program"]) == 1 and played["program"] != [0] and suffix not in named:
+    if len(played["program"] or ()) == 1 and suffix not in named:
         raise LnfgenError(f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}")
 
 

@@ -70,6 +70,8 @@ class PieceWriter:
         from lnfgen.formats.read_write import PAGE, to_bytes, write
 
         path = self.next_name
+        if isinstance(piece, str) and not piece.endswith("\n"):
+            piece += "\n"  # the last line of a file ends, that of a model's text need not
         if self.suffix == PAGE:
             self._page.append(piece)
             path = self.target
@@ -82,11 +84,11 @@ class PieceWriter:
         self.facts.append({"path": path, **facts})
 
     def close(self, **facts: Any) -> None:
-        """Write the page, and print the JSON object."""
+        """Write the page, which names the seed if it is among the facts, and print the JSON object."""
         from lnfgen.formats.read_write import write
 
         if self._page:
-            write(self.target, self._page, **self.instruments)
+            write(self.target, self._page, seed=facts.get("seed"), **self.instruments)
         if self.json:
             console.result_json({**facts, "pieces": self.facts})
         elif self._page:

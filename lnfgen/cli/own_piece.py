@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,10 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.outputs import PieceWriter
-from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, tell_of_file
+from lnfgen.cli.sources import moved_to, read_pieces, require_no_roll, resolve_run, tell_of_file
 from lnfgen.conventions import PARTICLES
 from lnfgen.errors import LnfgenError
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
@@ -37,33 +38,50 @@ class DrawingOptions:
         ),
     ] = PARTICLES
     seed: options.Seed = None
-    device: options.Device = "auto"
     json: options.Json = False
     quiet: options.Quiet = False
     tracks: options.Tracks = "all"
-    program: options.Programs = "0"
+    flat: Annotated[
+        bool,
+        typer.Option(
+            "--flat",
+            rich_help_panel=options.WRITING,
+            help="Write what was heard and drawn as one piano-roll, not as your own file with new tracks.",
+        ),
+    ] = False
+    tempo: options.Tempo = None
+    key: options.InKey = None
+    program: options.Programs = None
+    voices: options.Voices = None
 
     def draw(
-        self, source: str, method: "Callable[..., list[Piece]]", *, music_alone: bool = False, **facts: Any
+        self, name: str, source: str, method: "Callable[..., list[Piece]]", *, music_alone: bool = False, **facts: Any
     ) -> None:
         """Read a piece, draw others from it with a trained model, write them, and print their paths or a JSON object.
 
         The run, the place to write to and the file are checked before the model is loaded, which takes long.
 
         Args:
+            name: that of the command, and of the tracks of drawn notes.
             method: called as `method(trained, piece, count=, temperature=, seed=, particles=, progress=)`.
+            usual_tracks: the default of --tracks.
             facts: further facts for the JSON object.
         """
+        from lnfgen.music.tonality import tonic_of
+
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
-        options.require_no_music_options(run, tracks=self.tracks != "all")
-        writer = PieceWriter(run, self.out, self.count, options.played(self.program, None), self.json)
-        piece = _read(run, source, self.tracks)
+        for_music = {"key": self.key is not None, "tempo": self.tempo is not None, "flat": self.flat}
+        options.require_no_music_options(run, tracks=self.tracks != "all", **for_music)
+        instruments = options.played(self.program, self.voices) | {"drawn_name": name}
+        writer = PieceWriter(run, self.out, self.count, instruments, self.json)
+        tonic = None if self.key is None else tonic_of(self.key)
+        piece = _read(run, source, self.tracks, self.flat)
 
         from lnfgen.api import load
 
-        trained = load(run.path, self.device)
+        trained = load(run.path)
         seed = options.fresh_seed() if self.seed is None else self.seed
         drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
         unsaid = [seed] if self.seed is None else []
@@ -76,6 +94,8 @@ class DrawingOptions:
 
             pieces = method(trained, piece, count=self.count, **drawing, progress=show)
         for drawn in pieces:
+            if not isinstance(drawn, str):
+                drawn = moved_to(replace(drawn, song=None) if self.flat else drawn, self.tempo, tonic, writer.next_name)
             writer.write(drawn, {})
         writer.close(run=run.name, **drawing, **facts)
 
@@ -107,28 +127,39 @@ def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[
     return decorate
 
 
-def _read(run: "RunFolder", source: str, tracks: str) -> "Piece":
+def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
     """The one piece in a file, as the run's kind has it: ABC is text for a run of text, and notes for one of music.
 
-    Like `convert`, it shows on stderr what was left out of the file.
+    It shows on stderr which tracks the model does not hear, and with `flat`, as `convert`, all that was left out.
     """
     if run.encoding.kind == "text":
         from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
-        from lnfgen.formats.text import decode_utf8, read_text
+        from lnfgen.formats.text import decode_utf8, read_text, rest_of
+        from lnfgen.runs.material import reading_options
 
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:
             raise LnfgenError(f"{source} is music; expected a text, as {run.name} makes; choose another --model")
-        text = decode_utf8(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(Path(source))
-        # A line of a corpus has no end of line of its own.
-        text = text if "\n" in run.encoding.vocabulary else text.rstrip("\r\n")
+        text = decode_utf8(rest_of(sys.stdin.buffer, "stdin"), "stdin") if source == "-" else read_text(Path(source))
+        # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
+        if "\n" not in run.encoding.vocabulary:
+            text = text.rstrip("\r\n")
+        elif reading_options(run).chunks:
+            text = text.removesuffix("\n")
         if not text:
             raise LnfgenError(f"{source} is empty; expected a text")
         return text
     pieces = read_pieces(source, run.encoding.steps_per_quarter, False, tracks)
-    require_no_roll(source, ["--tracks"] if tracks != "all" else [])
+    # Of a roll, harmonize takes the highest line as of any track.
+    require_no_roll(source, ["--tracks"] if tracks not in ("all", "melody") else [])
     if len(pieces) != 1:
         raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
-    # What was rounded, the known part says.
-    tell_of_file([piece for piece in pieces if not isinstance(piece, str)], source, mended=["rounded"])
-    return pieces[0]
+    (piece,) = pieces
+    if isinstance(piece, str):
+        return piece
+    if flat or piece.song is None:
+        tell_of_file([piece], source, mended=["rounded"])  # the known part says what was rounded
+    elif unheard := sum(not track.kept for track in piece.tracks):
+        heard = f"the model hears {len(piece.tracks) - unheard} of {counted(len(piece.tracks), 'track')}"
+        console.note(f"{source}: {heard}; all others stay as in the file")
+    return piece

@@ -1,6 +1,5 @@
 """`lnfgen sample`."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,6 @@ from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
-    from lnfgen.music.tonality import Key
 
 
 def command(
@@ -45,7 +43,7 @@ def command(
     temperature: options.Temperature = 1.0,
     tempo: options.Tempo = None,
     key: options.InKey = None,
-    program: options.Programs = "0",
+    program: options.Programs = None,
     voices: options.Voices = None,
     seed: options.Seed = None,
     device: options.Device = "auto",
@@ -57,7 +55,7 @@ def command(
     The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
     from lnfgen.api import load
-    from lnfgen.music.tonality import Key
+    from lnfgen.music.tonality import tonic_of
 
     folder = resolve_run(run)
     if best is not None and best > count:
@@ -66,7 +64,7 @@ def command(
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
-    wanted = None if key is None else Key.parse(key)
+    tonic = None if key is None else tonic_of(key)
     signature = options.time_signature(metre)
     trained = load(folder.path, device)
     if seed is None:
@@ -83,18 +81,17 @@ def command(
             best=best,
             progress=progress,
         ):
-            piece = _finished(choice.piece, writer.next_name, tempo, wanted, temperature)
+            piece = _finished(choice.piece, writer.next_name, tempo, tonic, temperature)
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
             writer.write(piece, {"index": choice.index + 1, **(scores if choice.nll is not None else {})})
-    writer.close()
+    writer.close(seed=seed)
 
 
-def _finished(piece: "Piece", name: str, tempo: float | None, key: "Key | None", temperature: float) -> "Piece":
-    """Bring a piece to the tempo and the key that were asked for. If no note was drawn, a warning says so."""
+def _finished(piece: "Piece", name: str, tempo: float | None, tonic: int | None, temperature: float) -> "Piece":
+    """Bring a piece to the tempo and the tonic that were asked for. If no note was drawn, a warning says so."""
     if isinstance(piece, str):
         return piece
     if not piece.sounding.any():
         advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
         console.warn(f"{name} is silent: no note was drawn; {advice}")
-    piece = piece if tempo is None else dataclasses.replace(piece, tempo_bpm=tempo)
-    return moved_to(piece, key, name) if key else piece
+    return moved_to(piece, tempo, tonic, name)

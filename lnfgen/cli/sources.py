@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
-from lnfgen.wording import counted
+from lnfgen.wording import counted, with_name
 
 if TYPE_CHECKING:
     from lnfgen.data.dataset import Dataset
     from lnfgen.formats.read_write import Piece
     from lnfgen.music.pianoroll import PianoRoll
-    from lnfgen.music.tonality import Key
     from lnfgen.runs.folder import RunFolder
 
 
@@ -56,9 +55,10 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
         try:
             do(path)
         except LnfgenError as error:
+            message = with_name("stdin" if path == "-" else str(Path(path)), str(error))
             if len(paths) == 1:
-                raise
-            console.fail(str(error) if str(Path(path)) in str(error) else f"{path}: {error}")
+                raise type(error)(message) from error
+            console.fail(message)
             failed = True
     return failed
 
@@ -66,10 +66,11 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
 def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
     """Read the pieces in a file, or in stdin if the path is -."""
     from lnfgen.formats.read_write import read, read_bytes
+    from lnfgen.formats.text import rest_of
 
     if path != "-":
         return read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
-    content = sys.stdin.buffer.read()
+    content = rest_of(sys.stdin.buffer, "stdin")
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
     return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
@@ -98,18 +99,22 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str
         console.note(f"{source}: {line}")
 
 
-def moved_to(roll: "PianoRoll", key: "Key", name: str) -> "PianoRoll":
-    """Transpose a piece the nearest way to a key, and print the key that was found and the move on stderr."""
-    from lnfgen.music.tonality import find_key, semitones_to
+def moved_to(roll: "PianoRoll", tempo: float | None, tonic: int | None, name: str) -> "PianoRoll":
+    """Bring a piece to the tempo and the tonic that were asked for, and print the key that was found and the move."""
+    from lnfgen.formats.song import at_tempo, transposed
+    from lnfgen.music.tonality import find_key
 
+    roll = roll if tempo is None else at_tempo(roll, tempo)
+    if tonic is None:
+        return roll
     found = find_key(roll)
     if found is None:
         console.warn(f"{name} has no notes and so no key; it is left as it is")
         return roll
-    semitones = semitones_to(found, key)
-    now = type(found)((found.tonic + semitones) % 12, found.mode)
+    semitones = (tonic - found.tonic + 5) % 12 - 5  # -5 to 6
+    now = type(found)(tonic, found.mode)
     console.note(f"{name}: found {found}, moved {semitones:+} semitones to {now}")
     try:
-        return roll.transposed(semitones)
+        return transposed(roll, semitones)
     except LnfgenError:  # a model, or a piano, has too few keys for the move; MIDI has 128
-        return roll.in_range(0, 128).transposed(semitones)
+        return transposed(roll.in_range(0, 128), semitones)

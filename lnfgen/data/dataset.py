@@ -1,18 +1,18 @@
 """The dataset folder: `dataset.json`, which describes it, and a safetensors file (a shard) for each split.
 
-`prepared.py` writes it. When it is opened, each shard is checked against the SHA-256 in `dataset.json`, and then mapped
-into memory.
+`prepared.py` writes it. When it is opened, each shard is checked against the SHA-256 in `dataset.json`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -43,11 +43,16 @@ class Split(Sequence[np.ndarray]):
     """
 
     name: str
-    values: np.ndarray = field(repr=False)
+    shard: IO[bytes] = field(repr=False)
+    start: int  # the byte of the shard where the values begin
+    step: np.dtype[Any]  # the type of the values of a step
     offsets: np.ndarray = field(repr=False)
     dropped: int = 0  # how many sequences were left out of the split because they were too long
     time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)  # of each sequence, or none at all
     metres: np.ndarray | None = field(default=None, repr=False)  # of each sequence, as `Encoding.metres` gives them
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.shard.close)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -60,7 +65,8 @@ class Split(Sequence[np.ndarray]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
+        first, last = int(self.offsets[:-1][index]), int(self.offsets[1:][index])
+        return _read(self.shard, self.start + first * self.step.itemsize, self.step, last - first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +120,18 @@ def open_dataset(path: Path) -> Dataset:
     if manifest["kind"] != encoding.kind:
         raise _damaged(path / MANIFEST, "its kind is not its encoding's")
     splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
+    fingerprint = fingerprint_of(encoding, manifest["splits"])
+    if manifest.get("fingerprint", fingerprint) != fingerprint:  # a dataset of an earlier lnfgen has none
+        raise _damaged(path / MANIFEST, "its encoding or its shards are not those that its fingerprint was made of")
+    return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
+
+
+def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
+    """A hash of an encoding and of the SHA-256 of each shard, from the `splits` of a `dataset.json`."""
     digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
     for name in sorted(splits):
-        digest.update(f"{name} {manifest['splits'][name]['sha256']}\n".encode())
-    return Dataset(path, manifest["name"], encoding, manifest, digest.hexdigest(), splits)
+        digest.update(f"{name} {splits[name]['sha256']}\n".encode())
+    return digest.hexdigest()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -148,40 +162,40 @@ def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
-    shard = path / entry["shard"]
+    shard, none = path / entry["shard"], no_steps(encoding)
     try:
         found = sha256_of(shard)
         if found != entry["sha256"]:
             raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-        tensors = _map_tensors(shard)
-        values, offsets = tensors["values"], np.array(tensors["offsets"], dtype=np.int64)
+        file = open(shard, "rb", buffering=0)  # noqa: SIM115  # the split closes it
+        start = 8 + int(_read(file, 0, np.dtype("<u8"), 1)[0])
+        header = json.loads(_read(file, 8, np.dtype("u1"), start - 8).tobytes())
+        shape, dtype = header["values"]["shape"], DTYPES[header["values"]["dtype"]]
+        first, edges = [start + header[each]["data_offsets"][0] for each in ("values", "offsets")]
+        offsets = _read(file, edges, DTYPES["I64"], header["offsets"]["shape"][0])
     except OSError as error:
         raise _damaged(shard, error.strerror or str(error)) from None
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(shard, f"it is no shard ({error})") from None
-    none = no_steps(encoding)
-    if values.dtype != none.dtype or values.shape[1:] != none.shape[1:]:
-        raise _damaged(shard, f"its values are {values.dtype} {list(values.shape)}, which is no {encoding.kind}")
-    if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 1).any():
+    if dtype != none.dtype or shape[1:] != [*none.shape[1:]]:
+        raise _damaged(shard, f"its values are {dtype} {shape}, which is no {encoding.kind}")
+    if offsets[0] != 0 or offsets[-1] != shape[0] or (np.diff(offsets) < 1).any():
         raise _damaged(shard, "its offsets do not divide its values into sequences")
-    if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, len(values)):
+    if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, shape[0]):
         held = counted(len(offsets) - 1, "sequence")
         raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
     signatures = _time_signatures(path / MANIFEST, name, entry)
     metres = encoding.metres(signatures) if signatures else None
-    return Split(name, values, offsets, entry["dropped"], signatures, metres)
+    return Split(name, file, first, np.dtype((dtype, none.shape[1:])), offsets, entry["dropped"], signatures, metres)
 
 
-def _map_tensors(shard: Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file, mapped into memory and read-only; the library would copy them instead."""
-    content: np.ndarray = np.memmap(shard, np.uint8, mode="r")
-    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
-    tensors = {}
-    for name, entry in json.loads(content[8:start].tobytes()).items():
-        begin, end = entry["data_offsets"]
-        data = content[start + begin : start + end].view(DTYPES[entry["dtype"]])
-        tensors[name] = np.asarray(data.reshape(entry["shape"]))  # a plain array: slicing a np.memmap is slow
-    return tensors
+def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    """Values from the byte `start` on. The system would end a process that uses a mapped file after it was cut."""
+    shard.seek(start)
+    content = shard.read(count * dtype.itemsize)
+    if len(content) < count * dtype.itemsize:
+        raise _damaged(Path(shard.name), "it is shorter than it was")
+    return np.frombuffer(content, dtype)
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:

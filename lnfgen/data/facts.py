@@ -68,6 +68,7 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
     ]
     return {
         "kind": "music",
+        "title": piece.title or None,
         "steps": piece.num_steps,
         "bars": piece.num_bars,
         "seconds": round(piece.seconds, 3),

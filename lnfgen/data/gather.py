@@ -12,10 +12,11 @@ from typing import TypeVar, get_args
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
 from lnfgen.data.dataset import Record, is_dataset
-from lnfgen.errors import DatasetError, LnfgenError
+from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import sha256_of
 from lnfgen.formats.read_write import READABLE
 from lnfgen.formats.rolltext import MARK
+from lnfgen.formats.text import require_readable
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.tracks import ALL
 from lnfgen.wording import counted
@@ -86,8 +87,9 @@ class SourceFile:
     def sha256(self) -> str:
         """The SHA-256 of its bytes; its path where it cannot be read, so that it is like no other file."""
         try:
+            require_readable(self.path)
             return sha256_of(self.path)
-        except OSError:
+        except (OSError, UnreadableFileError):
             return str(self.path)
 
     @property
@@ -101,10 +103,11 @@ class SourceFile:
         if self.suffix in READABLE and self.suffix != ".txt":
             return "music"
         try:
+            require_readable(self.path)
             with open(self.path, "rb") as file:
                 start = file.read(len(codecs.BOM_UTF8) + len(MARK)).removeprefix(codecs.BOM_UTF8)
             return "music" if start.startswith(MARK.encode()) else "text"
-        except OSError:
+        except (OSError, UnreadableFileError):
             return "text"
 
 
@@ -126,8 +129,9 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
             prefix = f"{source.resolve().name}/" if len(sources) > 1 else ""
             for path in _in_folder(source, kind):
                 files.append(SourceFile(path, prefix + path.relative_to(source).as_posix()))
-        elif not source.exists():
-            raise DatasetError(f"{source} does not exist; expected files, folders, or a dataset's name")
+        elif not source.is_file():
+            found = "is a pipe or a device" if source.exists() else "does not exist"
+            raise DatasetError(f"{source} {found}; expected files, folders, or a dataset's name")
         elif source.suffix.lower() not in known and kind != "text":
             expected = f"expected one of {' '.join(known)}; preprocess any other text with --as text (in Python kind=)"
             raise DatasetError(f"{source} has an unknown suffix {source.suffix!r}; {expected}")
@@ -141,7 +145,9 @@ def _in_folder(folder: Path, kind: str | None) -> list[Path]:
     inside = sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        # Readers refuse devices, named pipes and broken links, with a reason.
+        if (path.is_file() or (path.suffix and not path.is_dir()))
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     suffixes = _TEXTS if kind == "text" else READABLE
     chosen = [path for path in inside if path.suffix.lower() in suffixes]

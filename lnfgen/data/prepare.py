@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import re
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from lnfgen.data.rolls import add_benchmark, add_music
 from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
+from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
 _VERSION = 11  # raised when lnfgen would make another dataset from the same files and options
@@ -160,17 +160,8 @@ def warn_of_losses(dataset: Dataset) -> None:
     """Warn of what a dataset that has just been made lost: its remarks, and the files that were left out."""
     remarks = list(dataset.manifest["preprocessing"]["remarks"])
     skipped = dataset.manifest["skipped"]
-    remarks += [f"left out: {_with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
+    remarks += [f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
     if len(skipped) > SHOWN_LOSSES:
         remarks.append(f"left out: {len(skipped) - SHOWN_LOSSES:,} more; {dataset.path / MANIFEST} lists all")
     for remark in remarks:
         warnings.warn(remark, LnfgenWarning, stacklevel=3)
-
-
-def _with_name(path: str, reason: str) -> str:
-    """Put the name of a file in front of the reason for leaving it out, unless the reason has it.
-
-    The reason for a copy ends with the name of another file, which may hold this one, as `sub/song.mid` does.
-    """
-    has_name = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;])", reason)
-    return reason if has_name else f"{path}: {reason}"

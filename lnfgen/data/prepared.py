@@ -20,14 +20,14 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from lnfgen.conventions import SPLITS, TimeSignature
-from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, no_steps
+from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, fingerprint_of, no_steps
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.facts import loss_facts, losses_in_words
 from lnfgen.data.gather import SourceFile
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import new_folder, sha256_of, write_json
 from lnfgen.music.pianoroll import Losses
-from lnfgen.wording import counted
+from lnfgen.wording import counted, with_name
 
 _Content = TypeVar("_Content")
 _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs about 200
@@ -84,7 +84,7 @@ class DatasetWriter:
     def skip(self, path: str, reason: str) -> None:
         """Note that a file or piece cannot be taken, or raise that where the dataset is made strictly."""
         if self._strict:
-            raise UnreadableFileError(reason if path in reason else f"{path}: {reason}")
+            raise UnreadableFileError(with_name(path, reason))
         self.skipped.append({"path": path, "reason": reason})
 
     def readable(
@@ -114,14 +114,14 @@ class DatasetWriter:
                 f"or preprocess with {chunks}another --split or a larger --max-length"
             )
         none, by_path = no_steps(self.encoding), itemgetter("path")
+        splits = {split: shard.finish(none) | {"dropped": self.dropped[split]} for split, shard in self._shards.items()}
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "kind": self.encoding.kind,
             "encoding": self.encoding.to_json(),
-            "splits": {
-                split: shard.finish(none) | {"dropped": self.dropped[split]} for split, shard in self._shards.items()
-            },
+            "fingerprint": fingerprint_of(self.encoding, splits),
+            "splits": splits,
             "sources": sorted(self.sources, key=by_path),
             "skipped": [*sorted(self.skipped, key=by_path), *self.copies],
             "preprocessing": {

@@ -125,6 +125,8 @@ class _Tune:
             raise ValueError("a tune without a field K:")
         rule = re.search(r"propagate-accidentals\s+(\w+)", tune)
         self.accidentals_hold = rule[1] if rule else "pitch"  # or "octave", or "not"
+        title = re.search(r"^T:([^%\n]*)", header, re.MULTILINE)  # any others are subtitles
+        self.title = title[1] if title else ""
         self.order = _order(header)
         self.sections: list[tuple[str, int]] = []  # the letter of each, and where it starts in the items
         metre, key = _metre(fields.get("M", "")), fields.get("K", "C")
@@ -143,7 +145,7 @@ class _Tune:
             self._read(token)
         if len(self.voices) == 1:
             self.voice.items = self._in_order()
-        events = Events(signatures=[(Fraction(0), metre)] if metre else [])
+        events = Events(signatures=[(Fraction(0), metre)] if metre else [], title=self.title)
         for voice in self.voices.values():
             sounds, lines = _lay_out(voice.items, metre, events)
             if notes := join_ties(sounds):

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from lnfgen.errors import UnreadableFileError
 from lnfgen.music.pianoroll import FINER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
+from lnfgen.wording import in_one_line
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
 
@@ -44,6 +45,7 @@ class Events:
         end: where the piece ends.
         lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
         losses: what the tracks have that no roll can have, by their numbers.
+        title: its title; empty if it has none.
     """
 
     tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Events:
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
     losses: dict[int, Losses] = field(default_factory=dict)
+    title: str = ""
 
     def add(
         self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
@@ -60,7 +63,7 @@ class Events:
 
         Characters that a terminal cannot show are left out of the name.
         """
-        name = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+        name = in_one_line(name)
         pitches = [pitch for _, _, pitch in notes]
         sounding = now = 0
         for start, end, _ in sorted(notes):
@@ -119,6 +122,7 @@ class Events:
             roll,
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
             losses=sum((found for number, found in self.losses.items() if number in chosen), losses),
+            title=in_one_line(self.title),
         ).with_upbeat(step(upbeat))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:

@@ -8,35 +8,40 @@ from __future__ import annotations
 import bisect
 import contextlib
 import io
+import itertools
 import struct
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import mido
 from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import DEFAULT_BPM, Events
-from lnfgen.music.pianoroll import (
-    MAX_BPM,
-    MIN_BPM,
-    STEPS_PER_QUARTER,
-    Losses,
-    Note,
-    PianoRoll,
-    bar_length,
-    is_time_signature,
-)
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
 
-VELOCITY = 80  # of all notes that are written: mezzo-forte; a roll has no dynamics
+VELOCITY = 80  # of the notes of rolls and scores: mezzo-forte; a roll has no dynamics
+TICKS_PER_QUARTER = 480  # about so many, in the files that are written
 SUSTAIN_PEDAL = 64  # the number of its controller
-_TARGET_TICKS_PER_QUARTER = 480
+_ORDER = {"note_off": 1, "note_on": 2}  # of messages at one tick, so that a note ends before its key is struck again
+
+
+class MidiNote(NamedTuple):
+    """A note of a track, with the places of its two messages in the track. Times are in ticks."""
+
+    start: int
+    end: int
+    pitch: int
+    velocity: int
+    on: int
+    off: int | None  # None: the key is never released, and sounds to the end of the track
 
 
 def read_midi(
@@ -65,9 +70,9 @@ def read_midi(
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or none of those tracks,
             or last over `MAX_STEPS`.
     """
-    sound = _checked(content, name)
-    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"), _with_any_key_signature():
-        midi = mido.MidiFile(file=io.BytesIO(sound))
+    content = _checked(content, name)
+    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
+        midi = parsed(content)
     groups = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
     pieces: list[Events] = []
     every: list[Track] = []
@@ -78,7 +83,7 @@ def read_midi(
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
     chosen = choose_tracks(every, tracks, drums, name) if every else set()
     kept = [piece for piece in pieces if any(track.number in chosen for track, _ in piece.tracks)] or pieces[:1]
-    quarter = _ticks_per_quarter(midi.ticks_per_beat, name)
+    quarter = ticks_per_quarter(midi, name)
     rolls: list[PianoRoll] = []
     total = 0
     for piece in kept:
@@ -89,7 +94,7 @@ def read_midi(
         piece.lines = [bar_length(first, 1) * quarter] if first else []
         rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
-    return rolls
+    return [replace(rolls[0], song=content)] if len(pieces) == 1 else rolls
 
 
 def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
@@ -116,43 +121,133 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
         voices = len(programs)
     if not 1 <= len(programs) <= (voices or 1):
         raise LnfgenError(f"{len(programs)} programs, {counted(voices or 1, 'voice')}; expected at most one for each")
-    ticks_per_step = max(1, _TARGET_TICKS_PER_QUARTER // roll.steps_per_quarter)
-    upbeat = _upbeat_signature(roll)
-    tempo = mido.MetaMessage("set_tempo", tempo=round(60e6 / roll.tempo_bpm))
-    metres = [
-        mido.MetaMessage("time_signature", numerator=beats, denominator=unit)
-        for beats, unit in ([upbeat] if upbeat else []) + [roll.time_signature]
+    ticks_per_step = max(1, TICKS_PER_QUARTER // roll.steps_per_quarter)
+    end, upbeat = roll.num_steps * ticks_per_step, upbeat_signature(roll)
+    head = [
+        (0, tempo_message(roll.tempo_bpm)),
+        (roll.upbeat * ticks_per_step * (upbeat is not None), metre_message(roll.time_signature)),
     ]
-    head, later = [tempo, metres[0]], [(roll.upbeat, metre) for metre in metres[1:]]
-    if voices is None:
-        first = mido.Message("program_change", program=programs[0])
-        tracks = [_track([*head, first], roll.notes(), 0, ticks_per_step, roll.num_steps, later)]
-    else:
-        tracks = [_track(head, [], 0, ticks_per_step, roll.num_steps, later)]
-        programs += programs[-1:] * (voices - len(programs))
-        separated = zip(separate_voices(roll, voices), voice_names(voices), programs, strict=True)
-        for channel, (notes, name, number) in enumerate(separated):
-            named = mido.MetaMessage("track_name", name=name)
-            first = mido.Message("program_change", channel=channel, program=number)
-            tracks.append(_track([named, first], notes, channel, ticks_per_step, roll.num_steps))
-    division = ticks_per_step * roll.steps_per_quarter
-    file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=division, tracks=tracks)
+    if upbeat:
+        head.insert(1, (0, metre_message(upbeat)))
+    parts = [roll.notes()] if voices is None else separate_voices(roll, voices)
+    programs += programs[-1:] * (len(parts) - len(programs))
+    tracks = []
+    for channel, (notes, number) in enumerate(zip(parts, programs, strict=True)):
+        name = None if voices is None else voice_names(voices)[channel]
+        sounds = [
+            (start * ticks_per_step, (start + length) * ticks_per_step, pitch, VELOCITY)
+            for start, length, pitch in notes
+        ]
+        tracks.append(voice_events(sounds, channel, number, name))
+    tracks = [head + tracks[0]] if voices is None else [head, *tracks]
+    file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=ticks_per_step * roll.steps_per_quarter)
+    file.tracks += [track(in_order(events, end)) for events in tracks]
+    return saved(file)
+
+
+def parsed(content: bytes) -> Any:
+    """The file as mido has it."""
+    with _with_any_key_signature():
+        return mido.MidiFile(file=io.BytesIO(content))
+
+
+def saved(midi: Any) -> bytes:
+    """The bytes of a file of mido."""
     buffer = io.BytesIO()
-    file.save(file=buffer)
+    with _with_any_key_signature():
+        midi.save(file=buffer)
     return buffer.getvalue()
+
+
+def timed(messages: Iterable[Any]) -> list[tuple[int, Any]]:
+    """The messages of a track, each with its tick."""
+    ticks = itertools.accumulate(message.time for message in messages)
+    return list(zip(ticks, messages, strict=True))
+
+
+def track(events: Iterable[tuple[int, Any]]) -> Any:
+    """The track of mido with these messages, each at its tick, in this order."""
+    result, now = mido.MidiTrack(), 0
+    for tick, message in events:
+        message.time, now = tick - now, tick
+        result.append(message)
+    return result
+
+
+def in_order(events: Iterable[tuple[int, Any]], end: int) -> list[tuple[int, Any]]:
+    """The messages, each with its tick, in the order of time, and the end of the track."""
+
+    def place(event: tuple[int, Any]) -> tuple[int, int, int]:
+        tick, message = event
+        return tick, _ORDER.get(message.type, 0), getattr(message, "note", 0)
+
+    return [*sorted(events, key=place), (end, mido.MetaMessage("end_of_track"))]
+
+
+def voice_events(
+    notes: Iterable[tuple[int, int, int, int]], channel: int, program: int | None, name: str | None
+) -> list[tuple[int, Any]]:
+    """The messages of a voice, each with its tick. The notes are (start, end, pitch, velocity), in ticks."""
+    events = [] if name is None else [(0, mido.MetaMessage("track_name", name=name))]
+    if program is not None:
+        events.append((0, mido.Message("program_change", channel=channel, program=program)))
+    for start, end, pitch, velocity in notes:
+        events.append((start, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
+        events.append((end, mido.Message("note_off", channel=channel, note=pitch, velocity=0)))
+    return events
+
+
+def tempo_message(bpm: float) -> Any:
+    return mido.MetaMessage("set_tempo", tempo=round(60e6 / bpm))
+
+
+def metre_message(signature: tuple[int, int]) -> Any:
+    return mido.MetaMessage("time_signature", numerator=signature[0], denominator=signature[1])
+
+
+def channel_notes(tracks: Sequence[Any]) -> dict[tuple[int, int], list[MidiNote]]:
+    """The notes of each track and channel that has any, by the index of the track and the channel, from 0 on.
+
+    In their order the numbers of `PianoRoll.tracks` are counted.
+    """
+    notes: dict[tuple[int, int], list[MidiNote]] = {}
+    for index, messages in enumerate(tracks):
+        sounding: dict[tuple[int, int], deque[tuple[int, int, int]]] = {}
+        tick = 0
+        for place, message in enumerate(messages):
+            tick += message.time
+            if message.type not in ("note_on", "note_off"):
+                continue
+            key = (message.channel, message.note)
+            if message.type == "note_on" and message.velocity:
+                sounding.setdefault(key, deque()).append((tick, message.velocity, place))
+            elif starts := sounding.get(key):
+                start, velocity, on = starts.popleft()
+                notes.setdefault((index, key[0]), []).append(MidiNote(start, tick, key[1], velocity, on, place))
+        for (channel, pitch), starts in sounding.items():
+            held = [MidiNote(start, tick, pitch, velocity, on, None) for start, velocity, on in starts]
+            notes.setdefault((index, channel), []).extend(held)
+    return {key: notes[key] for key in sorted(key for key, played in notes.items() if played)}
 
 
 class _AnyKeySignature(MetaSpec_key_signature):
     type = "key_signature"
+    attributes: Sequence[str] = ("data",)
+    defaults: Sequence[Any] = ((),)
 
     def decode(self, message: Any, data: Sequence[int]) -> None:
-        with contextlib.suppress(mido.KeySignatureError, IndexError):
-            super().decode(message, data)
+        message.data = tuple(data)
+
+    def encode(self, message: Any) -> list[int]:
+        return list(message.data)
+
+    def check(self, name: str, value: Any) -> None:
+        pass
 
 
 @contextlib.contextmanager
 def _with_any_key_signature() -> Iterator[None]:
-    """In this block, mido ignores key signatures that MIDI does not define; a roll has none.
+    """In this block, mido keeps the bytes of key signatures as they are, also of those that MIDI does not define.
 
     mido has only a registry for this, which is put back for other users of mido in this process.
     """
@@ -163,7 +258,7 @@ def _with_any_key_signature() -> Iterator[None]:
         add_meta_spec(MetaSpec_key_signature)
 
 
-def _upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
+def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
     """The time signature of a bar as long as the upbeat; None without an upbeat, or if `midi_bytes` writes none."""
     whole_notes = Fraction(roll.upbeat, 4 * roll.steps_per_quarter)
     unit = max(roll.time_signature[1], whole_notes.denominator)
@@ -172,62 +267,24 @@ def _upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
     return (int(beats), unit) if is_written else None
 
 
-def _track(
-    head: Sequence[Any],
-    notes: Sequence[Note],
-    channel: int,
-    ticks_per_step: int,
-    num_steps: int,
-    later: Sequence[tuple[int, Any]] = (),
-) -> Any:
-    """A track of mido that begins with the messages of `head`. `later` holds other messages, each with its step."""
-    events: list[tuple[int, str, Any]] = [(start, "note_on", pitch) for start, _, pitch in notes]
-    events += [(start + length, "note_off", pitch) for start, length, pitch in notes]
-    events += [(step, "", message) for step, message in later]
-    track = mido.MidiTrack(head)
-    now = 0
-    # Ends come first ("note_off" < "note_on"), so that a note ends before its key is struck again.
-    for step, kind, event in sorted(events):
-        velocity = VELOCITY if kind == "note_on" else 0
-        message = mido.Message(kind, channel=channel, note=event, velocity=velocity) if kind else event
-        message.time = (step - now) * ticks_per_step
-        track.append(message)
-        now = step
-    track.append(mido.MetaMessage("end_of_track", time=(num_steps - now) * ticks_per_step))
-    return track
-
-
 def _events(tracks: Sequence[Any], after: int) -> Events:
     """The events in tracks of mido. Tracks with notes are numbered after those of `after` others."""
     events = Events()
     names: dict[int, str] = {}
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
-    notes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # of a track and a channel
-    last: dict[tuple[int, int, str], int] = {}  # the values that a roll cannot have, of a track and a channel
-    losses = defaultdict[tuple[int, int], Losses](Losses)
-
-    def leave_out(what: str, channel: int, value: int, first: int = 0) -> None:
-        losses[index, channel][what] += value != last.get((index, channel, what), first)
-        last[index, channel, what] = value
-
-    for index, track in enumerate(tracks):
+    losses, last = defaultdict[tuple[int, int], Losses](Losses), dict[tuple[int, int, str], int]()  # of track, channel
+    for index, messages in enumerate(tracks):
         tick = 0
-        sounding: dict[tuple[int, int], deque[int]] = {}
-        for message in track:
+        for message in messages:
             tick += message.time
             kind = message.type
-            if kind == "note_on" and message.velocity:
-                sounding.setdefault((message.channel, message.note), deque()).append(tick)
-                leave_out("velocity_changes", message.channel, message.velocity, message.velocity)
-            elif kind in ("note_on", "note_off"):
-                if starts := sounding.get((message.channel, message.note)):
-                    notes.setdefault((index, message.channel), []).append((starts.popleft(), tick, message.note))
-            elif kind == "program_change":
+            if kind == "program_change":
                 programs.setdefault(message.channel, []).append((tick, message.program))
-            elif kind == "pitchwheel":
-                leave_out("bend_changes", message.channel, message.pitch)
-            elif kind == "control_change" and message.control == SUSTAIN_PEDAL:
-                leave_out("pedal_changes", message.channel, message.value >= 64)
+            elif kind == "pitchwheel" or message.is_cc(SUSTAIN_PEDAL):
+                is_bend = kind == "pitchwheel"
+                what, value = ("bend_changes", message.pitch) if is_bend else ("pedal_changes", message.value >= 64)
+                losses[index, message.channel][what] += value != last.get((index, message.channel, what), 0)
+                last[index, message.channel, what] = value
             elif kind == "track_name":
                 names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
@@ -235,22 +292,24 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
                     events.tempos.append((tick, _tidy_bpm(message.tempo)))
             elif kind == "time_signature":
                 events.signatures.append((tick, (message.numerator, message.denominator)))
-        for (channel, pitch), starts in sounding.items():
-            notes.setdefault((index, channel), []).extend((start, tick, pitch) for start in starts)
         events.end = max(events.end, tick)
     for changes in programs.values():
         changes.sort(key=itemgetter(0))
-    for (index, channel), played in sorted(notes.items()):
+    for (index, channel), notes in channel_notes(tracks).items():
+        played = [note[:3] for note in notes]
         changes = programs.get(channel, [])
         earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
         program = changes[earlier - 1][1] if earlier else 0
         events.add(played, names.get(index, ""), program, channel + 1, after)
+        velocities = [note.velocity for note in sorted(notes, key=itemgetter(0))]
+        losses[index, channel]["velocity_changes"] = sum(one != other for one, other in itertools.pairwise(velocities))
         events.losses[events.tracks[-1][0].number] = losses[index, channel]
     return events
 
 
-def _ticks_per_quarter(division: int, name: str) -> Fraction:
-    """The ticks of a quarter, from the division in the header of a file."""
+def ticks_per_quarter(midi: Any, name: str = "-") -> Fraction:
+    """The ticks of a quarter in a file of mido; `name` stands for it in the error about a damaged header."""
+    division = midi.ticks_per_beat
     ticks = Fraction(division)
     if division < 0:  # times are in seconds (SMPTE)
         # The upper byte is minus the frames a second, and the lower one the ticks a frame. 29 frames mean 29.97.

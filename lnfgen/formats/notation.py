@@ -8,6 +8,7 @@ all voices at once, an organist can play from it, and it needs half as much pape
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from lnfgen.errors import LnfgenError
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import quiet
-from lnfgen.music.pianoroll import Note, PianoRoll
+from lnfgen.formats.song import drawn_parts, file_parts
+from lnfgen.music.pianoroll import Note, PianoRoll, bar_length
 from lnfgen.music.separation import separate_voices, voice_names, with_unisons
 from lnfgen.music.tonality import find_key, spelled
 
@@ -25,6 +28,7 @@ MIDDLE_C = 60
 CHOIR = 4
 """The voices of a choir: soprano, alto, tenor and bass."""
 
+MAX_BARS = 4000  # of a score; for more, the writer takes minutes
 _CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
 
 
@@ -55,29 +59,50 @@ class _Staff:
     stems: bool = False
 
 
-def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "") -> bytes:
+def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "", drawn_name: str = "drawn") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
     `read_score` gives the same roll again; onsets that are not known are those of `roll.struck()` then.
+
+    Where a model drew notes in a person's piece, the tracks of its file have staves of their own, and the drawn notes
+    have staves below.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
             choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
             below.
         title: stands above the music, without characters that cannot be printed.
+        drawn_name: names the staves of drawn notes.
 
     Raises:
-        LnfgenError: if notation has no note value for a step of this grid, or there are over `MAX_VOICES` voices.
+        LnfgenError: if notation has no note value for a step of this grid, there are over `MAX_VOICES` voices or
+            `MAX_BARS` bars, or writing takes more time or memory than a child process may use.
     """
+    bars = math.ceil(roll.num_steps / bar_length(roll.time_signature, roll.steps_per_quarter))
+    if bars > MAX_BARS:
+        raise LnfgenError(f"cannot write a score of {bars:,} bars; expected at most {MAX_BARS:,}; write .mid instead")
+    try:
+        return in_child(_write, roll, voices, title, drawn_name, name="it")
+    except UnreadableFileError as error:
+        raise LnfgenError(f"cannot write a score: {error}, or write .mid instead") from error
+
+
+def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> bytes:
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
+    restart_clock()
     title = "".join(filter(str.isprintable, title))
-    if voices is None and is_choral(roll):
-        voices = CHOIR
-    staves = _staves(roll, voices)
+    is_own = roll.song is not None and roll.drawn is not None
+    if is_own:
+        parts = [*file_parts(roll), *drawn_parts(roll, voices or 1, drawn_name)]
+        staves = [staff for name, notes in parts for staff in _staves_of_part(name, notes)]
+    else:
+        voices = CHOIR if voices is None and is_choral(roll) else voices
+        staves = _staves(roll, voices)
     try:
         with quiet():
-            content = bytes(GeneralObjectExporter(_score(roll, staves, title, piano=voices is None)).parse())
+            score = _score(roll, staves, title, piano=voices is None and not is_own)
+            content = bytes(GeneralObjectExporter(score).parse())
     except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
@@ -111,12 +136,23 @@ def _staves(roll: PianoRoll, voices: int | None) -> list[_Staff]:
         soprano, alto, tenor, bass = with_unisons(separated)
         upper = _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True)
         return [upper, _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True)]
-    staves = []
-    for name, notes in zip(voice_names(voices), separated, strict=True):
-        sounding = sum(length for _, length, _ in notes)
-        mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
-        staves.append(_Staff(name, "treble" if mean >= MIDDLE_C else "bass", [notes]))
-    return staves
+    return [_staff_of(name, notes, [notes]) for name, notes in zip(voice_names(voices), separated, strict=True)]
+
+
+def _staff_of(name: str, notes: Sequence[Note], layers: Sequence[Sequence[Note]]) -> _Staff:
+    """A staff in the clef that most of the notes fit."""
+    sounding = sum(length for _, length, _ in notes)
+    mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
+    return _Staff(name, "treble" if mean >= MIDDLE_C else "bass", layers)
+
+
+def _staves_of_part(name: str, notes: Sequence[Note]) -> list[_Staff]:
+    """A staff for a line, and for chords on both sides of middle C one for each hand, as a piano has them."""
+    layers = _layers(notes)
+    hands = [[note for note in notes if (note[2] >= MIDDLE_C) == is_high] for is_high in (True, False)]
+    if len(layers) == 1 or not all(hands):
+        return [_staff_of(name, notes, layers)]
+    return [_staff_of(name, hand, _layers(hand)) for hand in hands]
 
 
 def _layers(notes: Sequence[Note]) -> list[list[Note]]:
@@ -183,7 +219,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
             if number == 1:
                 measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
         _fill(measure, symbols, sharps, staff.stems, bar)
-        part.insert(max(index * bar - missing, 0), measure)
+        part.insert(max(index * bar - missing, 0), measure, ignoreSort=True)
     measure.rightBarline = "final"
     # Otherwise music21 fills the last bar with rests.
     measure.paddingRight = (index + 1) * bar - missing - Fraction(roll.num_steps, grid)

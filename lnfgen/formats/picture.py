@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ _LEFT, _RIGHT, _HEAD, _FOOT, _ABOVE = 0.55, 0.2, 0.3, 0.2, 0.38  # inches around
 _DPI, _MOST_PIXELS = 110, (5000, 6500)
 _MARGIN = 2  # pitches above the highest note and below the lowest
 _NOTE, _STRIKE = "#85b3dc", "#173a5e"
+_GIVEN, _DRAWN = ("#c9ced5", "#6b727c"), ("#2a6cb0", "#0b1f33")  # a note and its edge, where some were drawn
+_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 1.2, "columnspacing": 0.8}
 _BLACK_ROW, _BEAT, _OCTAVE, _BAR = "#eef0f3", "#d9dde2", "#b9bfc7", "#8a929c"
 
 
@@ -29,11 +31,13 @@ def png_bytes(roll: PianoRoll) -> bytes:
 
     An upbeat stands before the first bar line, and has no number.
 
-    Each note is a box with a dark edge where it is struck. Where onsets are not known there are no dark edges. The rows
-    of black keys are shaded, and each C has its name. Only the pitches that sound are shown, with a margin.
+    Each note is a box with a dark edge where it is struck. Where onsets are not known there are no dark edges. Notes
+    that were given are grey beside those that a model drew. The rows of black keys are shaded, and each C has its name.
+    Only the pitches that sound are shown, with a margin.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     notes, bars = roll.notes(), [step for number, step in roll.bars().items() if number]
     low, high = _pitches_shown(roll)
@@ -49,6 +53,12 @@ def png_bytes(roll: PianoRoll) -> bytes:
     metre, counts = "{}/{}".format(*roll.time_signature), (counted(len(bars), "bar"), counted(len(notes), "note"))
     title = ", ".join([metre, f"{tempo} quarters a minute", *counts])
     figure.text(_LEFT / width, 1 - _HEAD / height, title, fontsize=10)
+    groups = [((_NOTE, _STRIKE), notes)]
+    if roll.drawn is not None:
+        given = [notes[place] for place in roll.given_notes()]
+        groups = [(_GIVEN, given), (_DRAWN, sorted({*notes} - {*given}))]
+        boxes = [Patch(facecolor=face, edgecolor=edge, linewidth=0.4) for (face, edge), _ in groups]
+        figure.legend(boxes, ["given", "drawn"], loc="upper right", ncols=2, **_LEGEND)
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
         bottom = height - _HEAD - (index + 1) * (_ABOVE + line_height)
         axes = figure.add_axes((_LEFT / width, bottom / height, line_width / width, line_height / height))
@@ -57,8 +67,9 @@ def png_bytes(roll: PianoRoll) -> bytes:
         _mark_pitches(axes, range(low, high + 1), start, end)
         numbered = dict(enumerate(bars[index * per_line : (index + 1) * per_line], start=index * per_line + 1))
         _mark_time(axes, roll, numbered, start, end, line_width / span)
-        inside = [note for note in notes if note[0] < end and note[0] + note[1] > start]
-        _draw_notes(axes, roll, inside, line_width / span)
+        for colours, group in groups:
+            inside = [note for note in group if note[0] < end and note[0] + note[1] > start]
+            _draw_notes(axes, roll, inside, colours, line_width / span)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
@@ -107,18 +118,19 @@ def _mark_time(axes: Any, roll: PianoRoll, bars: dict[int, int], start: int, end
         axes.annotate(str(number), (step, high), xytext=(0, 3), textcoords="offset points", fontsize=8, color=_STRIKE)
 
 
-def _draw_notes(axes: Any, roll: PianoRoll, notes: Iterable[Note], inches_per_step: float) -> None:
-    """Draw notes as boxes; a small gap separates those that follow each other. The axes cut what is on other lines."""
+def _draw_notes(axes: Any, roll: PianoRoll, notes: list[Note], colours: Sequence[str], inches_per_step: float) -> None:
+    """Draw notes as boxes, of one colour with edges of another; a small gap separates those that follow each other."""
     gap, edge = min(0.1, 0.02 / inches_per_step), min(0.35, 0.04 / inches_per_step)
     boxes = [(start, start + length - gap, pitch, 0.42) for start, length, pitch in notes]
-    _draw(axes, boxes, facecolors=_NOTE, edgecolors=_STRIKE, linewidths=0.4, zorder=3)
+    note, strike = colours
+    _draw(axes, boxes, facecolors=note, edgecolors=strike, linewidths=0.4, zorder=3)
     if roll.onsets is not None:
         struck = [
             (left, left + edge, pitch, half)
             for left, _, pitch, half in boxes
             if roll.onsets[int(left), pitch - roll.lowest_pitch]
         ]
-        _draw(axes, struck, facecolors=_STRIKE, linewidths=0, zorder=4)
+        _draw(axes, struck, facecolors=strike, linewidths=0, zorder=4)
 
 
 def _draw(axes: Any, boxes: Iterable[tuple[float, float, int, float]], **style: Any) -> None:

@@ -10,22 +10,26 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lnfgen import files
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.midi import midi_bytes, read_midi
+from lnfgen.formats.midi import read_midi
 from lnfgen.formats.notation import musicxml_bytes
 from lnfgen.formats.page import page_bytes
 from lnfgen.formats.picture import png_bytes
 from lnfgen.formats.rolltext import MARK, roll_from_text, roll_to_text
 from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import read_score
+from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
-from lnfgen.formats.text import decode_utf8
+from lnfgen.formats.text import bytes_of, decode_utf8
+from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
+from lnfgen.wording import with_name
 
 Piece = PianoRoll | str
 
@@ -54,7 +58,7 @@ def read(
     `.txt`) keep their own grid.
 
     Texts and small MIDI files are parsed in this process, all others in a child process that has a limit of time and a
-    limit of memory (see `lnfgen.formats.sandbox`).
+    limit of memory (see `lnfgen.formats.sandbox`). Of a pipe without a suffix the first bytes decide.
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
@@ -64,21 +68,14 @@ def read(
             them.
 
     Raises:
-        UnreadableFileError: if the file is missing, damaged, of an unknown suffix, or of another format than its
-            suffix names.
+        UnreadableFileError: if the file is missing, damaged, larger than that limit of memory, of an unknown suffix,
+            or of another format than its suffix names.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        raise UnreadableFileError(f"{path} is a folder; expected a file")
-    if suffix not in READABLE and path.exists():
+    suffix = None if path.is_fifo() and not path.suffix else path.suffix.lower()
+    if suffix not in (*READABLE, None) and path.is_file():
         raise UnreadableFileError(f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UnreadableFileError(f"{path} is not there; expected a file ({' '.join(READABLE)})") from None
-    except OSError as error:
-        raise UnreadableFileError(f"cannot read {path}: {error.strerror}") from error
+    content = bytes_of(path, "a file of music, or a text")
     return read_bytes(content, str(path), suffix, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
 
 
@@ -107,9 +104,12 @@ def read_bytes(
     if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
         return [text]
     arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
-    if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
-        return [*_parse(*arguments)]
-    return [*in_child(_parse, *arguments, name=name)]
+    try:
+        if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
+            return [*_parse(*arguments)]
+        return [*in_child(_parse, *arguments, name=name)]
+    except LnfgenError as error:  # that of a piano-roll does not know the file
+        raise UnreadableFileError(with_name(name, str(error))) from error
 
 
 def _suffix_of(content: bytes) -> str:
@@ -135,52 +135,64 @@ def write(
     path: str | Path,
     piece: Piece | Sequence[Piece],
     *,
-    program: int | Sequence[int] = 0,
+    program: Programs | None = None,
     voices: int | None = None,
     names: Sequence[str] | None = None,
+    drawn_name: str = "drawn",
+    seed: int | None = None,
 ) -> None:
     """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
 
     A `.html` is a page that draws and plays its pieces; it takes a list of any number of them. A `.wav` needs the
     program FluidSynth; see `lnfgen.formats.sound`.
 
+    A piece that a model drew from a person's piece is written as that person's own file with the drawn notes in tracks
+    of their own, as a `.mid`, `.wav` or `.musicxml`; `dataclasses.replace(piece, song=None)` is the roll alone.
+
     Args:
-        program, voices, names: as `to_bytes` takes them. The title is the name of the file.
+        program, voices, names, drawn_name, seed: as `to_bytes` takes them. The title is the name of the file.
 
     Raises:
         LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
         OutputError: if the path cannot be written.
     """
     path = Path(path)
-    files.write_bytes(path, to_bytes(piece, path.suffix, program=program, voices=voices, title=path.stem, names=names))
+    how: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name, "seed": seed}
+    files.write_bytes(path, to_bytes(piece, path.suffix, title=path.stem, names=names, **how))
 
 
 def to_bytes(
     piece: Piece | Sequence[Piece],
     suffix: str,
     *,
-    program: int | Sequence[int] = 0,
+    program: Programs | None = None,
     voices: int | None = None,
     title: str = "",
     names: Sequence[str] | None = None,
+    drawn_name: str = "drawn",
+    seed: int | None = None,
 ) -> bytes:
     """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
 
     Args:
-        program: the General MIDI program (instrument) of a `.mid` or `.wav`, 0 to 127, or one for each voice.
+        program: the General MIDI instrument of a `.mid`, `.wav` or page, as 73 or "flute", or one for each voice.
+            None: a piano, or the instruments of a person's own file.
         voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format decides.
-        title: the title of a page or a score. Several pieces on a page are numbered.
+        drawn_name: names the track of what was drawn beside a person's own notes.
+        title: the title of a page, or of a score if the piece has none. Several pieces on a page are numbered.
         names: the names of the pieces on a page, in place of numbers.
+        seed: what drew the pieces, which a page names.
 
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
-    suffix = suffix.lower()
+    suffix, program = suffix.lower(), None if program is None else programs_of(program)
     require_writer(suffix, voices)
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        return page_bytes(rolls, title, names=names, program=program, voices=voices)
+        tracks: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name}
+        return page_bytes(rolls, title, names=names, seed=seed, **tracks)
     if len(pieces) != 1:
         raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
     (one,) = pieces
@@ -190,11 +202,11 @@ def to_bytes(
     if isinstance(one, str):
         return one.encode("utf-8")
     if suffix in MIDI:
-        return midi_bytes(one, program=program, voices=voices)
+        return midi_of(one, program=program, voices=voices, drawn_name=drawn_name)
     if suffix == SOUND:
         return wav_bytes(one, program=program, voices=voices)
     if suffix == ".musicxml":
-        return musicxml_bytes(one, voices=voices, title=title)
+        return musicxml_bytes(one, voices=voices, title=one.title or title, drawn_name=drawn_name)
     if suffix == ".png":
         return png_bytes(one)
     return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")

@@ -118,7 +118,7 @@ class Children:
         """Call as `in_child` does, in one of these children."""
         if _seconds is not None:
             return function(*args)
-        seconds, megabytes = _limit("LNFGEN_READ_SECONDS", SECONDS), _limit("LNFGEN_READ_MB", MEGABYTES)
+        seconds, megabytes = limit("LNFGEN_READ_SECONDS", SECONDS), limit("LNFGEN_READ_MB", MEGABYTES)
         child = self._take(megabytes)
         try:
             result = child.call(function, args, seconds, name)
@@ -179,11 +179,11 @@ class _Child:
     def _death(self, seconds: float) -> str:
         """Why the child has ended, in words that follow the name of the file."""
         status = self.process.wait()
-        damaged = "to read; it is damaged, or large; allow more with"
+        damaged = "; it is damaged, or large; allow more with"
         if status == _TOO_LONG:
-            return f"takes over {seconds:g} seconds {damaged} LNFGEN_READ_SECONDS"
+            return f"takes over {seconds:g} seconds{damaged} LNFGEN_READ_SECONDS"
         if status == _OUT_OF_MEMORY:
-            return f"takes over {self.megabytes:g} MB of memory {damaged} LNFGEN_READ_MB"
+            return f"takes over {self.megabytes:g} MB of memory{damaged} LNFGEN_READ_MB"
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
         more = f"needs more memory than {self.megabytes:g} MB; allow more with LNFGEN_READ_MB"
         return f"ends the process that reads it ({how}); it is damaged, or {more}"
@@ -250,13 +250,13 @@ def _limit_memory(size: int) -> None:
         import resource
     except ImportError:  # Windows
         return
-    for limit, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
-        hard = resource.getrlimit(limit)[1]
+    for kind, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(kind)[1]
         with contextlib.suppress(ValueError, OverflowError, OSError):
-            resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+            resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
-def _limit(variable: str, default: float) -> float:
+def limit(variable: str, default: float) -> float:
     """The limit that an environment variable sets, or else the default."""
     text = os.environ.get(variable) or str(default)
     try:

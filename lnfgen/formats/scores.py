@@ -11,6 +11,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -19,6 +20,7 @@ from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties
 from lnfgen.formats.sandbox import restart_clock
+from lnfgen.formats.song import song_of
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL, choose_tracks
 
@@ -46,6 +48,8 @@ def read_score(
     with unreadable(f"{name} is no readable {kind} score"):
         pieces = read_tunes(text) if kind == "ABC" else _read_with_music21(text, kind)
     rolls = [_roll(events, name, steps_per_quarter, tracks) for events in pieces]
+    if len(pieces) == 1:
+        rolls = [replace(rolls[0], song=song_of(pieces[0], rolls[0]))]
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.losses["out_of_range"] or roll.sounding.any()] or rolls[:1]
@@ -86,8 +90,8 @@ def _events(score: Any) -> Events:
     """The notes, tempos and time signatures of a music21 score as it sounds. Times are in quarters."""
     from music21 import instrument, stream, tempo
 
+    events = Events(title=str(getattr(score.metadata, "bestTitle", None) or ""))
     score = _as_it_sounds(score)
-    events = Events()
     for part in list(score.parts) or [score]:
         flat = part.flatten()
         events.end = max(events.end, Fraction(flat.highestTime))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.song import kept_tracks, midi_of
 from lnfgen.music.pianoroll import PianoRoll
 
 SOUNDFONT = "LNFGEN_SOUNDFONT"
@@ -17,19 +17,23 @@ SOUNDFONT = "LNFGEN_SOUNDFONT"
 _FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/opt/homebrew/share/soundfonts")
 
 
-def wav_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
+def wav_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None) -> bytes:
     """A WAV file of 16 bits, in stereo, at 44,100 Hz, as FluidSynth plays the MIDI file of the piece.
 
+    A piece that was read from a file is played as it is there, with its own instruments, of the tracks that were kept.
+
     Args:
-        program, voices: as `midi_bytes` takes them.
+        program, voices: as `lnfgen.formats.song.midi_of` takes them; then a file's own instruments are not heard.
 
     Raises:
         LnfgenError: if there is no synthesiser, or it fails.
     """
     command, soundfont = require_synthesiser()
+    is_as_read = roll.song is not None and roll.drawn is None and program is voices is None
+    content = kept_tracks(roll) if is_as_read else midi_of(roll, program=program, voices=voices)
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder, "piece.mid"), Path(folder, "piece.wav")
-        midi.write_bytes(midi_bytes(roll, program=program, voices=voices))
+        midi.write_bytes(content)
         options = ["-n", "-i", "-q", "-F", str(wav), "-T", "wav", "-r", "44100", "-g", "1"]
         try:
             done = subprocess.run([command, *options, soundfont, str(midi)], capture_output=True, timeout=600)

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.formats.sandbox import MEGABYTES, limit
 
 MAX_LINE = 288  # characters; published results for the Penn Treebank also leave out longer lines
 UNKNOWN = "\ufffd"
@@ -23,10 +25,36 @@ def decode_utf8(content: bytes, name: str) -> str:
     return text.removeprefix("\ufeff")
 
 
+def require_readable(path: Path) -> None:
+    """Refuse a large file, a device, and a pipe, unless it has no suffix, as a shell makes one for `<(command)`."""
+    size = path.stat().st_size
+    if not path.is_file() and (path.suffix or not path.is_fifo()):
+        raise UnreadableFileError(f"{path} is a folder, a pipe or a device; expected a file")
+    _require_size(size, str(path))
+
+
+def _require_size(size: int, name: str) -> None:
+    if size > (most := limit("LNFGEN_READ_MB", MEGABYTES)) * 1e6:
+        raise UnreadableFileError(f"{name} has {size / 1e6:,.0f} MB; expected {most:,g} at most, or set LNFGEN_READ_MB")
+
+
+def rest_of(file: IO[bytes], name: str) -> bytes:
+    """All bytes of a file or pipe; more than the memory that reading may take are an `UnreadableFileError`."""
+    content = bytearray()
+    while chunk := file.read(1 << 20):
+        content += chunk
+        _require_size(len(content), name)
+    return bytes(content)
+
+
 def bytes_of(path: Path, expected: str) -> bytes:
-    """The bytes of a file, or an `UnreadableFileError` if it is missing or empty."""
+    """The bytes of a file; one that is missing, empty or not for `require_readable` is an `UnreadableFileError`."""
     try:
-        content = path.read_bytes()
+        require_readable(path)
+        with open(path, "rb") as file:
+            content = rest_of(file, str(path))
+    except FileNotFoundError:
+        raise UnreadableFileError(f"{path} is not there; expected {expected}") from None
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path}: {error.strerror or error}") from error
     if not content:

@@ -22,13 +22,13 @@ from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, Progress,
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
+from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden, with_outer_voices
 from lnfgen.inference.particles import draw_hidden
 from lnfgen.inference.sampling import metres_in, require_draws, require_one_length, sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.music.regions import top_line
+from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
@@ -87,7 +87,7 @@ def fill_pieces(
     if len(part.values) > MAX_LENGTH:
         raise LnfgenError(f"a piece of {len(part.values):,} steps; expected at most {MAX_LENGTH:,}")
     if not part.hidden.any():
-        low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches - 1
+        low, high = part.keys[0], part.keys[-1]
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
     known, num_steps = known_bits(model, part), len(part.values)
     signature = [] if isinstance(part.piece, str) else [part.piece.time_signature]
@@ -102,7 +102,7 @@ def fill_pieces(
         each = Known(*(tensor.expand(len(block), *tensor.shape) for tensor in known))
         metres = metres_in(model, encoding, signature * len(block))
         for x in draw_hidden(model, each, particles, generators, temperature, metres, of_block).numpy():
-            yield decoded(encoding, part, x)
+            yield decoded(encoding, part, with_outer_voices(part, x))
 
 
 def vary_pieces(
@@ -134,17 +134,20 @@ def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownP
     """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
     It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
-    highest line is compared with the highest lines of the samples, and other music with all their keys.
+    highest or lowest line is compared with those lines of the samples, and other music with all their keys.
     """
     roll = part.piece
     if isinstance(roll, str):
         return part
     known = roll.sounding & ~part.hidden_cells
-    hidden_above = part.hidden_cells[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
-    is_top = bool(part.hidden_cells.any()) and not (known & hidden_above).any()
-    usual = np.concatenate([_keys(sample, is_top) for sample in _home_samples(model, encoding)])
+    below = part.hidden_cells.cumsum(axis=1)  # how many cells are hidden at or below each cell
+    sides = ((True, below[:, -1:] > below), (False, below > 0))
+    # A note that is held under the next one of its melody is no line below.
+    edges = [top for top, beyond in sides if 10 * (known & beyond).sum() < known.sum()]
+    edge = edges[0] if edges and below.any() else None
+    usual = np.concatenate([_keys(sample, edge) for sample in _home_samples(model, encoding)])
     low, high = np.quantile(usual, HOME_RANGE) if len(usual) else (0, 127)
-    own = _keys(replace(roll, sounding=known, onsets=None), is_top)
+    own = _keys(replace(roll, sounding=known, onsets=None), edge)
     last, enough = encoding.lowest_pitch + encoding.num_pitches - 1, round(HOME_SHARE * len(own))
 
     def fit(shift: int) -> tuple[int, int, int]:
@@ -152,7 +155,7 @@ def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownP
         has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
         return has_place, min(int(((keys >= low) & (keys <= high)).sum()), enough), -abs(shift)
 
-    moved = laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit))
+    moved = laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit), part.outer)
     if not (moved.values * ~moved.hidden).any():
         raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
     return moved
@@ -173,10 +176,10 @@ def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
     return samples[encoding]
 
 
-def _keys(piece: Piece, is_top: bool) -> np.ndarray:
-    """The MIDI pitches that sound, one number for each step, or the highest one of each step alone."""
+def _keys(piece: Piece, edge: bool | None) -> np.ndarray:
+    """The MIDI pitches that sound, one number for each step, or those of `edge_line` alone."""
     assert isinstance(piece, PianoRoll)
-    return np.nonzero((top_line(piece) if is_top else piece).sounding)[1] + piece.lowest_pitch
+    return np.nonzero((piece if edge is None else edge_line(piece, edge)).sounding)[1] + piece.lowest_pitch
 
 
 def known_bits(model: SequenceModel, part: KnownPart) -> Known:

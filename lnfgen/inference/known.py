@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
+from lnfgen.formats.song import file_bars
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import Losses, PianoRoll
-from lnfgen.music.regions import random_share, region, top_line
+from lnfgen.music.regions import outer_voices, random_share, region, room_inside
+from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
 GAP = "_"
@@ -22,6 +25,13 @@ GAP = "_"
 
 SPAN = 8
 """Characters of a text that a variation keeps or draws anew together."""
+
+
+class OuterVoices(NamedTuple):
+    """An intro has the outer voices of a fuller piece, whose others are drawn too: so chords go on after a line."""
+
+    number: int  # so many are given back at most
+    room: np.ndarray  # where the intro has room for the others, as `KnownPart.hidden_cells`
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,8 @@ class KnownPart:
     changes: Changes  # what the piece lost on its way to the grid and the keys
     shift: int = 0  # semitones that music was moved up for the model
     ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
+    keys: range = range(128)  # the pitches that may be drawn; those that the model or the piece has
+    outer: OuterVoices | None = None  # of an intro
 
 
 def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
@@ -46,8 +58,8 @@ def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
 def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
     """A piece whose cells or characters that `words` name are hidden, and all others known.
 
-    Music has the words of `music.regions.region`, and a text numbers of characters, as 10-20. `gap` marks the hidden
-    characters of a text; it is `_` if there are no words.
+    Music has the words of `music.regions.region`, and a text numbers of characters, as 10-20 or, with commas, 10-20,35.
+    `gap` marks the hidden characters of a text; it is `_` if there are no words.
     """
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
@@ -56,20 +68,35 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not words:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
-    return _partly_known(encoding, piece, region(piece, words))
+    return _partly_known(encoding, piece, region(piece, words, file_bars(piece)))
 
 
-def known_melody(encoding: Encoding, piece: Piece) -> KnownPart:
-    """The highest line of a piece of music, below which all is hidden."""
+def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> KnownPart:
+    """The highest line of a piece of music, below which all is hidden; or the lowest one, if all above it is."""
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
-    roll = top_line(piece)
-    return _partly_known(encoding, roll, region(roll, ["below-melody"]))
+    return _partly_known(encoding, piece, region(piece, ["above-bass" if above else "below-melody"]))
 
 
-def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
-    """A piece that goes on for `added` hidden steps or characters after its end."""
+def little_room(melody: KnownPart, above: bool) -> str:
+    """A sentence for a melody of `known_melody` that leaves less than an octave at most steps; empty for another."""
+    if np.median(melody.hidden.sum(axis=1)) >= 12:
+        return ""
+    if above:
+        return (
+            f"few keys are free above the line, up to {pitch_name(melody.keys[-1])}; leave --above out to draw below it"
+        )
+    return f"few keys are free below the melody, down to {pitch_name(melody.keys[0])}; to draw above it, take --above"
+
+
+def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None = None) -> KnownPart:
+    """A piece that goes on for `added` hidden steps or characters after its end.
+
+    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars.
+    """
+    if voices is not None and (voices < 1 or isinstance(piece, str)):
+        raise LnfgenError(f"{counted(voices, 'voice')} to go on with; expected at least 1, and a piece of music")
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
     piece = on_grid(encoding, piece)
@@ -78,13 +105,24 @@ def known_intro(encoding: Encoding, piece: Piece, added: int) -> KnownPart:
     after = ((0, added), (0, 0))
     onsets = None if piece.onsets is None else np.pad(piece.onsets, after)
     longer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets)
-    return _partly_known(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True))
+    at_once, (start, *_) = piece.sounding.sum(axis=1), list(piece.bars().values())[-2:]
+    outer = OuterVoices(voices or int(at_once[start:].max() or at_once.max()), room_inside(longer.sounding))
+    return laid(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True), outer=outer)
+
+
+def with_outer_voices(part: KnownPart, x: np.ndarray) -> np.ndarray:
+    """What was drawn after an intro, without the voices that are not given back: x `[T, P]` or `[T]` -> the same."""
+    if part.outer is None:
+        return x
+    drawn = np.pad(part.hidden_cells.any(axis=1), (part.ahead, 0))[:, None]
+    return np.where(drawn, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
 
 
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
     """The piece with a share of its bars in each voice, or of its spans of `SPAN` characters, hidden at random."""
     if isinstance(whole.piece, PianoRoll):
-        return laid(encoding, whole.piece, random_share(whole.piece, share, rng), whole.shift)
+        hidden = _of_whole_notes(whole.piece, random_share(whole.piece, share, rng))
+        return laid(encoding, whole.piece, hidden, whole.shift)
     spans = -(-len(whole.piece) // SPAN)
     hidden = np.isin(np.arange(len(whole.piece)) // SPAN, rng.permutation(spans)[: round(share * spans)])
     return replace(whole, hidden=hidden, hidden_cells=hidden)
@@ -101,13 +139,18 @@ def on_grid(encoding: Encoding, piece: Piece) -> Piece:
         return piece
     if not piece.sounding.any():
         raise LnfgenError("found a piece without notes; expected at least one to keep")
-    return piece.on_grid(encoding.steps_per_quarter).in_range(0, 128)
+    if piece.drawn is not None:  # its file does not have the drawn notes
+        piece = replace(piece, song=None, tracks=())
+    return replace(piece.on_grid(encoding.steps_per_quarter).in_range(0, 128), drawn=None)
 
 
-def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -> KnownPart:
+def laid(
+    encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0, outer: OuterVoices | None = None
+) -> KnownPart:
     """A piece of `on_grid` and its hidden part as the model sees them.
 
     Music is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not have are left out.
+    Hidden ones are silent that neither the model nor the piece has where they are given back.
     """
     if isinstance(piece, str):
         values = encoding.encode(piece)
@@ -122,18 +165,23 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0) -
         result[ahead:, inside] = cells[:, columns[inside]]
         return result
 
-    struck = piece.struck()
-    values = cut(piece.sounding) * np.uint8(SOUNDING)
+    low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches
+    own, struck, outside = np.flatnonzero(piece.sounding.any(axis=0)), piece.struck(), hidden.copy()
+    keys = range(max(low - shift, min(low, int(own[0]))), min(high - shift, max(high, int(own[-1]) + 1)))
+    outside[:, keys.start : keys.stop] = False
+    values = cut(piece.sounding & ~outside) * np.uint8(SOUNDING)
     if encoding.has_onsets:
-        values |= cut(struck) * np.uint8(ONSET)
+        values |= cut(struck & ~outside) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
-    return KnownPart(values, cut(hidden), piece, hidden, Changes(piece.losses["rounded"], lost), shift, ahead)
+    drawn = cut(hidden & ~outside if outer is None else hidden & ~outside | outer.room)
+    changes = Changes(piece.losses["rounded"], lost)
+    return KnownPart(values, drawn, piece, hidden, changes, shift, ahead, keys, outer)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     """The piece that was drawn, x `[T, P]` or `[T]`, where the known one was, with its tempo, metre and upbeat.
 
-    Notes that were drawn in the silence ahead of an upbeat make the upbeat longer.
+    It knows the file of the known piece, and which cells were drawn.
     """
     if isinstance(part.piece, str):
         drawn = encoding.decode(x)
@@ -147,33 +195,40 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
     roll = replace(roll, lowest_pitch=lowest - part.shift, losses=Losses())
-    if not part.ahead:
-        return roll.with_upbeat(part.piece.upbeat)
-    sounds = roll.sounding.any(axis=1)
-    silent = int(sounds.argmax()) if sounds.any() else roll.num_steps - 1
-    return roll.stretch(min(part.ahead, silent), roll.num_steps)
+    roll = roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
+    own = part.piece
+    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
 
 
 def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> KnownPart:
     kept, what = (~hidden, "character") if isinstance(piece, str) else (~hidden & piece.sounding, "note")
     if not kept.any():
         raise LnfgenError(f"no {what} of the piece is kept; to draw all of a piece there is `lnfgen sample`")
-    return laid(encoding, piece, hidden)
+    return laid(encoding, piece, hidden if isinstance(piece, str) else _of_whole_notes(piece, hidden))
+
+
+def _of_whole_notes(roll: PianoRoll, hidden: np.ndarray) -> np.ndarray:
+    """The hidden cells without those of notes that begin in a known cell: these notes are kept to their ends."""
+    known = np.zeros_like(hidden)
+    for start, length, pitch in roll.notes():
+        column = pitch - roll.lowest_pitch
+        known[start : start + length, column] |= not hidden[start, column]
+    return hidden & ~known
 
 
 def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap: str | None) -> np.ndarray:
     hidden = np.zeros(len(text), dtype=np.bool_)
-    for word in words:
-        hidden[_characters(word, len(text))] = True
+    for part in (part for word in words for part in word.split(",")):
+        hidden[_characters(part, len(text))] = True
     if gap is None and words:
         return hidden
     mark = GAP if gap is None else gap
     if len(mark) != 1:
         raise LnfgenError(f"found {mark!r} to mark gaps; expected one character")
-    if gap is None and mark in encoding.vocabulary and mark in text:
+    if gap is None and mark in encoding.vocabulary:
         raise LnfgenError(
-            f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character, or name them, as "
-            "10-20"
+            f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character and --gap (in Python "
+            "gap=), or name them, as 10-20"
         )
     hidden |= np.array(list(text)) == mark
     if not hidden.any():

@@ -58,10 +58,12 @@ class PianoRoll:
             upbeat, or it is not known.
         song: the MIDI file that the roll was read from, or that its score becomes; see `lnfgen.formats.song`. None if
             there is no file, or if it has become other music.
-        drawn: bool [T, P], true at the cells of a person's piece that a model drew; None without this distinction.
-            Then `song` is without the notes that began in these cells. A note was drawn if its first cell was.
+        drawn: bool [T, 128], true where a model drew the key of this MIDI pitch in a person's piece; None without this
+            distinction. A note was drawn if its first cell was.
+        title: the title of the score that the roll was read from; empty if there is none.
 
-    `losses`, `tracks`, `song` and `drawn` tell where a roll comes from. Two rolls may be equal if they differ there.
+    `losses`, `tracks`, `song`, `drawn` and `title` tell where a roll comes from. Two rolls may be equal if they differ
+    there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -78,6 +80,7 @@ class PianoRoll:
     upbeat: int = 0
     song: bytes | None = None
     drawn: np.ndarray | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -100,8 +103,9 @@ class PianoRoll:
         if not is_time_signature(self.time_signature):
             expected = "beats from 1 to 255 over a power of two up to 128"
             raise LnfgenError(f"a time signature of {self.time_signature}; expected {expected}")
-        if self.drawn is not None and self.drawn.shape != sounding.shape:
-            raise LnfgenError(f"a piano-roll's drawn is {_describe(self.drawn)}; expected bool {shape} as sounding")
+        if self.drawn is not None and self.drawn.shape != (self.num_steps, 128):
+            found = _describe(self.drawn)
+            raise LnfgenError(f"a piano-roll's drawn is {found}; expected bool [{self.num_steps}, 128]")
         if not 0 <= self.upbeat < min(self._exact_bar, Fraction(self.num_steps)):
             raise LnfgenError(f"an upbeat of {self.upbeat} steps; expected less than a bar and than the piece")
 
@@ -226,6 +230,13 @@ class PianoRoll:
             zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
         )
 
+    def given_notes(self) -> list[int]:
+        """The places among `notes()` of those beside which a model drew others; none if `drawn` is None."""
+        drawn = self.drawn
+        if drawn is None:
+            return []
+        return [place for place, (start, _, pitch) in enumerate(self.notes()) if not drawn[start, pitch]]
+
     @classmethod
     def from_notes(
         cls,
@@ -312,7 +323,8 @@ class PianoRoll:
             return roll
 
         left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
-        return self._changed(moved, lowest_pitch=lowest_pitch, losses=self.losses + left_out, song=self.song)
+        origin = {"song": self.song, "drawn": self.drawn, "losses": self.losses + left_out}
+        return self._changed(moved, lowest_pitch=lowest_pitch, **origin)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
@@ -360,10 +372,10 @@ class PianoRoll:
         return piece.with_upbeat(upbeat)
 
     def _changed(self, change: Callable[[np.ndarray], np.ndarray], **attributes: Any) -> PianoRoll:
-        """The piece with its arrays changed, and with these attributes. Its song is another one."""
-        onsets, drawn = (None if array is None else change(array) for array in (self.onsets, self.drawn))
-        attributes = {"song": None} | attributes
-        return replace(self, sounding=change(self.sounding), onsets=onsets, drawn=drawn, **attributes)
+        """The piece with both arrays changed, and with these attributes. It is no longer the music of its file."""
+        onsets = None if self.onsets is None else change(self.onsets)
+        attributes = {"song": None, "drawn": None} | attributes
+        return replace(self, sounding=change(self.sounding), onsets=onsets, **attributes)
 
 
 def bar_length(time_signature: tuple[int, int], steps_per_quarter: int) -> Fraction:

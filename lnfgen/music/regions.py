@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from lnfgen.wording import counted
 EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass"
 
 
-def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
+def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None = None) -> np.ndarray:
     """The cells bool [T, P] that any of these words means.
 
     - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on, the last one included; `bars:0` is the upbeat. `steps:` likewise,
@@ -27,14 +27,18 @@ def region(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
     - `voice:2`: the second voice from above, with all keys between its neighbours, where so many voices sound.
     - `bars:5-8,below-melody`: with a comma, the cells that both mean.
 
+    Args:
+        bars: the step where each bar starts, by its number; by default that of `PianoRoll.bars`.
+
     Raises:
         LnfgenError: if a word is unknown, or means nothing in this piece.
     """
     cells = np.zeros_like(roll.sounding)
+    bars = roll.bars() if bars is None else bars
     for word in words:
         meant = np.ones_like(cells)
         for part in map(str.strip, word.split(",")):
-            found = _one(roll, part)
+            found = _one(roll, part, bars)
             if not found.any():
                 raise LnfgenError(f"{part} means nothing in a piece of {_size(roll)}")
             meant &= found
@@ -58,11 +62,23 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     return f"{', '.join(found)} {goes} beyond {keys}; nothing is drawn there" if found else ""
 
 
-def top_line(roll: PianoRoll) -> PianoRoll:
-    """The highest key of each step alone."""
-    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top=True)[:, None]) & roll.sounding
+def edge_line(roll: PianoRoll, top: bool) -> PianoRoll:
+    """The highest key of each step alone, or the lowest one."""
+    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top)[:, None]) & roll.sounding
     onsets = None if roll.onsets is None else roll.onsets & cells
     return replace(roll, sounding=cells, onsets=onsets, tracks=(), song=None)
+
+
+def outer_voices(sounding: np.ndarray, number: int) -> np.ndarray:
+    """So many voices of each step at most, the highest ones and, from two on, the lowest one: bool [T, P] each."""
+    from_above, from_below = sounding[:, ::-1].cumsum(axis=1)[:, ::-1], sounding.cumsum(axis=1)
+    return sounding & ((from_above <= max(number - 1, 1)) | ((from_below == 1) & (number > 1)))
+
+
+def room_inside(sounding: np.ndarray) -> np.ndarray:
+    """The cells between the lowest key and the next one, or below a key that sounds alone: bool [T, P] each."""
+    counts = sounding.sum(axis=1)[:, None]
+    return ~sounding & (counts > 0) & (sounding.cumsum(axis=1) == (counts > 1))
 
 
 def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -86,7 +102,7 @@ def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.
     return cells
 
 
-def _one(roll: PianoRoll, word: str) -> np.ndarray:
+def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
     kind, _, value = word.partition(":")
     value = value.strip()
     if word in ("below-melody", "above-bass"):
@@ -105,7 +121,7 @@ def _one(roll: PianoRoll, word: str) -> np.ndarray:
         return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
     if kind in ("bars", "steps"):
         first, last = _range(word, value, int)
-        starts = roll.bars() if kind == "bars" else {step + 1: step for step in range(roll.num_steps)}
+        starts = bars if kind == "bars" else {step + 1: step for step in range(roll.num_steps)}
         if first < min(starts):
             raise LnfgenError(f"{word}: {kind} are counted from {min(starts)} on")
         begin = starts.get(first, roll.num_steps)

@@ -12,6 +12,7 @@ _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
+_TONIC = re.compile(r"([a-g])(?:(#|♯|-?sharp)|(b|♭|-?flat))?(?:-?(m|min|minor|maj|major))?")
 _ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
 
 
@@ -39,7 +40,7 @@ class Key:
 
     Attributes:
         tonic: its pitch class, 0 (C) to 11.
-        mode: `major` or `minor`; empty if only the tonic was asked for.
+        mode: `major` or `minor`.
     """
 
     tonic: int
@@ -52,23 +53,23 @@ class Key:
 
     def __str__(self) -> str:
         step, alter, _ = spelled(self.tonic, self.sharps)
-        return f"{step}{'#' * alter}{'b' * -alter} {self.mode}".rstrip()
+        return f"{step}{'#' * alter}{'b' * -alter} {self.mode}"
 
-    @classmethod
-    def parse(cls, text: str) -> Key:
-        """The key that words name: `G`, `Bb major`, `f# minor`, `Am`, `AM`. Without a mode it is the tonic alone.
 
-        Raises:
-            LnfgenError: if they name none.
-        """
-        squeezed = "".join(re.sub(r"M\s*$", "maj", text).lower().split())
-        found = re.fullmatch(r"([a-g])(#|b|♯|♭|-?sharp|-?flat|)(?:-?(m|min|minor|maj|major))?", squeezed)
-        if not found:
-            raise LnfgenError(f"the key {text!r}; expected a tonic and perhaps major or minor, as G, Bb or 'a minor'")
-        letter, sign, mode = found.groups()
-        shift = 1 if sign in ("#", "♯", "sharp", "-sharp") else -1 if sign else 0
-        tonic = (_NATURALS[letter.upper()] + shift) % 12
-        return cls(tonic, {None: "", "m": "minor", "min": "minor", "maj": "major"}.get(mode, mode))
+def tonic_of(text: str) -> int:
+    """The pitch class of the tonic that words name: `G`, `Bb`, `B-flat` or `f sharp`.
+
+    Raises:
+        LnfgenError: if they name none, or a mode as well.
+    """
+    found = _TONIC.fullmatch("".join(text.lower().split()))
+    if not found:
+        raise LnfgenError(f"the key {text!r}; expected a tonic, such as G, F# or B-flat")
+    letter, sharp, flat, mode = found.groups()
+    if mode:
+        alone = letter.upper() + ("#" if sharp else "b" if flat else "")
+        raise LnfgenError(f"the key {text!r} has a mode, but a piece keeps its own; expected a tonic alone, as {alone}")
+    return (_NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12
 
 
 def find_key(roll: PianoRoll) -> Key | None:
@@ -88,18 +89,6 @@ def find_key(roll: PianoRoll) -> Key | None:
     classes = [note.Note(60 + number, quarterLength=steps) for number, steps in enumerate(durations) if steps]
     found = stream.Stream(classes).analyze("key")
     return Key(found.tonic.pitchClass, found.mode)
-
-
-def semitones_to(found: Key, wanted: Key) -> int:
-    """The semitones, -5 to 6, that move a piece from one key to another.
-
-    No move turns major into minor. Where the modes differ, the piece moves to the relative key, which has an equal
-    signature: if C major is to become `d minor`, it becomes F major.
-    """
-    target = wanted.tonic
-    if wanted.mode and wanted.mode != found.mode:
-        target += 3 if wanted.mode == "minor" else -3
-    return (target - found.tonic + 5) % 12 - 5
 
 
 def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:

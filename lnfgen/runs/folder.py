@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError
 
 from lnfgen.config import Config, config_of, read_config
-from lnfgen.data.dataset import FORMAT_VERSION, Dataset
+from lnfgen.data.dataset import FORMAT_VERSION, Dataset, fingerprint_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, read_object, write_json, write_text
@@ -62,8 +62,14 @@ class RunFolder:
                 raise RunError(f"{where} is damaged: its {key!r} is no string; restore it, or train again")
         try:
             self.encoding = Encoding.from_json(self.dataset.get("encoding"))
+            known = fingerprint_of(self.encoding, self.dataset["splits"])
         except DatasetError as error:
             raise RunError(f"{where} is damaged: it has {str(error).split(';')[0]}; train again") from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise RunError(f"{where} is damaged: its 'splits' have no checksums; restore it, or train again") from error
+        if known != self.dataset["fingerprint"]:
+            found = "its encoding or its splits are not those that its fingerprint was made of"
+            raise RunError(f"{where} is damaged: {found}; restore it, or train again")
 
     @property
     def name(self) -> str:

@@ -90,7 +90,7 @@ def _row(run: Path) -> dict[str, Any]:
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         reason = reason or type(error).__name__
-        return row | {"state": "damaged", "problem": " ".join(reason.split()).removeprefix(f"{run}/")}
+        return row | {"state": "damaged", "problem": " ".join(reason.removeprefix(f"{run}/").split())}
 
 
 def _config(run: Path) -> Config:

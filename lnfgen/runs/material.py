@@ -25,7 +25,7 @@ from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL, said_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find
-from lnfgen.wording import counted
+from lnfgen.wording import counted, with_name
 
 DatasetSource = str | Path | Dataset | None
 MusicSource = str | Path | Dataset | Iterable[PianoRoll]
@@ -111,8 +111,7 @@ def _differences(run: RunFolder, found: Dataset) -> str:
     """List the fields of `dataset.json` that differ from those of the run's dataset and that the content decides."""
     own, other = run.encoding.to_json(), found.encoding.to_json()
     fields = [f"encoding.{key}" for key in sorted({**own, **other}) if own.get(key) != other.get(key)]
-    was, now = run.dataset.get("splits"), found.manifest.get("splits", {})
-    was = was if isinstance(was, dict) else {}
+    was, now = run.dataset["splits"], found.manifest["splits"]
     fields += [f"splits.{split}" for split in {**was, **now} if was.get(split) != now.get(split)]
     return "its content is another" + (f" ({', '.join(fields)})" if fields else "")
 
@@ -182,7 +181,7 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
     if encoding.kind == "text" and (suffix in (".txt", ".abc") or suffix not in READABLE):
         content = text.read_text(path)
         if options.chunks:
-            pieces = [*text.chunks(content, options.max_length or text.MAX_LINE)]
+            pieces = [*text.chunks(content.removesuffix("\n"), options.max_length or text.MAX_LINE)]
         else:
             pieces = [*(text.abc_tunes(content) if suffix == ".abc" else text.lines(content))]
         if not pieces:
@@ -190,7 +189,10 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
     else:
         grid = encoding.steps_per_quarter
         pieces = read(path, steps_per_quarter=grid, drums=options.drums, tracks=options.tracks)
-    sequences, changes = encoding.adapt(pieces)
+    try:
+        sequences, changes = encoding.adapt(pieces)
+    except LnfgenError as error:
+        raise UnreadableFileError(with_name(str(path), str(error))) from error
     several = [piece.tracks for piece in pieces if not isinstance(piece, str) and len(piece.tracks) > 1]
     tracks = said_of(several) if several else ""
     return Material(path.name, "all", sequences, changes=changes, tracks=tracks)

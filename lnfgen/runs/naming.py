@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 from lnfgen.data.dataset import is_dataset
 from lnfgen.data.named import NAMED
 from lnfgen.errors import DatasetError, OutputError, RunError
+from lnfgen.formats.read_write import READABLE
 from lnfgen.pretrained import BOXED, boxed_folder
 
 RUNS = Path("runs")
@@ -69,13 +70,16 @@ def find(name: str | Path, *wanted: Wanted) -> Found:
         found = "is a file" if path.is_file() else "is a folder that holds neither a run nor a dataset"
     else:
         found = f"is a {here}" if here else "does not exist"
-    message = f"{name} {found}; expected {', or '.join(_EXPECTED[kind] for kind in wanted)}"
+    is_file = here is None and "files" in wanted and path.suffix.lower() in READABLE  # it is meant as one
     known = [*(BOXED if "run" in wanted else ()), *(NAMED if "dataset" in wanted else ())]
-    if close := difflib.get_close_matches(str(name), dict.fromkeys(known), n=3, cutoff=0.5):
+    close = difflib.get_close_matches(str(name), dict.fromkeys(known), n=3, cutoff=0.8 if is_file else 0.5)
+    expected: tuple[Wanted, ...] = ("files",) if is_file and not close else wanted
+    message = f"{name} {found}; expected {', or '.join(_EXPECTED[kind] for kind in expected)}"
+    if close:
         message += f"; did you mean {' or '.join(close)}?"
-    elif wanted[0] == "run":
+    elif expected[0] == "run":
         message += "; train a run with: lnfgen train"
-    else:
+    elif not is_file:
         message += f"; named datasets: {', '.join(NAMED)}"
     raise (RunError if wanted[0] == "run" else DatasetError)(message)
 

@@ -16,7 +16,7 @@ from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import Choice, choose_best, require_best
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
-from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole
+from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole, little_room
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
 from lnfgen.music.comparison import MusicComparison, compare_pieces
@@ -152,7 +152,7 @@ class TrainedModel:
 
         Args:
             free: the part to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
-                others, see `lnfgen.music.regions.region`. Of a text: numbers of characters; by default its gaps.
+                others, see `lnfgen.music.regions.region`. Of a text: characters, as `10-20,35`, or its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
             drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
 
@@ -164,10 +164,16 @@ class TrainedModel:
         part = known_part(self.encoding, piece, words, gap)
         return self._filled(part, drawing, words=words if self.encoding.kind == "music" else ())
 
-    def harmonize(self, melody: PianoRoll, **drawing: Unpack[Drawing]) -> list[Piece]:
-        """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`."""
+    def harmonize(self, melody: PianoRoll, *, above: bool = False, **drawing: Unpack[Drawing]) -> list[Piece]:
+        """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`.
+
+        With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if few keys are free.
+        """
         usual: Drawing = {"particles": MELODY_PARTICLES}
-        return self._filled(known_melody(self.encoding, melody), usual | drawing)
+        part = known_melody(self.encoding, melody, above)
+        if remark := little_room(part, above):
+            warnings.warn(remark, LnfgenWarning, stacklevel=2)
+        return self._filled(part, usual | drawing)
 
     def extend(
         self,
@@ -175,14 +181,17 @@ class TrainedModel:
         *,
         length: int | None = None,
         bars: int | None = None,
+        voices: int | None = None,
         **drawing: Unpack[Drawing],
     ) -> list[Piece]:
         """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars; otherwise as `fill`.
 
-        By default the length is drawn, as pieces of the training data of at least that length go on.
+        By default the length is drawn, as pieces of the training data of at least that length go on. At most `voices`
+        keys sound at once, by default as many as in the last two bars of the intro: the highest ones and the lowest one
+        of a fuller piece, of which the intro has the outer voices too.
         """
         added = added_steps(self.model, self.encoding, intro, length, bars, drawing.get("seed", 0))
-        return self._filled(known_intro(self.encoding, intro, added), drawing)
+        return self._filled(known_intro(self.encoding, intro, added, voices), drawing)
 
     def vary(self, piece: Piece, *, amount: float = AMOUNT, **drawing: Unpack[Drawing]) -> list[Piece]:
         """Keep a piece but for a share, chosen at random, which is drawn anew; otherwise as `fill`.
@@ -208,8 +217,10 @@ class TrainedModel:
         """Bring the part to where the model is at home, and draw pieces from it. `words` name what is hidden."""
         part = at_home(self.model, self.encoding, part)
         moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
-        lowest = self.encoding.lowest_pitch - part.shift
-        for remark in (str(part.changes), moved, beyond(words, lowest, lowest + self.encoding.num_pitches - 1)):
+        changes = str(part.changes)
+        if changes and isinstance(part.piece, PianoRoll) and part.piece.song is not None:
+            changes += "; only the model hears the piece so, the file itself stays as it is"
+        for remark in (changes, moved, beyond(words, part.keys[0], part.keys[-1])):
             if remark:
                 warnings.warn(remark, LnfgenWarning, stacklevel=3)
         return list(draw(self.model, self.encoding, part, **drawing))

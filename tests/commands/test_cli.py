@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def test_wrong_usage_is_exit_code_2(toy_home: Path) -> None:
     done = start(toy_home, "sample", "--length", "many")
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
+
+
+def test_python_without_docstrings_runs_the_program(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    for args, said in (
+        (["--version"], "lnfgen "),
+        (["sample", "--help"], "--temperature"),
+        (["info", "a.txt"], "text"),
+    ):
+        command = [sys.executable, "-OO", "-m", "lnfgen", *args]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
 
 
 def test_what_is_missing_is_said(toy_home: Path, tmp_path: Path, here: Call) -> None:

@@ -121,6 +121,17 @@ def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixt
     assert "nll, pieces.0.nll" in err
 
 
+def test_a_message_has_names_as_they_are_and_control_characters_escaped(
+    here: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise a name could colour the terminal, or be another one on a screen than in the folder."""
+    said = here("info", "two  spaces :cat: [red]\x1b[31m\n\x9bé.mid").stderr.decode()
+    assert said == r"error: two  spaces :cat: [red]\x1b[31m\n\x9bé.mid does not exist; expected a file or folder" "\n"
+    for tell in (console.note, console.warn, console.fail):
+        tell("\x1b[2J a  b")
+        assert capsys.readouterr().err.endswith("\\x1b[2J a  b\n")
+
+
 # Streams. -------------------------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureF
             convert.command(files, **options)  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match=r"--to mp3: unknown suffix '\.mp3'"):
         convert.command([a], to="mp3")
-    with pytest.raises(LnfgenError, match=r"\+60 semitones would move notes off the keys; expected -39 to \+41"):
+    with pytest.raises(LnfgenError, match=r"a\.npz: \+60 semitones would .* off the keys; expected -39 to \+41"):
         convert.command([a, b], transpose=60)
     (tmp_path / "a.txt").write_text("words")
     with pytest.raises(LnfgenError, match=r"cannot write a text as '\.mid'"):
@@ -202,6 +202,7 @@ def test_voices_are_tracks_with_their_programs_and_the_same_music(
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
     for asked, programs in (
         ({"program": "73,48,48,32"}, [73, 48, 48, 32]),
+        ({"program": "flute, string ensemble 1,48,Acoustic Bass"}, [73, 48, 48, 32]),
         ({"voices": 4}, [0, 0, 0, 0]),
         ({"program": "73,48", "voices": 4}, [73, 48, 48, 48]),
     ):
@@ -216,21 +217,44 @@ def test_voices_are_tracks_with_their_programs_and_the_same_music(
     assert read(b) == [FOUR]
     assert 10 not in [track.channel for track in read(b)[0].tracks]  # type: ignore[union-attr]
     capsys.readouterr()
-    for wrong in ({"program": "1,2,3", "voices": 2}, {"program": "128"}, {"program": "piano"}, {"program": ""}):
-        with pytest.raises(typer.BadParameter):
-            convert.command([a, b], **wrong)  # type: ignore[arg-type]
+    with pytest.raises(typer.BadParameter, match="3 programs for 2 voices"):
+        convert.command([a, b], program="1,2,3", voices=2)
+    for wrong in ("128", "kazoo", "", "flute,"):
+        with pytest.raises(LnfgenError, match="expected 0 to 127 or a name of General MIDI"):
+            convert.command([a, b], program=wrong)
+    with pytest.raises(LnfgenError, match=r"'sax'; expected one of 64 Soprano Sax, .* 67 Baritone Sax$"):
+        convert.command([a, b], program="sax")
     with pytest.raises(LnfgenError, match=r"cannot write voices apart as '\.png'"):
         convert.command([a, str(tmp_path / "b.png")], voices=4)
+
+
+def test_a_score_keeps_its_title_on_the_way(tmp_path: Path) -> None:
+    book, one, other = (str(tmp_path / name) for name in ("book.abc", "new.musicxml", "other.musicxml"))
+    Path(book).write_text(TUNES.replace("T:A", "T:The Kesh % a jig"))
+    convert.command([book, one])
+    convert.command([str(tmp_path / "new-01.musicxml"), other], key="G", tempo=90)
+    assert read(other)[0].title == "The Kesh"  # type: ignore[union-attr]
+    convert.command(
+        [other, str(tmp_path / "a.npz")]
+    )  # a piano-roll has no title, so that its score has the file's name
+    convert.command([str(tmp_path / "a.npz"), other])
+    assert read(other)[0].title == "other"  # type: ignore[union-attr]
 
 
 def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
     write(tmp_path / "a.npz", scale)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
-    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("d minor", 5, "F major")):
+    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("B-flat", -2, "Bb major")):
         convert.command([a, b], key=key)
         assert read(b) == [scale.transposed(semitones)]
         assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
+    minor = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((57, 60, 64, 62, 59, 64, 56, 57))])
+    write(a, minor)
+    convert.command([a, b], key="C")
+    assert (read(b), capsys.readouterr().err) == (
+        [minor.transposed(3)], f"{a}: found A minor, moved +3 semitones to C minor\n"
+    )  # fmt: skip
     write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
     convert.command([a, b], key="f")
     assert read(b) == [scale.transposed(5).in_range(0, 128)]

@@ -26,12 +26,12 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     )
     assert list(track.values()) == [1, "", "piano", 0, 1, 4, "C4", "G4", 1.33, True]
     assert " ".join(facts) == (
-        "path kind steps bars seconds notes lowest_note highest_note notes_per_sounding_step onsets steps_per_quarter "
-        "tempo_bpm time_signature upbeat rounded merged overlapping out_of_range tempo_changes metre_changes "
-        "velocity_changes bend_changes pedal_changes"
+        "path kind title steps bars seconds notes lowest_note highest_note notes_per_sounding_step onsets "
+        "steps_per_quarter tempo_bpm time_signature upbeat rounded merged overlapping out_of_range tempo_changes "
+        "metre_changes velocity_changes bend_changes pedal_changes"
     )
-    assert list(facts.values())[1:9] == ["music", 40, 4, 5.0, 4, "C4", "G4", 1.333]
-    assert list(facts.values())[9:] == [True, 4, 120.0, "3/4", *[0] * 10]
+    assert list(facts.values())[1:10] == ["music", None, 40, 4, 5.0, 4, "C4", "G4", 1.333]
+    assert list(facts.values())[10:] == [True, 4, 120.0, "3/4", *[0] * 10]
     (tmp_path / "a.mid").write_bytes(content)
     table = here("info", "a.mid").stdout.decode()
     assert "lowest note" in table
@@ -62,7 +62,9 @@ def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.Cap
     facts = facts_of(book, capsys)
     assert (facts["pieces"], facts["steps"], facts["notes"]) == (2, 96, 9)
     info.command([str(book)])
-    assert "piece  steps" in capsys.readouterr().out
+    header, *rows = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert header.split()[:3] == ["piece", "title", "steps"]
+    assert [row.split()[:2] for row in rows] == [["1", "A"], ["2", "B"]]
     (tmp_path / "a.txt").write_text("ab\nabc\n")
     facts = facts_of(tmp_path / "a.txt", capsys)
     assert " ".join(facts) == "path kind characters lines longest_line distinct_characters"

@@ -113,7 +113,9 @@ def test_models_lists_them(here: Call) -> None:
 
 
 def test_a_model_in_the_box_is_not_resumed_and_an_unknown_name_hears_of_them(here: Call, tmp_path: Path) -> None:
-    fails(here("train", "--resume", "--out", DEFAULT), f"{DEFAULT} has no last/ to resume from")
+    refused = here("train", "--resume", "--out", DEFAULT)
+    fails(refused, f"error: {DEFAULT} is a model in the box, which has no state to go on from")
+    assert str(BOX).encode() not in refused.stderr
     fails(here("train", "--resume"), "lnfgen train")
     fails(here("sample", "choral"), "choral does not exist", "did you mean", *BOXED)
     assert not list(tmp_path.iterdir())

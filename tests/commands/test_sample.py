@@ -104,6 +104,7 @@ def test_silence_is_said_and_bars_are_of_the_datasets_metre(toy_home: Path, call
 def test_sample_keeps_the_best_under_the_names_of_so_many(toy_home: Path, call: Call, words: TrainedModel) -> None:
     asked = ("sample", "run-lines", "--length", "12", "--seed", "3", "--count", "20")
     drawn = [(toy_home / name).read_bytes() for name in call(*asked, "--out", "all.txt").stdout.decode().split()]
+    assert [text.count(b"\n") for text in drawn] == [1] * 20  # each is a line, and ends as one
     done = call(*asked, "--best", "3", "--out", "best.txt", "--json")
     pieces = json.loads(done.stdout)["pieces"]
     assert [piece["path"] for piece in pieces] == ["best-01.txt", "best-02.txt", "best-03.txt"]
@@ -113,11 +114,11 @@ def test_sample_keeps_the_best_under_the_names_of_so_many(toy_home: Path, call: 
         assert piece.keys() == {"path", "index", "nll", "unit", "longest_copy"}
         assert piece["unit"] == "bits_per_char"
         assert piece["longest_copy"] is None
-    scores = sorted(words.nll(content.decode()).nll for content in drawn)
+    scores = sorted(words.nll(content.decode().removesuffix("\n")).nll for content in drawn)
     assert [piece["nll"] for piece in pieces] == sorted(piece["nll"] for piece in pieces)
     assert pieces[2]["nll"] < scores[10]
     texts = words.sample(20, length=12, seed=3, best=3)
-    assert texts == [(toy_home / piece["path"]).read_text() for piece in pieces]
+    assert [text + "\n" for text in texts] == [(toy_home / piece["path"]).read_text() for piece in pieces]
     (one,) = json.loads(call(*asked, "--best", "1", "--out", "one.txt", "--json").stdout)["pieces"]
     assert one == {**pieces[0], "path": "one.txt"}
     assert call(*asked, "--best", "1", "--out", "-").stdout == drawn[one["index"] - 1]
@@ -126,11 +127,17 @@ def test_sample_keeps_the_best_under_the_names_of_so_many(toy_home: Path, call: 
 def test_json_of_pieces_that_are_not_chosen(call: Call) -> None:
     done = call("sample", "run-lines", "--count", "2", "--seed", "1", "--out", "plain.txt", "--json")
     assert json.loads(done.stdout) == {
-        "pieces": [{"path": "plain-01.txt", "index": 1}, {"path": "plain-02.txt", "index": 2}]
+        "seed": 1,
+        "pieces": [{"path": "plain-01.txt", "index": 1}, {"path": "plain-02.txt", "index": 2}],
     }
     done = call("sample", "run-rolls", "--count", "3", "--best", "2", "--seed", "1", "--out", "page.html", "--json")
     assert [piece["path"] for piece in json.loads(done.stdout)["pieces"]] == ["page.html"] * 2
     assert {piece["longest_copy"] for piece in json.loads(done.stdout)["pieces"]} == {0.0}
+
+
+def test_a_page_names_the_seed(toy_home: Path, call: Call) -> None:
+    call("sample", "run-rolls", "--seed", "41", "--program", "church organ", "--out", "seed.html")
+    assert " · Church Organ · seed 41<" in (toy_home / "seed.html").read_text()
 
 
 def test_too_few_without_a_copy_are_said(call: Call, words: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "key of another type": (lambda m: m.update(name=3), "'name'"),
     "kind": (lambda m: m.update(kind="music"), "kind"),
     "encoding": (lambda m: m["encoding"].update(vocabulary=["a"]), "vocabulary"),
+    "letters changed round": (lambda m: m["encoding"].update(vocabulary=[UNKNOWN, *"bac"]), "fingerprint"),
     "split key missing": (lambda m: m["splits"]["train"].pop("sha256"), "'sha256'"),
     "split no object": (lambda m: m["splits"].update(train=1), "train"),
     "count": (lambda m: m["splits"]["train"].update(sequences=9), "2 sequences, not 9"),
@@ -170,6 +173,14 @@ def test_a_shard_that_is_none_although_its_hash_is_right(tmp_path: Path, tensors
     change_manifest(tmp_path / "d", lambda manifest: manifest["splits"]["train"].update(sha256=digest))
     with pytest.raises(DatasetError, match="damaged"):
         open_dataset(tmp_path / "d")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody cut an open file")
+def test_a_shard_that_is_cut_while_it_is_open_is_an_error_and_no_signal(tmp_path: Path) -> None:
+    train = make(tmp_path / "d").split("train")
+    os.truncate(tmp_path / "d" / "train.safetensors", 10)
+    with pytest.raises(DatasetError, match=r"train\.safetensors is damaged or incomplete: it is shorter than it was"):
+        train[1]
 
 
 @pytest.mark.parametrize("name", ["none", "file", "."])

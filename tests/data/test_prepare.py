@@ -17,11 +17,12 @@ from lnfgen.data import gather as gathering
 from lnfgen.data.dataset import open_dataset
 from lnfgen.data.facts import dataset_facts
 from lnfgen.data.gather import Options
-from lnfgen.data.prepare import _with_name, prepare
+from lnfgen.data.prepare import prepare
 from lnfgen.errors import DatasetError, LnfgenError, OutputError, UnreadableFileError
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.material import open_source
+from lnfgen.wording import with_name
 
 
 def test_own_folder(tmp_path: Path) -> None:
@@ -77,6 +78,27 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     only = [source / name for name in ("tune00.mid", "pause.mid", "tune01.mid")]
     kept = prepare(only, tmp_path / "s", Options(strict=True))  # a pause is no reason to stop
     assert [skip["path"] for skip in kept.manifest["skipped"]] == ["pause.mid"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("suffix", [".mid", ".txt"])
+def test_what_is_no_file_or_too_large_is_left_out_with_a_reason(suffix: str, tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 4)
+    if suffix == ".txt":
+        (source / "text.txt").write_text("one\ntwo\nthree\nfour\n")
+    (source / f"huge{suffix}").touch()
+    os.truncate(source / f"huge{suffix}", 1 << 40)
+    (source / f"zero{suffix}").symlink_to("/dev/zero")
+    (source / f"broken{suffix}").symlink_to("nowhere")
+    os.mkfifo(source / f"pipe{suffix}")
+    dataset = prepare([source], tmp_path / "d", Options(kind="music" if suffix == ".mid" else "text"))
+    reasons = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
+    expected = {"huge": "has 1,099,512 MB", "zero": "device", "broken": "is not there", "pipe": "pipe"}
+    assert reasons.keys() == {name + suffix for name in expected}
+    assert all(said in reasons[name + suffix] for name, said in expected.items())
+    for name in ("zero", "pipe"):
+        with pytest.raises(DatasetError, match="is a pipe or a device; expected files"):
+            prepare([source / f"{name}{suffix}"], tmp_path / "e", Options(kind="text"))
 
 
 def test_sequences_begin_and_end_with_music(tmp_path: Path) -> None:
@@ -284,4 +306,4 @@ def test_command(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_left_out_is_said_with_its_name_once(path: str, reason: str, is_added: bool) -> None:
-    assert _with_name(path, reason) == (f"{path}: {reason}" if is_added else reason)
+    assert with_name(path, reason) == (f"{path}: {reason}" if is_added else reason)

@@ -18,7 +18,7 @@ def refuse(message: str) -> None:
 def test_the_report_counts_what_becomes_of_each_file() -> None:
     reads = [lambda: [1], list, lambda: refuse("damaged"), lambda: refuse("two\nlines"), lambda: [][0]]
     reads += [
-        lambda: refuse("takes over 5 seconds to read"),
+        lambda: refuse("takes over 5 seconds"),
         lambda: refuse("ends the process that reads it (signal 9)"),
     ]
     files = iter(reads)

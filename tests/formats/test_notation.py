@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from toy_music import chorale, random_roll
 
+from lnfgen.errors import LnfgenError
 from lnfgen.formats.notation import bars_of_voice, is_choral, musicxml_bytes, split
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
@@ -141,3 +142,13 @@ def test_silence_stays_as_long_as_it_is(notes: list[tuple[int, int, int]], num_s
     for metre, voices in (((4, 4), None), ((6, 4), 1), ((6, 4), None)):
         roll = PianoRoll.from_notes(notes, num_steps=num_steps, time_signature=metre).with_upbeat(upbeat)
         assert read_score(musicxml_bytes(roll, voices=voices), ".musicxml") == [roll]
+
+
+def test_a_score_that_would_take_too_long_names_midi(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = PianoRoll.from_notes([(0, 4, 60)], num_steps=24 * 3600 * 8)
+    with pytest.raises(LnfgenError, match=r"a score of 43,200 bars; expected at most 4,000; write \.mid instead"):
+        musicxml_bytes(day)
+    monkeypatch.setenv("LNFGEN_READ_SECONDS", "0.3")
+    cluster = PianoRoll.from_notes([(0, 16 * 300, pitch) for pitch in range(21, 109)])
+    with pytest.raises(LnfgenError, match=r"over 0\.3 seconds.*LNFGEN_READ_SECONDS, or write \.mid instead"):
+        musicxml_bytes(cluster)

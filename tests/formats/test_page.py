@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,26 @@ def test_the_page_has_the_notes_and_the_midi_of_each_piece(program: int) -> None
         kind, _, midi = str(link["href"]).partition(",")
         assert kind == "data:audio/midi;base64"
         assert base64.b64decode(midi, validate=True) == midi_bytes(roll, program=program)
+
+
+def test_a_page_says_the_key_the_instruments_and_the_seed() -> None:
+    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((67, 71, 74, 72, 69, 74, 66, 67))])
+    page = page_bytes([scale], program=["flute", 48, 48, "acoustic bass"], seed=7).decode()
+    said = "G major · 4/4 · ♩ = 120 · 2 bars · 8 notes · 0:04 · Flute, String Ensemble 1, Acoustic Bass · seed 7"
+    assert f">{said}</p>" in page
+    assert "48 notes · 0:06 · Acoustic Grand Piano</p>" in page_bytes([four_voices(3)]).decode()
+    assert ">4/4 · ♩" in page_bytes(ROLLS[2:]).decode(), "without notes there is no key"
+
+
+def test_notes_that_were_given_are_marked_and_explained() -> None:
+    roll = a_roll()
+    drawn = np.zeros((roll.num_steps, 128), np.bool_)
+    drawn[4:, 60] = True  # one of two notes of a pitch
+    pages = [Page(page_bytes([replace(roll, drawn=cells)])) for cells in (None, drawn, ~drawn)]
+    assert [page.data[0]["given"] for page in pages] == [[], [0, 2, 3, 4], [1]]
+    assert roll.notes()[1] == (4, 4, 60)
+    legends = [[part for part in page.all("p") if part.get("class") == "facts"][1] for page in pages]
+    assert ["hidden" in legend for legend in legends] == [True, False, False]
 
 
 NASTY = """</script><script>alert(1)</script><img src=x onerror=alert(1)> & "quoted" 'so' {{script}} <!-- \u2028"""

@@ -4,6 +4,7 @@ import io
 import time
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,25 @@ def test_extreme_pieces_are_drawn_and_played(browser: Browser, tmp_path: Path) -
     browser.press("Escape")
     assert browser.errors == []
     assert browser.evaluate("document.querySelectorAll('article:nth-of-type(3) svg').length") > 10
+
+
+def test_given_notes_are_lighter_than_drawn_ones_on_paper_and_darker_in_the_dark(
+    browser: Browser, tmp_path: Path
+) -> None:
+    drawn = np.zeros((TUNE.num_steps, 128), np.bool_)
+    drawn[1] = True
+    lnfgen.write(tmp_path / "tune.html", replace(TUNE, drawn=drawn))
+    count = "document.querySelector('svg {}').getAttribute('d').split('M').length - 1"
+    colour = "getComputedStyle(document.body).getPropertyValue('--{}').slice(1)"
+    for scheme, sign in (("light", 1), ("dark", -1)):
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.open(tmp_path / "tune.html")
+        assert [browser.evaluate(count.format(name)) for name in (".given", ".notes:not(.given)")] == [2, 1]
+        colours = [browser.evaluate(colour.format(name)) for name in ("given", "low", "tenor", "alto", "high")]
+        given, *others = (np.array([*bytes.fromhex(each)]) @ [0.2126, 0.7152, 0.0722] for each in colours)
+        assert min(sign * (given - other) for other in others) > 60
+        assert browser.evaluate("document.querySelector('.facts .drawn').offsetWidth") > 10
+    browser.call("Emulation.setEmulatedMedia", features=[])
 
 
 def test_it_fits_a_phone_and_prints_without_controls(page: Browser) -> None:

@@ -1,12 +1,17 @@
 """Every file goes through one door, by its suffix or its first bytes, there and back; damage is said in one line."""
 
 import io
+import os
 import struct
+import threading
 import zipfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats import read_write, rolltext
@@ -110,6 +115,25 @@ def test_a_picture_is_a_png_and_the_same_every_time(roll: PianoRoll) -> None:
     assert content == to_bytes(roll, ".png")
 
 
+def test_a_picture_shows_what_was_given_lighter_than_what_was_drawn() -> None:
+    roll = PianoRoll.from_notes([(0, 16, 60), (0, 16, 64)])
+    upper = np.zeros((16, 128), np.bool_)
+    upper[:, 64] = True
+    plain, mixed, drawn = (pixels(replace(roll, drawn=cells)) for cells in (None, upper, np.ones_like(upper)))
+    given = (mixed != drawn).any(axis=2)  # the lower note
+    assert 0.01 < given.mean() < 0.05
+    lightness = np.array([0.2126, 0.7152, 0.0722])
+    assert (mixed[given] @ lightness).mean() > (drawn[given] @ lightness).mean() + 0.3
+    height, width, _ = plain.shape
+    legends = [image[: height // 10, 3 * width // 4 :] for image in (plain, mixed, drawn)]
+    assert [bool((legend < 1).any()) for legend in legends] == [False, True, True]
+
+
+def pixels(roll: PianoRoll) -> np.ndarray:
+    """The picture of a roll, float [height, width, 3] from 0 to 1."""
+    return np.asarray(imread(io.BytesIO(to_bytes(roll, ".png"))))[:, :, :3]
+
+
 @pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
 def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]) -> None:
     steps = bars * 16 * signature[0] // signature[1]
@@ -167,6 +191,20 @@ def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, s
     assert "\n" not in str(caught.value)
 
 
+def test_what_a_piano_roll_refuses_is_said_with_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.mid", a_roll())
+    with pytest.raises(UnreadableFileError, match=r"a\.mid: 2000 steps per quarter"):
+        read(tmp_path / "a.mid", steps_per_quarter=2000)
+    note = "<note><pitch><step>C</step><octave>4</octave></pitch><duration>4</duration></note>"
+    back = "<attributes><divisions>4</divisions></attributes>" + note + "<forward><duration>-8</duration></forward>"
+    early = (
+        '<score-partwise><part-list><score-part id="a"><part-name>a</part-name></score-part></part-list>'
+        f'<part id="a"><measure number="1">{back}{note}</measure></part></score-partwise>'
+    )
+    with pytest.raises(UnreadableFileError, match=r"early\.xml: the note \(-4, 4, 60\) starts before the piece"):
+        read_bytes(early.encode(), "early.xml", ".xml")
+
+
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(read_write, "_MAX_UNPACKED", 9000)  # each of the two arrays has 4,400
@@ -180,3 +218,51 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.Mon
         archive.writestr("sounding.npy", header.getvalue())
     with pytest.raises(UnreadableFileError, match=r"over 1500 MB.*LNFGEN_READ_MB"):
         read_bytes(buffer.getvalue())
+
+
+@pytest.mark.parametrize("suffix", [".mid", ".txt", ".npz"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"big{suffix}"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(UnreadableFileError, match=r"big\.... has 1,099,512 MB; expected 1,500 .*LNFGEN_READ_MB"):
+        read(path)
+
+
+needs_pipes = pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs named pipes and /dev/fd")
+
+
+@needs_pipes
+def test_devices_and_pipes_with_a_suffix_are_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "zero.mid").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.mid")
+    for name in ("zero.mid", "pipe.mid"):
+        with pytest.raises(UnreadableFileError, match="a pipe or a device; expected a file"):
+            read(tmp_path / name)
+
+
+@needs_pipes
+@pytest.mark.parametrize("suffix", [".mid", ".musicxml", ".npz", ".txt"])
+def test_what_a_shell_makes_of_another_command_is_read_by_its_first_bytes(suffix: str) -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb"), open(writer, "wb") as file:
+        file.write(to_bytes(a_roll(), suffix))
+        file.close()
+        assert read(f"/dev/fd/{reader}") == [a_roll()]
+
+
+@needs_pipes
+def test_a_pipe_without_an_end_is_read_no_further_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNFGEN_READ_MB", "3")
+    reader, writer = os.pipe()
+
+    def write_on() -> None:
+        with suppress(BrokenPipeError), open(writer, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    with open(reader, "rb"), pytest.raises(UnreadableFileError, match=r"has \d MB; expected 3 at most"):
+        read(f"/dev/fd/{reader}")
+    thread.join()

@@ -9,7 +9,7 @@ from music21 import bar, meter, musicxml, note, spanner, stream
 
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats import scores
-from lnfgen.formats.read_write import read
+from lnfgen.formats.read_write import read, to_bytes
 from lnfgen.formats.scores import read_score, roll_of_score
 
 KERN = """**kern\t**kern
@@ -39,6 +39,27 @@ def score_xml(notes: str, attributes: str = "") -> bytes:
 def note_xml(step: str, octave: int, duration: int, extra: str = "") -> str:
     pitch = f"<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
     return f"<note>{pitch}<duration>{duration}</duration>{extra}</note>"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "before", "title"),
+    [
+        (".musicxml", "<work><work-title>Ave &amp;\nVale</work-title></work>", "Ave & Vale"),
+        (".musicxml", "<movement-title>Gigue</movement-title>", "Gigue"),
+        (".musicxml", "<work><work-title>Suite</work-title></work><movement-title>Gigue</movement-title>", "Suite"),
+        (".musicxml", "", ""),
+        *((".abc", "X:1\nT: The Kesh % a jig\nT:Kincora\n", "The Kesh"), (".abc", "X:1\n", "")),
+        *((".krn", "!!!COM: Bach\n!!!OTL: Ach Gott\n", "Ach Gott"), (".krn", "!!!COM: Bach\n", "")),
+    ],
+)
+def test_a_roll_has_the_title_of_its_score(suffix: str, before: str, title: str) -> None:
+    content = {".abc": before + "K:C\nCDEF|\n", ".krn": before + KERN}.get(suffix, "").encode()
+    content = content or score_xml(note_xml("C", 4, 16)).replace(b"<part-list>", before.encode() + b"<part-list>")
+    (roll,) = read_score(content, suffix)
+    assert roll.title == title
+    assert roll.transposed(1).stretch(0, 2).title == title
+    again = to_bytes(roll, ".musicxml", title="a file")
+    assert read_score(again, ".musicxml")[0].title == (title or "a file")
 
 
 @pytest.mark.parametrize(

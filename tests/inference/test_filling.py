@@ -4,24 +4,31 @@ import gc
 import json
 import warnings
 import weakref
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import mido
 import numpy as np
 import pytest
 import torch
 from command import Call, fails
-from toy_models import toy
+from toy_dataset import write_dataset
+from toy_home import make_run
+from toy_models import every_sequence, toy
 
 import lnfgen
+from lnfgen.cli.own_piece import _read
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.gather import Options
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
-from lnfgen.inference.known import Changes, KnownPart, known_intro, known_melody, known_part, known_whole
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces, known_bits, vary_pieces
+from lnfgen.inference.known import Changes, KnownPart, known_intro, known_melody, known_part, known_whole, laid
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import random_share, region, top_line
+from lnfgen.music.regions import edge_line, random_share, region
+from lnfgen.runs.folder import RunFolder
 
 KEYS, LOWEST = 6, 60
 CHORD = PianoRoll.from_notes(
@@ -61,7 +68,7 @@ def test_what_is_given_is_kept_note_for_note(has_onsets: bool, name: str, emissi
         roll = random_roll(has_onsets, seed)
         kept = np.random.default_rng(100 + seed).random(roll.sounding.shape) < (0.2, 0.5, 0.8)[seed % 3]
         values = encoding.encode(roll)
-        part = KnownPart(values, ~kept, roll, ~kept, Changes())
+        part = KnownPart(values, ~kept, roll, np.pad(~kept, ((0, 0), (60, 62))), Changes())
         for piece in fill_pieces(model, encoding, part, count=3, particles=4, seed=seed):
             assert isinstance(piece, PianoRoll)
             assert np.array_equal(encoding.encode(piece)[kept], values[kept])
@@ -91,7 +98,7 @@ def test_words_name_cells() -> None:
     assert named("voice:3,bars:4") == {(step, key) for step in range(12, 16) for key in range(21, 60)}
     rest = replace(CHORD, sounding=CHORD.sounding & (np.arange(16) != 6)[:, None], onsets=None)
     assert np.array_equal(region(rest, ["below-melody"]), region(CHORD, ["below-melody"]))
-    assert top_line(CHORD).notes() == [(0, 4, 72), (4, 4, 74), (8, 8, 76)]
+    assert edge_line(CHORD, top=True).notes() == [(0, 4, 72), (4, 4, 74), (8, 8, 76)]
 
 
 @pytest.mark.parametrize(
@@ -117,15 +124,17 @@ def test_an_odd_request_is_refused() -> None:
     model, encoding = small_music(True)
     roll = random_roll(True, 1)
     silent = replace(roll, sounding=np.zeros_like(roll.sounding), onsets=None)
-    text = Encoding("text", vocabulary=("\ufffd", "a", "b", "_"))
+    text, plain = (Encoding("text", vocabulary=("\ufffd", "a", "b", *more)) for more in ("_", ""))
     for words, piece, free, model_of in (
         ("nothing that is free", roll, [], encoding),
         ("no note of the piece is kept", roll, ["bars:1-"], encoding),
         ("without notes", silent, ["bars:1"], encoding),
         ("expected music", "abc", [], encoding),
         ("expected text", roll, ["bars:1"], text),
-        ("another character", "a_b", [], text),
-        ("no gap", "ab", [], text),
+        ("another character and --gap", "a_b", [], text),
+        ("another character and --gap", "ab", [], text),
+        ("no gap", "ab", [], plain),
+        ("from 1 to 2", "ab", ["1,2-3"], text),
         ("no character of the piece is kept", "ab", ["1-"], text),
         ("from 1 to 2", "ab", ["2-3"], text),
         ("numbers of characters", "ab", ["bars:1"], text),
@@ -153,6 +162,7 @@ def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
     assert len(set(texts)) > 1
     assert texts[:2] == list(fill_pieces(model, encoding, part, count=2, temperature=3.0, seed=1))
     assert known_part(encoding, "abc", ["2-"]).hidden.tolist() == [False, True, True]
+    assert known_part(encoding, "abcab", ["1-2,4", "4-5"]).hidden.tolist() == [True, True, False, True, True]
     assert known_part(encoding, "a?c", [], gap="?").hidden.tolist() == [False, True, False]
 
 
@@ -173,6 +183,100 @@ def test_an_intro_goes_on_and_stays_as_it_is(has_onsets: bool) -> None:
         added_steps(model, encoding, intro, 3, 2, 0)
 
 
+def outer(pattern: tuple[bool, ...], voices: int) -> tuple[int, ...]:
+    """The keys that are given back of a frame: the highest ones, and the lowest one if there are two voices or more."""
+    keys = [key for key, sounds in enumerate(pattern) if sounds]
+    return tuple(keys) if len(keys) <= voices else tuple(keys[:1] * (voices > 1) + keys[-max(voices - 1, 1) :])
+
+
+@pytest.mark.parametrize("voices", [1, 2])
+def test_an_intro_goes_on_as_the_outer_voices_of_a_fuller_piece(voices: int) -> None:
+    """As often as those are likely, by a sum over all that may sound below them."""
+    frames, low = Frames(3, has_onsets=True), LOWEST
+    model = toy("lstm", frames, emission="nade")
+    encoding = Encoding("music", True, lowest_pitch=low, num_pitches=3, steps_per_quarter=1)
+    notes = [(0, 1, low + 2), (0, 1, low)][:voices]
+    intro = PianoRoll.from_notes(notes, steps_per_quarter=1, lowest_pitch=low, num_pitches=3)
+    part = known_intro(encoding, intro, 1)
+    every = every_sequence(frames, 2)
+    known = known_bits(model, part)
+    found = frames.known(every, known.mask.expand(len(every), -1, -1)).values
+    counts = torch.cat([torch.ones_like(every, dtype=torch.bool), every > 0], -1) & known.mask
+    agrees = ~((found != known.values) & counts).flatten(1).any(1)
+    with torch.no_grad():
+        scores = model(every[agrees], torch.full((int(agrees.sum()),), 2), None).reconstruction[0].double().softmax(0)
+    expected: dict[tuple[int, ...], float] = defaultdict(float)
+    for x, share in zip(every[agrees], scores.tolist(), strict=True):
+        expected[outer(tuple((x[-1] > 0).tolist()), voices)] += share
+    drawn: Counter[tuple[int, ...]] = Counter()
+    for piece in fill_pieces(model, encoding, part, count=1000, particles=8):
+        assert isinstance(piece, PianoRoll)
+        assert np.array_equal(piece.sounding[:1], intro.sounding)
+        drawn[tuple(np.flatnonzero(piece.sounding[1]).tolist())] += 1
+    assert len(expected) == (4 if voices == 1 else 7)
+    assert sum(abs(drawn[keys] / 1000 - share) for keys, share in expected.items()) / 2 < 0.05
+
+
+@HAS_ONSETS
+def test_a_piece_goes_on_with_as_many_voices_as_its_end_has(has_onsets: bool) -> None:
+    model, encoding = small_music(has_onsets)
+    notes = [(0, 4, 60), (0, 4, 62), (0, 4, 64), (4, 8, 63), (8, 4, 65)]  # three, then one, then two
+    roll = PianoRoll.from_notes(notes, steps_per_quarter=1, lowest_pitch=LOWEST, num_pitches=KEYS)
+
+    def most(intro: PianoRoll, voices: int | None = None) -> int:
+        pieces = fill_pieces(model, encoding, known_intro(encoding, intro, 8, voices), count=4, particles=2)
+        return max(int(piece.sounding[intro.num_steps :].sum(axis=1).max()) for piece in pieces)  # type: ignore[union-attr]
+
+    assert (most(roll), most(roll.stretch(0, 8)), most(roll, 1)) == (2, 3, 1)
+    assert most(roll, KEYS) > 2
+    silent_end = roll.stretch(0, 4).stretch(0, 16)
+    assert most(silent_end) == 3
+    with pytest.raises(LnfgenError, match="0 voices to go on with"):
+        known_intro(encoding, roll, 8, 0)
+    with pytest.raises(LnfgenError, match="expected at least 1, and a piece of music"):
+        known_intro(Encoding("text", vocabulary=("\ufffd", "a")), "aa", 8, 2)
+
+
+def test_what_is_drawn_stays_among_the_keys_of_the_model_or_of_the_piece() -> None:
+    model, encoding = small_music(True)
+    for shift, low, high in ((3, 60, 62), (-3, 63, 65), (0, 60, 65)):
+        whole = known_whole(encoding, PianoRoll.from_notes([(0, 9, low)], steps_per_quarter=1))
+        hidden = np.ones_like(whole.hidden_cells)
+        hidden[:, low] = False
+        part = laid(encoding, whole.piece, hidden, shift)
+        pieces = list(fill_pieces(model, encoding, part, count=8, particles=2))
+        found = {pitch for piece in pieces if isinstance(piece, PianoRoll) for _, _, pitch in piece.notes()}
+        assert found == set(range(low, high + 1)) == set(part.keys)
+
+
+def test_a_lowest_line_is_at_home_where_the_lowest_lines_of_samples_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnfgen.inference.filling._home_samples", lambda *_: [CHORD])
+    encoding = Encoding("music", steps_per_quarter=1)
+    roll = PianoRoll.from_notes([(0, 8, 72), (8, 8, 74), (0, 8, 77), (8, 8, 79)], steps_per_quarter=1)
+    part = known_melody(encoding, roll, above=True)
+    assert part.hidden_cells[0].nonzero()[0].tolist() == list(range(73, 128))
+    assert at_home(toy("lstm", Frames(88, True)), encoding, part).shift == -24
+    assert at_home(toy("lstm", Frames(88, True)), encoding, known_melody(encoding, roll)).shift == -3
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_a_melody_with_little_room_names_the_other_side(toy_home: Path, call: Call) -> None:
+    low = PianoRoll.from_notes([(0, 4, 24), (4, 4, 28)], steps_per_quarter=2)
+    model = lnfgen.load(toy_home / "run-rolls", "cpu")
+    with pytest.warns(
+        UserWarning, match="few keys are free below the melody, down to A0; to draw above it, take --above"
+    ):
+        model.harmonize(low, particles=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.harmonize(low, above=True, particles=2)
+    lnfgen.write(toy_home / "low.mid", low)
+    for words, said in (((), True), (("--above",), False)):
+        done = call("harmonize", "low.mid", "--model", "run-rolls", "--out", "new.mid", "--particles", "2", *words)
+        assert done.returncode == 0, done.stderr
+        assert (b"take --above" in done.stderr) == said
+
+
 def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
     model, encoding = small_music(True)
     melody = PianoRoll.from_notes([(0, 2, 88), (2, 2, 90), (5, 3, 89)], steps_per_quarter=1)
@@ -181,9 +285,10 @@ def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
     assert not part.changes
     for piece in fill_pieces(model, encoding, part, count=3):
         assert isinstance(piece, PianoRoll)
-        assert top_line(piece).notes()[0][2] == 88
+        line = edge_line(piece, top=True)
+        assert line.notes()[0][2] == 88
         assert set(melody.notes()) <= set(piece.notes())
-        assert (piece.sounding & ~top_line(piece).sounding).any() or len(piece.notes()) > 2
+        assert (piece.sounding & ~line.sounding).any() or len(piece.notes()) > 2
 
 
 @pytest.mark.parametrize("name", ["lstm", "af-scf"])
@@ -287,6 +392,10 @@ def test_commands_write_pieces_that_keep_what_was_given(here: Call, tmp_path: Pa
     facts = json.loads(done.stdout)
     assert [piece["path"] for piece in facts["pieces"]] == ["page.html"]
     assert (facts["run"], facts["seed"], facts["particles"]) == ("chorales", 1, 4)
+    assert " · seed 1<" in Path("page.html").read_text()
+    lnfgen.write("score.musicxml", replace(song, title="My song"))
+    assert written(here("fill", "score.musicxml", "--out", "full.musicxml", "--free", "steps:7-8", *few))
+    assert "<work-title>My song<" in Path("full.musicxml").read_text()
     assert written(here("continue", "song.mid", "--out", "on.npz", "--bars", "2", *few)) == ["on.npz"]
     (piece,) = lnfgen.read("on.npz")
     assert (piece.num_steps, piece.steps_per_quarter) == (24, 2)
@@ -298,11 +407,14 @@ def test_commands_of_a_latent_flow_and_of_text(toy_home: Path, call: Call) -> No
     (text,) = written(call("fill", "gap.txt", "--model", "run-lines", "--out", "-", "--seed", "1"))[:1]
     call("fill", "gap.txt", "--model", "run-lines", "--out", "full.txt", "--seed", "1")
     full = (toy_home / "full.txt").read_text()
-    assert (full[:2], full[3], full[5:]) == ("ab", "b", "ba")
+    assert (full[:2], full[3], full[5:]) == ("ab", "b", "ba\n")  # the line ends, as it did in gap.txt
     assert text == full.split()[0]
     call("continue", "gap.txt", "--model", "run-lines", "--out", "more.txt", "--length", "4")
     more = (toy_home / "more.txt").read_text()
-    assert (len(more), more[3]) == (11, "b")
+    assert (len(more), more[3], more[-1]) == (12, "b", "\n")
+    call("fill", "more.txt", "--model", "run-lines", "--out", "again.txt", "--free", "1-2,6", "--seed", "1")
+    again = (toy_home / "again.txt").read_text()
+    assert (len(again), again[2:5], again[6:]) == (12, more[2:5], more[6:])
 
 
 @pytest.mark.usefixtures("few_home_samples")
@@ -321,14 +433,14 @@ def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call
         [mido.Message("note_on", note=3), mido.Message("note_off", note=3, time=32)],
     ]
     mido.MidiFile(ticks_per_beat=4, tracks=[mido.MidiTrack(track) for track in tracks]).save(toy_home / "rubato.mid")
-    few = ("--model", "run-rolls", "--seed", "1", "--out", "new.mid")
-    for words in (
-        ("convert", "rubato.mid", "new.mid"),
-        ("fill", "rubato.mid", "--free", "bars:2", "--particles", "2", *few),
-        ("harmonize", "rubato.mid", "--tracks", "all", "--particles", "2", *few),
-        ("continue", "rubato.mid", "--length", "2", "--particles", "2", *few),
-        ("vary", "rubato.mid", "--particles", "2", *few),
-    ):
+    few = ("--model", "run-rolls", "--seed", "1", "--particles", "2", "--out", "new.mid")
+    commands = (
+        ("fill", "rubato.mid", "--free", "bars:2", *few),
+        ("harmonize", "rubato.mid", "--tracks", "all", *few),
+        ("continue", "rubato.mid", "--length", "2", *few),
+        ("vary", "rubato.mid", *few),
+    )
+    for words in (("convert", "rubato.mid", "new.mid"), *((*words, "--flat") for words in commands)):
         done = call(*words)
         assert done.returncode == 0, done.stderr
         said = done.stderr.decode()
@@ -336,6 +448,11 @@ def test_every_command_says_what_it_does_not_keep_of_a_file(toy_home: Path, call
         changes = "rubato.mid: a piano-roll has one tempo and time signature; left out changes: 1 of tempo, 1 of time"
         assert changes in said, words
         assert "rubato.mid: left out 1 note outside a piano's 88 keys" in said, words
+    for words in commands:  # the file itself has lost nothing
+        said = call(*words, "--tracks", "1,2").stderr.decode()
+        assert said == "rubato.mid: the model hears 2 of 3 tracks; all others stay as in the file\n", words
+        tempos = [message.tempo for message in mido.MidiFile(toy_home / "new.mid").tracks[0] if "tempo" in message.type]
+        assert tempos == [500_000, 600_000]
 
 
 def test_a_command_says_in_a_line_what_is_wrong(here: Call) -> None:
@@ -356,6 +473,28 @@ def test_a_model_of_text_takes_no_file_of_music(call: Call) -> None:
     for out in ("x.mid", "x.txt"):  # no text has a melody, so it is the model that does not fit
         done = call("harmonize", "song.txt", "--out", out, "--model", "run-lines")
         fails(done, "run-lines makes text; expected a model of music; choose another --model")
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_the_melody_of_a_piano_roll_is_harmonized_and_it_has_no_tracks(call: Call) -> None:
+    lnfgen.write("melody.npz", lnfgen.read("melody.mid")[0])
+    asked = ("harmonize", "melody.npz", "--model", "run-rolls", "--particles", "2", "--out", "harmony.npz")
+    assert written(call(*asked)) == ["harmony.npz"]
+    fails(call(*asked, "--tracks", "bass"), "melody.npz is a piano-roll; leave --tracks out")
+
+
+def test_the_end_of_a_file_is_no_character_of_a_line_or_chunk(toy_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = Encoding("text", vocabulary=("\ufffd", "\n", " ", "a", "b"))
+    texts = write_dataset(toy_home / "texts", name="t", encoding=letters, splits={"train": [letters.encode("ab a")]})
+    make_run(toy_home / "run-texts", texts)
+    (toy_home / "own.txt").write_text("a b\n\n")
+    for name, options, read in (
+        ("run-lines", Options(), "a b"),
+        ("run-texts", Options(chunks=True), "a b\n"),
+        ("run-texts", Options(), "a b\n\n"),  # a tune has an end of its own
+    ):
+        monkeypatch.setattr("lnfgen.runs.material.reading_options", Mock(return_value=options))
+        assert _read(RunFolder(toy_home / name), str(toy_home / "own.txt"), "all", flat=False) == read
 
 
 @pytest.mark.parametrize("words", [("fill", "--free", "1"), ("continue",), ("vary",)])

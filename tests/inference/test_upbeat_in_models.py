@@ -10,6 +10,7 @@ from command import Call
 from toy_models import toy
 from toy_music import WALTZ
 
+from lnfgen.data.dataset import fingerprint_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
@@ -147,7 +148,7 @@ def test_a_piece_of_rests_is_left_out_with_its_own_length(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("fills", [True, False])
 def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
-    """Where nothing is changed, a piece comes back as it was; where all is free, the upbeat can get longer."""
+    """Where nothing is changed, a piece comes back as it was, and nothing is drawn ahead of its upbeat."""
     encoding = Encoding("music", steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=fills)
     for roll in (WALTZ, WALTZ.with_upbeat(0)):
         part = known_whole(encoding, roll)
@@ -157,13 +158,6 @@ def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
     part = known_part(encoding, WALTZ, ["bars:0"])
     steps = np.flatnonzero(part.hidden.any(axis=1)).tolist()
     assert steps == [part.ahead + step for step in range(4)], "the silence ahead of it is not free"
-    earlier = part.values.copy()
-    earlier[part.ahead - 2 if fills else 0, 40] = 3
-    piece = decoded(encoding, part, earlier)
-    assert isinstance(piece, PianoRoll)
-    assert piece.upbeat == (6 if fills else 4)
-    bars = [roll.stretch(roll.upbeat, roll.num_steps) for roll in (piece, WALTZ.in_range(21, 88))]
-    assert bars[0] == bars[1]
 
 
 def test_passages_that_are_compared_begin_after_the_upbeat() -> None:
@@ -179,6 +173,7 @@ def test_passages_that_are_compared_begin_after_the_upbeat() -> None:
 def test_commands_give_a_piece_back_with_its_upbeat(fills: bool, toy_home: Path, call: Call) -> None:
     dataset = json.loads((toy_home / "run-rolls/dataset.json").read_text())
     dataset["encoding"] |= {"fills_upbeats": fills}
+    dataset["fingerprint"] = fingerprint_of(Encoding.from_json(dataset["encoding"]), dataset["splits"])
     (toy_home / "run-rolls/dataset.json").write_text(json.dumps(dataset))
     write(toy_home / "waltz.mid", WALTZ)
     few = ("--model", "run-rolls", "--seed", "1", "--out")

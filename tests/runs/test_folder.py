@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from command import one_line
 from toy_runs import make_run
 
 from lnfgen.errors import LnfgenError, OutputError, RunError
+from lnfgen.pretrained import BOX
 from lnfgen.runs.checkpoint import load_state
 from lnfgen.runs.folder import RunFolder, metrics_csv
 from lnfgen.runs.listing import run_facts
@@ -60,6 +62,30 @@ def test_wrong_settings_name_the_key(run, settings, said):
     (run.path / "config.json").write_text(json.dumps({**values, "model": values["model"] | settings}))
     with pytest.raises(LnfgenError, match=said):
         RunFolder(run.path)
+
+
+@pytest.mark.parametrize(("name", "key", "edit"), [("chorales", "lowest_pitch", 37), ("folk-abc", "vocabulary", "ab")])
+def test_an_edited_encoding_is_one_line(tmp_path, name, key, edit):
+    """By it a model would draw other notes or letters without a word."""
+    shutil.copy(BOX / name / "config.json", tmp_path)
+    content = json.loads((BOX / name / "dataset.json").read_text())
+    if edit == "ab":  # both letters change places
+        edit = [{"a": "b", "b": "a"}.get(letter, letter) for letter in content["encoding"][key]]
+    assert content["encoding"][key] != edit
+    content["encoding"][key] = edit
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"dataset\.json is damaged: its encoding.*fingerprint") as error:
+        RunFolder(tmp_path)
+    one_line(error)
+
+
+@pytest.mark.parametrize("splits", [None, [0], "abc", {"train": 3}, {"train": {}}])
+def test_splits_without_checksums_are_one_line(run, splits):
+    content = json.loads((run.path / "dataset.json").read_text())
+    (run.path / "dataset.json").write_text(json.dumps(content | {"splits": splits}))
+    with pytest.raises(RunError, match=r"dataset\.json is damaged: its 'splits'") as error:
+        RunFolder(run.path)
+    one_line(error)
 
 
 @pytest.mark.parametrize("file", ["config.json", "dataset.json", "last/progress.json", "metrics.jsonl"])

@@ -162,10 +162,12 @@ def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
         return [len(sequence) for sequence in whole_file(tmp_path / name, encoding, Options(**options)).sequences]
 
     assert lengths("lines.txt") == [2, 2]
-    assert lengths("lines.txt", chunks=True, max_length=5) == [5, 4]
+    assert lengths("lines.txt", chunks=True, max_length=4) == [4, 4]  # without the end of the file's last line
     assert lengths("tunes.abc") == [15, 15]
     with pytest.raises(UnreadableFileError, match="holds no text"):
         lengths("blank.txt")
+    with pytest.raises(UnreadableFileError, match=r"lines\.txt: found text; expected music"):
+        whole_file(tmp_path / "lines.txt", COARSE, Options())
 
 
 def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call: Call) -> None:

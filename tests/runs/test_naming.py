@@ -7,9 +7,9 @@ from threading import Barrier
 
 import pytest
 
-from lnfgen.errors import OutputError, RunError
+from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.files import new_folder, write_text
-from lnfgen.runs.naming import create_numbered, new_run_path, newest_run
+from lnfgen.runs.naming import create_numbered, find, new_run_path, newest_run
 
 
 def a_run(name: str, age: int, *parts: str) -> Path:
@@ -32,6 +32,16 @@ def test_the_newest_is_by_its_start_and_has_what_is_needed(tmp_path: Path, monke
     assert newest_run(resumable=True) == unfinished
     damaged = a_run("b-lstm-003", 0, "previous")  # `last` is lost, and the state before it takes its place
     assert newest_run(resumable=True) == damaged
+
+
+def test_a_missing_file_of_music_is_no_misspelt_dataset() -> None:
+    for wanted in (("run", "dataset", "files"), ("dataset", "files"), ("files", "dataset")):
+        with pytest.raises(LnfgenError) as error:
+            find("nothing.mid", *wanted)  # type: ignore[arg-type]
+        assert str(error.value) == "nothing.mid does not exist; expected a file or folder"
+        for close in ("nottingham.mid", "nothingham"):
+            with pytest.raises(LnfgenError, match="did you mean nottingham"):
+                find(close, *wanted)  # type: ignore[arg-type]
 
 
 def test_numbers_go_on_after_the_highest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

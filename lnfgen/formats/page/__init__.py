@@ -15,11 +15,15 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
-from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.song import midi_of
+from lnfgen.music.instruments import INSTRUMENTS, Programs, programs_of
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tonality import find_key
+from lnfgen.music.tracks import DRUMS
 from lnfgen.wording import counted, in_utf8
 
 
@@ -28,16 +32,19 @@ def page_bytes(
     title: str = "",
     *,
     names: Sequence[str] | None = None,
-    program: int | Sequence[int] = 0,
+    program: Programs | None = None,
     voices: int | None = None,
+    drawn_name: str = "drawn",
+    seed: int | None = None,
 ) -> bytes:
     """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
         names: names of the pieces, in place of numbers.
-        program, voices: of the MIDI files that can be saved, as `midi_bytes` takes them. The page itself plays struck
-            strings.
+        program, voices, drawn_name: of the MIDI files that can be saved, as `to_bytes` takes them. The page itself
+            plays struck strings.
+        seed: what drew the pieces, which the page names.
 
     Raises:
         LnfgenError: if there is no roll, or not a name for each.
@@ -46,11 +53,13 @@ def page_bytes(
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
     if names is not None and len(names) != len(rolls):
         raise LnfgenError(f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each")
+    programs = None if program is None else programs_of(program)
     title = in_utf8(title) or "Piano-roll"
     several = len(rolls) > 1
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
     names = numbers if names is None else list(map(in_utf8, names))
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
+    tracks: dict[str, Any] = {"program": programs, "voices": voices, "drawn_name": drawn_name}
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
     pieces = [
         _filled(
@@ -59,14 +68,15 @@ def page_bytes(
                 "level": "h2" if several else "h1",
                 "name": html.escape(name),
                 "file": html.escape(file),
-                "facts": _facts(roll),
-                "midi": base64.b64encode(midi_bytes(roll, program=program, voices=voices)).decode("ascii"),
+                "facts": _facts(roll, programs, seed),
+                "legend": " hidden" if roll.drawn is None else "",
+                "midi": base64.b64encode(midi_of(roll, **tracks)).decode("ascii"),
             },
         )
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
     data = [
-        # Times are in steps; `notes` has three numbers for each note, in one list.
+        # Times are in steps; `notes` has three numbers for each note, in one list, and `given` the places of notes.
         {
             "name": name,
             "file": file,
@@ -76,6 +86,7 @@ def page_bytes(
             "grid": roll.steps_per_quarter,
             "steps": roll.num_steps,
             "notes": [number for note in roll.notes() for number in note],
+            "given": roll.given_notes(),
         }
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
@@ -95,11 +106,17 @@ def page_bytes(
     return _filled("page.html", content).encode("utf-8")
 
 
-def _facts(roll: PianoRoll) -> str:
-    beats, unit = roll.time_signature
-    bars, notes, seconds = roll.num_bars, len(roll.notes()), round(roll.seconds)
-    counts = f"{bars} bar{'s' * (bars != 1)} · {notes} note{'s' * (notes != 1)}"
-    return f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
+def _facts(roll: PianoRoll, programs: Sequence[int] | None, seed: int | None) -> str:
+    key = find_key(roll)
+    (beats, unit), seconds = roll.time_signature, round(roll.seconds)
+    counts = f"{counted(roll.num_bars, 'bar')} · {counted(len(roll.notes()), 'note')}"
+    time = f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
+    if programs is None:
+        own = [track.program or 0 for track in roll.tracks if track.instrument != DRUMS]
+        programs = own if roll.drawn is not None and roll.song is not None else [0]
+    instruments = ", ".join(INSTRUMENTS[program] for program in dict.fromkeys(programs))
+    facts = ["" if key is None else str(key), time, instruments, "" if seed is None else f"seed {seed}"]
+    return " · ".join(filter(None, facts))
 
 
 def _part(name: str) -> str:

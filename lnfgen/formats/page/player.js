@@ -13,8 +13,9 @@ const pieces = JSON.parse(byId("data").textContent).map((data) => {
   const notes = [];
   for (let index = 0; index < data.notes.length; index += 3) {
     const [start, length, pitch] = data.notes.slice(index, index + 3);
-    notes.push({ start: start / data.grid, end: (start + length) / data.grid, pitch });
+    notes.push({ start: start / data.grid, end: (start + length) / data.grid, pitch, given: false });
   }
+  for (const index of data.given) notes[index].given = true;
   const length = data.steps / data.grid;
   const sounding = notes.reduce((sum, note) => sum + note.end - note.start, 0);
   const [beats, unit] = data.metre;

@@ -96,15 +96,17 @@ class Roll {
     svg("path", { class: "octaves", d: paths.octaves }, root);
     this.drawTime(root, from, to, x, bottom);
 
-    // The colour says how high a note is, alike in all pieces: from E2 to G5.
+    // The colour says how high a note is, alike in all pieces: from E2 to G5. A note that was given has none.
     const id = `${this.id}-${this.rows.length}`;
     const ends = { x1: 0, x2: 0, y1: this.y(40), y2: this.y(79) };
     const shades = svg("linearGradient", { id, gradientUnits: "userSpaceOnUse", ...ends }, root);
     ["low", "tenor", "alto", "high"].forEach((name, index) => svg("stop", { class: name, offset: index / 3 }, shades));
     const row = { root, from, to, x, height };
-    const notes = this.between(from, to).map((note) => this.box(note, row)).join("");
+    const notes = this.between(from, to);
+    const boxes = (given) => notes.filter((note) => note.given === given).map((note) => this.box(note, row)).join("");
     const paint = `url(#${id})`;
-    svg("path", { class: "notes", d: notes, fill: paint, stroke: paint }, root);
+    svg("path", { class: "notes given", d: boxes(true) }, root);
+    svg("path", { class: "notes", d: boxes(false), fill: paint, stroke: paint }, root);
 
     svg("path", { class: "ivory", d: box(0, HEAD, GUTTER, bottom - HEAD) }, root);
     svg("path", { class: "key-lines", d: paths.lines }, root);

@@ -1,0 +1,256 @@
+"""A person's own MIDI file: notes are taken out or moved, and tracks are added; every other event stays as it was.
+
+The functions work on the `song` of a piano-roll, which is the content of a MIDI file. A model hears the notes of the
+kept tracks of `PianoRoll.tracks` on its grid, and draws some anew. A note of the file is taken out where the step at
+which the model hears it begin was drawn. So a note belongs to a bar even if it is played a little before its line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from statistics import fmean
+from typing import Any
+
+import mido
+import numpy as np
+
+from lnfgen.errors import LnfgenError
+from lnfgen.formats.events import Events
+from lnfgen.formats.midi import (
+    TICKS_PER_QUARTER,
+    VELOCITY,
+    MidiNote,
+    channel_notes,
+    in_order,
+    metre_message,
+    midi_bytes,
+    parsed,
+    saved,
+    tempo_message,
+    ticks_per_quarter,
+    timed,
+    track,
+    upbeat_signature,
+    voice_events,
+)
+from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.separation import separate_voices
+from lnfgen.music.tracks import DRUM_CHANNEL
+
+_MOST_TICKS = 0x7FFF  # to a quarter, in the header of a MIDI file
+_DRUMS = DRUM_CHANNEL - 1  # the channels of messages are counted from 0
+
+
+def song_of(events: Events, roll: PianoRoll) -> bytes | None:
+    """The MIDI file that a score becomes, with a track for each part, its tempos and its time signatures.
+
+    The roll is that of the score, and knows its upbeat, which `midi_bytes` writes in the same way. Times are exact
+    where the file's header has a number of ticks for them. A score with notes beyond the keys of MIDI becomes none.
+    """
+    if any(not 0 <= pitch < 128 for _, notes in events.tracks for _, _, pitch in notes):
+        return None
+    times = [time for _, notes in events.tracks for start, end, _ in notes for time in (start, end)]
+    exact = math.lcm(TICKS_PER_QUARTER, *(Fraction(time).denominator for time in times))
+    quarter = exact if exact <= _MOST_TICKS and exact * events.end < 1 << 28 else TICKS_PER_QUARTER
+
+    def tick(time: Any) -> int:
+        return round(time * quarter)
+
+    tempos = [(tick(time), tempo_message(bpm)) for time, bpm in events.tempos]
+    metres = [(time, signature) for time, signature in events.signatures if is_time_signature(signature)]
+    if upbeat := upbeat_signature(roll):
+        line = Fraction(roll.upbeat, roll.steps_per_quarter)
+        metres = [(max(time, line), signature) for time, signature in metres or [(0, roll.time_signature)]]
+        metres.insert(0, (0, upbeat))
+    tracks = [tempos + [(tick(time), metre_message(signature)) for time, signature in metres]]
+    channels = [channel for channel in range(16) if channel != _DRUMS]
+    for index, (part, notes) in enumerate(events.tracks):
+        channel = channels[index % len(channels)]
+        sounds = [(tick(start), tick(end), pitch, VELOCITY) for start, end, pitch in notes]
+        tracks.append(voice_events(sounds, channel, part.program, part.name))
+    file = mido.MidiFile(type=1, ticks_per_beat=quarter)
+    file.tracks += [track(in_order(messages, tick(events.end))) for messages in tracks]
+    return saved(file)
+
+
+def file_bars(roll: PianoRoll) -> dict[int, int]:
+    """The step where each bar of the roll's file starts, by its number, through all changes of the time signature.
+
+    Bars are numbered as in `PianoRoll.bars`, which knows one time signature alone and answers for a roll of no file.
+    """
+    if roll.song is None:
+        return roll.bars()
+    midi = parsed(roll.song)
+    quarter = ticks_per_quarter(midi)
+    messages = [event for messages in midi.tracks for event in timed(messages)]
+    end = Fraction(roll.num_steps, roll.steps_per_quarter) * quarter
+    changes: dict[Any, tuple[int, int]] = {0: (4, 4)}
+    for tick, message in sorted(messages, key=lambda event: event[0]):
+        if message.type == "time_signature" and is_time_signature(found := (message.numerator, message.denominator)):
+            changes[tick] = found
+    lines: list[Fraction] = []
+    for (line, signature), (until, _) in itertools.pairwise([*changes.items(), (end, (4, 4))]):
+        bar = bar_length(signature, 1) * quarter
+        lines += [line + index * bar for index in range(math.ceil((min(until, end) - line) / bar))]
+    step = quarter / roll.steps_per_quarter
+    steps = sorted({min(_nearest(line / step), roll.num_steps - 1) for line in lines})
+    return dict(enumerate(steps, start=0 if roll.upbeat else 1))
+
+
+def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
+    """The roll moved up by semitones as `PianoRoll.transposed` does, and its file too, but for the drums."""
+    moved = roll.transposed(semitones)
+    if roll.song is None:
+        return moved
+
+    def move(messages: Any) -> Iterator[tuple[int, Any]]:
+        for tick, message in timed(messages):
+            if hasattr(message, "note") and message.channel != _DRUMS:
+                if not 0 <= message.note + semitones < 128:
+                    raise LnfgenError(f"{semitones:+} semitones would move notes of other tracks off the keys of MIDI")
+                message.note += semitones
+            yield tick, message
+
+    drawn = None if roll.drawn is None else np.roll(roll.drawn, semitones, axis=1)
+    return replace(moved, song=_changed(roll.song, move), drawn=drawn)
+
+
+def at_tempo(roll: PianoRoll, bpm: float) -> PianoRoll:
+    """The roll at another tempo, and its file too, which then has no changes of tempo."""
+    if roll.song is None:
+        return replace(roll, tempo_bpm=bpm)
+    tempos = iter([(0, tempo_message(bpm))])  # the first track begins with it
+
+    def set_tempo(messages: Any) -> Iterator[tuple[int, Any]]:
+        yield from tempos
+        yield from (event for event in timed(messages) if event[1].type != "set_tempo")
+
+    losses = roll.losses - Losses(tempo_changes=roll.losses["tempo_changes"])
+    return replace(roll, tempo_bpm=bpm, losses=losses, song=_changed(roll.song, set_tempo))
+
+
+def midi_of(
+    roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None, drawn_name: str = "drawn"
+) -> bytes:
+    """The MIDI file of a roll: of a person's piece with drawn notes, their own file with these; else `midi_bytes`.
+
+    The drawn notes are as loud as the notes around them, and have channels of their own as far as some are free.
+
+    Args:
+        program: the General MIDI program of the drawn notes, or one for each voice. None: that of the tracks that the
+            model heard; a piano, if there is no file.
+        voices: in how many tracks the drawn notes are divided. None: one for each program.
+        drawn_name: the name of the track of the drawn notes; several are numbered.
+    """
+    if roll.song is None or roll.drawn is None:
+        return midi_bytes(roll, program=0 if program is None else program, voices=voices)
+    midi = parsed(roll.song)
+    played = channel_notes(midi.tracks)
+    heard = [key for key, part in zip(played, roll.tracks, strict=True) if part.kept]
+    used = {message.channel for messages in midi.tracks for message in messages if hasattr(message, "channel")}
+    free = [channel for channel in range(16) if channel not in used | {_DRUMS}]
+    programs = _programs(roll, program)
+    loudness = _loudness([note for key in heard for note in played[key]])
+    step = ticks_per_quarter(midi) / roll.steps_per_quarter
+    _take_out(midi, {key: [note for note in played[key] if _is_drawn(note, roll, step)] for key in heard})
+    end = max(sum(message.time for message in messages) for messages in midi.tracks)
+    end = max(end, round(roll.num_steps * step))
+    for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), drawn_name)):
+        ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
+        sounds = [(*note, loudness(note[0])) for note in ticks]
+        # A program on a channel that other tracks use would change their instrument.
+        channel, number = heard[0][1], None
+        if index < len(free):
+            channel, number = free[index], programs[min(index, len(programs) - 1)]
+        midi.tracks.append(track(in_order(voice_events(sounds, channel, number, title), end)))
+    midi.type = 1
+    return saved(midi)
+
+
+def kept_tracks(roll: PianoRoll) -> bytes:
+    """The file of a roll without the notes of the tracks that were not kept."""
+    assert roll.song is not None
+    midi = parsed(roll.song)
+    played = channel_notes(midi.tracks).items()
+    _take_out(midi, {key: notes for (key, notes), part in zip(played, roll.tracks, strict=True) if not part.kept})
+    return saved(midi)
+
+
+def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
+    """The name of each track of the roll's file and its notes on the grid, without drums and notes in drawn places.
+
+    Tracks without such notes are left out.
+    """
+    assert roll.song is not None
+    assert roll.drawn is not None
+    midi = parsed(roll.song)
+    step = ticks_per_quarter(midi) / roll.steps_per_quarter
+    parts = []
+    for part, notes in zip(roll.tracks, channel_notes(midi.tracks).values(), strict=True):
+        left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step))]
+        steps = [(_nearest(note.start / step), _nearest(note.end / step), note.pitch) for note in left]
+        steps = [note for note in steps if note[0] < roll.num_steps]
+        if steps and part.channel != DRUM_CHANNEL:
+            parts.append(
+                (part.name or part.instrument, [(first, max(last - first, 1), pitch) for first, last, pitch in steps])
+            )
+    return parts
+
+
+def drawn_parts(roll: PianoRoll, voices: int = 1, name: str = "drawn") -> list[tuple[str, list[Note]]]:
+    """The name and the notes of each of so many voices of drawn notes; voices without notes are left out."""
+    assert roll.drawn is not None
+    notes = [note for note in roll.notes() if roll.drawn[note[0], note[2]]]
+    if voices == 1:
+        return [(name, notes)] if notes else []
+    alone = PianoRoll.from_notes(notes, num_steps=roll.num_steps, num_pitches=128, lowest_pitch=0)
+    parts = enumerate(separate_voices(alone, voices), start=1)
+    return [(f"{name} {number}", part) for number, part in parts if part]
+
+
+def _take_out(midi: Any, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) -> None:
+    """Take notes, by their track and channel, out of a file of mido."""
+    places: dict[int, set[int | None]] = {}
+    for (index, _), notes in taken.items():
+        places.setdefault(index, set()).update(place for note in notes for place in (note.on, note.off))
+    for index, gone in places.items():
+        left = [event for place, event in enumerate(timed(midi.tracks[index])) if place not in gone]
+        midi.tracks[index] = track(left)
+
+
+def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction) -> bool:
+    """True if the note begins where a model drew. The ticks of a step give its place on the grid."""
+    first = _nearest(note.start / step)
+    return first < roll.num_steps and bool(roll.drawn[first, note.pitch])  # type: ignore[index]
+
+
+def _loudness(notes: Sequence[MidiNote]) -> Callable[[int], int]:
+    """The velocity at a tick: the mean of the notes that begin there, or between the notes before and after it."""
+    by_start: dict[int, list[int]] = {}
+    for note in notes:
+        by_start.setdefault(note.start, []).append(note.velocity)
+    ticks = sorted(by_start)
+    means = [fmean(by_start[tick]) for tick in ticks]
+    return lambda tick: round(float(np.interp(tick, ticks, means)))
+
+
+def _programs(roll: PianoRoll, program: int | Sequence[int] | None) -> list[int]:
+    """The programs that were asked for, or that of the kept track with most notes."""
+    if program is None:
+        longest = max((part for part in roll.tracks if part.kept), key=lambda part: part.notes)
+        return [longest.program or 0]
+    return [program] if isinstance(program, int) else list(program)
+
+
+def _changed(content: bytes, change: Callable[[Any], Iterator[tuple[int, Any]]]) -> bytes:
+    midi = parsed(content)
+    midi.tracks[:] = [track(change(messages)) for messages in midi.tracks]
+    return saved(midi)
+
+
+def _nearest(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))  # half a step rounds up, as where the roll was read
