@@ -13,7 +13,7 @@ from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
 from lnfgen.data.encoding import Changes, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.formats.song import file_bars
+from lnfgen.formats.song import file_bars, file_line
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import outer_voices, random_share, region, room_inside
@@ -68,7 +68,7 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not words:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
-    return _partly_known(encoding, piece, region(piece, words, file_bars(piece)))
+    return _partly_known(encoding, piece, _hidden_cells(piece, words))
 
 
 def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> KnownPart:
@@ -76,7 +76,7 @@ def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> Known
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
-    return _partly_known(encoding, piece, region(piece, ["above-bass" if above else "below-melody"]))
+    return _partly_known(encoding, piece, _hidden_cells(piece, ["above-bass" if above else "below-melody"]))
 
 
 def little_room(melody: KnownPart, above: bool) -> str:
@@ -205,6 +205,15 @@ def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> Known
     if not kept.any():
         raise LnfgenError(f"no {what} of the piece is kept; to draw all of a piece there is `lnfgen sample`")
     return laid(encoding, piece, hidden if isinstance(piece, str) else _of_whole_notes(piece, hidden))
+
+
+def _hidden_cells(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
+    """The cells of these words of `music.regions.region`, whose bars and outer lines are those of the roll's file."""
+    hidden = region(roll, words, file_bars(roll))
+    for word, is_top in (("below-melody", True), ("above-bass", False)):
+        if any(word in each for each in words):
+            hidden &= ~file_line(roll, is_top)
+    return hidden
 
 
 def _of_whole_notes(roll: PianoRoll, hidden: np.ndarray) -> np.ndarray:

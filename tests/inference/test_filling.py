@@ -260,6 +260,19 @@ def test_a_lowest_line_is_at_home_where_the_lowest_lines_of_samples_are(monkeypa
 
 
 @pytest.mark.usefixtures("few_home_samples")
+def test_voices_limit_what_goes_on_in_any_format(toy_home: Path, call: Call) -> None:
+    lnfgen.write(toy_home / "one.mid", PianoRoll.from_notes([(0, 8, 67), (0, 8, 60)], steps_per_quarter=1))
+    done = call(
+        *("continue", "one.mid", "--model", "run-rolls", "--particles", "2", "--seed", "1"),
+        *("--length", "6", "--voices", "1", "--out", "one.txt"),
+    )
+    assert done.returncode == 0, done.stderr
+    (piece,) = lnfgen.read(toy_home / "one.txt")
+    assert isinstance(piece, PianoRoll)
+    assert piece.sounding[-6:].sum(axis=1).max() <= 1
+
+
+@pytest.mark.usefixtures("few_home_samples")
 def test_a_melody_with_little_room_names_the_other_side(toy_home: Path, call: Call) -> None:
     low = PianoRoll.from_notes([(0, 4, 24), (4, 4, 28)], steps_per_quarter=2)
     model = lnfgen.load(toy_home / "run-rolls", "cpu")
