@@ -9,7 +9,7 @@ from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, moved_to, read_pieces, require_no_roll, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.files import make_folder, numbered, require_parent, write_bytes
-from lnfgen.wording import counted, counted_ends
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
@@ -131,9 +131,7 @@ def _changed(
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
-    tell_of_file(rolls, source, new_tempo=tempo is not None)
-    if rounded := sum(roll.rounded for roll in rolls):
-        console.note(f"{source}: rounded {counted_ends(rounded)} to the grid; --steps-per-quarter makes it finer")
+    tell_of_file(rolls, source, mended=() if tempo is None else ("tempo_changes",))
     rolls = [transposed(roll, transpose) for roll in rolls] if transpose else rolls
     return [moved_to(roll, tempo, tonic, source) for roll in rolls]
 

@@ -137,7 +137,7 @@ class Encoding:
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
                 piece = piece.on_grid(self.steps_per_quarter).in_range(self.lowest_pitch, self.num_pitches)
-                changes += Changes(piece.rounded, piece.out_of_range)
+                changes += Changes(piece.losses["rounded"], piece.losses["out_of_range"])
                 signatures.append(piece.time_signature)
             sequences.append(self.encode(piece))
             if isinstance(piece, str):

@@ -38,7 +38,7 @@ from lnfgen.formats.midi import (
     upbeat_signature,
     voice_events,
 )
-from lnfgen.music.pianoroll import Note, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
 from lnfgen.music.tracks import DRUM_CHANNEL
 
@@ -158,7 +158,8 @@ def at_tempo(roll: PianoRoll, bpm: float) -> PianoRoll:
         yield from tempos
         yield from (event for event in timed(messages) if event[1].type != "set_tempo")
 
-    return replace(roll, tempo_bpm=bpm, tempo_changes=0, song=_changed(roll.song, set_tempo))
+    losses = roll.losses - Losses(tempo_changes=roll.losses["tempo_changes"])
+    return replace(roll, tempo_bpm=bpm, losses=losses, song=_changed(roll.song, set_tempo))
 
 
 def midi_of(

@@ -15,7 +15,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.song import file_bars, file_line
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import outer_voices, random_share, region, room_inside
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
@@ -174,7 +174,8 @@ def laid(
         values |= cut(struck & ~outside) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
     drawn = cut(hidden & ~outside if outer is None else hidden & ~outside | outer.room)
-    return KnownPart(values, drawn, piece, hidden, Changes(piece.rounded, lost), shift, ahead, keys, outer)
+    changes = Changes(piece.losses["rounded"], lost)
+    return KnownPart(values, drawn, piece, hidden, changes, shift, ahead, keys, outer)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
@@ -193,7 +194,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     lowest = max(roll.lowest_pitch, part.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
+    roll = replace(roll, lowest_pitch=lowest - part.shift, losses=Losses())
     roll = roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
     own = part.piece
     return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)

@@ -115,7 +115,7 @@ def require_own_file(content: bytes, piece: PianoRoll, hidden_notes: Callable[[i
 def test_all_events_of_a_file_but_those_in_drawn_places_stay(tracks: str) -> None:
     content = swing()
     (roll,) = read_midi(content, tracks=tracks)
-    assert roll.rounded
+    assert roll.losses["rounded"]
     part = known_part(ENCODING, roll, ["bars:2"])
     (new,) = require_own_file(content, drawn(part), lambda tick, pitch: 276 <= tick < 564)
     assert new[0].name == "fill"
