@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
-from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.song import file_bars, file_line
@@ -42,7 +42,7 @@ class KnownPart:
     hidden: np.ndarray  # bool of the same shape, True where the model is to draw
     piece: Piece  # the piece itself; music is on the model's grid, with all 128 keys of MIDI
     hidden_cells: np.ndarray  # the hidden part of the piece, bool [T - ahead, 128] or [T]
-    changes: Changes  # what the piece lost on its way to the grid and the keys
+    changes: Losses  # what the piece lost on its way to the grid and the keys
     shift: int = 0  # semitones that music was moved up for the model
     ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
     keys: range = range(128)  # the pitches that may be drawn; those that the model or the piece has
@@ -155,7 +155,7 @@ def laid(
     if isinstance(piece, str):
         values = encoding.encode(piece)
         unknown = (values == 0) & ~hidden & (np.array(list(piece)) != UNKNOWN)
-        return KnownPart(values, hidden, piece, hidden, Changes(unknown=int(unknown.sum())))
+        return KnownPart(values, hidden, piece, hidden, Losses(unknown=int(unknown.sum())))
     ahead = encoding.from_bar_line(piece).num_steps - piece.num_steps
     columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
     inside = (columns >= 0) & (columns < 128)
@@ -174,7 +174,7 @@ def laid(
         values |= cut(struck & ~outside) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
     drawn = cut(hidden & ~outside if outer is None else hidden & ~outside | outer.room)
-    changes = Changes(piece.losses["rounded"], lost)
+    changes = Losses(rounded=piece.losses["rounded"], out_of_range=lost)
     return KnownPart(values, drawn, piece, hidden, changes, shift, ahead, keys, outer)
 
 

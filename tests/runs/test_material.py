@@ -18,12 +18,12 @@ import lnfgen
 import lnfgen.runs.material
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options
 from lnfgen.errors import DatasetError, RunError, UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.material import dataset_of, reading_options, scored_dataset, split_of, whole_file
 from lnfgen.training.session import TrainingSession
@@ -147,9 +147,9 @@ def test_a_split_in_another_encoding_is_brought_into_the_models(tmp_path: Path) 
     roll = PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)])
     dataset = write_dataset(tmp_path / "fine", name="fine", encoding=fine, splits={"train": [fine.encode(roll)]})
     whole = split_of(dataset, "train", fine)
-    assert (len(whole.sequences[0]), whole.changes) == (8, Changes())
+    assert (len(whole.sequences[0]), whole.changes) == (8, Losses())
     coarse = split_of(dataset, "train", COARSE)
-    assert (len(coarse.sequences[0]), coarse.changes) == (4, Changes(rounded=1))
+    assert (len(coarse.sequences[0]), coarse.changes) == (4, Losses(rounded=1))
 
 
 def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
