@@ -6,10 +6,10 @@ inside the 5 to 95 % range of the second. A figure sees one window alone. What c
 window, is no repetition, so that all windows have the same time to repeat themselves.
 
 The classifier two-sample test is after D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
-The classifier is a logistic regression on standardised figures and their squares, so that it also distinguishes rows
-that are too low or too high from those between. It is scored on rows that it was not fitted to, by the area under the
-ROC curve (AUC), which does not depend on the sizes of the sets. The longest copy is not among its figures, because a
-piece of train is a copy of itself.
+The classifier is a logistic regression on standardised figures. It is scored on rows that it was not fitted to, by the
+area under the ROC curve (AUC), which does not depend on the sizes of the sets. The longest copy is not among its
+figures, because a piece of train is a copy of itself. A sum of figures does not see that rows are both too low and too
+high; the shares of the figures do.
 """
 
 from __future__ import annotations
@@ -215,12 +215,6 @@ def _standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(x), 0.0, (x - center) / scale)
 
 
-def _with_squares(x: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """[rows, 2 * figures]: the columns of `_standardised(x, by)` and their squares, which are standardised too."""
-    rows, fitted = (np.where(np.isnan(values), math.nan, _standardised(values, by)) for values in (x, by))
-    return _standardised(np.concatenate([rows, rows**2], axis=1), np.concatenate([fitted, fitted**2], axis=1))
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
@@ -249,8 +243,8 @@ def two_sample_auc(
                 continue
             fitted = [side[~rows] for side, rows in zip((first, second), held, strict=True)]
             x = np.concatenate(fitted)
-            weights = _regression(_with_squares(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
-            scores = [_with_squares(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True)]
+            weights = _regression(_standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
+            scores = [_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True)]
             # The share of pairs in which the row of `first` has the higher score; a tie counts half.
             differences = scores[0][:, None] - scores[1]
             aucs.append((differences > 0).mean() + 0.5 * (differences == 0).mean())
