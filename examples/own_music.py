@@ -55,7 +55,9 @@ def main() -> None:
     for amount in (0.1, 0.25):
         pieces[f"Harmony 1, {amount:.0%} of it drawn anew"] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
 
-    page = to_bytes(list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4)
+    page = to_bytes(
+        list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4, seed=seed
+    )
     write_bytes(asked.out / "page.html", page)
     for made in ("melody.png", "harmony.png", "filled.png", "page.html"):
         print(asked.out / made)

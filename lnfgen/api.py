@@ -186,13 +186,18 @@ def open_session(
     # Of several processes the first one makes the dataset, if it has to be made.
     opened = torchrun.main_first(lambda: open_source(dataset, building))
     encoding = opened.encoding
-    corpus = Corpus(encoding.kind, encoding.has_onsets, len(opened.split("train")), encoding.num_symbols)
+    train = opened.split("train")
+    steps = int(train.lengths.sum())
+    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps)
     config = asked.config(corpus, usual_seed)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
     from lnfgen.training.session import TrainingSession
 
-    return TrainingSession.begin(config, opened, device, out)
+    session = TrainingSession.begin(config, opened, device, out)
+    if corpus.shortage and torchrun.is_main():
+        warnings.warn(corpus.shortage, LnfgenWarning, stacklevel=2)
+    return session
 
 
 def load(run: Source, device: str = "auto") -> TrainedModel:

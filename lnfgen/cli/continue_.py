@@ -1,5 +1,7 @@
 """`lnfgen continue`."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,8 +27,13 @@ def command(
 
     Music goes on with at most as many keys at once as its last two bars have, or as --voices says.
     """
+    from lnfgen.formats.read_write import WITH_VOICES
+
+    voices = drawing.voices
+    if drawing.out != "-" and Path(drawing.out).suffix.lower() not in WITH_VOICES:  # voices are no more than a limit
+        drawing = replace(drawing, voices=None)
 
     def extend(trained: "TrainedModel", own: "Piece", **asked: Any) -> "list[Piece]":
-        return trained.extend(own, length=length, bars=bars, voices=drawing.voices, **asked)
+        return trained.extend(own, length=length, bars=bars, voices=voices, **asked)
 
     drawing.draw("continue", intro, extend)

@@ -1,5 +1,6 @@
 """`lnfgen convert`: write pieces in another file format."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, moved_to, read_pieces, require_no_roll, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.files import make_folder, numbered, require_parent, write_bytes
-from lnfgen.wording import counted, counted_ends
+from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
@@ -48,7 +49,8 @@ def command(
 
     IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
     """
-    from lnfgen.formats.read_write import WRITABLE_TEXT, write
+    from lnfgen.formats.read_write import SOUND, WRITABLE_TEXT, write
+    from lnfgen.music.pianoroll import LOSSES
     from lnfgen.music.tonality import tonic_of
 
     targets = _targets(files, to, out)
@@ -67,6 +69,9 @@ def command(
     played = options.played(program, voices)
     suffix = Path(next(iter(targets.values()))).suffix.lower()  # empty: stdout
     options.require_fitting(suffix or ".mid", played)
+    mended = ["tempo_changes"] if tempo is not None else []
+    if suffix == SOUND and played == {"program": None, "voices": None}:  # the file itself is played
+        mended = [*LOSSES]
     if to is None and files[-1] != "-":
         require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
@@ -80,7 +85,7 @@ def command(
         if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
-        pieces = _changed(pieces, source, transpose, tonic, tempo)
+        pieces = _changed(pieces, source, transpose, tonic, tempo, mended)
         if to is not None or len(targets) == 1:
             _write(pieces, source, targets[source], played, taken)
             return
@@ -123,17 +128,20 @@ def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, An
 
 
 def _changed(
-    pieces: "list[Piece]", source: str, transpose: int, tonic: int | None, tempo: float | None
+    pieces: "list[Piece]",
+    source: str,
+    transpose: int,
+    tonic: int | None,
+    tempo: float | None,
+    mended: Sequence[str],
 ) -> "list[Piece]":
-    """Bring pieces to the tonic and the tempo that are asked for, and print what was left out of their file."""
+    """Bring pieces to the tonic and the tempo that are asked for, and print what they lost, but not what is mended."""
     from lnfgen.formats.song import transposed
 
     rolls = [piece for piece in pieces if not isinstance(piece, str)]
     if not rolls:
         return pieces
-    tell_of_file(rolls, source, new_tempo=tempo is not None)
-    if rounded := sum(roll.rounded for roll in rolls):
-        console.note(f"{source}: rounded {counted_ends(rounded)} to the grid; --steps-per-quarter makes it finer")
+    tell_of_file(rolls, source, mended)
     rolls = [transposed(roll, transpose) for roll in rolls] if transpose else rolls
     return [moved_to(roll, tempo, tonic, source) for roll in rolls]
 

@@ -158,7 +158,7 @@ def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
     if isinstance(piece, str):
         return piece
     if flat or piece.song is None:
-        tell_of_file([piece], source)
+        tell_of_file([piece], source, mended=["rounded"])  # the known part says what was rounded
     elif unheard := sum(not track.kept for track in piece.tracks):
         heard = f"the model hears {len(piece.tracks) - unheard} of {counted(len(piece.tracks), 'track')}"
         console.note(f"{source}: {heard}; all others stay as in the file")

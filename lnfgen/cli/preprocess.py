@@ -49,9 +49,9 @@ def command(
 ) -> None:
     """Make a dataset folder from music, text, benchmark files or a named dataset, and print its path.
 
-    Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise
-    pieces are dealt to the splits in an order that --seed decides. If there are too few, each is cut into the splits.
-    Copies are left out.
+    Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
+    pieces are dealt in an order that --seed decides, so that the steps of the splits keep to the shares. If there are
+    too few, each is cut into the splits. Copies are left out.
 
     A file that takes over 20 seconds or 1,500 MB of memory to read is left out. The environment variables
     LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.

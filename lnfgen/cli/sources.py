@@ -85,21 +85,18 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
-def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, *, new_tempo: bool = False) -> None:
-    """Print on stderr which tracks of a file were merged, and which notes and changes were left out.
-
-    With `new_tempo` the pieces get another tempo, and the changes of tempo in the file do not count.
-    """
-    from lnfgen.formats.events import lost_changes
+def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str] = ()) -> None:
+    """Print on stderr which tracks of a file were merged, and what else its pieces lost; but not what is `mended`."""
+    from lnfgen.data.facts import losses_in_words
+    from lnfgen.music.pianoroll import Losses
     from lnfgen.music.tracks import said_of
 
     for roll in rolls:
         if len(roll.tracks) > 1:
             console.note(f"{source}: {said_of([roll.tracks])}")
-    if lost := lost_changes(rolls, of_tempo=not new_tempo):
-        console.note(f"{source}: {lost}")
-    if outside := sum(roll.out_of_range for roll in rolls):
-        console.warn(f"{source}: left out {counted(outside, 'note')} outside a piano's 88 keys (A0 to C8)")
+    losses = sum((roll.losses for roll in rolls), Losses()) - Losses(dict.fromkeys(mended, 1 << 62))
+    for line in losses_in_words(losses, rolls[0].steps_per_quarter) if rolls else ():
+        console.note(f"{source}: {line}")
 
 
 def moved_to(roll: "PianoRoll", tempo: float | None, tonic: int | None, name: str) -> "PianoRoll":

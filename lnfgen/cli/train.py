@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,8 @@ from lnfgen.wording import counted
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
     from lnfgen.training.session import TrainingSession
+
+MEASURED = 10  # updates whose time is measured, to say how long the run will take
 
 
 def command(
@@ -121,7 +124,7 @@ def _train(session: "TrainingSession") -> None:
     with console.jobs() as progress, _interruptible() as received:
         show = partial(progress, "training", total=trainer.total_steps)
         show(trainer.step)
-        finished = session.train(_Display(show), lambda: bool(received))
+        finished = session.train(_Display(show, trainer.total_steps), lambda: bool(received))
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
         _end(received[0] if received else signal.SIGTERM)  # if none, another process received it
@@ -132,11 +135,14 @@ def _train(session: "TrainingSession") -> None:
 class _Display:
     """Shows on the terminal how a run goes."""
 
-    def __init__(self, show: Callable[..., None]) -> None:
+    def __init__(self, show: Callable[..., None], total: int) -> None:
         self.show = show
+        self.total = total
+        self.first: tuple[int, float] | None = None  # an update after which the clock was read, and its time
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
+        self._tell_time(int(metrics["step"]))
         self.show(
             int(metrics["step"]),
             status=f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
@@ -144,6 +150,16 @@ class _Display:
             f"  weight {metrics['kl_weight']:.2f}  epoch {metrics['epoch']:.0f}"
             f"  {metrics['steps_per_second']:.0f} steps/s",
         )
+
+    def _tell_time(self, step: int) -> None:
+        """After a few updates, print how long the others will take. The first one is slow, and does not count."""
+        now = time.perf_counter()
+        self.first = self.first or (step, now)
+        if step - self.first[0] == MEASURED:
+            each = (now - self.first[1]) / MEASURED
+            minutes = round((self.total - step) * each / 60)
+            takes = f"about {counted(minutes, 'minute')}" if minutes else "under a minute"
+            console.note(f"{takes} on this machine, at {each:.2g} seconds an update")
 
     def validated(self, metrics: dict[str, Any]) -> None:
         if self.validations % 10 == 0:

@@ -67,17 +67,18 @@ def in_random_order(labels: Iterable[str], seed: int) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def deal(items: Iterable[_Item], shares: Sequence[float]) -> Iterator[tuple[str, _Item]]:
+def deal(items: Iterable[_Item], shares: Sequence[float], size: Callable[[_Item], int]) -> Iterator[tuple[str, _Item]]:
     """Each item with its split, as they come: the one that is furthest behind its share, an empty one first.
 
-    So the counts are within one of the shares at any moment, and each split has an item if there are enough. How many
-    items come need not be known.
+    So at any moment the sums of the sizes are within about an item of the shares, and each split has an item if there
+    are enough. How many items come need not be known.
     """
-    counts = [0] * len(SPLITS)
-    for total, item in enumerate(items, start=1):
-        behind = [(share > 0 and not n, share * total - n) for share, n in zip(shares, counts, strict=True)]
+    sums, total = [0] * len(SPLITS), 0
+    for item in items:
+        total += size(item)
+        behind = [(share > 0 and not own, share * total - own) for share, own in zip(shares, sums, strict=True)]
         chosen = behind.index(max(behind))
-        counts[chosen] += 1
+        sums[chosen] += size(item)
         yield SPLITS[chosen], item
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll, bar_and_beats
+from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, Losses, PianoRoll, bar_and_beats
 from lnfgen.wording import counted, counted_ends
 
 _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
@@ -30,29 +30,16 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 _HIGHEST = 960  # of all whole numbers in JSON
 
 
-@dataclass(frozen=True)
-class Changes:
-    """The losses of pieces on their way into an encoding; false if there are none."""
-
-    rounded: int = 0  # starts and ends of notes that were not on a step of the grid
-    out_of_range: int = 0  # notes that no column has, left out
-    unknown: int = 0  # characters outside the vocabulary
-
-    def __add__(self, other: Changes) -> Changes:
-        return Changes(*(own + another for own, another in zip(astuple(self), astuple(other), strict=True)))
-
-    def __bool__(self) -> bool:
-        return self != Changes()
-
-    def __str__(self) -> str:
-        changes = []
-        if self.rounded:
-            changes.append(f"rounded {counted_ends(self.rounded)} to the model's grid")
-        if self.out_of_range:
-            changes.append(f"left out {counted(self.out_of_range, 'note')} beyond the model's range")
-        if self.unknown:
-            changes.append(f"took {counted(self.unknown, 'character')} not in the model's vocabulary as unknown")
-        return "; ".join(changes)
+def changes_in_words(changes: Losses) -> str:
+    """A line on what pieces lose on their way into an encoding, as `Encoding.adapt` counts it; empty for nothing."""
+    lines = []
+    if changes["rounded"]:
+        lines.append(f"rounded {counted_ends(changes['rounded'])} to the model's grid")
+    if changes["out_of_range"]:
+        lines.append(f"left out {counted(changes['out_of_range'], 'note')} beyond the model's range")
+    if changes["unknown"]:
+        lines.append(f"took {counted(changes['unknown'], 'character')} not in the model's vocabulary as unknown")
+    return "; ".join(lines)
 
 
 class Encoded(list[np.ndarray]):
@@ -131,17 +118,20 @@ class Encoding:
         """The roll with silence ahead of an upbeat, if the pieces of this encoding have it."""
         return roll.from_bar_line() if self.fills_upbeats else roll
 
-    def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Changes]:
-        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted."""
-        sequences, signatures, changes = [], [], Changes()
+    def adapt(self, pieces: Iterable[PianoRoll | str]) -> tuple[Encoded, Losses]:
+        """Encode pieces of any grid and range: they are brought onto those of the encoding, and the losses counted.
+
+        These are `rounded` and `out_of_range` of music, and `unknown` characters of texts.
+        """
+        sequences, signatures, changes = [], [], Losses()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
                 piece = piece.on_grid(self.steps_per_quarter).in_range(self.lowest_pitch, self.num_pitches)
-                changes += Changes(piece.rounded, piece.out_of_range)
+                changes += Losses({key: piece.losses[key] for key in ("rounded", "out_of_range")})
                 signatures.append(piece.time_signature)
             sequences.append(self.encode(piece))
             if isinstance(piece, str):
-                changes += Changes(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
+                changes += Losses(unknown=int((sequences[-1] == 0).sum()) - piece.count(UNKNOWN))
         return Encoded(sequences, self.metres(signatures) if self.kind == "music" else None), changes
 
     def decode(

@@ -1,4 +1,4 @@
-"""Facts that `lnfgen info` shows about a dataset folder, a piece of music or a text, as flat dictionaries."""
+"""Facts about a dataset folder, a piece of music or a text, as flat dictionaries, and words on what a piece lost."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 from lnfgen.data.dataset import Dataset
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import LINE_ENDS
+from lnfgen.music.pianoroll import FINER, LOSSES, Losses
 from lnfgen.music.tonality import pitch_name
-from lnfgen.wording import frequencies
+from lnfgen.wording import counted, counted_ends, frequencies
 
 # Facts of a piece that add up over the pieces of a file.
-_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "out_of_range")
+_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", *LOSSES)
+_FEW = 0.1  # a finer grid is advised if it would round at most this share of the starts and ends that were rounded
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         if found := frequencies(f"{beats}/{unit}" for beats, unit in each):
             facts["time_signatures"] = found
     counts = {key: len(manifest[key]) for key in ("sources", "skipped")}
-    return facts | counts | {"fingerprint": dataset.fingerprint}
+    return facts | manifest["preprocessing"].get("losses", {}) | counts | {"fingerprint": dataset.fingerprint}
 
 
 def file_facts(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -77,9 +79,38 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "onsets": piece.onsets is not None,
         "steps_per_quarter": piece.steps_per_quarter,
         "tempo_bpm": piece.tempo_bpm,
-        "tempo_changes": piece.tempo_changes,
         "time_signature": "{}/{}".format(*piece.time_signature),
         "upbeat": piece.upbeat,
-        "metre_changes": piece.metre_changes,
-        "out_of_range": piece.out_of_range,
+        **loss_facts(piece.losses),
     } | ({"tracks": tracks} if tracks else {})
+
+
+def loss_facts(losses: Losses) -> dict[str, int]:
+    """The counts of what was lost, by name."""
+    return {name: losses[name] for name in LOSSES}
+
+
+def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:
+    """A line for a person on each kind of loss. `steps_per_quarter` is the grid of the piano-rolls."""
+    notes, ends = counted(losses["notes"], "note"), counted_ends(2 * losses["notes"])
+    advice = "a finer grid would not hold most of them, as where people play freely"
+    for times in reversed(FINER):
+        if (left := losses[f"rounded_{times}"]) <= _FEW * losses["rounded"]:
+            advice = f"--steps-per-quarter {times * steps_per_quarter} would round {left:,}"
+
+    def changes(**names: str) -> str:
+        counts = {words: losses[f"{name}_changes"] for name, words in names.items()}
+        return ", ".join(f"{count:,} of {words}" for words, count in counts.items() if count)
+
+    lines = {
+        "rounded": f"rounded {losses['rounded']:,} of {ends} to {steps_per_quarter} steps per quarter; {advice}",
+        "merged": f"merged {losses['merged']:,} of {notes} with another of the same key and start",
+        "overlapping": f"struck a key that sounds already, at {losses['overlapping']:,} of {notes}",
+        "out_of_range": f"left out {counted(losses['out_of_range'], 'note')} outside a piano's 88 keys (A0 to C8)",
+    }
+    lines = {name: line for name, line in lines.items() if losses[name]}
+    if found := changes(tempo="tempo", metre="time signature"):
+        lines["time"] = f"a piano-roll has one tempo and time signature; left out changes: {found}"
+    if found := changes(velocity="velocity", bend="pitch bend", pedal="pedal"):
+        lines["sound"] = f"a piano-roll has no velocities, pitch bends or pedal; left out changes: {found}"
+    return [*lines.values()]

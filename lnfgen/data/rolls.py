@@ -19,7 +19,7 @@ from lnfgen.data.prepared import DatasetWriter
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import read
 from lnfgen.formats.sandbox import in_parallel
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll, bar_length
 from lnfgen.music.tracks import ALL, Track, said_of
 from lnfgen.wording import counted
 
@@ -34,8 +34,8 @@ def add_music(
     """Fill a dataset from MIDI files, scores and piano-rolls, which are read a few at a time.
 
     Where the files do not say their splits, they are read in a random order, and whole pieces are dealt to the splits
-    as they come. If there are fewer pieces than splits, each piece is split in time. In either case no split holds a
-    sequence of another one.
+    as they come, so that the steps of the splits keep to the shares. If there are fewer pieces than splits, each piece
+    is split in time. In either case no split holds a sequence of another one.
     """
     max_length = options.max_length or MAX_PIECE_STEPS
     dataset.options |= {"kind": "music", "max_length": max_length}
@@ -100,7 +100,6 @@ def encode_rolls(
             dataset.encoding = replace(encoding, fills_upbeats=True)
         tempos[roll.tempo_bpm] += 1
         metres[roll.time_signature] += 1
-        dataset.out_of_range += roll.out_of_range
         _add_stretches(dataset, split, label, roll, max_length)
     [(tempo, _)], [(metre, _)] = tempos.most_common(1), metres.most_common(1)
     dataset.encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
@@ -114,13 +113,19 @@ def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRo
         except LnfgenError as error:  # the other stretches would fail in the same way
             dataset.skip(label, str(error))
             break
-        steps = counted(stretch.num_steps, "step")
         if not stretch.sounding.any() and len(stretches) == 1:
             dataset.skip(label, f"holds no notes in range ({counted(roll.num_steps, 'step')})")
         elif not stretch.sounding.any():
-            dataset.skipped.append({"path": label, "reason": f"has a silent stretch ({steps})"})
+            dataset.skipped.append({"path": label, "reason": f"{_duration(stretch)} of silence in it"})
         elif not dataset.add(split, values, stretch.time_signature):
-            dataset.copies.append({"path": label, "reason": f"another split holds {steps} of it"})
+            dataset.copies.append({"path": label, "reason": f"{_duration(stretch)} of it are in another split"})
+
+
+def _duration(roll: PianoRoll) -> str:
+    """The length in bars, as in `4 bars`, or in steps if it is no whole number of bars."""
+    bars = roll.num_steps / bar_length(roll.time_signature, roll.steps_per_quarter)
+    steps = f"{counted(roll.num_steps, 'step')} ({roll.steps_per_quarter} to a quarter)"
+    return counted(int(bars), "bar") if bars.denominator == 1 else steps
 
 
 def _pieces(
@@ -131,6 +136,7 @@ def _pieces(
     several: list[Sequence[Track]] = []
     for file, rolls in dataset.readable(results, "music"):
         count += len(rolls)
+        dataset.losses += sum((roll.losses for roll in rolls), Losses())
         several += [roll.tracks for roll in rolls if len(roll.tracks) > 1]
         labelled = file.labelled(rolls)
         order = range(len(labelled)) if file.split else in_random_order((label for label, _ in labelled), seed)
@@ -144,7 +150,8 @@ def _dealt(dataset: DatasetWriter, pieces: Iterable[Piece], shares: Sequence[flo
     different = distinct(pieces, _notes_of, "the same notes", dataset.copies)
     first = list(islice(different, num_splits(shares)))
     if len(first) == num_splits(shares):
-        yield from deal(chain(first, different), shares)
+        first.sort(key=_steps_of, reverse=True)  # the longest goes to the greatest share
+        yield from deal(chain(first, different), shares, _steps_of)
         return
     dataset.remarks.append(
         f"there are fewer pieces ({len(first)}) than splits, so each was split in time, at bar lines"
@@ -156,6 +163,10 @@ def _dealt(dataset: DatasetWriter, pieces: Iterable[Piece], shares: Sequence[flo
             bars = split_in_order(len(lines) - 1, shares)[split]
             if bars.start < bars.stop:
                 yield split, (label, roll.stretch(lines[bars.start], lines[bars.stop]))
+
+
+def _steps_of(piece: Piece) -> int:
+    return piece[1].num_steps
 
 
 def _notes_of(roll: PianoRoll) -> int:

@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.pianoroll import PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import FINER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
 from lnfgen.wording import in_one_line
 
@@ -44,6 +44,7 @@ class Events:
         tempos, signatures: (time, value) of each change.
         end: where the piece ends.
         lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
+        losses: what the tracks have that no roll can have, by their numbers.
         title: its title; empty if it has none.
     """
 
@@ -52,6 +53,7 @@ class Events:
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
+    losses: dict[int, Losses] = field(default_factory=dict)
     title: str = ""
 
     def add(
@@ -107,13 +109,19 @@ class Events:
         upbeat = self._upbeat(roll.time_signature, quarter)
         metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
         grid = quarter / steps_per_quarter
-        times = (time for start, end, _ in notes for time in (start, end))
+
+        def off(finer: int = 1) -> list[Any]:
+            return [time for time in times if time * finer * grid.denominator % grid.numerator]
+
+        times = [time for start, end, _ in notes for time in (start, end)]
+        times = off()
+        losses = roll.losses + Losses({f"rounded_{finer}": len(off(finer)) for finer in FINER})
+        losses += Losses(rounded=len(times), tempo_changes=num_changes(self.tempos, self.end))
+        losses += Losses(metre_changes=num_changes(metres, self.end))
         return replace(
             roll,
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
-            rounded=sum(time * grid.denominator % grid.numerator != 0 for time in times),
-            tempo_changes=num_changes(self.tempos, self.end),
-            metre_changes=num_changes(metres, self.end),
+            losses=sum((found for number, found in self.losses.items() if number in chosen), losses),
             title=in_one_line(self.title),
         ).with_upbeat(step(upbeat))
 
@@ -172,11 +180,3 @@ def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
     at = dict(sorted(values, key=itemgetter(0)))
     lasting = [value for position, value in at.items() if position < end]
     return sum(one != other for one, other in itertools.pairwise(lasting))
-
-
-def lost_changes(rolls: Sequence[PianoRoll], *, of_tempo: bool = True) -> str:
-    """A few words on the changes, of tempo too if `of_tempo`, that these rolls lost; empty if they lost none."""
-    tempos = sum(roll.tempo_changes for roll in rolls) if of_tempo else 0
-    counts = {"tempo": tempos, "time signature": sum(roll.metre_changes for roll in rolls)}
-    lost = ", ".join(f"{count:,} of {value}" for value, count in counts.items() if count)
-    return f"a piano-roll has one tempo and time signature; left out changes: {lost}" if lost else ""

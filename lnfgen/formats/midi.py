@@ -10,7 +10,7 @@ import contextlib
 import io
 import itertools
 import struct
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -22,13 +22,14 @@ from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import DEFAULT_BPM, Events
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, Track, choose_tracks
 from lnfgen.wording import counted
 
 VELOCITY = 80  # of the notes of rolls and scores: mezzo-forte; a roll has no dynamics
 TICKS_PER_QUARTER = 480  # about so many, in the files that are written
+SUSTAIN_PEDAL = 64  # the number of its controller
 _ORDER = {"note_off": 1, "note_on": 2}  # of messages at one tick, so that a note ends before its key is struck again
 
 
@@ -271,6 +272,7 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
     events = Events()
     names: dict[int, str] = {}
     programs: dict[int, list[tuple[int, int]]] = {}  # of a channel, which tracks share: (tick, program)
+    losses, last = defaultdict[tuple[int, int], Losses](Losses), dict[tuple[int, int, str], int]()  # of track, channel
     for index, messages in enumerate(tracks):
         tick = 0
         for message in messages:
@@ -278,6 +280,11 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
             kind = message.type
             if kind == "program_change":
                 programs.setdefault(message.channel, []).append((tick, message.program))
+            elif kind == "pitchwheel" or message.is_cc(SUSTAIN_PEDAL):
+                is_bend = kind == "pitchwheel"
+                what, value = ("bend_changes", message.pitch) if is_bend else ("pedal_changes", message.value >= 64)
+                losses[index, message.channel][what] += value != last.get((index, message.channel, what), 0)
+                last[index, message.channel, what] = value
             elif kind == "track_name":
                 names.setdefault(index, _decoded(message.name))
             elif kind == "set_tempo":
@@ -294,6 +301,9 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
         earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
         program = changes[earlier - 1][1] if earlier else 0
         events.add(played, names.get(index, ""), program, channel + 1, after)
+        velocities = [note.velocity for note in sorted(notes, key=itemgetter(0))]
+        losses[index, channel]["velocity_changes"] = sum(one != other for one, other in itertools.pairwise(velocities))
+        events.losses[events.tracks[-1][0].number] = losses[index, channel]
     return events
 
 

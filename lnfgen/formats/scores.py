@@ -52,8 +52,8 @@ def read_score(
         rolls = [replace(rolls[0], song=song_of(pieces[0], rolls[0]))]
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
-    rolls = [roll for roll in rolls if roll.out_of_range or roll.sounding.any()] or rolls[:1]
-    if not rolls or not (rolls[0].out_of_range or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
+    rolls = [roll for roll in rolls if roll.losses["out_of_range"] or roll.sounding.any()] or rolls[:1]
+    if not rolls or not (rolls[0].losses["out_of_range"] or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
         raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
     return rolls
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -37,7 +38,7 @@ from lnfgen.formats.midi import (
     upbeat_signature,
     voice_events,
 )
-from lnfgen.music.pianoroll import Note, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
 from lnfgen.music.tracks import DRUM_CHANNEL
 
@@ -101,6 +102,34 @@ def file_bars(roll: PianoRoll) -> dict[int, int]:
     return dict(enumerate(steps, start=0 if roll.upbeat else 1))
 
 
+def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
+    """The cells bool [T, 128] of the notes of the file's kept tracks that are its highest line, or its lowest one.
+
+    A note is of that line if no other one is beyond it for half of its time or more. On the grid, two notes of a fast
+    line may fall on one step, and one that is played legato may sound into the next.
+    """
+    line = np.zeros((roll.num_steps, 128), dtype=np.bool_)
+    if roll.song is None:
+        return line
+    midi = parsed(roll.song)
+    played = zip(roll.tracks, channel_notes(midi.tracks).values(), strict=True)
+    notes = sorted(note for part, own in played if part.kept for note in own)
+    outermost = Counter[MidiNote]()  # the time for which each note is
+    waiting, sounding = deque(notes), list[MidiNote]()
+    for now, until in itertools.pairwise(sorted({tick for note in notes for tick in note[:2]})):
+        while waiting and waiting[0].start <= now:
+            sounding.append(waiting.popleft())
+        sounding = [note for note in sounding if note.end > now]
+        if sounding:
+            outermost[max(sounding, key=lambda note: note.pitch if top else -note.pitch)] += until - now
+    step = ticks_per_quarter(midi) / roll.steps_per_quarter
+    for note in notes:
+        if 2 * outermost[note] >= note.end - note.start:
+            first = _nearest(note.start / step)
+            line[first : max(_nearest(note.end / step), first + 1), note.pitch] = True
+    return line
+
+
 def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
     """The roll moved up by semitones as `PianoRoll.transposed` does, and its file too, but for the drums."""
     moved = roll.transposed(semitones)
@@ -129,7 +158,8 @@ def at_tempo(roll: PianoRoll, bpm: float) -> PianoRoll:
         yield from tempos
         yield from (event for event in timed(messages) if event[1].type != "set_tempo")
 
-    return replace(roll, tempo_bpm=bpm, tempo_changes=0, song=_changed(roll.song, set_tempo))
+    losses = roll.losses - Losses(tempo_changes=roll.losses["tempo_changes"])
+    return replace(roll, tempo_bpm=bpm, losses=losses, song=_changed(roll.song, set_tempo))
 
 
 def midi_of(

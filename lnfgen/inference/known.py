@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
-from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.formats.song import file_bars
+from lnfgen.formats.song import file_bars, file_line
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import outer_voices, random_share, region, room_inside
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
@@ -42,7 +42,7 @@ class KnownPart:
     hidden: np.ndarray  # bool of the same shape, True where the model is to draw
     piece: Piece  # the piece itself; music is on the model's grid, with all 128 keys of MIDI
     hidden_cells: np.ndarray  # the hidden part of the piece, bool [T - ahead, 128] or [T]
-    changes: Changes  # what the piece lost on its way to the grid and the keys
+    changes: Losses  # what the piece lost on its way to the grid and the keys
     shift: int = 0  # semitones that music was moved up for the model
     ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
     keys: range = range(128)  # the pitches that may be drawn; those that the model or the piece has
@@ -68,7 +68,7 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not words:
         raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
-    return _partly_known(encoding, piece, region(piece, words, file_bars(piece)))
+    return _partly_known(encoding, piece, _hidden_cells(piece, words))
 
 
 def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> KnownPart:
@@ -76,7 +76,7 @@ def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> Known
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
-    return _partly_known(encoding, piece, region(piece, ["above-bass" if above else "below-melody"]))
+    return _partly_known(encoding, piece, _hidden_cells(piece, ["above-bass" if above else "below-melody"]))
 
 
 def little_room(melody: KnownPart, above: bool) -> str:
@@ -155,7 +155,7 @@ def laid(
     if isinstance(piece, str):
         values = encoding.encode(piece)
         unknown = (values == 0) & ~hidden & (np.array(list(piece)) != UNKNOWN)
-        return KnownPart(values, hidden, piece, hidden, Changes(unknown=int(unknown.sum())))
+        return KnownPart(values, hidden, piece, hidden, Losses(unknown=int(unknown.sum())))
     ahead = encoding.from_bar_line(piece).num_steps - piece.num_steps
     columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
     inside = (columns >= 0) & (columns < 128)
@@ -174,7 +174,8 @@ def laid(
         values |= cut(struck & ~outside) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
     drawn = cut(hidden & ~outside if outer is None else hidden & ~outside | outer.room)
-    return KnownPart(values, drawn, piece, hidden, Changes(piece.rounded, lost), shift, ahead, keys, outer)
+    changes = Losses(rounded=piece.losses["rounded"], out_of_range=lost)
+    return KnownPart(values, drawn, piece, hidden, changes, shift, ahead, keys, outer)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
@@ -193,7 +194,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     lowest = max(roll.lowest_pitch, part.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    roll = replace(roll, lowest_pitch=lowest - part.shift, out_of_range=0)
+    roll = replace(roll, lowest_pitch=lowest - part.shift, losses=Losses())
     roll = roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
     own = part.piece
     return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
@@ -204,6 +205,15 @@ def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> Known
     if not kept.any():
         raise LnfgenError(f"no {what} of the piece is kept; to draw all of a piece there is `lnfgen sample`")
     return laid(encoding, piece, hidden if isinstance(piece, str) else _of_whole_notes(piece, hidden))
+
+
+def _hidden_cells(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
+    """The cells of these words of `music.regions.region`, whose bars and outer lines are those of the roll's file."""
+    hidden = region(roll, words, file_bars(roll))
+    for word, is_top in (("below-melody", True), ("above-bass", False)):
+        if any(word in each for each in words):
+            hidden &= ~file_line(roll, is_top)
+    return hidden
 
 
 def _of_whole_notes(roll: PianoRoll, hidden: np.ndarray) -> np.ndarray:

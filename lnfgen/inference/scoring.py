@@ -24,6 +24,10 @@ from lnfgen.wording import counted
 MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
 
+MAX_PASS_LOGITS = 1 << 26
+"""Logits in one pass: 256 MB, twice. A text with thousands of symbols gets shorter passes, or memory would be filled
+with gigabytes, which takes longer than the sums."""
+
 MAX_FOLDED_SAMPLES = 16
 """Samples of a sequence that a pass takes at once, so that short sequences still share one."""
 
@@ -127,10 +131,11 @@ def _log_probs(
     at once, some of them are computed at a time, so no sequence is ever cut.
     """
     logs, done = np.full((5, len(sequences)), np.nan), 0
-    for batch in batches_by_length(sequences, MAX_PASS_STEPS // min(num_samples, MAX_FOLDED_SAMPLES)):
+    pass_steps = min(MAX_PASS_STEPS, MAX_PASS_LOGITS // model.observation.num_logits)
+    for batch in batches_by_length(sequences, pass_steps // min(num_samples, MAX_FOLDED_SAMPLES)):
         generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices]
         on_device = batch.to(model.device)
-        chunk = max(1, MAX_PASS_STEPS // (len(batch.indices) * batch.x.shape[1]))
+        chunk = max(1, pass_steps // (len(batch.indices) * batch.x.shape[1]))
         with autocast(model.device, precision):
             encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
         parts: list[Terms] = []
@@ -195,7 +200,7 @@ class Marginal:
         else:
             counts = np.full(encoding.num_symbols, 0.5)
             for x in train:
-                counts += np.bincount(x, minlength=encoding.num_symbols)
+                np.add.at(counts, x, 1)  # a count of every symbol for each line would take minutes for 30,000 symbols
             self.log_probs = np.log(counts / counts.sum())
 
     def log_prob(self, x: np.ndarray) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +22,19 @@ MIN_BPM = 60e6 / (2**24 - 1)  # MIDI writes a tempo as microseconds to a quarter
 MAX_BPM = 60e6
 
 Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
+
+FINER = (2, 3, 4, 6, 12)  # so many times as many steps have the grids that are tried where notes are not on one
+
+Losses = Counter[str]
+"""Counts of a piece of a file: the `notes` that were read, and what they lost when they became a piano-roll.
+
+`rounded` are starts and ends of notes, and `rounded_12` those that a grid with 12 times as many steps (one of `FINER`)
+would round; `merged` are notes that start together with another of their key, `overlapping` those that start while one
+sounds, `out_of_range` those that no column has, and `tempo_changes` and so on what a roll has no place for.
+"""
+
+CHANGES = ("tempo", "metre", "velocity", "bend", "pedal")
+LOSSES = ("rounded", "merged", "overlapping", "out_of_range", *(f"{what}_changes" for what in CHANGES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +52,8 @@ class PianoRoll:
         lowest_pitch: the MIDI number of the first column.
         tempo_bpm: quarter notes per minute.
         time_signature: (beats, beat unit). The unit is a power of two.
-        out_of_range: how many notes were left out because no column has their pitch.
+        losses: what the piece of the file lost, as counts.
         tracks: the tracks of the MIDI file or the score that the roll was read from, kept or not; empty otherwise.
-        rounded: how many starts and ends of notes were rounded to a step of the grid.
-        tempo_changes, metre_changes: how many changes of tempo and of time signature the file has. The roll has one
-            value of each.
         upbeat: the number of steps before the first bar line, less than a bar and than the piece; 0 if there is no
             upbeat, or it is not known.
         song: the MIDI file that the roll was read from, or that its score becomes; see `lnfgen.formats.song`. None if
@@ -51,8 +62,8 @@ class PianoRoll:
             distinction. A note was drawn if its first cell was.
         title: the title of the score that the roll was read from; empty if there is none.
 
-    The attributes from `out_of_range` to `metre_changes`, `song`, `drawn` and `title` tell where a roll comes from. Two
-    rolls may be equal if they differ there.
+    `losses`, `tracks`, `song`, `drawn` and `title` tell where a roll comes from. Two rolls may be equal if they differ
+    there.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.
@@ -64,11 +75,8 @@ class PianoRoll:
     lowest_pitch: int = LOWEST_PITCH
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
-    out_of_range: int = 0
+    losses: Losses = field(default_factory=Losses)
     tracks: tuple[Track, ...] = ()
-    rounded: int = 0
-    tempo_changes: int = 0
-    metre_changes: int = 0
     upbeat: int = 0
     song: bytes | None = None
     drawn: np.ndarray | None = None
@@ -244,7 +252,7 @@ class PianoRoll:
         """The roll of these notes, (start_step, length_steps, MIDI pitch). It has `num_steps` steps, or more if needed.
 
         Notes of one pitch may overlap: then the key is struck again while it sounds. A note lasts at least one step.
-        Notes whose pitch has no column are left out and counted in `out_of_range`.
+        Notes whose pitch has no column are left out. `losses` has their number, and those of merged notes.
 
         Raises:
             LnfgenError: if a note starts before step 0, or a number is out of range.
@@ -255,18 +263,20 @@ class PianoRoll:
         total = max([num_steps, 1, *(start + max(length, 1) for start, length, _ in notes)])
         sounding = np.zeros((total, num_pitches), dtype=np.bool_)
         onsets = np.zeros_like(sounding)
-        out_of_range = 0
+        losses = Losses(notes=len(notes))
         filled = [0] * num_pitches  # the step where the notes of each column so far end: no step is filled twice
         for start, length, pitch in sorted(notes):
             column = pitch - lowest_pitch
             if 0 <= column < num_pitches:
                 end = start + max(length, 1)
+                if start < filled[column]:
+                    losses["merged" if onsets[start, column] else "overlapping"] += 1
                 sounding[max(start, filled[column]) : end, column] = True
                 filled[column] = max(end, filled[column])
                 onsets[start, column] = True
             else:
-                out_of_range += 1
-        return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, out_of_range)
+                losses["out_of_range"] += 1
+        return cls(sounding, onsets, steps_per_quarter, lowest_pitch, tempo_bpm, time_signature, losses)
 
     def on_grid(self, steps_per_quarter: int) -> PianoRoll:
         """The piece on another grid.
@@ -295,13 +305,13 @@ class PianoRoll:
             sounding=roll.sounding,
             onsets=None if self.onsets is None else roll.onsets,
             steps_per_quarter=new,
-            rounded=self.rounded + moves,
+            losses=self.losses + Losses(rounded=moves, merged=roll.losses["merged"]),
             upbeat=0,
             drawn=None,
         ).with_upbeat(moved(self.upbeat))
 
     def in_range(self, lowest_pitch: int, num_pitches: int) -> PianoRoll:
-        """The piece with other columns. Notes that none of them has are left out and counted in `out_of_range`."""
+        """The piece with other columns. Notes that none of them has are left out and counted in `losses`."""
         if (self.lowest_pitch, self.num_pitches) == (lowest_pitch, num_pitches):
             return self
         shift = self.lowest_pitch - lowest_pitch
@@ -312,10 +322,9 @@ class PianoRoll:
             roll[:, [column + shift for column in kept]] = keys[:, kept]
             return roll
 
-        left_out = int(np.delete(self.struck(), kept, axis=1).sum())
-        outside = self.out_of_range + left_out
-        origin = {"song": self.song, "drawn": self.drawn}
-        return self._changed(moved, lowest_pitch=lowest_pitch, out_of_range=outside, **origin)
+        left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
+        origin = {"song": self.song, "drawn": self.drawn, "losses": self.losses + left_out}
+        return self._changed(moved, lowest_pitch=lowest_pitch, **origin)
 
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
@@ -334,7 +343,7 @@ class PianoRoll:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
 
         A bar that is longer is cut inside. Where onsets are known, a note that goes across a cut is struck again in the
-        next piece, because there it is a note of its own. `out_of_range` and `rounded` stay with the first piece.
+        next piece, because there it is a note of its own. `losses` stay with the first piece.
         """
         if max_length < 1:
             raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
@@ -353,11 +362,11 @@ class PianoRoll:
 
         Bar lines stay where they are: where the piece starts inside a bar, the rest of that bar is its upbeat.
         """
-        left_out, rounded = (self.out_of_range, self.rounded) if start == 0 else (0, 0)
         ahead, bar = start - self.upbeat, self._exact_bar
         lines = (round(index * bar) for index in itertools.count(max(0, (ahead - 1) // bar)))
         upbeat = next(line for line in lines if line >= ahead) - ahead
-        piece = self._changed(lambda keys: keys[start:end].copy(), out_of_range=left_out, rounded=rounded, upbeat=0)
+        losses = Losses() if start else self.losses
+        piece = self._changed(lambda keys: keys[start:end].copy(), losses=losses, upbeat=0)
         if piece.onsets is not None:
             piece.onsets[0] = piece.sounding[0]
         return piece.with_upbeat(upbeat)

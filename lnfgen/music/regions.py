@@ -27,6 +27,8 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
     - `voice:2`: the second voice from above, with all keys between its neighbours, where so many voices sound.
     - `bars:5-8,below-melody`: with a comma, the cells that both mean.
 
+    A note is below a melody, above a bass or in a voice as a whole if most of it is: a melody may be played legato.
+
     Args:
         bars: the step where each bar starts, by its number; by default that of `PianoRoll.bars`.
 
@@ -109,11 +111,11 @@ def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
         top = word == "below-melody"
         line = _carried(roll.edge_keys(top))[:, None]
         columns = np.arange(roll.num_pitches)
-        return columns < line if top else columns > line
+        return _with_most_of_each_note(roll, columns < line if top else columns > line)
     if kind == "voice":
         if not value.isdecimal() or int(value) < 1:
             raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
-        return _voice(roll.sounding, int(value))
+        return _with_most_of_each_note(roll, _voice(roll.sounding, int(value)))
     if kind == "keys":
         first, last = _range(word, value, pitch_number)
         low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
@@ -129,6 +131,15 @@ def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
         steps = np.arange(roll.num_steps)[:, None]
         return np.broadcast_to((begin <= steps) & (steps < end), roll.sounding.shape)
     raise LnfgenError(f"found {word!r}; expected {EXPECTED}")
+
+
+def _with_most_of_each_note(roll: PianoRoll, cells: np.ndarray) -> np.ndarray:
+    """The cells with all of each note that has more than half of its cells among them, and with none of the others."""
+    cells = cells.copy()
+    for start, length, pitch in roll.notes():
+        own = cells[start : start + length, pitch - roll.lowest_pitch]
+        own[:] = 2 * own.sum() > length
+    return cells
 
 
 def _voice(sounding: np.ndarray, number: int) -> np.ndarray:

@@ -59,8 +59,8 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
     """The numbers of the tracks that `wanted` asks for.
 
     Args:
-        wanted: `melody`, `bass`, `all`, a number, or a word of a track's name or instrument, as `strings`; or several
-            of these with commas between them.
+        wanted: `melody`, `bass`, `all`, a number, or a word of a track's name or, if no name has it, of an instrument,
+            as `strings`; or several of these with commas between them.
         drums: True if `all` has the drums too.
         name: stands for the file in errors.
 
@@ -77,7 +77,8 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
-            found = [track for track in tracks if word and _says(f"{track.name} / {track.instrument}", word)]
+            named = [track for track in tracks if word and _says(track.name, word)]
+            found = named or [track for track in tracks if word and _says(track.instrument, word)]
         if not found and all(track.instrument == DRUMS for track in tracks):
             raise UnreadableFileError(f"{name} holds drums and no other notes; keep its drums to read it")
         if not found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data import benchmarks, named
 from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options, gather
 from lnfgen.data.prepare import build_cached
 from lnfgen.data.rolls import read_rolls
@@ -21,7 +21,7 @@ from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, Un
 from lnfgen.formats import text
 from lnfgen.formats.read_write import READABLE, Piece, read
 from lnfgen.formats.sandbox import in_parallel
-from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.pianoroll import STEPS_PER_QUARTER, Losses, PianoRoll
 from lnfgen.music.tracks import ALL, said_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find
@@ -124,7 +124,7 @@ class Material:
     split: str  # of a dataset, or "all" of a file
     sequences: Sequence[np.ndarray]
     dropped: int = 0  # sequences that the dataset left out for their length
-    changes: Changes = Changes()  # noqa: RUF009  # what the pieces lost on their way into the encoding
+    changes: Losses = field(default_factory=Losses)  # what the pieces lost on their way into the encoding
     tracks: str = ""  # a few words on the tracks of a file that were kept or left out, if a piece has several
     train: Iterable[np.ndarray] | None = None  # a train split to compare with, if there is one
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, Progress, no_progress
 from lnfgen.data.dataset import Dataset
+from lnfgen.data.encoding import changes_in_words
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
@@ -217,7 +218,7 @@ class TrainedModel:
         """Bring the part to where the model is at home, and draw pieces from it. `words` name what is hidden."""
         part = at_home(self.model, self.encoding, part)
         moved = f"moved {part.shift:+} semitones to where the model is at home, and back" if part.shift else ""
-        changes = str(part.changes)
+        changes = changes_in_words(part.changes)
         if changes and isinstance(part.piece, PianoRoll) and part.piece.song is not None:
             changes += "; only the model hears the piece so, the file itself stays as it is"
         for remark in (changes, moved, beyond(words, part.keys[0], part.keys[-1])):
@@ -260,8 +261,8 @@ class TrainedModel:
             if not sequences:
                 raise LnfgenError("nll: found no pieces, expected at least one")
             material = Material("pieces", "all", sequences, changes=changes)
-        if material.changes:
-            warnings.warn(str(material.changes), LnfgenWarning, stacklevel=2)
+        if remark := changes_in_words(material.changes):
+            warnings.warn(remark, LnfgenWarning, stacklevel=2)
         found = score(
             self.model,
             material.sequences,

@@ -121,7 +121,7 @@ ONSETS: Table = {  # a person's own music, and the chorales; `small` is how the 
     "model.copy_melody":       (True,        False,       False),        # nobody has tried it at `small`
     "training.max_steps":      (220,         1100,        None),
     "training.epochs":         (None,        None,        100),
-    "training.batch_size":     (4,           8,           8),            # small batches teach more in the same time
+    "training.batch_size":     (4,           8,           8),            # small ones teach more; fewer of long pieces
     "training.precision":      ("float32",   "float32",   "float32"),
     "training.learning_rate":  (14e-3,       5e-3,        1.75e-3),
     "training.cooldown_start": (0.5,         0.4,         0.5),
@@ -183,6 +183,13 @@ FEW_PASSES = 4.0
 """A text that a run sees fewer times has no dropout: there is no time to learn it by heart, and up to so many passes
 old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv 2305.16264)."""
 
+STEPS_OF_UPDATE = 1024
+"""The most steps of an update on music with onsets: where pieces are long, it has fewer of them. Eight chorales, which
+the recipe was chosen on, have fewer steps, and an update on longer pieces would take several times as long."""
+
+MADE_WITH = {"text": 908_000, "onsets": 32_000}
+"""The steps of the train splits that recipes were chosen on: `folk-abc`, the chorales. Published sets need none."""
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -192,11 +199,24 @@ class Corpus:
     has_onsets: bool = False
     num_sequences: int | None = None  # of the train split; None: so few that a run sees each of them often
     num_symbols: int = 0  # of a text
+    num_steps: int | None = None  # of the train split
 
     @property
     def recipe(self) -> str:
         """The name of its table in `RECIPES`."""
         return "onsets" if self.kind == "music" and self.has_onsets else self.kind
+
+    @property
+    def shortage(self) -> str:
+        """A line if the train split has less than half of the steps that its recipe was made with; else empty."""
+        made_with = MADE_WITH.get(self.recipe, 0)
+        if self.num_steps is None or 2 * self.num_steps >= made_with:
+            return ""
+        found = f"train holds {self.num_steps:,} {'characters' if self.kind == 'text' else 'steps'}"
+        expected = (
+            f"the recipe was made with {made_with:,}; of so little a model learns next to nothing, or all by heart"
+        )
+        return f"{found}, {expected}; more data helps most, or --preset tiny with fewer --max-steps"
 
 
 class RunSettings(TypedDict, total=False):
@@ -263,6 +283,9 @@ class Asked:
         if model is None and corpus.num_symbols > MOST_CODES:
             model = "af-scf"
         keys = recipe(corpus.recipe, self.preset, model, **self.choices) | {"training.seed": usual_seed}
+        if corpus.has_onsets and keys["model.emission"] == "past" and corpus.num_sequences and corpus.num_steps:
+            fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // corpus.num_steps)
+            keys["training.batch_size"] = min(keys["training.batch_size"], fitting)
         config = config_of(keys | self.keys)
         if corpus.kind == "text" and corpus.num_sequences is not None:
             seen = config.training.total_steps(corpus.num_sequences) * config.training.batch_size

@@ -19,13 +19,14 @@ from lnfgen.data.encoding import Encoded
 from lnfgen.device import AdamW
 from lnfgen.errors import LnfgenWarning, RunError
 from lnfgen.flows.codebook import Codebook
-from lnfgen.inference.scoring import per_unit, score
+from lnfgen.inference.scoring import marginal_nll, per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
+from lnfgen.training.verdict import cost_of_drones, verdict
 
 VALIDATIONS = 50
 """The most validations in a run: enough to see a plateau, and few enough to cost little time."""
@@ -87,7 +88,7 @@ class Trainer:
         self.device = device
         self.train_split = dataset.split("train")
         self.validated_on = validation_sample(dataset.split("valid")) if "valid" in dataset.split_names else None
-        self.unit = dataset.encoding.unit
+        self.encoding, self.unit = dataset.encoding, dataset.encoding.unit
         self.save_model, self.save_state, self.save_metrics = save_model, save_state, save_metrics
 
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
@@ -260,6 +261,14 @@ class Trainer:
             if not kept:
                 self.save_model(self.average.module.state_dict())
             self.save_state(self)
+            if self.finished and self.validated_on is not None:
+                train, valid = self.train_split, self.validated_on
+                floor = marginal_nll(self.model, self.encoding, train, valid)
+                if self.encoding.kind == "music":
+                    floor = min(floor, cost_of_drones(train, valid))
+                costs = [line["valid_elbo"] for line in self.validations if line["kl_weight"] == 1.0]
+                if said := verdict(costs, floor):
+                    warnings.warn(said, LnfgenWarning, stacklevel=3)
 
     def state(self) -> State:
         """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values."""

@@ -61,7 +61,7 @@ def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest
     }
     with console.jobs() as progress:
         for step in (60_000, 60_500, 61_000):
-            _Display(partial(progress, "training", total=123_456)).step({"step": step, "epoch": 12, **figures})
+            _Display(partial(progress, "training", total=123_456), 123_456).step({"step": step, "epoch": 12, **figures})
             time.sleep(0.01)
     shown = re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", screen.file.getvalue())  # type: ignore[attr-defined]
     last = [line for line in shown if "training" in line][-1]

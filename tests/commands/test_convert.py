@@ -142,7 +142,10 @@ def test_convert_says_what_it_leaves_out_merges_and_rounds(tmp_path: Path, capsy
 
     write(a, PianoRoll.from_notes([(0, 2, 60), (2, 2, 62), (4, 2, 64)], num_steps=12, steps_per_quarter=6))
     convert.command([a, b])
-    assert "rounded 4 starts and ends of notes to the grid; --steps-per-quarter" in capsys.readouterr().err
+    assert (
+        "rounded 4 of 6 starts and ends of notes to 4 steps per quarter; --steps-per-quarter 12 would round 0"
+        in capsys.readouterr().err
+    )
     convert.command([a, b], steps_per_quarter=6)
     assert capsys.readouterr().err == ""
 

@@ -27,10 +27,11 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     assert list(track.values()) == [1, "", "piano", 0, 1, 4, "C4", "G4", 1.33, True]
     assert " ".join(facts) == (
         "path kind title steps bars seconds notes lowest_note highest_note notes_per_sounding_step onsets "
-        "steps_per_quarter tempo_bpm tempo_changes time_signature upbeat metre_changes out_of_range"
+        "steps_per_quarter tempo_bpm time_signature upbeat rounded merged overlapping out_of_range tempo_changes "
+        "metre_changes velocity_changes bend_changes pedal_changes"
     )
     assert list(facts.values())[1:10] == ["music", None, 40, 4, 5.0, 4, "C4", "G4", 1.333]
-    assert list(facts.values())[10:] == [True, 4, 120.0, 0, "3/4", 0, 0, 0]
+    assert list(facts.values())[10:] == [True, 4, 120.0, "3/4", *[0] * 10]
     (tmp_path / "a.mid").write_bytes(content)
     table = here("info", "a.mid").stdout.decode()
     assert "lowest note" in table

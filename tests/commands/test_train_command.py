@@ -16,6 +16,7 @@ from command import Call, fails
 from toy_music import song
 from toy_training import SMALL, make_dataset
 
+import lnfgen.cli.train
 import lnfgen.training.session
 from lnfgen.config import read_config
 from lnfgen.errors import is_out_of_memory
@@ -244,3 +245,18 @@ def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(
     scored = json.loads(lnfgen_here("eval", "run", "--nll", "--samples", "2", "--json").stdout)
     assert scored["unit"] == "bits_per_char"
     assert 0 < scored["marginal_nll"] < scored["nll"]
+
+
+def test_how_little_there_is_and_how_long_it_takes_is_said_at_the_beginning(lnfgen_here: Call, monkeypatch) -> None:
+    done = lnfgen_here(*TRAIN, "run", "--max-steps", "1")
+    assert (done.returncode, b"train holds 138 characters, the recipe was made with" in done.stderr) == (0, True)
+
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr(lnfgen.cli.train.time, "perf_counter", lambda: float(next(clock)))
+    display = lnfgen.cli.train._Display(lambda *args, **kwargs: None, total=211)
+    said: list[str] = []
+    monkeypatch.setattr(lnfgen.cli.train.console, "note", said.append)
+    figures = dict.fromkeys(("elbo", "reconstruction", "kl", "length", "kl_weight", "epoch", "steps_per_second"), 1.0)
+    for step in range(1, 31):
+        display.step({"step": step, **figures})
+    assert said == ["about 10 minutes on this machine, at 3 seconds an update"]

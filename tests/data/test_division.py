@@ -68,7 +68,7 @@ def test_different_pieces_with_equal_stretches_share_none_across_splits(tmp_path
         write(tmp_path / "mine" / f"tune{number:02}.mid", roll)
     dataset = made(tmp_path / "mine", max_length=48)
     assert not shared(dataset)
-    left_out = [skip for skip in dataset.manifest["skipped"] if "48 steps" in skip["reason"]]
+    left_out = [skip for skip in dataset.manifest["skipped"] if "4 bars of it" in skip["reason"]]
     assert sum(len(dataset.split(name)) for name in SPLITS) + len(left_out) == 30
     assert len(left_out) > 0
     assert f"copies of others: {len(left_out)}" in remarks(dataset)
@@ -162,16 +162,30 @@ def test_at_random(count: int) -> None:
     "shares", [(0.8, 0.1, 0.1), (0.9, 0.1, 0.0), (1.0, 0.0, 0.0), (0.34, 0.33, 0.33), (0.5, 0, 0.5)]
 )
 def test_what_is_dealt_keeps_to_its_shares_at_any_moment(shares: tuple[float, float, float]) -> None:
-    counts = dict.fromkeys(SPLITS, 0)
-    asked = sum(share > 0 for share in shares)
-    for total, (split, item) in enumerate(deal(range(1000), shares), start=1):
-        assert item == total - 1
-        counts[split] += 1
-        if total >= asked:
-            assert all(counts[name] > 0 for name, share in zip(SPLITS, shares, strict=True) if share)
-        if total >= 10:
-            assert all(abs(counts[name] - share * total) <= 1 for name, share in zip(SPLITS, shares, strict=True))
-    assert [*counts.values()] == split_counts(1000, shares)
+    for sizes in (np.ones(1000, np.int64), np.random.default_rng(0).integers(1, 3000, 1000)):
+        sums, total = dict.fromkeys(SPLITS, 0), 0
+        asked = sum(share > 0 for share in shares)
+        for place, (split, item) in enumerate(deal(range(1000), shares, lambda item: int(sizes[item]))):  # noqa: B023
+            assert item == place
+            sums[split] += int(sizes[item])
+            total += int(sizes[item])
+            if place + 1 >= asked:
+                assert all(sums[name] > 0 for name, share in zip(SPLITS, shares, strict=True) if share)
+            if place >= 30:
+                furthest = max(abs(sums[name] - share * total) for name, share in zip(SPLITS, shares, strict=True))
+                assert furthest <= sizes[: place + 1].max(), (place, sums)
+
+
+def test_songs_of_very_different_length_are_dealt_by_their_steps(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for number in range(40):
+        roll = tune(number, 400 if number % 5 == 0 else 32)
+        write(tmp_path / "mine" / f"tune{number:02}.mid", roll)
+    for seed in range(4):
+        dataset = prepare([tmp_path / "mine"], tmp_path / f"d{seed}", Options(seed=seed), jobs=1)
+        steps = [dataset.manifest["splits"][name]["steps"] for name in SPLITS]
+        shares = [round(own / sum(steps), 2) for own in steps]
+        assert all(abs(own - share) <= 400 / sum(steps) for own, share in zip(shares, (0.8, 0.1, 0.1), strict=True))
 
 
 def test_a_random_order_depends_on_the_seed_and_not_on_other_labels() -> None:

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from lnfgen.data.encoding import UNKNOWN, Changes, Encoding
+from lnfgen.data.encoding import UNKNOWN, Encoding, changes_in_words
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats import text
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 
 ROLL = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60), (1, 5, 67)], num_steps=8, tempo_bpm=90.0, time_signature=(3, 4))
 
@@ -96,14 +96,14 @@ def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
     pieces = [PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)]), PianoRoll.from_notes([(0, 4, 20), (0, 4, 60)])]
     sequences, changes = coarse.adapt([*pieces, coarse.decode(np.zeros((2, 88), np.uint8))])
     assert [len(sequence) for sequence in sequences] == [4, 2, 2]
-    assert changes == Changes(rounded=1, out_of_range=1)
-    assert str(changes).split("; ") == [
+    assert changes == Losses(rounded=1, out_of_range=1)
+    assert changes_in_words(changes).split("; ") == [
         "rounded 1 start or end of a note to the model's grid",
         "left out 1 note beyond the model's range",
     ]
     assert not coarse.adapt([])[1]
     text = Encoding(kind="text", vocabulary=(UNKNOWN, "a"))
-    assert text.adapt(["axa", f"{UNKNOWN}a"])[1] == Changes(unknown=1)
+    assert text.adapt(["axa", f"{UNKNOWN}a"])[1] == Losses(unknown=1)
     with pytest.raises(LnfgenError, match="found text; expected music"):
         coarse.adapt(["a"])
 

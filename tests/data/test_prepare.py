@@ -69,7 +69,7 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     skipped = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
     assert {"empty.mid", "text.mid", "silent.npz", "other-grid.npz"} <= set(skipped)
     assert "no notes" in skipped["silent.npz"]
-    assert "silent stretch" in skipped["pause.mid"]
+    assert "16 bars of silence in it" in skipped["pause.mid"]
     assert "steps per quarter" in skipped["other-grid.npz"]
     assert not {"empty.mid", "text.mid"} & {item["path"] for item in dataset.manifest["sources"]}
     with pytest.raises(UnreadableFileError, match=r"empty\.mid"):

@@ -136,7 +136,7 @@ def test_metres_upbeats_and_tempos_of_abc_are_found() -> None:
         ("C|DEF|GABc|def|def|C|DEF|GABc|def|", ((3, 4), 0, 4)),  # a bar that is too long is no change of metre
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
-        assert (roll.time_signature, roll.metre_changes, roll.upbeat) == found
+        assert (roll.time_signature, roll.losses["metre_changes"], roll.upbeat) == found
     for head, metre, tempo in (
         ("M:(2+3+2)/8\nQ:1/4 = 100", (7, 8), 100),
         ("M:2+3/8\nQ:3/8 = 60", (5, 8), 90),
@@ -189,7 +189,7 @@ def test_octaves_of_clefs_and_voices_of_abc(key: str, music: str, meant: str) ->
     """A voice that the header defines keeps its clef where it comes again, and a clef alone changes no key."""
     for octaves in (9, -9):
         (roll,) = read_score(f"X:1\nL:1/4\nK:C octave={octaves}\nC G c''2|\n".encode(), ".abc")
-        assert (roll.notes(), roll.out_of_range) == ([], 3)
+        assert (roll.notes(), roll.losses["out_of_range"]) == ([], 3)
     head = "X:1\nM:1/4\nL:1/4\n"
     defined = "V:bass clef=treble-8\n" if "V:bass" in key else ""
     (found,) = read_score(f"{head}{defined}K:{key}\n{music}\n".encode(), ".abc")

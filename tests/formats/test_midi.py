@@ -64,7 +64,7 @@ def test_channels_and_tracks_sound_together() -> None:
     roll = one(f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}", f"02 90 40 40  04 80 40 00 {END}")
     assert roll.notes() == [(0, 8, 60), (2, 4, 64)]
     roll = one(f"00 90 14 40  00 6D 40  00 3C 40  04 14 00  00 6D 00  00 3C 00 {END}")
-    assert (roll.notes(), roll.out_of_range) == ([(0, 4, 60)], 2), "two pitches outside the keys"
+    assert (roll.notes(), roll.losses["out_of_range"]) == ([(0, 4, 60)], 2), "two pitches outside the keys"
 
 
 def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:

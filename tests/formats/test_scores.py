@@ -158,7 +158,7 @@ def test_a_chorale_of_the_corpus() -> None:
     if not path.exists():
         pytest.skip("this music21 came without its corpus")
     (roll,) = read_score(path.read_bytes(), ".mxl")
-    assert (roll.num_steps, roll.time_signature, roll.out_of_range) == (256, (4, 4), 0)
+    assert (roll.num_steps, roll.time_signature, roll.losses["out_of_range"]) == (256, (4, 4), 0)
     assert {pitch for start, _, pitch in roll.notes() if start == 0} == {74, 70, 62, 58}
     assert [part.name for part in roll.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
     (melody,) = read_score(path.read_bytes(), ".mxl", tracks="melody")

@@ -20,13 +20,13 @@ from toy_models import every_sequence, toy
 
 import lnfgen
 from lnfgen.cli.own_piece import _read
-from lnfgen.data.encoding import Encoding
+from lnfgen.data.encoding import Encoding, changes_in_words
 from lnfgen.data.gather import Options
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, known_bits, vary_pieces
-from lnfgen.inference.known import Changes, KnownPart, known_intro, known_melody, known_part, known_whole, laid
+from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole, laid
 from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import edge_line, random_share, region
 from lnfgen.runs.folder import RunFolder
 
@@ -68,7 +68,7 @@ def test_what_is_given_is_kept_note_for_note(has_onsets: bool, name: str, emissi
         roll = random_roll(has_onsets, seed)
         kept = np.random.default_rng(100 + seed).random(roll.sounding.shape) < (0.2, 0.5, 0.8)[seed % 3]
         values = encoding.encode(roll)
-        part = KnownPart(values, ~kept, roll, np.pad(~kept, ((0, 0), (60, 62))), Changes())
+        part = KnownPart(values, ~kept, roll, np.pad(~kept, ((0, 0), (60, 62))), Losses())
         for piece in fill_pieces(model, encoding, part, count=3, particles=4, seed=seed):
             assert isinstance(piece, PianoRoll)
             assert np.array_equal(encoding.encode(piece)[kept], values[kept])
@@ -154,7 +154,7 @@ def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
     encoding = Encoding("text", vocabulary=("\ufffd", "a", "b", "c"))
     model = toy("lstm", Symbols(4))
     part = known_part(encoding, "a_bx__c", [])
-    assert part.changes.unknown == 1
+    assert part.changes["unknown"] == 1
     texts = list(fill_pieces(model, encoding, part, count=9, temperature=3.0, seed=1))
     for text in texts:
         assert isinstance(text, str)
@@ -260,6 +260,35 @@ def test_a_lowest_line_is_at_home_where_the_lowest_lines_of_samples_are(monkeypa
 
 
 @pytest.mark.usefixtures("few_home_samples")
+def test_voices_limit_what_goes_on_in_any_format(toy_home: Path, call: Call) -> None:
+    lnfgen.write(toy_home / "one.mid", PianoRoll.from_notes([(0, 8, 67), (0, 8, 60)], steps_per_quarter=1))
+    done = call(
+        *("continue", "one.mid", "--model", "run-rolls", "--particles", "2", "--seed", "1"),
+        *("--length", "6", "--voices", "1", "--out", "one.txt"),
+    )
+    assert done.returncode == 0, done.stderr
+    (piece,) = lnfgen.read(toy_home / "one.txt")
+    assert isinstance(piece, PianoRoll)
+    assert piece.sounding[-6:].sum(axis=1).max() <= 1
+
+
+@pytest.mark.usefixtures("few_home_samples")
+def test_an_own_file_takes_a_key_a_tempo_voices_and_instruments(toy_home: Path, call: Call) -> None:
+    lnfgen.write(toy_home / "g.mid", PianoRoll.from_notes([(0, 4, 67), (4, 4, 71), (8, 4, 74), (12, 4, 67)]))
+    few = ("--model", "run-rolls", "--particles", "2", "--seed", "1", "--temperature", "9", "--out", "own.mid")
+    asked = ("--key", "A", "--tempo", "90", "--voices", "2", "--program", "flute,cello")
+    done = call("harmonize", "g.mid", *few, *asked)
+    assert done.returncode == 0, done.stderr
+    first, *added = mido.MidiFile(toy_home / "own.mid").tracks
+    moved = [message.note for message in first if message.type == "note_on"]
+    assert np.diff(moved).tolist() == [4, 3, -7], "all notes were moved alike"
+    assert {message.tempo for message in first if message.type == "set_tempo"} == {round(60e6 / 90)}
+    assert [(track[0].name, track[1].program) for track in added] == [("harmonize 1", 73), ("harmonize 2", 42)]
+    call("harmonize", "g.mid", *few, "--flat")
+    assert len(mido.MidiFile(toy_home / "own.mid").tracks) == 1
+
+
+@pytest.mark.usefixtures("few_home_samples")
 def test_a_melody_with_little_room_names_the_other_side(toy_home: Path, call: Call) -> None:
     low = PianoRoll.from_notes([(0, 4, 24), (4, 4, 28)], steps_per_quarter=2)
     model = lnfgen.load(toy_home / "run-rolls", "cpu")
@@ -282,7 +311,7 @@ def test_a_melody_that_is_too_high_is_moved_and_comes_back() -> None:
     melody = PianoRoll.from_notes([(0, 2, 88), (2, 2, 90), (5, 3, 89)], steps_per_quarter=1)
     part = at_home(model, encoding, known_melody(encoding, melody))
     assert -28 <= part.shift <= -20
-    assert not part.changes
+    assert not changes_in_words(part.changes)
     for piece in fill_pieces(model, encoding, part, count=3):
         assert isinstance(piece, PianoRoll)
         line = edge_line(piece, top=True)

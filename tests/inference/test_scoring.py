@@ -118,6 +118,23 @@ def test_score_does_not_depend_on_chunks_or_batches(name, monkeypatch):
         assert figures(score(model, sequences, "nats_per_step", num_samples=7)) == pytest.approx(whole, rel=1e-12)
 
 
+def test_a_pass_over_text_of_many_symbols_is_short(monkeypatch):
+    observation = Symbols(3000)
+    model, sequences = toy("af-scf", observation), sequences_of(observation, [30, 40, 50, 60])
+    whole = figures(score(model, sequences, "bits_per_char", num_samples=6))
+    sizes = []
+
+    def log_prob(self, logits, *rest):
+        sizes.append(logits.numel())
+        return own(self, logits, *rest)
+
+    own = Symbols.log_prob
+    monkeypatch.setattr(Symbols, "log_prob", log_prob)
+    monkeypatch.setattr(evaluation, "MAX_PASS_LOGITS", 200 * 3000)
+    assert figures(score(model, sequences, "bits_per_char", num_samples=6)) == pytest.approx(whole, rel=1e-12)
+    assert max(sizes) <= 200 * 3000
+
+
 @pytest.mark.parametrize("name", ["af-scf", "lstm"])
 @pytest.mark.parametrize("kind", sorted(OBSERVATIONS))
 def test_the_nll_of_each_adds_up_to_that_of_all(name, kind):

@@ -41,7 +41,7 @@ def test_notes_and_grid_say_the_same(seed: int) -> None:
 def test_notes_overlap_are_counted_out_of_range_and_last_a_step() -> None:
     roll = PianoRoll.from_notes([(0, 8, 60), (4, 2, 60), (1, 0, 62), (0, 1, 20), (0, 1, 109)])
     assert roll.notes() == [(0, 4, 60), (1, 1, 62), (4, 4, 60)]
-    assert roll.out_of_range == 2
+    assert roll.losses["out_of_range"] == 2
     assert roll == PianoRoll.from_notes(roll.notes()), "what was left out is no part of equality"
 
 

@@ -46,6 +46,12 @@ def test_channels_of_one_track_are_tracks_of_their_own() -> None:
     assert pitches(midi(merged, kind=0), "bass") == of(LOW)
 
 
+def test_a_name_counts_before_an_instrument() -> None:
+    content = midi(track("Tune", 0, 0, TUNE), track("PIANO", 1, 0, CHORDS), track("Low", 2, 32, LOW))
+    assert pitches(content, "piano") == of(CHORDS)
+    assert pitches(content, "bass") == of(LOW)
+
+
 def test_a_program_that_another_track_sets_counts() -> None:
     settings = mido.MidiTrack([mido.Message("program_change", channel=4, program=5)])
     settings.append(mido.Message("program_change", channel=4, program=71))  # the last at a tick

@@ -18,12 +18,12 @@ import lnfgen
 import lnfgen.runs.material
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.encoding import Changes, Encoding
+from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options
 from lnfgen.errors import DatasetError, RunError, UnreadableFileError
 from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.material import dataset_of, reading_options, scored_dataset, split_of, whole_file
 from lnfgen.training.session import TrainingSession
@@ -123,23 +123,23 @@ COARSE = Encoding(kind="music", steps_per_quarter=2)
 def test_other_keys_leave_out_what_they_do_not_have() -> None:
     roll = PianoRoll.from_notes([(0, 2, 40), (0, 2, 60), (2, 2, 60), (1, 1, 81)], lowest_pitch=30, num_pitches=60)
     narrow = roll.in_range(50, 20)
-    assert (narrow.notes(), narrow.out_of_range) == ([(0, 2, 60), (2, 2, 60)], 2)
+    assert (narrow.notes(), narrow.losses["out_of_range"]) == ([(0, 2, 60), (2, 2, 60)], 2)
     wide = narrow.in_range(0, 128)
-    assert (wide.notes(), wide.out_of_range) == (narrow.notes(), 2)
+    assert (wide.notes(), wide.losses["out_of_range"]) == (narrow.notes(), 2)
     assert roll.in_range(30, 60) is roll
     assert roll.in_range(100, 20).notes() == []
 
 
 def test_readers_and_grids_count_the_times_that_they_round() -> None:
     fine = PianoRoll.from_notes([(0, 4, 60), (4, 3, 62), (7, 5, 64)], steps_per_quarter=4)
-    assert fine.rounded == 0
-    assert fine.on_grid(2).rounded == 2  # the end of the second and the start of the third
-    assert fine.on_grid(8).rounded == 0
-    assert PianoRoll.from_notes([(0, 5, 60), (5, 5, 62)]).on_grid(2).on_grid(1).rounded == 2 + 3
+    assert fine.losses["rounded"] == 0
+    assert fine.on_grid(2).losses["rounded"] == 2  # the end of the second and the start of the third
+    assert fine.on_grid(8).losses["rounded"] == 0
+    assert PianoRoll.from_notes([(0, 5, 60), (5, 5, 62)]).on_grid(2).on_grid(1).losses["rounded"] == 2 + 3
     for steps_per_quarter, rounded in ((1, 2), (2, 2), (4, 0), (8, 0)):
         (roll,) = read_midi(midi_bytes(fine), steps_per_quarter=steps_per_quarter)
-        assert roll.rounded == rounded
-    assert [piece.rounded for piece in fine.on_grid(2).cut(4)] == [2, 0]
+        assert roll.losses["rounded"] == rounded
+    assert [piece.losses["rounded"] for piece in fine.on_grid(2).cut(4)] == [2, 0]
 
 
 def test_a_split_in_another_encoding_is_brought_into_the_models(tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_split_in_another_encoding_is_brought_into_the_models(tmp_path: Path) 
     roll = PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)])
     dataset = write_dataset(tmp_path / "fine", name="fine", encoding=fine, splits={"train": [fine.encode(roll)]})
     whole = split_of(dataset, "train", fine)
-    assert (len(whole.sequences[0]), whole.changes) == (8, Changes())
+    assert (len(whole.sequences[0]), whole.changes) == (8, Losses())
     coarse = split_of(dataset, "train", COARSE)
-    assert (len(coarse.sequences[0]), coarse.changes) == (4, Changes(rounded=1))
+    assert (len(coarse.sequences[0]), coarse.changes) == (4, Losses(rounded=1))
 
 
 def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from toy_training import SIZES, Session
 
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate
+from lnfgen.errors import LnfgenWarning
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import new_model
 from lnfgen.training.objective import accumulate_gradients
@@ -74,6 +75,7 @@ def test_it_learns_in_bfloat16(dataset, name, updates):
     session = Session(dataset, name, precision="bfloat16", **schedule)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", LnfgenWarning)  # that so few updates have taught little
         assert session.run()
     assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]
     kept = [value for part in session.trainer.state()[0].values() for value in part.values()]

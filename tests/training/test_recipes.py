@@ -246,3 +246,27 @@ def test_another_output_than_past_has_the_recipe_of_the_published_sets_and_bars(
     found = run_config(corpus=ONSETS, emission="nade")
     expected = run_config(corpus=CORPORA["music"], emission="nade")
     assert found == config_of(expected.flat() | {"model.in_metre": True})
+
+
+def test_an_update_on_long_pieces_of_music_has_as_many_steps_as_one_on_chorales():
+    chorales = Corpus("music", has_onsets=True, num_sequences=327, num_steps=32_220)
+    long = Corpus("music", has_onsets=True, num_sequences=100, num_steps=25_000)
+    for preset in PRESETS:
+        usual = run_config(preset=preset, corpus=ONSETS).training.batch_size
+        assert run_config(preset=preset, corpus=chorales).training.batch_size == usual
+        found = run_config(preset=preset, corpus=long)
+        assert found.training.batch_size == min(usual, 4)
+        assert run_config(preset=preset, corpus=long, set={"training.batch_size": 9}).training.batch_size == 9
+    longer = Corpus("music", has_onsets=True, num_sequences=2, num_steps=9_000)
+    assert run_config(corpus=longer).training.batch_size == 1
+    published = Corpus("music", num_sequences=87, num_steps=60_000)
+    for emission in (None, "past"):  # the tables have their figures
+        assert run_config(corpus=published, emission=emission) == run_config(corpus=Corpus("music"), emission=emission)
+
+
+def test_a_small_folder_is_compared_with_what_the_recipe_was_made_with():
+    assert "train holds 5,752 steps" in Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752).shortage
+    assert "train holds 9,000 characters" in Corpus("text", num_sequences=30, num_steps=9_000).shortage
+    chorales = Corpus("music", has_onsets=True, num_sequences=327, num_steps=32_220)
+    published = Corpus("music", num_sequences=229, num_steps=13_800)
+    assert {one.shortage for one in (chorales, published, TEXT, ONSETS)} == {""}

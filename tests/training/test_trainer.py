@@ -216,7 +216,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
     break_loss(session, lambda step: step in (2, 3, 7))
     with pytest.warns(LnfgenWarning, match="skipped") as notes:
         assert session.run()
-    assert len(notes) == 3
+    assert sum("skipped" in str(note.message) for note in notes) == 3
     assert session.trainer.step == 12
     assert session.trainer.state()[1]["average_updates"] == 9
     assert session.listener.validations[-1]["skipped_updates"] == 3
