@@ -190,11 +190,14 @@ def midi_of(
     end = max(end, round(roll.num_steps * step))
     for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), drawn_name)):
         ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
-        sounds = [(*note, loudness(note[0])) for note in ticks]
         # A program on a channel that other tracks use would change their instrument.
         channel, number = heard[0][1], None
         if index < len(free):
             channel, number = free[index], programs[min(index, len(programs) - 1)]
+        else:
+            written = channel_notes(midi.tracks).items()
+            ticks = _apart(ticks, [note for key, own in written if key[1] == channel for note in own])
+        sounds = [(*note, loudness(note[0])) for note in ticks]
         midi.tracks.append(track(in_order(voice_events(sounds, channel, number, title), end)))
     midi.type = 1
     return saved(midi)
@@ -255,6 +258,19 @@ def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction) -> bool:
     """True if the note begins where a model drew. The ticks of a step give its place on the grid."""
     first = _nearest(note.start / step)
     return first < roll.num_steps and bool(roll.drawn[first, note.pitch])  # type: ignore[index]
+
+
+def _apart(notes: Sequence[Note], others: Sequence[MidiNote]) -> list[Note]:
+    """Notes (start, end, pitch) without the time of others on their channel, because a release ends both of one key."""
+    apart: list[Note] = []
+    for start, end, pitch in notes:
+        for other in sorted(note for note in others if note.pitch == pitch):
+            if other.start <= start < other.end:
+                start = other.end
+            elif start < other.start <= end:  # at one tick, the track of the others comes first
+                end = other.start - 1
+        apart += [(start, end, pitch)] if start < end else []
+    return apart
 
 
 def _loudness(notes: Sequence[MidiNote]) -> Callable[[int], int]:

@@ -228,6 +228,69 @@ def test_a_file_that_uses_all_channels_keeps_its_instruments() -> None:
     assert not any(message.type == "program_change" for message in added)
 
 
+def held_or_cut(file: mido.MidiFile, num_own: int) -> list[Event]:
+    """Where a player cuts off a key of another track, or holds one to the end of all, after so many tracks of a file.
+
+    It plays the tracks together and, at one tick, in their order. A release ends the key of its channel.
+    """
+    events = [
+        (tick, index, m)
+        for index, track in enumerate(file.tracks)
+        for tick, m in zip(accumulate(m.time for m in track), track, strict=True)
+        if m.type in ("note_on", "note_off")
+    ]
+    sounding: dict[tuple[int, int], list[int]] = {}
+    wrong = []
+    for tick, index, message in sorted(events, key=lambda event: event[:2]):
+        owners = sounding.setdefault((message.channel, message.note), [])
+        if message.type == "note_on" and message.velocity:
+            owners.append(index)
+        elif index in owners:
+            owners.remove(index)
+            if any(other != index and max(other, index) >= num_own for other in owners):
+                wrong.append((tick, message))
+    return wrong + [(-1, key) for key, owners in sounding.items() if any(index >= num_own for index in owners)]
+
+
+def test_drawn_notes_on_a_channel_of_the_file_end_no_other_note() -> None:
+    tracks = [mido.MidiTrack() for _ in range(16)]
+    for channel, track in enumerate(tracks):
+        for index in range(40):  # off the grid, so that kept notes end within a step
+            track.append(mido.Message("note_on", channel=channel, note=60 + index % 5, velocity=50))
+            track.append(mido.Message("note_off", channel=channel, note=60 + index % 5, time=101))
+    buffer = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=96, tracks=tracks).save(file=buffer)
+    (roll,) = read_midi(buffer.getvalue(), tracks="5")
+    piece = drawn(known_part(ENCODING, roll, ["keys:C2-C6,steps:2-100"]))
+    for voices in (1, 3):
+        file = parsed(midi_of(piece, voices=voices))
+        assert len(file.tracks) == 16 + voices
+        assert not held_or_cut(file, 16)
+
+
+def test_drawn_notes_end_where_a_tick_is_longer_than_a_step() -> None:
+    track = mido.MidiTrack()
+    for _ in range(16):
+        track.append(mido.Message("note_on", note=60, velocity=50))
+        track.append(mido.Message("note_off", note=60, time=1))
+    buffer = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=1, tracks=[track]).save(file=buffer)
+    (roll,) = read_midi(buffer.getvalue())
+    file = parsed(midi_of(drawn(known_part(ENCODING, roll, ["bars:2-4"]))))
+    assert starts(file.tracks[1])
+    assert not held_or_cut(file, 1)
+
+
+def test_names_in_any_script() -> None:
+    roll = PianoRoll.from_notes([(0, 4, 60), (20, 4, 64), (40, 4, 67)])
+    score = to_bytes(roll, ".musicxml").replace(b"<part-name>Piano", "<part-name>Флейта".encode())
+    (own,) = read_bytes(score, "score.musicxml", ".musicxml")
+    assert isinstance(own, PianoRoll)
+    piece = drawn(known_part(ENCODING, own, ["bars:2"]))
+    (back,) = read_midi(midi_of(piece, drawn_name="笛"))
+    assert [track.name for track in back.tracks] == ["Флейта", "笛"]
+
+
 def test_a_format_0_file_becomes_format_1_and_keeps_its_track() -> None:
     roll = PianoRoll.from_notes([(0, 4, 60), (20, 4, 64), (40, 4, 67)])
     content = to_bytes(roll, ".mid")
