@@ -188,10 +188,7 @@ def in_order(events: Sequence[tuple[int, Any]], end: int) -> list[tuple[int, Any
 def voice_events(
     notes: Iterable[tuple[int, int, int, int]], channel: int, program: int | None, name: str | None
 ) -> list[tuple[int, Any]]:
-    """The messages of a voice, each with its tick. The notes are (start, end, pitch, velocity), in ticks.
-
-    A note lasts at least one tick, for its end would come before it, and it would sound for ever.
-    """
+    """The messages of a voice, each with its tick. Notes are (start, end, pitch, velocity), and last a tick or more."""
     events = [] if name is None else [(0, mido.MetaMessage("track_name", name=name.encode().decode("latin-1")))]
     if program is not None:
         events.append((0, mido.Message("program_change", channel=channel, program=program)))
@@ -326,10 +323,7 @@ def ticks_per_quarter(midi: Any, name: str = "-") -> Fraction:
 
 
 def _decoded(name: str) -> str:
-    """A name that mido has read as Latin-1, read as UTF-8 if it is valid UTF-8. MIDI defines no encoding.
-
-    Names are written as UTF-8.
-    """
+    """A name that mido has read as Latin-1, read as UTF-8 if it is valid UTF-8, as `voice_events` writes it."""
     try:
         return name.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:

@@ -131,7 +131,7 @@ def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
 
 
 def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
-    """The roll moved up by semitones as `PianoRoll.transposed` does, and its file too, but for the drums."""
+    """The roll moved up by semitones as `PianoRoll.transposed` does, and its file and key too, but for the drums."""
     moved = roll.transposed(semitones)
     if roll.song is None:
         return moved
@@ -142,6 +142,9 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
                 if not 0 <= message.note + semitones < 128:
                     raise LnfgenError(f"{semitones:+} semitones would move notes of other tracks off the keys of MIDI")
                 message.note += semitones
+            elif message.type == "key_signature" and len(message.data) == 2:
+                sharps = (message.data[0] + 128) % 256 - 128  # flats are below 0
+                vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))
             yield tick, message
 
     drawn = None if roll.drawn is None else np.roll(roll.drawn, semitones, axis=1)
@@ -186,8 +189,7 @@ def midi_of(
     loudness = _loudness([note for key in heard for note in played[key]])
     step = ticks_per_quarter(midi) / roll.steps_per_quarter
     _take_out(midi, {key: [note for note in played[key] if _is_drawn(note, roll, step)] for key in heard})
-    end = max(sum(message.time for message in messages) for messages in midi.tracks)
-    end = max(end, round(roll.num_steps * step))
+    end = max(round(roll.num_steps * step), *(sum(message.time for message in messages) for messages in midi.tracks))
     for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), drawn_name)):
         ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
         # A program on a channel that other tracks use would change their instrument.
@@ -195,8 +197,7 @@ def midi_of(
         if index < len(free):
             channel, number = free[index], programs[min(index, len(programs) - 1)]
         else:
-            written = channel_notes(midi.tracks).items()
-            ticks = _apart(ticks, [note for key, own in written if key[1] == channel for note in own])
+            ticks = [*_apart(ticks, channel_notes(midi.tracks), channel)]
         sounds = [(*note, loudness(note[0])) for note in ticks]
         midi.tracks.append(track(in_order(voice_events(sounds, channel, number, title), end)))
     midi.type = 1
@@ -260,17 +261,14 @@ def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction) -> bool:
     return first < roll.num_steps and bool(roll.drawn[first, note.pitch])  # type: ignore[index]
 
 
-def _apart(notes: Sequence[Note], others: Sequence[MidiNote]) -> list[Note]:
-    """Notes (start, end, pitch) without the time of others on their channel, because a release ends both of one key."""
-    apart: list[Note] = []
+def _apart(notes: Sequence[Note], written: Mapping[Any, Sequence[MidiNote]], channel: int) -> Iterator[Note]:
+    """Notes (start, end, pitch) without the time of those written on the channel: a release ends both of one key."""
     for start, end, pitch in notes:
-        for other in sorted(note for note in others if note.pitch == pitch):
-            if other.start <= start < other.end:
-                start = other.end
-            elif start < other.start <= end:  # at one tick, the track of the others comes first
-                end = other.start - 1
-        apart += [(start, end, pitch)] if start < end else []
-    return apart
+        near = [note for key, own in written.items() if key[1] == channel for note in own if note.pitch == pitch]
+        begin = max([start, *(note.end for note in near if note.start <= start)])
+        end = min([end, *(note.start - 1 for note in near if note.start > start)])  # at one tick, theirs come first
+        if begin < end:
+            yield begin, end, pitch
 
 
 def _loudness(notes: Sequence[MidiNote]) -> Callable[[int], int]:
