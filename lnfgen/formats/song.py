@@ -19,7 +19,6 @@ from typing import Any
 import mido
 import numpy as np
 
-from lnfgen.errors import LnfgenError
 from lnfgen.formats.events import Events
 from lnfgen.formats.midi import (
     TICKS_PER_QUARTER,
@@ -139,9 +138,8 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
     def move(messages: Any) -> Iterator[tuple[int, Any]]:
         for tick, message in timed(messages):
             if hasattr(message, "note") and message.channel != _DRUMS:
-                if not 0 <= message.note + semitones < 128:
-                    raise LnfgenError(f"{semitones:+} semitones would move notes of other tracks off the keys of MIDI")
-                message.note += semitones
+                note = message.note + semitones  # the roll may not have it; octaves keep it on the keys of MIDI
+                message.note = note if 0 <= note < 128 else note % 12 + 108 * (note > 0)
             elif message.type == "key_signature" and len(message.data) == 2:
                 sharps = (message.data[0] + 128) % 256 - 128  # flats are below 0
                 vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))

@@ -16,7 +16,6 @@ from toy_models import toy
 from toy_music import chorale, song
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import read_midi
 from lnfgen.formats.read_write import read, read_bytes, to_bytes
 from lnfgen.formats.song import at_tempo, file_bars, file_line, kept_tracks, midi_of, transposed
@@ -318,8 +317,13 @@ def test_tempo_and_key_of_an_own_file() -> None:
                 assert after == before
     for semitones, key in ((3, "Gb"), (2, "F"), (1, "E"), (-3, "C"), (-4, "B")):
         assert parsed(midi_of(transposed(piece, semitones))).tracks[0][1].key == key, "it was Eb"
-    with pytest.raises(LnfgenError, match="off the keys"):
-        transposed(replace(piece, sounding=np.zeros_like(piece.sounding), onsets=None), -49)
+    for semitones, column in ((-49, -1), (80, 0)):
+        cells = np.zeros_like(piece.sounding)
+        cells[0, column] = True
+        far = transposed(replace(piece, sounding=cells, onsets=None), semitones)
+        others = starts(parsed(midi_of(far)).tracks[2])
+        assert [(note - semitones) % 12 for _, note, _ in others[::2]] == [48 % 12, 50 % 12], "they stay on the keys"
+        assert [note for _, note, _ in others[1::2]] == [35, 38], "drums"
 
 
 def test_a_score_becomes_a_file_with_its_parts() -> None:
