@@ -59,7 +59,7 @@ class DatasetWriter:
         self.copies: list[Record] = []  # those that were left out because the dataset holds the same already
         self.remarks: list[str] = []  # more that a person should know about how the dataset was made
         self.dropped = dict.fromkeys(shards, 0)  # the sequences of each split that are left out as too long
-        self.losses = Losses()  # of all pieces of music
+        self.losses = Losses()  # of all files of music
         self._strict = strict
         self._shards = shards
         self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well

@@ -19,7 +19,7 @@ from lnfgen.data.prepared import DatasetWriter
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import read
 from lnfgen.formats.sandbox import in_parallel
-from lnfgen.music.pianoroll import PianoRoll, bar_length
+from lnfgen.music.pianoroll import Losses, PianoRoll, bar_length
 from lnfgen.music.tracks import ALL, Track, said_of
 from lnfgen.wording import counted
 
@@ -100,7 +100,6 @@ def encode_rolls(
             dataset.encoding = replace(encoding, fills_upbeats=True)
         tempos[roll.tempo_bpm] += 1
         metres[roll.time_signature] += 1
-        dataset.losses += roll.losses
         _add_stretches(dataset, split, label, roll, max_length)
     [(tempo, _)], [(metre, _)] = tempos.most_common(1), metres.most_common(1)
     dataset.encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
@@ -137,6 +136,7 @@ def _pieces(
     several: list[Sequence[Track]] = []
     for file, rolls in dataset.readable(results, "music"):
         count += len(rolls)
+        dataset.losses += sum((roll.losses for roll in rolls), Losses())
         several += [roll.tracks for roll in rolls if len(roll.tracks) > 1]
         labelled = file.labelled(rolls)
         order = range(len(labelled)) if file.split else in_random_order((label for label, _ in labelled), seed)

@@ -2,11 +2,14 @@
 
 The pieces of both sides are cut into windows of equal length, because many figures depend on the length. Each figure
 has its median and its 5 and 95 % quantiles on both sides, and the share of the windows of the first side that are
-inside the 5 to 95 % range of the second.
+inside the 5 to 95 % range of the second. A figure sees one window alone. What came before in the piece, ahead of the
+window, is no repetition, so that all windows have the same time to repeat themselves.
 
 The classifier two-sample test is after D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
 The classifier is a logistic regression on standardised figures. It is scored on rows that it was not fitted to, by the
-area under the ROC curve (AUC), which does not depend on the sizes of the sets.
+area under the ROC curve (AUC), which does not depend on the sizes of the sets. The longest copy is not among its
+figures, because a piece of train is a copy of itself. A sum of figures does not see that rows are both too low and too
+high; the shares of the figures do.
 """
 
 from __future__ import annotations
@@ -69,10 +72,9 @@ class MusicComparison:
     Attributes:
         figures: by name, those of `lnfgen.music.figures.music_figures` and the longest copy, in quarters.
         auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is not at all, 1 is
-            always. Well below 0.5, both sides hold the same pieces. The longest copy is among these figures only where
-            copies are searched for in a corpus beside the reference.
+            always. Well below 0.5, both sides hold the same pieces. The longest copy is not among these figures.
         samples_variety, reference_variety: the mean distance between two windows of a side (the intra-set distance of
-            mgeval), in figures that have a standard deviation of 1 over both sides together.
+            mgeval), in these figures, which have a standard deviation of 1 over both sides together.
         usual_voices: how many keys sound at most steps of the reference.
         window_quarters: the length of a window.
         samples_windows, reference_windows: how many windows there are of each side.
@@ -151,16 +153,15 @@ def compare_pieces(
     for done, roll in enumerate([*rolls[0], *rolls[1]], start=1):
         measured.append([figure.value(roll) for figure in chosen.values()])
         progress("measuring", done, total)
-    both = np.column_stack([measured, np.concatenate(copies)])
+    both = np.array(measured)
     first, second = np.split(both, [len(rolls[0])])
-
-    labels = {name: figure.label for name, figure in chosen.items()}
-    labels[LONGEST_COPY] = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
-    # No piece of the reference is its own copy, so this figure alone would give away a sample that is in the reference.
-    known = len(chosen) if corpus is None else len(labels)
+    figures = {
+        name: FigureRow(figure.label, first[:, i], second[:, i]) for i, (name, figure) in enumerate(chosen.items())
+    }
+    label = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
     return MusicComparison(
-        figures={name: FigureRow(label, first[:, i], second[:, i]) for i, (name, label) in enumerate(labels.items())},
-        auc=two_sample_auc(first[:, :known], second[:, :known], np.array(owners[0]), np.array(owners[1]), seed),
+        figures={**figures, LONGEST_COPY: FigureRow(label, *map(np.array, copies))},
+        auc=two_sample_auc(first, second, np.array(owners[0]), np.array(owners[1]), seed),
         samples_variety=_mean_distance(_standardised(first, both)),
         reference_variety=_mean_distance(_standardised(second, both)),
         usual_voices=num_voices,

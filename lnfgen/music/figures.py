@@ -9,10 +9,9 @@ the least total move. Steps with different numbers of keys are not compared.
 Sources, where a figure has a name in one:
 
 - muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic Music Generation",
-  ISMIR 2020, has the polyphony and its rate, the silent steps (its empty-beat rate), the groove consistency, the pitch
-  range, the pitch-class entropy and the scale consistency.
+  ISMIR 2020, has the polyphony, the groove consistency and the scale consistency.
 - mgeval: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music", Neural Computing and Applications
-  32, 2020, has the pitch range and the mean move of a line (its average interval).
+  32, 2020, has the mean move of a line (its average interval).
 - A. Fang, A. Liu, P. Seetharaman and B. Pardo, "Bach or Mock? A Grading Function for Chorales in the Style of J.S.
   Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
 """
@@ -28,13 +27,16 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import PianoRoll, bar_length
 
 FIFTH = 7
 """Semitones of a perfect fifth. A line that moves further leaps."""
 
 MOTIF = 4
 """The notes of a stretch of melody that may come again."""
+
+CLOSE = 2
+"""A chord that lasts at least this many times as long as the median chord is a close."""
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
@@ -51,27 +53,27 @@ class Figure:
 
 def music_figures(num_voices: int) -> dict[str, Figure]:
     """The figures by name, for music that has `num_voices` keys at most steps."""
-    exactly, more = f"steps with exactly {num_voices} keys", f"steps with more than {num_voices} keys"
+    exactly = f"steps with exactly {num_voices} keys"
     return {
         "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(_keys_a_step(roll) == num_voices)),
-        "polyphony_rate": Figure(more, lambda roll: _mean(_keys_a_step(roll) > num_voices)),
-        "empty_step_rate": Figure("silent steps", lambda roll: _mean(_keys_a_step(roll) == 0)),
         "polyphony": Figure("keys a sounding step", lambda roll: _mean(_keys_a_step(roll)[_keys_a_step(roll) > 0])),
+        "longest_silence": Figure("longest silence, quarters", longest_silence),
         "note_length": Figure("note length, quarters", note_length),
         "off_quarter_rate": Figure("onsets off the quarter", off_quarter_rate),
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
         "groove_consistency": Figure("groove consistency", groove_consistency),
+        "close_distance": Figure("from close to close, quarters", close_distance),
         "repeat_rate": Figure("bars that came before", repeat_rate),
-        "melody_repeat_rate": Figure("melody that came before", melody_repeat_rate),
-        "pitch_range": Figure("pitch range, semitones", pitch_range),
-        "pitch_class_entropy": Figure("pitch-class entropy, bits", pitch_class_entropy),
+        "melody_bar_rate": Figure("bars whose melody came before", melody_bar_rate),
+        "melody_repeat_rate": Figure("four melody notes that came before", melody_repeat_rate),
         "scale_consistency": Figure("notes in the best scale", scale_consistency),
         "chord_rate": Figure("steps within a triad or seventh", chord_rate),
         "clash_rate": Figure("steps with a semitone clash", clash_rate),
+        "top_pitch": Figure("top line: median pitch, MIDI number", lambda roll: median_pitch(roll, True)),
         "top_interval": Figure("top line: mean move, semitones", lambda roll: _mean(_moves(roll, True))),
         "top_leap_rate": Figure("top line: moves over a fifth", lambda roll: _mean(_moves(roll, True) > FIFTH)),
+        "bass_pitch": Figure("lowest line: median pitch, MIDI number", lambda roll: median_pitch(roll, False)),
         "bass_interval": Figure("lowest line: mean move, semitones", lambda roll: _mean(_moves(roll, False))),
-        "bass_leap_rate": Figure("lowest line: moves over a fifth", lambda roll: _mean(_moves(roll, False) > FIFTH)),
         "voice_move": Figure("voice move at a chord change, semitones", voice_move),
         "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate),
     }
@@ -84,6 +86,12 @@ def usual_voices(rolls: Iterable[PianoRoll]) -> int:
         counts.update(_keys_a_step(roll).tolist())
     counts.pop(0, None)
     return min(counts, key=lambda number: (-counts[number], number), default=1)
+
+
+def longest_silence(roll: PianoRoll) -> float:
+    """The longest silence between two sounding steps, in quarters; 0 if there is none."""
+    steps = np.flatnonzero(roll.sounding.any(axis=1))
+    return float(np.diff(steps).max(initial=1) - 1) / roll.steps_per_quarter if len(steps) else math.nan
 
 
 def note_length(roll: PianoRoll) -> float:
@@ -109,24 +117,31 @@ def groove_consistency(roll: PianoRoll) -> float:
     return 1.0 - _mean(bars[1:] != bars[:-1])
 
 
+def close_distance(roll: PianoRoll) -> float:
+    """The mean distance in quarters from the start of a close to the start of the next; nan with fewer than two closes.
+
+    A chord lasts as long as no key starts or stops, and a silence is no chord. A close is a chord in which all keys are
+    held at least `CLOSE` times as long as the median chord of the roll lasts.
+    """
+    changed = (roll.sounding[1:] != roll.sounding[:-1]) | roll.struck()[1:]
+    starts = np.append(0, np.flatnonzero(changed.any(axis=1)) + 1)
+    lengths, is_chord = np.diff(starts, append=roll.num_steps), roll.sounding[starts].any(axis=1)
+    usual = np.median(lengths[is_chord]) if is_chord.any() else math.nan
+    return _mean(np.diff(starts[is_chord & (lengths >= CLOSE * usual)])) / roll.steps_per_quarter
+
+
 def repeat_rate(roll: PianoRoll) -> float:
-    """The share of bars with notes that repeat an earlier bar of the piece note for note. Only whole bars count."""
-    bars = _whole_bars(roll, np.concatenate([roll.sounding, roll.struck()], axis=1))
-    bars = bars[bars.any(axis=1)]
-    return 1.0 - _share(len(np.unique(bars, axis=0)), len(bars))
+    """The share of bars with notes that repeat an earlier bar of the roll note for note. Only whole bars count."""
+    return _repeated(_whole_bars(roll, np.concatenate([roll.sounding, roll.struck()], axis=1)))
 
 
-def pitch_range(roll: PianoRoll) -> float:
-    """The semitones from the lowest pitch to the highest one."""
-    used = np.flatnonzero(roll.sounding.any(axis=0))
-    return float(used[-1] - used[0]) if len(used) else math.nan
+def melody_bar_rate(roll: PianoRoll) -> float:
+    """The share of bars with notes whose highest line is that of an earlier bar of the roll. Only whole bars count.
 
-
-def pitch_class_entropy(roll: PianoRoll) -> float:
-    """The entropy in bits of the pitch classes of the notes, each note counted once: 0 to 3.58."""
-    counts = _pitch_classes(roll, roll.struck()).sum(axis=0)
-    shares = counts[counts > 0] / max(counts.sum(), 1)
-    return float(-(shares * np.log2(shares)).sum()) + 0.0 if len(shares) else math.nan
+    The pitches and the starts of the notes must be equal. The notes below may differ.
+    """
+    line, begins = _melody(roll)
+    return _repeated(_whole_bars(roll, np.stack([line + 1, begins], axis=1)))  # a silent step is 0, 0
 
 
 def scale_consistency(roll: PianoRoll) -> float:
@@ -156,19 +171,23 @@ def clash_rate(roll: PianoRoll) -> float:
 
 
 def melody_repeat_rate(roll: PianoRoll) -> float:
-    """The share of the stretches of four notes of the highest line that came before in the piece.
+    """The share of the stretches of four notes of the highest line that came before in the roll.
 
     The pitches and the times from note to note must be equal. The notes below may differ.
     """
-    line = roll.edge_keys(True)
-    steps = np.flatnonzero(line >= 0)
-    begins = roll.struck()[steps, line[steps]] | (np.diff(line, prepend=-1)[steps] != 0)
-    steps = steps[begins]
+    line, begins = _melody(roll)
+    steps = np.flatnonzero(begins)
     if len(steps) < MOTIF:
         return math.nan
     pitches = sliding_window_view(line[steps], MOTIF)
     times = sliding_window_view(np.diff(steps), MOTIF - 1)
     return 1 - len(np.unique(np.concatenate([pitches, times], axis=1), axis=0)) / len(pitches)
+
+
+def median_pitch(roll: PianoRoll, top: bool) -> float:
+    """The median over the sounding steps of the pitch of the highest key, or of the lowest one, as a MIDI number."""
+    line = roll.edge_keys(top)
+    return float(np.median(line[line >= 0])) + roll.lowest_pitch if (line >= 0).any() else math.nan
 
 
 def voice_move(roll: PianoRoll) -> float:
@@ -200,10 +219,26 @@ def _keys_a_step(roll: PianoRoll) -> np.ndarray:
 
 
 def _whole_bars(roll: PianoRoll, steps: np.ndarray) -> np.ndarray:
-    """The values of each step, [T] or [T, values], after the upbeat: a row for each whole bar."""
-    size = roll.steps_per_bar
-    count = (roll.num_steps - roll.upbeat) // size
+    """The values of each step, [T] or [T, values], after the upbeat: a row for each whole bar.
+
+    There are no rows if a bar is no whole number of steps, because equal bars then have different places on the grid.
+    """
+    bar, size = bar_length(roll.time_signature, roll.steps_per_quarter), roll.steps_per_bar
+    count = (roll.num_steps - roll.upbeat) // size if bar.denominator == 1 else 0
     return steps[roll.upbeat : roll.upbeat + count * size].reshape(count, size * steps[0].size)
+
+
+def _repeated(bars: np.ndarray) -> float:
+    """The share of the rows [bars, values] that equal an earlier row. A row of zeros, a silent bar, does not count."""
+    bars = bars[bars.any(axis=1)]
+    return 1.0 - _share(len(np.unique(bars, axis=0)), len(bars))
+
+
+def _melody(roll: PianoRoll) -> tuple[np.ndarray, np.ndarray]:
+    """The highest line: its column at each step, int [T], -1 in silence; and where its notes start, bool [T]."""
+    line = roll.edge_keys(True)
+    struck = roll.struck()[np.arange(roll.num_steps), line]
+    return line, (line >= 0) & (struck | (np.diff(line, prepend=-1) != 0))
 
 
 def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:

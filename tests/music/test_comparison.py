@@ -83,7 +83,7 @@ def test_inside_counts_the_range_and_no_sample_without_the_figure() -> None:
     low, _, high = spread(lengths.reference)
     assert np.isnan(lengths.samples[3])
     assert lengths.inside == sum(low <= value <= high for value in lengths.samples) / 4
-    assert result.figures["empty_step_rate"].inside == 0.75
+    assert result.figures["exact_polyphony_rate"].inside == 0.75
 
 
 def test_windows_have_one_length_and_start_with_bars() -> None:
@@ -124,6 +124,28 @@ def test_copies_of_train_and_of_the_reference() -> None:
     of_reference = compare_pieces([train[2], test[0]], test)
     assert of_reference.figures["longest_copy"].samples[1] == 32
     assert max(of_reference.figures["longest_copy"].reference) < 8  # no piece is a copy of itself
+
+
+def test_train_is_judged_by_the_same_figures_as_samples_are() -> None:
+    """Train has copies as long as its pieces in train, and samples are searched for in train as well."""
+    train, test = pieces(0, 16), pieces(16, 32)
+    beside_test = compare_pieces(train, test, train)
+    assert beside_test.most_copied == 32
+    assert beside_test.auc < 0.75
+    alone = compare_pieces(train, test)
+    assert beside_test.auc == alone.auc
+    assert beside_test.samples_variety == alone.samples_variety
+
+
+def test_a_figure_sees_one_window_alone() -> None:
+    """The second window repeats the first one bar by bar, which is no repetition within a window."""
+    once = harmonised(0, 32)
+    twice = replace(once, **{name: np.tile(getattr(once, name), (2, 1)) for name in ("sounding", "onsets")})
+    result = compare_pieces([twice], pieces(3, 6))
+    assert result.samples_windows == 2
+    for name in ("repeat_rate", "melody_bar_rate", "melody_repeat_rate"):
+        first, second = result.figures[name].samples
+        assert first == second < 0.2
 
 
 def test_the_result_is_json_whatever_is_compared() -> None:

@@ -37,11 +37,18 @@ def of_four(name: str, roll: PianoRoll) -> float:
 def test_keys_a_step() -> None:
     roll = chords(C_MAJOR, C_MAJOR, (*C_MAJOR, 76), (60,), ())
     assert of_four("exact_polyphony_rate", roll) == pytest.approx(2 / 5)
-    assert of_four("polyphony_rate", roll) == pytest.approx(1 / 5)
-    assert of_four("empty_step_rate", roll) == pytest.approx(1 / 5)
     assert of_four("polyphony", roll) == pytest.approx(14 / 4)
     assert usual_voices([roll]) == 4
     assert usual_voices([chords((), (), (60,), (60, 64))]) == 1  # silence is no number of voices; the smaller of two
+
+
+def test_the_longest_silence_lies_between_sounding_steps() -> None:
+    assert (
+        figures.longest_silence(chords((), (), (), (60,), (), (62,), (), (), (62,), (), (), (), ())) == 1
+    )  # of eighths
+    assert figures.longest_silence(chords((60,), (62,))) == 0
+    assert figures.longest_silence(chords((), (60,), ())) == 0
+    assert math.isnan(figures.longest_silence(chords((), ())))
 
 
 def test_rhythm() -> None:
@@ -80,12 +87,47 @@ def test_bars_that_came_before() -> None:
     assert figures.repeat_rate(held) == 0  # the second bar is not struck again
 
 
+def test_bars_whose_melody_came_before() -> None:
+    def of(*keys: Sequence[int], upbeat: int = 0, time_signature: tuple[int, int] = (2, 8), grid: int = 2) -> float:
+        roll = chords(*keys, time_signature=time_signature, grid=grid)
+        return figures.melody_bar_rate(replace(roll, upbeat=upbeat))
+
+    assert of((60,), (62,), (48, 60), (50, 62), (60,), (64,)) == pytest.approx(1 / 3)  # over other notes
+    assert of((60,), (62,), (), (60,), (), (60,)) == pytest.approx(1 / 3)  # a rest is part of its bar
+    assert of((60,), (62,), (), (), (), ()) == 0  # silent bars do not count
+    assert of((62,), (60,), (62,), (60,), (62,), (60,), upbeat=1) == pytest.approx(1 / 2)  # the last bar is not whole
+    assert math.isnan(of((), (), (60,)))
+    held = PianoRoll.from_notes([(0, 1, 60), (1, 1, 60), (2, 2, 60)], steps_per_quarter=2, time_signature=(2, 8))
+    assert figures.melody_bar_rate(held) == 0
+    # A bar of 5/8 has two and a half quarters: equal bars have different places on a grid of quarters.
+    five = [(pitch,) for pitch in (60, 62, 64, 65, 67)] * 2
+    assert of(*five, time_signature=(5, 8)) == pytest.approx(1 / 2)
+    for figure in (figures.melody_bar_rate, figures.repeat_rate, figures.groove_consistency):
+        assert math.isnan(figure(chords(*five, time_signature=(5, 8), grid=1)))
+
+
+def test_a_close_is_a_chord_that_lasts_twice_as_long_as_the_median_one() -> None:
+    def of(*lengths: int, pitches: Sequence[int] = C_MAJOR, **attributes: object) -> float:
+        starts = np.cumsum([0, *lengths]).tolist()
+        notes = [(start, length, pitch) for start, length in zip(starts, lengths, strict=False) for pitch in pitches]
+        return figures.close_distance(replace(PianoRoll.from_notes(notes, steps_per_quarter=2), **attributes))  # type: ignore[arg-type]
+
+    # The median chord is one step. The closes start at the steps 3, 8 and 15.
+    assert of(1, 1, 1, 2, 1, 1, 1, 4, 1, 1, 1, 3, 1) == pytest.approx((5 + 7) / 2 / 2)
+    assert math.isnan(of(1, 1, 1, 2, 1, 1))  # one close alone
+    assert math.isnan(of(2, 2, 2, 2))
+    assert math.isnan(of(2, 2, 3, 2, 2, 3, 2))
+    assert of(1, 1, 1, 2, 1, 1, 1, 4, 1, 1, 1, 3, 1, upbeat=2) == pytest.approx(3)
+    # A voice that moves under the others ends the chord; a rest is no chord, however long it is.
+    moving = PianoRoll.from_notes([(0, 8, 72), *((step, 1, 48 + step % 2) for step in range(8))], steps_per_quarter=2)
+    assert math.isnan(figures.close_distance(moving))
+    assert math.isnan(figures.close_distance(chords((60,), (), (), (), (62,), (), (), (), (60,))))
+    assert math.isnan(figures.close_distance(chords((), ())))
+
+
 def test_pitches() -> None:
     scale = chords(*((pitch,) for pitch in (62, 64, 66, 67, 69, 71, 73, 74)))  # D major, D twice
-    assert figures.pitch_range(scale) == 12
     assert figures.scale_consistency(scale) == 1
-    assert figures.pitch_class_entropy(scale) == pytest.approx(-6 * math.log2(1 / 8) / 8 - 2 * math.log2(2 / 8) / 8)
-    assert figures.pitch_class_entropy(chords((60,), (72,))) == 0
     assert figures.scale_consistency(chords(*((pitch,) for pitch in range(60, 72)))) == pytest.approx(7 / 12)
 
 
@@ -114,7 +156,13 @@ def test_lines_skip_repeated_notes_and_silence() -> None:
     assert of_four("top_interval", roll) == pytest.approx((2 + 8 + 1) / 3)
     assert of_four("top_leap_rate", roll) == pytest.approx(1 / 3)
     assert of_four("bass_interval", roll) == pytest.approx((2 + 7) / 2)
-    assert of_four("bass_leap_rate", roll) == 0  # a fifth is not over a fifth
+    assert of_four("top_pitch", roll) == 74  # of 72, 72, 74, 82, 83
+    assert of_four("bass_pitch", roll) == 48  # of 48, 48, 50, 50, 43
+    assert of_four("bass_pitch", replace(roll, lowest_pitch=33)) == 60
+    fifth = chords((60,), (67,))
+    assert of_four("top_leap_rate", fifth) == 0  # a fifth is not over a fifth
+    held = PianoRoll.from_notes([(0, 3, 60), (3, 1, 72)], steps_per_quarter=2)
+    assert of_four("top_pitch", held) == 60  # a median over time
 
 
 def test_a_melody_comes_again_over_other_chords() -> None:
@@ -240,12 +288,17 @@ def test_silence_and_long_chords_relate_no_pieces() -> None:
     assert related_pieces([with_passage(piece, 8, scale) for piece in others], 16) == [0, 0]
 
 
-def test_neither_transposition_nor_columns_without_keys_change_a_figure() -> None:
+def test_transposition_changes_the_register_alone_and_columns_without_keys_change_nothing() -> None:
     roll = random_piece(1)
+    for close in (10, 40):
+        roll.sounding[close : close + 4] = roll.sounding[close]
+        roll.onsets[close + 1 : close + 4] = False  # type: ignore[index]
     narrow = replace(roll, sounding=roll.sounding[:, 20:60], onsets=roll.onsets[:, 20:60], lowest_pitch=41)  # type: ignore[index]
-    for figure in music_figures(2).values():
-        others = [narrow, *(roll.transposed(semitones) for semitones in (-12, -5, 1, 7))]
-        assert [figure.value(other) for other in others] == pytest.approx([figure.value(roll)] * 5), figure.label
+    for name, figure in music_figures(2).items():
+        moves = (0, -12, -5, 1, 7)
+        expected = [figure.value(roll) + move * (name in ("top_pitch", "bass_pitch")) for move in moves]
+        others = [narrow, *(roll.transposed(semitones) for semitones in moves[1:])]
+        assert [figure.value(other) for other in others] == pytest.approx(expected), figure.label
         assert not math.isnan(figure.value(replace(roll, onsets=None))), "onsets need not be known"
     assert longest_copies([narrow], [roll]) == longest_copies([roll], [narrow]) == longest_copies([roll], [roll])
 
@@ -255,6 +308,6 @@ def test_silence_has_defined_figures(num_steps: int) -> None:
     silent = chords(*[()] * num_steps)
     values = {name: figure.value(silent) for name, figure in music_figures(4).items()}
     defined = {name: value for name, value in values.items() if not math.isnan(value)}
-    expected = {"exact_polyphony_rate": 0, "polyphony_rate": 0, "empty_step_rate": 1}
+    expected = {"exact_polyphony_rate": 0}
     assert defined == (expected if num_steps == 1 else {**expected, "groove_consistency": 1})
     assert usual_voices([silent]) == 1
