@@ -174,26 +174,27 @@ def track(events: Iterable[tuple[int, Any]]) -> Any:
     return result
 
 
-def in_order(events: Iterable[tuple[int, Any]], end: int) -> list[tuple[int, Any]]:
-    """The messages, each with its tick, in the order of time, and the end of the track."""
+def in_order(events: Sequence[tuple[int, Any]], end: int) -> list[tuple[int, Any]]:
+    """The messages, each with its tick, in the order of time, and the end of the track, which is no earlier."""
 
     def place(event: tuple[int, Any]) -> tuple[int, int, int]:
         tick, message = event
         return tick, _ORDER.get(message.type, 0), getattr(message, "note", 0)
 
+    end = max([end, *(tick for tick, _ in events)])
     return [*sorted(events, key=place), (end, mido.MetaMessage("end_of_track"))]
 
 
 def voice_events(
     notes: Iterable[tuple[int, int, int, int]], channel: int, program: int | None, name: str | None
 ) -> list[tuple[int, Any]]:
-    """The messages of a voice, each with its tick. The notes are (start, end, pitch, velocity), in ticks."""
-    events = [] if name is None else [(0, mido.MetaMessage("track_name", name=name))]
+    """The messages of a voice, each with its tick. Notes are (start, end, pitch, velocity), and last a tick or more."""
+    events = [] if name is None else [(0, mido.MetaMessage("track_name", name=name.encode().decode("latin-1")))]
     if program is not None:
         events.append((0, mido.Message("program_change", channel=channel, program=program)))
     for start, end, pitch, velocity in notes:
         events.append((start, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
-        events.append((end, mido.Message("note_off", channel=channel, note=pitch, velocity=0)))
+        events.append((max(end, start + 1), mido.Message("note_off", channel=channel, note=pitch, velocity=0)))
     return events
 
 
@@ -322,7 +323,7 @@ def ticks_per_quarter(midi: Any, name: str = "-") -> Fraction:
 
 
 def _decoded(name: str) -> str:
-    """A name that mido has read as Latin-1, read as UTF-8 if it is valid UTF-8. MIDI defines no encoding."""
+    """A name that mido has read as Latin-1, read as UTF-8 if it is valid UTF-8, as `voice_events` writes it."""
     try:
         return name.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:

@@ -19,7 +19,6 @@ from typing import Any
 import mido
 import numpy as np
 
-from lnfgen.errors import LnfgenError
 from lnfgen.formats.events import Events
 from lnfgen.formats.midi import (
     TICKS_PER_QUARTER,
@@ -131,7 +130,7 @@ def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
 
 
 def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
-    """The roll moved up by semitones as `PianoRoll.transposed` does, and its file too, but for the drums."""
+    """The roll moved up by semitones as `PianoRoll.transposed` does, and its file and key too, but for the drums."""
     moved = roll.transposed(semitones)
     if roll.song is None:
         return moved
@@ -139,9 +138,11 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
     def move(messages: Any) -> Iterator[tuple[int, Any]]:
         for tick, message in timed(messages):
             if hasattr(message, "note") and message.channel != _DRUMS:
-                if not 0 <= message.note + semitones < 128:
-                    raise LnfgenError(f"{semitones:+} semitones would move notes of other tracks off the keys of MIDI")
-                message.note += semitones
+                note = message.note + semitones  # the roll may not have it; octaves keep it on the keys of MIDI
+                message.note = note if 0 <= note < 128 else note % 12 + 108 * (note > 0)
+            elif message.type == "key_signature" and len(message.data) == 2:
+                sharps = (message.data[0] + 128) % 256 - 128  # flats are below 0
+                vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))
             yield tick, message
 
     drawn = None if roll.drawn is None else np.roll(roll.drawn, semitones, axis=1)
@@ -186,15 +187,16 @@ def midi_of(
     loudness = _loudness([note for key in heard for note in played[key]])
     step = ticks_per_quarter(midi) / roll.steps_per_quarter
     _take_out(midi, {key: [note for note in played[key] if _is_drawn(note, roll, step)] for key in heard})
-    end = max(sum(message.time for message in messages) for messages in midi.tracks)
-    end = max(end, round(roll.num_steps * step))
+    end = max(round(roll.num_steps * step), *(sum(message.time for message in messages) for messages in midi.tracks))
     for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), drawn_name)):
         ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
-        sounds = [(*note, loudness(note[0])) for note in ticks]
         # A program on a channel that other tracks use would change their instrument.
         channel, number = heard[0][1], None
         if index < len(free):
             channel, number = free[index], programs[min(index, len(programs) - 1)]
+        else:
+            ticks = [*_apart(ticks, channel_notes(midi.tracks), channel)]
+        sounds = [(*note, loudness(note[0])) for note in ticks]
         midi.tracks.append(track(in_order(voice_events(sounds, channel, number, title), end)))
     midi.type = 1
     return saved(midi)
@@ -255,6 +257,16 @@ def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction) -> bool:
     """True if the note begins where a model drew. The ticks of a step give its place on the grid."""
     first = _nearest(note.start / step)
     return first < roll.num_steps and bool(roll.drawn[first, note.pitch])  # type: ignore[index]
+
+
+def _apart(notes: Sequence[Note], written: Mapping[Any, Sequence[MidiNote]], channel: int) -> Iterator[Note]:
+    """Notes (start, end, pitch) without the time of those written on the channel: a release ends both of one key."""
+    for start, end, pitch in notes:
+        near = [note for key, own in written.items() if key[1] == channel for note in own if note.pitch == pitch]
+        begin = max([start, *(note.end for note in near if note.start <= start)])
+        end = min([end, *(note.start - 1 for note in near if note.start > start)])  # at one tick, theirs come first
+        if begin < end:
+            yield begin, end, pitch
 
 
 def _loudness(notes: Sequence[MidiNote]) -> Callable[[int], int]:

@@ -40,7 +40,7 @@ def wav_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, vo
         except (OSError, subprocess.TimeoutExpired) as error:
             raise LnfgenError(f"{command} failed: {error}") from error
         content = wav.read_bytes() if wav.exists() else b""
-    if done.returncode or len(content) <= 44:  # the bytes of a header
+    if done.returncode or len(content) <= 300:  # a header, and the block that it writes of a file it cannot play
         said = " ".join(done.stderr.decode(errors="replace").split())[:200] or "it said nothing"
         raise LnfgenError(f"{command} made no sound with {soundfont}: {said}; try another soundfont in ${SOUNDFONT}")
     return content

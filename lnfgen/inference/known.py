@@ -138,7 +138,7 @@ def on_grid(encoding: Encoding, piece: Piece) -> Piece:
             raise LnfgenError("found an empty text; expected at least a character")
         return piece
     if not piece.sounding.any():
-        raise LnfgenError("found a piece without notes; expected at least one to keep")
+        raise LnfgenError("found a piece without notes on a piano's keys, A0 to C8; expected at least one to keep")
     if piece.drawn is not None:  # its file does not have the drawn notes
         piece = replace(piece, song=None, tracks=())
     return replace(piece.on_grid(encoding.steps_per_quarter).in_range(0, 128), drawn=None)

@@ -16,7 +16,6 @@ from toy_models import toy
 from toy_music import chorale, song
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import read_midi
 from lnfgen.formats.read_write import read, read_bytes, to_bytes
 from lnfgen.formats.song import at_tempo, file_bars, file_line, kept_tracks, midi_of, transposed
@@ -228,6 +227,69 @@ def test_a_file_that_uses_all_channels_keeps_its_instruments() -> None:
     assert not any(message.type == "program_change" for message in added)
 
 
+def held_or_cut(file: mido.MidiFile, num_own: int) -> list[Event]:
+    """Where a player cuts off a key of another track, or holds one to the end of all, after so many tracks of a file.
+
+    It plays the tracks together and, at one tick, in their order. A release ends the key of its channel.
+    """
+    events = [
+        (tick, index, m)
+        for index, track in enumerate(file.tracks)
+        for tick, m in zip(accumulate(m.time for m in track), track, strict=True)
+        if m.type in ("note_on", "note_off")
+    ]
+    sounding: dict[tuple[int, int], list[int]] = {}
+    wrong = []
+    for tick, index, message in sorted(events, key=lambda event: event[:2]):
+        owners = sounding.setdefault((message.channel, message.note), [])
+        if message.type == "note_on" and message.velocity:
+            owners.append(index)
+        elif index in owners:
+            owners.remove(index)
+            if any(other != index and max(other, index) >= num_own for other in owners):
+                wrong.append((tick, message))
+    return wrong + [(-1, key) for key, owners in sounding.items() if any(index >= num_own for index in owners)]
+
+
+def test_drawn_notes_on_a_channel_of_the_file_end_no_other_note() -> None:
+    tracks = [mido.MidiTrack() for _ in range(16)]
+    for channel, track in enumerate(tracks):
+        for index in range(40):  # off the grid, so that kept notes end within a step
+            track.append(mido.Message("note_on", channel=channel, note=60 + index % 5, velocity=50))
+            track.append(mido.Message("note_off", channel=channel, note=60 + index % 5, time=101))
+    buffer = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=96, tracks=tracks).save(file=buffer)
+    (roll,) = read_midi(buffer.getvalue(), tracks="5")
+    piece = drawn(known_part(ENCODING, roll, ["keys:C2-C6,steps:2-100"]))
+    for voices in (1, 3):
+        file = parsed(midi_of(piece, voices=voices))
+        assert len(file.tracks) == 16 + voices
+        assert not held_or_cut(file, 16)
+
+
+def test_drawn_notes_end_where_a_tick_is_longer_than_a_step() -> None:
+    track = mido.MidiTrack()
+    for _ in range(16):
+        track.append(mido.Message("note_on", note=60, velocity=50))
+        track.append(mido.Message("note_off", note=60, time=1))
+    buffer = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=1, tracks=[track]).save(file=buffer)
+    (roll,) = read_midi(buffer.getvalue())
+    file = parsed(midi_of(drawn(known_part(ENCODING, roll, ["bars:2-4"]))))
+    assert starts(file.tracks[1])
+    assert not held_or_cut(file, 1)
+
+
+def test_names_in_any_script() -> None:
+    roll = PianoRoll.from_notes([(0, 4, 60), (20, 4, 64), (40, 4, 67)])
+    score = to_bytes(roll, ".musicxml").replace(b"<part-name>Piano", "<part-name>Флейта".encode())
+    (own,) = read_bytes(score, "score.musicxml", ".musicxml")
+    assert isinstance(own, PianoRoll)
+    piece = drawn(known_part(ENCODING, own, ["bars:2"]))
+    (back,) = read_midi(midi_of(piece, drawn_name="笛"))
+    assert [track.name for track in back.tracks] == ["Флейта", "笛"]
+
+
 def test_a_format_0_file_becomes_format_1_and_keeps_its_track() -> None:
     roll = PianoRoll.from_notes([(0, 4, 60), (20, 4, 64), (40, 4, 67)])
     content = to_bytes(roll, ".mid")
@@ -251,10 +313,17 @@ def test_tempo_and_key_of_an_own_file() -> None:
         for before, after in zip(old, new, strict=True):
             if before.type in ("note_on", "note_off") and before.channel != 9:
                 assert after.note == before.note + 3
-            else:
+            elif before.type != "key_signature":
                 assert after == before
-    with pytest.raises(LnfgenError, match="off the keys"):
-        transposed(replace(piece, sounding=np.zeros_like(piece.sounding), onsets=None), -49)
+    for semitones, key in ((3, "Gb"), (2, "F"), (1, "E"), (-3, "C"), (-4, "B")):
+        assert parsed(midi_of(transposed(piece, semitones))).tracks[0][1].key == key, "it was Eb"
+    for semitones, column in ((-49, -1), (80, 0)):
+        cells = np.zeros_like(piece.sounding)
+        cells[0, column] = True
+        far = transposed(replace(piece, sounding=cells, onsets=None), semitones)
+        others = starts(parsed(midi_of(far)).tracks[2])
+        assert [(note - semitones) % 12 for _, note, _ in others[::2]] == [48 % 12, 50 % 12], "they stay on the keys"
+        assert [note for _, note, _ in others[1::2]] == [35, 38], "drums"
 
 
 def test_a_score_becomes_a_file_with_its_parts() -> None:

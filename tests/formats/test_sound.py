@@ -72,6 +72,10 @@ def test_a_missing_soundfont_and_a_synthesiser_that_fails_are_one_line(
     monkeypatch.setenv("LNFGEN_SOUNDFONT", str(tmp_path / "some.sf2"))
     with pytest.raises(LnfgenError, match=r"made no sound .*no such preset"):
         to_bytes(ROLL, ".wav")
+    # FluidSynth returns 0 where it plays no such file, and writes one block of silence.
+    (tmp_path / "fluidsynth").write_text('#!/bin/sh\nhead -c 300 /dev/zero > "$5"; echo SMPTE timing >&2\n')
+    with pytest.raises(LnfgenError, match=r"made no sound .*SMPTE timing"):
+        to_bytes(ROLL, ".wav")
     monkeypatch.delenv("LNFGEN_SOUNDFONT")
     monkeypatch.setattr(sound, "_FOLDERS", (str(tmp_path / "nothing"),))
     with pytest.raises(LnfgenError, match="no soundfont"):

@@ -128,7 +128,7 @@ def test_an_odd_request_is_refused() -> None:
     for words, piece, free, model_of in (
         ("nothing that is free", roll, [], encoding),
         ("no note of the piece is kept", roll, ["bars:1-"], encoding),
-        ("without notes", silent, ["bars:1"], encoding),
+        ("notes on a piano's keys", silent, ["bars:1"], encoding),
         ("expected music", "abc", [], encoding),
         ("expected text", roll, ["bars:1"], text),
         ("another character and --gap", "a_b", [], text),
