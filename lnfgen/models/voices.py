@@ -171,12 +171,12 @@ class VoiceHead(OutputHead):
         near = spectrum_of(self.near, self.frames.num_pitches)
         return _Prepared(near, self.bottom_to_top.tables(), self.inner_to_others.tables())
 
-    def _past(self, x: Tensor, near: Tensor | None, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+    def _past(self, x: Tensor, near: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
         first, second = states or (None, None)
         bits = self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
         y, first = self.first(over_keys(self.around, bits.transpose(-1, -2)), first)
-        y, second = self.second(self.dropout(torch.tanh(y + over_keys(self.near, y, near))), second)
+        y, second = self.second(self.dropout(torch.tanh(y + over_keys_by(near, self.near, y))), second)
         return self.dropout(y), [first, second]
 
     def _compared(self, x: Tensor) -> list[Tensor]:
@@ -325,7 +325,7 @@ class VoiceHead(OutputHead):
 class _Prepared(NamedTuple):
     """What follows from the weights alone, and is computed once for all steps."""
 
-    near: Tensor | None  # the spectrum of a convolution
+    near: Tensor  # the spectrum of a convolution
     bottom: PairTables  # of the lowest voice and the highest one
     inner: PairTables  # of a voice between them and those drawn before it
 
@@ -404,21 +404,22 @@ class _VoiceSampler(Sampler):
         return self._head._copied(self._compared, CopyAttention.next)
 
 
-def over_keys(convolution: nn.Conv1d, x: Tensor, spectrum: Tensor | None = None) -> Tensor:
-    """A convolution over the keys, `[..., P, channels]` -> the same; with its spectrum it takes less arithmetic."""
-    rows, num_keys = x.flatten(0, -3), x.shape[-2]
-    if spectrum is None:
-        return convolution(rows.transpose(1, 2)).transpose(1, 2).unflatten(0, x.shape[:-2])
+def over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over the keys: `[..., P, channels]` -> the same."""
+    return convolution(x.flatten(0, -3).transpose(1, 2)).transpose(1, 2).unflatten(0, x.shape[:-2])
+
+
+def over_keys_by(spectrum: Tensor, convolution: nn.Conv1d, x: Tensor) -> Tensor:
+    """The same by the convolution's spectrum, a product of Fourier transforms: over many keys it is less arithmetic."""
+    rows, num_keys = x.flatten(0, -3).to(convolution.weight.dtype), x.shape[-2]
     places, reach = 2 * (len(spectrum) - 1), convolution.kernel_size[0] // 2
     product = torch.fft.rfft(rows, places, 1).transpose(0, 1) @ spectrum
     y = torch.fft.irfft(product.transpose(0, 1), places, 1).roll(reach, 1)[:, :num_keys].unflatten(0, x.shape[:-2])
     return y if convolution.bias is None else y + convolution.bias
 
 
-def spectrum_of(convolution: nn.Conv1d, num_keys: int) -> Tensor | None:
-    """The Fourier transforms of the weights, `[frequencies, in, out]`; None on a GPU, where a convolution is fast."""
-    if convolution.weight.device.type != "cpu":
-        return None
+def spectrum_of(convolution: nn.Conv1d, num_keys: int) -> Tensor:
+    """The Fourier transforms of the weights, `[frequencies, in, out]`."""
     taps = convolution.kernel_size[0]
     # What comes round from one end must stay beyond the keys of the other. A power of 2 is fastest.
     places = 1 << (max(num_keys + taps // 2, taps) - 1).bit_length()
