@@ -64,7 +64,6 @@ class DrawingOptions:
         Args:
             name: that of the command, and of the tracks of drawn notes.
             method: called as `method(trained, piece, count=, temperature=, seed=, particles=, progress=)`.
-            usual_tracks: the default of --tracks.
             facts: further facts for the JSON object.
         """
         from lnfgen.music.tonality import tonic_of
