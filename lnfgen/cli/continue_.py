@@ -2,15 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
-
-if TYPE_CHECKING:
-    from lnfgen.formats.read_write import Piece
-    from lnfgen.runs.trained import TrainedModel
 
 
 @shares_options()
@@ -32,8 +28,8 @@ def command(
     voices = drawing.voices
     if drawing.out != "-" and Path(drawing.out).suffix.lower() not in WITH_VOICES:  # voices are no more than a limit
         drawing = replace(drawing, voices=None)
-
-    def extend(trained: "TrainedModel", own: "Piece", **asked: Any) -> "list[Piece]":
-        return trained.extend(own, length=length, bars=bars, voices=voices, **asked)
-
-    drawing.draw("continue", intro, extend)
+    drawing.draw(
+        "continue",
+        intro,
+        lambda trained, own, **asked: trained.extend(own, length=length, bars=bars, voices=voices, **asked),
+    )

@@ -1,15 +1,11 @@
 """`lnfgen harmonize`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lnfgen.cli.own_piece import DrawingOptions, shares_options
 from lnfgen.conventions import MELODY_PARTICLES
-
-if TYPE_CHECKING:
-    from lnfgen.formats.read_write import Piece
-    from lnfgen.runs.trained import TrainedModel
 
 
 @shares_options(tracks="melody", particles=MELODY_PARTICLES)
@@ -23,8 +19,9 @@ def command(
     The melody is the highest line of its track; with --tracks all, that of the whole piece. A bass is kept by --above
     --tracks bass.
     """
-
-    def harmonize(trained: "TrainedModel", own: Any, **asked: Any) -> "list[Piece]":
-        return trained.harmonize(own, above=above, **asked)
-
-    drawing.draw("harmonize", melody, harmonize, music_alone=True)
+    drawing.draw(
+        "harmonize",
+        melody,
+        lambda trained, own, **asked: trained.harmonize(own, above=above, **asked),
+        music_alone=True,
+    )

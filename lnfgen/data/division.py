@@ -75,10 +75,11 @@ def deal(items: Iterable[_Item], shares: Sequence[float], size: Callable[[_Item]
     """
     sums, total = [0] * len(SPLITS), 0
     for item in items:
-        total += size(item)
+        added = size(item)
+        total += added
         behind = [(share > 0 and not own, share * total - own) for share, own in zip(shares, sums, strict=True)]
         chosen = behind.index(max(behind))
-        sums[chosen] += size(item)
+        sums[chosen] += added
         yield SPLITS[chosen], item
 
 

@@ -110,13 +110,12 @@ class Events:
         metres = [(max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))]
         grid = quarter / steps_per_quarter
 
-        def off(finer: int = 1) -> list[Any]:
+        def off_grid(times: Iterable[Any], finer: int = 1) -> list[Any]:
             return [time for time in times if time * finer * grid.denominator % grid.numerator]
 
-        times = [time for start, end, _ in notes for time in (start, end)]
-        times = off()
-        losses = roll.losses + Losses({f"rounded_{finer}": len(off(finer)) for finer in FINER})
-        losses += Losses(rounded=len(times), tempo_changes=num_changes(self.tempos, self.end))
+        rounded = off_grid(time for start, end, _ in notes for time in (start, end))
+        losses = roll.losses + Losses({f"rounded_{finer}": len(off_grid(rounded, finer)) for finer in FINER})
+        losses += Losses(rounded=len(rounded), tempo_changes=num_changes(self.tempos, self.end))
         losses += Losses(metre_changes=num_changes(metres, self.end))
         return replace(
             roll,

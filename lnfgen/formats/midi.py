@@ -215,8 +215,7 @@ def channel_notes(tracks: Sequence[Any]) -> dict[tuple[int, int], list[MidiNote]
     for index, messages in enumerate(tracks):
         sounding: dict[tuple[int, int], deque[tuple[int, int, int]]] = {}
         tick = 0
-        for place, message in enumerate(messages):
-            tick += message.time
+        for place, (tick, message) in enumerate(timed(messages)):  # held keys need the last one
             if message.type not in ("note_on", "note_off"):
                 continue
             key = (message.channel, message.note)
@@ -276,8 +275,7 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
     losses, last = defaultdict[tuple[int, int], Losses](Losses), dict[tuple[int, int, str], int]()  # of track, channel
     for index, messages in enumerate(tracks):
         tick = 0
-        for message in messages:
-            tick += message.time
+        for tick, message in timed(messages):  # the last one is the end
             kind = message.type
             if kind == "program_change":
                 programs.setdefault(message.channel, []).append((tick, message.program))

@@ -92,8 +92,7 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
 
     restart_clock()
     title = "".join(filter(str.isprintable, title))
-    is_own = roll.song is not None and roll.drawn is not None
-    if is_own:
+    if roll.is_own_file:
         parts = [*file_parts(roll), *drawn_parts(roll, voices or 1, drawn_name)]
         staves = [staff for name, notes in parts for staff in _staves_of_part(name, notes)]
     else:
@@ -101,7 +100,7 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
         staves = _staves(roll, voices)
     try:
         with quiet():
-            score = _score(roll, staves, title, piano=voices is None and not is_own)
+            score = _score(roll, staves, title, piano=voices is None and not roll.is_own_file)
             content = bytes(GeneralObjectExporter(score).parse())
     except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
         reason = " ".join(str(error).split())[:120] or type(error).__name__

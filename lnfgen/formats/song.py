@@ -39,7 +39,7 @@ from lnfgen.formats.midi import (
 )
 from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
-from lnfgen.music.tracks import DRUM_CHANNEL
+from lnfgen.music.tracks import DRUM_CHANNEL, Track
 
 _MOST_TICKS = 0x7FFF  # to a quarter, in the header of a MIDI file
 _DRUMS = DRUM_CHANNEL - 1  # the channels of messages are counted from 0
@@ -110,9 +110,8 @@ def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
     line = np.zeros((roll.num_steps, 128), dtype=np.bool_)
     if roll.song is None:
         return line
-    midi = parsed(roll.song)
-    played = zip(roll.tracks, channel_notes(midi.tracks).values(), strict=True)
-    notes = sorted(note for part, own in played if part.kept for note in own)
+    _, step, parts = _opened(roll)
+    notes = sorted(note for part, _, own in parts if part.kept for note in own)
     outermost = Counter[MidiNote]()  # the time for which each note is
     waiting, sounding = deque(notes), list[MidiNote]()
     for now, until in itertools.pairwise(sorted({tick for note in notes for tick in note[:2]})):
@@ -121,7 +120,6 @@ def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
         sounding = [note for note in sounding if note.end > now]
         if sounding:
             outermost[max(sounding, key=lambda note: note.pitch if top else -note.pitch)] += until - now
-    step = ticks_per_quarter(midi) / roll.steps_per_quarter
     for note in notes:
         if 2 * outermost[note] >= note.end - note.start:
             first = _nearest(note.start / step)
@@ -176,25 +174,22 @@ def midi_of(
         voices: in how many tracks the drawn notes are divided. None: one for each program.
         drawn_name: the name of the track of the drawn notes; several are numbered.
     """
-    if roll.song is None or roll.drawn is None:
+    if not roll.is_own_file:
         return midi_bytes(roll, program=0 if program is None else program, voices=voices)
-    midi = parsed(roll.song)
-    played = channel_notes(midi.tracks)
-    heard = [key for key, part in zip(played, roll.tracks, strict=True) if part.kept]
+    midi, step, parts = _opened(roll)
+    heard = [(key, notes) for part, key, notes in parts if part.kept]
     used = {message.channel for messages in midi.tracks for message in messages if hasattr(message, "channel")}
     free = [channel for channel in range(16) if channel not in used | {_DRUMS}]
     programs = _programs(roll, program)
-    loudness = _loudness([note for key in heard for note in played[key]])
-    step = ticks_per_quarter(midi) / roll.steps_per_quarter
-    _take_out(midi, {key: [note for note in played[key] if _is_drawn(note, roll, step)] for key in heard})
+    loudness = _loudness([note for _, notes in heard for note in notes])
+    _take_out(midi, {key: [note for note in notes if _is_drawn(note, roll, step)] for key, notes in heard})
     end = max(round(roll.num_steps * step), *(sum(message.time for message in messages) for messages in midi.tracks))
     for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), drawn_name)):
         ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
-        # A program on a channel that other tracks use would change their instrument.
-        channel, number = heard[0][1], None
         if index < len(free):
             channel, number = free[index], programs[min(index, len(programs) - 1)]
-        else:
+        else:  # a program here would change the instrument of the other tracks on the channel
+            channel, number = heard[0][0][1], None
             ticks = [*_apart(ticks, channel_notes(midi.tracks), channel)]
         sounds = [(*note, loudness(note[0])) for note in ticks]
         midi.tracks.append(track(in_order(voice_events(sounds, channel, number, title), end)))
@@ -204,10 +199,8 @@ def midi_of(
 
 def kept_tracks(roll: PianoRoll) -> bytes:
     """The file of a roll without the notes of the tracks that were not kept."""
-    assert roll.song is not None
-    midi = parsed(roll.song)
-    played = channel_notes(midi.tracks).items()
-    _take_out(midi, {key: notes for (key, notes), part in zip(played, roll.tracks, strict=True) if not part.kept})
+    midi, _, parts = _opened(roll)
+    _take_out(midi, {key: notes for part, key, notes in parts if not part.kept})
     return saved(midi)
 
 
@@ -216,31 +209,36 @@ def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
 
     Tracks without such notes are left out.
     """
-    assert roll.song is not None
-    assert roll.drawn is not None
-    midi = parsed(roll.song)
-    step = ticks_per_quarter(midi) / roll.steps_per_quarter
-    parts = []
-    for part, notes in zip(roll.tracks, channel_notes(midi.tracks).values(), strict=True):
+    _, step, parts = _opened(roll)
+    named = []
+    for part, _, notes in parts:
         left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step))]
         steps = [(_nearest(note.start / step), _nearest(note.end / step), note.pitch) for note in left]
         steps = [note for note in steps if note[0] < roll.num_steps]
         if steps and part.channel != DRUM_CHANNEL:
-            parts.append(
+            named.append(
                 (part.name or part.instrument, [(first, max(last - first, 1), pitch) for first, last, pitch in steps])
             )
-    return parts
+    return named
 
 
 def drawn_parts(roll: PianoRoll, voices: int = 1, name: str = "drawn") -> list[tuple[str, list[Note]]]:
     """The name and the notes of each of so many voices of drawn notes; voices without notes are left out."""
-    assert roll.drawn is not None
-    notes = [note for note in roll.notes() if roll.drawn[note[0], note[2]]]
+    notes = [note for note in roll.notes() if roll.was_drawn(note)]
     if voices == 1:
         return [(name, notes)] if notes else []
     alone = PianoRoll.from_notes(notes, num_steps=roll.num_steps, num_pitches=128, lowest_pitch=0)
     parts = enumerate(separate_voices(alone, voices), start=1)
     return [(f"{name} {number}", part) for number, part in parts if part]
+
+
+def _opened(roll: PianoRoll) -> tuple[Any, Fraction, list[tuple[Track, tuple[int, int], list[MidiNote]]]]:
+    """The roll's file as mido has it, the ticks of a step, and each track with its key in `channel_notes` and notes."""
+    assert roll.song is not None
+    midi = parsed(roll.song)
+    played = channel_notes(midi.tracks).items()
+    parts = [(part, key, notes) for part, (key, notes) in zip(roll.tracks, played, strict=True)]
+    return midi, ticks_per_quarter(midi) / roll.steps_per_quarter, parts
 
 
 def _take_out(midi: Any, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) -> None:

@@ -230,12 +230,19 @@ class PianoRoll:
             zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
         )
 
+    @property
+    def is_own_file(self) -> bool:
+        """True if a model drew in a person's file, which is then written as it is, with the drawn notes beside it."""
+        return self.song is not None and self.drawn is not None
+
+    def was_drawn(self, note: Note) -> bool:
+        """True if a model drew this note of `notes()`, which begins where it drew; also if `drawn` is None."""
+        start, _, pitch = note
+        return self.drawn is None or bool(self.drawn[start, pitch])
+
     def given_notes(self) -> list[int]:
         """The places among `notes()` of those beside which a model drew others; none if `drawn` is None."""
-        drawn = self.drawn
-        if drawn is None:
-            return []
-        return [place for place, (start, _, pitch) in enumerate(self.notes()) if not drawn[start, pitch]]
+        return [place for place, note in enumerate(self.notes()) if not self.was_drawn(note)]
 
     @classmethod
     def from_notes(

@@ -113,7 +113,7 @@ def _facts(roll: PianoRoll, programs: Sequence[int] | None, seed: int | None) ->
     time = f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
     if programs is None:
         own = [track.program or 0 for track in roll.tracks if track.instrument != DRUMS]
-        programs = own if roll.drawn is not None and roll.song is not None else [0]
+        programs = own if roll.is_own_file else [0]
     instruments = ", ".join(INSTRUMENTS[program] for program in dict.fromkeys(programs))
     facts = ["" if key is None else str(key), time, instruments, "" if seed is None else f"seed {seed}"]
     return " · ".join(filter(None, facts))
