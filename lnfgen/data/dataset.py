@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,8 +192,11 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
 
 def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:
     """Values from the byte `start` on. The system would end a process that uses a mapped file after it was cut."""
-    shard.seek(start)
-    content = shard.read(count * dtype.itemsize)
+    if hasattr(os, "pread"):  # processes that were forked share the place in a file that `seek` sets
+        content = os.pread(shard.fileno(), count * dtype.itemsize, start)
+    else:  # Windows, which does not fork
+        shard.seek(start)
+        content = shard.read(count * dtype.itemsize)
     if len(content) < count * dtype.itemsize:
         raise _damaged(Path(shard.name), "it is shorter than it was")
     return np.frombuffer(content, dtype)
