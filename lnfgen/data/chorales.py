@@ -23,7 +23,7 @@ from lnfgen.music.pianoroll import PianoRoll
 
 STEPS_PER_QUARTER = 2  # nearly all notes start on an eighth; with sixteenths there would be twice as many steps
 TEMPO_BPM = 80.0  # few of the files say a tempo; chorales are sung at about this one
-MAX_CHORALE_STEPS = 136  # 17 bars of 4/4 in eighths: 16, and that of an upbeat
+MAX_CHORALE_STEPS = 272  # 34 bars of 4/4 in eighths: with its repeats nearly every chorale is whole
 
 LOWEST_PITCH, NUM_PITCHES = 36, 49  # C2 to C6: all voices (C2 to A5), with some room to transpose them
 
@@ -109,7 +109,7 @@ def chorale_path(name: str) -> Path:
 
 
 def read_chorale(name: str) -> PianoRoll:
-    """The four voices of a chorale on one roll of four octaves, at written pitch and without repeats."""
+    """The four voices of a chorale on one roll of four octaves, as they are sung: repeats are played."""
     from music21 import converter
 
     from lnfgen.formats.scores import quiet, roll_of_score
@@ -117,7 +117,6 @@ def read_chorale(name: str) -> PianoRoll:
     with unreadable(name), quiet():
         score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
         _keep_voices(score)
-        _drop_repeats(score)
         roll = roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
         roll = replace(roll, time_signature=TIME_SIGNATURES.get(name, roll.time_signature))
         return roll.in_range(LOWEST_PITCH, NUM_PITCHES)
@@ -129,13 +128,3 @@ def _keep_voices(score: Any) -> None:
     voices = [part for part in parts if str(part.partName or "").lower().startswith(_VOICES)]
     if len(voices) == len(_VOICES):
         score.remove([part for part in parts if part not in voices])
-
-
-def _drop_repeats(score: Any) -> None:
-    """Remove the repeat signs, so that each phrase comes once: a repeated one teaches a model nothing new."""
-    from music21 import bar, stream
-
-    for measure in score.recurse().getElementsByClass(stream.Measure):
-        for side in ("leftBarline", "rightBarline"):
-            if isinstance(getattr(measure, side), bar.Repeat):
-                setattr(measure, side, None)

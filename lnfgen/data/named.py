@@ -49,7 +49,7 @@ NAMED: dict[str, NamedDataset] = {
         NamedDataset(
             "chorales",
             "music",
-            "Bach's four-part chorales in eighths, onsets kept, cut to 17 bars (the default)",
+            "Bach's four-part chorales in eighths, onsets kept, repeats played, up to 34 bars (the default)",
             "347 chorales",
             "the music21 package, no download",
             _MUSIC21,
