@@ -1,7 +1,8 @@
 """Sequences padded into batches of tensors. No other module of `lnfgen.data` imports torch."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +43,43 @@ def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndar
     return Batch(torch.from_numpy(x), torch.tensor(lengths), indices, own_metres)
 
 
-def transposed(sequences: Sequence[np.ndarray], semitones: int, seed: int) -> list[np.ndarray]:
-    """Each sequence `[T, P]` moved by a random number of semitones that keeps all its keys inside."""
+class Register(NamedTuple):
+    """Where the pieces of a split lie among the keys: the mean of their middles (`middle_key`), and the deviation."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, sequences: Iterable[np.ndarray]) -> "Register":
+        """The register of sequences `[T, P]`. The deviation is at least a semitone, also of one piece alone."""
+        middles = [middle_key(sequence) for sequence in sequences if sequence.any()]
+        return cls(float(np.mean(middles)), max(1.0, float(np.std(middles)))) if middles else cls(0.0, 1.0)
+
+
+def middle_key(sequence: np.ndarray) -> float:
+    """The mean column of the keys of a sequence `[T, P]`, each weighted by the steps that it sounds."""
+    steps_of_key = (sequence > 0).sum(0)
+    return float(steps_of_key @ np.arange(len(steps_of_key)) / steps_of_key.sum())
+
+
+def transposed(sequences: Sequence[np.ndarray], semitones: int, register: Register, seed: int) -> list[np.ndarray]:
+    """Each sequence `[T, P]` moved by a random number of semitones, or left where it is.
+
+    A move is drawn from `-semitones` to `semitones`. It is made if all keys stay inside, with the probability of
+    Metropolis et al. (1953), `min(1, p(register after) / p(register before))`, where p is normal. So moved pieces lie
+    where the pieces of the data lie, and samples of a model that was trained on them do too.
+    """
     rng = np.random.default_rng(seed)
     moved: list[np.ndarray] = []
     for sequence in sequences:
+        move, chance = int(rng.integers(-semitones, semitones + 1)), rng.random()
         used = np.flatnonzero(sequence.any(0))
-        low, high = (used[0], sequence.shape[1] - 1 - used[-1]) if len(used) else (0, 0)
-        move = int(rng.integers(-min(semitones, low), min(semitones, high) + 1))
-        moved.append(np.roll(sequence, move, 1))
+        if len(used) and used[0] + move >= 0 and used[-1] + move < sequence.shape[1]:
+            before = (middle_key(sequence) - register.mean) / register.deviation
+            after = before + move / register.deviation
+            if chance < math.exp(min(0.0, (before**2 - after**2) / 2)):
+                sequence = np.roll(sequence, move, 1)
+        moved.append(sequence)
     return moved
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
 from lnfgen.conventions import stream_seed
-from lnfgen.data.batches import Batch, collate, shuffled_epochs, transposed
+from lnfgen.data.batches import Batch, Register, collate, shuffled_epochs, transposed
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
 from lnfgen.device import AdamW
@@ -128,8 +128,13 @@ class Trainer:
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
             if self.config.transpose:
-                sequences = transposed(sequences, self.config.transpose, (seed << 40) + step)
+                sequences = transposed(sequences, self.config.transpose, self.register, (seed << 40) + step)
             yield collate(sequences, indices, split.metres)
+
+    @cached_property
+    def register(self) -> Register:
+        """Where the pieces of train lie among the keys."""
+        return Register.of(self.train_split[i] for i in range(len(self.train_split)))
 
     @property
     def finished(self) -> bool:

@@ -6,7 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from lnfgen.data.batches import batches_by_length, collate, shuffled_batches, shuffled_epochs, transposed
+from lnfgen.data.batches import (
+    Register,
+    batches_by_length,
+    collate,
+    middle_key,
+    shuffled_batches,
+    shuffled_epochs,
+    transposed,
+)
 
 
 @pytest.mark.parametrize("count", [1, 1003])
@@ -55,7 +63,8 @@ def test_sequences_move_by_whole_keys_within_the_range():
     sequences = [np.zeros((6, 20), np.uint8) for _ in range(200)]
     for sequence in sequences[1:]:
         sequence[:, 3:16] = generator.choice([0, 1, 3], (6, 13))
-    moved = transposed(sequences, 6, seed=1)
+    anywhere = Register(mean=10, deviation=1e6)
+    moved = transposed(sequences, 6, anywhere, seed=1)
     moves = set()
     for before, found in zip(sequences, moved, strict=True):
         move = int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0]) if before.any() else 0
@@ -65,4 +74,20 @@ def test_sequences_move_by_whole_keys_within_the_range():
         assert found.sum() == before.sum()  # no key is lost
         moves.add(move)
     assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}  # down to the lowest key and up to the highest one, not six
-    assert all(map(np.array_equal, moved, transposed(sequences, 6, seed=1)))
+    assert all(map(np.array_equal, moved, transposed(sequences, 6, anywhere, seed=1)))
+
+
+def test_moved_pieces_lie_where_those_of_the_data_lie():
+    """However often they are moved, the middles of pieces keep their mean and deviation."""
+    generator = np.random.default_rng(0)
+    sequences = [np.zeros((4, 60), np.uint8) for _ in range(2000)]
+    for sequence, middle in zip(sequences, generator.normal(30, 2.5, 2000).round().astype(int), strict=True):
+        sequence[:, [middle - 8, middle + 8]] = 1
+    register = Register.of(sequences)
+    moved = sequences
+    for seed in range(6):
+        moved = transposed(moved, 5, register, seed)
+    middles = np.array([middle_key(sequence) for sequence in moved])
+    assert np.mean(middles != [middle_key(sequence) for sequence in sequences]) > 0.7
+    assert Register.of(moved) == pytest.approx(register, abs=0.25)
+    assert len({middle_key(one) for one in transposed(sequences[:1] * 50, 3, Register.of(sequences[:1]), 0)}) > 2
