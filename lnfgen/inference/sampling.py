@@ -2,10 +2,11 @@
 
 A model with `in_metre` first draws the time signature of a piece, then its length, and then its notes.
 
-One piece alone is drawn by itself. Several are drawn in blocks of 16 rows: pieces 1 to 16, 17 to 32, and so on. A block
-always has all its rows, each with its own length and noise, even if fewer pieces are asked for, and is padded to its
-longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
-round-off, which can rarely change a step and all after it. Blocks of long pieces are halved until they fit in memory.
+One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others of 32: pieces 1 to
+16, 17 to 48, and so on. A block always has all its rows, each with its own length and noise, even if fewer pieces are
+asked for, and is padded to its longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece
+drawn alone is the same but for round-off, which can rarely change a step and all after it. Blocks of long pieces are
+halved until they fit in memory.
 """
 
 import math
@@ -22,8 +23,9 @@ from lnfgen.formats.read_write import Piece
 from lnfgen.models import SequenceModel
 from lnfgen.music.pianoroll import bar_length
 
-BLOCK_ROWS = 16
-"""Rows of a block. With so many, the overhead of a step in a loop over time is small for each row."""
+FIRST_ROWS, BLOCK_ROWS = 16, 32
+"""Rows of the first block and of the others. With many, the overhead of a step in a loop over time is small for each
+row; but who asks for a few pieces waits for all rows of the first block."""
 
 MAX_BLOCK_STEPS = 20_000
 """The most padded time steps in one block, as in a pass of scoring."""
@@ -62,8 +64,8 @@ def sample_pieces(
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
         steps_in[one] = steps
     model.eval()
-    num_rows = 1 if count == 1 else BLOCK_ROWS
-    for first in range(0, count, num_rows):
+    for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
+        num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
         rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
         size = num_rows
         while size > 1 and size * max(row.length for row in rows) > MAX_BLOCK_STEPS:

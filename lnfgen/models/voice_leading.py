@@ -87,6 +87,9 @@ WIDEST = 48
 NUM_INTERVALS = 2 * WIDEST + 1
 """The cases of an interval between two voices, in semitones down or up."""
 
+NUM_PAIRS = NUM_INTERVALS * NUM_MOTIONS
+"""The cases of an interval and a motion, by which two voices of a frame have units and rules."""
+
 RULES_RATE = 10.0
 """The weights of rules are multiplied by this. With Adam all weights move equally fast, so the rules move faster."""
 
@@ -104,10 +107,9 @@ class VoiceChoice(nn.Module):
         self.out = nn.Linear(hidden, bits, bias=False)
         self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
 
-    def forward(self, units: Tensor, before: Tensor, dropout: nn.Module) -> Tensor:
-        """The hidden units of each key `[..., P, hidden]`, for a voice that was at the key `before` `[...]`."""
-        here = torch.arange(len(self.key_bias), device=before.device)
-        h = gelu(units + self.from_move(move_case(here, before[..., None])))
+    def forward(self, units: Tensor, dropout: nn.Module) -> Tensor:
+        """The hidden units of each key from the sum of all its inputs, `from_move` included: `[..., P, hidden]`."""
+        h = gelu(units)
         for mix in self.mix:
             h = h + gelu(mix(dropout(h)))
         return dropout(h)
@@ -122,8 +124,8 @@ class PairTables(NamedTuple):
     """What two voices of a frame mean for each other, by the case of their interval and their motion."""
 
     motions: Tensor  # the number of the motion of two voices, by the cases of both moves, [NUM_MOVES * NUM_MOVES]
-    units: Tensor  # [NUM_INTERVALS * NUM_MOTIONS, hidden]
-    rules: Tensor  # [num_voices, (NUM_VOICES + 1) * NUM_INTERVALS * NUM_MOTIONS]
+    units: Tensor  # of each case, then of each move, then others that a key adds to these, [N, hidden]
+    rules: Tensor  # [num_voices, (NUM_VOICES + 1) * NUM_PAIRS]
 
 
 class VoicePairs(nn.Module):
@@ -139,45 +141,49 @@ class VoicePairs(nn.Module):
     learned from both would let voices move in parallel nearly twice as often as they do.
     """
 
-    def __init__(self, num_keys: int, num_voices: int, hidden: int) -> None:
+    def __init__(self, num_voices: int, hidden: int) -> None:
         super().__init__()
-        self.num_keys = num_keys
         self.interval = nn.Parameter(0.5 * torch.randn(NUM_INTERVALS, hidden))
         self.motion = nn.Parameter(torch.zeros(2 * OCTAVE, NUM_MOTIONS, hidden))
         self.rules = nn.Parameter(torch.zeros(num_voices, NUM_VOICES + 1, 2 * OCTAVE, NUM_MOTIONS))
 
-    def tables(self) -> PairTables:
-        """The units and the rules of each interval and motion."""
+    def tables(self, of_moves: Tensor, *others: Tensor) -> PairTables:
+        """The units and rules of each interval and motion, then units of moves `[NUM_MOVES, hidden]`, then others."""
         classes = interval_class(torch.arange(-WIDEST, WIDEST + 1, device=self.rules.device))
         moves = torch.arange(NUM_MOVES, device=self.rules.device)
         units = self.interval[:, None] + self.motion[classes]
         rules = RULES_RATE * self.rules[:, :, classes]
-        return PairTables(motion(moves[:, None], moves).flatten(), units.flatten(0, 1), rules.flatten(1))
+        units = torch.cat([units.flatten(0, 1), of_moves, *others])
+        return PairTables(motion(moves[:, None], moves).flatten(), units, rules.flatten(1))
 
     def forward(
         self,
         tables: PairTables,
         number: int,
-        before: Tensor,
+        own: Tensor,
         num_before: Tensor,
         drawn: Tensor,
         moves: Tensor,
         as_many: Tensor | None,
+        *others: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Units `[R, P, hidden]` and scores `[R, P]` to add for the voice of a number that was at `before` `[R]`.
+        """Units `[R, P, hidden]` and scores `[R, P]` to add for the voice of a number, by the cases `own` of its moves.
 
-        `drawn` and `moves` are the keys of the voices drawn so far and the cases of their moves, `[R, V]` each. In
-        training, `as_many` `[R]` says which frames have as many keys as the one before.
+        `own` `[R, P]` are those of moves to each key. `drawn` and `moves` are the keys of the voices drawn so far
+        and the cases of their moves, `[R, V]` each. In training, `as_many` `[R]` says which frames have as many keys as
+        the one before. `others` `[R, P]` are numbers of other units of the tables, counted from the end of the moves.
+
+        One call adds up all units of a key, because that takes less time than a sum for each.
         """
-        here = torch.arange(self.num_keys, device=before.device)
-        own = move_case(here, before[:, None])[..., None]
+        here, own = torch.arange(own.shape[-1], device=own.device), own[..., None]
         together = tables.motions[own * NUM_MOVES + moves[:, None]]  # [R, P, V]
         interval = (drawn[:, None] - here[:, None]).clamp(-WIDEST, WIDEST) + WIDEST
         case = interval * NUM_MOTIONS + together
-        rules = tables.rules[number][num_before[:, None, None] * (NUM_INTERVALS * NUM_MOTIONS) + case]
+        rules = tables.rules[number][num_before[:, None, None] * NUM_PAIRS + case]
         if as_many is not None:
             rules = torch.where(as_many[:, None, None] | (together < PARALLEL), rules, rules.detach())
-        units = embedding_bag(case.flatten(0, 1), tables.units, mode="sum").unflatten(0, case.shape[:2])
+        rows = [case, NUM_PAIRS + own, *(NUM_PAIRS + NUM_MOVES + other[..., None] for other in others)]
+        units = embedding_bag(torch.cat(rows, -1).flatten(0, 1), tables.units, mode="sum").unflatten(0, case.shape[:2])
         return units, rules.sum(-1)
 
     def applied(self, number: int, keys: Tensor, moves: Tensor, num_before: Tensor) -> Tensor:

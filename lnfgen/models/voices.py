@@ -120,9 +120,9 @@ class VoiceHead(OutputHead):
         self.top = VoiceChoice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1)
-        self.bottom_to_top = VoicePairs(num_keys, 1, hidden)
+        self.bottom_to_top = VoicePairs(1, hidden)
         self.inner = VoiceChoice(num_keys, hidden, bits)
-        self.inner_to_others = VoicePairs(num_keys, NUM_VOICES, hidden)
+        self.inner_to_others = VoicePairs(NUM_VOICES, hidden)
         self.no_more = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout / 2)
         self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
@@ -169,7 +169,9 @@ class VoiceHead(OutputHead):
 
     def _prepared(self) -> "_Prepared":
         near = spectrum_of(self.near, self.frames.num_pitches)
-        return _Prepared(near, self.bottom_to_top.tables(), self.inner_to_others.tables())
+        bottom = self.bottom_to_top.tables(self.bottom.from_move.weight)
+        inner = self.inner_to_others.tables(self.inner.from_move.weight, self.from_counts.weight)
+        return _Prepared(near, bottom, inner)
 
     def _past(self, x: Tensor, near: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
@@ -220,6 +222,7 @@ class VoiceHead(OutputHead):
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
         sounding = (before & SOUNDING) > 0
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
+        voices = torch.column_stack([voice_keys(sounding), lowest_key(sounding)])
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         return _Start(
@@ -228,7 +231,7 @@ class VoiceHead(OutputHead):
             num_before=num_before,
             paths=torch.tanh(self.path(past)),
             below=((noisy & SOUNDING) > 0).cumsum(-1).clamp(max=NUM_VOICES),
-            before=torch.column_stack([voice_keys(sounding), lowest_key(sounding)]),
+            cases=move_case(torch.arange(sounding.shape[-1], device=sounding.device), voices[..., None]),
             drawn=num_before.new_empty(len(before), 0),
             moves=num_before.new_empty(len(before), 0),
             silent=~sounding,
@@ -275,15 +278,15 @@ class VoiceHead(OutputHead):
 
     def _top(self, start: "_Start", temperature: float) -> Tensor:
         """The logits of the keys as the highest one, and of their onsets, `[..., R, num_logits]`."""
-        h = self.top(start.units, start.before[:, 0], self.dropout)
+        h = self.top(start.units + self.top.from_move(start.cases[:, 0]), self.dropout)
         scores, onset = self.top.scores(h)
         return self._joined(start, _one_by_one(self.silence(h.amax(-2)), scores, temperature), onset, temperature)
 
     def _bottom(self, start: "_Start", tables: PairTables, temperature: float) -> Tensor:
         """The logits `[..., R, P]` of the keys as the lowest one, from the lowest up, given the highest one."""
-        before, drawn = start.before[:, NUM_VOICES], (start.drawn, start.moves)
-        units, rules = self.bottom_to_top(tables, 0, before, start.num_before, *drawn, start.as_many)
-        scores, _ = self.bottom.scores(self.bottom(units + start.units + start.of_voices, before, self.dropout))
+        own, drawn = start.cases[:, NUM_VOICES], (start.drawn, start.moves)
+        units, rules = self.bottom_to_top(tables, 0, own, start.num_before, *drawn, start.as_many)
+        scores, _ = self.bottom.scores(self.bottom(units + start.units + start.of_voices, self.dropout))
         here = torch.arange(scores.shape[-1], device=scores.device)
         scores = torch.where(here <= start.drawn, scores + rules, FORBIDDEN)
         none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
@@ -291,10 +294,10 @@ class VoiceHead(OutputHead):
 
     def _inner(self, start: "_Start", tables: PairTables, number: int, free: Tensor, temperature: float) -> Tensor:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
-        before, drawn = start.before[:, number], (start.drawn, start.moves)
-        units, rules = self.inner_to_others(tables, number, before, start.num_before, *drawn, start.as_many)
-        units = units + start.units + start.of_voices + self.from_counts(start.below * NUM_VOICES + number)
-        h = self.inner(units, before, self.dropout)
+        own, drawn = start.cases[:, number], (start.drawn, start.moves)
+        counts = start.below * NUM_VOICES + number
+        units, rules = self.inner_to_others(tables, number, own, start.num_before, *drawn, start.as_many, counts)
+        h = self.inner(units + start.units + start.of_voices, self.dropout)
         scores, onset = self.inner.scores(h)
         scores = torch.where(free, scores + rules, FORBIDDEN)
         if number == NUM_VOICES - 1:  # all keys that are left
@@ -309,11 +312,11 @@ class VoiceHead(OutputHead):
 
     def _beside(self, start: "_Start", key: Tensor, number: int, x: Tensor | None) -> "_Start":
         """Go on beside a voice: how far it moves, how it has come there, and if it is struck in x."""
-        at, move = key[:, None].clamp(min=0), move_case(key, start.before[:, number])[:, None]
-        struck = torch.zeros_like(at) if x is None else (x.gather(-1, at) >= ONSET).long()
-        path = start.paths.gather(-2, at[..., None].expand(-1, -1, PATH))
-        units = self.from_voice((number * NUM_MOVES + move) * 2 + struck) + self.from_path(path)
-        drawn, moves = torch.column_stack([start.drawn, key]), torch.column_stack([start.moves, move])
+        at = key[:, None].clamp(min=0)
+        move, path = start.cases[:, number].gather(-1, at), start.paths.gather(-2, at[..., None].expand(-1, -1, PATH))
+        struck = 0 if x is None else x.gather(-1, at) >= ONSET
+        units = self.from_voice(move * 2 + (number * NUM_MOVES * 2 + struck)) + self.from_path(path)
+        drawn, moves = torch.cat([start.drawn, key[:, None]], -1), torch.cat([start.moves, move], -1)
         return start._replace(of_voices=start.of_voices + units, drawn=drawn, moves=moves)
 
     def _beats(self, t: Tensor) -> Tensor:
@@ -340,7 +343,9 @@ class _Start(NamedTuple):
     # The number of keys at or below each key in the frame before, [R, P]. With the number of the voice, it gives the
     # number of voices that are still to come.
     below: Tensor
-    before: Tensor  # the keys of the frame before, from the highest voice down, then its lowest, [R, NUM_VOICES + 1]
+    # The cases of moves to each key: of the voices of the frame before from the highest one down, then of its lowest
+    # one, [R, NUM_VOICES + 1, P].
+    cases: Tensor
     drawn: Tensor  # the keys of the voices drawn so far: the highest, the lowest, those between them, [R, V]
     moves: Tensor  # the cases of their moves, [R, V]
     silent: Tensor  # where a key was silent in the frame before, [R, P]; if it sounds now it is struck

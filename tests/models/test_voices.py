@@ -120,11 +120,12 @@ def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before()
 @pytest.mark.parametrize("other", [58, 40, 7, 1])
 def test_a_rule_is_counted_where_it_adds_to_the_score(other):
     """Also beyond four octaves, which count as four."""
-    pairs, number, key = VoicePairs(60, 2, 4), 1, 5
-    before, num_before = torch.tensor([3]), torch.tensor([2])
+    pairs, number, key = VoicePairs(2, 4), 1, 5
+    own, num_before = move_case(torch.arange(60), torch.tensor([[3]])), torch.tensor([2])
     keys = torch.tensor([[other, key]])
     moves = move_case(keys, torch.tensor([[other - 1, 3]]))
-    _, scores = pairs(pairs.tables(), number, before, num_before, keys[:, :1], moves[:, :1], None)
+    tables = pairs.tables(torch.zeros(NUM_MOVES, 4))
+    _, scores = pairs(tables, number, own, num_before, keys[:, :1], moves[:, :1], None)
     (used,) = torch.autograd.grad(scores[0, key], pairs.rules)
     counts = pairs.applied(number, keys, moves, num_before)
     assert torch.equal(counts > 0, used[number] != 0)
