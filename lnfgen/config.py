@@ -139,9 +139,7 @@ class TrainingConfig:
     kl_warmup_start: _Share  # fraction of the run after which the KL weight begins to rise from 0
     kl_warmup_end: _Share  # fraction of the run after which it is 1; 0: from the first update on
     free_bits: Annotated[float, (0, 1000)]  # nats of KL a step that cost nothing, so that z is used
-    transpose: Annotated[
-        int, (0, 127)
-    ]  # music: sequences move by up to so many semitones, in the register of train
+    transpose: Annotated[int, (0, 127)]  # music: sequences move by up to so many semitones, in the register of train
     calibration_pieces: Annotated[int, (0, 100_000)]  # samples a round that calibrate rules of parallels; 0: none
     seed: Annotated[int, (0, 2**63 - 1)]  # a seed that torch's generators take
 

@@ -98,7 +98,7 @@ def _build_head(config: ModelConfig, observation: Observation, num_context: int)
     sizes = num_context, config.hidden_size, config.dropout
     if config.emission == "past":
         assert isinstance(observation, Frames)
-        return VoiceHead(observation, *sizes, copies=config.copy_attention, copies_melody=config.copy_melody)
+        return VoiceHead(observation, *sizes, copies=config.copy_attention)
     if config.emission == "nade":
         assert isinstance(observation, Frames)
         return NADEHead(observation, *sizes)

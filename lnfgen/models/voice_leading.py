@@ -47,12 +47,6 @@ def lowest_key(sounding: Tensor) -> Tensor:
     return torch.where(sounding.any(-1), sounding.to(torch.uint8).argmax(-1), NO_KEY)
 
 
-def melody(x: Tensor) -> Tensor:
-    """Frames with their highest key alone: `[..., P]` -> the same."""
-    keys = torch.arange(x.shape[-1], device=x.device)
-    return torch.where(keys == highest_key(x > 0)[..., None], x, 0)
-
-
 def voice_keys(sounding: Tensor) -> Tensor:
     """The keys that sound, from the highest one down: bool `[..., P]` -> `[..., NUM_VOICES]`."""
     rank = sounding.flip(-1).cumsum(-1).flip(-1)[..., None, :]

@@ -1,7 +1,7 @@
 """An output head that draws frames voice by voice, with the same weights for every key, and reads the frames before."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.device import Dropout
+from lnfgen.models.copied_voices import NUM_EDGES, Choice, Copies, Gate, mixed_onset, recallable
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
@@ -20,7 +21,6 @@ from lnfgen.models.voice_leading import (
     VoicePairs,
     highest_key,
     lowest_key,
-    melody,
     move_case,
     voice_keys,
 )
@@ -42,9 +42,6 @@ CERTAIN = 30.0
 
 CONTEXT_PER_KEY = 8
 """Features of the context for each key."""
-
-MELODY_HALF_LIVES = (4.0, 8.0, 16.0, 32.0)
-"""They are longer than those for whole frames, because single notes of a melody are often alike by chance."""
 
 PATH = 6
 """Features of how the voice at a key has come there, which the other voices read."""
@@ -72,8 +69,8 @@ class VoiceHead(OutputHead):
     how far its voice would move to it, which voices would move in parallel with that, and how many voices are still to
     come. So the weights for a step of a voice, or for a third in a chord, are the same for every key. Only the context,
     a bias for each key and the ends of the range tell keys apart. With `copies` the units also read what the key did
-    next where the frames before were most like the last ones (`CopyAttention`), because phrases come again. With
-    `copies_melody` they read it of the highest keys alone, because a melody comes again over other chords.
+    next where the frames before were most like the last ones (`CopyAttention`), because phrases come again; and the
+    distribution of a frame is mixed with copies of the recalled ones (`lnfgen.models.copied_voices`).
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs, which decide key by key. The recurrences are those of `CausalScan`, so scoring is
@@ -86,9 +83,7 @@ class VoiceHead(OutputHead):
     reads_past = True
     periods: Tensor
 
-    def __init__(
-        self, frames: Frames, num_context: int, hidden: int, dropout: float, *, copies: bool, copies_melody: bool
-    ) -> None:
+    def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float, *, copies: bool) -> None:
         """A key has a quarter of the `hidden` features for the past, and half of them for its output."""
         super().__init__()
         self.frames = frames
@@ -109,14 +104,11 @@ class VoiceHead(OutputHead):
         self.from_path = nn.Linear(PATH, hidden)
         self.from_counts = nn.Embedding((NUM_VOICES + 1) * NUM_VOICES, hidden)
         self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
-        self.copying = CopyAttention() if copies else None
+        self.copying = CopyAttention(frames.num_logits) if copies else None
         if copies:
-            self.from_copied = nn.Linear(NUM_HEADS * bits, hidden, bias=False)
+            self.from_copied = nn.Linear(NUM_HEADS * (bits + NUM_EDGES), hidden, bias=False)
             self.from_nothing = nn.Linear(NUM_HEADS, hidden, bias=False)
-        self.copying_melody = CopyAttention(MELODY_HALF_LIVES) if copies_melody else None
-        if copies_melody:
-            self.from_melody = nn.Linear(NUM_HEADS * bits, hidden, bias=False)
-            self.from_no_melody = nn.Linear(NUM_HEADS, hidden, bias=False)
+            self.gate = Gate(num_context + 2 * len(BEATS))
         self.top = VoiceChoice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1)
@@ -129,14 +121,13 @@ class VoiceHead(OutputHead):
 
     def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         noisy = x if noisy is None else noisy
-        copied = self._copied(self._compared(noisy), CopyAttention.__call__)
+        recalled = None if self.copying is None else self.copying(self._recallable(x)).flatten(0, 1)
         before, noisy = shift(x), shift(noisy)
         prepared = self._prepared()
         past, _ = self._past(noisy, prepared.near)
-        beats = self._beats(torch.arange(x.shape[1], device=x.device).repeat(len(x)))[:, None]
-        copied = None if copied is None else copied.flatten(0, 1)
+        beats = self._beats(torch.arange(x.shape[1], device=x.device).repeat(len(x)))
         past, noisy, before, frames = (part.flatten(0, 1) for part in (past, noisy, before, x))
-        start = self._start(context.flatten(-3, -2), past, copied, beats, noisy, before, frames)
+        start = self._start(context.flatten(-3, -2), past, recalled, beats, noisy, before, frames)
         return self._logits(start, prepared, lambda logits: frames, temperature).unflatten(-2, x.shape[:2])
 
     def sampler(self, temperature: float) -> Sampler:
@@ -180,33 +171,20 @@ class VoiceHead(OutputHead):
         y, second = self.second(self.dropout(torch.tanh(y + over_keys_by(near, self.near, y))), second)
         return self.dropout(y), [first, second]
 
-    def _compared(self, x: Tensor) -> list[Tensor]:
-        """The bits that each copy attention compares, `[B, T, num_logits]`: of frames `[B, T, P]`, of the melody."""
-        views = ([] if self.copying is None else [x]) + ([] if self.copying_melody is None else [melody(x)])
-        return [self.frames.bits(view, self.dtype) for view in views]
+    def _recallable(self, x: Tensor) -> Tensor:
+        """What copy attention may recall of frames `[..., P]`."""
+        return recallable(self.frames.bits(x, self.dtype), x)
 
-    def _copied(self, compared: Sequence[Tensor], recall: Callable[[CopyAttention, Tensor], Tensor]) -> Tensor | None:
-        """Units of the keys from what `recall` finds for each step, or for the next one: `[..., P, hidden]`."""
-        parts = []
-        if self.copying is not None:
-            parts.append((self.copying, self.from_copied, self.from_nothing))
-        if self.copying_melody is not None:
-            parts.append((self.copying_melody, self.from_melody, self.from_no_melody))
-        pairs = zip(parts, compared, strict=True)
-        found = [self._units_of(recall(attention, bits), *units) for (attention, *units), bits in pairs]
-        return sum(found[1:], found[0]) if found else None
-
-    def _units_of(self, recalled: Tensor, by_key: nn.Linear, by_step: nn.Linear) -> Tensor:
-        """A mean frame and the weight of nothing as units of each key: `[..., heads, num_logits + 1]`."""
-        frames, nothing = recalled[..., :-1], recalled[..., -1]
-        bits = frames.unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
-        return by_key(self.dropout(bits)) + by_step(nothing)[..., None, :]
+    def _units_of(self, recalled: Tensor) -> Tensor:
+        """Units of each key from recalled values and the weight of no step, `[R, heads, F + 1]`."""
+        values = recalled[..., :-1].unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
+        return self.from_copied(self.dropout(values)) + self.from_nothing(recalled[..., -1])[..., None, :]
 
     def _start(
         self,
         context: Tensor,
         past: Tensor,
-        copied: Tensor | None,
+        recalled: Tensor | None,
         beats: Tensor,
         noisy: Tensor,
         before: Tensor,
@@ -218,14 +196,23 @@ class VoiceHead(OutputHead):
         the rules of how they move together could not be learned.
         """
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
-        of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)
+        of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)[:, None]
         sounding = (before & SOUNDING) > 0
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
         voices = torch.column_stack([voice_keys(sounding), lowest_key(sounding)])
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
+        num_keys, weights = self.frames.num_pitches, units.new_zeros(len(before), 1)
+        if recalled is None:  # by no heads
+            recalled = units.new_zeros(len(before), 0, (self.frames.bits_per_key + NUM_EDGES) * num_keys + 1)
+        else:
+            units = units + self._units_of(recalled)
+            place = torch.cat([context, beats.to(context).expand(*context.shape[:-1], -1)], -1)
+            weights = self.gate(recalled[..., -1], place).to(self.dtype)
         return _Start(
-            units=units if copied is None else units + copied,
+            units=units,
+            copies=Copies.of(recalled.to(self.dtype), num_keys),
+            weights=weights,
             of_voices=units.new_zeros(len(before), 1, units.shape[-1]),
             num_before=num_before,
             paths=torch.tanh(self.path(past)),
@@ -249,14 +236,15 @@ class VoiceHead(OutputHead):
         """
         here = torch.arange(self.frames.num_pitches, device=start.below.device)
         rows = torch.arange(len(start.below), device=here.device)
-        logits = self._top(start, temperature)
+        logits, choice = self._top(start, temperature)
         x = decide(logits)
         top = highest_key((x & SOUNDING) > 0)
-        start = self._beside(start, top, 0, x)
+        start = self._beside(start, top, 0, x, choice.weighed(start.weights, top))
         sounds, onset = logits.tensor_split([len(here)], -1)
-        sounds = torch.where(here < top[:, None], self._bottom(start, prepared.bottom, temperature), sounds)
-        logits = torch.cat([sounds, onset], -1)
-        start = self._beside(start, lowest_key((decide(logits) & SOUNDING) > 0), NUM_VOICES, None)
+        of_bottom, choice = self._bottom(start, prepared.bottom, temperature)
+        logits = torch.cat([torch.where(here < top[:, None], of_bottom, sounds), onset], -1)
+        bottom = lowest_key((decide(logits) & SOUNDING) > 0)
+        start = self._beside(start, bottom, NUM_VOICES, None, choice.weighed(start.weights, bottom))
         for number in range(1, NUM_VOICES):
             last = 0 if number == 1 else number  # the place of the last voice among those drawn
             if here.device.type == "cpu":
@@ -268,30 +256,35 @@ class VoiceHead(OutputHead):
             lowest, above = start.drawn[:, 1:2], here < start.drawn[:, last, None]
             between, below = above & (here > lowest), above & (here >= lowest)
             changes = torch.cat([between, below], -1)[:, : logits.shape[-1]]
-            of_inner = self._inner(start, prepared.inner, number, between, temperature)
+            of_inner, choice = self._inner(start, prepared.inner, number, between, temperature)
             logits = logits.index_copy(-2, rows, torch.where(changes, of_inner, logits.index_select(-2, rows)))
             x = decide(logits)[rows]
             key = highest_key(between & ((x & SOUNDING) > 0))
-            start = self._beside(start, torch.where(key == NO_KEY, lowest[:, 0], key), number, x)
+            weights = choice.weighed(start.weights, key)
+            start = self._beside(start, torch.where(key == NO_KEY, lowest[:, 0], key), number, x, weights)
         return logits
 
-    def _top(self, start: "_Start", temperature: float) -> Tensor:
+    def _top(self, start: "_Start", temperature: float) -> tuple[Tensor, Choice]:
         """The logits of the keys as the highest one, and of their onsets, `[..., R, num_logits]`."""
         h = self.top(start.units + self.top.from_move(start.cases[:, 0]), self.dropout)
         scores, onset = self.top.scores(h)
-        return self._joined(start, _one_by_one(self.silence(h.amax(-2)), scores, temperature), onset, temperature)
+        choice = Choice.of(self.silence(h.amax(-2)), scores, start.copies.top_choice())
+        return self._joined(start, _one_by_one(*choice.mixed(start.weights), temperature), onset, temperature), choice
 
-    def _bottom(self, start: "_Start", tables: PairTables, temperature: float) -> Tensor:
+    def _bottom(self, start: "_Start", tables: PairTables, temperature: float) -> tuple[Tensor, Choice]:
         """The logits `[..., R, P]` of the keys as the lowest one, from the lowest up, given the highest one."""
         own, drawn = start.cases[:, NUM_VOICES], (start.drawn, start.moves)
         units, rules = self.bottom_to_top(tables, 0, own, start.num_before, *drawn, start.as_many)
         scores, _ = self.bottom.scores(self.bottom(units + start.units + start.of_voices, self.dropout))
-        here = torch.arange(scores.shape[-1], device=scores.device)
-        scores = torch.where(here <= start.drawn, scores + rules, FORBIDDEN)
+        free = torch.arange(scores.shape[-1], device=scores.device) <= start.drawn
         none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
-        return _one_by_one(none, scores.flip(-1), temperature).flip(-1).to(self.dtype)
+        choice = Choice.of(none, torch.where(free, scores + rules, FORBIDDEN), start.copies.bottom_choice(free))
+        mixed = torch.where(free, choice.mixed(start.weights)[1], FORBIDDEN)
+        return _one_by_one(none.to(mixed), mixed.flip(-1), temperature).flip(-1), choice
 
-    def _inner(self, start: "_Start", tables: PairTables, number: int, free: Tensor, temperature: float) -> Tensor:
+    def _inner(
+        self, start: "_Start", tables: PairTables, number: int, free: Tensor, temperature: float
+    ) -> tuple[Tensor, Choice]:
         """The logits of the keys as the voice of this number, and of the onsets of keys below the last one drawn."""
         own, drawn = start.cases[:, number], (start.drawn, start.moves)
         counts = start.below * NUM_VOICES + number
@@ -299,24 +292,28 @@ class VoiceHead(OutputHead):
         h = self.inner(units + start.units + start.of_voices, self.dropout)
         scores, onset = self.inner.scores(h)
         scores = torch.where(free, scores + rules, FORBIDDEN)
+        choice = Choice.of(self.no_more(h.amax(-2)), scores, start.copies.next_choice(free))
         if number == NUM_VOICES - 1:  # all keys that are left
-            return self._joined(start, tempered(scores, temperature), onset, temperature)
-        return self._joined(start, _one_by_one(self.no_more(h.amax(-2)), scores, temperature), onset, temperature)
+            return self._joined(start, tempered(scores, temperature), onset, temperature), choice
+        none, mixed = choice.mixed(start.weights)
+        sounds = _one_by_one(none, torch.where(free, mixed, FORBIDDEN), temperature)
+        return self._joined(start, sounds, onset, temperature), choice
 
     def _joined(self, start: "_Start", sounds: Tensor, onset: Tensor, temperature: float) -> Tensor:
         """The logits of all bits, from those that keys sound and those of their onsets: `[..., R, num_logits]`."""
         if self.frames.has_onsets:
+            onset = mixed_onset(start.weights, onset.to(self.dtype), start.copies)
             sounds = torch.cat([sounds, torch.where(start.silent, CERTAIN, tempered(onset, temperature))], -1)
         return sounds.to(self.dtype)
 
-    def _beside(self, start: "_Start", key: Tensor, number: int, x: Tensor | None) -> "_Start":
+    def _beside(self, start: "_Start", key: Tensor, number: int, x: Tensor | None, weights: Tensor) -> "_Start":
         """Go on beside a voice: how far it moves, how it has come there, and if it is struck in x."""
         at = key[:, None].clamp(min=0)
         move, path = start.cases[:, number].gather(-1, at), start.paths.gather(-2, at[..., None].expand(-1, -1, PATH))
         struck = 0 if x is None else x.gather(-1, at) >= ONSET
         units = self.from_voice(move * 2 + (number * NUM_MOVES * 2 + struck)) + self.from_path(path)
         drawn, moves = torch.cat([start.drawn, key[:, None]], -1), torch.cat([start.moves, move], -1)
-        return start._replace(of_voices=start.of_voices + units, drawn=drawn, moves=moves)
+        return start._replace(of_voices=start.of_voices + units, weights=weights, drawn=drawn, moves=moves)
 
     def _beats(self, t: Tensor) -> Tensor:
         """The place of step t in each of the periods, as sines and cosines: `[...]` -> `[..., 2 * len(BEATS)]`."""
@@ -336,13 +333,15 @@ class _Start(NamedTuple):
     """The features of R frames, and the voices of them that are drawn so far."""
 
     units: Tensor  # the hidden units of each key, [..., R, P, hidden]
+    copies: Copies
+    weights: Tensor  # of the model and of the copies, given the voices drawn so far: logarithms, [..., R, 1 + heads]
     of_voices: Tensor  # what the voices drawn so far add to the units of all keys, [R, 1, hidden]
     num_before: Tensor  # the number of keys that sounded in the frame before, at most NUM_VOICES, [R]
     paths: Tensor  # features of each key's way to sound, [R, P, PATH]
     # The number of keys at or below each key in the frame before, [R, P]. With the number of the voice, it gives the
     # number of voices that are still to come.
     below: Tensor
-    # The cases of moves to each key, [R, NUM_VOICES + 1, P]: of the voices before, highest first, then of the lowest one.
+    # The cases of moves to each key, [R, NUM_VOICES + 1, P]: of the voices before, highest first, then of the lowest.
     cases: Tensor
     drawn: Tensor  # the keys of the voices drawn so far: the highest, the lowest, those between them, [R, V]
     moves: Tensor  # the cases of their moves, [R, V]
@@ -351,8 +350,11 @@ class _Start(NamedTuple):
 
     def of(self, rows: Tensor) -> "_Start":
         """Those of some frames."""
-        others = {name: part[rows] for name, part in self._asdict().items() if name != "units" and part is not None}
-        return self._replace(units=self.units.index_select(-3, rows), **others)
+        per_frame = ("num_before", "paths", "below", "cases", "drawn", "moves", "silent", "as_many", "of_voices")
+        others = {name: getattr(self, name)[rows] for name in per_frame if getattr(self, name) is not None}
+        copies = Copies(*(part[rows] for part in self.copies))
+        units, weights = self.units.index_select(-3, rows), self.weights.index_select(-2, rows)
+        return self._replace(units=units, copies=copies, weights=weights, **others)
 
 
 def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
@@ -374,19 +376,19 @@ class _VoiceSampler(Sampler):
         self._prepared, self._t = head._prepared(), 0
         self._x: Tensor | None = None
         self._states: list[Tensor] | None = None
-        self._compared: list[Tensor] = []  # of the frames that may be copied, `[B, t, num_logits]` each
+        self._past: Tensor | None = None  # the frames that may be recalled, [B, t, F]; at the first step there are none
 
     def keep(self, rows: Tensor) -> None:
         if self._x is not None and self._states is not None:
             self._x, self._states = self._x[rows], [state[rows] for state in self._states]
-        self._compared = [bits[rows] for bits in self._compared]
+        self._past = None if self._past is None else self._past[rows]
 
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
         head = self._head
         before = head.frames.silence(uniform) if self._x is None else self._x
         features, self._states = head._past(before[:, None], self._prepared.near, self._states)
-        beats = head._beats(torch.full((), self._t, device=context.device))
-        start = head._start(context, features[:, 0], self._copied(before), beats, before, before)
+        beats = head._beats(torch.full((1,), self._t, device=context.device))
+        start = head._start(context, features[:, 0], self._recalled(before), beats, before, before)
 
         def decide(logits: Tensor) -> Tensor:
             return head.frames.sample(logits, uniform, known)
@@ -396,15 +398,13 @@ class _VoiceSampler(Sampler):
         self._t += 1
         return Drawn(self._x, logits)
 
-    def _copied(self, before: Tensor) -> Tensor | None:
-        """Units from the frames recalled after the frame `before` `[B, P]`, which is silent at first."""
-        last = self._head._compared(before[:, None])
-        if self._x is None:
-            self._compared = [bits[:, :0] for bits in last]
-        else:
-            pairs = zip(self._compared, last, strict=True)
-            self._compared = [torch.cat(pair, 1)[:, -CopyAttention.REACH :] for pair in pairs]
-        return self._head._copied(self._compared, CopyAttention.next)
+    def _recalled(self, before: Tensor) -> Tensor | None:
+        """What the heads recall after the frame `before` `[B, P]`, which is silent at first."""
+        if self._head.copying is None:
+            return None
+        last = self._head._recallable(before[:, None])
+        self._past = last[:, :0] if self._past is None else torch.cat([self._past, last], 1)[:, -CopyAttention.REACH :]
+        return self._head.copying.next(self._past)
 
 
 def over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:

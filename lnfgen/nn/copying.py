@@ -1,6 +1,5 @@
 """Attention that copies: what came next where the past was most like the last steps."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,20 +20,25 @@ HALF_LIVES = (1.0, 2.0, 4.0, 16.0)
 
 NUM_HEADS = len(HALF_LIVES)
 
-MATCH, NO_MATCH = 8.0, 6.0
+MATCH, NO_MATCH = 16.0, 10.0
 """Initial scores of a past that is the same in all its steps, and of attending to no step."""
 
-DISTANCE_RATE = 10.0
-"""Scores of distances are multiplied by this. With Adam all weights move equally fast, so these scores move faster."""
+SHARPNESS = 3
+"""Two frames are as like as the cosine of the angle between them to this power: most frames are a little alike."""
+
+PLACE_RATE = 10.0
+"""Scores of distances and places are multiplied by this. With Adam all weights move equally fast, so these move faster.
+"""
 
 
 class CopyAttention(nn.Module):
     """For each step, the steps before it whose own past is most like its past, as a mean: frames `[B, T, F]`.
 
-    Step t attends to step t - d by `sum_l w_l cos(x_{t-1-l}, x_{t-1-l-d}) + b_d`, softmax over `d = 1 .. SPAN` and over
-    a score of attending to no step, in several heads. So where a phrase comes again, its continuation is recalled.
-    There are no networks here, only weights of lags and of distances, so repeats are found from the first updates on,
-    and in any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would
+    Step t attends to step s = t - d by `sum_l w_l cos(x_{t-1-l}, x_{s-1-l})^SHARPNESS + b_d + c_s`, softmax over
+    `d = 1 .. SPAN` and over a score of attending to no step, in several heads. So where a phrase comes again, its
+    continuation is recalled; and by c_s, which counts in the first `REACH` steps, a piece can go back to its start.
+    There are no networks here, only weights of lags, distances and places, so repeats are found from the first updates
+    on, and in any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would
     fall silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
@@ -45,12 +49,14 @@ class CopyAttention(nn.Module):
     REACH = SPAN + NUM_LAGS
     """A step depends on so many steps before it."""
 
-    def __init__(self, half_lives: Sequence[float] = HALF_LIVES) -> None:
-        """`half_lives` are those of the heads at first; there are `NUM_HEADS`."""
+    def __init__(self, num_compared: int) -> None:
+        """The first `num_compared` features of a frame are compared; all are recalled."""
         super().__init__()
-        weights = 0.5 ** (torch.arange(NUM_LAGS) / torch.tensor(half_lives)[:, None])
+        self.num_compared = num_compared
+        weights = 0.5 ** (torch.arange(NUM_LAGS) / torch.tensor(HALF_LIVES)[:, None])
         self.by_lag = nn.Parameter(MATCH * weights / weights.sum(-1, keepdim=True))  # w, [heads, lags]
-        self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b / DISTANCE_RATE
+        self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b / PLACE_RATE
+        self.by_place = nn.Parameter(torch.zeros(NUM_HEADS, self.REACH))  # c / PLACE_RATE
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -78,15 +84,18 @@ class CopyAttention(nn.Module):
         window `[B, N, span + NUM_LAGS + size - 1, F]` -> `[B, N, size, heads, F + 1]`.
         """
         size = window.shape[2] - span - NUM_LAGS + 1
-        length = window[:, :, :-1].norm(dim=-1).clamp(min=1e-12)  # that of silence is 0
-        likeness = normalize(window[:, :, span:], dim=-1) @ window[:, :, :-1].transpose(-1, -2) / length[:, :, None]
-        by_distance = _diagonals(likeness, span)  # [B, N, size + NUM_LAGS - 1, span], the farthest first
+        compared = window[..., : self.num_compared]
+        length = compared[:, :, :-1].norm(dim=-1).clamp(min=1e-12)  # that of silence is 0
+        cosine = normalize(compared[:, :, span:], dim=-1) @ compared[:, :, :-1].transpose(-1, -2) / length[:, :, None]
+        # [B, N, size + NUM_LAGS - 1, span], the farthest first
+        by_distance = _diagonals(cosine**SHARPNESS, span)
         kernel = self.by_lag.flip(-1)[:, None, :, None]
         score = conv2d(by_distance.flatten(0, 1)[:, None], kernel).unflatten(0, window.shape[:2])
-        score = score + DISTANCE_RATE * self.by_distance[:, :span].flip(-1)[:, None]
-        steps = start[:, None] + torch.arange(size, device=window.device)
-        before_start = torch.arange(span, 0, -1, device=window.device) > steps[..., None]  # [N, size, span]
-        score = score.masked_fill(before_start[:, None], -torch.inf)  # [B, N, heads, size, span]
+        steps = start[:, None, None] + torch.arange(size, device=window.device)[:, None]
+        sources = steps - torch.arange(span, 0, -1, device=window.device)  # [N, size, span]
+        by_place = self.by_place[:, sources.clamp(0, self.REACH - 1)].transpose(0, 1) * (steps < self.REACH)[:, None]
+        score = score + PLACE_RATE * (self.by_distance[:, :span].flip(-1)[:, None] + by_place)
+        score = score.masked_fill((sources < 0)[:, None], -torch.inf)  # [B, N, heads, size, span]
         nothing = self.nothing[:, None, None].expand(*score.shape[:-1], 1)
         weight = torch.softmax(torch.cat([score, nothing], -1), -1)
         weight, nothing = weight[..., :-1], weight[..., -1:]
@@ -105,7 +114,7 @@ class CopyingNetwork(nn.Module):
         """`network` is causal and reads all of x; there are `size` features of the recalled values."""
         super().__init__()
         self.network, self.num_values = network, num_values
-        self.copying = CopyAttention()
+        self.copying = CopyAttention(num_values)
         self.told = nn.Linear(NUM_HEADS * (num_values + 1), size)
 
     def forward(self, x: Tensor, state: list[Any] | None = None) -> tuple[Tensor, list[Any]]:

@@ -7,7 +7,7 @@ from toy_config import model_config
 
 from lnfgen.models import build_prior
 from lnfgen.nn import copying
-from lnfgen.nn.copying import DISTANCE_RATE, NUM_HEADS, NUM_LAGS, CopyAttention, CopyingNetwork
+from lnfgen.nn.copying import NUM_HEADS, NUM_LAGS, PLACE_RATE, SHARPNESS, CopyAttention, CopyingNetwork
 from lnfgen.nn.scans import CausalScan
 
 SPAN, BLOCK = 12, 8
@@ -17,11 +17,13 @@ SPAN, BLOCK = 12, 8
 @pytest.fixture
 def attention(monkeypatch: pytest.MonkeyPatch) -> CopyAttention:
     monkeypatch.setattr(copying, "SPAN", SPAN)
+    monkeypatch.setattr(CopyAttention, "REACH", SPAN + NUM_LAGS)
     monkeypatch.setattr(copying, "BLOCK", BLOCK)
     torch.manual_seed(0)
-    attention = CopyAttention().double()
+    attention = CopyAttention(num_compared=4).double()
     with torch.no_grad():
         attention.by_distance.normal_(std=0.1)
+        attention.by_place.normal_(std=0.1)
     return attention
 
 
@@ -34,8 +36,9 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
     """A loop over steps, distances and lags. Silence is as before the first step: like nothing."""
 
     def unit(t: int) -> Tensor:
-        """A frame of length 1, or 0 in silence."""
-        return x[:, t] / x[:, t].norm(dim=-1, keepdim=True).clamp(min=1e-12) if t >= 0 else torch.zeros_like(x[:, 0])
+        """The compared part of a frame at length 1, or 0 in silence."""
+        compared = x[:, t, : attention.num_compared] if t >= 0 else torch.zeros_like(x[:, 0, : attention.num_compared])
+        return compared / compared.norm(dim=-1, keepdim=True).clamp(min=1e-12)
 
     recalled = torch.zeros(*x.shape[:2], NUM_HEADS, x.shape[-1] + 1, dtype=torch.double)
     for t in range(x.shape[1]):
@@ -43,9 +46,10 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
         for head in range(NUM_HEADS):
             scores = [attention.nothing[head].expand(len(x))]
             for d in distances:
-                alike = [(unit(t - 1 - lag) * unit(t - 1 - lag - d)).sum(-1) for lag in range(NUM_LAGS)]
+                alike = [(unit(t - 1 - lag) * unit(t - 1 - lag - d)).sum(-1) ** SHARPNESS for lag in range(NUM_LAGS)]
                 score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
-                scores.append(score + DISTANCE_RATE * attention.by_distance[head, d - 1])
+                place = attention.by_place[head, t - d] if t < SPAN + NUM_LAGS else 0.0
+                scores.append(score + PLACE_RATE * (attention.by_distance[head, d - 1] + place))
             weights = torch.stack(scores).softmax(0)
             recalled[:, t, head, -1] = weights[0]
             for weight, d in zip(weights[1:], distances, strict=True):
@@ -72,7 +76,7 @@ def test_step_by_step_is_as_in_blocks(attention):
 @torch.no_grad()
 def test_what_comes_again_is_recalled_before_anything_is_learned():
     phrase = frames(40, keys=20)
-    recalled = CopyAttention().double()(torch.cat([phrase, phrase], 1))[:, :, 0, :-1] > 0.5
+    recalled = CopyAttention(20).double()(torch.cat([phrase, phrase], 1))[:, :, 0, :-1] > 0.5
     assert torch.equal(recalled[:, 45:], phrase[:, 5:].bool())  # from some steps into the second time on
     assert not recalled[:, :40].any()
 

@@ -36,7 +36,7 @@ def chords(*keys: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_rules_are_counted_where_as_many_keys_change() -> None:
-    head = VoiceHead(Frames(KEYS, True), 5, 16, 0.0, copies=False, copies_melody=False)
+    head = VoiceHead(Frames(KEYS, True), 5, 16, 0.0, copies=False)
     x = chords((0, 7), (2, 9), (2, 9), (4, 11), (4, 9), (4, 7, 11), (4, 6, 11), (4,))
     changes, (bottom, inner) = head.applied_rules(x > 0)
     assert changes == 4  # up by 2 twice, one voice down, and the inner voice down

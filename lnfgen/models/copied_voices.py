@@ -1,0 +1,122 @@
+"""Frames that copy attention recalls, as distributions of voices that the distribution of a model is mixed with.
+
+`p(frame) = sum_c w_c p_c(frame)`: part 0 is the model, and each head of the attention is a part that copies the frame
+of a step that it attends to. The model reads the recalled frames as well, but scores that are added up never become
+certain enough to repeat a phrase of thirty steps without a mistake. The mixture is one of whole frames, written voice
+by voice: after each voice the weights are those given the voices so far, by Bayes' rule. So a frame that begins as the
+recalled one goes on as it does, and another one is left to the model.
+
+Sources: Merity et al. (2017, arXiv 1609.07843) and See et al. (2017, arXiv 1704.04368) mix a model with a pointer so,
+for words.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from lnfgen.models.voice_leading import highest_key, lowest_key
+from lnfgen.nn.copying import NUM_HEADS
+
+NUM_EDGES = 2
+"""Beside its bits a frame has its highest and its lowest key, to be recalled as voices."""
+
+LEAST = 1e-6
+"""The least probability of a key that a head copies, which is that of any other key than the recalled one."""
+
+UNSURE = 1e-3
+"""A head copies an onset with a probability of at least this, and at most 1 less this."""
+
+NEVER = 1e-4
+"""A head attends to some step, and to none, with at least this probability for its weight."""
+
+FIRST_GATE = -3.0
+"""The logit of the weight of a head at first, where it attends to some step as much as to none."""
+
+
+def recallable(bits: Tensor, x: Tensor) -> Tensor:
+    """The bits `[..., T, F]` of frames x `[..., T, P]`, then the highest and the lowest key: `[..., T, F + 2 P]`."""
+    keys = torch.arange(x.shape[-1], device=x.device)
+    edges = [(keys == edge(x > 0)[..., None]).to(bits) for edge in (highest_key, lowest_key)]
+    return torch.cat([bits, *edges], -1)
+
+
+class Copies(NamedTuple):
+    """What H heads recall for R frames: probabilities of keys, `[R, H, P]` each, given that they attend to a step.
+
+    Choices are distributions over no key and then each key, `[R, H, 1 + P]`.
+    """
+
+    sounding: Tensor
+    struck: Tensor  # if the key sounds
+    top: Tensor  # of the highest key; in silence there is none
+    bottom: Tensor  # of the lowest key
+
+    @classmethod
+    def of(cls, recalled: Tensor, num_keys: int) -> "Copies":
+        """From the mean of `recallable` values and the weight of no step, `[R, H, F + 2 P + 1]`."""
+        attended = (1 - recalled[..., -1:]).clamp(min=LEAST)
+        sounding, *struck, top, bottom = (recalled[..., :-1] / attended).clamp(max=1).split(num_keys, -1)
+        onset = struck[0] / sounding.clamp(min=UNSURE) if struck else sounding
+        return cls(sounding, onset.clamp(UNSURE, 1 - UNSURE), top, bottom)
+
+    def top_choice(self) -> Tensor:
+        return torch.cat([1 - self.top.sum(-1, keepdim=True), self.top], -1)
+
+    def bottom_choice(self, free: Tensor) -> Tensor:
+        """Of the keys where `free` `[R, P]` is True."""
+        return pad(self.bottom * free[:, None], (1, 0))
+
+    def next_choice(self, free: Tensor) -> Tensor:
+        """Of the highest key among those where `free` `[R, P]` is True, as if each key were copied by itself."""
+        keys = self.sounding * free[:, None]
+        none_from = (1 - keys).flip(-1).cumprod(-1).flip(-1)  # no key sounds from here up
+        return torch.cat([none_from[..., :1], keys * pad(none_from[..., 1:], (0, 1), value=1.0)], -1)
+
+
+class Choice(NamedTuple):
+    """A choice of no key or one key by each of C parts."""
+
+    parts: Tensor  # their log-probabilities, [..., R, C, 1 + P]
+
+    @classmethod
+    def of(cls, none: Tensor, scores: Tensor, copied: Tensor) -> "Choice":
+        """From the model's scores of no key `[..., R, 1]` and of the keys `[..., R, P]`, and what the heads copy."""
+        model = torch.log_softmax(torch.cat([none, scores], -1).to(copied), -1)
+        copied = copied.clamp(min=LEAST).log().expand(*model.shape[:-2], -1, -1, -1)
+        return cls(torch.cat([model[..., None, :], copied], -2))
+
+    def mixed(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-probability of no key, `[..., R, 1]`, and those of the keys: weights `[..., R, C]`, logarithms."""
+        every = torch.logsumexp(weights[..., None] + self.parts, -2)
+        return every[..., :1], every[..., 1:]
+
+    def weighed(self, weights: Tensor, key: Tensor) -> Tensor:
+        """The weights given that this key `[R]` was chosen, or none where it is -1."""
+        places = (key + 1)[:, None, None].expand(*self.parts.shape[:-1], 1)
+        return torch.log_softmax(weights + self.parts.gather(-1, places)[..., 0], -1)
+
+
+class Gate(nn.Module):
+    """The weights of the model and of the heads for a frame: from how much each head attends, and from its context."""
+
+    def __init__(self, num_context: int) -> None:
+        super().__init__()
+        self.from_attended = nn.Linear(NUM_HEADS, NUM_HEADS)
+        self.from_context = nn.Linear(num_context, NUM_HEADS, bias=False)
+        with torch.no_grad():
+            self.from_attended.weight.copy_(torch.eye(NUM_HEADS))
+            self.from_attended.bias.fill_(FIRST_GATE)
+            self.from_context.weight.zero_()
+
+    def forward(self, nothing: Tensor, context: Tensor) -> Tensor:
+        """Logarithms `[..., R, 1 + H]` from weights of no step `[R, H]` and contexts `[..., R, num_context]`."""
+        attended = -torch.logit(nothing, eps=NEVER)
+        return torch.log_softmax(pad(self.from_attended(attended) + self.from_context(context), (1, 0)), -1)
+
+
+def mixed_onset(weights: Tensor, onset: Tensor, copies: Copies) -> Tensor:
+    """The logits of onsets from the model's own: weights `[..., R, C]` and onset `[..., R, P]` -> `[..., R, P]`."""
+    chance = torch.cat([torch.sigmoid(onset)[..., None, :], copies.struck.expand(*onset.shape[:-2], -1, -1, -1)], -2)
+    return torch.logit((weights.exp()[..., None] * chance).sum(-2), eps=LEAST)
