@@ -81,7 +81,6 @@ class ModelConfig:
     dropout: _Rate  # around and after the backbone; above 0, 0.1 on its inputs goes with it
     note_noise: _Rate  # share of earlier keys hidden or moved in training, for the output past, which reads them
     copy_attention: bool  # past, or else the prior of af, sees what came next where the piece was alike before
-    copy_melody: bool  # past sees so of the melody alone too, where other voices differ
 
     @property
     def name(self) -> str:

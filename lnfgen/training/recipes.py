@@ -46,7 +46,6 @@ TEXT: Table = {
     "model.dropout":           (0.1,         0.2,         0.2),          # none for a text that is seen a few times
     "model.note_noise":        (0.0,         0.0,         0.0),          # for music
     "model.copy_attention":    (False,       False,       False),        # reads what came next where it was alike
-    "model.copy_melody":       (False,       False,       False),        # for music
     "training.max_steps":      (1200,        4000,        None),         # updates
     "training.epochs":         (None,        None,        100),          # passes over the data
     "training.batch_size":     (16,          16,          16),           # sequences of an update
@@ -82,7 +81,6 @@ MUSIC: Table = {  # the published sets, learned as the paper does it: keys of a 
     "model.dropout":           (0.1,         0.2,         0.2),
     "model.note_noise":        (0.0,         0.0,         0.0),
     "model.copy_attention":    (False,       False,       False),
-    "model.copy_melody":       (False,       False,       False),
     "training.max_steps":      (1200,        4000,        None),
     "training.epochs":         (None,        None,        100),
     "training.batch_size":     (16,          16,          16),
@@ -118,7 +116,6 @@ ONSETS: Table = {  # a person's own music, and the chorales; `small` is how the 
     "model.dropout":           (0.1,         0.15,        0.2),
     "model.note_noise":        (0.05,        0.05,        0.05),         # so that a voice that has stopped comes back
     "model.copy_attention":    (True,        True,        True),
-    "model.copy_melody":       (True,        False,       False),        # nobody has tried it at `small`
     "training.max_steps":      (220,         1100,        None),
     "training.epochs":         (None,        None,        100),
     "training.batch_size":     (4,           8,           8),            # small ones teach more; fewer of long pieces
@@ -341,7 +338,7 @@ def _require_effect(config: Config, corpus: Corpus) -> None:
     model, past, music = config.model, config.model.emission == "past", corpus.kind == "music"
     of_latent = {"model.time": "none", "model.features": "none", "model.backbone": "lstm", **WITHOUT_LATENT}
     of_layers = {f"model.{key}": nothing for key, nothing in WITHOUT_LAYERS.items()}
-    of_past = {"model.note_noise": 0.0, "model.copy_melody": False, "training.calibration_pieces": 0}
+    of_past = {"model.note_noise": 0.0, "training.calibration_pieces": 0}
     attends = past or (model.time == "af" and not model.baseline)
     # Conditions, where each one does not hold, and the keys that must then have these values.
     conditions: list[tuple[bool, str, dict[str, Any]]] = [

@@ -23,7 +23,6 @@ SIZES = model_config(
     embedding_size=5,
     dropout=0.3,
     copy_attention=True,
-    copy_melody=True,
 )
 ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
 """The same with an odd number of latent features, whose halves differ, and one layer."""

@@ -154,7 +154,6 @@ def test_a_length_given_alone_is_the_whole_length():
         ("onsets", "iaf-scf", "bernoulli", "model.copy_attention", True),
         ("onsets", "lstm", "nade", "model.copy_attention", True),
         ("text", "lstm", None, "model.copy_attention", True),
-        ("onsets", None, "bernoulli", "model.copy_melody", True),
         ("onsets", None, "nade", "model.note_noise", 0.1),
         ("music", None, None, "training.calibration_pieces", 10),
         ("text", "af-codes", None, "model.transform", "nlsq"),
