@@ -88,7 +88,7 @@ NUM_INTERVALS = 2 * WIDEST + 1
 """The cases of an interval between two voices, in semitones down or up."""
 
 NUM_PAIRS = NUM_INTERVALS * NUM_MOTIONS
-"""The cases of an interval and a motion, by which two voices of a frame have units and rules."""
+"""The cases of an interval and a motion together."""
 
 RULES_RATE = 10.0
 """The weights of rules are multiplied by this. With Adam all weights move equally fast, so the rules move faster."""
@@ -169,11 +169,10 @@ class VoicePairs(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Units `[R, P, hidden]` and scores `[R, P]` to add for the voice of a number, by the cases `own` of its moves.
 
-        `own` `[R, P]` are those of moves to each key. `drawn` and `moves` are the keys of the voices drawn so far
-        and the cases of their moves, `[R, V]` each. In training, `as_many` `[R]` says which frames have as many keys as
-        the one before. `others` `[R, P]` are numbers of other units of the tables, counted from the end of the moves.
-
-        One call adds up all units of a key, because that takes less time than a sum for each.
+        `own` `[R, P]` are those of moves to each key. `drawn` and `moves` are the keys of the voices drawn so far and
+        the cases of their moves, `[R, V]` each. In training, `as_many` `[R]` says which frames have as many keys as the
+        one before. `others` `[R, P]` are numbers of other units of the tables, counted from the end of the moves. One
+        call adds up all units of a key, because that takes less time than a sum for each.
         """
         here, own = torch.arange(own.shape[-1], device=own.device), own[..., None]
         together = tables.motions[own * NUM_MOVES + moves[:, None]]  # [R, P, V]

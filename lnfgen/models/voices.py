@@ -169,9 +169,8 @@ class VoiceHead(OutputHead):
 
     def _prepared(self) -> "_Prepared":
         near = spectrum_of(self.near, self.frames.num_pitches)
-        bottom = self.bottom_to_top.tables(self.bottom.from_move.weight)
         inner = self.inner_to_others.tables(self.inner.from_move.weight, self.from_counts.weight)
-        return _Prepared(near, bottom, inner)
+        return _Prepared(near, self.bottom_to_top.tables(self.bottom.from_move.weight), inner)
 
     def _past(self, x: Tensor, near: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
@@ -343,8 +342,7 @@ class _Start(NamedTuple):
     # The number of keys at or below each key in the frame before, [R, P]. With the number of the voice, it gives the
     # number of voices that are still to come.
     below: Tensor
-    # The cases of moves to each key: of the voices of the frame before from the highest one down, then of its lowest
-    # one, [R, NUM_VOICES + 1, P].
+    # The cases of moves to each key, [R, NUM_VOICES + 1, P]: of the voices before, highest first, then of the lowest.
     cases: Tensor
     drawn: Tensor  # the keys of the voices drawn so far: the highest, the lowest, those between them, [R, V]
     moves: Tensor  # the cases of their moves, [R, V]

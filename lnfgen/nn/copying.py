@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d, normalize, pad
 
 NUM_LAGS = 16
 """So many of the last steps are compared with as many before each earlier step."""
@@ -78,9 +78,8 @@ class CopyAttention(nn.Module):
         window `[B, N, span + NUM_LAGS + size - 1, F]` -> `[B, N, size, heads, F + 1]`.
         """
         size = window.shape[2] - span - NUM_LAGS + 1
-        scale = 1 / window.norm(dim=-1).clamp(min=1e-12)  # silence has the length 0
-        likeness = window[:, :, span:] @ window[:, :, :-1].transpose(-1, -2)
-        likeness = likeness * scale[:, :, span:, None] * scale[:, :, None, :-1]
+        length = window[:, :, :-1].norm(dim=-1).clamp(min=1e-12)  # that of silence is 0
+        likeness = normalize(window[:, :, span:], dim=-1) @ window[:, :, :-1].transpose(-1, -2) / length[:, :, None]
         by_distance = _diagonals(likeness, span)  # [B, N, size + NUM_LAGS - 1, span], the farthest first
         kernel = self.by_lag.flip(-1)[:, None, :, None]
         score = conv2d(by_distance.flatten(0, 1)[:, None], kernel).unflatten(0, window.shape[:2])
