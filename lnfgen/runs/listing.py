@@ -16,7 +16,7 @@ from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.files import read_object, try_lock
 from lnfgen.pretrained import is_boxed
-from lnfgen.runs.folder import CHECKSUM, read_metrics, read_part
+from lnfgen.runs.folder import read_metrics, read_part
 from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, find, is_run
 from lnfgen.wording import frequencies
 
@@ -139,19 +139,16 @@ def _time_signatures(manifest: dict[str, Any]) -> str | None:
 
 
 def _count_parameters(path: Path) -> int | None:
-    """The number of weights, but those of lengths and time signatures, in a safetensors file; None if it is missing."""
+    """The number of weights, but those of lengths and time signatures, in a safetensors file; None if it is missing.
+
+    No tensor is loaded.
+    """
+
+    def read(path: Path) -> dict[str, int]:
+        with safe_open(path, framework="np") as tensors:
+            return {name: math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+
     if not path.exists():
         return None
-    counted = {name: math.prod(shape) for name, shape in _header(path)[1].items()}
-    return sum(count for name, count in counted.items() if not name.startswith(("length.", "time_signatures.")))
-
-
-def _header(path: Path) -> tuple[str, dict[str, list[int]]]:
-    """The checksum in a safetensors file, and the shapes of the tensors by their names. No tensor is loaded."""
-
-    def read(path: Path) -> tuple[str, dict[str, list[int]]]:
-        with safe_open(path, framework="np") as tensors:
-            shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
-            return (tensors.metadata() or {}).get(CHECKSUM, ""), shapes
-
-    return read_part(path, read)
+    counts = read_part(path, read)
+    return sum(count for name, count in counts.items() if not name.startswith(("length.", "time_signatures.")))
