@@ -1,7 +1,8 @@
 """Frames that copy attention recalls, as distributions of voices that the distribution of a model is mixed with.
 
 `p(frame) = sum_c w_c p_c(frame)`: part 0 is the model, and each head of the attention is a part that copies the frame
-of a step that it attends to. The model reads the recalled frames as well, but scores that are added up never become
+of a step that it attends to. One part more copies the frame that the piece began with, because what goes back to the
+start is not like anything yet. The model reads the recalled frames as well, but scores that are added up never become
 certain enough to repeat a phrase of thirty steps without a mistake. The mixture is one of whole frames, written voice
 by voice: after each voice the weights are those given the voices so far, by Bayes' rule. So a frame that begins as the
 recalled one goes on as it does, and another one is left to the model.
@@ -10,6 +11,7 @@ Sources: Merity et al. (2017, arXiv 1609.07843) and See et al. (2017, arXiv 1704
 for words.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,9 @@ from torch.nn.functional import pad
 
 from lnfgen.models.voice_leading import highest_key, lowest_key
 from lnfgen.nn.copying import NUM_HEADS
+
+NUM_COPIES = NUM_HEADS + 1
+"""The parts that copy: the heads of the attention, and the start of the piece."""
 
 NUM_EDGES = 2
 """Beside its bits a frame has its highest and its lowest key, to be recalled as voices."""
@@ -34,6 +39,9 @@ NEVER = 1e-4
 FIRST_GATE = -3.0
 """The logit of the weight of a head at first, where it attends to some step as much as to none."""
 
+NOT_YET = 1 << 40
+"""The step at which a piece begins of which no key has sounded."""
+
 
 def recallable(bits: Tensor, x: Tensor) -> Tensor:
     """The bits `[..., T, F]` of frames x `[..., T, P]`, then the highest and the lowest key: `[..., T, F + 2 P]`."""
@@ -42,8 +50,36 @@ def recallable(bits: Tensor, x: Tensor) -> Tensor:
     return torch.cat([bits, *edges], -1)
 
 
+class Opening(NamedTuple):
+    """The frames that N pieces began with, and when."""
+
+    values: Tensor  # `recallable` values of the first frame that sounds, [N, F]
+    step: Tensor  # its step, [N]; NOT_YET where nothing has sounded
+
+    @classmethod
+    def of(cls, values: Tensor, sounds: Tensor) -> "Opening":
+        """From the values `[N, T, F]` of all frames and where something sounds, bool `[N, T]`."""
+        first = sounds.to(torch.uint8).argmax(1)
+        step = torch.where(sounds.any(1), first, NOT_YET)
+        return cls(values[torch.arange(len(values), device=values.device), first], step)
+
+    def then(self, values: Tensor, sounds: Tensor, step: int) -> "Opening":
+        """With the values `[N, F]` of the frame of one step more, and where something sounds in it, bool `[N]`."""
+        begins = sounds & (self.step == NOT_YET)
+        return Opening(torch.where(begins[:, None], values, self.values), torch.where(begins, step, self.step))
+
+    def since(self, steps: Tensor) -> Tensor:
+        """How many steps after the start each step `[T]` is, `[N, T]`; at most 0 where the start is not known."""
+        return steps - self.step[:, None]
+
+    def recalled(self, steps: Tensor) -> Tensor:
+        """As by a head of the attention that attends to the start alone, at steps `[T]`: `[N, T, 1, F + 1]`."""
+        known = (self.since(steps) > 0)[..., None].to(self.values)
+        return torch.cat([self.values[:, None] * known, 1 - known], -1)[:, :, None]
+
+
 class Copies(NamedTuple):
-    """What H heads recall for R frames: probabilities of keys, `[R, H, P]` each, given that they attend to a step.
+    """What H parts copy for R frames: probabilities of keys, `[R, H, P]` each, given that they recall a frame.
 
     Choices are distributions over no key and then each key, `[R, H, 1 + P]`.
     """
@@ -99,15 +135,16 @@ class Choice(NamedTuple):
 
 
 class Gate(nn.Module):
-    """The weights of the model and of the heads for a frame: from how much each head attends, and from its context."""
+    """The weights of the model and of the copies for a frame: from how much each head attends, and from its context."""
 
     def __init__(self, num_context: int) -> None:
         super().__init__()
-        self.from_attended = nn.Linear(NUM_HEADS, NUM_HEADS)
-        self.from_context = nn.Linear(num_context, NUM_HEADS, bias=False)
+        self.from_attended = nn.Linear(NUM_COPIES, NUM_COPIES)
+        self.from_context = nn.Linear(num_context, NUM_COPIES, bias=False)
         with torch.no_grad():
-            self.from_attended.weight.copy_(torch.eye(NUM_HEADS))
+            self.from_attended.weight.copy_(torch.eye(NUM_COPIES))
             self.from_attended.bias.fill_(FIRST_GATE)
+            self.from_attended.bias[-1] = FIRST_GATE + math.log(NEVER)  # the start attends always
             self.from_context.weight.zero_()
 
     def forward(self, nothing: Tensor, context: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.device import Dropout
-from lnfgen.models.copied_voices import NUM_EDGES, Choice, Copies, Gate, mixed_onset, recallable
+from lnfgen.models.copied_voices import NUM_COPIES, NUM_EDGES, Choice, Copies, Gate, Opening, mixed_onset, recallable
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
@@ -24,7 +24,7 @@ from lnfgen.models.voice_leading import (
     move_case,
     voice_keys,
 )
-from lnfgen.nn.copying import NUM_HEADS, CopyAttention
+from lnfgen.nn.copying import CopyAttention
 from lnfgen.nn.masking import shift, tempered
 from lnfgen.nn.scans import GatedRecurrence
 
@@ -106,9 +106,9 @@ class VoiceHead(OutputHead):
         self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
         self.copying = CopyAttention(frames.num_logits) if copies else None
         if copies:
-            self.from_copied = nn.Linear(NUM_HEADS * (bits + NUM_EDGES), hidden, bias=False)
-            self.from_nothing = nn.Linear(NUM_HEADS, hidden, bias=False)
-            self.gate = Gate(num_context + 2 * len(BEATS))
+            self.from_copied = nn.Linear(NUM_COPIES * (bits + NUM_EDGES), hidden, bias=False)
+            self.from_nothing = nn.Linear(NUM_COPIES, hidden, bias=False)
+            self.gate = Gate(num_context + 4 * len(BEATS))
         self.top = VoiceChoice(num_keys, hidden, bits)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1)
@@ -121,11 +121,15 @@ class VoiceHead(OutputHead):
 
     def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         noisy = x if noisy is None else noisy
-        recalled = None if self.copying is None else self.copying(self._recallable(x)).flatten(0, 1)
+        steps = torch.arange(x.shape[1], device=x.device)
+        recalled = None
+        if self.copying is not None:
+            values = self._recallable(x)
+            recalled = self._recalled(self.copying(values), Opening.of(values, (x > 0).any(-1)), steps)
         before, noisy = shift(x), shift(noisy)
         prepared = self._prepared()
         past, _ = self._past(noisy, prepared.near)
-        beats = self._beats(torch.arange(x.shape[1], device=x.device).repeat(len(x)))
+        beats = self._beats(steps.repeat(len(x)))
         past, noisy, before, frames = (part.flatten(0, 1) for part in (past, noisy, before, x))
         start = self._start(context.flatten(-3, -2), past, recalled, beats, noisy, before, frames)
         return self._logits(start, prepared, lambda logits: frames, temperature).unflatten(-2, x.shape[:2])
@@ -150,8 +154,13 @@ class VoiceHead(OutputHead):
         """What copy attention may recall of frames `[..., P]`."""
         return recallable(self.frames.bits(x, self.dtype), x)
 
+    def _recalled(self, attended: Tensor, opening: Opening, steps: Tensor) -> "_Recalled":
+        """What all parts recall of B pieces at T steps, where the heads attend to `[B, T, heads, F + 1]`."""
+        values, since = torch.cat([attended, opening.recalled(steps)], -2), opening.since(steps).clamp(min=0)
+        return _Recalled(values.flatten(0, 1), self._beats(since).flatten(0, 1))
+
     def _units_of(self, recalled: Tensor) -> Tensor:
-        """Units of each key from recalled values and the weight of no step, `[R, heads, F + 1]`."""
+        """Units of each key from recalled values and the weight of no step, `[R, NUM_COPIES, F + 1]`."""
         values = recalled[..., :-1].unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
         return self.from_copied(self.dropout(values)) + self.from_nothing(recalled[..., -1])[..., None, :]
 
@@ -159,7 +168,7 @@ class VoiceHead(OutputHead):
         self,
         context: Tensor,
         past: Tensor,
-        recalled: Tensor | None,
+        recalled: "_Recalled | None",
         beats: Tensor,
         noisy: Tensor,
         before: Tensor,
@@ -178,15 +187,17 @@ class VoiceHead(OutputHead):
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         num_keys, weights = self.frames.num_pitches, units.new_zeros(len(before), 1)
-        if recalled is None:  # by no heads
-            recalled = units.new_zeros(len(before), 0, (self.frames.bits_per_key + NUM_EDGES) * num_keys + 1)
+        if recalled is None:
+            copied = units.new_zeros(len(before), 0, (self.frames.bits_per_key + NUM_EDGES) * num_keys + 1)
         else:
-            units = units + self._units_of(recalled)
-            place = torch.cat([context, beats.to(context).expand(*context.shape[:-1], -1)], -1)
-            weights = self.gate(recalled[..., -1], place).to(self.dtype)
+            copied = recalled.values
+            units = units + self._units_of(copied)
+            places = torch.cat([beats.expand(len(before), -1), recalled.since_start], -1).to(context)
+            place = torch.cat([context, places.expand(*context.shape[:-1], -1)], -1)
+            weights = self.gate(copied[..., -1], place).to(self.dtype)
         return _Start(
             units=units,
-            copies=Copies.of(recalled.to(self.dtype), num_keys),
+            copies=Copies.of(copied.to(self.dtype), num_keys),
             weights=weights,
             of_voices=units.new_zeros(len(before), 1, units.shape[-1]),
             num_before=num_before,
@@ -304,6 +315,13 @@ class _Prepared(NamedTuple):
     inner: PairTables  # of a voice between them and those drawn before it
 
 
+class _Recalled(NamedTuple):
+    """What may be copied to R frames."""
+
+    values: Tensor  # the mean of `recallable` values for each part, and the weight of no step, [R, NUM_COPIES, F + 1]
+    since_start: Tensor  # the beat, counted from the start of the piece, [R, 2 * len(BEATS)]
+
+
 class _Start(NamedTuple):
     """The features of R frames, and the voices of them that are drawn so far."""
 
@@ -351,12 +369,14 @@ class _VoiceSampler(Sampler):
         self._prepared, self._t = head._prepared(), 0
         self._x: Tensor | None = None
         self._states: list[Tensor] | None = None
+        self._opening: Opening | None = None
         self._past: Tensor | None = None  # the frames that may be recalled, [B, t, F]; at the first step there are none
 
     def keep(self, rows: Tensor) -> None:
         if self._x is not None and self._states is not None:
             self._x, self._states = self._x[rows], [state[rows] for state in self._states]
         self._past = None if self._past is None else self._past[rows]
+        self._opening = None if self._opening is None else Opening(*(part[rows] for part in self._opening))
 
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
         head = self._head
@@ -373,13 +393,20 @@ class _VoiceSampler(Sampler):
         self._t += 1
         return Drawn(self._x, logits)
 
-    def _recalled(self, before: Tensor) -> Tensor | None:
-        """What the heads recall after the frame `before` `[B, P]`, which is silent at first."""
-        if self._head.copying is None:
+    def _recalled(self, before: Tensor) -> _Recalled | None:
+        """What may be copied after the frame `before` `[B, P]`, which is silent at first."""
+        head, t = self._head, self._t
+        if head.copying is None:
             return None
-        last = self._head._recallable(before[:, None])
-        self._past = last[:, :0] if self._past is None else torch.cat([self._past, last], 1)[:, -CopyAttention.REACH :]
-        return self._head.copying.next(self._past)
+        last = head._recallable(before[:, None])
+        if self._past is None or self._opening is None:
+            self._past, self._opening = last[:, :0], Opening.of(last, (before > 0).any(-1, keepdim=True))
+        else:
+            self._past = torch.cat([self._past, last], 1)[:, -CopyAttention.REACH :]
+            self._opening = self._opening.then(last[:, 0], (before > 0).any(-1), t - 1)
+        return head._recalled(
+            head.copying.next(self._past)[:, None], self._opening, torch.full((1,), t).to(last.device)
+        )
 
 
 def over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:

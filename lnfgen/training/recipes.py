@@ -109,7 +109,7 @@ ONSETS: Table = {  # a person's own music, and the chorales; `small` is how the 
     "model.hidden_size":       (96,          144,         500),          # more units would learn the pieces by heart
     "model.num_layers":        (1,           1,           2),
     "model.embedding_size":    (96,          144,         500),
-    "model.near_end":          (False,       False,       False),
+    "model.near_end":          (True,        True,        True),         # with it a piece ends on a close
     "model.in_metre":          (True,        True,        True),
     "model.dropout":           (0.1,         0.15,        0.2),
     "model.note_noise":        (0.05,        0.05,        0.05),         # so that a voice that has stopped comes back
@@ -249,7 +249,7 @@ def recipe(
         if name == "text" and model != "lstm":
             keys |= at_preset(CODES if NAMED_MODELS[model]["features"] == "codes" else LEARNED)
     if model == "lstm":
-        keys |= WITHOUT_LATENT | {"model.near_end": name == "text"}
+        keys |= WITHOUT_LATENT | {"model.near_end": name != "music"}
     if backbone is None and (model == "lstm" or (name == "text" and model in TEXT_ON_LSTMS)):
         backbone = "lstm"
     if backbone == "lstm":

@@ -7,9 +7,8 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models import Frames
-from lnfgen.models.copied_voices import Copies, recallable
+from lnfgen.models.copied_voices import NUM_COPIES, Copies, recallable
 from lnfgen.models.voices import VoiceHead
-from lnfgen.nn.copying import NUM_HEADS
 
 KEYS, CONTEXT = 6, 5
 
@@ -57,8 +56,8 @@ def test_the_mixture_is_one_of_whole_frames():
     tied = randomise(head())
     past = torch.tensor([[1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 1], [1, 1, 0, 0, 0, 1]] * 2, dtype=torch.uint8)
     x = every_frame_after(past, False)
-    parts = [probabilities(with_weights(tied, row), x) for row in torch.eye(1 + NUM_HEADS).tolist()]
-    weights = [0.4, 0.1, 0.2, 0.1, 0.2]
+    parts = [probabilities(with_weights(tied, row), x) for row in torch.eye(1 + NUM_COPIES).tolist()]
+    weights = [0.4, 0.1, 0.1, 0.1, 0.2, 0.1]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     torch.testing.assert_close(probabilities(with_weights(tied, weights), x), expected, rtol=1e-3, atol=1e-4)
 
@@ -92,3 +91,35 @@ def test_what_is_recalled_are_the_keys_of_the_steps_that_a_head_attends_to():
     assert following.tolist() == [[0, 0, 1, 0, 0], [0, 0, 0.5, 0.5, 0], [1, 0, 0, 0, 0]]
     assert torch.equal(following.sum(-1), torch.ones(3, dtype=torch.float64))
     assert copies.struck[0, 1, 3] < 0.01 < 0.99 < copies.struck[0, 1, 1]
+
+
+@torch.no_grad()
+def test_a_piece_can_go_back_to_the_frame_that_it_began_with():
+    """After silence ahead of an upbeat too, and however far back it is."""
+    tied = head(20, has_onsets=True)
+    with_weights(tied, [1e-6, 0, 0, 0, 0, 1])
+    x = torch.zeros(1, 700, 20, dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(1)
+    for step in x[0, 3:]:
+        step[torch.randperm(20, generator=generator)[:4]] = 3
+    x[0, [40, 699]] = x[0, 3].clone()
+    cost = -tied.frames.log_prob(tied(torch.zeros(1, 700, CONTEXT, dtype=torch.float64), x), x)[0]
+    assert cost[[40, 699]].max() < 0.1 < 3 < cost[[3, 39, 41]].min()
+
+
+@torch.no_grad()
+def test_what_is_recalled_step_by_step_is_what_is_recalled_at_once():
+    """Samples are scored as they were drawn, whatever comes first: notes, silence, or nothing but silence."""
+    tied = randomise(head(8, has_onsets=True))
+    tied.silence.bias.sub_(100.0)
+    tied.gate.from_attended.weight.zero_()
+    tied.gate.from_context.weight.mul_(0.1)
+    context, batch = torch.randn(3, 30, CONTEXT, dtype=torch.float64), 3
+    uniform = tied.frames.uniform(batch, 30, torch.Generator().manual_seed(2)).double()
+    known = [tied.frames.known(torch.zeros(8, dtype=torch.uint8), torch.ones(16, dtype=torch.bool))] * 4 + [None] * 26
+    sampler = tied.sampler(1.0)
+    drawn = [sampler.draw(context[:, t], uniform[:, t], known[t]) for t in range(30)]
+    x = torch.stack([one.x for one in drawn], 1)
+    assert not x[:, :4].any()
+    assert x[:, 4:].flatten(1).any(-1).all()
+    torch.testing.assert_close(torch.stack([one.logits for one in drawn], 1), tied(context, x), rtol=1e-9, atol=1e-9)
