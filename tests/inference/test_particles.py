@@ -122,7 +122,10 @@ def check(model: SequenceModel, draws: int, particles: int) -> None:
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
 def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str) -> None:
     observation, emission = OUTPUTS[output]
-    check(toy("lstm", observation, emission=emission), draws=2000, particles=16)
+    model = toy("lstm", observation, emission=emission)
+    if emission == "past":
+        randomise(model.head, 0.3, seed=1)  # its layers add up, and few particles draw what is next to impossible
+    check(model, draws=2000, particles=16)
 
 
 FAST = [("af-af", "nade-frames"), ("af-scf", "onsets"), ("af-scf", "past-onsets"), ("iaf-scf", "frames")]
