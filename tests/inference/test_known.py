@@ -141,6 +141,6 @@ def test_what_is_drawn_stays_among_the_keys_of_the_model_or_of_the_piece() -> No
         hidden = np.ones_like(whole.hidden_cells)
         hidden[:, low] = False
         part = laid(encoding, whole.piece, hidden, shift)
-        pieces = list(fill_pieces(model, encoding, part, count=24, particles=2))
+        pieces = list(fill_pieces(model, encoding, part, count=100, particles=2))
         found = {pitch for piece in pieces if isinstance(piece, PianoRoll) for _, _, pitch in piece.notes()}
         assert found == set(range(low, high + 1)) == set(part.keys)
