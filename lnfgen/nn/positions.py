@@ -58,6 +58,8 @@ class Positions(nn.Module):
         self.project = nn.Linear(4 * num_waves + len(self.reach) + of_metre, features)
         scale = (2 * num_waves + of_metre / 2) ** -0.5  # unit scale: sinusoids have mean square 1/2
         nn.init.normal_(self.project.weight, std=scale)
+        near = self.project.weight[:, 4 * num_waves : 4 * num_waves + len(self.reach)]
+        nn.init.normal_(near)  # they stand out from the many waves, because a piece has one end to learn from
 
     def forward(self, lengths: Tensor, num_steps: int, metres: Tensor | None = None) -> Tensor:
         steps = torch.arange(num_steps, device=lengths.device)[:, None]
