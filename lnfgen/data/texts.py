@@ -95,7 +95,7 @@ def plain_tune(tune: str) -> str:
     joined = re.sub(r"\\[ \t]*\n", " ", tune)  # a line with \ at its end goes on
     played = _UNPLAYED.sub(lambda found: "".join((found[1] or "").split()), joined)
     lines = (" ".join(line.split()) for line in re.sub(rf"[ \t]*({_BAR})[ \t]*", r"\1", played).splitlines())
-    music = re.sub(r"\n+(?:\|+(?![|:\]\d]))?", "\n", "\n".join(lines))  # bar lines end lines, and begin none
+    music = re.sub(r"(?:\n+(?:\|+(?![|:\]\d]))?)+", "\n", "\n".join(lines))  # bar lines end lines, and begin none
     return f"X:1\nT:{title[1].strip() if title else ''}\n{music.strip()}\n"
 
 

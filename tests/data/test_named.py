@@ -105,7 +105,7 @@ def test_folk_abc() -> None:
     assert named.NAMED["folk-abc"].size == "2,963 tunes"
     assert max(dataset.split(name).lengths.max() for name in SPLITS) <= texts.MAX_TUNE
     header = re.compile(r"X:1\nT:.*\n(?:[ML]:\S+\n)*K:\S+\n")
-    assert all(header.match(tune) for name in SPLITS for tune in tunes[name])
+    assert not [tune for name in SPLITS for tune in tunes[name] if not header.match(tune)]
     bars = {name: [_bars(tune) for tune in tunes[name]] for name in SPLITS}
     passages = {name: {tune[at : at + 4] for tune in bars[name] for at in range(len(tune) - 3)} for name in SPLITS}
     assert not passages["train"] & passages["valid"]

@@ -103,6 +103,7 @@ K: Am
  ((3ABc) {d}e.f  | G4- [G2B2] !trill! Te>d | % a remark
 |[L:1/16] A8 | [r:remark] z4 :|
 w: words to it
+ |
 M: 6/8
 |: ~c3 || B<A [1 g2 :|[2 a2|]
 """
