@@ -75,12 +75,12 @@ RECIPES = {
             "model": "lstm",
             "preset": "small",
             "seed": 1,
-            "max_steps": 3600,
+            "max_steps": 3050,
             "set": {
-                "model.hidden_size": 320,
-                "model.dropout": 0.3,
+                "model.hidden_size": 224,
+                "model.dropout": 0.2,
                 "training.learning_rate": 3e-3,
-                "training.cooldown_start": 0.7,
+                "training.cooldown_start": 0.6,
             },
         },
         makes="Irish and American dance tunes, as ABC text",
@@ -88,9 +88,10 @@ RECIPES = {
         intended_use="Tunes to play, and an example of a text model. "
         "For texts of your own kind, train on your own files.",
         limits=(
-            "It writes ABC text up to 640 characters, with titles and names of transcribers that it has made up.",
-            "Not every sample can be read as music; the figures under Tunes say how many can.",
-            "A fifth of the samples break off in a bar: their length is drawn first, and the model has to plan for it.",
+            "It writes ABC text up to 640 characters: a title that it has made up, metre, unit, key, and notes with "
+            "their bars and repeats. It has no slurs, ornaments or chord symbols.",
+            "Not every sample can be read as music, and some have a bar that is too long or too short; the figures "
+            "under Tunes say how many. The length is drawn first, so a sample may break off in its last bar.",
             "A sample may repeat parts of a tune that it was trained on.",
         ),
     ),

@@ -58,8 +58,8 @@ NAMED: dict[str, NamedDataset] = {
         NamedDataset(
             "folk-abc",
             "text",
-            "dance tunes of Ryan's Mammoth Collection and O'Neill's as ABC text, up to 640 characters",
-            "2,968 tunes",
+            "dance tunes of Ryan's Mammoth Collection and O'Neill's as plain ABC text, up to 640 characters",
+            "2,963 tunes",
             "the music21 package, no download",
             _MUSIC21,
             "tunes in the public domain; transcriptions as licensed in music21's corpus",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lnfgen.conventions import SPLITS
+from lnfgen.data.dataset import Record
 from lnfgen.data.division import distinct, num_splits, split_at_random, split_by_hash, split_in_order
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options, SourceFile
 from lnfgen.data.prepared import DatasetWriter
-from lnfgen.errors import DatasetError, UnreadableFileError
+from lnfgen.errors import DatasetError
 from lnfgen.files import sha256_of
 from lnfgen.formats import text
 from lnfgen.formats.sandbox import in_parallel
@@ -22,13 +24,20 @@ _BOOKS = ("ryansMammoth", "oneills1850")  # folders of music21's corpus
 MAX_TUNE = 640  # characters of an ABC tune that is taken as text
 _TOGETHER = 4096  # texts that are encoded at once
 
+_BAR = r"(?::*\|[|\]:]*|::+)"
+_UNPLAYED = re.compile(  # all fields, those that count as group 1; comments, words, decorations, grace notes, slurs
+    r"""(^[KLM]:(?!\|)[^%\n]*|\[[KLM]:[^\]\n]*\])|^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]*\]|%.*|"[^"\n]*\""""
+    r"""|![^!|\n]{1,20}!|\{[^{}\n]*\}|\((?!\d)|[^\sA-Ga-gxzZ\d^_=,'/<>|:\[\]&(-]""",
+    re.MULTILINE,
+)
+
 
 def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Options) -> None:
     """Fill a dataset from text files, which are held in memory.
 
     A sequence is a chunk (under `options.chunks`), a tune (where all files are ABC), or else a line. Where the files do
-    not say their splits, tunes and lines are split at random. Tunes that differ in their number alone count once. Lines
-    do not: how often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
+    not say their splits, tunes and lines are split at random, tunes by `related_tunes`. Equal lines are no copies: how
+    often a line comes is a part of what a model of prose learns, and published sets repeat lines too.
     """
     tunes = not options.chunks and all(file.suffix == ".abc" for file in files)
     max_length = options.max_length or (MAX_TUNE if tunes else text.MAX_LINE)
@@ -49,8 +58,8 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
         splits = _chunks_in_order([content for _, content in contents], max_length, options.split)
     elif tunes:
         labelled = (item for file, content in contents for item in file.labelled(divided(content)))
-        different = distinct(labelled, lambda tune: tune.partition("\n")[2], "the same tune", dataset.copies)
-        splits = split_at_random([tune for _, tune in different], options.split, options.seed)
+        groups = split_at_random(related_tunes(labelled, dataset.copies), options.split, options.seed)
+        splits = {split: [tune for group in groups[split] for _, tune in group] for split in SPLITS}
     else:
         lines = [line for _, content in contents for line in divided(content)]
         splits = split_at_random(lines, options.split, options.seed)
@@ -58,24 +67,65 @@ def add_texts(dataset: DatasetWriter, files: Sequence[SourceFile], options: Opti
 
 
 def add_folk(dataset: DatasetWriter) -> None:
-    """Fill `folk-abc`: the split of each tune is fixed by a hash of its file's name and its number in the file."""
+    """Fill `folk-abc` with plain tunes; a hash of the file and number of its first tune fixes the split of a group."""
     spec = importlib.util.find_spec("music21")  # importing it would take seconds, and its code is not needed here
     assert spec is not None
     corpus = Path(str(spec.origin)).parent / "corpus"
-    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    tunes: list[tuple[str, str]] = []
     for path in sorted(path for book in _BOOKS for path in (corpus / book).glob("*.abc")):
         label = f"{path.parent.name}/{path.name}"
         dataset.sources.append({"path": label, "sha256": sha256_of(path)})
-        try:
-            content = text.read_text(path)
-        except UnreadableFileError:  # some of the files are older than UTF-8
-            content = path.read_bytes().decode("latin-1")
-        for number, tune in enumerate(text.abc_tunes(content)):
-            splits[split_by_hash(f"{label} {number}")].append(tune)
+        content = path.read_bytes().decode("ascii", "ignore")  # some of the files are older than UTF-8
+        tunes += [(f"{label} {number}", tune) for number, tune in enumerate(text.abc_tunes(content))]
     if not dataset.sources:
         raise DatasetError(f"{corpus} holds no ABC tunes; reinstall music21: pip install --force-reinstall music21")
-    dataset.options = {"kind": "text", "max_length": MAX_TUNE, "split": "by hash of file and number of the tune"}
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for group in related_tunes(tunes, dataset.copies):
+        splits[split_by_hash(group[0][0])] += [plain_tune(tune) for _, tune in group]
+    dataset.options = {"kind": "text", "max_length": MAX_TUNE, "split": "by hash of file and number of the first tune"}
     encode_texts(dataset, splits, MAX_TUNE)
+
+
+def plain_tune(tune: str) -> str:
+    """An ABC tune as its first title, its fields M:, L: and K:, and what is played, with spaces in one way.
+
+    Names of transcribers, fingerings, slurs and grace notes teach a model no melody.
+    """
+    title = re.search(r"^T:(.*)", tune, re.MULTILINE)
+    joined = re.sub(r"\\[ \t]*\n", " ", tune)  # a line with \ at its end goes on
+    played = _UNPLAYED.sub(lambda found: "".join((found[1] or "").split()), joined)
+    lines = (" ".join(line.split()) for line in re.sub(rf"[ \t]*({_BAR})[ \t]*", r"\1", played).splitlines())
+    music = re.sub(r"(?:\n+(?:\|+(?![|:\]\d]))?)+", "\n", "\n".join(lines))  # bar lines end lines, and begin none
+    return f"X:1\nT:{title[1].strip() if title else ''}\n{music.strip()}\n"
+
+
+def related_tunes(tunes: Iterable[tuple[str, str]], copies: list[Record]) -> list[list[tuple[str, str]]]:
+    """The (label, tune) pairs without copies, in groups that share four bars in a row; a group is for one split.
+
+    Copies have the same notes, whatever their fields are, and wherever their lines and bars end: two transcriptions of
+    one tune often differ in the unit, or in the key by mistake. `copies` gets {path, reason} of each.
+    """
+    different = list(distinct(tunes, lambda tune: "".join(bars_of(tune)), "the same notes", copies))
+    group: list[int] = []  # for each tune the place of the first one of its group
+    seen: dict[int, int] = {}  # hashes of passages, and where the last tune is that has each
+    for place, (_, tune) in enumerate(different):
+        bars = bars_of(tune)
+        passages = {*map(hash, zip(bars, bars[1:], bars[2:], bars[3:], strict=False))}
+        found = {group[seen[passage]] for passage in passages & seen.keys()}
+        group.append(min(found, default=place))
+        if len(found) > 1:
+            group = [group[-1] if first in found else first for first in group]
+        seen |= dict.fromkeys(passages, place)
+    groups: dict[int, list[tuple[str, str]]] = {}
+    for first, pair in zip(group, different, strict=True):
+        groups.setdefault(first, []).append(pair)
+    return list(groups.values())
+
+
+def bars_of(tune: str) -> list[str]:
+    """The notes of each bar of an ABC tune."""
+    notes = re.sub(r"\s", "", _UNPLAYED.sub("", tune))
+    return [bar for bar in re.split(_BAR + r"(?:\[?\d[\d,-]*)?", notes) if bar]
 
 
 def encode_texts(dataset: DatasetWriter, splits: Mapping[str, list[str]], max_length: int) -> None:

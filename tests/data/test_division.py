@@ -103,12 +103,32 @@ def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) 
     assert "that train holds as well" in remarks(dataset)
 
 
-def test_tunes_that_differ_in_their_number_alone_count_once(tmp_path: Path) -> None:
-    book = "\n".join(f"X:{number}\nK:C\n{'CD' * (1 + number % 10)}|\n" for number in range(20))
-    dataset = made(write_texts(tmp_path, book_abc=book) / "book.abc", kind="text")
-    assert [len(dataset.split(name)) for name in SPLITS] == [8, 1, 1]
-    assert len(dataset.manifest["skipped"]) == 10
-    assert not shared(dataset)
+def test_tunes_with_the_same_notes_count_once_whatever_their_fields_lines_and_bars_are(tmp_path: Path) -> None:
+    music = [f"CDEF|GABc|(3def g2|{'CD' * number}|" for number in range(10)]
+    book = ["X:1\nT:Tune\nM:4/4\nL:1/8\nK:C\n" + notes for notes in music]
+    book += ["X:1\nZ:by me\nK:Am\n" + notes.replace("|", "\n") + ":|" for notes in music]
+    book += ["X:2\nL:1/16\nR:reel\nK:C\n" + notes.replace("|", " | {g}") + "\n%\nw:words" for notes in music]
+    book += [f'X:3\nK:C\n"^a"!f!~({notes[:4]})\\\n | {notes[5:]} [K:C] ||' for notes in music]
+    dataset = made(write_texts(tmp_path, book_abc="\n".join(book)) / "book.abc", kind="text")
+    assert sum(len(dataset.split(name)) for name in SPLITS) == 10
+    assert len(dataset.manifest["skipped"]) == 30
+    assert "book.abc #40: it holds the same notes as book.abc #10" in [
+        f"{skip['path']}: {skip['reason']}" for skip in dataset.manifest["skipped"]
+    ]
+
+
+def test_tunes_with_four_bars_in_common_are_in_one_split(tmp_path: Path) -> None:
+    bars = [f"{a}{b}{c}" for a in "CDEF" for b in "GABc" for c in "defg"]
+    parts = ["|".join(bars[start : start + 4]) for start in range(0, 60, 4)]
+    # Two versions of each of 14 tunes, and one that has a part of two of these, which is known at the end alone.
+    tunes = [f"{part}|{end}2" for part in parts[:14] for end in "ab"] + [f"{parts[0]}|{parts[1]}|b"]
+    book = "\n".join(f"X:{number}\nK:C\n{tune}|]\n" for number, tune in enumerate(tunes))
+    dataset = made(write_texts(tmp_path, book_abc=book) / "book.abc", kind="text", split=(0.5, 0.3, 0.2))
+    splits = {name: [str(piece) for piece in dataset.pieces(name)] for name in SPLITS}
+    assert sum(map(len, splits.values())) == len(tunes)
+    assert all(splits.values())
+    assert all(len({name for name in SPLITS if any(part in tune for tune in splits[name])}) == 1 for part in parts[:14])
+    assert len({name for name in SPLITS for part in parts[:2] if any(part in tune for tune in splits[name])}) == 1
 
 
 @pytest.mark.parametrize("count", [1, 2])

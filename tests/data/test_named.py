@@ -1,6 +1,7 @@
 """Named datasets: what music21 carries, and the benchmark sets by way of a mirror."""
 
 import json
+import re
 import threading
 from collections import Counter
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data import chorales, named
+from lnfgen.data import chorales, named, texts
 from lnfgen.data.dataset import Record, open_dataset
 from lnfgen.data.division import split_by_hash
 from lnfgen.data.download import is_fetched
@@ -108,14 +109,26 @@ def test_chorales() -> None:
 
 def test_folk_abc() -> None:
     dataset = open_source("folk-abc")
-    splits = [dataset.split(name) for name in ("train", "valid", "test")]
-    assert sum(map(len, splits)) > 2000
-    assert max(split.lengths.max() for split in splits) <= 640
-    tune = dataset.encoding.decode(splits[0][0])
-    assert isinstance(tune, str)
-    assert tune.startswith("X:")
-    assert "\nK:" in tune
+    tunes = {name: [str(piece) for piece in dataset.pieces(name)] for name in SPLITS}
+    assert {name: len(tunes[name]) for name in SPLITS} == {"train": 2379, "valid": 313, "test": 271}
+    assert named.NAMED["folk-abc"].size == "2,963 tunes"
+    assert max(dataset.split(name).lengths.max() for name in SPLITS) <= texts.MAX_TUNE
+    header = re.compile(r"X:1\nT:.*\n(?:[ML]:\S+\n)*K:\S+\n")
+    assert not [tune for name in SPLITS for tune in tunes[name] if not header.match(tune)]
+    bars = {name: [_bars(tune) for tune in tunes[name]] for name in SPLITS}
+    passages = {name: {tune[at : at + 4] for tune in bars[name] for at in range(len(tune) - 3)} for name in SPLITS}
+    assert not passages["train"] & passages["valid"]
+    assert not passages["train"] & passages["test"]
+    assert not passages["valid"] & passages["test"]
+    notes = ["".join(tune) for name in SPLITS for tune in bars[name]]
+    assert len(notes) == len(set(notes))
     assert open_source("folk-abc").path == dataset.path
+
+
+def _bars(tune: str) -> tuple[str, ...]:
+    """The notes of the bars of a plain tune, without their spaces."""
+    music = re.sub(r"^[A-Z]:.*|\[[A-Z]:.*?\]|\s", "", tune, flags=re.MULTILINE)
+    return tuple(bar for bar in re.split(r":*\|[|\]:]*(?:\[?\d)?|::", music) if bar)
 
 
 def test_benchmark_sets_say_how_to_get_them(cache: Path) -> None:

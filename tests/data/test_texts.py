@@ -12,6 +12,7 @@ from lnfgen.data import texts
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
 from lnfgen.errors import DatasetError
+from lnfgen.formats.abc import read_tunes
 
 ODD = (
     "\ufeffone  \r\n\r\n\u2003 caf\u00e9\u00a0\r\r\n\x0c\U0001d11e two \x1f\n \nlong "
@@ -88,6 +89,40 @@ def test_memory_is_a_few_times_a_text(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * path.stat().st_size
+
+
+WRITTEN = """X: 12
+T: The Reel, with words
+T: its other name
+Z:someone@example.org
+M: C|
+R:reel
+L: 1/8 % the unit
+K: Am
+"^Segno"vA2|\
+ ((3ABc) {d}e.f  | G4- [G2B2] !trill! Te>d | % a remark
+|[L:1/16] A8 | [r:remark] z4 :|
+w: words to it
+ |
+M: 6/8
+|: ~c3 || B<A [1 g2 :|[2 a2|]
+"""
+PLAIN = """X:1
+T:The Reel, with words
+M:C|
+L:1/8
+K:Am
+A2|(3ABc ef|G4- [G2B2] e>d|
+[L:1/16] A8|z4:|
+M:6/8
+|:c3||B<A [1 g2:|[2 a2|]
+"""
+
+
+def test_a_plain_tune_is_played_as_the_tune_it_is_from() -> None:
+    assert texts.plain_tune(WRITTEN) == texts.plain_tune(PLAIN) == PLAIN
+    assert read_tunes(PLAIN)[0].tracks == read_tunes(WRITTEN)[0].tracks
+    assert texts.plain_tune("X:1\nK:C\n") == "X:1\nT:\nK:C\n"
 
 
 def test_ptb(tmp_path: Path, shared_data) -> None:
