@@ -107,10 +107,10 @@ def related_tunes(tunes: Iterable[tuple[str, str]], copies: list[Record]) -> lis
     """
     different = list(distinct(tunes, lambda tune: "".join(bars_of(tune)), "the same notes", copies))
     group: list[int] = []  # for each tune the place of the first one of its group
-    seen: dict[int, int] = {}  # hashes of passages, and where the last tune is that has each
+    seen: dict[tuple[str, ...], int] = {}  # passages, and where the last tune is that has each
     for place, (_, tune) in enumerate(different):
         bars = bars_of(tune)
-        passages = {*map(hash, zip(bars, bars[1:], bars[2:], bars[3:], strict=False))}
+        passages = {*zip(bars, bars[1:], bars[2:], bars[3:], strict=False)}
         found = {group[seen[passage]] for passage in passages & seen.keys()}
         group.append(min(found, default=place))
         if len(found) > 1:
