@@ -127,8 +127,9 @@ def trained(recipe: Recipe, path: Path) -> RunFolder:
     if not is_run(path):
         lnfgen.train(recipe.dataset, out=path, progress=_progress, **recipe.settings)
     run = RunFolder(path)
-    kind = NAMED[recipe.dataset].kind
-    expected = asked_for(**recipe.settings).config(Corpus(kind, has_onsets=kind == "music")).flat()
+    kind, train = NAMED[recipe.dataset].kind, run.dataset["splits"]["train"]
+    corpus = Corpus(kind, kind == "music", train["sequences"], num_steps=train["steps"])
+    expected = asked_for(**recipe.settings).config(corpus).flat()
     wrong = [key for key, value in run.config.flat().items() if value != expected[key]]
     if wrong or run.dataset["name"] != recipe.dataset:
         raise lnfgen.LnfgenError(

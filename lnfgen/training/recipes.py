@@ -182,7 +182,8 @@ STEPS_OF_UPDATE = 1024
 the recipe was chosen on, have as many, and an update on longer pieces would take several times as long."""
 
 MADE_WITH = {"text": 908_000, "onsets": 37_700}
-"""The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, the chorales. Published sets need none."""
+"""The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the chorales. Published
+sets need none."""
 
 
 @dataclass(frozen=True)
