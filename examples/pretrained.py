@@ -59,7 +59,7 @@ RECIPES = {
         settings={
             "preset": "small",
             "seed": 1,
-            "max_steps": 1600,
+            "max_steps": 1500,
             "set": {"model.dropout": 0.2, "training.keep": "last"},
         },
         makes="chorales in four voices, after Bach's",
@@ -80,9 +80,9 @@ RECIPES = {
             "model": "lstm",
             "preset": "small",
             "seed": 1,
-            "max_steps": 3600,
+            "max_steps": 3050,
             "set": {
-                "model.hidden_size": 320,
+                "model.hidden_size": 224,
                 "model.dropout": 0.3,
                 "training.learning_rate": 3e-3,
                 "training.cooldown_start": 0.6,

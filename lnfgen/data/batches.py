@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnfgen.conventions import ONSET, SOUNDING
+from lnfgen.music.figures import chords
+
 BUCKET_BATCHES = 32  # so many batches are sorted by length together: little is padding, and epochs still differ
 
 
@@ -81,6 +84,33 @@ def transposed(sequences: Sequence[np.ndarray], semitones: int, register: Regist
                 sequence = np.roll(sequence, move, 1)
         moved.append(sequence)
     return moved
+
+
+CLOSE = 3
+"""A chord that lasts at least this many times as long as the median chord of its piece is a close, as at its end."""
+
+EARLY_ENDS = 0.5
+"""The share of the pieces that end at one of their closes in training."""
+
+
+def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+    """Some sequences `[T, P]` with onsets cut after one of their closes, at random; the others as they are.
+
+    A piece has one end of its own, from which a model learns little of how music leads up to an end, and nothing of
+    shorter pieces.
+    """
+    rng = np.random.default_rng(seed)
+    ended = []
+    for sequence in sequences:
+        ends = closes(sequence)[:-1] if rng.random() < EARLY_ENDS else []
+        ended.append(sequence[: rng.choice(ends)] if len(ends) else sequence)
+    return ended
+
+
+def closes(sequence: np.ndarray) -> np.ndarray:
+    """The steps at which closes of a sequence `[T, P]` with onsets are over."""
+    starts, lengths = chords((sequence & SOUNDING) > 0, (sequence & ONSET) > 0)
+    return (starts + lengths)[lengths >= CLOSE * np.median(lengths)] if len(lengths) else lengths
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[list[int]]:

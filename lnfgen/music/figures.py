@@ -120,14 +120,22 @@ def groove_consistency(roll: PianoRoll) -> float:
 def close_distance(roll: PianoRoll) -> float:
     """The mean distance in quarters from the start of a close to the start of the next; nan with fewer than two closes.
 
-    A chord lasts as long as no key starts or stops, and a silence is no chord. A close is a chord in which all keys are
-    held at least `CLOSE` times as long as the median chord of the roll lasts.
+    A close is a chord in which all keys are held at least `CLOSE` times as long as the median chord of the roll lasts.
     """
-    changed = (roll.sounding[1:] != roll.sounding[:-1]) | roll.struck()[1:]
+    starts, lengths = chords(roll.sounding, roll.struck())
+    usual = np.median(lengths) if len(lengths) else math.nan
+    return _mean(np.diff(starts[lengths >= CLOSE * usual])) / roll.steps_per_quarter
+
+
+def chords(sounding: np.ndarray, struck: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first step of each chord and how many steps it lasts, `[N]` each, of bool `[T, P]`.
+
+    A chord lasts as long as no key starts or stops. A silence is no chord.
+    """
+    changed = (sounding[1:] != sounding[:-1]) | struck[1:]
     starts = np.append(0, np.flatnonzero(changed.any(axis=1)) + 1)
-    lengths, is_chord = np.diff(starts, append=roll.num_steps), roll.sounding[starts].any(axis=1)
-    usual = np.median(lengths[is_chord]) if is_chord.any() else math.nan
-    return _mean(np.diff(starts[is_chord & (lengths >= CLOSE * usual)])) / roll.steps_per_quarter
+    is_chord = sounding[starts].any(axis=1)
+    return starts[is_chord], np.diff(starts, append=len(sounding))[is_chord]
 
 
 def repeat_rate(roll: PianoRoll) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
 from lnfgen.conventions import stream_seed
-from lnfgen.data.batches import Batch, Register, collate, shuffled_epochs, transposed
+from lnfgen.data.batches import Batch, Register, collate, ended_early, shuffled_epochs, transposed
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import Encoded
 from lnfgen.device import AdamW
@@ -123,6 +123,8 @@ class Trainer:
         )
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
+            if self.encoding.kind == "music" and self.encoding.has_onsets:
+                sequences = ended_early(sequences, (seed << 41) + step)
             if self.config.transpose:
                 sequences = transposed(sequences, self.config.transpose, self.register, (seed << 40) + step)
             yield collate(sequences, indices, split.metres)
@@ -199,7 +201,9 @@ class Trainer:
         self.average.update(self.model)
         lengths = self.train_split.lengths[batch.indices]  # the host knows them without asking the device
         length = sum(self.length_log_probs[num_steps] for num_steps in lengths.tolist())
-        self.sums.add(len(batch.indices), int(lengths.sum()), reconstruction, kl, length, time.perf_counter() - started)
+        self.sums.add(
+            len(batch.indices), int(batch.lengths.sum()), reconstruction, kl, length, time.perf_counter() - started
+        )
         listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float, norm: float) -> None:

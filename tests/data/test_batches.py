@@ -9,7 +9,9 @@ import pytest
 from lnfgen.data.batches import (
     Register,
     batches_by_length,
+    closes,
     collate,
+    ended_early,
     middle_key,
     shuffled_batches,
     shuffled_epochs,
@@ -91,3 +93,19 @@ def test_moved_pieces_lie_where_those_of_the_data_lie():
     assert np.mean(middles != [middle_key(sequence) for sequence in sequences]) > 0.7
     assert Register.of(moved) == pytest.approx(register, abs=0.25)
     assert len({middle_key(one) for one in transposed(sequences[:1] * 50, 3, Register.of(sequences[:1]), 0)}) > 2
+
+
+def test_pieces_end_early_at_their_closes():
+    """Eighths, a half note, eighths, a silence and a half note: only the first half note is a close within the piece."""
+    piece = np.zeros((20, 12), np.uint8)
+    piece[0, 0] = piece[1, 4] = piece[2, 5] = piece[3, [0, 7]] = 3
+    piece[4:7, [0, 7]] = 1
+    piece[7, 3] = piece[8, 2] = piece[9, 3] = piece[16, [0, 4]] = 3
+    piece[17:, [0, 4]] = 1
+    assert closes(piece).tolist() == [7, 20]
+    ended = ended_early([piece] * 400, seed=0)
+    assert {len(one) for one in ended} == {7, 20}
+    assert 150 < sum(len(one) == 7 for one in ended) < 250
+    assert all(np.array_equal(one, piece[: len(one)]) for one in ended)
+    silence = np.zeros((5, 12), np.uint8)
+    assert len(ended_early([silence, piece[:2]] * 9, seed=1)[0]) == 5
