@@ -100,9 +100,9 @@ def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     shorter pieces.
     """
     rng = np.random.default_rng(seed)
-    ended = []
+    ended: list[np.ndarray] = []
     for sequence in sequences:
-        ends = closes(sequence)[:-1] if rng.random() < EARLY_ENDS else []
+        ends = closes(sequence)[:-1] if rng.random() < EARLY_ENDS else np.empty(0, int)
         ended.append(sequence[: rng.choice(ends)] if len(ends) else sequence)
     return ended
 

@@ -199,11 +199,10 @@ class Trainer:
         self.skipped = 0
         self.optimizer.step()
         self.average.update(self.model)
-        lengths = self.train_split.lengths[batch.indices]  # the host knows them without asking the device
-        length = sum(self.length_log_probs[num_steps] for num_steps in lengths.tolist())
-        self.sums.add(
-            len(batch.indices), int(batch.lengths.sum()), reconstruction, kl, length, time.perf_counter() - started
-        )
+        whole = self.train_split.lengths[batch.indices]  # p(T) is that of pieces that do not end early
+        length = sum(self.length_log_probs[num_steps] for num_steps in whole.tolist())
+        num_steps, seconds = int(batch.lengths.sum()), time.perf_counter() - started
+        self.sums.add(len(batch.indices), num_steps, reconstruction, kl, length, seconds)
         listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
 
     def _skip(self, loss: float, norm: float) -> None:

@@ -96,7 +96,7 @@ def test_moved_pieces_lie_where_those_of_the_data_lie():
 
 
 def test_pieces_end_early_at_their_closes():
-    """Eighths, a half note, eighths, a silence and a half note: only the first half note is a close within the piece."""
+    """Eighths, a half note, eighths, a silence and a half note: the first half note is a close within the piece."""
     piece = np.zeros((20, 12), np.uint8)
     piece[0, 0] = piece[1, 4] = piece[2, 5] = piece[3, [0, 7]] = 3
     piece[4:7, [0, 7]] = 1
