@@ -343,8 +343,8 @@ class _Start(NamedTuple):
 
     def of(self, rows: Tensor) -> "_Start":
         """Those of some frames."""
-        per_frame = ("num_before", "paths", "below", "cases", "drawn", "moves", "silent", "as_many", "of_voices")
-        others = {name: getattr(self, name)[rows] for name in per_frame if getattr(self, name) is not None}
+        own = ("units", "copies", "weights")
+        others = {name: part[rows] for name, part in self._asdict().items() if name not in own and part is not None}
         copies = Copies(*(part[rows] for part in self.copies))
         units, weights = self.units.index_select(-3, rows), self.weights.index_select(-2, rows)
         return self._replace(units=units, copies=copies, weights=weights, **others)
