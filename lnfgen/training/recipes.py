@@ -114,7 +114,7 @@ ONSETS: Table = {  # a person's own music, and the chorales
     "model.dropout":           (0.1,         0.15,        0.2),
     "model.note_noise":        (0.05,        0.05,        0.05),         # so that a voice that has stopped comes back
     "model.copy_attention":    (True,        True,        True),
-    "training.max_steps":      (220,         1100,        None),
+    "training.max_steps":      (400,         1100,        None),
     "training.epochs":         (None,        None,        100),
     "training.batch_size":     (4,           8,           8),            # small ones teach more; fewer of long pieces
     "training.precision":      ("float32",   "float32",   "float32"),
