@@ -22,6 +22,7 @@ from lnfgen.training.recipes import PRESETS, assignments
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
+    from lnfgen.training.calibration import Round
     from lnfgen.training.session import TrainingSession
 
 MEASURED = 10  # updates whose time is measured, to say how long the run will take
@@ -175,6 +176,17 @@ class _Display:
         console.note(
             f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
             f" {valid}{'  kept' if metrics.get('kept') else ''}{skipped}"
+        )
+
+    def calibrated(self, of_round: "Round") -> None:
+        if of_round.number == 1:
+            console.note(
+                "calibrating: rules of parallel motion are moved until samples keep them as the train split does"
+            )
+        samples, train = (f"{1000 * rate:.1f}" for rate in (of_round.in_samples, of_round.in_train))
+        console.note(
+            f"round {of_round.number}: in 1,000 chord changes {of_round.pieces} samples have {samples} parallel fifths "
+            f"and octaves, the train split {train} (once a piece)"
         )
 
 

@@ -26,7 +26,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_text
 from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
-from lnfgen.runs.folder import CHECKSUM, RunFolder, read_part
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_part
 from lnfgen.runs.naming import METRICS, MODEL
 
 STATE_PARTS = ("weights", "average", "optimizer", "random")
@@ -90,9 +90,9 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     return model
 
 
-def save_model(run: RunFolder, weights: dict[str, Tensor]) -> None:
-    """Make these weights the run's model."""
-    write_bytes(run.path / MODEL, serialise(weights))
+def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool = False) -> None:
+    """Make these weights the run's model. `calibrated` says that `training.calibration` has set their rules."""
+    write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
 
 
 def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
@@ -192,10 +192,10 @@ def _require_settings(run: RunFolder, trained: dict[str, Any]) -> None:
         )
 
 
-def serialise(tensors: dict[str, Tensor]) -> bytes:
-    """The content of a safetensors file with a checksum in its metadata."""
+def serialise(tensors: dict[str, Tensor], mark: str = "") -> bytes:
+    """The content of a safetensors file with a checksum, which `mark` follows in the metadata."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save_tensors(own, {CHECKSUM: _ZEROS})
+    content = save_tensors(own, {CHECKSUM: _ZEROS + mark})
     return content.replace(_ZEROS.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
 
 

@@ -31,6 +31,9 @@ from lnfgen.runs.naming import METRICS
 CHECKSUM = "sha256"
 """The name of the checksum in the metadata of a safetensors file, and in `last/progress.json`."""
 
+CALIBRATED = " calibrated"
+"""This follows the checksum of a model whose rules are calibrated (`lnfgen.training.calibration`)."""
+
 Content = TypeVar("Content")
 
 

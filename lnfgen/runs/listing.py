@@ -16,7 +16,7 @@ from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.files import read_object, try_lock
 from lnfgen.pretrained import is_boxed
-from lnfgen.runs.folder import read_metrics, read_part
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_part
 from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, find, is_run
 from lnfgen.wording import frequencies
 
@@ -72,6 +72,11 @@ def run_facts(folder: Path) -> dict[str, Any]:
     }
 
 
+def is_calibrated(run: Path) -> bool:
+    """True if the rules of the run's model are calibrated. They are not after training has chosen other weights."""
+    return _header(run / MODEL)[0].endswith(CALIBRATED)
+
+
 def _runs_in(folder: Path) -> list[Path]:
     inside = (path for path in sorted(folder.glob("*")) if path.is_dir() and not path.name.startswith("."))
     return [path for path in inside if is_run(path)]
@@ -104,8 +109,9 @@ def _state(run: Path) -> dict[str, Any]:
     trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * training.patience
     if trained and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
+    finished = given_away or (trained and (not training.pieces_a_round(step) or is_calibrated(run)))
     with try_lock(run) as free:
-        state = "training" if free is False else "finished" if trained else "interrupted"
+        state = "training" if free is False else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
     return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 
@@ -139,16 +145,19 @@ def _time_signatures(manifest: dict[str, Any]) -> str | None:
 
 
 def _count_parameters(path: Path) -> int | None:
-    """The number of weights, but those of lengths and time signatures, in a safetensors file; None if it is missing.
-
-    No tensor is loaded.
-    """
-
-    def read(path: Path) -> dict[str, int]:
-        with safe_open(path, framework="np") as tensors:
-            return {name: math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-
+    """The number of weights, but those of lengths and time signatures, in a safetensors file; None if it is missing."""
     if not path.exists():
         return None
-    counts = read_part(path, read)
-    return sum(count for name, count in counts.items() if not name.startswith(("length.", "time_signatures.")))
+    counted = {name: math.prod(shape) for name, shape in _header(path)[1].items()}
+    return sum(count for name, count in counted.items() if not name.startswith(("length.", "time_signatures.")))
+
+
+def _header(path: Path) -> tuple[str, dict[str, list[int]]]:
+    """The checksum in a safetensors file, and the shapes of the tensors by their names. No tensor is loaded."""
+
+    def read(path: Path) -> tuple[str, dict[str, list[int]]]:
+        with safe_open(path, framework="np") as tensors:
+            shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+            return (tensors.metadata() or {}).get(CHECKSUM, ""), shapes
+
+    return read_part(path, read)

@@ -19,6 +19,7 @@ from lnfgen.files import require_writable, try_lock
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
+    load_model,
     load_state,
     model_with,
     new_model,
@@ -27,9 +28,11 @@ from lnfgen.runs.checkpoint import (
     write_state,
 )
 from lnfgen.runs.folder import RunFolder
+from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.material import dataset_of
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import torchrun
+from lnfgen.training.calibration import calibrate
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
 from lnfgen.wording import counted
@@ -138,7 +141,7 @@ class TrainingSession:
         return session
 
     def train(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end of the run.
+        """Train to the end of the run, then calibrate its model if its settings say so.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
 
@@ -155,7 +158,19 @@ class TrainingSession:
             return bool(torchrun.summed(torch.tensor(int(interrupted()))))
 
         with _locked(self.run), self._explained():
-            return self.trainer.run(listener, any_interrupted)
+            return self.trainer.run(listener, any_interrupted) and self._calibrate(listener, interrupted)
+
+    def _calibrate(self, listener: Listener, interrupted: Callable[[], bool]) -> bool:
+        """Calibrate the rules of the run's model, unless they are. False if `interrupted()` ended it."""
+        training = self.run.config.training
+        pieces = training.pieces_a_round(self.trainer.step)
+        if not pieces or not torchrun.is_main() or is_calibrated(self.run.path):
+            return True
+        model, sequences = load_model(self.run, self.device), (torch.tensor(x) for x in self.dataset.split("train"))
+        done = calibrate(model, self.run.encoding, sequences, pieces, training.seed, listener.calibrated, interrupted)
+        if done:
+            save_model(self.run, model.state_dict(), calibrated=True)
+        return done
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ from lnfgen.inference.scoring import marginal_nll, per_unit, score
 from lnfgen.models import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
+from lnfgen.training.calibration import Round
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 from lnfgen.training.verdict import cost_of_drones, verdict
@@ -58,6 +59,9 @@ class Listener(Protocol):
 
     def validated(self, metrics: dict[str, Any]) -> None:
         """After each validation: a line of `metrics.jsonl`."""
+
+    def calibrated(self, of_round: Round) -> None:
+        """After each round of calibration."""
 
 
 class Trainer:

@@ -29,7 +29,7 @@ SMALLEST: dict[str, Any] = {
     },
     "training": {"batch_size": 4},
 }
-UPDATES = 5
+UPDATES = 5  # too few for rules to be calibrated, which takes longer than they do
 
 
 def write_tunes(folder: Path, count: int = 10) -> Path:

@@ -19,6 +19,7 @@ from lnfgen.formats.text import UNKNOWN
 from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import MODEL
+from lnfgen.training.calibration import Round
 from lnfgen.training.session import TrainingSession
 from lnfgen.training.trainer import Trainer
 
@@ -61,12 +62,16 @@ class Listener:
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
+        self.rounds: list[Round] = []
 
     def step(self, metrics: dict[str, float]) -> None:
         self.steps.append(metrics)
 
     def validated(self, metrics: dict[str, Any]) -> None:
         self.validations.append(metrics)
+
+    def calibrated(self, of_round: Round) -> None:
+        self.rounds.append(of_round)
 
 
 class Session:

@@ -1,0 +1,97 @@
+"""Rules of parallel motion for samples: they are moved until as many pieces have parallels as in the train split.
+
+Training fits the rules of `VoiceHead` after true music. In samples each voice follows notes that the model itself has
+drawn, and there the same rules let more voices move in parallel. So after training, pieces are drawn in rounds, and the
+weight of each rule is moved by how much oftener it should have held than it did. With counts of samples in place of the
+model's expectation, that is the gradient of the likelihood, as in contrastive divergence (Hinton, Neural Computation
+14, 2002). All other weights stay.
+
+A rule counts once in a piece. A repeated phrase repeats its parallels, so true music has them in fewer pieces, while
+samples hardly repeat phrases.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lnfgen.config import CALIBRATION_ROUNDS
+from lnfgen.conventions import SOUNDING, stream_seed
+from lnfgen.data.encoding import Encoding
+from lnfgen.inference.sampling import sample_pieces
+from lnfgen.models import SequenceModel
+from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
+from lnfgen.models.voices import VoiceHead
+from lnfgen.music.figures import FIFTH
+from lnfgen.music.pianoroll import PianoRoll
+
+FEW = 3.0
+"""A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by
+chance does not move far."""
+
+
+class Applied(NamedTuple):
+    """In how many pieces each rule held, and how many chord changes the pieces have."""
+
+    changes: int
+    counts: list[Tensor]
+
+    @property
+    def parallels(self) -> float:
+        """Parallel fifths and octaves a chord change; one that is repeated in a piece counts once."""
+        perfect = [interval + down for interval in (0, FIFTH) for down in (0, OCTAVE)]
+        return sum(float(table[..., perfect, PARALLEL:].sum()) for table in self.counts) / max(1, self.changes)
+
+
+class Round(NamedTuple):
+    """A round, with the parallel fifths and octaves a chord change that it has found."""
+
+    number: int  # from 1 on
+    pieces: int
+    in_samples: float
+    in_train: float
+
+
+def calibrate(
+    model: SequenceModel,
+    encoding: Encoding,
+    train: Iterable[Tensor],
+    pieces: int,
+    seed: int,
+    report: Callable[[Round], None],
+    interrupted: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Move the rules of a model with the output `past` until its samples keep them as sequences `[T, P]` of train do.
+
+    In each round it draws so many `pieces`. If `interrupted()` ends it before a round, the result is False, and the
+    model is then of no use.
+    """
+    head = next(module for module in model.modules() if isinstance(module, VoiceHead))
+    wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))
+    for number in range(CALIBRATION_ROUNDS):
+        if interrupted():
+            return False
+        drawn = sample_pieces(model, encoding, count=pieces, seed=stream_seed(seed, number))
+        found = _applied(head, (torch.from_numpy(piece.sounding) for piece in drawn if isinstance(piece, PianoRoll)))
+        report(Round(number + 1, pieces, found.parallels, wanted.parallels))
+        if found.changes and wanted.changes:
+            _move(head, found, wanted, step=(number + 1) ** -0.7)  # ever smaller, so that chance averages out
+    return True
+
+
+def _move(head: VoiceHead, found: Applied, wanted: Applied, step: float) -> None:
+    for rules, held, should in zip(head.rules, found.counts, wanted.counts, strict=True):
+        expected = should * (found.changes / wanted.changes)
+        gap = ((expected - held) / (expected + FEW)).clamp(-1, 1)
+        with torch.no_grad():
+            rules[..., PARALLEL:] += (step / RULES_RATE) * gap[..., PARALLEL:].to(rules)
+
+
+def _applied(head: VoiceHead, sequences: Iterable[Tensor]) -> Applied:
+    changes, counts = 0, [torch.zeros(rules.shape, dtype=torch.long) for rules in head.rules]
+    for sounding in sequences:
+        more, held = head.applied_rules(sounding)
+        changes += more
+        counts = [have + add.clamp(max=1) for have, add in zip(counts, held, strict=True)]
+    return Applied(changes, counts)
