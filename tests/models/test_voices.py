@@ -19,7 +19,8 @@ from lnfgen.models.voice_leading import (
     move_case,
     voice_keys,
 )
-from lnfgen.models.voices import CERTAIN, VoiceHead, over_keys, over_keys_by, spectrum_of
+from lnfgen.models.voices import CERTAIN, VoiceHead
+from lnfgen.nn.convolutions import over_keys, over_keys_by, spectrum_of
 
 STEPS, KEYS, CONTEXT = 6, 32, 5
 
