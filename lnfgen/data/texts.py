@@ -105,11 +105,11 @@ def related_tunes(tunes: Iterable[tuple[str, str]], copies: list[Record]) -> lis
     Copies have the same notes, whatever their fields are, and wherever their lines and bars end: two transcriptions of
     one tune often differ in the unit, or in the key by mistake. `copies` gets {path, reason} of each.
     """
-    different = list(distinct(tunes, lambda tune: "".join(bars_of(tune)), "the same notes", copies))
+    with_bars = ((label, (tune, bars_of(tune))) for label, tune in tunes)
+    different = list(distinct(with_bars, lambda item: "".join(item[1]), "the same notes", copies))
     group: list[int] = []  # for each tune the place of the first one of its group
     seen: dict[tuple[str, ...], int] = {}  # passages, and where the last tune is that has each
-    for place, (_, tune) in enumerate(different):
-        bars = bars_of(tune)
+    for place, (_, (_, bars)) in enumerate(different):
         passages = {*zip(bars, bars[1:], bars[2:], bars[3:], strict=False)}
         found = {group[seen[passage]] for passage in passages & seen.keys()}
         group.append(min(found, default=place))
@@ -117,8 +117,8 @@ def related_tunes(tunes: Iterable[tuple[str, str]], copies: list[Record]) -> lis
             group = [group[-1] if first in found else first for first in group]
         seen |= dict.fromkeys(passages, place)
     groups: dict[int, list[tuple[str, str]]] = {}
-    for first, pair in zip(group, different, strict=True):
-        groups.setdefault(first, []).append(pair)
+    for first, (label, (tune, _)) in zip(group, different, strict=True):
+        groups.setdefault(first, []).append((label, tune))
     return list(groups.values())
 
 

@@ -6,8 +6,8 @@ weight of each rule is moved by how much oftener it should have held than it did
 model's expectation, that is the gradient of the likelihood, as in contrastive divergence (Hinton, Neural Computation
 14, 2002). All other weights stay.
 
-A rule counts once in a piece. A repeated phrase repeats its parallels, so true music has them in fewer pieces, while
-samples hardly repeat phrases.
+A rule counts once in a piece, because a repeated phrase repeats its parallels, and samples repeat fewer phrases than
+true music does.
 """
 
 from collections.abc import Callable, Iterable

@@ -136,7 +136,7 @@ class Trainer:
     @cached_property
     def register(self) -> Register:
         """Where the pieces of train lie among the keys."""
-        return Register.of(self.train_split[i] for i in range(len(self.train_split)))
+        return Register.of(self.train_split)
 
     @property
     def finished(self) -> bool:
