@@ -128,7 +128,7 @@ class Trainer:
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
             if self.encoding.kind == "music" and self.encoding.has_onsets:
-                sequences = ended_early(sequences, (seed << 41) + step)
+                sequences = ended_early(sequences, stream_seed(seed, step))
             if self.config.transpose:
                 sequences = transposed(sequences, self.config.transpose, self.register, (seed << 40) + step)
             yield collate(sequences, indices, split.metres)
