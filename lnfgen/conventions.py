@@ -76,5 +76,8 @@ PARTICLES: Final = 32
 MELODY_PARTICLES: Final = 16
 """As `PARTICLES`, for a known melody. Each of its steps corrects the particles, so fewer of them go astray."""
 
+SECONDS: Final = 30.0
+"""For all pieces of a command that are drawn towards wishes. Then the nearest ones are taken."""
+
 AMOUNT: Final = 0.25
 """The share of a piece that a variation draws anew."""

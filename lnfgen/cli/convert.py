@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import for_each, moved_to, read_pieces, require_no_roll, tell_of_file
+from lnfgen.cli.sources import for_each, read_pieces, require_no_roll, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.files import make_folder, numbered, require_parent, write_bytes
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.formats.read_write import Piece
+    from lnfgen.music.pianoroll import PianoRoll
 
 
 def command(
@@ -143,7 +144,28 @@ def _changed(
         return pieces
     tell_of_file(rolls, source, mended)
     rolls = [transposed(roll, transpose) for roll in rolls] if transpose else rolls
-    return [moved_to(roll, tempo, tonic, source) for roll in rolls]
+    return [_moved_to(roll, tempo, tonic, source) for roll in rolls]
+
+
+def _moved_to(roll: "PianoRoll", tempo: float | None, tonic: int | None, name: str) -> "PianoRoll":
+    """Bring a piece to the tempo and the tonic that were asked for, and print the key that was found and the move."""
+    from lnfgen.formats.song import at_tempo, transposed
+    from lnfgen.music.tonality import find_key
+
+    roll = roll if tempo is None else at_tempo(roll, tempo)
+    if tonic is None:
+        return roll
+    found = find_key(roll)
+    if found is None:
+        console.warn(f"{name} has no notes and so no key; it is left as it is")
+        return roll
+    semitones = (tonic - found.tonic + 5) % 12 - 5  # -5 to 6
+    now = type(found)(tonic, found.mode)
+    console.note(f"{name}: found {found}, moved {semitones:+} semitones to {now}")
+    try:
+        return transposed(roll, semitones)
+    except LnfgenError:  # a model, or a piano, has too few keys for the move; MIDI has 128
+        return transposed(roll.in_range(0, 128), semitones)
 
 
 def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, str]:

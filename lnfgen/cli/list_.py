@@ -20,6 +20,9 @@ def command(
     ] = None,
     models: Annotated[bool, typer.Option("--models", help="List the models that come with lnfgen.")] = False,
     datasets: Annotated[bool, typer.Option("--datasets", help="List the datasets that lnfgen knows by name.")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="List the figures of pieces, for --want and compare.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,12 +31,14 @@ def command(
     The newest run comes last. A narrow screen has fewer columns; --json has all. Commands that take a run also take the
     name of a model, and those that take a dataset the name of a dataset.
     """
-    if bool(folders) + models + datasets > 1:
-        raise LnfgenError("found several of FOLDERS, --models and --datasets; expected one of them")
+    if bool(folders) + models + datasets + figures > 1:
+        raise LnfgenError("found several of FOLDERS, --models, --datasets and --figures; expected one of them")
     if models:
         _show("models", _models(), json)
     elif datasets:
         _show("datasets", _datasets(), json)
+    elif figures:
+        _show_figures(json)
     else:
         _show_runs(folders or [], json)
 
@@ -81,6 +86,16 @@ def _datasets() -> Iterator[Item]:
             ("licence", named.licence),
         ]
         yield {key: getattr(named, key) for key in keys} | {"available": available}, rows
+
+
+def _show_figures(json: bool) -> None:
+    from lnfgen.inference.wishes import known_figures
+
+    rows = known_figures()
+    if json:
+        console.result_json({"figures": rows})
+    else:
+        console.result_table("", [list(row.values()) for row in rows], ["figure", "of", "what it is", "as near as"])
 
 
 def _show_runs(folders: list[Path], json: bool) -> None:

@@ -1,6 +1,5 @@
 """Options that several commands share, so that each has one name and one help text."""
 
-import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +42,15 @@ Run = Annotated[Path | None, typer.Argument(help=A_RUN, show_default=USUAL_RUN)]
 Count = Annotated[
     int, typer.Option(min=1, help="Pieces to draw. Several become OUT-01, OUT-02, ..., or one .html page.")
 ]
+Want = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FIGURE=VALUE",
+        help="What a piece shall be like: key=G, mode=minor, top=C4..G5, notes_per_bar=8..12, ends=cadence, "
+        "contains=WORD, ...; `lnfgen list --figures` has all. Repeatable.",
+    ),
+]
+Seconds = Annotated[float, typer.Option(min=0, help="Time for --want; after it the nearest pieces are taken.")]
 Temperature = Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]
 
@@ -104,18 +112,6 @@ InKey = Annotated[
     str | None,
     typer.Option("--key", rich_help_panel=WRITING, help="Move the nearest way to a tonic: G or Bb. The mode stays."),
 ]
-
-
-def time_signature(metre: str | None) -> tuple[int, int] | None:
-    """Return the time signature that `--metre 3/4` names, or raise an `LnfgenError`."""
-    from lnfgen.music.pianoroll import is_time_signature
-
-    if metre is None:
-        return None
-    match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", metre)
-    if match is None or not is_time_signature(signature := (int(match[1]), int(match[2]))):
-        raise LnfgenError(f"--metre: found {metre!r:.40}; expected a time signature, such as 3/4 or 6/8")
-    return signature
 
 
 def played(program: str | None, voices: int | None) -> dict[str, Any]:

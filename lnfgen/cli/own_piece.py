@@ -11,8 +11,8 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.outputs import PieceWriter
-from lnfgen.cli.sources import moved_to, read_pieces, require_no_roll, resolve_run, tell_of_file
-from lnfgen.conventions import PARTICLES
+from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, tell_of_file
+from lnfgen.conventions import PARTICLES, SECONDS
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
 
@@ -30,6 +30,8 @@ class DrawingOptions:
     out: Annotated[str, typer.Option(help="File to write, - for stdout; the suffix chooses the format.")]
     model: Annotated[Path | None, typer.Option(help=options.A_RUN, show_default=options.USUAL_RUN)] = None
     count: options.Count = 1
+    want: options.Want = None
+    seconds: options.Seconds = SECONDS
     temperature: options.Temperature = 1.0
     particles: Annotated[
         int,
@@ -49,8 +51,6 @@ class DrawingOptions:
             help="Write what was heard and drawn as one piano-roll, not as your own file with new tracks.",
         ),
     ] = False
-    tempo: options.Tempo = None
-    key: options.InKey = None
     program: options.Programs = None
     voices: options.Voices = None
 
@@ -63,19 +63,15 @@ class DrawingOptions:
 
         Args:
             name: that of the command, and of the tracks of drawn notes.
-            method: called as `method(trained, piece, count=, temperature=, seed=, particles=, progress=)`.
+            method: called with the trained model and the piece, and with what `Drawing` has.
             facts: further facts for the JSON object.
         """
-        from lnfgen.music.tonality import tonic_of
-
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
-        for_music = {"key": self.key is not None, "tempo": self.tempo is not None, "flat": self.flat}
-        options.require_no_music_options(run, tracks=self.tracks != "all", **for_music)
+        options.require_no_music_options(run, tracks=self.tracks != "all", flat=self.flat)
         instruments = options.played(self.program, self.voices) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, instruments, self.json)
-        tonic = None if self.key is None else tonic_of(self.key)
         piece = _read(run, source, self.tracks, self.flat)
 
         from lnfgen.api import load
@@ -91,11 +87,12 @@ class DrawingOptions:
                     console.note(f"seed {unsaid.pop()}")
                 progress(*done)
 
-            pieces = method(trained, piece, count=self.count, **drawing, progress=show)
+            asked = {"want": self.want or (), "seconds": self.seconds, "count": self.count}
+            pieces = method(trained, piece, **asked, **drawing, progress=show)
+        wishes = trained.wishes(self.want or ())
         for drawn in pieces:
-            if not isinstance(drawn, str):
-                drawn = moved_to(replace(drawn, song=None) if self.flat else drawn, self.tempo, tonic, writer.next_name)
-            writer.write(drawn, {})
+            own = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
+            writer.write(own, wishes.facts(drawn))
         writer.close(run=run.name, **drawing, **facts)
 
 

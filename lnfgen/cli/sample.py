@@ -1,12 +1,14 @@
 """`lnfgen sample`."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.outputs import PieceWriter
-from lnfgen.cli.sources import moved_to, resolve_run
+from lnfgen.cli.sources import resolve_run
+from lnfgen.conventions import SECONDS
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -37,12 +39,10 @@ def command(
     bars: Annotated[
         int | None, typer.Option(min=1, help="Length in bars, in place of --length; an upbeat counts as a bar.")
     ] = None,
-    metre: Annotated[
-        str | None, typer.Option(help="Time signature of each: 3/4.", show_default="drawn, as in the training data")
-    ] = None,
+    want: options.Want = None,
+    seconds: options.Seconds = SECONDS,
     temperature: options.Temperature = 1.0,
     tempo: options.Tempo = None,
-    key: options.InKey = None,
     program: options.Programs = None,
     voices: options.Voices = None,
     seed: options.Seed = None,
@@ -55,18 +55,16 @@ def command(
     The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
     from lnfgen.api import load
-    from lnfgen.music.tonality import tonic_of
 
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
-    options.require_no_music_options(folder, tempo=tempo is not None, key=key is not None, metre=metre is not None)
+    options.require_no_music_options(folder, tempo=tempo is not None)
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
-    tonic = None if key is None else tonic_of(key)
-    signature = options.time_signature(metre)
     trained = load(folder.path, device)
+    wishes = trained.wishes(want or ())
     if seed is None:
         seed = options.fresh_seed()
         console.note(f"seed {seed}")
@@ -75,23 +73,25 @@ def command(
             count,
             length=length,
             bars=bars,
-            time_signature=signature,
+            want=want,
+            seconds=seconds,
             temperature=temperature,
             seed=seed,
             best=best,
             progress=progress,
         ):
-            piece = _finished(choice.piece, writer.next_name, tempo, tonic, temperature)
+            piece = _finished(choice.piece, writer.next_name, tempo, temperature)
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
-            writer.write(piece, {"index": choice.index + 1, **(scores if choice.nll is not None else {})})
+            facts = {"index": choice.index + 1, **(scores if choice.nll is not None else {})}
+            writer.write(piece, facts | wishes.facts(choice.piece))
     writer.close(seed=seed)
 
 
-def _finished(piece: "Piece", name: str, tempo: float | None, tonic: int | None, temperature: float) -> "Piece":
-    """Bring a piece to the tempo and the tonic that were asked for. If no note was drawn, a warning says so."""
+def _finished(piece: "Piece", name: str, tempo: float | None, temperature: float) -> "Piece":
+    """Bring a piece to the tempo that was asked for. If no note was drawn, a warning says so."""
     if isinstance(piece, str):
         return piece
     if not piece.sounding.any():
         advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
         console.warn(f"{name} is silent: no note was drawn; {advice}")
-    return moved_to(piece, tempo, tonic, name)
+    return piece if tempo is None else replace(piece, tempo_bpm=tempo)

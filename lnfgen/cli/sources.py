@@ -97,24 +97,3 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str
     losses = sum((roll.losses for roll in rolls), Losses()) - Losses(dict.fromkeys(mended, 1 << 62))
     for line in losses_in_words(losses, rolls[0].steps_per_quarter) if rolls else ():
         console.note(f"{source}: {line}")
-
-
-def moved_to(roll: "PianoRoll", tempo: float | None, tonic: int | None, name: str) -> "PianoRoll":
-    """Bring a piece to the tempo and the tonic that were asked for, and print the key that was found and the move."""
-    from lnfgen.formats.song import at_tempo, transposed
-    from lnfgen.music.tonality import find_key
-
-    roll = roll if tempo is None else at_tempo(roll, tempo)
-    if tonic is None:
-        return roll
-    found = find_key(roll)
-    if found is None:
-        console.warn(f"{name} has no notes and so no key; it is left as it is")
-        return roll
-    semitones = (tonic - found.tonic + 5) % 12 - 5  # -5 to 6
-    now = type(found)(tonic, found.mode)
-    console.note(f"{name}: found {found}, moved {semitones:+} semitones to {now}")
-    try:
-        return transposed(roll, semitones)
-    except LnfgenError:  # a model, or a piano, has too few keys for the move; MIDI has 128
-        return transposed(roll.in_range(0, 128), semitones)

@@ -12,31 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, PARTICLES, SOUNDING, Progress, no_progress, stream_seed
+from lnfgen.conventions import MAX_LENGTH, PARTICLES, SECONDS, Progress, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden, with_outer_voices
-from lnfgen.inference.particles import draw_hidden
-from lnfgen.inference.sampling import metres_in, require_draws, require_one_length, sample_pieces
+from lnfgen.inference.sampling import require_draws, require_one_length, sample_pieces
+from lnfgen.inference.steering import Item, block_size, draw_block, steered
+from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models import SequenceModel
-from lnfgen.models.observation import Known
+from lnfgen.music.figures import usual_voices
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
-
-MAX_ROWS = 512
-"""Particles of all pieces that are drawn together."""
-
-MAX_ROW_STEPS = 100_000
-"""Their time steps in all, for which a model with a latent has memory."""
 
 HOME_SAMPLES, HOME_STEPS = 3, 64
 HOME_RANGE = (0.02, 0.98)
@@ -78,9 +74,14 @@ def fill_pieces(
     temperature: float = 1.0,
     seed: int = 0,
     particles: int = PARTICLES,
+    wishes: Wishes = NO_WISHES,
+    seconds: float = SECONDS,
     progress: Progress = no_progress,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order."""
+    """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order.
+
+    With wishes they are drawn again until these hold: see `lnfgen.inference.steering`.
+    """
     if count < 1 or particles < 1:
         raise LnfgenError(f"{counted(count, 'piece')} by {counted(particles, 'particle')}; expected at least 1 of both")
     require_draws(seed, temperature)
@@ -89,20 +90,24 @@ def fill_pieces(
     if not part.hidden.any():
         low, high = part.keys[0], part.keys[-1]
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
-    known, num_steps = known_bits(model, part), len(part.values)
-    signature = [] if isinstance(part.piece, str) else [part.piece.time_signature]
-    size = max(1, min(MAX_ROWS, MAX_ROW_STEPS // num_steps) // particles)
+    items = [Item(part, stream_seed(seed, index), partial(_finished, encoding, part)) for index in range(count)]
+    if wishes.time_signature is not None and not isinstance(part.piece, str):
+        raise LnfgenError("found a wish for a metre; a piece of your own keeps its time signature")
+    if wishes.steers:
+        yield from steered(model, encoding, items, wishes, particles, temperature, seconds, progress)
+        return
+    size, total = block_size(len(part.values), particles), count * len(part.values)
     for first in range(0, count, size):
-        block = range(first, min(first + size, count))
+        block = items[first : first + size]
 
-        def of_block(done: int, block: range = block) -> None:
-            progress("drawing", block.start * num_steps + len(block) * done, count * num_steps)
+        def of_block(done: int, first: int = first, rows: int = len(block)) -> None:
+            progress("drawing", first * len(part.values) + rows * done, total)
 
-        generators = [torch.Generator().manual_seed(stream_seed(seed, index)) for index in block]
-        each = Known(*(tensor.expand(len(block), *tensor.shape) for tensor in known))
-        metres = metres_in(model, encoding, signature * len(block))
-        for x in draw_hidden(model, each, particles, generators, temperature, metres, of_block).numpy():
-            yield decoded(encoding, part, with_outer_voices(part, x))
+        yield from draw_block(model, encoding, block, particles, temperature, of_block)
+
+
+def _finished(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
+    return decoded(encoding, part, with_outer_voices(part, x))
 
 
 def vary_pieces(
@@ -176,33 +181,12 @@ def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
     return samples[encoding]
 
 
+def voices_of(model: SequenceModel, encoding: Encoding) -> int:
+    """How many keys sound at most steps of what the model writes."""
+    return usual_voices(sample for sample in _home_samples(model, encoding) if isinstance(sample, PianoRoll))
+
+
 def _keys(piece: Piece, edge: bool | None) -> np.ndarray:
     """The MIDI pitches that sound, one number for each step, or those of `edge_line` alone."""
     assert isinstance(piece, PianoRoll)
     return np.nonzero((piece if edge is None else edge_line(piece, edge)).sounding)[1] + piece.lowest_pitch
-
-
-def known_bits(model: SequenceModel, part: KnownPart) -> Known:
-    """The known values for the model: `[T]` for a text, and bits `[T, num_logits]` for music."""
-    x = torch.from_numpy(part.values)
-    if part.values.ndim == 1:
-        return model.observation.known(x, torch.from_numpy(~part.hidden))
-    known, hidden = ~part.hidden, part.hidden
-    sounding, held = (part.values & SOUNDING) != 0, part.values == SOUNDING
-    if model.observation.num_logits > part.values.shape[1]:
-        ends = _after(known & sounding) & ~held & hidden  # a known note has ended: the key is not held
-        begins = _before(known & held) & hidden  # a key that is known to be held sounds before that too
-        x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, part.values).astype(np.uint8))
-        return model.observation.known(x, torch.from_numpy(np.concatenate([known | begins, known | ends], 1)))
-    silent = hidden & ~sounding & (_after(known & sounding) | _before(known & sounding))
-    return model.observation.known(x, torch.from_numpy(known | silent))
-
-
-def _after(cells: np.ndarray) -> np.ndarray:
-    """The cells a step after these."""
-    return np.concatenate([np.zeros_like(cells[:1]), cells[:-1]])
-
-
-def _before(cells: np.ndarray) -> np.ndarray:
-    """The cells a step before these."""
-    return np.concatenate([cells[1:], np.zeros_like(cells[:1])])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING
+from lnfgen.conventions import MAX_LENGTH, ONSET, SOUNDING, TimeSignature
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -53,6 +53,15 @@ def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
     """A piece of which nothing is hidden, on the grid and the keys of the model."""
     piece = on_grid(encoding, piece)
     return laid(encoding, piece, np.zeros(len(piece) if isinstance(piece, str) else piece.sounding.shape, np.bool_))
+
+
+def nothing_known(encoding: Encoding, num_steps: int, time_signature: TimeSignature) -> KnownPart:
+    """A piece of so many steps or characters, all of which are hidden."""
+    if encoding.kind == "text":
+        return laid(encoding, GAP * num_steps, np.ones(num_steps, np.bool_))
+    silent = np.zeros((num_steps, 128), np.bool_)
+    roll = PianoRoll(silent, silent, encoding.steps_per_quarter, 0, encoding.tempo_bpm, time_signature)
+    return laid(encoding, roll, ~silent)
 
 
 def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str | None = None) -> KnownPart:
@@ -167,7 +176,8 @@ def laid(
 
     low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches
     own, struck, outside = np.flatnonzero(piece.sounding.any(axis=0)), piece.struck(), hidden.copy()
-    keys = range(max(low - shift, min(low, int(own[0]))), min(high - shift, max(high, int(own[-1]) + 1)))
+    lowest, above = (int(own[0]), int(own[-1]) + 1) if len(own) else (low, high)
+    keys = range(max(low - shift, min(low, lowest)), min(high - shift, max(high, above)))
     outside[:, keys.start : keys.stop] = False
     values = cut(piece.sounding & ~outside) * np.uint8(SOUNDING)
     if encoding.has_onsets:
@@ -188,6 +198,15 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
         assert isinstance(drawn, str)
         pairs = zip(drawn, part.piece, part.hidden.tolist(), strict=True)
         return "".join(new if hidden else old for new, old, hidden in pairs)  # an unknown character stays as it was
+    own, roll = part.piece, given_back(encoding, part, x)
+    assert isinstance(roll, PianoRoll)
+    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
+
+
+def given_back(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
+    """The first steps of the piece that was drawn, x `[t, P]` or `[t]`, where the known one was."""
+    if isinstance(part.piece, str):
+        return encoding.decode(x)
     here = replace(encoding, tempo_bpm=part.piece.tempo_bpm)
     roll = here.decode(x, part.piece.time_signature, keeps_silence=True)
     assert isinstance(roll, PianoRoll)
@@ -195,9 +214,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
     roll = replace(roll, lowest_pitch=lowest - part.shift, losses=Losses())
-    roll = roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
-    own = part.piece
-    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
+    return roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
 
 
 def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> KnownPart:

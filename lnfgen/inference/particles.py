@@ -5,6 +5,8 @@ is known. Where the effective sample size falls under half of K, particles are r
 often. In the end one particle is drawn by its weight. As K grows, the distribution of the result tends to
 p(hidden | known).
 
+A potential may weigh what is drawn so far. Then it tends to p(hidden | known) exp(potential of the whole).
+
 Sources: Gordon, Salmond & Smith (1993) for the filter; Carpenter, Clifford & Fearnhead (1999) for systematic
 resampling.
 """
@@ -17,6 +19,10 @@ from torch import Tensor
 from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
 from lnfgen.models.sequence_model import WeighedSteps
+
+Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
+"""Takes the number t of steps that are drawn, and a function that gives what each row has drawn, `[N, t, ...]`. Returns
+the logarithms of weights, float64 `[N]`; or None, where those of the steps before go on to hold."""
 
 RESAMPLE_BELOW = 0.5
 """Particles are resampled where the effective sample size is under this share of their number."""
@@ -31,6 +37,7 @@ def draw_hidden(
     temperature: float = 1.0,
     metres: Tensor | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    potential: Potential | None = None,
 ) -> Tensor:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
 
@@ -41,6 +48,7 @@ def draw_hidden(
         known: the first axes of its tensors are G and T.
         metres: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
         progress: called with the number of steps that are done.
+        potential: weighs what is drawn so far.
 
     Returns:
         The sequences, `[G, T]` or `[G, T, P]`, on the CPU.
@@ -51,21 +59,27 @@ def draw_hidden(
     mask_by_step = known.mask.transpose(0, 1).flatten(1)
     informed, whole = mask_by_step.any(-1).tolist(), mask_by_step.all(-1).tolist()
     last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
+    last = last if potential is None else len(informed) - 1
     # A latent is drawn for known steps too. Without one, rows are equal until something hidden is drawn.
     start = next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole)) if model.exact else 0
     lines = _Lines(steps, groups, known.mask.device)
-    log_weight = torch.zeros(groups, 1, dtype=torch.float64)
+    log_weight = log_potential = torch.zeros(groups, 1, dtype=torch.float64)
     for t, is_informed in enumerate(informed):
         if t == start and t <= last:
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
+            log_potential = log_potential.expand(groups, num_particles)
         here = Known(*(part[:, t].repeat_interleave(lines.width, 0) for part in known))
         x, log_gain = steps.draw(t, here, generators)
         lines.drawn.append(x)
         progress(t + 1)
-        if t > last or not is_informed:
+        now = None if potential is None else potential(t + 1, lines.so_far)
+        if t > last or not (is_informed or now is not None or t == last):
             continue
         log_weight = log_weight + log_gain.cpu().double().view(groups, -1)  # some devices have no float64
+        if now is not None:
+            log_weight = log_weight + now.view(groups, -1) - log_potential
+            log_potential = now.view(groups, -1)
         if t == last:
             lines.move(_one_of(log_weight, generators))
             continue
@@ -76,7 +90,8 @@ def draw_hidden(
                 rows[g] = _resampled(log_weight[g], generators[g])
                 log_weight[g] = 0
             lines.move(rows)
-    return lines.traced().cpu()
+            log_potential = log_potential.gather(1, rows)
+    return lines.so_far().cpu()
 
 
 class _Lines:
@@ -95,9 +110,9 @@ class _Lines:
         self.width = particles.shape[1]
         self._steps.keep(rows)
 
-    def traced(self) -> Tensor:
-        """The sequences that the one particle left of each has drawn, `[G, T, ...]`."""
-        rows = torch.arange(self._groups, device=self._device)
+    def so_far(self) -> Tensor:
+        """What each row has drawn, `[rows, t, ...]`."""
+        rows = torch.arange(self._groups * self.width, device=self._device)
         path: list[Tensor] = []
         for t in reversed(range(len(self.drawn))):
             rows = self._moves[t + 1][rows] if t + 1 in self._moves else rows

@@ -10,16 +10,20 @@ halved until they fit in memory.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH, TimeSignature, stream_seed
+from lnfgen.conventions import MAX_LENGTH, MELODY_PARTICLES, SECONDS, Progress, TimeSignature, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
+from lnfgen.inference.known import nothing_known
+from lnfgen.inference.steering import Item, metres_in, steered
+from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models import SequenceModel
 from lnfgen.music.pianoroll import bar_length
 
@@ -41,29 +45,38 @@ def sample_pieces(
     count: int = 1,
     length: int | None = None,
     bars: int | None = None,
-    time_signature: TimeSignature | None = None,
     temperature: float = 1.0,
     seed: int = 0,
+    wishes: Wishes = NO_WISHES,
+    seconds: float = SECONDS,
+    progress: Progress = no_progress,
 ) -> Iterator[Piece]:
     """Draw pieces as `lnfgen.runs.trained.TrainedModel.sample` describes, and yield them in order.
 
     The temperature divides the emission's logits, and those of a prior that chooses among codes, and multiplies the
     noise of any other prior. A length counts the silence ahead of an upbeat. Silent bars at the ends of a piece whose
-    length was drawn are left out, as they are of datasets.
+    length was drawn are left out, as they are of datasets. With wishes, the notes or characters are drawn by particles
+    until these hold: see `lnfgen.inference.steering`.
     """
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
     require_draws(seed, temperature)
     require_one_length(length, bars, encoding)
-    time_signature = known_signature(model, encoding, time_signature)
+    if (wanted := wishes.time_signature) is not None:
+        require_known(model, encoding, wanted)
     known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
     steps_in: dict[TimeSignature, int | None] = {}  # for each time signature that a piece may have; None: drawn
-    for one in known if time_signature is None else [time_signature]:
+    for one in known if wanted is None else [wanted]:
         steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.steps_per_quarter))
         if steps is not None and not 1 <= steps <= MAX_LENGTH:
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
         steps_in[one] = steps
     model.eval()
+    if wishes.steers:
+        seeds = [stream_seed(seed, index) for index in range(count)]
+        items = [_item(encoding, _row(model, steps_in, own), stream_seed(own, 0)) for own in seeds]
+        yield from steered(model, encoding, items, wishes, MELODY_PARTICLES, temperature, seconds, progress)
+        return
     for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
         num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
         rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
@@ -100,35 +113,24 @@ def _drawn(model: SequenceModel, encoding: Encoding, rows: list[_Row], temperatu
     metres = metres_in(model, encoding, [row.time_signature for row in rows])
     with torch.inference_mode():
         drawn = model.sample_batch(lengths, generators, temperature, metres)
+    return [_decoded(encoding, row, x.numpy()) for x, row in zip(drawn, rows, strict=True)]
+
+
+def _decoded(encoding: Encoding, row: _Row, x: np.ndarray) -> Piece:
     # Nobody has asked for the length that was drawn, and the data has no silent bars at its ends.
-    return [
-        encoding.decode(x.numpy(), row.time_signature, cuts_ends=row.has_drawn_length)
-        for x, row in zip(drawn, rows, strict=True)
-    ]
+    return encoding.decode(x, row.time_signature, cuts_ends=row.has_drawn_length)
 
 
-def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
-    """Return the metres of N sequences as a model with `in_metre` reads them, `[N, 3]` on its device; else None."""
-    if model.time_signatures is None:
-        return None
-    return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
+def _item(encoding: Encoding, row: _Row, seed: int) -> Item:
+    return Item(nothing_known(encoding, row.length, row.time_signature), seed, partial(_decoded, encoding, row))
 
 
-def known_signature(model: SequenceModel, encoding: Encoding, asked: Sequence[int] | None) -> TimeSignature | None:
-    """Return the time signature that is asked for, if any, and refuse one in which the model cannot draw."""
-    if asked is None:
-        return None
-    try:
-        beats, unit = asked
-    except (TypeError, ValueError):
-        raise LnfgenError(f"found {asked!r} as a time signature; expected two numbers, such as (3, 4)") from None
-    found = f"found a time signature of {beats}/{unit}"
-    if encoding.kind != "music":
-        raise LnfgenError(f"{found} for text, which has none; leave it out")
+def require_known(model: SequenceModel, encoding: Encoding, asked: TimeSignature) -> None:
+    """Refuse a time signature in which the model cannot draw."""
     known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
-    if (beats, unit) in known:
-        return known[known.index((beats, unit))]
-    words = ", ".join("{}/{}".format(*one) for one in known)
+    if asked in known:
+        return
+    found, words = "found a time signature of {}/{}".format(*asked), ", ".join("{}/{}".format(*one) for one in known)
     if model.time_signatures is None:
         raise LnfgenError(
             f"{found}, but this model was trained without time signatures, and writes all in {words}; leave it out, or "

@@ -45,10 +45,15 @@ _SEVENTHS = ((0, 4, 7, 10), (0, 4, 7, 11), (0, 3, 7, 10), (0, 3, 6, 10), (0, 3, 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure and its label in a table. Its name is the key in `music_figures`."""
+    """A figure and its label in a table. Its name is the key in `music_figures`.
+
+    Attributes:
+        unit: a difference that one hears. Wishes take values as near as half of it as equal.
+    """
 
     label: str
     value: Callable[[PianoRoll], float]
+    unit: float = 0.05
 
 
 def music_figures(num_voices: int) -> dict[str, Figure]:
@@ -56,26 +61,26 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
     exactly = f"steps with exactly {num_voices} keys"
     return {
         "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(_keys_a_step(roll) == num_voices)),
-        "polyphony": Figure("keys a sounding step", lambda roll: _mean(_keys_a_step(roll)[_keys_a_step(roll) > 0])),
-        "longest_silence": Figure("longest silence, quarters", longest_silence),
-        "note_length": Figure("note length, quarters", note_length),
+        "polyphony": Figure("keys a sounding step", polyphony, 0.1),
+        "longest_silence": Figure("longest silence, quarters", longest_silence, 0.5),
+        "note_length": Figure("note length, quarters", note_length, 0.1),
         "off_quarter_rate": Figure("onsets off the quarter", off_quarter_rate),
         "downbeat_rate": Figure("onsets where a bar starts", downbeat_rate),
         "groove_consistency": Figure("groove consistency", groove_consistency),
-        "close_distance": Figure("from close to close, quarters", close_distance),
+        "close_distance": Figure("from close to close, quarters", close_distance, 1.0),
         "repeat_rate": Figure("bars that came before", repeat_rate),
         "melody_bar_rate": Figure("bars whose melody came before", melody_bar_rate),
         "melody_repeat_rate": Figure("four melody notes that came before", melody_repeat_rate),
         "scale_consistency": Figure("notes in the best scale", scale_consistency),
         "chord_rate": Figure("steps within a triad or seventh", chord_rate),
         "clash_rate": Figure("steps with a semitone clash", clash_rate),
-        "top_pitch": Figure("top line: median pitch, MIDI number", lambda roll: median_pitch(roll, True)),
-        "top_interval": Figure("top line: mean move, semitones", lambda roll: _mean(_moves(roll, True))),
+        "top_pitch": Figure("top line: median pitch, MIDI number", lambda roll: median_pitch(roll, True), 1.0),
+        "top_interval": Figure("top line: mean move, semitones", lambda roll: _mean(_moves(roll, True)), 0.25),
         "top_leap_rate": Figure("top line: moves over a fifth", lambda roll: _mean(_moves(roll, True) > FIFTH)),
-        "bass_pitch": Figure("lowest line: median pitch, MIDI number", lambda roll: median_pitch(roll, False)),
-        "bass_interval": Figure("lowest line: mean move, semitones", lambda roll: _mean(_moves(roll, False))),
-        "voice_move": Figure("voice move at a chord change, semitones", voice_move),
-        "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate),
+        "bass_pitch": Figure("lowest line: median pitch, MIDI number", lambda roll: median_pitch(roll, False), 1.0),
+        "bass_interval": Figure("lowest line: mean move, semitones", lambda roll: _mean(_moves(roll, False)), 0.25),
+        "voice_move": Figure("voice move at a chord change, semitones", voice_move, 0.1),
+        "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate, 0.01),
     }
 
 
@@ -86,6 +91,12 @@ def usual_voices(rolls: Iterable[PianoRoll]) -> int:
         counts.update(_keys_a_step(roll).tolist())
     counts.pop(0, None)
     return min(counts, key=lambda number: (-counts[number], number), default=1)
+
+
+def polyphony(roll: PianoRoll) -> float:
+    """The mean number of keys of the steps at which some sound."""
+    keys = _keys_a_step(roll)
+    return _mean(keys[keys > 0])
 
 
 def longest_silence(roll: PianoRoll) -> float:
@@ -115,6 +126,15 @@ def groove_consistency(roll: PianoRoll) -> float:
     """1 minus the share of places at which exactly one of two neighbouring whole bars has an onset."""
     bars = _whole_bars(roll, roll.struck().sum(axis=1) > 0)
     return 1.0 - _mean(bars[1:] != bars[:-1])
+
+
+def ends_on_triad(roll: PianoRoll) -> bool:
+    """True if the last chord is a major or a minor triad in root position, held for a quarter or more."""
+    starts, lengths = chords(roll.sounding, roll.struck())
+    if not len(starts) or lengths[-1] < roll.steps_per_quarter:
+        return False
+    keys = np.flatnonzero(roll.sounding[starts[-1]])
+    return {int(key - keys[0]) % 12 for key in keys} in ({0, 4, 7}, {0, 3, 7})
 
 
 def close_distance(roll: PianoRoll) -> float:
@@ -196,6 +216,16 @@ def median_pitch(roll: PianoRoll, top: bool) -> float:
     """The median over the sounding steps of the pitch of the highest key, or of the lowest one, as a MIDI number."""
     line = roll.edge_keys(top)
     return float(np.median(line[line >= 0])) + roll.lowest_pitch if (line >= 0).any() else math.nan
+
+
+def leaps(roll: PianoRoll) -> int:
+    """How often the highest line moves over a fifth."""
+    return int((_moves(roll, True) > FIFTH).sum())
+
+
+def notes_per_bar(roll: PianoRoll) -> float:
+    """The number of notes, divided by the number of bars, where a part of a bar counts as that part."""
+    return float(roll.struck().sum()) * roll.steps_per_bar / roll.num_steps
 
 
 def voice_move(roll: PianoRoll) -> float:

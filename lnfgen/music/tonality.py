@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
@@ -13,6 +16,8 @@ _FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
 _TONIC = re.compile(r"([a-g])(?:(#|♯|-?sharp)|(b|♭|-?flat))?(?:-?(m|min|minor|maj|major))?")
+MODES = ("major", "minor")
+_MODES = {"m": "minor", "min": "minor", "minor": "minor", "maj": "major", "major": "major"}
 _ALTER = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
 
 
@@ -56,39 +61,65 @@ class Key:
         return f"{step}{'#' * alter}{'b' * -alter} {self.mode}"
 
 
-def tonic_of(text: str) -> int:
-    """The pitch class of the tonic that words name: `G`, `Bb`, `B-flat` or `f sharp`.
+def key_of(text: str) -> tuple[int, str | None]:
+    """The pitch class of a tonic and the mode, if there is one, that words name: `G`, `Bb`, `f sharp` or `A minor`.
 
     Raises:
-        LnfgenError: if they name none, or a mode as well.
+        LnfgenError: if they name no key.
     """
     found = _TONIC.fullmatch("".join(text.lower().split()))
     if not found:
         raise LnfgenError(f"the key {text!r}; expected a tonic, such as G, F# or B-flat")
     letter, sharp, flat, mode = found.groups()
+    return (_NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12, _MODES.get(mode)
+
+
+def tonic_of(text: str) -> int:
+    """The pitch class of the tonic that words name, as `key_of` reads them.
+
+    Raises:
+        LnfgenError: if they name none, or a mode as well.
+    """
+    tonic, mode = key_of(text)
     if mode:
-        alone = letter.upper() + ("#" if sharp else "b" if flat else "")
+        alone = str(Key(tonic, mode)).split()[0]
         raise LnfgenError(f"the key {text!r} has a mode, but a piece keeps its own; expected a tonic alone, as {alone}")
-    return (_NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12
+    return tonic
+
+
+def key_profiles(roll: PianoRoll) -> np.ndarray:
+    """How much the pitch classes of a piece, weighed by how long they sound, are like the profile of each key.
+
+    They are correlations, `[2, 12]`, of the major keys and the minor keys from C on; nan if nothing sounds. This is
+    music21's default analysis: the algorithm of C. Krumhansl and M. Schmuckler ("Cognitive Foundations of Musical
+    Pitch", 1990) with the profiles of B. Aarden (2003) from folk songs.
+    """
+    classes = (roll.lowest_pitch + np.arange(roll.num_pitches)) % 12
+    durations = np.bincount(classes, roll.sounding.sum(axis=0), minlength=12)
+    if not durations.any():
+        return np.full((2, 12), np.nan)
+    centred = durations - durations.mean()
+    return _profiles() @ centred / max(float(np.linalg.norm(centred)), 1e-12)
+
+
+@lru_cache(maxsize=1)
+def _profiles() -> np.ndarray:
+    """The profiles of the 24 keys `[2, 12, 12]`, each with mean 0 and norm 1."""
+    from music21.analysis.discrete import AardenEssen
+
+    weights = [AardenEssen().getWeights(mode) for mode in MODES]
+    profiles = np.array([[np.roll(each, tonic) for tonic in range(12)] for each in weights])
+    profiles -= profiles.mean(axis=-1, keepdims=True)
+    return profiles / np.linalg.norm(profiles, axis=-1, keepdims=True)
 
 
 def find_key(roll: PianoRoll) -> Key | None:
-    """The key whose profile is most like the pitch classes of the piece, weighed by how long they sound.
-
-    It is music21's default analysis: the algorithm of C. Krumhansl and M. Schmuckler ("Cognitive Foundations of Musical
-    Pitch", 1990) with the profiles of B. Aarden (2003) from folk songs. A piece that sounds nowhere has no key.
-    """
-    from music21 import note, stream
-
-    durations = [0] * 12
-    for column, steps in enumerate(roll.sounding.sum(axis=0).tolist()):
-        durations[(roll.lowest_pitch + column) % 12] += steps
-    if not any(durations):
+    """The key whose profile is most like the pitch classes of the piece. A piece that sounds nowhere has no key."""
+    likeness = key_profiles(roll)
+    if np.isnan(likeness).any():
         return None
-    # A note for each pitch class is as good as all the notes, and much faster.
-    classes = [note.Note(60 + number, quarterLength=steps) for number, steps in enumerate(durations) if steps]
-    found = stream.Stream(classes).analyze("key")
-    return Key(found.tonic.pitchClass, found.mode)
+    mode, tonic = divmod(int(likeness.argmax()), 12)
+    return Key(tonic, MODES[mode])
 
 
 def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:

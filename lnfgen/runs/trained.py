@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, Progress, no_progress
+from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, SECONDS, Progress, no_progress
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import Choice, choose_best, require_best
-from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces, voices_of
 from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole, little_room
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
+from lnfgen.inference.wishes import Want, Wishes, wishes_for
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond
@@ -39,6 +40,8 @@ class Drawing(TypedDict, total=False):
     count: int  # how many pieces; 1 by default
     temperature: float  # below 1 safer, above 1 wilder; 1 by default
     seed: int  # decides the pieces; 0 by default
+    want: Want | None  # wishes, as `TrainedModel.sample` takes them
+    seconds: float  # for all pieces, until wishes hold; then the nearest are taken
     particles: int  # ways that are followed for each piece; more fit the known part better, for more time
     progress: Progress  # called with what is being done, how much is done, and of how much
 
@@ -67,10 +70,11 @@ class TrainedModel:
         *,
         length: int | None = None,
         bars: int | None = None,
-        time_signature: tuple[int, int] | None = None,
         temperature: float = 1.0,
         seed: int = 0,
         best: int | None = None,
+        want: Want | None = None,
+        seconds: float = SECONDS,
     ) -> list[Piece]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
 
@@ -81,20 +85,21 @@ class TrainedModel:
             count: how many pieces. A piece does not depend on it, but for round-off if it is 1.
             length: time steps or characters of each piece; by default it is drawn, as in the training data.
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
-            time_signature: that of each piece, such as (3, 4); by default it is drawn. A model without `in_metre`
-                writes all pieces in the usual one of the set.
             temperature: below 1 safer, above 1 wilder; at 0 there is no noise, and each key or character is the
                 likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
                 if too many hold one, with a warning. Another warning says that copies were not looked for, if the
                 dataset of the run is no longer there. `draw` gives the scores too.
+            want: figures of the pieces: `{"key": "G", "notes_per_bar": (8, 12)}`, or words as `lnfgen sample --want`
+                takes them; `lnfgen list --figures` has all. A warning names a wish that does not hold.
+            seconds: the time for all pieces, until the wishes hold; then the nearest pieces are taken.
 
         Raises:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
-                length, or of text, the model does not know the time signature, or each piece holds a long copy.
+                length, or of text, no piece can have what is wanted, or each piece holds a long copy.
         """
-        asked: dict[str, Any] = {"length": length, "bars": bars, "time_signature": time_signature}
+        asked: dict[str, Any] = {"length": length, "bars": bars, "want": want, "seconds": seconds}
         drawn = self.draw(count, best=best, seed=seed, temperature=temperature, **asked)
         return [choice.piece for choice in drawn]
 
@@ -104,18 +109,22 @@ class TrainedModel:
         *,
         best: int | None = None,
         seed: int = 0,
+        want: Want | None = None,
         progress: Progress = no_progress,
         **asked: Any,
     ) -> Iterator[Choice]:
         """Draw pieces as `sample` does, and yield each as soon as it is known, with its scores if `best` is given.
 
-        `asked` are `length`, `bars`, `time_signature` and `temperature`, as `sample` takes them.
+        `asked` are `length`, `bars`, `temperature` and `seconds`, as `sample` takes them.
         """
         if best is not None:
             require_best(best, count)
+        wishes = self.wishes(want)
         to_choose: list[Piece] = []
-        for index, piece in enumerate(sample_pieces(self.model, self.encoding, count=count, seed=seed, **asked)):
+        drawing = partial(sample_pieces, count=count, seed=seed, wishes=wishes, progress=progress)
+        for index, piece in enumerate(drawing(self.model, self.encoding, **asked)):
             progress("sampling", index + 1, count)
+            _warn_of_wishes(wishes, piece, index, count)
             if best is None:
                 yield Choice(index, piece)
             else:
@@ -133,6 +142,14 @@ class TrainedModel:
             found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
             warnings.warn(f"{found}; all others hold long copies of the train split", LnfgenWarning, stacklevel=2)
         yield from choices
+
+    def wishes(self, want: Want | None) -> Wishes:
+        """Wishes for pieces of this model; `report` of the result tells which of them hold for a piece.
+
+        Raises:
+            LnfgenError: if no piece can have what is wanted.
+        """
+        return wishes_for(want or (), self.encoding, lambda: voices_of(self.model, self.encoding))
 
     def fill(
         self,
@@ -224,7 +241,12 @@ class TrainedModel:
         for remark in (changes, moved, beyond(words, part.keys[0], part.keys[-1])):
             if remark:
                 warnings.warn(remark, LnfgenWarning, stacklevel=3)
-        return list(draw(self.model, self.encoding, part, **drawing))
+        wishes = self.wishes(drawing.get("want"))
+        others = {name: value for name, value in drawing.items() if name != "want"}
+        pieces = list(draw(self.model, self.encoding, part, wishes=wishes, **others))
+        for index, piece in enumerate(pieces):
+            _warn_of_wishes(wishes, piece, index, len(pieces))
+        return pieces
 
     def nll(
         self,
@@ -309,3 +331,11 @@ class TrainedModel:
         choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
         pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
         return compare_pieces(pieces, others, reference.train, seed=seed, progress=progress)
+
+
+def _warn_of_wishes(wishes: Wishes, piece: Piece, index: int, count: int) -> None:
+    name = f"piece {index + 1}" if count > 1 else "the piece"
+    for words, found in wishes.report(piece).items():
+        if not found["held"]:
+            reason = f"{name} is the nearest that was drawn in time, but the wish {words} does not hold: it has"
+            warnings.warn(f"{reason} {found['value']}", LnfgenWarning, stacklevel=3)

@@ -13,11 +13,9 @@ from toy_metres import ENCODING, LENGTHS, SIGNATURES, drawn, generators, told
 from toy_models import toy
 
 import lnfgen as api
-from lnfgen.cli import options
 from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.data.batches import batch_of, batches_by_length
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import choose_best
@@ -25,7 +23,8 @@ from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
 from lnfgen.inference.known import known_intro, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import nll_of_each, score
-from lnfgen.models import Frames, SequenceModel, Symbols
+from lnfgen.inference.wishes import Wishes, wishes_for
+from lnfgen.models import Frames, SequenceModel
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.training import torchrun
 
@@ -90,25 +89,17 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     assert set(counts) == {(4, 4), (3, 4), (6, 8)}
     assert counts[4, 4] > counts[6, 8]
     assert drawn(sample_pieces(model, ENCODING, count=20, seed=2)) == pieces[:20]
-    in_three = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=(3, 4), seed=2))
+    in_three = drawn(sample_pieces(model, ENCODING, count=5, bars=3, wishes=Wishes(time_signature=(3, 4)), seed=2))
     assert {(piece.time_signature, piece.num_steps) for piece in in_three} == {((3, 4), 36)}
     of_bars = drawn(sample_pieces(model, ENCODING, count=16, bars=2, seed=2))
     assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {((4, 4), 32), ((3, 4), 24)}
-    same = drawn(sample_pieces(model, ENCODING, count=5, bars=3, time_signature=[3, 4], seed=2))  # type: ignore[arg-type]
-    assert same == in_three, "JSON has lists"
-    for wrong, said in (
-        ("3/4", r"found '3/4' as a time signature; expected two numbers, such as \(3, 4\)"),
-        (3, "found 3 as a time signature"),
-        ((5, 8), "found a time signature of 5/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
-        ((2, 4), "found a time signature of 2/4"),
-    ):
-        with pytest.raises(LnfgenError, match=said):
-            next(sample_pieces(model, ENCODING, time_signature=wrong))  # type: ignore[arg-type]
+    for wrong in ((5, 8), (2, 4)):
+        said = "found a time signature of {}/{}; expected one of those of the training data: 4/4, 3/4, 6/8"
+        with pytest.raises(LnfgenError, match=said.format(*wrong)):
+            next(sample_pieces(model, ENCODING, wishes=Wishes(time_signature=wrong)))
+    without = toy("lstm", Frames(3, has_onsets=True))
     with pytest.raises(LnfgenError, match=r"was trained without time signatures, and writes all in 4/4"):
-        next(sample_pieces(toy("lstm", Frames(3, has_onsets=True)), ENCODING, time_signature=(3, 4)))
-    text = Encoding("text", vocabulary=("\ufffd", "a"))
-    with pytest.raises(LnfgenError, match=r"3/4 for text, which has none"):
-        next(sample_pieces(toy("lstm", Symbols(2)), text, time_signature=(3, 4)))
+        next(sample_pieces(without, ENCODING, wishes=Wishes(time_signature=(3, 4))))
 
 
 def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:
@@ -121,14 +112,14 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
     )
     assert model.model.time_signatures is not None
     for signature, bar in (((4, 4), 16), ((3, 4), 12)):
-        pieces = drawn(iter(model.sample(count=8, bars=3, time_signature=signature, temperature=0.5, seed=3)))
+        pieces = drawn(iter(model.sample(count=8, bars=3, want={"metre": signature}, temperature=0.5, seed=3)))
         struck = Counter(start for piece in pieces for start, _, pitch in piece.notes() if pitch == 60)
         places = {start for start, count in struck.items() if count > 4}
         assert places == set(range(0, 3 * bar, bar))
     expected = score(model.model, dataset.split("test"), ENCODING.unit)
     assert model.nll(list(dataset.pieces("test"))).nll == pytest.approx(expected.nll)
 
-    sampled = lnfgen("sample", "run", "--out", "a.mid", "--metre", "3/4", "--bars", 3, "--seed", 3)
+    sampled = lnfgen("sample", "run", "--out", "a.mid", "--want", "metre=3/4", "--bars", 3, "--seed", 3)
     assert sampled.returncode == 0, sampled.stderr
     told = json.loads(here("info", "a.mid", "--json").stdout)
     assert (told["time_signature"], told["bars"]) == ("3/4", 3)
@@ -136,11 +127,11 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
     assert of_run["time_signatures"] == "4/4: 3, 3/4: 2, 6/8: 1"
     assert of_run["parameters"] == sum(weights.numel() for weights in model.model.parameters())
     for wrong, said in (
-        ("3", b"error: --metre: found '3'; expected a time signature"),
-        ("3/5", b"error: --metre: found '3/5'; expected a time signature"),
+        ("3", b"error: the wish metre=3; expected a time signature"),
+        ("3/5", b"error: the wish metre=3/5; expected a time signature"),
         ("7/8", b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
     ):
-        failed = here("sample", "run", "--out", "b.mid", "--metre", wrong)
+        failed = here("sample", "run", "--out", "b.mid", "--want", f"metre={wrong}")
         assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
     assert not (tmp_path / "b.mid").exists()
 
@@ -155,10 +146,10 @@ def test_a_long_copy_is_over_four_bars_of_the_piece() -> None:
 
 
 def test_what_a_metre_is() -> None:
-    assert options.time_signature("12/8") == (12, 8)
-    for wrong in ("", "3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
-        with pytest.raises(LnfgenError, match=r"--metre: found '.{,40}; expected a time signature"):
-            options.time_signature(wrong)
+    assert wishes_for(["metre=12/8"], ENCODING, lambda: 1).time_signature == (12, 8)
+    for wrong in ("3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
+        with pytest.raises(LnfgenError, match=r"the wish metre=.{,60}; expected a time signature"):
+            wishes_for([f"metre={wrong}"], ENCODING, lambda: 1)
 
 
 # A person's own pieces. -----------------------------------------------------------------------------------------------

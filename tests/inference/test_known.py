@@ -11,8 +11,9 @@ from toy_models import every_sequence, toy
 
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.filling import added_steps, fill_pieces, known_bits
+from lnfgen.inference.filling import added_steps, fill_pieces
 from lnfgen.inference.known import known_intro, known_part, known_whole, laid
+from lnfgen.inference.steering import known_bits
 from lnfgen.models import Frames, LengthModel, Symbols
 from lnfgen.music.pianoroll import PianoRoll
 

@@ -1,5 +1,7 @@
 """Drawing what is hidden given what is known: against sums over everything that may be hidden, at toy sizes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -151,6 +153,38 @@ def test_a_model_whose_latent_says_the_symbol_does_too(name: str, copies: bool) 
     randomise(model.prior, 0.4)
     assert isinstance(model.steps(1, STEPS, 1.0), SymbolSteps)
     check(model, draws=3000, particles=64)
+
+
+TILTED = [("lstm", "past-onsets"), ("lstm", "symbols"), ("af-scf", "frames")]
+
+
+@pytest.mark.parametrize(("name", "output"), TILTED)
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_potential_tilts_what_is_drawn(name: str, output: str, first: int) -> None:
+    """Draws match p(x | known) exp(potential of the whole), whatever the potential of less than the whole is."""
+    observation, emission = OUTPUTS[output]
+    model = toy(name, observation, emission=emission) if name == "lstm" else fitting_toy(name, output)
+    if emission == "past":
+        randomise(model.head, 0.3, seed=1)
+    whole, known = partly_known(model.observation)
+    x = every_sequence(model.observation, STEPS).to(whole.dtype)
+    x = x[agrees(model.observation, x, known)]
+
+    def tilt(x: Tensor) -> Tensor:
+        return -0.3 * (x[:, 0] + 2 * x[:, -1]).double().reshape(len(x), -1).sum(1)
+
+    def potential(t: int, so_far: Callable[[], Tensor]) -> Tensor | None:
+        if t < first:
+            return None
+        drawn = so_far()
+        assert drawn.shape[1] == t
+        return tilt(drawn) if t == STEPS else -0.3 * drawn.flatten(1).double().sum(1)
+
+    draws, particles = (2000, 16) if name == "lstm" else (3000, 128)
+    each = Known(*(part.expand(draws, *part.shape) for part in known))
+    drawn = draw_hidden(model, each, particles, generators(draws), potential=potential).to(whole.dtype)
+    expected = expected_of(model, x) * tilt(x).exp()
+    assert distance(drawn, x, expected / expected.sum()) < 0.05
 
 
 @torch.no_grad()
