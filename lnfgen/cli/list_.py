@@ -89,13 +89,17 @@ def _datasets() -> Iterator[Item]:
 
 
 def _show_figures(json: bool) -> None:
-    from lnfgen.inference.wishes import known_figures
+    from lnfgen.inference.wishes import OTHERS, numbers
 
-    rows = known_figures()
+    rows: list[tuple[str, str, str, float | None]] = []
+    for kind, others in OTHERS.items():
+        rows += [(name, kind, words, None) for name, words in others.items()]
+        rows += [(name, kind, figure.label, figure.unit / 2) for name, figure in numbers(kind).items()]
     if json:
-        console.result_json({"figures": rows})
+        console.result_json({"figures": [dict(zip(("name", "of", "is", "within"), row, strict=True)) for row in rows]})
     else:
-        console.result_table("", [list(row.values()) for row in rows], ["figure", "of", "what it is", "as near as"])
+        cells = [(*words, "" if within is None else f"{within:g}") for *words, within in rows]
+        console.result_table("", cells, ["figure", "of", "what it is", "within"], optional=("within", "of"))
 
 
 def _show_runs(folders: list[Path], json: bool) -> None:

@@ -89,10 +89,9 @@ class DrawingOptions:
 
             asked = {"want": self.want or (), "seconds": self.seconds, "count": self.count}
             pieces = method(trained, piece, **asked, **drawing, progress=show)
-        wishes = trained.wishes(self.want or ())
         for drawn in pieces:
             own = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
-            writer.write(own, wishes.facts(drawn))
+            writer.write(own, options.wishes_of(drawn, self.want, run))
         writer.close(run=run.name, **drawing, **facts)
 
 

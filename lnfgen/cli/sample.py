@@ -64,7 +64,6 @@ def command(
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
     trained = load(folder.path, device)
-    wishes = trained.wishes(want or ())
     if seed is None:
         seed = options.fresh_seed()
         console.note(f"seed {seed}")
@@ -83,7 +82,7 @@ def command(
             piece = _finished(choice.piece, writer.next_name, tempo, temperature)
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
             facts = {"index": choice.index + 1, **(scores if choice.nll is not None else {})}
-            writer.write(piece, facts | wishes.facts(choice.piece))
+            writer.write(piece, facts | options.wishes_of(choice.piece, want, folder))
     writer.close(seed=seed)
 
 

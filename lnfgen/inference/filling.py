@@ -28,7 +28,6 @@ from lnfgen.inference.sampling import require_draws, require_one_length, sample_
 from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models import SequenceModel
-from lnfgen.music.figures import usual_voices
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name
@@ -179,11 +178,6 @@ def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
             for index in range(HOME_SAMPLES)
         ]
     return samples[encoding]
-
-
-def voices_of(model: SequenceModel, encoding: Encoding) -> int:
-    """How many keys sound at most steps of what the model writes."""
-    return usual_voices(sample for sample in _home_samples(model, encoding) if isinstance(sample, PianoRoll))
 
 
 def _keys(piece: Piece, edge: bool | None) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -67,9 +68,7 @@ def draw_block(
     potential: Potential | None = None,
 ) -> Iterator[Piece]:
     """Draw pieces of one shape together, and yield them in order."""
-    bits = [known_bits(model, part) for part in {id(item.part): item.part for item in items}.values()]
-    each = [known_bits(model, item.part) for item in items] if len(bits) > 1 else bits * len(items)
-    known = Known(*(torch.stack(tensors) for tensors in zip(*each, strict=True)))
+    known = Known(*map(torch.stack, zip(*(known_bits(model, item.part) for item in items), strict=True)))
     generators = [torch.Generator().manual_seed(item.seed) for item in items]
     _, signature = items[0].shape
     metres = metres_in(model, encoding, [signature] * len(items)) if signature else None
@@ -94,81 +93,68 @@ def steered(
     items = [item._replace(part=_limited(encoding, item.part, wishes, rng)) for item in items]
     nearest: dict[int, tuple[float, Piece]] = {}
     pending, number = list(range(len(items))), 0
-    while pending and (time.monotonic() < end or not nearest):
-        pending.sort(key=lambda index: (items[index].shape, index))
-        for _, alike in groupby(pending, key=lambda index: items[index].shape):
-            group = list(alike)
-            size = block_size(items[group[0]].shape[0], particles)
-            for first in range(0, len(group), size):
-                if time.monotonic() > end and all(index in nearest for index in group[first:]):
-                    break
-                block = group[first : first + size]
-                fresh = [
-                    items[i]._replace(seed=stream_seed(items[i].seed, number) if number else items[i].seed)
-                    for i in block
-                ]
-                potential = _Towards(encoding, fresh, particles, wishes)
-                for index, piece in zip(
-                    block, draw_block(model, encoding, fresh, particles, temperature, potential=potential), strict=True
-                ):
-                    found = wishes.distance(piece), piece
-                    nearest[index] = min(nearest.get(index, found), found, key=lambda pair: pair[0])
-                progress("drawing", sum(distance == 0 for distance, _ in nearest.values()), len(items))
+    while pending and (number == 0 or time.monotonic() < end):
+        for block in _blocks(items, pending, particles):
+            if number and time.monotonic() > end:
+                break
+            fresh = [items[i]._replace(seed=stream_seed(items[i].seed, number)) for i in block]
+            potential = partial(_potential, encoding, wishes, fresh)
+            drawn = draw_block(model, encoding, fresh, particles, temperature, potential=potential)
+            for index, piece in zip(block, drawn, strict=True):
+                found = wishes.distance(piece), piece
+                nearest[index] = min(nearest.get(index, found), found, key=lambda pair: pair[0])
+            progress("drawing", sum(distance == 0 for distance, _ in nearest.values()), len(items))
         pending = [index for index in pending if nearest[index][0] > 0]
         particles, number = min(2 * particles, MAX_ROWS), number + 1
     return [nearest[index][1] for index in range(len(items))]
 
 
-class _Towards:
-    """The potential of a block of pieces: see `lnfgen.inference.wishes`."""
+def _blocks(items: Sequence[Item], pending: list[int], particles: int) -> Iterator[list[int]]:
+    """The places of the pending items, those of one shape together."""
+    pending = sorted(pending, key=lambda index: items[index].shape)
+    for (num_steps, _), alike in groupby(pending, key=lambda index: items[index].shape):
+        group, size = list(alike), block_size(num_steps, particles)
+        yield from (group[first : first + size] for first in range(0, len(group), size))
 
-    def __init__(self, encoding: Encoding, items: Sequence[Item], particles: int, wishes: Wishes) -> None:
-        self.encoding, self.items, self.wishes = encoding, items, wishes
-        self.stride = encoding.steps_per_quarter if encoding.kind == "music" else TEXT_STRIDE
-        self.num_steps = items[0].shape[0]
 
-    def __call__(self, t: int, so_far: Callable[[], Tensor]) -> Tensor | None:
-        if t % self.stride and t < self.num_steps:
-            return None
-        drawn = so_far().cpu().numpy()
-        width = len(drawn) // len(self.items)
-        return torch.tensor(
-            [-WEIGHT * self._distance(self.items[row // width], x) for row, x in enumerate(drawn)], dtype=torch.float64
-        )
-
-    def _distance(self, item: Item, x: np.ndarray) -> float:
-        if len(x) == self.num_steps:
-            return self.wishes.distance(item.finish(x))
-        if len(x) <= item.part.ahead:
-            return 0.0
-        return self.wishes.distance(given_back(self.encoding, item.part, x), len(x) / self.num_steps)
+def _potential(
+    encoding: Encoding, wishes: Wishes, items: Sequence[Item], t: int, so_far: Callable[[], Tensor]
+) -> Tensor | None:
+    """The potential of a block of pieces, by the distance of what is drawn from the wishes."""
+    num_steps, stride = items[0].shape[0], encoding.steps_per_quarter if encoding.kind == "music" else TEXT_STRIDE
+    if t < num_steps and t % stride:
+        return None
+    drawn = so_far().cpu().numpy()
+    each = [item for item in items for _ in range(len(drawn) // len(items))]
+    if t == num_steps:
+        distances = [wishes.distance(item.finish(x)) for item, x in zip(each, drawn, strict=True)]
+    elif t <= items[0].part.ahead:
+        return None
+    else:
+        rolls = (given_back(encoding, item.part, x) for item, x in zip(each, drawn, strict=True))
+        distances = [wishes.distance(roll, t / num_steps) for roll in rolls]
+    return -WEIGHT * torch.tensor(distances, dtype=torch.float64)
 
 
 def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random.Generator) -> KnownPart:
-    """The part with what wishes say for sure: no hidden key sounds beyond their keys, and a text has their words."""
+    """The part with what is sure of the rest: no key sounds beyond those of the wishes, and words have places."""
+    values, hidden = part.values.copy(), part.hidden.copy()
     if encoding.kind == "music":
-        assert isinstance(part.piece, PianoRoll)
         keys = encoding.lowest_pitch + np.arange(encoding.num_pitches) - part.shift
         outside = (keys < wishes.keys.start) | (keys >= wishes.keys.stop)
-        if (known := keys[(outside & (part.values * ~part.hidden > 0)).any(axis=0)]).size:
-            raise LnfgenError(
-                f"what is kept has {pitch_name(int(known[-1]))}, which the wishes for top and bass leave out"
-            )
-        return replace(part, hidden=part.hidden & ~outside, values=part.values * ~(part.hidden & outside))
+        if len(known := keys[(values * ~hidden).any(axis=0) & outside]):
+            found = f"what is kept has {pitch_name(int(known[-1]))}"
+            raise LnfgenError(f"{found}, which the wishes for top and bass leave out")
+        values[hidden & outside] = 0
+        hidden &= ~outside
     for word in wishes.contained:
-        room = (
-            np.lib.stride_tricks.sliding_window_view(part.hidden, len(word)).all(axis=1)
-            if len(word) <= len(part.hidden)
-            else np.zeros(0, np.bool_)
-        )
-        if not room.any():
-            raise LnfgenError(f"the wish contains={word}; found no {len(word)} free characters in a row")
-        start = rng.choice(np.flatnonzero(room))
-        values, hidden = part.values.copy(), part.hidden.copy()
-        values[start : start + len(word)] = encoding.encode(word)
-        hidden[start : start + len(word)] = False
-        part = replace(part, values=values, hidden=hidden)
-    return part
+        size = len(word)
+        starts = [start for start in range(len(hidden) - size + 1) if hidden[start : start + size].all()]
+        if not starts:
+            raise LnfgenError(f"the wish contains={word}; found no {size} free characters in a row")
+        place = slice(start := rng.choice(starts), start + size)
+        values[place], hidden[place] = encoding.encode(word), False
+    return replace(part, values=values, hidden=hidden)
 
 
 def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:

@@ -65,11 +65,11 @@ def key_of(text: str) -> tuple[int, str | None]:
     """The pitch class of a tonic and the mode, if there is one, that words name: `G`, `Bb`, `f sharp` or `A minor`.
 
     Raises:
-        LnfgenError: if they name no key.
+        ValueError: if they name no key.
     """
     found = _TONIC.fullmatch("".join(text.lower().split()))
     if not found:
-        raise LnfgenError(f"the key {text!r}; expected a tonic, such as G, F# or B-flat")
+        raise ValueError("a tonic, such as G, F# or B-flat")
     letter, sharp, flat, mode = found.groups()
     return (_NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12, _MODES.get(mode)
 
@@ -80,7 +80,10 @@ def tonic_of(text: str) -> int:
     Raises:
         LnfgenError: if they name none, or a mode as well.
     """
-    tonic, mode = key_of(text)
+    try:
+        tonic, mode = key_of(text)
+    except ValueError as error:
+        raise LnfgenError(f"the key {text!r}; expected {error}") from None
     if mode:
         alone = str(Key(tonic, mode)).split()[0]
         raise LnfgenError(f"the key {text!r} has a mode, but a piece keeps its own; expected a tonic alone, as {alone}")

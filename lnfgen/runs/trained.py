@@ -16,7 +16,7 @@ from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import Choice, choose_best, require_best
-from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces, voices_of
+from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole, little_room
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
@@ -119,7 +119,7 @@ class TrainedModel:
         """
         if best is not None:
             require_best(best, count)
-        wishes = self.wishes(want)
+        wishes = wishes_for(want or (), self.encoding)
         to_choose: list[Piece] = []
         drawing = partial(sample_pieces, count=count, seed=seed, wishes=wishes, progress=progress)
         for index, piece in enumerate(drawing(self.model, self.encoding, **asked)):
@@ -142,14 +142,6 @@ class TrainedModel:
             found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
             warnings.warn(f"{found}; all others hold long copies of the train split", LnfgenWarning, stacklevel=2)
         yield from choices
-
-    def wishes(self, want: Want | None) -> Wishes:
-        """Wishes for pieces of this model; `report` of the result tells which of them hold for a piece.
-
-        Raises:
-            LnfgenError: if no piece can have what is wanted.
-        """
-        return wishes_for(want or (), self.encoding, lambda: voices_of(self.model, self.encoding))
 
     def fill(
         self,
@@ -241,7 +233,7 @@ class TrainedModel:
         for remark in (changes, moved, beyond(words, part.keys[0], part.keys[-1])):
             if remark:
                 warnings.warn(remark, LnfgenWarning, stacklevel=3)
-        wishes = self.wishes(drawing.get("want"))
+        wishes = wishes_for(drawing.get("want") or (), self.encoding)
         others = {name: value for name, value in drawing.items() if name != "want"}
         pieces = list(draw(self.model, self.encoding, part, wishes=wishes, **others))
         for index, piece in enumerate(pieces):

@@ -146,10 +146,10 @@ def test_a_long_copy_is_over_four_bars_of_the_piece() -> None:
 
 
 def test_what_a_metre_is() -> None:
-    assert wishes_for(["metre=12/8"], ENCODING, lambda: 1).time_signature == (12, 8)
+    assert wishes_for(["metre=12/8"], ENCODING).time_signature == (12, 8)
     for wrong in ("3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"):
         with pytest.raises(LnfgenError, match=r"the wish metre=.{,60}; expected a time signature"):
-            wishes_for([f"metre={wrong}"], ENCODING, lambda: 1)
+            wishes_for([f"metre={wrong}"], ENCODING)
 
 
 # A person's own pieces. -----------------------------------------------------------------------------------------------
