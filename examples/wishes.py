@@ -2,8 +2,8 @@
 
 Ten wishes that 5 to 20 % of free samples of the model in the box meet, each alone, and three together that about 1 %
 meet. For each: how many of the free samples meet it, how many of twenty pieces that are drawn towards it, the seconds,
-and the share of the figures of `compare` inside the 5 to 95 % range of test, the mean over the figures: of free samples,
-of those that meet the wish, and of the twenty pieces.
+and the share of the figures of `compare` inside the 5 to 95 % range of test, the mean over the figures: of free
+samples, of those that meet the wish, and of the twenty pieces.
 """
 
 import argparse
@@ -50,9 +50,7 @@ def measure() -> None:
     free = rolls(model.sample(count=FREE, bars=BARS, seed=77))
     windows = [part for piece in lnfgen.preprocess("chorales", out="c").pieces("test") for part in eight_bars(piece)]
     ranges = {name: np.nanquantile([value(part) for part in windows], (0.05, 0.95)) for name, value in FIGURES.items()}
-    print(
-        "| wish | free samples that meet it | of 20 drawn towards it | seconds | inside: free | free that meet it | drawn |"
-    )
+    print("| wish | free that meet it | of 20 drawn towards it | seconds | inside: free | free that meet it | drawn |")
     print("|---|---|---|---|---|---|---|")
     for want in WISHES:
         wishes, start = wishes_for(want, model.encoding), time.perf_counter()
