@@ -163,12 +163,24 @@ def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
-    shard, none = path / entry["shard"], no_steps(encoding)
+    shard = path / entry["shard"]
     try:
         found = sha256_of(shard)
+        file = open(shard, "rb", buffering=0)  # noqa: SIM115  # the split closes it
+    except OSError as error:
+        raise _damaged(shard, error.strerror or str(error)) from None
+    try:
         if found != entry["sha256"]:
             raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-        file = open(shard, "rb", buffering=0)  # noqa: SIM115  # the split closes it
+        return _split_in(file, shard, path, name, entry, encoding)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _split_in(file: IO[bytes], shard: Path, path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
+    none = no_steps(encoding)
+    try:
         start = 8 + int(_read(file, 0, np.dtype("<u8"), 1)[0])
         header = json.loads(_read(file, 8, np.dtype("u1"), start - 8).tobytes())
         shape, dtype = header["values"]["shape"], DTYPES[header["values"]["dtype"]]
