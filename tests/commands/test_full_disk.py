@@ -1,0 +1,136 @@
+"""The n-th write, sync or rename of a command fails, for each n: the result is the old file, the new one, or none."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Call, fails
+
+COMMANDS = {
+    "preprocess": (["preprocess", "lines.txt", "--out", "OUT"], "set"),
+    "sample": (["sample", "run-rolls", "--seed", "1", "--out", "OUT"], "drawn.mid"),
+    "page": (["sample", "run-rolls", "--seed", "1", "--count", "2", "--out", "OUT"], "drawn.html"),
+    "fill": (
+        ["fill", "song.txt", "--model", "run-lines", "--free", "2-3", "--seed", "1", "--out", "OUT"],
+        "filled.txt",
+    ),
+    "convert": (["convert", "melody.mid", "OUT"], "melody.musicxml"),
+}
+
+
+class Killed(BaseException):
+    """The process has ended here: nothing that follows is done."""
+
+
+class Disk:
+    """Counts what is done on the disk, and lets the n-th time end as an error, after half of a write, or as a kill."""
+
+    def __init__(self, fails_at: int, how: str) -> None:
+        self.fails_at, self.how, self.count, self.is_dead = fails_at, how, 0, False
+
+    def event(self, half: Callable[[], Any] = lambda: None) -> None:
+        if self.is_dead:
+            raise Killed
+        self.count += 1
+        if self.count == self.fails_at:
+            if self.how != "error":
+                half()
+            self.is_dead = self.how == "kill"
+            raise Killed if self.is_dead else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def counted(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **named: [self.event(), real(*args, **named)][1]
+
+    def unless_dead(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **named: None if self.is_dead else real(*args, **named)
+
+    def opened(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def opening(*args: Any, **named: Any) -> Any:
+            file = real(*args, **named)
+            return Writing(file, self) if "wb" in args else file
+
+        return opening
+
+
+class Writing:
+    """A file whose writes the disk counts."""
+
+    def __init__(self, file: Any, disk: Disk) -> None:
+        self._file, self._disk = file, disk
+
+    def write(self, content: bytes) -> int:
+        def half() -> None:
+            self._file.write(content[: len(content) // 2])
+            self._file.flush()
+
+        self._disk.event(half)
+        return self._file.write(content)
+
+    def __enter__(self) -> "Writing":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextmanager
+def on_disk(fails_at: int, how: str) -> Iterator[Disk]:
+    disk = Disk(fails_at, how)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((os, "fsync"), (os, "replace"), (tempfile, "mkstemp"), (tempfile, "mkdtemp")):
+            patch.setattr(module, name, disk.counted(getattr(module, name)))
+        patch.setattr(os, "fdopen", disk.opened(os.fdopen))
+        patch.setattr("lnfgen.data.prepared.open", disk.opened(open), raising=False)
+        for owner, name in ((Path, "unlink"), (shutil, "rmtree")):  # a process that was killed does not clean up
+            patch.setattr(owner, name, disk.unless_dead(getattr(owner, name)))
+        yield disk
+
+
+def content_of(path: Path) -> Any:
+    """The bytes of a file, or those of the files of a folder; None where there is nothing."""
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+    return path.read_bytes() if path.exists() else None
+
+
+@pytest.mark.usefixtures("few_home_samples")
+@pytest.mark.parametrize("how", ["error", "short", "kill"])
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_what_a_command_writes_is_whole_or_not_there(command: str, how: str, toy_home: Path, call: Call) -> None:
+    words, name = COMMANDS[command]
+    (toy_home / "lines.txt").write_text("".join(f"line {number}\n" for number in range(40)))
+    args, target = [name if word == "OUT" else word for word in words], toy_home / name
+    with on_disk(-1, how) as disk:
+        assert call(*args).returncode == 0
+    new, number = content_of(target), disk.count
+    assert new
+    assert number >= 3
+    for old in (None, b"old") if isinstance(new, bytes) else (None,):
+        for at in range(1, number + 1):
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            if old is not None:
+                target.write_bytes(old)
+            before = {path.name for path in toy_home.iterdir()}
+            with on_disk(at, how):
+                if how == "kill":
+                    with pytest.raises(Killed):
+                        call(*args)
+                else:
+                    fails(call(*args), "No space left on device")
+            assert content_of(target) in (old, new), (at, how)
+            left = {path.name for path in toy_home.iterdir()} - before - {name}
+            assert how == "kill" or not left
+            for path in left:
+                assert path.startswith(f".{name}.")
+                shutil.rmtree(toy_home / path) if (toy_home / path).is_dir() else (toy_home / path).unlink()
+    call(*args)
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
