@@ -82,15 +82,17 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True)
 class Wishes:
-    """All wishes for a piece. What is sure before anything is drawn is not among `wishes`.
+    """All wishes for a piece.
 
     Attributes:
+        sure: those that hold for whatever is drawn.
         keys: the MIDI pitches that may sound.
         contained: characters that a text has.
         time_signature: that of the piece, if there is a wish for it.
     """
 
     wishes: tuple[Wish, ...] = ()
+    sure: tuple[Wish, ...] = ()
     keys: range = range(128)
     contained: tuple[str, ...] = ()
     time_signature: TimeSignature | None = None
@@ -111,7 +113,7 @@ class Wishes:
 
     def report(self, piece: Piece) -> dict[str, dict[str, Any]]:
         """For each wish the figure that the piece has, and whether it holds, as plain JSON values."""
-        found = {wish.words: wish.measured(piece) for wish in self.wishes}
+        found = {wish.words: wish.measured(piece) for wish in (*self.sure, *self.wishes)}
         return {words: {"value": value, "held": distance == 0} for words, (value, distance) in found.items()}
 
 
@@ -126,7 +128,7 @@ def wishes_for(want: Want, encoding: Encoding) -> Wishes:
     """
     pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want]
     figures, others = numbers(encoding.kind), OTHERS[encoding.kind]
-    wishes, contained, signature = list[Wish](), list[str](), None
+    wishes, sure, contained, signature = list[Wish](), list[Wish](), list[str](), None
     own = range(128)
     if encoding.kind == "music":
         own = range(encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches)
@@ -143,11 +145,13 @@ def wishes_for(want: Want, encoding: Encoding) -> Wishes:
                 if not value or set(value) - set(encoding.vocabulary):
                     raise ValueError("characters that the model writes")
                 contained.append(value)
+                sure.append(Wish(words, partial(_contains, value)))
             elif encoding.kind == "text":
                 wanted = key_of(value) if name == "key" else _signature(value)
                 wishes.append(Wish(words, partial(_field, name, wanted), IN_FULL))
             elif name == "metre":
                 signature = _signature(value)
+                sure.append(Wish(words, lambda roll: ("{}/{}".format(*roll.time_signature), 0.0)))
             elif name in ("top", "bass"):
                 first, last = _ends(value, 0.0)
                 low, high = (low, min(high, last)) if name == "top" else (max(low, first), high)
@@ -164,7 +168,7 @@ def wishes_for(want: Want, encoding: Encoding) -> Wishes:
                 wishes.append(Wish(words, partial(_in_key, _keys(name, value))))
         except ValueError as error:
             raise LnfgenError(f"the wish {words:.60}; expected {error}") from None
-    return Wishes(tuple(wishes), range(math.ceil(low), int(high) + 1), tuple(contained), signature)
+    return Wishes(tuple(wishes), tuple(sure), range(math.ceil(low), int(high) + 1), tuple(contained), signature)
 
 
 def _wish(words: str, figure: Figure, low: float, high: float) -> Wish:
@@ -250,6 +254,10 @@ def _line(top: bool, low: float, high: float, roll: PianoRoll) -> tuple[Any, flo
 
 def _on_cadence(roll: PianoRoll) -> tuple[Any, float]:
     return ("cadence", 0.0) if ends_on_triad(roll) else (None, 1.0)
+
+
+def _contains(word: str, text: str) -> tuple[Any, float]:
+    return word in text, 0.0
 
 
 def _field(name: str, wanted: tuple[Any, Any], text: str) -> tuple[Any, float]:
