@@ -13,7 +13,6 @@ from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
-    from lnfgen.formats.read_write import Piece
     from lnfgen.runs.folder import RunFolder
 
 
@@ -113,13 +112,6 @@ InKey = Annotated[
     str | None,
     typer.Option("--key", rich_help_panel=WRITING, help="Move the nearest way to a tonic: G or Bb. The mode stays."),
 ]
-
-
-def wishes_of(piece: "Piece", want: list[str] | None, run: "RunFolder") -> dict[str, Any]:
-    """Return for a JSON object which wishes hold for a piece; nothing without wishes."""
-    from lnfgen.inference.wishes import wishes_for
-
-    return {"wishes": wishes_for(want, run.encoding).report(piece)} if want else {}
 
 
 def played(program: str | None, voices: int | None) -> dict[str, Any]:

@@ -66,10 +66,13 @@ class DrawingOptions:
             method: called with the trained model and the piece, and with what `Drawing` has.
             facts: further facts for the JSON object.
         """
+        from lnfgen.inference.wishes import wishes_for
+
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
         options.require_no_music_options(run, tracks=self.tracks != "all", flat=self.flat)
+        wishes = wishes_for(self.want or (), run.encoding)
         instruments = options.played(self.program, self.voices) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, instruments, self.json)
         piece = _read(run, source, self.tracks, self.flat)
@@ -91,7 +94,7 @@ class DrawingOptions:
             pieces = method(trained, piece, **asked, **drawing, progress=show)
         for drawn in pieces:
             own = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
-            writer.write(own, options.wishes_of(drawn, self.want, run))
+            writer.write(own, {"wishes": wishes.report(drawn)} if self.want else {})
         writer.close(run=run.name, **drawing, **facts)
 
 

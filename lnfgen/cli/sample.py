@@ -55,11 +55,13 @@ def command(
     The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
     from lnfgen.api import load
+    from lnfgen.inference.wishes import wishes_for
 
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
     options.require_no_music_options(folder, tempo=tempo is not None)
+    wishes = wishes_for(want or (), folder.encoding)
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
@@ -82,7 +84,7 @@ def command(
             piece = _finished(choice.piece, writer.next_name, tempo, temperature)
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
             facts = {"index": choice.index + 1, **(scores if choice.nll is not None else {})}
-            writer.write(piece, facts | options.wishes_of(choice.piece, want, folder))
+            writer.write(piece, facts | ({"wishes": wishes.report(choice.piece)} if want else {}))
     writer.close(seed=seed)
 
 

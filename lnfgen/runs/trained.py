@@ -329,5 +329,6 @@ def _warn_of_wishes(wishes: Wishes, piece: Piece, index: int, count: int) -> Non
     name = f"piece {index + 1}" if count > 1 else "the piece"
     for words, found in wishes.report(piece).items():
         if not found["held"]:
-            reason = f"{name} is the nearest that was drawn in time, but the wish {words} does not hold: it has"
-            warnings.warn(f"{reason} {found['value']}", LnfgenWarning, stacklevel=3)
+            value = f"{found['value']:.3g}" if isinstance(found["value"], float) else found["value"] or "none"
+            remark = f"{name} does not have {words}, but {value}: it is the nearest that was drawn in time"
+            warnings.warn(remark, LnfgenWarning, stacklevel=3)
