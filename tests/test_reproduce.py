@@ -110,7 +110,7 @@ def test_without_the_data_the_driver_says_so_in_one_line(tmp_path: Path) -> None
     command = [sys.executable, str(FOLDER / "run.py"), str(tmp_path), "--only", "nottingham-*-seed-*"]
     done = subprocess.run([*command, "--list"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
-    assert {line.split()[0] for line in done.stdout.splitlines()} <= {"done", "missing"}
+    assert {line.split()[0] for line in done.stdout.splitlines()} <= {"done", "older", "missing"}
     results = tmp_path / "results"
     done = subprocess.run([*command, "--results", str(results)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1

@@ -4,7 +4,8 @@ DATA is the folder that holds `polyphonic/jsb_chorales.pickle`, the other benchm
 without it, the folder that LNFGEN_TEST_DATA names. Each cell of `cells.py` is trained by `lnfgen train`, scored by
 `lnfgen eval --nll` with 50 samples, on valid and then once on test, and its result is written to `results/CELL.json`.
 A cell that has a result is not run again, and a run that was interrupted goes on. `--list` tells which cells are done,
-begun or missing. Then `python examples/reproduce/table.py` puts the results into README.
+begun or missing, and which are `older`: done by a commit that lacks changes of the code of models since. Then
+`python examples/reproduce/table.py` puts the results into README.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with those of README.
 The recorded times of PTB in the budget `grid` are a fifth or so too long for all models but `lstm`: at that time a run
@@ -57,7 +58,8 @@ def main() -> None:
         raise SystemExit(f"error: no cell is named {' or '.join(given.only)}; expected one that --list names")
     if given.list:
         for cell in chosen:
-            print(f"{state(cell, given.runs, given.results):8}{cell.name}")
+            how = state(cell, given.runs, given.results)
+            print(f"{'older' if how == 'done' and is_older(cell, given.results) else how:8}{cell.name}")
         return
     try:
         for cell in chosen:
@@ -75,6 +77,23 @@ def state(cell: Cell, runs: Path, results: Path) -> str:
     if path.exists() and read_object(path)["commands"][0] == shown(train_command(cell)):
         return "done"
     return "begun" if is_run(runs / cell.name) else "missing"
+
+
+def is_older(cell: Cell, results: Path) -> bool:
+    """True if the result of a cell is of a commit that lacks a later change of the code of models, or of none."""
+    commit = read_object(results / f"{cell.name}.json").get("commit")
+    code = [f"lnfgen/{folder}" for folder in ("flows", "models", "nn", "transforms", "training")]
+    newest = _git("log", "-1", "--format=%H", "HEAD", "--", *code)
+    return commit is None or (bool(newest) and _git("merge-base", newest, commit) != newest)
+
+
+def _git(*words: str) -> str:
+    """What git prints in the folder of this file; nothing if that is no checkout."""
+    command = ["git", "-C", str(Path(__file__).resolve().parents[2]), *words]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:  # there is no git
+        return ""
 
 
 def train_command(cell: Cell) -> list[str]:
@@ -127,6 +146,7 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
         "steps": metrics[-1]["step"],
         "cpu_seconds": round(log.cpu_seconds, 1),
         "lnfgen": lnfgen.__version__,
+        "commit": _git("rev-parse", "HEAD") or None,
         "torch": version("torch").split("+")[0],
         **scores,
         "valid_elbo_at": {line["step"]: line["valid_elbo"] for line in metrics},
