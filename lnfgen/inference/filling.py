@@ -117,6 +117,7 @@ def vary_pieces(
     amount: float,
     count: int = 1,
     seed: int = 0,
+    seconds: float = SECONDS,
     progress: Progress = no_progress,
     **drawing: Any,
 ) -> Iterator[Piece]:
@@ -128,7 +129,7 @@ def vary_pieces(
         own = stream_seed(seed, index)
         part = partly_hidden(encoding, whole, amount, np.random.default_rng(own))
         if part.hidden.any():
-            yield from fill_pieces(model, encoding, part, seed=own, **drawing)
+            yield from fill_pieces(model, encoding, part, seed=own, seconds=seconds / count, **drawing)
         else:
             yield decoded(encoding, part, part.values)
         progress("drawing", index + 1, count)

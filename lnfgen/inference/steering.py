@@ -99,7 +99,8 @@ def steered(
                 break
             fresh = [items[i]._replace(seed=stream_seed(items[i].seed, number)) for i in block]
             potential = partial(_potential, encoding, wishes, fresh)
-            drawn = draw_block(model, encoding, fresh, particles, temperature, potential=potential)
+            width = max(1, min(particles, MAX_ROW_STEPS // fresh[0].shape[0]))
+            drawn = draw_block(model, encoding, fresh, width, temperature, potential=potential)
             for index, piece in zip(block, drawn, strict=True):
                 found = wishes.distance(piece), piece
                 nearest[index] = min(nearest.get(index, found), found, key=lambda pair: pair[0])
