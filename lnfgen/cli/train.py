@@ -180,13 +180,11 @@ class _Display:
 
     def calibrated(self, of_round: "Round") -> None:
         if of_round.number == 1:
-            console.note(
-                "calibrating: rules of parallel motion are moved until samples keep them as the train split does"
-            )
-        samples, train = (f"{1000 * rate:.1f}" for rate in (of_round.in_samples, of_round.in_train))
+            console.note("calibrating: until samples have as many parallels and repeats as the train split")
         console.note(
-            f"round {of_round.number}: in 1,000 chord changes {of_round.pieces} samples have {samples} parallel fifths "
-            f"and octaves, the train split {train} (once a piece)"
+            f"round {of_round.number}: {of_round.pieces} samples have {1000 * of_round.in_samples:.1f} parallel fifths and "
+            f"octaves in 1,000 chord changes (train {1000 * of_round.in_train:.1f}), and {of_round.repeats_in_samples:.1%} "
+            f"of their melody came before (train {of_round.repeats_in_train:.1%})"
         )
 
 

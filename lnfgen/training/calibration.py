@@ -1,4 +1,6 @@
-"""Rules of parallel motion for samples: they are moved until as many pieces have parallels as in the train split.
+"""Calibration of samples: rules of parallel motion, and how readily phrases are copied.
+
+Rules are moved until as many pieces of samples have parallels as of the train split.
 
 Training fits the rules of `VoiceHead` after true music. In samples each voice follows notes that the model itself has
 drawn, and there the same rules let more voices move in parallel. So after training, pieces are drawn in rounds, and the
@@ -6,10 +8,13 @@ weight of each rule is moved by how much oftener it should have held than it did
 model's expectation, that is the gradient of the likelihood, as in contrastive divergence (Hinton, Neural Computation
 14, 2002). All other weights stay.
 
-A rule counts once in a piece, because a repeated phrase repeats its parallels, and samples repeat fewer phrases than
-true music does.
+A rule counts once in a piece, because a repeated phrase repeats its parallels.
+
+Phrases come again less often in samples than in true music, because a sample that has left a phrase by mistake is like
+nothing before. So the weight of the copies is moved too, until melodies come again as often as in the train split.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -19,12 +24,14 @@ from torch import Tensor
 from lnfgen.config import CALIBRATION_ROUNDS
 from lnfgen.conventions import SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
+from lnfgen.formats.read_write import Piece
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models import SequenceModel
 from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
 from lnfgen.models.voices import VoiceHead
-from lnfgen.music.figures import FIFTH
+from lnfgen.music.figures import FIFTH, melody_repeat_rate
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.nn.copying import NUM_HEADS
 
 FEW = 3.0
 """A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by
@@ -51,6 +58,8 @@ class Round(NamedTuple):
     pieces: int
     in_samples: float
     in_train: float
+    repeats_in_samples: float  # the mean of `melody_repeat_rate`; nan without notes
+    repeats_in_train: float
 
 
 def calibrate(
@@ -68,16 +77,30 @@ def calibrate(
     model is then of no use.
     """
     head = next(module for module in model.modules() if isinstance(module, VoiceHead))
+    train = list(train)
     wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))
+    wanted_repeats = _repeats(encoding.decode(x.numpy()) for x in train)
     for number in range(CALIBRATION_ROUNDS):
         if interrupted():
             return False
-        drawn = sample_pieces(model, encoding, count=pieces, seed=stream_seed(seed, number))
+        drawn = list(sample_pieces(model, encoding, count=pieces, seed=stream_seed(seed, number)))
         found = _applied(head, (torch.from_numpy(piece.sounding) for piece in drawn if isinstance(piece, PianoRoll)))
-        report(Round(number + 1, pieces, found.parallels, wanted.parallels))
+        repeats, step = _repeats(drawn), (number + 1) ** -0.7  # ever smaller steps, so that chance averages out
+        report(Round(number + 1, pieces, found.parallels, wanted.parallels, repeats, wanted_repeats))
         if found.changes and wanted.changes:
-            _move(head, found, wanted, step=(number + 1) ** -0.7)  # ever smaller, so that chance averages out
+            _move(head, found, wanted, step)
+        if head.copying is not None and wanted_repeats > 0 and not math.isnan(repeats):
+            gap = math.log(wanted_repeats / max(repeats, wanted_repeats / 10))
+            with torch.no_grad():
+                head.gate.from_attended.bias[:NUM_HEADS] += step * max(-1.0, min(1.0, gap))
     return True
+
+
+def _repeats(pieces: Iterable[Piece]) -> float:
+    """The share of four melody notes that came before, the mean over the pieces that have so many."""
+    rates = [melody_repeat_rate(piece) for piece in pieces if isinstance(piece, PianoRoll)]
+    known = [rate for rate in rates if not math.isnan(rate)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _move(head: VoiceHead, found: Applied, wanted: Applied, step: float) -> None:
