@@ -181,10 +181,12 @@ class _Display:
     def calibrated(self, of_round: "Round") -> None:
         if of_round.number == 1:
             console.note("calibrating: until samples have as many parallels and repeats as the train split")
+        parallels = (
+            f"{1000 * of_round.in_samples:.1f} parallels in 1,000 chord changes ({1000 * of_round.in_train:.1f})"
+        )
+        repeats = f"{of_round.repeats_in_samples:.1%} of the melody came before ({of_round.repeats_in_train:.1%})"
         console.note(
-            f"round {of_round.number}: {of_round.pieces} samples have {1000 * of_round.in_samples:.1f} parallel fifths and "
-            f"octaves in 1,000 chord changes (train {1000 * of_round.in_train:.1f}), and {of_round.repeats_in_samples:.1%} "
-            f"of their melody came before (train {of_round.repeats_in_train:.1%})"
+            f"round {of_round.number}: {of_round.pieces} samples have {parallels}, {repeats}; in brackets train"
         )
 
 
