@@ -180,7 +180,7 @@ class _Display:
 
     def calibrated(self, of_round: "Round") -> None:
         if of_round.number == 1:
-            console.note("calibrating: until samples have as many parallels and repeats as the train split")
+            console.note("calibrating: samples are brought nearer to the parallels and the repeats of the train split")
         parallels = (
             f"{1000 * of_round.in_samples:.1f} parallels in 1,000 chord changes ({1000 * of_round.in_train:.1f})"
         )

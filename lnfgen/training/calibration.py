@@ -11,7 +11,8 @@ model's expectation, that is the gradient of the likelihood, as in contrastive d
 A rule counts once in a piece, because a repeated phrase repeats its parallels.
 
 Phrases come again less often in samples than in true music, because a sample that has left a phrase by mistake is like
-nothing before. So the weight of the copies is moved too, until melodies come again as often as in the train split.
+nothing before. So the weight of the copies is moved too, until melodies come again half-way (as a ratio) as often as in
+the train split. With more, samples hold on to short loops.
 """
 
 import math
@@ -80,6 +81,7 @@ def calibrate(
     train = list(train)
     wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))
     wanted_repeats = _repeats(encoding.decode(x.numpy()) for x in train)
+    aim = math.nan
     for number in range(CALIBRATION_ROUNDS):
         if interrupted():
             return False
@@ -89,8 +91,10 @@ def calibrate(
         report(Round(number + 1, pieces, found.parallels, wanted.parallels, repeats, wanted_repeats))
         if found.changes and wanted.changes:
             _move(head, found, wanted, step)
-        if head.copying is not None and wanted_repeats > 0 and not math.isnan(repeats):
-            gap = math.log(wanted_repeats / max(repeats, wanted_repeats / 10))
+        if number == 0:
+            aim = math.sqrt(repeats * wanted_repeats)
+        if head.copying is not None and aim > 0:
+            gap = math.log(aim / max(repeats, aim / 10))
             with torch.no_grad():
                 head.gate.from_attended.bias[:NUM_HEADS] += step * max(-1.0, min(1.0, gap))
     return True

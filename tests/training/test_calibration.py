@@ -1,4 +1,4 @@
-"""Calibration: after training, rules and copies are moved until samples have as many parallels and repeats as train."""
+"""Calibration: after training, rules and the weight of copies are moved towards the parallels and repeats of train."""
 
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def test_rules_stay_where_samples_have_what_the_train_split_has(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_copies_weigh_more_until_melodies_come_again_as_often(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_weigh_more_where_melodies_come_again_too_rarely(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model = toy_model(copy_attention=True)
     head = next(module for module in model.modules() if isinstance(module, VoiceHead))
     before = head.gate.from_attended.bias.detach().clone()
