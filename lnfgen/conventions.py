@@ -74,7 +74,7 @@ PARTICLES: Final = 32
 """For each piece that is filled. With more, harmonies follow what is known better, for more time."""
 
 MELODY_PARTICLES: Final = 16
-"""As `PARTICLES`, for a known melody. Each of its steps corrects the particles, so fewer of them go astray."""
+"""As `PARTICLES`, for a known melody, whose steps correct the particles, so fewer of them go astray; and for wishes."""
 
 SECONDS: Final = 30.0
 """For all pieces of a command that are drawn towards wishes. Then the nearest ones are taken."""

@@ -90,7 +90,7 @@ class DrawingOptions:
                     console.note(f"seed {unsaid.pop()}")
                 progress(*done)
 
-            asked = {"want": self.want or (), "seconds": self.seconds, "count": self.count}
+            asked = {"want": wishes, "seconds": self.seconds, "count": self.count}
             pieces = method(trained, piece, **asked, **drawing, progress=show)
         for drawn in pieces:
             own = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn

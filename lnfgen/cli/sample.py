@@ -74,7 +74,7 @@ def command(
             count,
             length=length,
             bars=bars,
-            want=want,
+            want=wishes,
             seconds=seconds,
             temperature=temperature,
             seed=seed,

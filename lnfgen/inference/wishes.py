@@ -23,7 +23,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece, read
 from lnfgen.music.figures import Figure, ends_on_triad, leaps, music_figures, notes_per_bar
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
-from lnfgen.music.tonality import MODES, find_key, key_of, key_profiles, pitch_name, pitch_number
+from lnfgen.music.tonality import MODES, key_of, key_profiles, most_like, pitch_name, pitch_number
 
 Want = Mapping[str, Any] | Iterable[str]
 """Figures and their values: `{"key": "G", "notes_per_bar": (8, 12)}`, or words such as `notes_per_bar=8..12`."""
@@ -120,12 +120,14 @@ class Wishes:
 NO_WISHES = Wishes()
 
 
-def wishes_for(want: Want, encoding: Encoding) -> Wishes:
-    """Read wishes for pieces of this encoding.
+def wishes_for(want: Want | Wishes, encoding: Encoding) -> Wishes:
+    """Read wishes for pieces of this encoding. Those that are read already stay as they are.
 
     Raises:
         LnfgenError: if there is no figure with the name, or no piece can have the value.
     """
+    if isinstance(want, Wishes):
+        return want
     pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want]
     figures, others = numbers(encoding.kind), OTHERS[encoding.kind]
     wishes, sure, contained, signature = list[Wish](), list[Wish](), list[str](), None
@@ -151,7 +153,7 @@ def wishes_for(want: Want, encoding: Encoding) -> Wishes:
                 wishes.append(Wish(words, partial(_field, name, wanted), IN_FULL))
             elif name == "metre":
                 signature = _signature(value)
-                sure.append(Wish(words, lambda roll: ("{}/{}".format(*roll.time_signature), 0.0)))
+                sure.append(Wish(words, partial(_in_metre, signature)))
             elif name in ("top", "bass"):
                 first, last = _ends(value, 0.0)
                 low, high = (low, min(high, last)) if name == "top" else (max(low, first), high)
@@ -220,8 +222,8 @@ def _number(end: Any, without: float) -> float:
 
 def _signature(value: Any) -> TimeSignature:
     parts = str(value).split("/") if isinstance(value, str) else [str(part) for part in value]
-    numbers = [int(part) for part in parts if part.isdecimal() and len(part) < 4]
-    if len(numbers) == len(parts) == 2 and is_time_signature(signature := (numbers[0], numbers[1])):
+    found = [int(part) for part in parts if part.isdecimal() and len(part) < 4]
+    if len(found) == len(parts) == 2 and is_time_signature(signature := (found[0], found[1])):
         return signature
     raise ValueError("a time signature, such as 3/4 or 6/8")
 
@@ -239,7 +241,8 @@ def _keys(name: str, value: Any) -> np.ndarray:
 def _in_key(wanted: np.ndarray, roll: PianoRoll) -> tuple[Any, float]:
     """The key, and how much better the profile of the best key fits than that of the best wanted one."""
     likeness = key_profiles(roll)
-    return str(find_key(roll)), float(likeness.max() - likeness[wanted].max()) / KEY_UNIT
+    key = most_like(likeness)
+    return None if key is None else str(key), float(likeness.max() - likeness[wanted].max()) / KEY_UNIT
 
 
 def _line(top: bool, low: float, high: float, roll: PianoRoll) -> tuple[Any, float]:
@@ -257,7 +260,11 @@ def _on_cadence(roll: PianoRoll) -> tuple[Any, float]:
 
 
 def _contains(word: str, text: str) -> tuple[Any, float]:
-    return word in text, 0.0
+    return word in text, 0.0 if word in text else FAR
+
+
+def _in_metre(signature: TimeSignature, roll: PianoRoll) -> tuple[Any, float]:
+    return "{}/{}".format(*roll.time_signature), 0.0 if roll.time_signature == signature else FAR
 
 
 def _field(name: str, wanted: tuple[Any, Any], text: str) -> tuple[Any, float]:

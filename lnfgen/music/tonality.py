@@ -118,7 +118,11 @@ def _profiles() -> np.ndarray:
 
 def find_key(roll: PianoRoll) -> Key | None:
     """The key whose profile is most like the pitch classes of the piece. A piece that sounds nowhere has no key."""
-    likeness = key_profiles(roll)
+    return most_like(key_profiles(roll))
+
+
+def most_like(likeness: np.ndarray) -> Key | None:
+    """The key with the greatest of these correlations of `key_profiles`, if there are any."""
     if np.isnan(likeness).any():
         return None
     mode, tonic = divmod(int(likeness.argmax()), 12)

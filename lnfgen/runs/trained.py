@@ -40,7 +40,7 @@ class Drawing(TypedDict, total=False):
     count: int  # how many pieces; 1 by default
     temperature: float  # below 1 safer, above 1 wilder; 1 by default
     seed: int  # decides the pieces; 0 by default
-    want: Want | None  # wishes, as `TrainedModel.sample` takes them
+    want: Want | Wishes | None  # wishes, as `TrainedModel.sample` takes them
     seconds: float  # for all pieces, until wishes hold; then the nearest are taken
     particles: int  # ways that are followed for each piece; more fit the known part better, for more time
     progress: Progress  # called with what is being done, how much is done, and of how much
@@ -73,7 +73,7 @@ class TrainedModel:
         temperature: float = 1.0,
         seed: int = 0,
         best: int | None = None,
-        want: Want | None = None,
+        want: Want | Wishes | None = None,
         seconds: float = SECONDS,
     ) -> list[Piece]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
@@ -109,7 +109,7 @@ class TrainedModel:
         *,
         best: int | None = None,
         seed: int = 0,
-        want: Want | None = None,
+        want: Want | Wishes | None = None,
         progress: Progress = no_progress,
         **asked: Any,
     ) -> Iterator[Choice]:

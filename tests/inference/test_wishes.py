@@ -40,6 +40,8 @@ def test_wishes_hold_for_the_pieces_that_have_them() -> None:
     chord = PianoRoll.from_notes([(0, 4, pitch) for pitch in (48, 55, 64, 72)])
     assert held(chord, "ends=cadence") == [True]
     assert wanted("metre=4/4").report(TUNE) == {"metre=4/4": {"value": "4/4", "held": True}}
+    assert held(TUNE, "metre=3/4") == [False]
+    assert wanted("key=C").report(PianoRoll.from_notes([], num_steps=4)) == {"key=C": {"value": None, "held": False}}
     tune = "K:Am\nM:6/8\nabc|abc"
     assert all(held(tune, "key=A minor", "key=A", "metre=6/8", "line_length=5..6"))
     assert not any(held(tune, "key=A major", "key=G", "metre=3/4", "line_length=6.."))
