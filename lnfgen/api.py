@@ -200,7 +200,7 @@ def open_session(
     return session
 
 
-def load(run: Source, device: str = "auto") -> TrainedModel:
+def load(run: Source, device: str = "auto", passes: int | None = None) -> TrainedModel:
     """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen list --models`).
 
         >>> model = lnfgen.load("chorales")  # or lnfgen.load("runs/chorales-af-scf-001")
@@ -209,13 +209,16 @@ def load(run: Source, device: str = "auto") -> TrainedModel:
     Args:
         run: the path of a run goes before the name of a model.
         device: auto, cpu, cuda, cuda:N or mps.
+        passes: for a model by blocks, in how many passes it draws and scores a piece; 32 by default. More take longer
+            and fit better.
 
     Raises:
         RunError: if there is no such run, or its model is missing or damaged.
+        LnfgenError: if passes are given for another model, or are less than 1.
     """
     from lnfgen.runs.trained import TrainedModel
 
-    return TrainedModel(run, device)
+    return TrainedModel(run, device, passes)
 
 
 def compare(

@@ -20,6 +20,7 @@ def command(
     split: Annotated[
         str | None, typer.Option(help="Split to score: train, valid or test.", show_default="test, or all of a file")
     ] = None,
+    passes: options.Passes = None,
     seed: options.FixedSeed = 0,
     precision: Annotated[
         Literal["float32", "bfloat16"],
@@ -44,7 +45,7 @@ def command(
 
     with console.jobs() as progress:
         material = material_of(folder, dataset, split, progress)
-        trained = load(folder.path, device)
+        trained = load(folder.path, device, passes)
         if material.tracks:
             console.note(f"{material.name}: {material.tracks}")
         figures = trained.nll(material, samples=samples, seed=seed, precision=precision, progress=progress)
@@ -55,6 +56,7 @@ def command(
         "split": material.split,
         "dropped": material.dropped,
         **trained.run.config.model.facts(),
+        "passes": trained.passes,
         "dataset": material.name,
         "run": trained.run.name,
     }

@@ -52,6 +52,14 @@ Want = Annotated[
 ]
 Seconds = Annotated[float, typer.Option(min=0, help="Time for --want; after it the nearest pieces are taken.")]
 Temperature = Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")]
+Passes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="For a model by blocks: draw and score in so many passes. More fit better and take longer.",
+        show_default="32",
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]
 
 _READING = "Options for reading music"

@@ -42,6 +42,7 @@ def command(
     want: options.Want = None,
     seconds: options.Seconds = SECONDS,
     temperature: options.Temperature = 1.0,
+    passes: options.Passes = None,
     tempo: options.Tempo = None,
     program: options.Programs = None,
     voices: options.Voices = None,
@@ -65,7 +66,7 @@ def command(
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
-    trained = load(folder.path, device)
+    trained = load(folder.path, device, passes)
     if seed is None:
         seed = options.fresh_seed()
         console.note(f"seed {seed}")

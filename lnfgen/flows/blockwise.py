@@ -1,4 +1,4 @@
-"""A flow across time in 32 passes: each draws one step of every block of 32 steps."""
+"""A flow across time in any number of passes, each of which draws one step of every block."""
 
 from collections.abc import Callable
 
@@ -10,22 +10,35 @@ from lnfgen.device import Dropout
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow
 from lnfgen.nn.backbones import Bidirectional
+from lnfgen.nn.masking import length_mask
 from lnfgen.nn.stepper import looping, steps_of
 
-BLOCK = 32
-"""Steps of a block, and passes of `forward`. Shorter blocks take fewer passes and fit worse."""
+PASSES = 32
+"""Passes of `forward`, if nobody asks for another number."""
+
+IN_TRAINING = (8, 16, 32, 64)
+"""Each call in training has blocks of one of these sizes, so that a model learns to draw in any number of passes."""
+
+AHEAD = 8
+"""A step reads which of so many steps after it are known."""
+
+AHEAD_SIZE = 32
+"""Features of each of them."""
 
 
 class BlockwiseFlow(ContextFlow):
     """`eps_t = g(z_t; c_t)`, where c_t is computed from the earlier steps of every block; `blocks` in `time`.
 
-    Blocks are of `block` steps, the last one as long as what is left. Pass p of `forward` draws step p of all of them:
-    `within` reads the earlier steps of each block, and `across` joins what it made of them, in both directions. So
-    `forward` takes at most `block` passes, for any T, and `inverse` is parallel over T. The Jacobian is triangular if
-    the steps are put in the order of the passes.
+    Blocks have as many steps as there are `passes`, the last one what is left. Pass p of `forward` draws step p of all
+    of them: `within` reads the earlier steps of each block, `across` joins what it made of them, in both directions,
+    and `ahead` reads the first steps of the next block, so that a block ends as the next one begins. So `forward` takes
+    at most `passes` passes, for any T, and `inverse` is parallel over T. The Jacobian is triangular if the steps are
+    put in the order of the passes.
 
-    Limits: given the earlier passes, the steps of one pass are independent; they lie `block` steps apart. And the last
-    steps of a block hardly learn to fit to the next block, although its first steps are known by then.
+    More passes fit better: the first steps of a block follow nothing. One model draws in any number of passes, because
+    each call in training has blocks of another size.
+
+    Limit: given the earlier passes, the steps of one pass are independent; they lie `passes` steps apart.
     """
 
     def __init__(
@@ -33,17 +46,24 @@ class BlockwiseFlow(ContextFlow):
         num_features: int,
         features: FeaturePrior,
         within: nn.Module,
+        narrow: nn.Linear,
         across: Bidirectional,
+        ahead: "Ahead",
         input_dropout: float,
         reading: nn.Module,
     ) -> None:
-        """`within` is causal and reads `reading` of z. Its output, that of `across` and positions are the context."""
+        """`within` is causal. It reads positions and the `reading` of z, as `ahead` does. `across` reads `narrow` of it.
+
+        The outputs of the three networks and positions are the context.
+        """
         super().__init__(num_features, features)
         self.within = within
+        self.narrow = narrow
         self.across = across
+        self.ahead = ahead
         self.reading = reading
         self.input_dropout = Dropout(input_dropout)
-        self.block = BLOCK
+        self.passes = PASSES
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         z, ladj = self._in_passes(eps, positions, lengths, self.features)
@@ -62,39 +82,72 @@ class BlockwiseFlow(ContextFlow):
 
         `move` returns z and any other results of these steps, `[N, B, ...]` each.
         """
-        x_of, positions_of, counts = self._folded(x), self._folded(positions), self._counts(x, lengths)
+        size = min(self.passes, x.shape[1])
+        x_of, positions_of, counts = _folded(x, size), _folded(positions, size), _counts(lengths, size)
+        is_real = _folded(length_mask(lengths, x.shape[1])[..., None], size)
         steps = steps_of(self.within, positions_of.flatten(0, 1))
-        value, passes = x.new_zeros(*x_of.shape[:2], self.num_features), []
+        known = x.new_zeros(len(x), x_of.shape[1] * size + AHEAD, AHEAD_SIZE)
+        read, passes = self._read(x.new_zeros(*x_of.shape[:2], self.num_features)), []
         with looping(x):
-            for p in range(x_of.shape[2]):
-                own = steps.step(p, self._read(value).flatten(0, 1)).unflatten(0, value.shape[:2])
+            for p in range(size):
+                own = steps.step(p, read.flatten(0, 1)).unflatten(0, read.shape[:2])
+                ahead = self.ahead.joined(known[:, p + 1 :].unfold(1, AHEAD, size))
                 row = slice(p, p + 1)
-                context = self._contexts(own.unsqueeze(2), positions_of[:, :, row], counts[:, row])
+                context = self._contexts(own[:, :, None], ahead[:, :, None], positions_of[:, :, row], counts[:, row])
                 passes.append(move(x_of[:, :, p], context.squeeze(2)))
-                value = passes[-1][0]
+                read = self._read(passes[-1][0])
+                known[:, p:-AHEAD:size] = self.ahead.of_each(read * is_real[:, :, p])
         return [torch.stack(part, 2).flatten(1, 2)[:, : x.shape[1]] for part in zip(*passes, strict=True)]
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        earlier, positions = pad(self._folded(z)[:, :, :-1], (0, 0, 1, 0)), self._folded(positions)
-        own, _ = self.within(torch.cat([self._read(earlier), positions], -1).flatten(0, 1))
+        size = IN_TRAINING[int(torch.randint(len(IN_TRAINING), ()))] if self.training else self.passes
+        size = min(size, z.shape[1])
+        read = self._read(z)
+        ahead = _folded(self.ahead(read * length_mask(lengths, z.shape[1])[..., None], size), size)
+        first = self._read(z.new_zeros(self.num_features)).expand(*ahead.shape[:2], 1, -1)
+        earlier, positions = torch.cat([first, _folded(read, size)[:, :, :-1]], 2), _folded(positions, size)
+        own, _ = self.within(torch.cat([earlier, positions], -1).flatten(0, 1))
         own = own.unflatten(0, earlier.shape[:2])
-        return self._contexts(own, positions, self._counts(z, lengths)).flatten(1, 2)[:, : z.shape[1]]
+        return self._contexts(own, ahead, positions, _counts(lengths, size)).flatten(1, 2)[:, : z.shape[1]]
 
-    def _read(self, earlier: Tensor) -> Tensor:
-        return self.input_dropout(self.reading(earlier))
+    def _read(self, z: Tensor) -> Tensor:
+        return self.input_dropout(self.reading(z))
 
-    def _folded(self, x: Tensor) -> Tensor:
-        """`[N, T, F]` -> `[N, B, P, F]`: B blocks of P steps, P being T or `block`, whichever is less."""
-        size = min(self.block, x.shape[1])
-        return pad(x, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))
-
-    def _counts(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """In how many blocks each step is real, `[N, P]`."""
-        size = min(self.block, x.shape[1])
-        return (lengths[:, None] + torch.arange(size - 1, -1, -1, device=x.device)) // size
-
-    def _contexts(self, own: Tensor, positions: Tensor, counts: Tensor) -> Tensor:
-        """The contexts `[N, B, P, C]` of P steps from the outputs of `within` there, `[N, B, P, hidden]`."""
-        others = self.across(own.transpose(1, 2).flatten(0, 1), counts.flatten())  # [N * P, B, ...]
+    def _contexts(self, own: Tensor, ahead: Tensor, positions: Tensor, counts: Tensor) -> Tensor:
+        """The contexts `[N, B, P, C]` of P steps from the outputs of `within` and `ahead` there, and real blocks."""
+        others = self.across(self.narrow(own).transpose(1, 2).flatten(0, 1), counts.flatten())  # [N * P, B, ...]
         others = others.unflatten(0, counts.shape).transpose(1, 2)
-        return torch.cat([own, others, positions], -1)
+        return torch.cat([own, others, ahead, positions], -1)
+
+
+class Ahead(nn.Module):
+    """Features of the `AHEAD` steps after each step, as far as they lie in the next block and earlier passes drew them.
+
+    Each place has its own weights, counted from the step itself, so that what lies next to a gap is read as that.
+    """
+
+    def __init__(self, num_read: int, size: int) -> None:
+        super().__init__()
+        self.of_each = nn.Linear(num_read, AHEAD_SIZE, bias=False)
+        self.join = nn.Linear(AHEAD_SIZE * AHEAD, size)
+
+    def forward(self, read: Tensor, size: int) -> Tensor:
+        """From the reading of z `[N, T, E]`, in blocks of a size: `[N, T, size of the features]`."""
+        step = torch.arange(read.shape[1], device=read.device)
+        place = step[:, None] + torch.arange(1, AHEAD + 1, device=read.device)
+        known = place % size < (step % size)[:, None]
+        return self.joined(pad(self.of_each(read), (0, 0, 0, AHEAD))[:, 1:].unfold(1, AHEAD, 1) * known[:, None])
+
+    def joined(self, steps: Tensor) -> Tensor:
+        """From the features of each step, 0 where it is not known, `[..., AHEAD_SIZE, AHEAD]`."""
+        return torch.tanh(self.join(steps.flatten(-2)))
+
+
+def _folded(x: Tensor, size: int) -> Tensor:
+    """`[N, T, F]` -> `[N, B, P, F]`: B blocks of P = `size` steps."""
+    return pad(x, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))
+
+
+def _counts(lengths: Tensor, size: int) -> Tensor:
+    """In how many blocks each step of a block is real, `[N, size]`."""
+    return (lengths[:, None] + torch.arange(size - 1, -1, -1, device=lengths.device)) // size

@@ -4,7 +4,7 @@ from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
-from lnfgen.flows.blockwise import BlockwiseFlow
+from lnfgen.flows.blockwise import Ahead, BlockwiseFlow
 from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.flows.features import FeaturePrior, build_feature_flow
@@ -142,8 +142,11 @@ def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
         return BACKBONES[config.backbone](num_read + POSITION_SIZE, hidden, config.num_layers, config.dropout)
 
     if config.time == "blocks":
-        step = features(hidden + 2 * half + POSITION_SIZE)
-        return BlockwiseFlow(latent, step, causal(), across(hidden), config.input_dropout, reading)
+        import os
+        Q = int(os.environ.get("BLK_Q", _half(half)))
+        step, ahead = features(hidden + half + 2 * Q + POSITION_SIZE), Ahead(num_read, half)
+        both = Bidirectional(config.backbone, Q, Q, 1, config.dropout)
+        return BlockwiseFlow(latent, step, causal(), nn.Linear(hidden, Q), both, ahead, config.input_dropout, reading)
     network, num_context = causal(), hidden
     if config.copy_attention and config.time == "af" and config.emission != "past":  # `past` copies by itself
         network = CopyingNetwork(network, num_read, half)

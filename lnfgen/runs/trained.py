@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, SECONDS, Progress, no_progress
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
+from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import Choice, choose_best, require_best
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
@@ -32,6 +34,8 @@ from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+BY_BLOCKS = [name for name, keys in NAMED_MODELS.items() if keys["time"] == "blocks"]
 
 
 class Drawing(TypedDict, total=False):
@@ -58,11 +62,26 @@ class TrainedModel:
         RunError: if the folder is not a run, or its model is missing or damaged.
     """
 
-    def __init__(self, run: str | Path | RunFolder, device: str = "auto") -> None:
+    def __init__(self, run: str | Path | RunFolder, device: str = "auto", passes: int | None = None) -> None:
         self.run = run if isinstance(run, RunFolder) else RunFolder(find(run, "run").path)
         self.encoding = self.run.encoding
         settings = self.run.config.model
         self.model = load_model(self.run, prepare_machine(device, settings.hidden_size, settings.emission))
+        prior = getattr(self.model, "prior", None)
+        self._by_blocks = prior if isinstance(prior, BlockwiseFlow) else None
+        if passes is None:
+            return
+        if self._by_blocks is None:
+            found = f"{self.run.name} is {settings.name}, which draws in no chosen number of passes"
+            raise LnfgenError(f"{found}; leave --passes out, or train a model by blocks: {' or '.join(BY_BLOCKS)}")
+        if passes < 1:
+            raise LnfgenError(f"{passes} passes; expected at least 1")
+        self._by_blocks.passes = passes
+
+    @property
+    def passes(self) -> int | None:
+        """In how many passes a model by blocks draws and scores a piece; None for other models."""
+        return None if self._by_blocks is None else self._by_blocks.passes
 
     def sample(
         self,

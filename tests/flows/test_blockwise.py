@@ -6,7 +6,7 @@ from torch import Tensor
 from toy_flows import inputs as toy_inputs
 from toy_flows import random_flow
 
-from lnfgen.flows.blockwise import BLOCK, BlockwiseFlow
+from lnfgen.flows.blockwise import PASSES, BlockwiseFlow
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.contract
 def flow(block: int) -> BlockwiseFlow:
     prior = random_flow("blocks", "scf", "nlsq")
     assert isinstance(prior, BlockwiseFlow)
-    prior.block = block
+    prior.passes = block
     return prior
 
 
@@ -24,7 +24,7 @@ def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, positions, torch.tensor([num_steps, max(1, num_steps - 3), -(-num_steps // 2)])
 
 
-@pytest.mark.parametrize(("block", "num_steps"), [*((3, steps) for steps in range(1, 11)), (BLOCK, 65)])
+@pytest.mark.parametrize(("block", "num_steps"), [*((3, steps) for steps in range(1, 11)), (PASSES, 65)])
 def test_both_directions_agree_and_no_step_sees_padding(block, num_steps):
     prior, (eps, positions, lengths) = flow(block), inputs(num_steps)
     z, ladj = prior.forward(eps, positions, lengths)
@@ -59,6 +59,6 @@ def test_its_passes_are_as_many_as_a_block_has_steps():
 
 def test_all_weights_have_gradients_where_sequences_are_one_block():
     """As processes that train together ask for."""
-    prior, (z, positions, lengths) = flow(BLOCK), inputs(3)
+    prior, (z, positions, lengths) = flow(PASSES), inputs(3)
     prior.log_prob(z, positions, lengths).sum().backward()
     assert all(parameter.grad is not None for parameter in prior.parameters())

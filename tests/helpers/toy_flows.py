@@ -46,7 +46,7 @@ def temporal_flow(time: str, features: str, transform: str = "nlsq", **changes: 
     config = dataclasses.replace(SIZES, time=time, features=features, transform=transform, **changes)  # type: ignore[arg-type]
     flow = build_prior(config, NUM_CODES)
     if isinstance(flow, BlockwiseFlow):
-        flow.block = BLOCK
+        flow.passes = BLOCK
     return flow
 
 
