@@ -14,7 +14,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import with_long_copies
 from lnfgen.inference.scoring import nll_of_each
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.wording import counted

@@ -27,7 +27,7 @@ from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hid
 from lnfgen.inference.sampling import require_draws, require_one_length, sample_pieces
 from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name

@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
-from lnfgen.models.sequence_model import WeighedSteps
+from lnfgen.models.sequence_model import SequenceModel, WeighedSteps
 
 Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
 """Takes the number t of steps that are drawn, and a function that gives what each row has drawn, `[N, t, ...]`. Returns

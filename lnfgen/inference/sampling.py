@@ -24,7 +24,7 @@ from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import nothing_known
 from lnfgen.inference.steering import Item, metres_in, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import bar_length
 
 FIRST_ROWS, BLOCK_ROWS = 16, 32

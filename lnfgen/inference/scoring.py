@@ -17,7 +17,7 @@ from lnfgen.conventions import BITS_PER_CHAR, NLL_SAMPLES, ONSET_SHIFT, SOUNDING
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.models import SequenceModel, Terms
+from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
 

@@ -25,7 +25,11 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_text
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_part
 from lnfgen.runs.naming import METRICS, MODEL
 

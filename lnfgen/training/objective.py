@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.data.batches import Batch
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.masking import autocast
 
 

@@ -20,7 +20,7 @@ from lnfgen.device import AdamW
 from lnfgen.errors import LnfgenWarning, RunError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import marginal_nll, per_unit, score
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round

@@ -18,7 +18,10 @@ from lnfgen.inference import sampling
 from lnfgen.inference import scoring as evaluation
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Marginal, nll_of_each, per_unit, score
-from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Symbols
+from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.music.pianoroll import PianoRoll
 
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
