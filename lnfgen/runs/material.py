@@ -91,7 +91,7 @@ def dataset_of(
         found = open_dataset(Path(run.dataset["path"])) if source is None else open_source(source, progress)
         if found.fingerprint == fingerprint:
             return found
-        problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
+        problem = f"{found.path} is not the dataset {name} of {run.name}: its content is another"
     except DatasetError as error:
         if source is not None:
             raise
@@ -105,15 +105,6 @@ def dataset_of(
         except DatasetError as error:
             problem += f", and {error}"
     raise RunError(f"{problem}; {advice}")
-
-
-def _differences(run: RunFolder, found: Dataset) -> str:
-    """List the fields of `dataset.json` that differ from those of the run's dataset and that the content decides."""
-    own, other = run.encoding.to_json(), found.encoding.to_json()
-    fields = [f"encoding.{key}" for key in sorted({**own, **other}) if own.get(key) != other.get(key)]
-    was, now = run.dataset["splits"], found.manifest["splits"]
-    fields += [f"splits.{split}" for split in {**was, **now} if was.get(split) != now.get(split)]
-    return "its content is another" + (f" ({', '.join(fields)})" if fields else "")
 
 
 @dataclass(frozen=True)
