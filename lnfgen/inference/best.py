@@ -39,12 +39,6 @@ class Choice:
     longest_copy: float | None = None  # for music, quarters of the longest passage that train has too, if known
 
 
-def require_best(best: int, count: int) -> None:
-    """Refuse to choose more pieces than `count`, which are drawn, or none."""
-    if not 1 <= best <= count:
-        raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all of them")
-
-
 def choose_best(
     model: SequenceModel,
     encoding: Encoding,

@@ -23,7 +23,7 @@ from lnfgen.conventions import MAX_LENGTH, PARTICLES, SECONDS, Progress, no_prog
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden, with_outer_voices
+from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
 from lnfgen.inference.sampling import require_draws, require_one_length, sample_pieces
 from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
@@ -89,7 +89,7 @@ def fill_pieces(
     if not part.hidden.any():
         low, high = part.keys[0], part.keys[-1]
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
-    items = [Item(part, stream_seed(seed, index), partial(_finished, encoding, part)) for index in range(count)]
+    items = [Item(part, stream_seed(seed, index), partial(decoded, encoding, part)) for index in range(count)]
     if wishes.time_signature is not None and not isinstance(part.piece, str):
         raise LnfgenError("found a wish for a metre; a piece of your own keeps its time signature")
     if wishes.steers:
@@ -103,10 +103,6 @@ def fill_pieces(
             progress("drawing", first * len(part.values) + rows * done, total)
 
         yield from draw_block(model, encoding, block, particles, temperature, of_block)
-
-
-def _finished(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
-    return decoded(encoding, part, with_outer_voices(part, x))
 
 
 def vary_pieces(

@@ -117,10 +117,5 @@ class MaskedLinear(nn.Linear):
         super().__init__(num_inputs, num_outputs, bias=False)
         self.register_buffer("mask", mask, persistent=False)
 
-    @property
-    def masked_weight(self) -> Tensor:
-        """The weights with 0 where the mask is False, `[num_outputs, num_inputs]`."""
-        return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
-
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.masked_weight)
+        return linear(input, torch.where(self.mask, self.weight, torch.zeros_like(self.weight)))

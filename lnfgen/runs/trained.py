@@ -15,7 +15,7 @@ from lnfgen.data.encoding import changes_in_words
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.best import Choice, choose_best, require_best
+from lnfgen.inference.best import Choice, choose_best
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole, little_room
 from lnfgen.inference.sampling import sample_pieces
@@ -117,8 +117,8 @@ class TrainedModel:
 
         `asked` are `length`, `bars`, `temperature` and `seconds`, as `sample` takes them.
         """
-        if best is not None:
-            require_best(best, count)
+        if best is not None and not 1 <= best <= count:
+            raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all")
         wishes = wishes_for(want or (), self.encoding)
         to_choose: list[Piece] = []
         drawing = partial(sample_pieces, count=count, seed=seed, wishes=wishes, progress=progress)
