@@ -4,8 +4,7 @@ The known part is a `KnownPart` of `inference.known`. The model draws what is hi
 particles: see `lnfgen.inference.particles`. The known part is the same in every result.
 
 A known note must also begin and end where it did. So a hidden key may be silent or struck just after it, but not held,
-and it sounds just before a step where it is known to be held. Where the data has no onsets, it is silent just before
-and after a known note.
+and it sounds just before a step where it is known to be held. Without onsets, it is silent around a known note.
 """
 
 from __future__ import annotations
@@ -134,8 +133,8 @@ def vary_pieces(
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
     """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
-    It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
-    highest or lowest line is compared with those lines of the samples, and other music with all their keys.
+    It is moved by the fewest semitones that put most of its known keys where those of some free samples are; a known
+    highest or lowest line, where that line of the samples is.
     """
     roll = part.piece
     if isinstance(roll, str):

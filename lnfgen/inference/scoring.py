@@ -1,8 +1,7 @@
 """Scores: ELBO and importance-sampled NLL, by the published conventions.
 
 Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of
-T + 1, in nats per time step for music and bits per character for text. Sums are in float64. The noise of a sequence
-depends only on the seed and its place in the split.
+T + 1, in nats per time step for music and bits per character for text. The noise follows from seed and place in split.
 """
 
 import math
@@ -25,8 +24,7 @@ MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
 
 MAX_PASS_LOGITS = 1 << 26
-"""Logits in one pass: 256 MB, twice. A text with thousands of symbols gets shorter passes, or memory would be filled
-with gigabytes, which takes longer than the sums."""
+"""Logits in one pass: 256 MB, twice. A text with thousands of symbols gets shorter passes, or it would fill memory."""
 
 MAX_FOLDED_SAMPLES = 16
 """Samples of a sequence that a pass takes at once, so that short sequences still share one."""

@@ -1,8 +1,7 @@
 """The weights of a run's model on disk, and the state that a resumed run goes on from.
 
-Both are safetensors files (https://huggingface.co/docs/safetensors): 8 bytes with the length of the header, a header
-in JSON, and the bytes of the tensors. The metadata in the header hold the SHA-256 of the whole file, computed with
-zeros in its own place, so that a flipped bit is found.
+Both are safetensors files (https://huggingface.co/docs/safetensors): the length of the header in 8 bytes, a header in
+JSON, and the tensors. The header holds the SHA-256 of the whole file, computed with zeros in its own place.
 """
 
 import hashlib

@@ -89,8 +89,7 @@ class TrainedModel:
                 likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
-                if too many hold one, with a warning. Another warning says that copies were not looked for, if the
-                dataset of the run is no longer there. `draw` gives the scores too.
+                if too many hold one, with a warning. `draw` gives the scores too.
             want: figures of the pieces: `{"key": "G", "notes_per_bar": (8, 12)}`, or words as `lnfgen sample --want`
                 takes them; `lnfgen list --figures` has all. A warning names a wish that does not hold.
             seconds: the time for all pieces, until the wishes hold; then the nearest pieces are taken.
@@ -167,8 +166,7 @@ class TrainedModel:
             drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
 
         Raises:
-            LnfgenError: if nothing is free or nothing is kept, the piece is empty or of the other kind, or a number is
-                out of range.
+            LnfgenError: if nothing is free or kept, the piece is empty or of the other kind, or a number out of range.
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
@@ -209,8 +207,7 @@ class TrainedModel:
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
 
         Args:
-            amount: the share of the bars of each voice, or of a text in spans of eight characters. 0 gives the piece
-                itself, and 1 a fresh piece of its length.
+            amount: the share of the bars of each voice, or of spans of eight characters, from 0 to 1, which is all.
 
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
