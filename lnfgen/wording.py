@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
-    """A number with its noun, as in `1 note` and `2,100 notes`. `nouns` is the plural, if that is not noun with an s."""
+    """A number with its noun, as in `1 note` and `2,100 notes`. `nouns` is the plural, if it is not just with an s."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
