@@ -131,8 +131,8 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
         progress: called after each update.
         settings: transform, emission, backbone, config (a JSON file, a run or a dictionary with keys of `config.json`),
-            epochs, max_steps and seed, as the options of `lnfgen train`. Without a seed it is 0. `set` goes before all
-            of them: `set={"training.learning_rate": 1e-3}`.
+            epochs, max_steps and seed (0), as the options of `lnfgen train`. `set` goes before all of them:
+            `set={"training.learning_rate": 1e-3}`.
 
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.

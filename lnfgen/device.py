@@ -1,7 +1,7 @@
 """The device that a model computes on, and what makes torch faster on a CPU: threads, memory, dropout, AdamW.
 
-All commands that compute with a model, and the Python functions, call `prepare_machine` before they build or load one.
-Each of the other things saves a tenth or more of the CPU time of 30 updates at `tiny` (`examples/experiments.md`).
+All that computes with a model calls `prepare_machine` before it builds or loads one. `examples/experiments.md` has the
+CPU time that the other things save.
 """
 
 import ctypes
@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from lnfgen.errors import LnfgenError
 
 SMALL_HIDDEN_SIZE = 128
-"""Models up to this `hidden_size` compute on one thread of a CPU. Two threads are hardly faster there, and beside a
-busy program they take several times as long, as each waits for the other."""
+"""Models up to this `hidden_size` compute on one thread of a CPU. Two are hardly faster, and slow on a busy CPU."""
 
 PAST_WORK = 16
-"""The output `past` computes a quarter to a half of `hidden_size` for each of some fifty keys, which is as much work as
-a step of a network so many times as wide."""
+"""A model with the output `past`, which computes for some fifty keys, works as one of so many times its size."""
 
 _default_threads = torch.get_num_threads()
 
@@ -59,8 +57,7 @@ def resolve_device(name: str) -> torch.device:
 def keep_freed_memory() -> None:
     """Keep freed memory in the process for the tensors that come next, until the process ends.
 
-    By default glibc returns large blocks to the system at once, and each page of the next block is a page fault. This
-    has no effect with another C library.
+    By default glibc returns large blocks to the system, and each page of the next one is a page fault.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(-4, 0)  # M_MMAP_MAX (malloc.h)

@@ -20,8 +20,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 UNLOCKED_SECONDS, STALE_SECONDS = 60.0, 24 * 3600.0
-"""A temporary folder that has not changed for so long was left by a killed process, if it has no lock, and if there are
-no locks here. A new folder is without its lock for a moment."""
+"""A temporary folder is a leftover after so long without a change and a lock, and after so long where no locks are."""
 
 
 def sha256_of(path: Path) -> str:
@@ -57,8 +56,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, replacing what is there.
 
     The bytes go to a temporary file in the same folder first, and reach the disk before that file is renamed to `path`.
-    A file that is replaced passes on its permissions. Where `path` is a symbolic link, the file that it leads to is
-    replaced, and the link stays.
+    A file that is replaced passes on its permissions. A symbolic link stays, and what it leads to is replaced.
 
     Raises:
         OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is then unchanged.
@@ -168,8 +166,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 def try_lock(folder: Path) -> Iterator[bool | None]:
     """Take the lock of a folder for the length of the block if it is free, and yield True; otherwise yield False.
 
-    On Windows, and on file systems without locks, None is yielded. The system takes a lock away when its process ends,
-    so nothing has to be cleaned up.
+    Where there are no locks, as on Windows, None is yielded. The system takes a lock away when its process ends.
     """
     if fcntl is None:
         yield None

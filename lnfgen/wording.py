@@ -1,7 +1,4 @@
-"""How messages and pictures say a number of things, or a name.
-
-It imports nothing of the package, so that every module may use it.
-"""
+"""How messages and pictures say a number of things, or a name."""
 
 import re
 from collections import Counter
@@ -9,11 +6,7 @@ from collections.abc import Iterable
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
-    """A number with its noun, as in `1 note` and `2,100 notes`. `nouns` is the plural, if it is not the noun with an s.
-
-    counted(0, "copy", "copies")
-    # "0 copies"
-    """
+    """A number with its noun, as in `1 note` and `2,100 notes`. `nouns` is the plural, if it is not just with an s."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 

@@ -13,8 +13,8 @@ from toy_models import OFTEN, OUTPUTS, PAIRS, toy
 from toy_training import make_dataset
 
 from lnfgen.data.dataset import Dataset
-from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Observation
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.stepper import FASTER
 
 # Small tensors gain nothing from threads, and threads that wait for one another on a busy machine cost a great deal.

@@ -1,6 +1,4 @@
-"""All that a command prints. No other module uses Rich.
-
-Results go to stdout, everything else to stderr. Rich leaves out escape codes off a terminal and under NO_COLOR.
+"""All that a command prints: results on stdout, everything else on stderr. No other module uses Rich.
 
 A stream that nobody reads is as /dev/null: one that the shell has closed (`>&-`), and a pipe whose reader went away
 (`| head -1`). The command goes on, so that all its files are written, and ends with the exit code of its work.
@@ -147,10 +145,7 @@ def result_table(
 
 
 def _least_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the widths at which no word breaks, except words of over 12 characters outside of the first column.
-
-    The words of the first column are names.
-    """
+    """Return the widths at which no name in the first column breaks, and no other word of up to 12 characters."""
     words = [
         max((len(word) for cell in column for word in cell.split()), default=0) for column in zip(*rows, strict=True)
     ]

@@ -9,6 +9,7 @@ import typer
 from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
 from lnfgen.errors import LnfgenError
+from lnfgen.files import read_object
 
 Item = tuple[dict[str, Any], list[tuple[str, Any]]]
 """The facts of a model or a dataset for --json, and the rows of its table."""
@@ -54,10 +55,10 @@ def _show(kind: str, items: Iterable[Item], json: bool) -> None:
 
 def _models() -> Iterator[Item]:
     from lnfgen.conventions import UNIT_WORDS
-    from lnfgen.pretrained import BOXED, boxed_folder, read_card
+    from lnfgen.pretrained import BOX, BOXED
 
     for name in BOXED:
-        card = read_card(name)
+        card = read_object(BOX / name / "card.json")
         choices = (card["model"], card["backbone"], card["transform"], card["emission"])
         rows = [
             ("makes", card["makes"]),
@@ -66,9 +67,9 @@ def _models() -> Iterator[Item]:
             ("size", f"{card['parameters']:,} parameters, {card['bytes'] / 1e6:.1f} MB"),
             ("test NLL", f"{card['scores']['test']['nll']:.2f} {UNIT_WORDS[card['unit']]}"),
             ("use", card["use"]),
-            ("card", f"{boxed_folder(name)}/card.md"),
+            ("card", f"{BOX / name}/card.md"),
         ]
-        yield card | {"path": str(boxed_folder(name))}, rows
+        yield card | {"path": str(BOX / name)}, rows
 
 
 def _datasets() -> Iterator[Item]:

@@ -82,16 +82,11 @@ class DrawingOptions:
         trained = load(run.path)
         seed = options.fresh_seed() if self.seed is None else self.seed
         drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
-        unsaid = [seed] if self.seed is None else []
         with console.jobs() as progress:
-
-            def show(*done: Any) -> None:
-                if unsaid:  # at the first step, after which nothing is refused any more
-                    console.note(f"seed {unsaid.pop()}")
-                progress(*done)
-
             asked = {"want": wishes, "seconds": self.seconds, "count": self.count}
-            pieces = method(trained, piece, **asked, **drawing, progress=show)
+            pieces = method(trained, piece, **asked, **drawing, progress=progress)
+        if self.seed is None:
+            console.note(f"seed {seed}")  # only now, because a piece that was refused has none
         for drawn in pieces:
             own = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
             writer.write(own, {"wishes": wishes.report(drawn)} if self.want else {})

@@ -27,7 +27,6 @@ def command(
     from lnfgen.conventions import UNIT_WORDS
     from lnfgen.plots.canvas import require_picture
     from lnfgen.plots.curves import Course, compared_curves, training_curves
-    from lnfgen.runs.naming import distinct_names
 
     suffix = require_picture(out)
     folders = [resolve_run(path) for path in runs] if runs else [resolve_run(None)]
@@ -35,7 +34,9 @@ def command(
     if len(units) > 1:
         found = ", ".join(f"{run.name} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
         raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
-    names = distinct_names([run.path for run in folders])
+    names = [run.path.resolve().name for run in folders]
+    if len(set(names)) < len(names):
+        names = [str(run.path) for run in folders]
     if len(names) == 1:
         names = [f"{names[0]}: {folders[0].config.model.name} on {folders[0].dataset['name']}"]
     courses = [

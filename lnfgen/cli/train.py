@@ -192,10 +192,7 @@ class _Display:
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once.
-
-    SIGHUP comes when the terminal is closed. It stays ignored under nohup, and Windows does not have it.
-    """
+    """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once."""
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:
@@ -211,6 +208,7 @@ def _interruptible() -> Iterator[list[int]]:
         except OSError:  # the terminal is gone, and messages before the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
+    # SIGHUP comes when the terminal is closed. It stays ignored under nohup, and Windows does not have it.
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:

@@ -96,8 +96,7 @@ EARLY_ENDS = 0.5
 def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     """Some sequences `[T, P]` with onsets cut after one of their closes, at random; the others as they are.
 
-    A piece has one end of its own, from which a model learns little of how music leads up to an end, and nothing of
-    shorter pieces.
+    From the one end of each piece a model learns little of how music leads up to an end, and nothing of shorter pieces.
     """
     rng = np.random.default_rng(seed)
     ended: list[np.ndarray] = []

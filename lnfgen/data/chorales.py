@@ -31,8 +31,7 @@ TIME_SIGNATURES = {"bach/bwv304": (4, 4)}
 """This chorale begins in 4/4 and stays in 3/4 for longer. All results in the tables are on bars of 4/4."""
 
 SHARED_STEPS = 16
-"""Two bars of 4/4: chorales that share a passage as long as this, in any key, go into one split. Passages that most
-chorales have, as cadences, are shorter."""
+"""Two bars of 4/4: chorales that share so long a passage, in any key, go into one split. Cadences are shorter."""
 
 _VOICES = ("soprano", "alto", "tenor", "bass")
 
@@ -69,8 +68,7 @@ def divided(found: Sequence[Piece], copies: list[Record]) -> tuple[dict[str, lis
     """The chorales divided into splits, and the sizes of the groups of related ones.
 
     A chorale that sounds as an earlier one does, in any key, is left out and noted in `copies`. Bach set many tunes
-    more than once, and used settings again, in other keys as well. Where one of these is in train and another one in
-    test, test says how well a model remembers. So a group is in one split, by a hash of the name of its first chorale.
+    more than once, and used settings again. Such a group is in one split, by a hash of the name of its first chorale.
     """
     same = "the same chords at every step, in this or another key,"
     pieces = list(distinct(found, _chords_in_any_key, same, copies))

@@ -109,8 +109,7 @@ def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check its shards against its `dataset.json`.
 
     Raises:
-        DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since it was
-            written.
+        DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since.
     """
     path = Path(path)
     manifest = _read_manifest(path)

@@ -1,7 +1,6 @@
 """Which pieces go to train, valid and test: as the names of their files say, by shares, or by a hash of their names.
 
-Copies go before the pieces are divided. Otherwise valid and test hold pieces of train, and their scores say how well
-the model remembers, not how well it does on new pieces.
+Copies go before that. Otherwise the scores of valid and test say how well the model remembers pieces of train.
 """
 
 from __future__ import annotations
@@ -70,8 +69,7 @@ def in_random_order(labels: Iterable[str], seed: int) -> list[int]:
 def deal(items: Iterable[_Item], shares: Sequence[float], size: Callable[[_Item], int]) -> Iterator[tuple[str, _Item]]:
     """Each item with its split, as they come: the one that is furthest behind its share, an empty one first.
 
-    So at any moment the sums of the sizes are within about an item of the shares, and each split has an item if there
-    are enough. How many items come need not be known.
+    So the sums of the sizes are always within about an item of the shares. How many items come need not be known.
     """
     sums, total = [0] * len(SPLITS), 0
     for item in items:

@@ -54,11 +54,9 @@ class Encoded(list[np.ndarray]):
 class Encoding:
     """The meaning of the integers of a dataset.
 
-    Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck): see `lnfgen.conventions`. Text is int32 [T],
-    indices into `vocabulary`.
+    Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck). Text is int32 [T], indices into `vocabulary`.
 
-    The usual tempo and time signature of the set are those of samples, except where a model knows the time signature of
-    each piece.
+    Samples have the usual tempo of the set, and its usual time signature unless the model knows that of each piece.
     """
 
     kind: Kind  # the attributes of the other kind are not used

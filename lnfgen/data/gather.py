@@ -114,8 +114,7 @@ class SourceFile:
 def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
     """The files to read, in an order that is the same each time. A folder stands for the readable files below it.
 
-    The kind "text" also admits other suffixes. A source that does not exist, is a run or a dataset already, or holds
-    nothing to read is a `DatasetError`.
+    The kind "text" also admits other suffixes. A source that is missing, a run, a dataset or empty is a `DatasetError`.
     """
     files: list[SourceFile] = []
     known = (*READABLE, *benchmarks.SUFFIXES)

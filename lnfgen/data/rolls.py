@@ -86,8 +86,7 @@ def encode_rolls(
 ) -> None:
     """Add pieces to their splits, from a bar line on and cut at bar lines to at most `max_length` steps.
 
-    Silent bars before the first note of a stretch and after its last one are left out: a model that has learned some
-    would write pieces that begin late, or stop early.
+    Silent bars at the ends of a stretch are left out: a model that has learned some would begin late, or stop early.
 
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
     of the first roll. A roll on another grid or of another range and each stretch without a note are skipped.

@@ -14,9 +14,8 @@ class CouplingLayer(TemporalFlow):
     """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, where `c = network(z_a, positions)` reads the whole sequence of z_a.
 
     a is the first half of the features at each step, in an order that each layer has, b the other half. Either
-    direction takes one pass, because z_a is known in both (FlowSeq, Ma et al., 2019, arXiv 1909.02480). The Jacobian is
-    triangular if the kept half of all steps is put first, so its log-determinant is the sum of those of the moved
-    halves.
+    direction takes one pass, because z_a is known in both (FlowSeq, Ma et al., 2019, arXiv 1909.02480). With the kept
+    half of all steps put first, the Jacobian is triangular: the log-determinants of the moved halves add up.
     """
 
     order: Tensor  # [D], the order in which the layer sees the features; not saved, because D and its index give it

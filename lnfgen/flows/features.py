@@ -12,8 +12,7 @@ from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
 OUTPUT_GAIN = 0.1
-"""Initial scale of a conditioner's last layer. It is small, so that a flow starts near the identity and training is
-stable, but not 0, so that gradients reach the other layers."""
+"""Initial scale of a conditioner's last layer: small, so that a flow starts near the identity, but with gradients."""
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -41,12 +40,7 @@ class FeatureFlow(FeaturePrior):
     """A flow of one step's features: eps and z `[..., D]`, context `[..., C]`, log-determinants `[...]`.
 
     A conditioner is the network that computes the parameters of the transform. Under autocast it may run in bfloat16.
-    Its output is then cast to the dtype of eps and z, so that the transform and its log-determinant keep full precision
-    and the two directions invert each other.
-
-    Example:
-        flow = build_feature_flow("scf", num_features=4, num_context=8, hidden=16, num_layers=2, transform=Affine())
-        eps, log_abs_det_jacobian = flow.inverse(torch.randn(10, 4), torch.randn(10, 8))  # [10, 4] and [10]
+    Its output is cast to the dtype of eps and z, so that the two directions invert each other in full precision.
     """
 
     @abstractmethod
@@ -135,9 +129,8 @@ class SplitCoupling(FeatureFlow):
 class MaskedAutoregressive(FeatureFlow):
     """`eps_i = f(z_i; h_i(z_<i, context))`, where h is a MADE (Papamakarios et al., 2017).
 
-    It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a triangular system by Jacobi
-    sweeps over the features. A sweep costs one call of h and one transform of all D features; after at most D sweeps
-    the result is exact.
+    It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a triangular system by at most
+    D Jacobi sweeps over the features, each of which costs one call of h and one transform of all features.
     """
 
     def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:

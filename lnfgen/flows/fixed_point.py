@@ -2,8 +2,8 @@
 
 A triangular system is `y = update(y)`, where feature i of update(y) depends only on y_<i. The sequential direction of
 an autoregressive map over features is such a system. A sweep computes all features at once from the values of the last
-sweep. Whatever the start, the first k features are exact after k sweeps. So as many sweeps as features always solve the
-system, and usually far fewer are enough (Song et al., 2021, arXiv 2002.03629).
+sweep. Whatever the start, the first k features are exact after k sweeps, and usually far fewer sweeps than features
+solve the system (Song et al., 2021, arXiv 2002.03629).
 """
 
 from collections.abc import Callable
@@ -23,8 +23,7 @@ def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
     """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the log-determinants there.
 
     Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps. A feature is
-    final once a sweep moves it and all features before it by round-off only. It does not change any more, so it depends
-    neither on later features nor on the sweeps that other rows need.
+    final once a sweep moves it and all features before it by round-off only, whatever other rows still need.
     """
     with torch.no_grad():
         value, ladj = update(start)
@@ -48,9 +47,8 @@ def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
     """Apply `update` once more to its solution y, and return y and the log-determinants with gradients.
 
     By the implicit function theorem `dy = A dy + d update`, where A is the strictly triangular Jacobian of update. So a
-    gradient u of the loss by y becomes the gradient `v = u + A^T v` by the output of update. This adjoint system is
-    triangular too, and sweeps over the graph of the one recorded call solve it; the gradient by the log-determinants
-    adds to it. Second derivatives are not supported.
+    gradient u of the loss by y becomes the gradient `v = u + A^T v` by the output of update, to which that by the
+    log-determinants adds. Sweeps over the graph of the one recorded call solve it. There are no second derivatives.
     """
     fixed = solution.detach().requires_grad_()
     value, ladj = update(fixed)

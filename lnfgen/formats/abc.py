@@ -97,14 +97,12 @@ class _Voice:
 def read_tunes(book: str) -> list[Events]:
     """The tunes of an ABC book, each after the text before the first one, which holds for all.
 
-    - An accidental holds to the end of the bar, in all octaves (11.3), and for a tied note in the next bar, unless the
-      tune has a directive for that.
+    - An accidental holds to the end of the bar, in all octaves (11.3), and for a tied note in the next bar. A tune may
+      have a directive for that.
     - Repeats are played, each pass with its ending (4.8 to 4.10). A repeat without a start goes back to the last end of
-      a repeat or double bar line. Sections of a tune in one voice are played in the order of the header, such as
-      `P:ABA` (3.1.9).
+      a repeat or double bar line. Sections of a tune in one voice are played in the header's order, as `P:ABA` (3.1.9).
     - Grace notes, decorations, slurs and words have no length and are left out.
-    - A clef such as `treble-8`, `octave=-1` and a `transpose` of whole octaves move notes (4.6). By any other
-      `transpose` the music stays as it is printed.
+    - A clef such as `treble-8`, `octave=-1` and a `transpose` of whole octaves, but no other, move notes (4.6).
 
     Raises:
         ValueError: if a tune has none of the fields K:, L: and M:, so that it is no tune.

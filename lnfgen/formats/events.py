@@ -79,9 +79,8 @@ class Events:
     ) -> PianoRoll:
         """The tracks with the chosen numbers as one piano-roll.
 
-        Times are rounded to the nearest step, and a note lasts at least one step. The tempo is the one that lasts
-        longest in seconds, and the time signature the one that lasts longest in quarters. A time signature that only
-        the upbeat has is not counted as a change.
+        Times are rounded to the nearest step, and a note lasts at least one step. The tempo lasts longest in seconds,
+        and the time signature in quarters. A time signature that only the upbeat has is not counted as a change.
 
         Args:
             quarter: the length of a quarter in the unit of the file.

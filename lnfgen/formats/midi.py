@@ -54,21 +54,18 @@ def read_midi(
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
-    Times are rounded to the nearest step, and a note lasts at least one step. The roll has the tempo and the time
-    signature that last longest (see `lnfgen.formats.events`); where times are in seconds (SMPTE), its tempo is 120. If
-    a key is struck again before it is released (in one channel of a track), the first release belongs to the first
-    strike. A key that is never released sounds to the end of its track. Control changes, the pedal among them, are left
-    out.
+    Rolls are made as `Events.roll` says; where times are in seconds (SMPTE), the tempo is 120. If a key is struck again
+    before it is released (in one channel of a track), the first release belongs to the first strike. A key that is
+    never released sounds to the end of its track. Control changes, the pedal among them, are left out.
 
     Args:
         name: stands for the file in errors.
         drums: keep the notes of the drum channel.
-        tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll, whose `tracks`
-            list all tracks.
+        tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or none of those tracks,
-            or last over `MAX_STEPS`.
+        UnreadableFileError: if the bytes are no whole MIDI file, have no notes or none of those tracks, or are longer
+            than `MAX_STEPS`.
     """
     content = _checked(content, name)
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
@@ -102,8 +99,7 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
 
     `read_midi` gives the same keys again, with the onsets of `roll.struck()`. An upbeat has a time signature of its
     own, as 1/4 before 3/4. The upbeat is not written if no time signature has its length (a triplet, for instance), or
-    if the rest of the piece is no longer than the upbeat, because the reader takes the time signature that lasts
-    longest.
+    if the rest of the piece is no longer than it, because readers take the time signature that lasts longest.
 
     Args:
         program: the General MIDI program (instrument), 0 (piano) to 127, or one for each voice from the highest one

@@ -1,8 +1,7 @@
 """Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into notes with ties.
 
 Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
-choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. So a singer sees
-all voices at once, an organist can play from it, and it needs half as much paper as with a staff for each voice.
+choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass.
 """
 
 from __future__ import annotations
@@ -64,13 +63,11 @@ def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "
 
     `read_score` gives the same roll again; onsets that are not known are those of `roll.struck()` then.
 
-    Where a model drew notes in a person's piece, the tracks of its file have staves of their own, and the drawn notes
-    have staves below.
+    Notes that a model drew in a person's piece have staves of their own, below those of the tracks of its file.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
-            choir's score if the piece is for one (see `is_choral`), else a piano's, treble from middle C up and bass
-            below.
+            choir's score if the piece is for one (see `is_choral`), else a piano's, divided at middle C.
         title: stands above the music, without characters that cannot be printed.
         drawn_name: names the staves of drawn notes.
 
@@ -343,9 +340,8 @@ def bars_of_voice(
 def split(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -> list[tuple[Fraction, Fraction]]:
     """A stretch of a bar in parts (offset, length) that show its beats.
 
-    A part has no dot or one. It passes over a stronger place of the bar than its start only as a plain syncopation, as
-    a quarter between two eighths does, or where it is a dotted half and starts on a beat. On grids of triplets and the
-    like, parts end with the beat.
+    A part has no dot or one. It passes over a stronger place of the bar than its start only as a plain syncopation (a
+    quarter between two eighths), or as a dotted half that starts on a beat. Triplets and their like end with the beat.
     """
     crossed = _places(offset, length, time_signature)
     strongest = max((level for _, level in crossed), default=None)

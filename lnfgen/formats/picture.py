@@ -31,9 +31,8 @@ def png_bytes(roll: PianoRoll) -> bytes:
 
     An upbeat stands before the first bar line, and has no number.
 
-    Each note is a box with a dark edge where it is struck. Where onsets are not known there are no dark edges. Notes
-    that were given are grey beside those that a model drew. The rows of black keys are shaded, and each C has its name.
-    Only the pitches that sound are shown, with a margin.
+    Each note is a box with a dark edge where it is known to be struck. Notes that were given are grey beside those that
+    a model drew. Rows of black keys are shaded, and each C has its name. Pitches that do not sound are left out.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

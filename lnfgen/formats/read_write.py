@@ -1,8 +1,4 @@
-"""Read and write pieces of music and texts, in the format of a file's suffix.
-
-roll = read("song.mid")[0]
-write("song.musicxml", roll)
-"""
+"""Read and write pieces of music and texts, in the format of a file's suffix."""
 
 from __future__ import annotations
 
@@ -54,8 +50,7 @@ def read(
 ) -> list[Piece]:
     """The pieces in a file. For most files the list has one piece.
 
-    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other is a text. Piano-roll files (`.npz` and
-    `.txt`) keep their own grid.
+    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other a text. Piano-rolls keep their own grid.
 
     Texts and small MIDI files are parsed in this process, all others in a child process that has a limit of time and a
     limit of memory (see `lnfgen.formats.sandbox`). Of a pipe without a suffix the first bytes decide.
@@ -64,12 +59,10 @@ def read(
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
         drums: keep the drum channel of a MIDI file, as pitches.
         tracks: the tracks of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word
-            of a name or instrument, such as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists
-            them.
+            of a name or instrument, as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists them.
 
     Raises:
-        UnreadableFileError: if the file is missing, damaged, larger than that limit of memory, of an unknown suffix,
-            or of another format than its suffix names.
+        UnreadableFileError: if the file is missing, damaged, too large, or of another format than its suffix names.
     """
     path = Path(path)
     suffix = None if path.is_fifo() and not path.suffix else path.suffix.lower()
@@ -143,8 +136,7 @@ def write(
 ) -> None:
     """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
 
-    A `.html` is a page that draws and plays its pieces; it takes a list of any number of them. A `.wav` needs the
-    program FluidSynth; see `lnfgen.formats.sound`.
+    A `.html` is a page that plays its pieces; it takes a list of them. A `.wav` needs the program FluidSynth.
 
     A piece that a model drew from a person's piece is written as that person's own file with the drawn notes in tracks
     of their own, as a `.mid`, `.wav` or `.musicxml`; `dataclasses.replace(piece, song=None)` is the roll alone.

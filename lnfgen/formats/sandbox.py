@@ -71,8 +71,7 @@ def in_parallel(
 ) -> Generator[_Result | LnfgenError, None, None]:
     """The result of `function` for each task, or the `LnfgenError` that `in_child` would raise, in their order.
 
-    Few results wait in memory at a time. `str` of a task is its name in errors. By default there are as many `jobs` as
-    processors, but no more than 16.
+    Few results wait in memory. `str` of a task is its name in errors. `jobs` are by default the processors, up to 16.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(jobs or min(cores, 16), len(tasks) // _LEAST)

@@ -1,7 +1,6 @@
 """Read scores as piano-rolls: ABC with `lnfgen.formats.abc`, MusicXML and humdrum with music21.
 
-music21 gets the content of the file, from memory. It opens no other file, and neither reads nor writes the pickles in
-which it usually keeps parsed scores.
+music21 gets the content of the file, opens no other file, and neither reads nor writes pickles of parsed scores.
 """
 
 from __future__ import annotations

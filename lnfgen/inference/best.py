@@ -1,8 +1,7 @@
 """The best of many pieces: the likeliest ones of those that copy no long passage of the training data.
 
 The model that drew a piece scores it, by the importance-sampled NLL of `inference.scoring`, p(T) included. Likely
-pieces have fewer odd notes or letters than others, and less variety too. The likeliest of all may be passages that the
-model has learned by heart, so pieces with long copies are left out.
+pieces have fewer odd notes or letters, and less variety too. Those with copies, learned by heart, are left out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import with_long_copies
 from lnfgen.inference.scoring import nll_of_each
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.wording import counted
@@ -23,8 +22,7 @@ MAX_COPY_BARS = 4
 """The longest passage of the training data, in any key, that a chosen piece of music may hold, in its own bars."""
 
 MAX_COPY_CHARS = 120
-"""The longest passage of the training data that a chosen text may hold. Texts that nobody copied share shorter ones,
-such as the headers of ABC tunes and set phrases."""
+"""The longest passage of the training data that a chosen text may hold. Set phrases and headers are shorter."""
 
 _SCORING = 1 << 40  # the random stream of the scores; those that draw pieces have lower numbers
 
@@ -39,12 +37,6 @@ class Choice:
     longest_copy: float | None = None  # for music, quarters of the longest passage that train has too, if known
 
 
-def require_best(best: int, count: int) -> None:
-    """Refuse to choose more pieces than `count`, which are drawn, or none."""
-    if not 1 <= best <= count:
-        raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all of them")
-
-
 def choose_best(
     model: SequenceModel,
     encoding: Encoding,
@@ -57,8 +49,7 @@ def choose_best(
 ) -> list[Choice]:
     """Choose the `best` pieces with the lowest NLL and without a long copy of a piece of `train`, the best one first.
 
-    There are fewer if too many hold a copy of over `MAX_COPY_BARS` or `MAX_COPY_CHARS`. Pieces without a single note
-    come last, because they can be likely and nobody wants one.
+    There are fewer if too many hold a copy of over `MAX_COPY_BARS` or `MAX_COPY_CHARS`. Silent pieces come last.
     """
     copies, is_copied = _copies(encoding, pieces, train)
     if all(is_copied):

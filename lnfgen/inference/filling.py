@@ -4,8 +4,7 @@ The known part is a `KnownPart` of `inference.known`. The model draws what is hi
 particles: see `lnfgen.inference.particles`. The known part is the same in every result.
 
 A known note must also begin and end where it did. So a hidden key may be silent or struck just after it, but not held,
-and it sounds just before a step where it is known to be held. Where the data has no onsets, it is silent just before
-and after a known note.
+and it sounds just before a step where it is known to be held. Without onsets, it is silent around a known note.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from lnfgen.conventions import MAX_LENGTH, PARTICLES, SECONDS, Progress, no_prog
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden, with_outer_voices
+from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
 from lnfgen.inference.sampling import require_draws, require_one_length, sample_pieces
 from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name
@@ -89,7 +88,7 @@ def fill_pieces(
     if not part.hidden.any():
         low, high = part.keys[0], part.keys[-1]
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
-    items = [Item(part, stream_seed(seed, index), partial(_finished, encoding, part)) for index in range(count)]
+    items = [Item(part, stream_seed(seed, index), partial(decoded, encoding, part)) for index in range(count)]
     if wishes.time_signature is not None and not isinstance(part.piece, str):
         raise LnfgenError("found a wish for a metre; a piece of your own keeps its time signature")
     if wishes.steers:
@@ -103,10 +102,6 @@ def fill_pieces(
             progress("drawing", first * len(part.values) + rows * done, total)
 
         yield from draw_block(model, encoding, block, particles, temperature, of_block)
-
-
-def _finished(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
-    return decoded(encoding, part, with_outer_voices(part, x))
 
 
 def vary_pieces(
@@ -138,8 +133,8 @@ def vary_pieces(
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
     """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
-    It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
-    highest or lowest line is compared with those lines of the samples, and other music with all their keys.
+    It is moved by the fewest semitones that put most of its known keys where those of some free samples are; a known
+    highest or lowest line, where that line of the samples is.
     """
     roll = part.piece
     if isinstance(roll, str):

@@ -119,14 +119,6 @@ def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None
     return laid(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True), outer=outer)
 
 
-def with_outer_voices(part: KnownPart, x: np.ndarray) -> np.ndarray:
-    """What was drawn after an intro, without the voices that are not given back: x `[T, P]` or `[T]` -> the same."""
-    if part.outer is None:
-        return x
-    drawn = np.pad(part.hidden_cells.any(axis=1), (part.ahead, 0))[:, None]
-    return np.where(drawn, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
-
-
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
     """The piece with a share of its bars in each voice, or of its spans of `SPAN` characters, hidden at random."""
     if isinstance(whole.piece, PianoRoll):
@@ -191,13 +183,17 @@ def laid(
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     """The piece that was drawn, x `[T, P]` or `[T]`, where the known one was, with its tempo, metre and upbeat.
 
-    It knows the file of the known piece, and which cells were drawn.
+    It knows the file of the known piece, and which cells were drawn. After an intro, voices that are not given back are
+    left out.
     """
     if isinstance(part.piece, str):
         drawn = encoding.decode(x)
         assert isinstance(drawn, str)
         pairs = zip(drawn, part.piece, part.hidden.tolist(), strict=True)
         return "".join(new if hidden else old for new, old, hidden in pairs)  # an unknown character stays as it was
+    if part.outer is not None:
+        after = np.pad(part.hidden_cells.any(axis=1), (part.ahead, 0))[:, None]
+        x = np.where(after, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
     own, roll = part.piece, given_back(encoding, part, x)
     assert isinstance(roll, PianoRoll)
     return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)

@@ -1,14 +1,11 @@
 """Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of them.
 
-K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and weighs what
-is known. Where the effective sample size falls under half of K, particles are resampled, those with great weights more
-often. In the end one particle is drawn by its weight. As K grows, the distribution of the result tends to
-p(hidden | known).
+K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws and weighs them. Where the
+effective sample size falls under half of K, they are resampled, those with great weights more often. In the end one
+is drawn by its weight. As K grows, the distribution of the result tends to p(hidden | known); with a
+potential that weighs what is drawn so far, to p(hidden | known) exp(potential of the whole).
 
-A potential may weigh what is drawn so far. Then it tends to p(hidden | known) exp(potential of the whole).
-
-Sources: Gordon, Salmond & Smith (1993) for the filter; Carpenter, Clifford & Fearnhead (1999) for systematic
-resampling.
+Sources: Gordon, Salmond & Smith (1993); for systematic resampling Carpenter, Clifford & Fearnhead (1999).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +13,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
-from lnfgen.models.sequence_model import WeighedSteps
+from lnfgen.models.sequence_model import SequenceModel, WeighedSteps
 
 Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
 """Takes the number t of steps that are drawn, and a function that gives what each row has drawn, `[N, t, ...]`. Returns
@@ -41,8 +37,8 @@ def draw_hidden(
 ) -> Tensor:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
 
-    Before the first hidden step, the particles of a model without a latent are equal, so one of them is enough. After
-    the last step of which something is known, no weight changes any more, so one particle goes on alone.
+    One particle is enough after the last step of which something is known, and without a latent before the first hidden
+    step, where all particles are equal.
 
     Args:
         known: the first axes of its tensors are G and T.

@@ -5,8 +5,7 @@ A model with `in_metre` first draws the time signature of a piece, then its leng
 One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others of 32: pieces 1 to
 16, 17 to 48, and so on. A block always has all its rows, each with its own length and noise, even if fewer pieces are
 asked for, and is padded to its longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece
-drawn alone is the same but for round-off, which can rarely change a step and all after it. Blocks of long pieces are
-halved until they fit in memory.
+drawn alone is the same but for round-off, which can rarely change a step. Blocks of long pieces are halved.
 """
 
 import math
@@ -24,7 +23,7 @@ from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import nothing_known
 from lnfgen.inference.steering import Item, metres_in, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import bar_length
 
 FIRST_ROWS, BLOCK_ROWS = 16, 32
@@ -55,8 +54,7 @@ def sample_pieces(
 
     The temperature divides the emission's logits, and those of a prior that chooses among codes, and multiplies the
     noise of any other prior. A length counts the silence ahead of an upbeat. Silent bars at the ends of a piece whose
-    length was drawn are left out, as they are of datasets. With wishes, the notes or characters are drawn by particles
-    until these hold: see `lnfgen.inference.steering`.
+    length was drawn are left out, as they are of datasets. Wishes are met as `lnfgen.inference.steering` says.
     """
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")

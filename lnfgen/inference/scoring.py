@@ -1,12 +1,11 @@
 """Scores: ELBO and importance-sampled NLL, by the published conventions.
 
 Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of
-T + 1, in nats per time step for music and bits per character for text. Sums are in float64. The noise of a sequence
-depends only on the seed and its place in the split.
+T + 1, in nats per time step for music and bits per character for text. The noise follows from seed and place in split.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from lnfgen.conventions import BITS_PER_CHAR, NLL_SAMPLES, ONSET_SHIFT, SOUNDING
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
-from lnfgen.models import SequenceModel, Terms
+from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
 
@@ -25,8 +24,7 @@ MAX_PASS_STEPS = 20_000
 """Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
 
 MAX_PASS_LOGITS = 1 << 26
-"""Logits in one pass: 256 MB, twice. A text with thousands of symbols gets shorter passes, or memory would be filled
-with gigabytes, which takes longer than the sums."""
+"""Logits in one pass: 256 MB, twice. A text with thousands of symbols gets shorter passes, or it would fill memory."""
 
 MAX_FOLDED_SAMPLES = 16
 """Samples of a sequence that a pass takes at once, so that short sequences still share one."""
@@ -179,50 +177,34 @@ def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: lis
     return torch.cat(columns, 1)
 
 
-class Marginal:
-    """The simplest model, which any other must beat: independent symbols, each as often as in the training split.
+def marginal(encoding: Encoding, train: Iterable[np.ndarray]) -> Callable[[np.ndarray], float]:
+    """Fit the simplest model, which any other must beat, and return its log p(x | T) in nats as a function of x.
 
-    For music: independent keys, each silent or sounding, and struck or held if it sounds. Half a count is added to
-    every count (Krichevsky & Trofimov, 1981), so what train never shows is unlikely, but not impossible.
+    Its symbols are independent, each as often as in the training split. For music: independent keys, each silent or
+    sounding, and struck or held if it sounds. Half a count is added to every count (Krichevsky & Trofimov, 1981), so
+    what train never shows is unlikely, but not impossible.
     """
-
-    def __init__(self, encoding: Encoding, train: Iterable[np.ndarray]) -> None:
-        self.music = encoding.kind == "music"
-        self.has_onsets = self.music and encoding.has_onsets
-        if self.music:
-            frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
-            for x in train:
-                frames += len(x)
-                sounding += (x & SOUNDING).sum(0)
-                onset += (x >> ONSET_SHIFT).sum(0)
-            self.sounding = (sounding + 0.5) / (frames + 1)
-            self.onset = (onset + 0.5) / (sounding + 1)
-        else:
-            counts = np.full(encoding.num_symbols, 0.5)
-            for x in train:
-                np.add.at(counts, x, 1)  # a count of every symbol for each line would take minutes for 30,000 symbols
-            self.log_probs = np.log(counts / counts.sum())
-
-    def log_prob(self, x: np.ndarray) -> float:
-        """Return log p(x | T) in nats, the sum over all steps."""
-        if not self.music:
-            return float(self.log_probs[x].sum())
-        sounding = (x & SOUNDING) != 0
-        total = _log_bernoulli(sounding, self.sounding).sum()
-        if self.has_onsets:
-            total += (sounding * _log_bernoulli(x >> ONSET_SHIFT != 0, self.onset)).sum()
-        return float(total)
-
-
-def _log_bernoulli(bits: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    return np.where(bits, np.log(probability), np.log1p(-probability))
+    if encoding.kind == "text":
+        counts = np.full(encoding.num_symbols, 0.5)
+        for x in train:
+            np.add.at(counts, x, 1)  # a count of every symbol for each line would take minutes for 30,000 symbols
+        of_symbol = np.log(counts / counts.sum())
+        return lambda x: float(of_symbol[x].sum())
+    frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
+    for x in train:
+        frames += len(x)
+        sounding += (x & SOUNDING).sum(0)
+        onset += (x >> ONSET_SHIFT).sum(0)
+    sounds, struck = (sounding + 0.5) / (frames + 1), (onset + 0.5) / (sounding + 1)
+    held = sounds * (1 - struck) if encoding.has_onsets else sounds
+    of_value = np.log([1 - sounds, held, held, sounds * struck])  # no key has the value 2
+    return lambda x: float(np.take_along_axis(of_value, x, 0).sum())
 
 
 def marginal_nll(
     model: SequenceModel, encoding: Encoding, train: Iterable[np.ndarray], sequences: Sequence[np.ndarray]
 ) -> float:
-    """Compute the NLL of a `Marginal` fitted on `train`, with the model's p(T), as a floor."""
-    marginal = Marginal(encoding, train)
+    """Compute the NLL of a `marginal` fitted on `train`, with the model's p(T), as a floor."""
     lengths = torch.tensor(lengths_of(sequences))
-    log_p = sum(map(marginal.log_prob, sequences)) + float(model.length.log_prob(lengths).sum())
+    log_p = sum(map(marginal(encoding, train), sequences)) + float(model.length.log_prob(lengths).sum())
     return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))

@@ -24,8 +24,8 @@ from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, given_back
 from lnfgen.inference.particles import Potential, draw_hidden
 from lnfgen.inference.wishes import WEIGHT, Wishes
-from lnfgen.models import SequenceModel
 from lnfgen.models.observation import Known
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name
 

@@ -16,10 +16,6 @@ class LengthModel(nn.Module):
     `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` lets the second term sum to 1 over all
     T >= 1. The spread s and the width -1 / log r are chosen from `SPREADS` and `WIDTHS` by leave-one-out likelihood.
     The spread is small if lengths are whole bars and large if they are scattered.
-
-    Example:
-        length_model = LengthModel.fit(torch.tensor([16, 16, 32]))
-        length_model.log_prob(torch.tensor([16, 17, 500]))  # [3], all finite
     """
 
     lengths: Tensor  # float64 [U], the distinct training lengths

@@ -38,8 +38,7 @@ class OutputHead(nn.Module, ABC):
     def sampler(self, temperature: float) -> "Sampler":
         """A function that draws x from context `[..., C]` and random numbers from `Observation.uniform`.
 
-        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps the steps before
-        that it needs. Otherwise one call may be for all steps.
+        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps those before.
         """
 
     @property
@@ -122,8 +121,6 @@ class NADEHead(OutputHead):
     Sampling with fixed uniform numbers solves a triangular system over the keys, `x_i = [u_i < p_i(x_<i)]`. It starts
     from silence and sweeps over all keys. After k sweeps the lowest k keys are exact, and a sweep without change has
     found the solution, which is bit for bit that of a loop over the keys. The worst case is one sweep per key.
-
-    Initial weights on the bits have `Frames.bit_scale`, because with torch's default training is much slower.
     """
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:

@@ -21,8 +21,7 @@ LOG_VARIANCE_BOUND = 12.0
 
 
 SPREAD, SCALE = 4.0, 0.22
-"""Initial standard deviations of the centres of the codes, and of z about its centre. The codes hardly overlap, so that
-z starts as a precise code of x, which it must."""
+"""Initial standard deviations of the centres of the codes, and of z about its centre: codes hardly overlap at first."""
 
 
 class Gaussian(NamedTuple):
@@ -73,9 +72,7 @@ class SymbolPosterior(nn.Module):
     the same codes (`codes`), log p(z_t | z_<t) - log q(z_t | x_t) is nearly the logarithm of the weight of the true
     code. The model is then a language model, autoregressive or from coarse to fine, that is written as a latent flow.
 
-    Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790), whose encoding is a mixture with one
-    distribution for each value of a variable.
-
+    Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790).
     Limit: z_t says nothing about the other steps.
     """
 

@@ -36,8 +36,7 @@ class SequenceModel(nn.Module, ABC):
     """`p(x) = p(T) p(x | T)` of sequences of one kind of observation.
 
     A model that has `time_signatures` reads the bars of each sequence: `metres` `[B, 3]` on its device, as
-    `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time signature. Other models do not
-    read them.
+    `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time signature.
     """
 
     latent = 0
@@ -116,8 +115,6 @@ class SequenceModel(nn.Module, ABC):
         """Draw sequences `[T]` or `[T, P]`, on the CPU, each with its own length and CPU generator.
 
         The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
-        Matrix products of many rows round differently from those of one row, so probabilities differ in the last bits
-        from those of a sequence alone. Rarely this changes a step, and with it all steps that depend on it.
         """
 
         def padded(each: list[Tensor]) -> Tensor:

@@ -13,10 +13,7 @@ from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
 
 MIN_SHARE = 0.02
-"""A sample is in no time signature that is rarer than this, compared with the most common one, unless it is asked for.
-
-A model that has seen two pieces in 3/2 writes poor ones.
-"""
+"""A sample is in no time signature that is rarer than this beside the most common one, unless it is asked for."""
 
 
 class TimeSignatures(nn.Module):

@@ -2,8 +2,6 @@
 
 A piano-roll does not say which key belongs to which voice. Here voices are the sounding keys in order from the highest
 one down, so that the voice of a key has as many voices above it now as in the frame before.
-
-`VoiceChoice` and `VoicePairs` are the networks that choose a key for a voice by its move, beside the other voices.
 """
 
 from typing import NamedTuple
@@ -131,8 +129,7 @@ class VoicePairs(nn.Module):
     learn from, so rules change `RULES_RATE` times as fast as other weights.
 
     A rule of parallels learns only from frames that have as many keys as the one before. There each voice has the
-    number that it had before; elsewhere it often has another, and what looks like a parallel is none. Rules that
-    learned from both would let voices move in parallel nearly twice as often as they do.
+    number that it had before; elsewhere it often has another, and what looks like a parallel is none.
     """
 
     def __init__(self, num_voices: int, hidden: int) -> None:

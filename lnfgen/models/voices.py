@@ -62,8 +62,7 @@ class VoiceHead(OutputHead):
     decided against many keys in a row, as heads do that decide each key by itself.
 
     A choice among keys is written as logits of single keys: given that no key above it is chosen, key i is chosen with
-    probability `p(i) / p(i or one below or none)`. So a frame is scored, and drawn given some of its keys, as by heads
-    that decide key by key.
+    probability `p(i) / p(i or one below or none)`. So a frame is scored, and drawn given some keys, key by key.
 
     The units of a key read the keys that sound around it, at intervals relative to it: in the frames before, through
     gated recurrences that run over time for each key, and in its own frame from the voices drawn so far. They also read
@@ -146,8 +145,7 @@ class VoiceHead(OutputHead):
     def applied_rules(self, sounding: Tensor) -> tuple[int, list[Tensor]]:
         """Count the chords that change to another one of as many keys, and how often each rule held there.
 
-        Only there each voice has the number that it had before. `sounding` is bool `[T, P]`, on the CPU. The counts of
-        the rules have the shapes of `rules`.
+        `sounding` is bool `[T, P]`, on the CPU. The counts of the rules have the shapes of `rules`.
         """
         before, after = sounding[:-1], sounding[1:]
         num = before.sum(-1)

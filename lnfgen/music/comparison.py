@@ -2,14 +2,12 @@
 
 The pieces of both sides are cut into windows of equal length, because many figures depend on the length. Each figure
 has its median and its 5 and 95 % quantiles on both sides, and the share of the windows of the first side that are
-inside the 5 to 95 % range of the second. A figure sees one window alone. What came before in the piece, ahead of the
-window, is no repetition, so that all windows have the same time to repeat themselves.
+inside the 5 to 95 % range of the second. What came in the piece ahead of a window counts as no repetition.
 
 The classifier two-sample test is after D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
 The classifier is a logistic regression on standardised figures. It is scored on rows that it was not fitted to, by the
 area under the ROC curve (AUC), which does not depend on the sizes of the sets. The longest copy is not among its
-figures, because a piece of train is a copy of itself. A sum of figures does not see that rows are both too low and too
-high; the shares of the figures do.
+figures, because a piece of train is a copy of itself.
 """
 
 from __future__ import annotations
@@ -72,7 +70,7 @@ class MusicComparison:
     Attributes:
         figures: by name, those of `lnfgen.music.figures.music_figures` and the longest copy, in quarters.
         auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is not at all, 1 is
-            always. Well below 0.5, both sides hold the same pieces. The longest copy is not among these figures.
+            always. Well below 0.5, both sides hold the same pieces.
         samples_variety, reference_variety: the mean distance between two windows of a side (the intra-set distance of
             mgeval), in these figures, which have a standard deviation of 1 over both sides together.
         usual_voices: how many keys sound at most steps of the reference.
@@ -226,13 +224,11 @@ def two_sample_auc(
 ) -> float:
     """The cross-validated AUC of a classifier between the rows of `first` and those of `second`.
 
-    It is about 0.5 if the classifier cannot distinguish the two, and 1 if it always can. It is nan if one of them has
-    fewer than two groups.
+    It is nan if one of them has fewer than two groups.
 
     Args:
         first, second: float [rows, figures]. A nan is replaced by the mean of its figure.
-        first_groups, second_groups: a number for each row. Rows of one set and group share a fold, because rows from
-            one piece are alike: otherwise the classifier could know the piece again.
+        first_groups, second_groups: the piece of each row. Its rows share a fold, because they are alike.
         seed: decides the folds.
     """
     rng = np.random.default_rng(seed)

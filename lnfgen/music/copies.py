@@ -1,8 +1,7 @@
 """Passages that two pieces have note for note, in any key: how long copies are, and which pieces are related.
 
 The idea is that of the originality report: Z. Yin, F. Reuben, S. Stepney and T. Collins, "'A Good Algorithm Does Not
-Steal - It Imitates'", EvoMUSART 2021. Their score counts notes that nearly agree. Here every key and every onset must
-agree at every step.
+Steal - It Imitates'", EvoMUSART 2021, who also count notes that nearly agree. Here every step must agree.
 """
 
 from __future__ import annotations
@@ -60,9 +59,8 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
     """For each piece, the index of the first piece that it is related to; its own, where that is the first one.
 
     Two pieces are related if they share a passage of `num_steps` or more, transposed or not, or if both are related to
-    a third one. The passage starts and ends with steps that sound, and has `MIN_CHORDS` different chords. Its keys must
-    agree. Its onsets may differ, because a melody with other words has other repeated notes. All rolls must be on one
-    grid.
+    a third one. The passage starts and ends with steps that sound, and has `MIN_CHORDS` different chords. Its onsets
+    may differ, because a melody with other words has other repeated notes. All rolls must be on one grid.
     """
     if not rolls:
         return []

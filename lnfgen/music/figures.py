@@ -183,8 +183,7 @@ def scale_consistency(roll: PianoRoll) -> float:
 def chord_rate(roll: PianoRoll) -> float:
     """The share of sounding steps whose pitch classes belong to one triad or seventh chord.
 
-    Triads are major, minor, diminished and augmented; sevenths are dominant, major, minor, half-diminished and
-    diminished. Fewer notes than the chord has are within it too.
+    These are `_TRIADS` and `_SEVENTHS`. Fewer notes than the chord has are within it too.
     """
     sounding = _pitch_classes(roll, roll.sounding) > 0
     sets = (sounding @ (1 << np.arange(12)))[sounding.any(axis=1)]

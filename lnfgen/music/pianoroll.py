@@ -62,8 +62,7 @@ class PianoRoll:
             distinction. A note was drawn if its first cell was.
         title: the title of the score that the roll was read from; empty if there is none.
 
-    `losses`, `tracks`, `song`, `drawn` and `title` tell where a roll comes from. Two rolls may be equal if they differ
-    there.
+    Two rolls may be equal although their `losses`, `tracks`, `song`, `drawn` and `title` differ.
 
     Raises:
         LnfgenError: if an attribute has not this shape, type or range.

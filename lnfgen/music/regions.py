@@ -19,8 +19,7 @@ EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bas
 def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None = None) -> np.ndarray:
     """The cells bool [T, P] that any of these words means.
 
-    - `bars:5-8`, `bars:5`, `bars:5-`: bars from 1 on, the last one included; `bars:0` is the upbeat. `steps:` likewise,
-      from 1 on.
+    - `bars:5-8`, `bars:5`, `bars:5-`, `steps:1-16`: from 1 on, the last one included; `bars:0` is the upbeat.
     - `keys:C3-C5`, `keys:F#2`: keys by name.
     - `below-melody`: all keys under the highest one that sounds. `above-bass`: all keys over the lowest one. Where
       nothing sounds, the one before counts, and at the start the first one.
@@ -51,11 +50,7 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
 
 
 def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
-    """Those of the words that name keys outside of this range of pitches, in a sentence; empty if none does.
-
-    >>> beyond(["bars:1,keys:C1-C5", "keys:C4-"], 36, 84)
-    'keys:C1-C5 goes beyond the keys of the model, C2 to C6; nothing is drawn there'
-    """
+    """Those of the words that name keys outside of this range of pitches, in a sentence; empty if none does."""
     parts = [part for word in words for part in map(str.strip, word.split(",")) if part.startswith("keys:")]
     ranges = {part: _range(part, part.removeprefix("keys:").strip(), pitch_number) for part in parts}
     found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]

@@ -2,14 +2,12 @@
 
 Notes are taken in the order in which they start. Those that start together go to voices so that all voices together
 move little, stay in their own range and do not cross; a held note keeps its voice. What is best for one chord can be
-bad for the next one, so the best few assignments so far are kept, and the best one is chosen at the end (a beam
-search).
+bad for the next one, so the best few assignments so far are kept (a beam search).
 
 Sources: the least total move between chords is pitch proximity, as in E. Chew and X. Wu, "Separating Voices in
 Polyphonic Music: A Contig Mapping Approach", CMMR 2004, who also number the voices by rank where all of them sound; and
 a search over all assignments of a chord is as in P. McLeod and M. Steedman, "HMM-based voice separation of MIDI
-performance", Journal of New Music Research 45, 2016. Their contigs and probabilities are not used, because the music
-here is mostly homophonic, where ranks and moves decide nearly everything.
+performance", Journal of New Music Research 45, 2016.
 """
 
 from __future__ import annotations
@@ -58,9 +56,8 @@ def separate_voices(roll: PianoRoll, num_voices: int) -> list[list[Note]]:
 def with_unisons(voices: Sequence[Sequence[Note]]) -> list[list[Note]]:
     """The voices where two that meet on one key both have the note, as a score for singers needs it.
 
-    A piano-roll has the key once, so that one of the voices seems to rest. A rest is filled with the notes of the voice
-    above or below where these start with it and fill it, are at most `_UNISONS` (one, after the last note), and are
-    within a fifth of the notes on both sides of the rest.
+    A piano-roll has the key once, and so one of the voices rests. A rest is filled with the notes of the voice above or
+    below where these fill all of it, are at most `_UNISONS` (one, after the last note), and are within a fifth of it.
     """
     filled = [sorted(notes) for notes in voices]
     for number, notes in enumerate(voices):

@@ -106,8 +106,7 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
 
     If none has, it is the one with the highest mean pitch, the rule that Uitdenbogerd and Zobel call top channel
     ("Manipulation of music for melody matching", ACM Multimedia 1998), among the tracks with enough notes and no chords
-    (if all have chords, among those). Their skyline rule, which keeps the highest of the notes that sound together,
-    takes notes of the accompaniment where a melody rests.
+    (if all have chords, among those).
     """
     for word in _MELODY_NAMES:
         if named := [track for track in tracks if _says(track.name, word)]:

@@ -54,15 +54,10 @@ class MADE(nn.Module):
     Source: Germain et al. (2015, arXiv 1502.03509), with two hidden layers. A hidden unit of degree m sees the first m
     features, through units of degree up to m. Feature i, counted from 0, reads the units of degree up to i. The context
     enters every hidden unit and every output, because otherwise only the units of degree 0 could pass it to feature 0.
-    It costs as much as a dense perceptron.
 
-    The second hidden layer is tanh, so the parameters are bounded however large x is. Therefore values cannot grow
-    without limit when they are computed one feature after another. Limit: with fewer hidden units than features, about
-    D / hidden neighbouring features see the same part of x, so they do not depend on each other.
-
-    Example:
-        made = MADE(num_features=3, num_context=4, hidden=16, num_parameters=2)
-        shift, log_scale = made(torch.randn(8, 3), torch.randn(8, 4)).unbind(-1)  # each [8, 3]
+    The second hidden layer is tanh, so the parameters are bounded, and values that are computed one feature after
+    another cannot grow without limit. Limit: with fewer hidden units than features, about D / hidden neighbouring
+    features see the same part of x, so they do not depend on each other.
     """
 
     def __init__(
@@ -117,10 +112,5 @@ class MaskedLinear(nn.Linear):
         super().__init__(num_inputs, num_outputs, bias=False)
         self.register_buffer("mask", mask, persistent=False)
 
-    @property
-    def masked_weight(self) -> Tensor:
-        """The weights with 0 where the mask is False, `[num_outputs, num_inputs]`."""
-        return torch.where(self.mask, self.weight, torch.zeros_like(self.weight))
-
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.masked_weight)
+        return linear(input, torch.where(self.mask, self.weight, torch.zeros_like(self.weight)))

@@ -11,19 +11,16 @@ POSITION_SIZE = 16
 """Features of the place of a step in its sequence that every network of a model reads."""
 
 LONGEST_WAVE = 4096.0
-"""Half a period of the slowest sinusoid, in steps. It is longer than the longest published piece (3857 frames), so no
-two positions look the same."""
+"""Half a period of the slowest sinusoid, in steps: longer than published pieces, so that no two positions are alike."""
 
 NEAR_END = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Steps in which a feature of nearness to the end falls to 1 / e."""
 
 OF_A_BAR = (0.125, 0.25, 0.5, 1.0, 2.0)
-"""Waves in a bar: of phrases of eight, four and two bars, of a bar, and of half a bar. Those of a beat and of the parts
-of a beat come from the time signature."""
+"""Waves in a bar: of phrases of eight, four and two bars, of a bar, and of half a bar. Those of beats are added."""
 
 BEATS = (2, 3, 4)
-"""Beats of a bar that have a feature of their own, as three parts of a beat have. Bars of 3/4 and of 6/8 are equally
-long, and differ in these alone."""
+"""Beats of a bar that have a feature of their own, as three parts of a beat have, by which 3/4 differs from 6/8."""
 
 NUM_OF_METRE = 4 * (len(OF_A_BAR) + 2) + len(BEATS) + 1
 """Features that say the place in a bar of the sequence's own time signature, and what it is."""
@@ -32,13 +29,11 @@ NUM_OF_METRE = 4 * (len(OF_A_BAR) + 2) + len(BEATS) + 1
 class Positions(nn.Module):
     """Features of "steps since the start" and "steps to the end": lengths `[B]` -> `[B, T, features]`.
 
-    The reference implementation uses two one-hot vectors as long as the longest training sequence. Sinusoids (Vaswani
-    et al., 2017) carry the same information in fewer numbers and exist for every length. A learned projection selects
-    from them.
+    Sinusoids (Vaswani et al., 2017) carry the same information as the one-hot vectors of the reference implementation
+    in fewer numbers, and exist for every length. A learned projection selects from them.
 
     With `near_end` there are also features that are 1 at the last step and fall exponentially with the distance to it.
-    Sinusoids say this as well, but only many of them together, and a network hardly learns it from the few ends that it
-    sees. With these features a text ends where a sentence or a tune does.
+    A network hardly learns this from sinusoids and few ends; with these features a text ends where a sentence does.
 
     With `in_metre` there are also features of the place in the bars of each sequence's time signature, because a sum of
     the other waves is soon out of step with the bars. `metres` `[B, 3]` has the steps of a bar, its beats, and the

@@ -81,8 +81,7 @@ class GatedRecurrence(nn.Module):
 
     c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection s_t is x_t itself. At
     the `entry` of the stack, where the sizes differ, it is tanh of a linear map of x_t. The gates do not read h, so the
-    recurrence is linear. With s_t between -1 and 1, h and y lie there too. Therefore a flow that feeds its own values
-    back through them cannot grow without limit.
+    recurrence is linear. With s_t, h and y lie between -1 and 1, so a flow that feeds values back stays bounded.
 
     Sources: the simple recurrent unit of Lei et al. (2018, arXiv 1709.02755), here with a tanh before the recurrence;
     Martin & Cundy (2018, arXiv 1709.04057) for scans of linear recurrences.
@@ -164,10 +163,7 @@ def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fa
 
 
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together, then they are joined.
-
-    It is faster for one sequence, whose calls decide the time, and far slower for 16, whose memory traffic does.
-    """
+    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together and then are joined."""
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
     if num_steps % length:

@@ -1,8 +1,7 @@
 """The steps of a network in a loop over time, and the table of faster ones.
 
 Each loop over time asks `steps_of` for the steps of its network, and `faster` for a replacement of the flow within a
-step, which has the same values in less time. `lnfgen.stepping` enters its objects in
-`FASTER` when it is imported; nothing here imports it.
+step, which has the same values in less time. `lnfgen.stepping` enters them in `FASTER`.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 FASTER: dict[type[nn.Module], Callable[..., Any]] = {}
-"""For a class of modules, the function that makes something faster: of a network and its `known` inputs a `Steps`, of a
-flow within a step an object with its methods `forward` and `inverse`, or None. It supports neither gradients nor
-dropout nor autocast."""
+"""For a class of modules, what makes something faster that has no gradients, dropout and autocast: of a network and its
+`known` inputs a `Steps`, of a flow within a step an object with `forward` and `inverse`, or None."""
 
 
 class Steps(Protocol):

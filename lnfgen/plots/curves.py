@@ -49,9 +49,8 @@ class Course:
 def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
     """Draw a run's ELBO against its updates, and for a latent model also its reconstruction and KL.
 
-    All curves are costs: lower is better. The ELBO is the sum of reconstruction, KL and the cost of the length, which
-    does not change. The grey region is where the KL weight is below 1. The ring marks the validation whose weights are
-    the model of the run.
+    All curves are costs: lower is better. The grey region is where the KL weight is below 1. The ring marks the
+    validation whose weights are the model of the run.
 
     Raises:
         RunError: if there are fewer than two validations, or if one lacks a figure.

@@ -6,9 +6,6 @@ read. `python examples/pretrained.py NAME` makes such a folder.
 """
 
 from pathlib import Path
-from typing import Any
-
-from lnfgen.files import read_object
 
 BOXED = ("chorales", "folk-abc")
 """The names of the models. Datasets have the same names; each place of a command takes either runs or datasets."""
@@ -27,8 +24,3 @@ def boxed_folder(name: str | Path) -> Path | None:
 def is_boxed(folder: Path) -> bool:
     """True if a folder is that of a model in the box."""
     return folder.parent == BOX
-
-
-def read_card(name: str) -> dict[str, Any]:
-    """The content of the `card.json` of a model in the box."""
-    return read_object(BOX / name / "card.json")

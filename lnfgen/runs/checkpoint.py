@@ -1,8 +1,7 @@
 """The weights of a run's model on disk, and the state that a resumed run goes on from.
 
-Both are safetensors files (https://huggingface.co/docs/safetensors): 8 bytes with the length of the header, a header
-in JSON, and the bytes of the tensors. The metadata in the header hold the SHA-256 of the whole file, computed with
-zeros in its own place, so that a flipped bit is found.
+Both are safetensors files (https://huggingface.co/docs/safetensors): the length of the header in 8 bytes, a header in
+JSON, and the tensors. The header holds the SHA-256 of the whole file, computed with zeros in its own place.
 """
 
 import hashlib
@@ -25,7 +24,11 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_text
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_part
 from lnfgen.runs.naming import METRICS, MODEL
 

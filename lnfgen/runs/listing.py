@@ -1,7 +1,4 @@
-"""Runs at a glance: what each is, how far it has come, and its best figures.
-
-It reads the files one by one and loads no model and no torch. `run_facts` is of one run, `overview` of many.
-"""
+"""Runs at a glance: what each is, how far it has come, and its best figures. No model and no torch is loaded."""
 
 import math
 from collections.abc import Sequence
@@ -27,8 +24,7 @@ KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_va
 def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """Return a row for each run under `runs/`, or for those named or in the named folders, the last changed one last.
 
-    A row has the state `training`, `finished`, `interrupted` or `damaged`. Of a damaged run, `problem` says what is
-    wrong, and the figures are None.
+    A row has the state `training`, `finished`, `interrupted` or `damaged`, which `problem` explains.
 
     Raises:
         RunError: if a named folder is missing, or holds no run.

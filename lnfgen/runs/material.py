@@ -91,7 +91,7 @@ def dataset_of(
         found = open_dataset(Path(run.dataset["path"])) if source is None else open_source(source, progress)
         if found.fingerprint == fingerprint:
             return found
-        problem = f"{found.path} is not the dataset {name} of {run.name}: {_differences(run, found)}"
+        problem = f"{found.path} is not the dataset {name} of {run.name}: its content is another"
     except DatasetError as error:
         if source is not None:
             raise
@@ -105,15 +105,6 @@ def dataset_of(
         except DatasetError as error:
             problem += f", and {error}"
     raise RunError(f"{problem}; {advice}")
-
-
-def _differences(run: RunFolder, found: Dataset) -> str:
-    """List the fields of `dataset.json` that differ from those of the run's dataset and that the content decides."""
-    own, other = run.encoding.to_json(), found.encoding.to_json()
-    fields = [f"encoding.{key}" for key in sorted({**own, **other}) if own.get(key) != other.get(key)]
-    was, now = run.dataset["splits"], found.manifest["splits"]
-    fields += [f"splits.{split}" for split in {**was, **now} if was.get(split) != now.get(split)]
-    return "its content is another" + (f" ({', '.join(fields)})" if fields else "")
 
 
 @dataclass(frozen=True)
@@ -134,11 +125,9 @@ def material_of(
 ) -> Material:
     """Open what a run is scored on: a split of its own dataset or of another one, or a whole file.
 
-    Files are read as those of the run's dataset were, and brought into the model's encoding. A file without `split` is
-    scored whole; the train split beside it is that of the run's dataset, if that is still there.
-
-    `source` is an open dataset, a dataset folder, the name of one, or files; the run's dataset by default. `split` is
-    train, valid or test; test by default, and all of a file.
+    `source` is the run's dataset by default. Files are read as those of that were, and brought into the model's
+    encoding. `split` is test by default. A file without `split` is scored whole; the train split beside it is that of
+    the run's dataset, if that is still there.
 
     Raises:
         LnfgenError: if the source is missing or damaged, holds the other kind, or lacks the split.
@@ -211,8 +200,7 @@ def open_music(
 ) -> Music:
     """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
 
-    Files are read whole, on a grid of `steps_per_quarter`. Files that cannot be read are left out, with a warning. A
-    benchmark file is a dataset.
+    Files are read whole, on this grid. Those that cannot be read are left out, with a warning. Benchmarks are datasets.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)

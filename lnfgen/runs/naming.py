@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -84,18 +84,16 @@ def find(name: str | Path, *wanted: Wanted) -> Found:
     raise (RunError if wanted[0] == "run" else DatasetError)(message)
 
 
-def new_run_path(dataset: str, model: str) -> Path:
-    """A name that no run has yet: its number follows the highest of this dataset and model."""
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', dataset).strip('-.') or 'dataset'}-{model}"
-    endings = [found.name.rpartition("-")[2] for found in RUNS.glob(f"{stem}-*")]
-    highest = max((int(ending) for ending in endings if ending.isdigit()), default=0)
-    return RUNS / f"{stem}-{highest + 1:03d}"
-
-
 def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> Run:
-    """Call `create` with the first path that no run has. If another process takes that first, the next is tried."""
+    """Call `create` with a path for a new run, whose number follows the highest of this dataset and model.
+
+    If another process takes the path first, the next one is tried.
+    """
+    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', dataset).strip('-.') or 'dataset'}-{model}"
     while True:
-        path = new_run_path(dataset, model)
+        endings = [found.name.rpartition("-")[2] for found in RUNS.glob(f"{stem}-*")]
+        highest = max((int(ending) for ending in endings if ending.isdigit()), default=0)
+        path = RUNS / f"{stem}-{highest + 1:03d}"
         try:
             return create(path)
         except OutputError:
@@ -111,9 +109,3 @@ def newest_run(*, resumable: bool = False) -> Path:
     if not candidates:
         raise RunError(f"found no run under {RUNS}/; train first: lnfgen train")
     return max(candidates, key=lambda run: ((run / "config.json").stat().st_mtime_ns, run.name))
-
-
-def distinct_names(runs: Sequence[Path]) -> list[str]:
-    """The names of runs that are shown together: those of their folders, or their paths if two names are the same."""
-    names = [run.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run) for run in runs]

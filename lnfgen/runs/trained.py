@@ -17,7 +17,7 @@ from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.formats.read_write import Piece
-from lnfgen.inference.best import Choice, choose_best, require_best
+from lnfgen.inference.best import Choice, choose_best
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import KnownPart, known_intro, known_melody, known_part, known_whole, little_room
 from lnfgen.inference.sampling import sample_pieces
@@ -108,8 +108,7 @@ class TrainedModel:
                 likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine.
             best: return only so many of them, the likeliest without a long copy of the train split, best first; fewer
-                if too many hold one, with a warning. Another warning says that copies were not looked for, if the
-                dataset of the run is no longer there. `draw` gives the scores too.
+                if too many hold one, with a warning. `draw` gives the scores too.
             want: figures of the pieces: `{"key": "G", "notes_per_bar": (8, 12)}`, or words as `lnfgen sample --want`
                 takes them; `lnfgen list --figures` has all. A warning names a wish that does not hold.
             seconds: the time for all pieces, until the wishes hold; then the nearest pieces are taken.
@@ -136,8 +135,8 @@ class TrainedModel:
 
         `asked` are `length`, `bars`, `temperature` and `seconds`, as `sample` takes them.
         """
-        if best is not None:
-            require_best(best, count)
+        if best is not None and not 1 <= best <= count:
+            raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all")
         wishes = wishes_for(want or (), self.encoding)
         to_choose: list[Piece] = []
         drawing = partial(sample_pieces, count=count, seed=seed, wishes=wishes, progress=progress)
@@ -186,8 +185,7 @@ class TrainedModel:
             drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
 
         Raises:
-            LnfgenError: if nothing is free or nothing is kept, the piece is empty or of the other kind, or a number is
-                out of range.
+            LnfgenError: if nothing is free or kept, the piece is empty or of the other kind, or a number out of range.
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
@@ -228,8 +226,7 @@ class TrainedModel:
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
 
         Args:
-            amount: the share of the bars of each voice, or of a text in spans of eight characters. 0 gives the piece
-                itself, and 1 a fresh piece of its length.
+            amount: the share of the bars of each voice, or of spans of eight characters, from 0 to 1, which is all.
 
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.

@@ -2,10 +2,8 @@
 
 Each module here implements an equation of `nn`, `flows` or `models` again, for one step at a time. Weights are arranged
 once for all steps, inputs that are known for all steps enter by one product, and a step makes few calls, because with
-small tensors the number of calls decides the time. The tests check that both implementations agree. A fast path is
-here if a default model or a model in the box draws at least 1.3 times as fast with it. To import this package is to use
-it: it enters its makers in `lnfgen.nn.stepper.FASTER`, which says what they take and return. The place that loads a
-model imports it.
+small tensors the number of calls decides the time. A fast path is here if a default model or a model in the box draws
+at least 1.3 times as fast with it. To import this package is to use it; the place that loads a model does.
 """
 
 from lnfgen.flows.features import FeatureStack

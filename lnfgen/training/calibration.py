@@ -27,7 +27,7 @@ from lnfgen.conventions import SOUNDING, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.sampling import sample_pieces
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
 from lnfgen.models.voices import VoiceHead
 from lnfgen.music.figures import FIFTH, melody_repeat_rate

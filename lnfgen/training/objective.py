@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.data.batches import Batch
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.masking import autocast
 
 
@@ -34,11 +34,9 @@ def accumulate_gradients(
     """Add the gradient of the loss to that of the parameters.
 
     The loss of a sequence is minus its weighted ELBO, averaged over the K samples, divided by T + 1. The loss of the
-    batch is the mean of these. It is a sum of two terms, and the graph of the reconstruction is freed before the KL is
-    computed.
+    batch is the mean of these. The graph of the reconstruction is freed before the KL is computed.
 
-    With `free_bits`, the KL of a sequence has no gradient while its mean over the samples is below so many nats a step,
-    so that z is used at least that much.
+    With `free_bits`, the KL of a sequence has no gradient while its mean over the samples is below so many nats a step.
 
     Where several processes train, `batch`, `share` and `averaging` are those of this process (`training.torchrun`). The
     mean of the losses over the processes is then the loss of the whole batch, and so are the gradients.

@@ -185,8 +185,7 @@ STEPS_OF_UPDATE = 1024
 the recipe was chosen on, have as many, and an update on longer pieces would take several times as long."""
 
 MADE_WITH = {"text": 908_000, "onsets": 37_700}
-"""The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the chorales. Published
-sets need none."""
+"""The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the chorales."""
 
 
 @dataclass(frozen=True)
@@ -367,9 +366,6 @@ def _require_name(option: str, name: str | None, names: Iterable[str]) -> None:
 
 def assignments(texts: Iterable[str]) -> dict[str, Any]:
     """The values that `--set KEY=VALUE` gives. A value is JSON, or else a string as it stands.
-
-    assignments(["training.learning_rate=1e-3", "model.backbone=scan"])
-    # {"training.learning_rate": 0.001, "model.backbone": "scan"}
 
     Raises:
         ConfigError: if a text has no `=`.

@@ -16,7 +16,7 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.device import prepare_machine
 from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_out_of_memory
 from lnfgen.files import require_writable, try_lock
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import (
     State,
     load_model,

@@ -20,7 +20,7 @@ from lnfgen.device import AdamW
 from lnfgen.errors import LnfgenWarning, RunError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import marginal_nll, per_unit, score
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
@@ -35,8 +35,7 @@ MIN_INTERVAL = 50
 """The fewest updates between validations where an epoch is shorter."""
 
 VALIDATION_SEQUENCES = 320
-"""The most sequences that a validation scores. Text may have thousands in its valid split, and to score them all every
-`MIN_INTERVAL` updates would take longer than the updates."""
+"""The most sequences that a validation scores. Thousands of lines of text would take longer than the updates."""
 
 WEIGHT_DECAY = 0.05
 """Of matrices of weights, by AdamW (`_decay_groups`)."""
@@ -371,10 +370,7 @@ class _Sums:
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Only matrices decay. Biases and other vectors keep the scale that they need.
-
-    Nor does what says where z lies: codes that are drawn to zero come to lie upon each other, the rare ones first.
-    """
+    """Only matrices decay, but not those that say where z lies: codes that are drawn to zero lie upon each other."""
     placed = [module for module in model.modules() if isinstance(module, Codebook)]
     places = {parameter for module in placed for parameter in module.parameters()}
     decays = {p: p.dim() > 1 and p not in places for p in model.parameters()}

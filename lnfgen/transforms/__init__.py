@@ -10,9 +10,6 @@ finite parameters give finite results. No input is changed in place.
 Example:
     transform = TRANSFORMS["nlsq"]()
     eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), torch.randn(10, transform.num_parameters))
-
-To add one, write its module and name it in `TRANSFORMS` here and in `lnfgen.config`; commands and contract tests take
-every registered name. If it is an increasing function inside an affine map, derive it from `CoreTransform`.
 """
 
 from typing import Protocol

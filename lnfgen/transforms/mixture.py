@@ -19,8 +19,7 @@ MEAN_BOUND = 6.0
 
 COMPONENT_LOG_SCALE_BOUND = 2.0
 """|log scale| of a component stays below this. Between two components of scale e^s with means of +-MEAN_BOUND, the
-slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44. float32 can represent it, its reciprocal, and the
-products in a gradient. The affine map can scale further."""
+slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44, which float32 can represent in all gradients."""
 
 LOG_WEIGHT_BOUND = 5.0
 """|logit of a weight| stays below this. A component with less than e^-10 of another one's weight has no effect."""

@@ -13,16 +13,14 @@ MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
 """f is monotone if |c| d / b is at most this, because the slope of 1 / (1 + y^2) is at least -9 / (8 sqrt 3)."""
 
 MONOTONE_MARGIN = 0.05
-"""The distance that |c| d / b keeps from that limit. So the slope stays above 0.03 b: its logarithm is finite, and
-float32 can solve f(u) = v."""
+"""The distance that |c| d / b keeps from that limit. So the slope stays above 0.03 b, where float32 solves f(u) = v."""
 
 _UNITS = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0)
 _SIZES = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2)
 """Raw log b, log d and c become `size * tanh(raw / unit)`. For the two logarithms this is `bounded`."""
 
 LARGE = 1e6
-"""Larger |w| are replaced by this in the cubic's formula, where w^6 must be finite. The bump is then at most 2 / w^2,
-which is below the round-off of y = w."""
+"""Larger |w| count as this in the cubic, where w^6 must be finite. The bump is then below the round-off of y = w."""
 
 
 class _Parameters(NamedTuple):
@@ -35,8 +33,7 @@ class NLSq(CoreTransform[_Parameters]):
     """Inverse (z -> eps): `eps = a + b z + c / (1 + (d z + g)^2)` with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
 
     `inverse` is this formula. `forward` is a closed formula too, for the only real root of a cubic equation, and costs
-    up to twice as much. Raw parameters: a, log b, log d, c, g; the middle three are before their bounds.
-    Limit: two modes per layer.
+    up to twice as much. Raw parameters: a, log b, log d, c, g, three before their bounds. Limit: two modes per layer.
     """
 
     num_parameters = 5

@@ -17,8 +17,9 @@ from toy_config import run_config
 import lnfgen
 from lnfgen.data.named import NAMED
 from lnfgen.errors import DatasetError
+from lnfgen.files import read_object
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.pretrained import BOX, BOXED, DEFAULT, read_card
+from lnfgen.pretrained import BOX, BOXED, DEFAULT
 from lnfgen.runs.checkpoint import MODEL, load_model, serialise
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import run_facts
@@ -182,7 +183,7 @@ def test_a_boxed_folder_holds_what_it_should_and_is_small(name: str) -> None:
 @pytest.mark.parametrize("name", BOXED)
 def test_a_card_says_what_the_files_are(name: str, example: Callable[[str], ModuleType]) -> None:
     card_page = example("model_card").card_page
-    card, facts = read_card(name), run_facts(BOX / name)
+    card, facts = read_object(BOX / name / "card.json"), run_facts(BOX / name)
     assert (BOX / name / "card.md").read_text(encoding="utf-8") == card_page(card)
     for key in ("model", "backbone", "transform", "emission", "parameters", "dataset"):
         assert card[key] == facts[key], key
@@ -201,7 +202,7 @@ def test_a_card_says_what_the_files_are(name: str, example: Callable[[str], Modu
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOXED)
 def test_the_scores_of_a_card_are_those_of_eval(name: str, here: Call) -> None:
-    scores = read_card(name)["scores"]["test"]
+    scores = read_object(BOX / name / "card.json")["scores"]["test"]
     done = ended(here("eval", name, "--nll", "--samples", scores["samples"], "--json"))
     values = json.loads(done.stdout)
     for key in ("nll", "elbo", "marginal_nll", "sequences", "steps"):

@@ -11,9 +11,12 @@ from toy_models import ODD_SIZES, randomise
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.flows.codebook import CodeMixture
-from lnfgen.models import LengthModel, SequenceModel, Symbols, build_model
+from lnfgen.models.build import build_model
 from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Symbols
 from lnfgen.models.posterior import Gaussian
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract

@@ -7,7 +7,7 @@ from toy_config import model_config
 from toy_flows import full, inputs, random_flow
 
 from lnfgen.flows.temporal import CausalFlow, InverseAutoregressiveFlow
-from lnfgen.models import build_prior
+from lnfgen.models.build import build_prior
 from lnfgen.nn.backbones import BACKBONES
 
 pytestmark = pytest.mark.contract

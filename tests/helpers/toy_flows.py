@@ -13,7 +13,7 @@ from lnfgen.config import FEATURES, TIMES, ModelConfig
 from lnfgen.errors import ConfigError
 from lnfgen.flows.blockwise import BlockwiseFlow
 from lnfgen.flows.temporal import TemporalFlow
-from lnfgen.models import build_prior
+from lnfgen.models.build import build_prior
 from lnfgen.nn.positions import POSITION_SIZE
 
 N, T, D, F = 2, 4, 3, POSITION_SIZE

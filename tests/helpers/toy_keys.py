@@ -5,7 +5,8 @@ import pytest
 from toy_models import toy
 
 from lnfgen.data.encoding import Encoding
-from lnfgen.models import Frames, SequenceModel
+from lnfgen.models.observation import Frames
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
 
 KEYS, LOWEST = 6, 60

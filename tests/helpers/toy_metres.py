@@ -7,7 +7,9 @@ from toy_models import toy
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
-from lnfgen.models import Frames, SequenceModel, TimeSignatures
+from lnfgen.models.observation import Frames
+from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.music.pianoroll import PianoRoll
 
 ENCODING = Encoding("music", steps_per_quarter=4, num_pitches=3, lowest_pitch=60)

@@ -9,7 +9,11 @@ from torch import Tensor, nn
 from toy_config import model_config
 
 from lnfgen.config import NAMED_MODELS
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, TimeSignatures, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.models.voices import VoiceHead
 
 Module = TypeVar("Module", bound=nn.Module)

@@ -24,7 +24,8 @@ from lnfgen.inference.known import known_intro, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import nll_of_each, score
 from lnfgen.inference.wishes import Wishes, wishes_for
-from lnfgen.models import Frames, SequenceModel
+from lnfgen.models.observation import Frames
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.training import torchrun
 

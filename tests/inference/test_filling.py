@@ -24,7 +24,7 @@ from lnfgen.data.gather import Options
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.filling import at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import KnownPart, known_melody, known_whole
-from lnfgen.models import Frames, Symbols
+from lnfgen.models.observation import Frames, Symbols
 from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import edge_line, random_share, region
 from lnfgen.runs.folder import RunFolder

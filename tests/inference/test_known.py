@@ -14,7 +14,8 @@ from lnfgen.errors import LnfgenError
 from lnfgen.inference.filling import added_steps, fill_pieces
 from lnfgen.inference.known import known_intro, known_part, known_whole, laid
 from lnfgen.inference.steering import known_bits
-from lnfgen.models import Frames, LengthModel, Symbols
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Symbols
 from lnfgen.music.pianoroll import PianoRoll
 
 

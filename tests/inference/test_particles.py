@@ -9,10 +9,10 @@ from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
 from lnfgen.flows.temporal import FlowSteps
 from lnfgen.inference.particles import draw_hidden
-from lnfgen.models import Frames, Observation, SequenceModel, Symbols
 from lnfgen.models.latent_flow import SymbolSteps
-from lnfgen.models.observation import Known
+from lnfgen.models.observation import Frames, Known, Observation, Symbols
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
+from lnfgen.models.sequence_model import SequenceModel
 
 pytestmark = pytest.mark.contract
 STEPS = 3

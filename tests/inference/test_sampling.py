@@ -8,8 +8,10 @@ from toy_config import run_config
 from toy_models import every_sequence, noise_like, toy
 
 from lnfgen.config import NAMED_MODELS
-from lnfgen.models import Frames, LengthModel, Symbols, build_model
+from lnfgen.models.build import build_model
 from lnfgen.models.latent_flow import LatentFlow
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Symbols
 from lnfgen.nn.masking import tempered
 from lnfgen.training.recipes import Corpus
 

@@ -17,8 +17,11 @@ from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
 from lnfgen.inference import scoring as evaluation
 from lnfgen.inference.sampling import sample_pieces
-from lnfgen.inference.scoring import Marginal, nll_of_each, per_unit, score
-from lnfgen.models import Frames, LengthModel, SequenceModel, Symbols, Terms, build_model
+from lnfgen.inference.scoring import marginal, nll_of_each, per_unit, score
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Symbols
+from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.music.pianoroll import PianoRoll
 
 OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
@@ -197,29 +200,29 @@ def test_score_leaves_the_model_as_it_was_and_tells_its_progress():
 
 def test_marginal_of_text_against_a_hand_count():
     encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b"))
-    marginal = Marginal(encoding, [np.array([1, 1, 2], np.int32), np.array([1], np.int32)])
+    log_prob = marginal(encoding, [np.array([1, 1, 2], np.int32), np.array([1], np.int32)])
     # Counts 0, 3, 1 and one half each: 0.5, 3.5, 1.5 of 5.5.
-    assert marginal.log_prob(np.array([2, 0, 1])) == pytest.approx(math.log(1.5 * 0.5 * 3.5 / 5.5**3))
+    assert log_prob(np.array([2, 0, 1])) == pytest.approx(math.log(1.5 * 0.5 * 3.5 / 5.5**3))
 
 
 def test_marginal_of_music_against_a_hand_count():
     encoding = Encoding("music", has_onsets=True, num_pitches=2)
     train = [np.array([[3, 0], [1, 0]], np.uint8), np.array([[3, 0]], np.uint8)]
-    marginal = Marginal(encoding, train)
+    log_prob = marginal(encoding, train)
     # Key 0 sounds in 3 of 3 frames, struck in 2 of these; key 1 never.
     on, struck, other = 3.5 / 4, 2.5 / 4, 0.5 / 4
-    assert marginal.log_prob(np.array([[1, 0]], np.uint8)) == pytest.approx(math.log(on * (1 - struck) * (1 - other)))
+    assert log_prob(np.array([[1, 0]], np.uint8)) == pytest.approx(math.log(on * (1 - struck) * (1 - other)))
     expected = math.log((1 - on) * other * 0.5) + math.log(on * struck * (1 - other))
-    assert marginal.log_prob(np.array([[0, 3], [3, 0]], np.uint8)) == pytest.approx(expected)
+    assert log_prob(np.array([[0, 3], [3, 0]], np.uint8)) == pytest.approx(expected)
 
 
 def test_marginal_probabilities_of_all_frames_sum_to_one():
     rng = np.random.default_rng(0)
     for has_onsets, values in ((True, (0, 1, 3)), (False, (0, 1))):
         encoding = Encoding("music", has_onsets=has_onsets, num_pitches=2)
-        marginal = Marginal(encoding, [rng.choice(np.array(values, np.uint8), (20, 2))])
+        log_prob = marginal(encoding, [rng.choice(np.array(values, np.uint8), (20, 2))])
         frames = [np.array([frame], np.uint8) for frame in itertools.product(values, repeat=2)]
-        assert sum(math.exp(marginal.log_prob(frame)) for frame in frames) == pytest.approx(1)
+        assert sum(math.exp(log_prob(frame)) for frame in frames) == pytest.approx(1)
 
 
 # Samples. -------------------------------------------------------------------------------------------------------------

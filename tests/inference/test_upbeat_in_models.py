@@ -18,7 +18,7 @@ from lnfgen.formats.read_write import read, write
 from lnfgen.inference.filling import added_steps
 from lnfgen.inference.known import decoded, known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
-from lnfgen.models import Frames
+from lnfgen.models.observation import Frames
 from lnfgen.music.comparison import compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 

@@ -9,9 +9,9 @@ from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.particles import draw_hidden
-from lnfgen.models import Symbols, build_model
+from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Known
+from lnfgen.models.observation import Known, Symbols
 from lnfgen.models.sequence_model import SequenceModel
 
 pytestmark = pytest.mark.contract

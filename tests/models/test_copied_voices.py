@@ -6,8 +6,8 @@ import pytest
 import torch
 from toy_models import randomise
 
-from lnfgen.models import Frames
 from lnfgen.models.copied_voices import NUM_COPIES, Copies, recallable
+from lnfgen.models.observation import Frames
 from lnfgen.models.voices import VoiceHead
 
 KEYS, CONTEXT = 6, 5

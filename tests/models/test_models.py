@@ -11,7 +11,9 @@ from toy_models import LENGTHS, SIZES, every_sequence, noise_like, probabilities
 
 from lnfgen.errors import ConfigError
 from lnfgen.flows.blockwise import BlockwiseFlow
-from lnfgen.models import Frames, LengthModel, Symbols, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Symbols
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE, Gaussian
 from lnfgen.nn.masking import length_mask
 from lnfgen.nn.positions import POSITION_SIZE

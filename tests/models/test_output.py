@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from toy_models import every_sequence, randomise
 
-from lnfgen.models import Frames, Symbols
+from lnfgen.models.observation import Frames, Symbols
 from lnfgen.models.output import UNITS_PER_KEY, IndependentHead, NADEHead, OutputHead
 
 pytestmark = pytest.mark.contract

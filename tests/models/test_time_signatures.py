@@ -9,8 +9,8 @@ from toy_models import noise_like, random_x
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.inference.particles import draw_hidden
-from lnfgen.models import TimeSignatures
 from lnfgen.models.observation import Known
+from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.music.pianoroll import bar_and_beats
 from lnfgen.nn.positions import Positions
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from toy_models import randomise
 
-from lnfgen.models import Frames
-from lnfgen.models.observation import NoteNoise
+from lnfgen.models.observation import Frames, NoteNoise
 from lnfgen.models.voice_leading import (
     NO_KEY,
     NO_MOVE,

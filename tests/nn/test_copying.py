@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from toy_config import model_config
 
-from lnfgen.models import build_prior
+from lnfgen.models.build import build_prior
 from lnfgen.nn import copying
 from lnfgen.nn.copying import NUM_HEADS, NUM_LAGS, PLACE_RATE, SHARPNESS, CopyAttention, CopyingNetwork
 from lnfgen.nn.scans import CausalScan

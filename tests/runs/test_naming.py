@@ -9,7 +9,7 @@ import pytest
 
 from lnfgen.errors import LnfgenError, OutputError, RunError
 from lnfgen.files import new_folder, write_text
-from lnfgen.runs.naming import create_numbered, find, new_run_path, newest_run
+from lnfgen.runs.naming import create_numbered, find, newest_run
 
 
 def a_run(name: str, age: int, *parts: str) -> Path:
@@ -46,10 +46,10 @@ def test_a_missing_file_of_music_is_no_misspelt_dataset() -> None:
 
 def test_numbers_go_on_after_the_highest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert new_run_path("my songs/", "lstm") == Path("runs/my-songs-lstm-001")
+    assert create_numbered("my songs/", "lstm", Path) == Path("runs/my-songs-lstm-001")
     a_run("my-songs-lstm-007", 0)
     a_run("my-songs-lstm-old", 0)
-    assert new_run_path("my songs/", "lstm") == Path("runs/my-songs-lstm-008")
+    assert create_numbered("my songs/", "lstm", Path) == Path("runs/my-songs-lstm-008")
 
 
 def test_runs_that_start_at_once_get_a_number_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,10 @@ import lnfgen
 from lnfgen.config import CALIBRATION_ROUNDS
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.models import Frames, LengthModel, SequenceModel, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.voice_leading import PARALLEL
 from lnfgen.models.voices import VoiceHead
 from lnfgen.runs.checkpoint import save_model

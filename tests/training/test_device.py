@@ -18,7 +18,10 @@ from lnfgen.config import NAMED_MODELS
 from lnfgen.data.batches import Batch
 from lnfgen.data.dataset import Dataset
 from lnfgen.inference.scoring import score
-from lnfgen.models import Frames, LengthModel, Observation, SequenceModel, Symbols, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.transforms import TRANSFORMS

@@ -12,7 +12,7 @@ from toy_training import SIZES, Session
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import Batch, collate
 from lnfgen.errors import LnfgenWarning
-from lnfgen.models import SequenceModel
+from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import new_model
 from lnfgen.training.objective import accumulate_gradients
 

@@ -18,7 +18,9 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenWarning
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference.scoring import score
-from lnfgen.models import LengthModel, Symbols, build_model
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Symbols
 from lnfgen.training.schedules import (
     DECAYS_BEFORE_STOP,
     MIN_KL_WEIGHT,

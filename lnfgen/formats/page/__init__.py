@@ -42,8 +42,7 @@ def page_bytes(
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
         names: names of the pieces, in place of numbers.
-        program, voices, drawn_name: of the MIDI files that can be saved, as `to_bytes` takes them. The page itself
-            plays struck strings.
+        program, voices, drawn_name: of the MIDI files that can be saved, as `to_bytes` takes them.
         seed: what drew the pieces, which the page names.
 
     Raises:
