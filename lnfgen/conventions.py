@@ -79,5 +79,8 @@ MELODY_PARTICLES: Final = 16
 SECONDS: Final = 30.0
 """For all pieces of a command that are drawn towards wishes. Then the nearest ones are taken."""
 
+PASSES: Final = 32
+"""In how many passes a model by blocks draws and scores, if nobody asks for another number."""
+
 AMOUNT: Final = 0.25
 """The share of a piece that a variation draws anew."""

@@ -37,6 +37,9 @@ from lnfgen.runs.naming import METRICS, is_run
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = 50
 SPLITS = ("valid", "test")
+PASSES = (1, 4, 8, 16, 32, 64, 4096)
+"""The numbers of passes in which a text model by blocks is scored; no text of PTB has as many steps as the last."""
+
 PROTOCOL = {
     "nll": f"importance-sampled, K = {SAMPLES}; exact for lstm",
     "divisor": "sum of T + 1, with log p(T)",
@@ -137,6 +140,8 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
     elif overview([run])[0]["state"] != "finished":
         log.timed([train[0], str(source), "--resume", "--out", cell.name], runs)
     commands, scores = scored(cell.name, runs)
+    if cell.by_passes:
+        scores["elbo_by_passes"] = {split: elbo_by_passes(cell.name, split, runs) for split in SPLITS}
     metrics = read_metrics(run / METRICS)
     values: dict[str, Any] = {
         "cell": cell.name,
@@ -163,6 +168,12 @@ def scored(name: str, runs: Path) -> tuple[list[list[str]], dict[str, Any]]:
         split: ["eval", name, "--nll", "--samples", str(SAMPLES), "--split", split, "--json"] for split in SPLITS
     }
     return list(commands.values()), {split: json.loads(_lnfgen(words, runs)) for split, words in commands.items()}
+
+
+def elbo_by_passes(name: str, split: str, runs: Path) -> dict[int, float]:
+    """The ELBO of a run by blocks for each number of passes, with one sample: the latent is nearly certain."""
+    words = ["eval", name, "--samples", "1", "--split", split, "--json"]
+    return {passes: json.loads(_lnfgen([*words, "--passes", str(passes)], runs))["elbo"] for passes in PASSES}
 
 
 class _Log:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console
+from lnfgen.conventions import PASSES
 from lnfgen.errors import LnfgenError
 from lnfgen.music.instruments import programs_of
 from lnfgen.training.torchrun import is_main
@@ -57,7 +58,7 @@ Passes = Annotated[
     typer.Option(
         min=1,
         help="For a model by blocks: draw and score in so many passes. More fit better and take longer.",
-        show_default="32",
+        show_default=str(PASSES),
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from lnfgen.conventions import MAX_LENGTH, PASSES
 from lnfgen.device import Dropout
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow
@@ -13,10 +14,7 @@ from lnfgen.nn.backbones import Bidirectional
 from lnfgen.nn.masking import length_mask
 from lnfgen.nn.stepper import looping, steps_of
 
-PASSES = 32
-"""Passes of `forward`, if nobody asks for another number."""
-
-IN_TRAINING = (8, 16, 32, 64)
+IN_TRAINING = (4, 8, 16, 32, 64, MAX_LENGTH)
 """Each call in training has blocks of one of these sizes, so that a model learns to draw in any number of passes."""
 
 AHEAD = 8

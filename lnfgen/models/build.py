@@ -142,11 +142,10 @@ def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
         return BACKBONES[config.backbone](num_read + POSITION_SIZE, hidden, config.num_layers, config.dropout)
 
     if config.time == "blocks":
-        import os
-        Q = int(os.environ.get("BLK_Q", _half(half)))
-        step, ahead = features(hidden + half + 2 * Q + POSITION_SIZE), Ahead(num_read, half)
-        both = Bidirectional(config.backbone, Q, Q, 1, config.dropout)
-        return BlockwiseFlow(latent, step, causal(), nn.Linear(hidden, Q), both, ahead, config.input_dropout, reading)
+        narrow = nn.Linear(hidden, -(-hidden // 8))  # other blocks say little of a step, and cost much
+        both_ways = Bidirectional(config.backbone, narrow.out_features, narrow.out_features, 1, config.dropout)
+        step, ahead = features(hidden + 2 * narrow.out_features + half + POSITION_SIZE), Ahead(num_read, half)
+        return BlockwiseFlow(latent, step, causal(), narrow, both_ways, ahead, config.input_dropout, reading)
     network, num_context = causal(), hidden
     if config.copy_attention and config.time == "af" and config.emission != "past":  # `past` copies by itself
         network = CopyingNetwork(network, num_read, half)

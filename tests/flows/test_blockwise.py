@@ -6,7 +6,8 @@ from torch import Tensor
 from toy_flows import inputs as toy_inputs
 from toy_flows import random_flow
 
-from lnfgen.flows.blockwise import PASSES, BlockwiseFlow
+from lnfgen.conventions import PASSES
+from lnfgen.flows.blockwise import AHEAD, IN_TRAINING, BlockwiseFlow
 from lnfgen.nn.masking import length_mask
 
 pytestmark = pytest.mark.contract
@@ -24,7 +25,10 @@ def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, positions, torch.tensor([num_steps, max(1, num_steps - 3), -(-num_steps // 2)])
 
 
-@pytest.mark.parametrize(("block", "num_steps"), [*((3, steps) for steps in range(1, 11)), (PASSES, 65)])
+SHAPES = [*((3, steps) for steps in range(1, 11)), (1, 4), (2, 7), (4, 2 * AHEAD + 3), (AHEAD, 27), (PASSES, 65)]
+
+
+@pytest.mark.parametrize(("block", "num_steps"), SHAPES)
 def test_both_directions_agree_and_no_step_sees_padding(block, num_steps):
     prior, (eps, positions, lengths) = flow(block), inputs(num_steps)
     z, ladj = prior.forward(eps, positions, lengths)
@@ -47,6 +51,34 @@ def test_a_step_reads_those_of_earlier_passes_in_all_blocks(direction):
     x[:, 4] += 1.0
     moved = (getattr(prior, direction)(x, positions, whole)[0] != before).any(-1).any(0)
     assert moved.nonzero().flatten().tolist() == [2, 4, 5]
+
+
+@pytest.mark.parametrize("block", [2, 5, 16])
+def test_the_end_of_a_block_reads_the_steps_after_it_that_are_known(block):
+    """Without the network across blocks: the next block's first steps, at most `AHEAD` away."""
+    prior, (z, positions, _) = flow(block), inputs(40)
+    whole = torch.full((3,), 40)
+    for parameter in prior.across.parameters():
+        parameter.data.zero_()
+    before = prior.contexts(z, positions, whole)
+    z[:, 32] += 1.0
+    moved = (prior.contexts(z, positions, whole) != before).any(-1).any(0)[:32].nonzero().flatten().tolist()
+    assert moved == [t for t in range(32 - AHEAD, 32) if 32 % block < t % block]
+
+
+def test_in_training_blocks_have_many_sizes():
+    prior, (z, positions, lengths) = flow(PASSES), inputs(70)
+    torch.manual_seed(0)
+    expected = {}
+    for size in IN_TRAINING:
+        prior.passes = size
+        expected[size] = prior.contexts(z, positions, lengths)
+    prior.train()  # the toy has no dropout
+    found = {
+        next(size for size, contexts in expected.items() if torch.equal(contexts, drawn))
+        for drawn in (prior.contexts(z, positions, lengths) for _ in range(60))
+    }
+    assert found == set(IN_TRAINING)
 
 
 def test_its_passes_are_as_many_as_a_block_has_steps():

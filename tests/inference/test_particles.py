@@ -138,6 +138,13 @@ def test_a_latent_flow_does_too(name: str, output: str) -> None:
     check(fitting_toy(name, output), draws=3000, particles=128)
 
 
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_a_model_by_blocks_does_too_in_any_number_of_passes(passes: int) -> None:
+    model = fitting_toy("blocks-scf", "frames")
+    model.prior.passes = passes
+    check(model, draws=3000, particles=128)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
 @pytest.mark.parametrize("name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"])

@@ -89,6 +89,16 @@ def test_probabilities_of_all_sequences_sum_to_1(name):
     probabilities_that_sum_to_1(model, steps=2, samples=1500)
 
 
+@pytest.mark.parametrize("passes", [1, 2, 3])
+@torch.no_grad()
+def test_they_do_in_any_number_of_passes(passes):
+    model = randomise(fresh("blocks-codes", 3), 0.3)
+    model.prior.passes = passes
+    for book in codebooks(model):
+        book.raw_log_scales.fill_(0.2)
+    probabilities_that_sum_to_1(model, steps=3, samples=1500)
+
+
 @CODES
 @torch.no_grad()
 def test_every_flow_scores_samples_and_fills(name):

@@ -150,7 +150,7 @@ def test_posterior_has_a_path_beside_its_recurrence():
 
 def test_gradients_reach_every_parameter(model):
     if isinstance(prior := getattr(model, "prior", None), BlockwiseFlow):
-        prior.block = 2  # a network across one block would not use its state
+        prior.passes = 2  # a network across one block would not use its state
     x, noise = random_x(model.observation, 3, 5), noise_like(model, 2, 3, 5)
     terms = model(x, LENGTHS, noise)
     (terms.reconstruction.sin() - terms.kl.sin()).sum().backward()
@@ -242,6 +242,7 @@ OUTPUTS_TO_SUM = [
     (Frames(2, False), "past", 2),
 ]
 CELLS = [("af", "af"), ("af", "scf"), ("iaf", "scf"), ("coupling", "none"), ("none", "af"), ("none", "none")]
+CELLS += [("blocks", "scf")]
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,7 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     Here the emission says little: the true one is near the prior, itself near N(0, 1); the posterior is made N(0, 1.3).
     """
     model = toy("af-scf", toy_observation, emission=toy_emission, latent_size=2, time=time, features=features).double()
+    model.prior.passes = 2  # of a model by blocks
     randomise(model.prior, scale=0.15)
     randomise(model.positions, scale=0.03)
     model.posterior.head.weight.mul_(0.1)
