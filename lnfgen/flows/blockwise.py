@@ -50,7 +50,7 @@ class BlockwiseFlow(ContextFlow):
         input_dropout: float,
         reading: nn.Module,
     ) -> None:
-        """`within` is causal. It reads positions and the `reading` of z, as `ahead` does. `across` reads `narrow` of it.
+        """`within` is causal; it reads positions and the `reading` of z, as `ahead` does. `across` reads `narrow` of it.
 
         The outputs of the three networks and positions are the context.
         """
