@@ -23,7 +23,7 @@ Script = Callable[[str], ModuleType]
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     """Imports a script of the folder. Its modules have common names, so they are forgotten afterwards."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("cells", "published", "run", "table"):
+    for name in ("cells", "picture", "published", "run", "table"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return __import__
 
@@ -47,14 +47,20 @@ def test_pages_have_the_tables_of_the_results(script: Script, tmp_path: Path) ->
         assert "\n" not in str(raised.value)
 
 
-def result_of(cell: Any, valid: float, test: float) -> dict[str, Any]:
-    """A result with these NLLs, of a run of 100 updates in 50 minutes."""
+def result_of(cell: Any, valid: float, test: float, minutes: float = 50) -> dict[str, Any]:
+    """A result with these NLLs, of a run of 100 updates in so many minutes of a processor, with ten validations."""
     costs = dict.fromkeys(("elbo", "reconstruction", "kl", "marginal_nll"), 9.0) | {"dataset": cell.dataset}
     scores = {
         split: {**costs, "nll": nll, "steps": 4, "sequences": 1} for split, nll in (("valid", valid), ("test", test))
     }
     curve = {str(step): 200.0 - step for step in range(10, 101, 10)}
-    return {"steps": 100, "cpu_seconds": 3000.0, "valid_elbo_at": curve, **scores}
+    return {"steps": 100, "cpu_seconds": 60.0 * minutes, "valid_elbo_at": curve, **scores}
+
+
+def in_row(page: str, name: str) -> list[str]:
+    """The cells of the first row of a page with this name, without the name."""
+    row = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in row.split("|")[2:-1]]
 
 
 def test_the_row_shown_first_is_the_best_on_valid(script: Script) -> None:
@@ -62,16 +68,56 @@ def test_the_row_shown_first_is_the_best_on_valid(script: Script) -> None:
     found = {"af-scf": (1.0, 7.0), "af-af": (2.0, 6.0), "coupling": (3.0, 5.0), "lstm": (4.0, 4.0)}
     all_of_them = [cells.Cell("nottingham", name, "lstm" if name == "lstm" else "scan") for name in found]
     page = table.tables({cell.name: result_of(cell, *found[cell.model]) for cell in all_of_them})
-    best = next(line for line in page.splitlines() if line.startswith("| Nottingham"))
-    shown = [cell.split(",")[0].strip() for cell in best.split("|")[2:6]]
+    shown = [cell.split(",")[0] for cell in in_row(page, "Nottingham")[:4]]
     assert shown == ["**4.00**", "**7.00**", "**5.00**", "**7.00**"]
 
-    # Bits are read from the curve at the minutes of the head.
+
+@pytest.mark.parametrize(
+    ("minutes", "steps"), [(50, (10, 20, 40, 60, 80, 100, 100)), (70, (0, 10, 20, 40, 50, 70, 80))]
+)
+def test_bits_are_those_of_the_last_validation_until_the_minutes_of_the_head(
+    script: Script, minutes: float, steps: tuple[int, ...]
+) -> None:
+    table, cells = script("table"), script("cells")
     cell = cells.Cell("ptb", "lstm", "lstm", emission="categorical", budget="hour")
-    page = table.tables({cell.name: result_of(cell, 2.0, 2.0)})
-    row = next(line for line in page.splitlines() if line.startswith("| `lstm` |"))
-    expected = [200 - 2 * minutes for minutes in (5, 10, 20, 30, 40, 50, 50)]
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == [f"{bits:.2f}" for bits in expected]
+    page = table.tables({cell.name: result_of(cell, 2.0, 2.0, minutes)})
+    assert in_row(page, "`lstm`") == [f"{200 - step:.2f}" if step else "" for step in steps]
+
+
+def test_models_whose_z_says_the_symbol_have_a_row_of_their_own(script: Script) -> None:
+    table, cells = script("table"), script("cells")
+    found = {"lstm": 1.0, "af-codes": 2.0, "af-af": 3.0, "blocks-codes": 4.0, "coupling": 5.0}
+    backbones = {name: "conv-scan" if "codes" in name else "lstm" for name in found}
+    of = {name: cells.Cell("ptb", name, backbones[name], emission="categorical", budget="hour") for name in found}
+    results = {cell.name: result_of(cell, found[name], found[name]) for name, cell in of.items()}
+    page = table.tables(results)
+    learned, codes = in_row(page, table.TITLES["ptb"]), in_row(page, "the same, where z says the symbol")
+    assert [cell.split(",")[0] for cell in learned] == ["**1.00**", "**3.00**", "**5.00**", "", "1.41"]
+    assert [cell.split(",")[0] for cell in codes] == ["", "**2.00**", "**4.00**", "", ""]
+    assert all(cell.endswith("a language model") for cell in codes if cell)
+    assert sum("a language model |" in line for line in page.splitlines()) == 5  # wherever one of the two is named
+
+    # The picture has the same rows.
+    *_, panel = table.panels(results)
+    assert [course.name.split()[0] for course in panel.courses] == [
+        "lstm",
+        "af-af",
+        "coupling",
+        "af-codes",
+        "blocks-codes",
+    ]
+    assert [course.dashed for course in panel.courses] == [False, False, False, True, True]
+
+
+def test_the_picture_is_drawn_from_the_results(script: Script) -> None:
+    table = script("table")
+    panels = table.panels(table.read_results(table.RESULTS))
+    for panel in panels:
+        assert {"`lstm`", *list(table.KINDS)[1:3]} == {course.kind for course in panel.courses}
+        for course in panel.courses:
+            assert all(0 < minutes < 70 for minutes, _ in course.curve)
+    assert table.by_minutes(panels).startswith(b"\x89PNG")
+    assert table.PICTURE.stat().st_size < 120_000
 
 
 def test_each_cell_is_a_possible_run_of_its_own(script: Script) -> None:

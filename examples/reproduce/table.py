@@ -1,7 +1,7 @@
 """Write the tables of results from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
 
 All tables go into `examples/results.md`, and the first one of them into README too, between two comments. They are
-never typed. Each figure is a mean over the seeds of a row.
+never typed. Each figure is a mean over the seeds of a row. `examples/budget.png` has the curves of the best rows.
 """
 
 import argparse
@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cells import ABLATION, BUDGETS, CELLS, TEXT, Cell, same_but_seed
+from cells import ABLATION, BUDGETS, CELLS, CODES, TEXT, Cell, same_but_seed
+from picture import Course, Panel, by_minutes
 from published import PUBLISHED, Published
 
 from lnfgen.errors import LnfgenError
-from lnfgen.files import write_text
+from lnfgen.files import write_bytes, write_text
 
 README = Path(__file__).parents[2] / "README.md"
 CHAPTER = Path(__file__).parents[1] / "results.md"
+PICTURE = Path(__file__).parents[1] / "budget.png"
 RESULTS = Path(__file__).parent / "results"
 BEGIN = "<!-- results: written by python examples/reproduce/table.py -->"
 END = "<!-- end of results -->"
@@ -47,16 +49,39 @@ MINUTES = (5, 10, 20, 30, 40, 50, 60)
 Results = dict[str, dict[str, Any]]
 
 
+def _is_factorised(cell: Cell) -> bool:
+    """True if the keys of a frame are independent given the latent, as in the paper; a step of a text is one symbol."""
+    return cell.emission in ("bernoulli", "categorical") and not cell.transpose
+
+
+DRAWN = """![Valid ELBO by minutes of one core: a panel each for Nottingham, the chorales and Penn Treebank](budget.png)
+
+The picture has the valid ELBO of the first three columns by minutes of one core. A dot is a model whose result has no
+curve, where it ended. The dashed models are those whose z says the symbol.
+"""
+
+KINDS: dict[str, Callable[[Cell], bool]] = {
+    "`lstm`": lambda cell: _is_factorised(cell) and cell.model == "lstm",
+    "a flow, step by step": lambda cell: _is_factorised(cell) and cell.model not in ("lstm", *ONE_PASS),
+    "a flow, in one pass or at most 32": lambda cell: _is_factorised(cell) and cell.model in ONE_PASS,
+    "any output": lambda cell: cell.dataset != TEXT and not cell.transpose,
+}
+"""The columns of the first table: which cells are in one. The first three are also drawn."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="fail if a page does not hold these tables")
     given = parser.parse_args()
     try:
-        for page, made in ((README, best), (CHAPTER, tables)):
+        results = read_results(RESULTS)
+        for page, made in ((README, best(results)), (CHAPTER, tables(results))):
             if given.check:
-                check(page, made(read_results(RESULTS)))
+                check(page, made)
             else:
-                write_text(page, with_tables(page, made(read_results(RESULTS))))
+                write_text(page, with_tables(page, made))
+        if not given.check:
+            write_bytes(PICTURE, by_minutes(panels(results)))
     except LnfgenError as error:
         raise SystemExit(f"error: {error}") from None
 
@@ -100,7 +125,7 @@ def with_tables(page: Path, made: str) -> str:
 
 def tables(results: Results) -> str:
     """All tables as Markdown: the best of each set, then for each set all figures and the published ones."""
-    pages = [best(results), _bits_by_time(results)]
+    pages = [best(results), _bits_by_time(results), DRAWN]
     for dataset, title in TITLES.items():
         rows = [_row(cells, [results[cell.name] for cell in cells]) for cells in _measured(dataset, results)]
         if rows:
@@ -112,34 +137,33 @@ def tables(results: Results) -> str:
 
 
 def best(results: Results) -> str:
-    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid."""
-    kinds: dict[str, Callable[[Cell], bool]] = {
-        "`lstm`": lambda cell: _is_factorised(cell) and cell.model == "lstm",
-        "a flow, step by step": lambda cell: _is_factorised(cell) and cell.model not in ("lstm", *ONE_PASS),
-        "a flow, in one pass or at most 32": lambda cell: _is_factorised(cell) and cell.model in ONE_PASS,
-        "any output": lambda cell: cell.dataset != TEXT and not cell.transpose,
-    }
+    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid.
+
+    The models whose z says the symbol have a row of their own.
+    """
     rows = []
     for dataset, title in TITLES.items():
-        measured = list(_measured(dataset, results))
-        row = [_shown_first([cells for cells in measured if fits(cells[0])], results) for fits in kinds.values()]
-        if measured:
-            by_paper = {one.system: one.costs.get(dataset, "") for one in PUBLISHED if "the paper" in one.system}
-            baseline = by_paper.pop("LSTM, the paper")
-            rows.append([title, *row, f"{baseline}, {min(filter(None, by_paper.values()), key=float)}"])
-    return _markdown(("set", *kinds, "the paper: LSTM, best flow"), rows) if rows else ""
+        for codes, name in ((False, title), (True, "the same, where z says the symbol")):
+            row = [_shown(_best_row(dataset, fits, codes, results), results) for fits in KINDS.values()]
+            if any(row):
+                rows.append([name, *row, "" if codes else _of_paper(dataset)])
+    return _markdown(("set", *KINDS, "the paper: LSTM, best flow"), rows) if rows else ""
 
 
-def _is_factorised(cell: Cell) -> bool:
-    """True if the keys of a frame are independent given the latent, as in the paper; a step of a text is one symbol."""
-    return cell.emission in ("bernoulli", "categorical") and not cell.transpose
+def _best_row(dataset: str, fits: Callable[[Cell], bool], codes: bool, results: Results) -> list[Cell]:
+    """The cells of the row that is best on valid, of those that fit, with codes or without; none if there is none."""
+    rows = [cells for cells in _measured(dataset, results) if fits(cells[0]) and (cells[0].model in CODES) == codes]
+    return min(rows, key=lambda cells: _mean_nll(cells, results, "valid"), default=[])
 
 
-def _shown_first(rows: list[list[Cell]], results: Results) -> str:
-    if not rows:
-        return ""
-    cells = min(rows, key=lambda cells: _mean_nll(cells, results, "valid"))
-    return f"**{_mean_nll(cells, results, 'test'):.2f}**, {_model(cells[0])}"
+def _shown(cells: list[Cell], results: Results) -> str:
+    return f"**{_mean_nll(cells, results, 'test'):.2f}**, {_model(cells[0])}" if cells else ""
+
+
+def _of_paper(dataset: str) -> str:
+    costs = {one.system: one.costs.get(dataset, "") for one in PUBLISHED if "the paper" in one.system}
+    baseline = costs.pop("LSTM, the paper")
+    return f"{baseline}, {min(filter(None, costs.values()), key=float)}"
 
 
 def _mean_nll(cells: list[Cell], results: Results, split: str) -> float:
@@ -151,16 +175,36 @@ def _bits_by_time(results: Results) -> str:
     rows = []
     for cell in CELLS:
         if cell.budget == "hour" and cell.name in results:
-            result = results[cell.name]
-            minutes_per_update = result["cpu_seconds"] / 60 / result["steps"]
-            curve = [(int(step) * minutes_per_update, elbo) for step, elbo in result["valid_elbo_at"].items()]
-            # A run that took a little less than an hour ends in the last column.
-            read = [[elbo for at, elbo in curve if at <= minutes or minutes == MINUTES[-1]][-1:] for minutes in MINUTES]
+            curve = _curve(results[cell.name])
+            read = [[elbo for at, elbo in curve if at <= minutes][-1:] for minutes in MINUTES]
             rows.append([_model(cell), *(f"{elbo[0]:.2f}" if elbo else "" for elbo in read)])
     if not rows:
         return ""
     head = (f"{TITLES[TEXT]}: valid ELBO after", *(f"{minutes} minutes" for minutes in MINUTES))
     return _markdown(head, rows)
+
+
+def _curve(result: dict[str, Any]) -> list[tuple[float, float]]:
+    """The minutes of a processor and the valid ELBO at each validation; of old results only those at the end."""
+    minutes_per_update = result["cpu_seconds"] / 60 / result["steps"]
+    curve = result.get("valid_elbo_at") or {result["steps"]: result["valid"]["elbo"]}
+    return [(int(step) * minutes_per_update, elbo) for step, elbo in curve.items()]
+
+
+def panels(results: Results) -> list[Panel]:
+    """What is drawn: for three sets the valid ELBO by minutes of the rows that the first table shows.
+
+    If a row has several seeds, the first one is drawn.
+    """
+    drawn = []
+    for dataset in ("nottingham", "jsb_chorales", TEXT):
+        courses = []
+        for codes in (False, True):
+            for kind in list(KINDS)[:3]:
+                for cell in _best_row(dataset, KINDS[kind], codes, results)[:1]:
+                    courses.append(Course(_model(cell).replace("`", ""), kind, codes, _curve(results[cell.name])))
+        drawn.append(Panel(TITLES[dataset], "bits per character" if dataset == TEXT else "nats per time step", courses))
+    return drawn
 
 
 def _columns_of(dataset: str, rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
@@ -181,7 +225,8 @@ def _measured(dataset: str, results: Results) -> Iterator[list[Cell]]:
 
 def _model(cell: Cell) -> str:
     name = f"`{cell.model}`" + (f" on {cell.backbone}s" if cell.model != "lstm" else "")
-    return name + f", `{cell.transform}`" * (cell.transform != "nlsq") + ", copy attention" * cell.copies
+    name += f", `{cell.transform}`" * (cell.transform != "nlsq") + ", copy attention" * cell.copies
+    return name + ", a language model" * (cell.model in CODES)
 
 
 def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
