@@ -1,6 +1,7 @@
 """Paths and runners that all tests share."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from command import Call, call_in, start
+from hypothesis import HealthCheck, settings
 from toy_home import make_home
 from toy_models import OFTEN, OUTPUTS, PAIRS, toy
 from toy_training import make_dataset
@@ -20,6 +22,13 @@ from lnfgen.nn.stepper import FASTER
 # Small tensors gain nothing from threads, and threads that wait for one another on a busy machine cost a great deal.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same few examples each time, and nothing written beside the tests; `--hypothesis-profile thorough` looks further.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir(), "hypothesis")))
+calm = [HealthCheck.too_slow]  # on a busy machine
+settings.register_profile("thorough", deadline=None, database=None, suppress_health_check=calm, max_examples=1000)
+settings.register_profile("few", settings.get_profile("thorough"), derandomize=True, max_examples=20)
+settings.load_profile("few")
 
 if os.environ.get("LNFGEN_TEST_PLAIN"):  # the program without its faster steps, for the contracts of flows
     FASTER.clear()

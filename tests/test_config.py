@@ -3,10 +3,13 @@
 import contextlib
 import itertools
 import json
-from typing import Any
+import math
+from typing import Any, get_args
 
 import pytest
 from command import one_line
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from toy_config import model_config, toy_config
 
 from lnfgen.config import (
@@ -37,6 +40,25 @@ def test_json_round_trip_of_every_named_model(model, tmp_path):
     for source in (tmp_path, tmp_path / "config.json", json.loads(config.to_json())):
         assert read_config(source) == config.flat()
         assert config_of(read_config(source)) == config
+
+
+def possible(key: str) -> st.SearchStrategy[Any]:
+    """The values that a key can take."""
+    kind, limits = get_args(KEYS[key]) if hasattr(KEYS[key], "__metadata__") else (KEYS[key], (False, True))
+    if kind in (bool, str):
+        return st.sampled_from(limits)
+    whole = st.integers(math.ceil(limits[0]), None if limits[1] == math.inf else int(limits[1]))
+    return whole if kind is int else whole | (st.floats(*limits) if kind is float else st.none())
+
+
+@given(st.fixed_dictionaries({}, optional={key: possible(key) for key in KEYS}))
+def test_json_round_trip_of_any_settings(keys: dict[str, Any]) -> None:
+    try:
+        config = toy_config(keys)
+    except ConfigError:  # values that do not go together
+        reject()
+    assert config_of(read_config(json.loads(config.to_json()))) == config
+    assert config.flat().items() >= keys.items()
 
 
 def test_what_is_registered_can_be_configured():

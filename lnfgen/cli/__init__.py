@@ -3,8 +3,11 @@
 import importlib
 import inspect
 import os
+import shutil
+import subprocess
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -75,8 +78,16 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        console.result(f"lnfgen {__version__}")
+        console.result(f"lnfgen {__version__}{_commit()}")
         raise typer.Exit()
+
+
+def _commit() -> str:
+    """The commit of a checkout, as ` (2a90537)`; empty if the package is installed, or there is no git."""
+    root = Path(__file__).parents[2]
+    git = shutil.which("git") if (root / ".git").exists() else None
+    asked = git and subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return f" ({asked.stdout.strip()})" if asked and asked.stdout else ""
 
 
 def _root(
@@ -106,9 +117,8 @@ app.callback(help=_help(_root))(_root)
 for _panel, _names in PANELS.items():
     for _name in _names:
         # Module names that would hide a builtin or a keyword carry a trailing underscore.
-        _module = importlib.import_module(
-            f"lnfgen.cli.{_name}" + ("_" if _name in ("eval", "continue", "list") else "")
-        )
+        _underscore = "_" if _name in ("eval", "continue", "list") else ""
+        _module = importlib.import_module(f"lnfgen.cli.{_name}{_underscore}")
         app.command(_name, help=_help(_module.command), rich_help_panel=_panel)(_module.command)
 
 
@@ -120,8 +130,7 @@ def main(args: list[str] | None = None) -> None:
     # turns than these, training on a quiet machine gets slower.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "700")
-    args = list(sys.argv[1:] if args is None else args)
-    if "--traceback" in args:  # it may stand anywhere, because people add it at the end of the line
-        args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
+    # --traceback comes first, wherever it stands, because people add it at the end of the line.
+    args = sorted(sys.argv[1:] if args is None else args, key="--traceback".__ne__)
     with console.warnings_as_lines():
         app(args, prog_name="lnfgen")

@@ -52,7 +52,7 @@ def read_score(
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
     rolls = [roll for roll in rolls if roll.losses["out_of_range"] or roll.sounding.any()] or rolls[:1]
-    if not rolls or not (rolls[0].losses["out_of_range"] or rolls[0].num_steps > 1 or rolls[0].sounding.any()):
+    if not rolls or not (rolls[0].losses["out_of_range"] or pieces[0].end or rolls[0].sounding.any()):
         raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
     return rolls
 
@@ -102,7 +102,7 @@ def _events(score: Any) -> Events:
         lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
         events.lines = events.lines or lines[:2]
     marks = score.flatten().getElementsByClass(tempo.MetronomeMark)
-    tempos = [(Fraction(mark.offset), float(mark.getQuarterBPM() or 0)) for mark in marks]
+    tempos = [(Fraction(mark.offset), round(float(mark.getQuarterBPM() or 0), 10)) for mark in marks]
     events.tempos = [(offset, bpm) for offset, bpm in tempos if MIN_BPM <= bpm <= MAX_BPM]
     return events
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from command import Call, call_in, fails, start
+
+import lnfgen
 
 
 def test_eval_prints_one_flat_object(call: Call) -> None:
@@ -66,6 +69,23 @@ def test_python_without_docstrings_runs_the_program(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
         assert said in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_the_version_of_a_checkout_has_its_commit(tmp_path: Path) -> None:
+    """A package that is only installed somewhere below one has none."""
+    installed = tmp_path / "venv"
+    installed.mkdir()
+    for folder in (tmp_path, installed):
+        (folder / "lnfgen").symlink_to(Path(lnfgen.__file__).parent)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert start(tmp_path, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__}\n", "nothing is committed"
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    assert len(commit) >= 4
+    assert start(tmp_path, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__} ({commit})\n"
+    assert start(installed, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__}\n"
 
 
 def test_what_is_missing_is_said(toy_home: Path, tmp_path: Path, here: Call) -> None:

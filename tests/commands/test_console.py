@@ -42,6 +42,10 @@ def test_help_of_a_command(name: str, call: Call, monkeypatch: pytest.MonkeyPatc
     assert usage.count("...") <= 1
     assert "--quiet" in shown
     assert sum(isinstance(parameter, typer.core.TyperOption) for parameter in command.params) <= 16
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = call(name, "--help").stdout.decode()
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "…" not in narrow, "nothing is cut off"
 
 
 # The width of the screen. ---------------------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
 """Encodings: pieces to integers and back, text as lines, chunks and tunes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import rolls
 
 from lnfgen.data.encoding import UNKNOWN, Encoding, changes_in_words
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
@@ -64,6 +68,20 @@ def test_text_round_trip_and_unknown() -> None:
         encoding.encode(ROLL)
     with pytest.raises(LnfgenError):
         encoding.decode(np.array([99]))
+
+
+@given(st.text(), st.integers(1, 9))
+def test_any_text_is_the_same_again(piece: str, length: int) -> None:
+    chunks = text.chunks(piece, length)
+    encoding = Encoding("text", vocabulary=text.fit_vocabulary(chunks))
+    assert "".join(str(encoding.decode(encoding.encode(chunk))) for chunk in chunks) == piece
+
+
+@given(rolls())
+def test_any_music_is_the_same_again(roll: PianoRoll) -> None:
+    facts = {name: getattr(roll, name) for name in ("steps_per_quarter", "tempo_bpm", "time_signature")}
+    encoding = Encoding("music", **facts)
+    assert encoding.decode(encoding.encode(roll)) == replace(roll, upbeat=0)
 
 
 @pytest.mark.parametrize(

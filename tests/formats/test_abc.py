@@ -1,6 +1,9 @@
 """ABC tunes are read as their standard means them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import METRES
 
 from lnfgen.formats.scores import read_score
 
@@ -28,6 +31,30 @@ def test_abc_with_many_tunes_is_as_many_rolls() -> None:
     assert (first.tempo_bpm, first.time_signature, first.num_steps) == (90.0, (3, 4), 24)
     assert second.time_signature == (4, 4)
     assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67, 69, 72, 60, 62, 64, 65, 67, 69, 60]
+
+
+def in_abc(pitches: set[int], length: int) -> str:
+    """A rest, or a chord whose notes all have an accidental."""
+    names = ["=C", "^C", "=D", "^D", "=E", "=F", "^F", "=G", "^G", "=A", "^A", "=B"]
+    chord = "".join(names[pitch % 12] + (pitch // 12 - 5) * "'" + (5 - pitch // 12) * "," for pitch in pitches)
+    return (f"[{chord}]" if chord else "z") + str(length)
+
+
+LENGTHS = st.integers(1, 20)
+CHORDS = st.tuples(st.sets(st.integers(21, 108), max_size=3), LENGTHS, LENGTHS, st.sampled_from(("", " ", "|", "|\n")))
+
+
+@given(st.lists(CHORDS, min_size=1), st.sampled_from(("C", "D", "Ebm", "G mix")), METRES)
+def test_any_notes_are_read_as_they_were_written(
+    chords: list[tuple[set[int], int, int, str]], key: str, metre: tuple[int, int]
+) -> None:
+    music, notes, now = "", [], 0
+    for pitches, length, tied, space in chords:
+        music += f"{in_abc(pitches, length)}-{space}{in_abc(pitches, tied)}{space}"
+        notes += [(now, length + tied, pitch) for pitch in sorted(pitches)]
+        now += length + tied
+    (roll,) = read_score(f"X:1\nL:1/16\nM:{metre[0]}/{metre[1]}\nK:{key}\n{music}|]\n".encode(), ".abc")
+    assert (roll.notes(), roll.num_steps, roll.time_signature) == (notes, now, metre)
 
 
 def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.image import imread
+from strategies import rolls
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats import read_write, rolltext
 from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, PianoRoll
 from lnfgen.music.tracks import ALL
 
 
@@ -35,11 +38,22 @@ ROLLS = [
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".txt"])
-@pytest.mark.parametrize("roll", ROLLS, ids=repr)
-def test_a_piano_roll_file_reads_back_exactly(roll: PianoRoll, suffix: str, tmp_path: Path) -> None:
-    write(tmp_path / f"roll{suffix}", roll)
-    assert read(tmp_path / f"roll{suffix}") == [roll]
+@given(rolls(), st.booleans(), st.floats(MIN_BPM, MAX_BPM), st.integers(0, 90), st.integers(1, 38))
+def test_a_piano_roll_file_reads_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, roll: PianoRoll, held: bool, bpm: float, low: int, keys: int
+) -> None:
+    onsets = None if held else roll.onsets
+    roll = replace(roll, onsets=onsets, tempo_bpm=bpm).in_range(low, keys)
+    path = tmp_path_factory.getbasetemp() / f"roll{suffix}"
+    write(path, roll)
+    assert read(path) == [roll]
     assert read_bytes(to_bytes(roll, suffix)) == [roll]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_text_reads_back_exactly(text: str) -> None:
+    """But for a byte order mark, and unless it begins as a piano-roll does."""
+    assert read_bytes(to_bytes(text, ".txt"), suffix=".txt") == [text.removeprefix("\ufeff")]
 
 
 def test_bytes_are_told_apart_by_how_they_start() -> None:

@@ -1,4 +1,4 @@
-"""Music for tests: a chorale, random notes, a waltz with an upbeat, and a song of five tracks as MIDI."""
+"""Music for tests: a chorale, a waltz with an upbeat, and a song of five tracks as MIDI."""
 
 import io
 from pathlib import Path
@@ -23,16 +23,6 @@ def chorale() -> bytes:
     if not path.exists():
         pytest.skip("this music21 came without its corpus")
     return path.read_bytes()
-
-
-def random_roll(seed: int, *, steps_per_quarter: int = 4, most: int = 30, **facts: object) -> PianoRoll:
-    rng = np.random.default_rng(seed)
-    steps = int(rng.integers(1, 12 * steps_per_quarter))
-    notes = [
-        (int(rng.integers(steps)), int(rng.integers(1, 5 * steps_per_quarter)), int(rng.integers(45, 76)))
-        for _ in range(int(rng.integers(1, most)))
-    ]
-    return PianoRoll.from_notes(notes, num_steps=steps + 3, steps_per_quarter=steps_per_quarter, **facts)  # type: ignore[arg-type]
 
 
 Events = list[tuple[int, int, int]]  # (start, length, pitch), in quarters

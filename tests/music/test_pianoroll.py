@@ -5,16 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import rolls
 from toy_music import WALTZ
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
-
-
-def random_roll(seed: int, **options: object) -> PianoRoll:
-    rng = np.random.default_rng(seed)
-    notes = [(int(rng.integers(0, 90)), int(rng.integers(1, 12)), int(rng.integers(21, 109))) for _ in range(60)]
-    return PianoRoll.from_notes(notes, num_steps=110, **options)  # type: ignore[arg-type]
 
 
 def test_a_repeated_note_and_a_held_note_differ() -> None:
@@ -30,12 +27,13 @@ def test_a_repeated_note_and_a_held_note_differ() -> None:
     assert PianoRoll(repeated.sounding, late).notes() == repeated.notes(), "a note need not have an onset"
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_notes_and_grid_say_the_same(seed: int) -> None:
-    roll = random_roll(seed)
+@given(rolls())
+def test_notes_and_grid_say_the_same(roll: PianoRoll) -> None:
     notes = roll.notes()
     assert notes == sorted(notes, key=lambda note: (note[0], note[2]))
-    assert PianoRoll.from_notes(notes, num_steps=roll.num_steps) == roll
+    again = PianoRoll.from_notes(notes, num_steps=roll.num_steps)
+    assert np.array_equal(again.sounding, roll.sounding)
+    assert np.array_equal(again.struck(), roll.struck())
 
 
 def test_notes_overlap_are_counted_out_of_range_and_last_a_step() -> None:
@@ -45,18 +43,17 @@ def test_notes_overlap_are_counted_out_of_range_and_last_a_step() -> None:
     assert roll == PianoRoll.from_notes(roll.notes()), "what was left out is no part of equality"
 
 
-@pytest.mark.parametrize("max_length", [1, 5, 12, 16, 40, 1000])
-@pytest.mark.parametrize("signature", [(4, 4), (6, 8), (3, 4)])
-def test_cutting_loses_no_sound_and_keeps_to_bar_lines(max_length: int, signature: tuple[int, int]) -> None:
-    roll = random_roll(1, time_signature=signature, tempo_bpm=90.0)
+@given(rolls(), st.integers(1, 100))
+def test_cutting_loses_no_sound_and_keeps_to_bar_lines(roll: PianoRoll, max_length: int) -> None:
     pieces = roll.cut(max_length)
     assert np.array_equal(np.concatenate([piece.sounding for piece in pieces]), roll.sounding)
     assert all(piece.num_steps <= max_length for piece in pieces)
-    assert {(piece.time_signature, piece.tempo_bpm) for piece in pieces} == {(signature, 90.0)}
+    assert {(piece.time_signature, piece.tempo_bpm) for piece in pieces} == {(roll.time_signature, roll.tempo_bpm)}
+    lines = [*roll.bars().values(), roll.num_steps]
     position = 0
     for piece in pieces:
-        if roll.steps_per_bar <= max_length:
-            assert position % roll.steps_per_bar == 0
+        if max(np.diff(lines)) <= max_length:
+            assert position in lines
         onsets = roll.onsets[position : position + piece.num_steps].copy()  # type: ignore[index]
         onsets[0] = piece.sounding[0]
         assert np.array_equal(piece.onsets, onsets)  # type: ignore[arg-type]
@@ -92,13 +89,14 @@ def test_what_makes_no_sense_is_refused(change: dict[str, object], said: str) ->
         PianoRoll(**values)  # type: ignore[arg-type]
 
 
-def test_a_finer_grid_and_back_is_the_same_piece() -> None:
-    known = random_roll(0, steps_per_quarter=2, tempo_bpm=90.0, time_signature=(3, 4))
-    for roll in (known, replace(known, onsets=None)):
-        finer = roll.on_grid(12)
-        assert (finer.num_steps, finer.steps_per_quarter, finer.seconds) == (660, 12, roll.seconds)
-        assert finer.on_grid(2) == roll
-        assert roll.on_grid(2) is roll
+@given(rolls(), st.integers(2, 6))
+def test_a_finer_grid_and_back_is_the_same_piece(roll: PianoRoll, times: int) -> None:
+    grid = roll.steps_per_quarter
+    for piece in (roll, replace(roll, onsets=None)):
+        finer = piece.on_grid(times * grid)
+        assert (finer.num_steps, finer.steps_per_quarter) == (times * roll.num_steps, times * grid)
+        assert finer.on_grid(grid) == piece
+        assert piece.on_grid(grid) is piece
 
 
 def test_a_coarser_grid_rounds_to_the_nearest_step_and_loses_no_note() -> None:

@@ -1,7 +1,10 @@
 """Which voice has which note: each note once, ranks and held notes as for singers, chords where voices are few."""
 
 import pytest
-from toy_music import chorale, random_roll
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import rolls
+from toy_music import chorale
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.scores import read_score
@@ -9,13 +12,11 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.separation import MAX_VOICES, separate_voices, with_unisons
 
 
-@pytest.mark.parametrize("num_voices", [1, 2, 4, MAX_VOICES])
-def test_each_note_is_in_one_voice(num_voices: int) -> None:
-    for seed in range(8):
-        roll = random_roll(seed)
-        voices = separate_voices(roll, num_voices)
-        assert len(voices) == num_voices
-        assert sorted(note for notes in voices for note in notes) == sorted(roll.notes())
+@given(rolls(), st.integers(1, MAX_VOICES))
+def test_each_note_is_in_one_voice(roll: PianoRoll, num_voices: int) -> None:
+    voices = separate_voices(roll, num_voices)
+    assert len(voices) == num_voices
+    assert sorted(note for notes in voices for note in notes) == sorted(roll.notes())
 
 
 def test_a_chorale_has_the_voices_that_bach_gave_it() -> None:

@@ -1,0 +1,24 @@
+"""Pieces of music that Hypothesis draws, and makes smaller where a test fails."""
+
+from hypothesis import strategies as st
+
+from lnfgen.music.pianoroll import PianoRoll
+
+METRES = st.tuples(st.integers(1, 15), st.sampled_from((1, 2, 4, 8, 16)))
+GRIDS = st.sampled_from((1, 2, 3, 4, 5, 7, 12, 24))
+
+
+@st.composite
+def rolls(draw: st.DrawFn, grids: st.SearchStrategy[int] = GRIDS) -> PianoRoll:
+    """A piece of up to 20 notes with silence around them, or of silence alone, that may have an upbeat."""
+    grid = draw(grids)
+    place, length, pitch = st.integers(0, 16 * grid), st.integers(1, 6 * grid), st.integers(21, 108)
+    notes = draw(st.lists(st.tuples(place, length, pitch | st.sampled_from((60, 61, 64))), max_size=20))
+    roll = PianoRoll.from_notes(
+        notes,
+        num_steps=draw(place) + 1,
+        steps_per_quarter=grid,
+        tempo_bpm=draw(st.integers(4, 300)),
+        time_signature=draw(METRES),
+    )
+    return roll.with_upbeat(draw(st.integers(0, 4 * grid)))
