@@ -9,11 +9,15 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import Call, call_in, fails, start
+from toy_runs import make_run
 
 import lnfgen
+from lnfgen.conventions import PASSES
+from lnfgen.data.dataset import open_dataset
 
 
 def test_eval_prints_one_flat_object(call: Call) -> None:
@@ -40,6 +44,29 @@ def test_eval_scores_another_dataset(call: Call) -> None:
     assert "nll" not in json.loads(done.stdout)
     fails(call("eval", "run-lines", "rolls"), "text")
     fails(call("eval", "run-lines", "--split", "tset"), "tset", "train")
+
+
+def test_a_model_by_blocks_draws_and_scores_in_the_passes_that_are_asked_for(toy_home: Path, call: Call) -> None:
+    make_run(toy_home / "blocks", open_dataset(toy_home / "lines"), name="blocks-codes", max_steps=1)
+
+    def scored(*passes: str) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads(call("eval", "blocks", "--json", "--samples", "1", *passes).stdout)
+        return values
+
+    def text(*passes: str) -> bytes:
+        return call("sample", "blocks", "--length", "80", "--seed", "1", "--out", "-", *passes).stdout
+
+    usual, few = scored(), scored("--passes", "2")
+    assert (usual["passes"], few["passes"]) == (PASSES, 2)
+    assert usual["elbo"] != few["elbo"]
+    assert usual == scored("--passes", str(PASSES))
+    assert text() == text("--passes", str(PASSES)) != text("--passes", "2")
+    assert (
+        lnfgen.load(toy_home / "blocks", passes=2).nll(open_dataset(toy_home / "lines").pieces("test"), samples=1).elbo
+    )
+    fails(call("eval", "run-lines", "--passes", "2"), "run-lines is af-scf", "blocks-scf or blocks-codes")
+    with pytest.raises(lnfgen.LnfgenError, match="0 passes; expected at least 1"):
+        lnfgen.load(toy_home / "blocks", passes=0)
 
 
 def test_sample_pipes_into_info(toy_home: Path) -> None:

@@ -78,6 +78,7 @@ def test_several_samples_are_one_page(home: Path, call: Call) -> None:
         (["run-rolls", "--out", "x.npz", "--voices", "2"], [".npz", ".musicxml"]),
         (["run-rolls", "--out", "x.musicxml", "--program", "40"], [".musicxml", "leave --program out"]),
         (["run-lines", "--program", "40"], [".txt", "leave --program out"]),
+        (["run-lines", "--passes", "8"], ["run-lines is af-scf", "leave --passes out", "blocks-scf or blocks-codes"]),
         (
             ["run-lines", "--want", "mode=minor"],
             ["the wish mode=minor; expected one of contains, key, metre, line_length"],
