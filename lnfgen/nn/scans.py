@@ -1,7 +1,4 @@
-"""Two backbones that are parallel over time, because their recurrence is linear and elementwise.
-
-`CausalScan` is for music. `CausalConvScan`, for text, reads the last characters by a short convolution first.
-"""
+"""Backbones that are parallel over time, because their recurrence is linear and elementwise: for music and for text."""
 
 import math
 from typing import Any
