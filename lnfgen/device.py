@@ -19,7 +19,8 @@ SMALL_HIDDEN_SIZE = 128
 """Models up to this `hidden_size` compute on one thread of a CPU. Two are hardly faster, and slow on a busy CPU."""
 
 PAST_WORK = 16
-"""A model with the output `past`, which computes for some fifty keys, works as one of so many times its size."""
+"""The output `past` computes a quarter to a half of `hidden_size` for each of some fifty keys, which is as much work as
+a step of a network so many times as wide."""
 
 _default_threads = torch.get_num_threads()
 
@@ -55,20 +56,14 @@ def resolve_device(name: str) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Keep freed memory in the process for the tensors that come next, until the process ends.
-
-    By default glibc returns large blocks to the system, and each page of the next one is a page fault.
-    """
+    """Keep freed memory in the process: glibc returns large blocks, and each page of the next one is a page fault."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(-4, 0)  # M_MMAP_MAX (malloc.h)
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 class AdamW(torch.optim.AdamW):
-    """`torch.optim.AdamW`, to the bit, without the guards for an optimizer that is compiled.
-
-    The first call of a guarded method loads torch's compiler, which takes a second.
-    """
+    """`torch.optim.AdamW`, to the bit, without guards whose first call loads the compiler of torch."""
 
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
     zero_grad = unwrap(torch.optim.AdamW.zero_grad)

@@ -20,7 +20,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 UNLOCKED_SECONDS, STALE_SECONDS = 60.0, 24 * 3600.0
-"""A temporary folder is a leftover after so long without a change and a lock, and after so long where no locks are."""
+"""A temporary folder that has not changed for so long was left by a killed process, if it has no lock, and if there are
+no locks here. A new folder is without its lock for a moment."""
 
 
 def sha256_of(path: Path) -> str:
@@ -83,10 +84,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, value: Any, indent: int) -> None:
-    """Write a value as JSON in UTF-8, as `write_bytes` does.
-
-    A file's name may hold bytes that are no UTF-8. They become escapes of JSON, which are read as the same name.
-    """
+    """Write a value as JSON in UTF-8. Bytes in names of files that are no UTF-8 become escapes, which are read back."""
     text = json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
@@ -127,10 +125,7 @@ def require_writable(folder: Path, path: Path) -> None:
 
 
 def numbered(path: Path, index: int, count: int) -> Path:
-    """The name of the file with this index (from 0) among `count` files that a person named `path`.
-
-    Of `song.mid` it is `song.mid` if the count is 1, otherwise `song-01.mid`, `song-02.mid` and so on.
-    """
+    """One of `count` files that a person named `path`: `song.mid` alone, or else `song-01.mid` for index 0."""
     if count == 1:
         return path
     return path.with_name(f"{path.stem}-{index + 1:0{max(2, len(str(count)))}d}{path.suffix}")

@@ -94,10 +94,7 @@ def result_bytes(content: bytes) -> None:
 
 
 def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
-    """One JSON object on stdout; with `lines` on a line of its own, so that others may follow.
-
-    JSON has no NaN and no infinity. Such figures are null, with a warning.
-    """
+    """One JSON object on stdout, on a single line with `lines`. What is not finite is null, with a warning."""
     lost: list[str] = []
 
     def known(found: Any, name: str) -> Any:

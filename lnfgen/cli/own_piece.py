@@ -121,10 +121,7 @@ def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[
 
 
 def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
-    """The one piece in a file, as the run's kind has it: ABC is text for a run of text, and notes for one of music.
-
-    It shows on stderr which tracks the model does not hear, and with `flat`, as `convert`, all that was left out.
-    """
+    """The one piece in a file, as the run's kind has it: ABC is text or notes. Remarks on it go to stderr."""
     if run.encoding.kind == "text":
         from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
         from lnfgen.formats.text import decode_utf8, read_text, rest_of

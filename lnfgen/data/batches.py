@@ -113,10 +113,7 @@ def closes(sequence: np.ndarray) -> np.ndarray:
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[list[int]]:
-    """The batches of one epoch, as indices: each sequence once, those of similar lengths together, the rest at random.
-
-    The first `start` of them are left out. The result depends on these arguments only.
-    """
+    """The batches of an epoch from number `start` on, as indices: similar lengths together, the rest at random."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     bucket = batch_size * BUCKET_BATCHES
@@ -130,10 +127,7 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int
 def shuffled_epochs(
     lengths: np.ndarray, batch_size: int, seed_of: Callable[[int], int], start: int = 0
 ) -> Iterator[list[int]]:
-    """The batches of `shuffled_batches`, epoch after epoch without end, from the batch with the number `start` on.
-
-    `seed_of` gives the seed of each epoch, from its number.
-    """
+    """The batches of `shuffled_batches`, epoch after epoch, from number `start` on. `seed_of` seeds each epoch."""
     epoch, position = divmod(start, -(-len(lengths) // batch_size))
     for number in itertools.count(epoch):
         yield from shuffled_batches(lengths, batch_size, seed_of(number), position)
@@ -147,10 +141,7 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences in batches of at most `max_steps` steps, padding counted, the shortest first.
-
-    A longer sequence has a batch of its own: none is ever cut.
-    """
+    """All sequences in batches of up to `max_steps` padded steps, the shortest first. A longer one is by itself."""
     lengths = lengths_of(sequences)
     group: list[int] = []
     for index in np.argsort(lengths, kind="stable").tolist():

@@ -1,7 +1,4 @@
-"""The dataset folder: `dataset.json`, which describes it, and a safetensors file (a shard) for each split.
-
-`prepared.py` writes it. When it is opened, each shard is checked against the SHA-256 in `dataset.json`.
-"""
+"""The dataset folder: `dataset.json`, and a safetensors file (a shard) for each split. `prepared.py` writes it."""
 
 from __future__ import annotations
 

@@ -20,10 +20,7 @@ TIMEOUT = 10  # seconds without a byte; without a connection it is half, for eac
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be downloaded or built again. It need not exist yet.
-
-    It is `$LNFGEN_CACHE` if that is set, or else the operating system's usual place for caches.
-    """
+    """The folder, which need not exist, for files that can be made again: `$LNFGEN_CACHE`, or the usual one."""
     if own := os.environ.get("LNFGEN_CACHE"):
         return Path(own).expanduser()
     return platformdirs.user_cache_path("lnfgen", appauthor=False)

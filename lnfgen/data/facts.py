@@ -81,13 +81,8 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "tempo_bpm": piece.tempo_bpm,
         "time_signature": "{}/{}".format(*piece.time_signature),
         "upbeat": piece.upbeat,
-        **loss_facts(piece.losses),
+        **{name: piece.losses[name] for name in LOSSES},
     } | ({"tracks": tracks} if tracks else {})
-
-
-def loss_facts(losses: Losses) -> dict[str, int]:
-    """The counts of what was lost, by name."""
-    return {name: losses[name] for name in LOSSES}
 
 
 def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:

@@ -37,10 +37,7 @@ def prepare(
     name: str | None = None,
     jobs: int | None = None,
 ) -> Dataset:
-    """Make a dataset folder at `path` from files and folders, and open it; see `lnfgen.preprocess`.
-
-    By default the dataset has the `name` of the first source.
-    """
+    """Make a dataset folder, with the name of the first source unless given, and open it; see `lnfgen.preprocess`."""
     options = options or Options()
     return _prepared(gather(sources, options.kind), path, name or source_name(sources[0]), options, progress, jobs)
 

@@ -21,11 +21,11 @@ import numpy as np
 from lnfgen.conventions import SPLITS, TimeSignature
 from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, fingerprint_of, no_steps
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.facts import loss_facts, losses_in_words
+from lnfgen.data.facts import losses_in_words
 from lnfgen.data.gather import SourceFile
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import new_folder, sha256_of, write_json
-from lnfgen.music.pianoroll import Losses
+from lnfgen.music.pianoroll import LOSSES, Losses
 from lnfgen.wording import counted, with_name
 
 _Content = TypeVar("_Content")
@@ -124,7 +124,7 @@ class DatasetWriter:
             "skipped": [*sorted(self.skipped, key=by_path), *self.copies],
             "preprocessing": {
                 "options": self.options,
-                "losses": loss_facts(self.losses) if self.encoding.kind == "music" else {},
+                "losses": {name: self.losses[name] for name in LOSSES} if self.encoding.kind == "music" else {},
                 "remarks": [*self.remarks, *self._further_remarks()],
             },
         }

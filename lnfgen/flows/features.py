@@ -12,7 +12,8 @@ from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
 OUTPUT_GAIN = 0.1
-"""Initial scale of a conditioner's last layer: small, so that a flow starts near the identity, but with gradients."""
+"""Initial scale of a conditioner's last layer. It is small, so that a flow starts near the identity and training is
+stable, but not 0, so that gradients reach the other layers."""
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 

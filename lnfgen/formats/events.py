@@ -59,10 +59,7 @@ class Events:
     def add(
         self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
     ) -> None:
-        """Add a track with one or more notes. Its number follows on those of the tracks before, and of `after` others.
-
-        Characters that a terminal cannot show are left out of the name.
-        """
+        """Add a track of one or more notes, its name in one line. Its number follows all before and `after` others."""
         name = in_one_line(name)
         pitches = [pitch for _, _, pitch in notes]
         sounding = now = 0

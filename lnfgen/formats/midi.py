@@ -64,8 +64,8 @@ def read_midi(
         tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
 
     Raises:
-        UnreadableFileError: if the bytes are no whole MIDI file, have no notes or none of those tracks, or are longer
-            than `MAX_STEPS`.
+        UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or none of those tracks,
+            or last over `MAX_STEPS`.
     """
     content = _checked(content, name)
     with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):

@@ -110,10 +110,7 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
 
 
 def is_choral(roll: PianoRoll) -> bool:
-    """True if a choir of four can sing the piece.
-
-    At most 4 keys must sound at 95 % of the steps, and 3 or 4 at half of the steps. Silent steps do not count.
-    """
+    """True if a choir can sing it: of the sounding steps, 95 % have at most 4 keys, and half have 3 or 4."""
     counts = roll.sounding.sum(axis=1)
     counts = counts[counts > 0]
     if not len(counts):

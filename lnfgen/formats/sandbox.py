@@ -54,10 +54,7 @@ def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Res
 
 
 def restart_clock() -> None:
-    """Have the time of the current call count from here on, where it has imported its modules or begins another piece.
-
-    Outside a child process this does nothing.
-    """
+    """Have the time of the current call of a child count from here on, after its imports or for another piece."""
     if _seconds is not None:
         _end_after(_seconds)
 

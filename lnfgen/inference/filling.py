@@ -76,10 +76,7 @@ def fill_pieces(
     seconds: float = SECONDS,
     progress: Progress = no_progress,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces whose known part is the same, each from its own random stream, and yield them in order.
-
-    With wishes they are drawn again until these hold: see `lnfgen.inference.steering`.
-    """
+    """Draw `count` pieces with this known part, each from its own random stream, in order; with wishes by `steered`."""
     if count < 1 or particles < 1:
         raise LnfgenError(f"{counted(count, 'piece')} by {counted(particles, 'particle')}; expected at least 1 of both")
     require_draws(seed, temperature)
@@ -133,8 +130,8 @@ def vary_pieces(
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
     """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
-    It is moved by the fewest semitones that put most of its known keys where those of some free samples are; a known
-    highest or lowest line, where that line of the samples is.
+    It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
+    highest or lowest line is compared with those lines of the samples, and other music with all their keys.
     """
     roll = part.piece
     if isinstance(roll, str):

@@ -1,11 +1,11 @@
 """Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of them.
 
-K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws and weighs them. Where the
-effective sample size falls under half of K, they are resampled, those with great weights more often. In the end one
-is drawn by its weight. As K grows, the distribution of the result tends to p(hidden | known); with a
-potential that weighs what is drawn so far, to p(hidden | known) exp(potential of the whole).
+K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and weighs what is
+known. Where the effective sample size falls under half of K, particles are resampled, those with great weights more
+often. In the end one is drawn by its weight. As K grows, the distribution of the result tends to p(hidden | known);
+with a potential that weighs what is drawn so far, to p(hidden | known) exp(potential of the whole).
 
-Sources: Gordon, Salmond & Smith (1993); for systematic resampling Carpenter, Clifford & Fearnhead (1999).
+Sources: Gordon, Salmond & Smith (1993); Carpenter, Clifford & Fearnhead (1999) for systematic resampling.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ A model with `in_metre` first draws the time signature of a piece, then its leng
 One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others of 32: pieces 1 to
 16, 17 to 48, and so on. A block always has all its rows, each with its own length and noise, even if fewer pieces are
 asked for, and is padded to its longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece
-drawn alone is the same but for round-off, which can rarely change a step. Blocks of long pieces are halved.
+drawn alone is the same but for round-off, which can rarely change a step. Blocks of long pieces are smaller.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Scores: ELBO and importance-sampled NLL, by the published conventions.
 
 Every figure is a cost: minus the sum over sequences of a log-likelihood (log p(T) included), divided by the sum of
-T + 1, in nats per time step for music and bits per character for text. The noise follows from seed and place in split.
+T + 1, in nats per time step for music and bits per character for text. Sums are in float64. The noise of a sequence
+depends only on the seed and its place in the split.
 """
 
 import math

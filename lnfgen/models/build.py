@@ -106,10 +106,7 @@ def _build_head(config: ModelConfig, observation: Observation, num_context: int)
 
 
 def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
-    """The prior p(z | T), a flow with fresh weights, by the configured `time`, `features`, `transform` and backbone.
-
-    If `features` is `codes`, there are `num_codes` of them.
-    """
+    """The prior p(z | T) as configured, a flow with fresh weights; with `num_codes`, if `features` is `codes`."""
     latent, hidden, half = config.latent_size, config.hidden_size, _half(config.hidden_size)
 
     def features(num_context: int) -> FeaturePrior:

@@ -38,7 +38,8 @@ class OutputHead(nn.Module, ABC):
     def sampler(self, temperature: float) -> "Sampler":
         """A function that draws x from context `[..., C]` and random numbers from `Observation.uniform`.
 
-        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps those before.
+        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps the steps before
+        that it needs. Otherwise one call may be for all steps.
         """
 
     @property

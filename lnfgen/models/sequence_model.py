@@ -139,10 +139,7 @@ class SequenceModel(nn.Module, ABC):
     def steps(
         self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
     ) -> "WeighedSteps":
-        """Begin to draw G sequences of one length step by step, a part of which may be known.
-
-        At a temperature other than 1 they are drawn and weighed by the model at that temperature.
-        """
+        """Begin to draw G sequences of one length at a temperature, step by step. A part of them may be known."""
 
     @staticmethod
     def _unpadded(x: Tensor, lengths: Sequence[int]) -> list[Tensor]:

@@ -187,8 +187,5 @@ class VoicePairs(nn.Module):
 
 
 def interval_class(semitones: Tensor) -> Tensor:
-    """The number of an interval `[...]`: its size within an octave, plus `OCTAVE` where it goes down.
-
-    Of intervals over `WIDEST` the size is taken to be `WIDEST`.
-    """
+    """The number of an interval `[...]`, `WIDEST` at most: its size within an octave, plus `OCTAVE` if it goes down."""
     return semitones.abs().clamp(max=WIDEST) % OCTAVE + OCTAVE * (semitones < 0)

@@ -40,13 +40,9 @@ _LONGEST_UPDATE = 4.0  # far from the solution a whole step of Newton's method m
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A figure of both sides, with a value for each window; nan where a window has none.
+    """A figure of both sides, with a value for each window; nan where a window has none."""
 
-    Attributes:
-        label: the name of the figure in a table.
-    """
-
-    label: str
+    label: str  # the name of the figure in a table
     samples: np.ndarray
     reference: np.ndarray
 
@@ -179,10 +175,7 @@ def _window_steps(pieces: Sequence[PianoRoll]) -> int:
 
 
 def _windows(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
-    """Windows of `num_steps`, one after the other, each from a bar line on. An upbeat and a short rest are dropped.
-
-    A note that sounds already where a window starts is struck there (`PianoRoll.stretch`).
-    """
+    """Windows of `num_steps`, one after the other, each from a bar line on. An upbeat and a short rest are dropped."""
     lines = list(piece.bars().values())
     start = piece.upbeat
     while start + num_steps <= piece.num_steps:
@@ -201,10 +194,7 @@ def _mean_distance(rows: np.ndarray) -> float:
 
 
 def _standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """`x` less the mean of each column of `by`, divided by its standard deviation, both without nan.
-
-    A nan becomes 0, and so does a column that is constant in `by`.
-    """
+    """`x` less the mean of each column of `by` over its standard deviation; 0 for nan, and where `by` is constant."""
     known = ~np.isnan(by)
     count = np.maximum(known.sum(axis=0), 1)
     center = np.where(known, by, 0.0).sum(axis=0) / count

@@ -45,15 +45,11 @@ _SEVENTHS = ((0, 4, 7, 10), (0, 4, 7, 11), (0, 3, 7, 10), (0, 3, 6, 10), (0, 3, 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure and its label in a table. Its name is the key in `music_figures`.
-
-    Attributes:
-        unit: a difference that one hears. Wishes take values as near as half of it as equal.
-    """
+    """A figure and its label in a table. Its name is the key in `music_figures`."""
 
     label: str
     value: Callable[[PianoRoll], float]
-    unit: float = 0.05
+    unit: float = 0.05  # a difference that one hears; wishes take values as near as half of it as equal
 
 
 def music_figures(num_voices: int) -> dict[str, Figure]:
@@ -138,10 +134,7 @@ def ends_on_triad(roll: PianoRoll) -> bool:
 
 
 def close_distance(roll: PianoRoll) -> float:
-    """The mean distance in quarters from the start of a close to the start of the next; nan with fewer than two closes.
-
-    A close is a chord in which all keys are held at least `CLOSE` times as long as the median chord of the roll lasts.
-    """
+    """The mean distance in quarters from the start of a close to that of the next; nan with fewer than two closes."""
     starts, lengths = chords(roll.sounding, roll.struck())
     usual = np.median(lengths) if len(lengths) else math.nan
     return _mean(np.diff(starts[lengths >= CLOSE * usual])) / roll.steps_per_quarter
@@ -164,10 +157,7 @@ def repeat_rate(roll: PianoRoll) -> float:
 
 
 def melody_bar_rate(roll: PianoRoll) -> float:
-    """The share of bars with notes whose highest line is that of an earlier bar of the roll. Only whole bars count.
-
-    The pitches and the starts of the notes must be equal. The notes below may differ.
-    """
+    """The share of whole bars with notes whose highest line, pitches and starts, is that of an earlier bar."""
     line, begins = _melody(roll)
     return _repeated(_whole_bars(roll, np.stack([line + 1, begins], axis=1)))  # a silent step is 0, 0
 
@@ -181,10 +171,7 @@ def scale_consistency(roll: PianoRoll) -> float:
 
 
 def chord_rate(roll: PianoRoll) -> float:
-    """The share of sounding steps whose pitch classes belong to one triad or seventh chord.
-
-    These are `_TRIADS` and `_SEVENTHS`. Fewer notes than the chord has are within it too.
-    """
+    """The share of sounding steps whose pitch classes are all or some of one of `_TRIADS` and `_SEVENTHS`."""
     sounding = _pitch_classes(roll, roll.sounding) > 0
     sets = (sounding @ (1 << np.arange(12)))[sounding.any(axis=1)]
     return _mean(_chords()[sets])
@@ -198,10 +185,7 @@ def clash_rate(roll: PianoRoll) -> float:
 
 
 def melody_repeat_rate(roll: PianoRoll) -> float:
-    """The share of the stretches of four notes of the highest line that came before in the roll.
-
-    The pitches and the times from note to note must be equal. The notes below may differ.
-    """
+    """The share of the stretches of four notes of the highest line, pitches and times, that came before."""
     line, begins = _melody(roll)
     steps = np.flatnonzero(begins)
     if len(steps) < MOTIF:

@@ -56,8 +56,9 @@ def separate_voices(roll: PianoRoll, num_voices: int) -> list[list[Note]]:
 def with_unisons(voices: Sequence[Sequence[Note]]) -> list[list[Note]]:
     """The voices where two that meet on one key both have the note, as a score for singers needs it.
 
-    A piano-roll has the key once, and so one of the voices rests. A rest is filled with the notes of the voice above or
-    below where these fill all of it, are at most `_UNISONS` (one, after the last note), and are within a fifth of it.
+    A piano-roll has the key once, so that one of the voices seems to rest. A rest is filled with the notes of the voice
+    above or below where these start with it and fill it, are at most `_UNISONS` (one, after the last note), and are
+    within a fifth of the notes on both sides of the rest.
     """
     filled = [sorted(notes) for notes in voices]
     for number, notes in enumerate(voices):

@@ -12,10 +12,7 @@ LSTMState = list[tuple[Tensor, Tensor]]
 
 
 class CausalLSTM(nn.Module):
-    """A stack of LSTM layers with dropout after each: x `[B, T, F]` -> `[B, T, hidden]`. Step t sees x_<=t.
-
-    It is sequential in T.
-    """
+    """LSTM layers with dropout after each: x `[B, T, F]` -> `[B, T, hidden]`, sequential in T. Step t sees x_<=t."""
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()

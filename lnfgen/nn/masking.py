@@ -16,10 +16,7 @@ def sum_real(steps: Tensor, lengths: Tensor) -> Tensor:
 
 
 def flip(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first `lengths[b]` steps of each sequence of x `[B, T, F]`. The padding stays at the end.
-
-    A causal network reads a flipped sequence from its end and sees no padding. Flipping twice gives x again.
-    """
+    """Reverse the first `lengths[b]` steps of each sequence of x `[B, T, F]`. The padding stays at the end."""
     steps = torch.arange(x.shape[1], device=x.device)
     reverse = lengths[:, None] - 1 - steps
     index = torch.where(reverse >= 0, reverse, steps)

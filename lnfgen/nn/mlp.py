@@ -100,10 +100,7 @@ class MADE(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer without bias whose weight from input j to output i counts as 0 where `mask[i, j]` is False.
-
-    The mask is bool `[num_outputs, num_inputs]`. It is not saved with the weights, because the sizes determine it.
-    """
+    """A linear layer without bias. Weights count as 0 where the mask, bool `[num_outputs, num_inputs]`, is False."""
 
     mask: Tensor
 

@@ -1,7 +1,4 @@
-"""Two backbones that are parallel over time, because their recurrence is linear and elementwise.
-
-`CausalScan` is for music. `CausalConvScan`, for text, reads the last characters by a short convolution first.
-"""
+"""Backbones that are parallel over time, because their recurrence is linear and elementwise: for music and for text."""
 
 import math
 from typing import Any
@@ -81,7 +78,7 @@ class GatedRecurrence(nn.Module):
 
     c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection s_t is x_t itself. At
     the `entry` of the stack, where the sizes differ, it is tanh of a linear map of x_t. The gates do not read h, so the
-    recurrence is linear. With s_t, h and y lie between -1 and 1, so a flow that feeds values back stays bounded.
+    recurrence is linear. All of s_t, h and y lie between -1 and 1, so a flow that feeds values back is bounded.
 
     Sources: the simple recurrent unit of Lei et al. (2018, arXiv 1709.02755), here with a tanh before the recurrence;
     Martin & Cundy (2018, arXiv 1709.04057) for scans of linear recurrences.

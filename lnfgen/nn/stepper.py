@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 FASTER: dict[type[nn.Module], Callable[..., Any]] = {}
-"""For a class of modules, what makes something faster that has no gradients, dropout and autocast: of a network and its
-`known` inputs a `Steps`, of a flow within a step an object with `forward` and `inverse`, or None."""
+"""For a class of modules, the function that makes something faster: of a network and its `known` inputs a `Steps`, of a
+flow within a step an object with `forward` and `inverse`, or None. It has no gradients, dropout and autocast."""
 
 
 class Steps(Protocol):

@@ -62,10 +62,7 @@ def set_title(figure: Any, title: str) -> None:
 
 
 def show_legend(figure: Any, axis: Any, columns: int) -> None:
-    """The labels of an axis below all panels, in at most so many columns: fewer if long labels would not fit.
-
-    The figure grows by its height. Labels are shown as they stand; names of files may be any bytes.
-    """
+    """The labels of an axis below all panels, in at most so many columns that fit. The figure grows by their height."""
     handles, labels = axis.get_legend_handles_labels()
     fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # the line before it
     look = {"fontsize": 8, "frameon": False, "loc": "outside lower center"}

@@ -24,7 +24,7 @@ KEYS = ("dataset", "model", "backbone", "state", "step", "total_steps", "best_va
 def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """Return a row for each run under `runs/`, or for those named or in the named folders, the last changed one last.
 
-    A row has the state `training`, `finished`, `interrupted` or `damaged`, which `problem` explains.
+    A row has the state `training`, `finished`, `interrupted` or `damaged`; then `problem` says what is wrong.
 
     Raises:
         RunError: if a named folder is missing, or holds no run.

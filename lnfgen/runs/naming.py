@@ -85,10 +85,7 @@ def find(name: str | Path, *wanted: Wanted) -> Found:
 
 
 def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> Run:
-    """Call `create` with a path for a new run, whose number follows the highest of this dataset and model.
-
-    If another process takes the path first, the next one is tried.
-    """
+    """Call `create` with a path for a new run, numbered after the highest; with the next if that gets taken."""
     stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', dataset).strip('-.') or 'dataset'}-{model}"
     while True:
         endings = [found.name.rpartition("-")[2] for found in RUNS.glob(f"{stem}-*")]

@@ -226,7 +226,8 @@ class TrainedModel:
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
 
         Args:
-            amount: the share of the bars of each voice, or of spans of eight characters, from 0 to 1, which is all.
+            amount: the share of the bars of each voice, or of a text in spans of eight characters. 0 gives the piece
+                itself, and 1 a fresh piece of its length.
 
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.

@@ -74,17 +74,11 @@ class Couplings:
 
 
 def product(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    """`x -> x weight^T + bias`, with weight `[out, in]`.
-
-    The weights are transposed in memory, because products with few rows then take three quarters of the time.
-    """
+    """`x -> x weight^T + bias`, weight `[out, in]`: it is transposed in memory, because few rows are then faster."""
     transposed, bias = weight.detach().t().contiguous(), bias.detach()
     return lambda x: torch.addmm(bias, x, transposed)
 
 
 def by_parameter(rows: Tensor, num_parameters: int) -> Tensor:
-    """Reorder rows `[features * parameters, ...]` to `[parameters * features, ...]`.
-
-    Then the first parameters of all features are neighbours in memory, which makes the transforms faster.
-    """
+    """Reorder rows `[features * parameters, ...]` to `[parameters * features, ...]`, for faster transforms."""
     return rows.unflatten(0, (-1, num_parameters)).transpose(0, 1).flatten(0, 1)

@@ -128,7 +128,8 @@ def own_part(batch: Batch) -> tuple[Batch, slice, float]:
     """The sequences of a batch that this process computes, their rows in the whole batch, and their weight.
 
     They are every N-th one, padded to the longest of them. Batches are sorted by length, so each of the N processes has
-    about as much work. The weight is N times their share of the batch; 0 if a process gets one that must not count.
+    about as much work. The weight is N times their share of the batch. A process without a sequence gets one of weight
+    0, which must not count.
     """
     rank, size = place()
     total = len(batch.indices)
@@ -155,10 +156,7 @@ def own_device(device: torch.device) -> torch.device:
 
 
 def averaging(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """A function that marks the last of an update's losses: its backward pass averages the gradients of all of them.
-
-    It is None if there is one process.
-    """
+    """A function that marks the last of an update's losses: its backward pass averages all gradients; or None."""
     if not launched():
         return None
     from torch import nn

@@ -8,11 +8,11 @@ import mido
 from command import Call
 
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.facts import dataset_facts, loss_facts, piece_facts
+from lnfgen.data.facts import dataset_facts, piece_facts
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
 from lnfgen.formats.read_write import read_bytes
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import LOSSES, PianoRoll
 
 LOST = {
     "rounded": 8,
@@ -69,7 +69,7 @@ def remarks(dataset: Dataset) -> list[str]:
 def test_a_song_has_its_losses_counted() -> None:
     (roll,) = read_bytes(song(), "song.mid")
     assert isinstance(roll, PianoRoll)
-    assert loss_facts(roll.losses) == LOST
+    assert {name: roll.losses[name] for name in LOSSES} == LOST
     assert roll.losses["notes"] == 7
     assert {key: piece_facts(roll)[key] for key in LOST} == LOST
     (finer,) = read_bytes(song(), "song.mid", steps_per_quarter=12)
