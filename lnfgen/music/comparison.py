@@ -214,7 +214,8 @@ def two_sample_auc(
 ) -> float:
     """The cross-validated AUC of a classifier between the rows of `first` and those of `second`.
 
-    It is nan if one of them has fewer than two groups.
+    It is about 0.5 if the classifier cannot distinguish the two, and 1 if it always can; nan if one of them has fewer
+    than two groups.
 
     Args:
         first, second: float [rows, figures]. A nan is replaced by the mean of its figure.
