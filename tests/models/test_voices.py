@@ -15,6 +15,7 @@ from lnfgen.models.voice_leading import (
     PARALLEL,
     RULES_RATE,
     VoicePairs,
+    interval_class,
     motion,
     move_case,
     voice_keys,
@@ -209,6 +210,23 @@ def test_two_voices_move_in_oblique_contrary_similar_or_parallel_motion(semitone
     assert int(motion(one, two)) == int(motion(two, one)) == expected < NUM_MOTIONS
     silent = torch.tensor(NUM_MOVES - 1)
     assert int(motion(one, silent)) == int(motion(silent, silent)) == 0
+
+
+def test_intervals_count_by_their_direction_and_their_size_within_an_octave():
+    fifth = [interval_class(sign * torch.tensor([7, 19, 31])).unique().tolist() for sign in (1, -1)]
+    assert len(fifth[0]) == len(fifth[1]) == 1
+    assert fifth[0] != fifth[1]
+    assert interval_class(torch.arange(-24, 25)).unique().tolist() == list(range(24))
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+@torch.no_grad()
+def test_a_key_with_a_greater_bias_sounds_or_is_struck_more_often(bit):
+    tied, x = head(copies=False), torch.ones(1, 2, KEYS, dtype=torch.uint8)
+    context = torch.randn(1, 2, CONTEXT, dtype=torch.float64)
+    before = tied(context, x)[0, 1, bit * KEYS + KEYS - 1]
+    tied.top.key_bias[KEYS - 1, bit] += 1
+    assert tied(context, x)[0, 1, bit * KEYS + KEYS - 1] > before
 
 
 @torch.no_grad()
