@@ -6,6 +6,7 @@ from toy_models import randomise
 
 from lnfgen.models import Frames
 from lnfgen.models.observation import NoteNoise
+from lnfgen.models.output import Emission
 from lnfgen.models.voice_leading import (
     NO_KEY,
     NO_MOVE,
@@ -147,6 +148,8 @@ def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     x = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
     assert torch.equal(tied.frames.sample(tied(context, x, temperature=0.8), uniform), x)
     assert 0 < int((x > 0).sum()) < x.numel()
+    assert torch.equal(Emission(None, tied).sample(context, torch.full((3,), STEPS), context, uniform, 0.8), x)
+    assert torch.equal(tied(context, x), tied(context, x, temperature=1.0))  # scores are those at temperature 1
 
 
 def test_noise_hides_keys_and_moves_some_in_training_alone():
