@@ -84,6 +84,16 @@ def test_frames_are_drawn_as_often_as_they_are_likely(onsets):
     assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / draws).sqrt() + 1e-9).all()
 
 
+def test_a_symbol_is_drawn_by_one_number_and_as_often_as_it_is_likely():
+    symbols, count = Symbols(7), 10_000
+    assert symbols.uniform(3, 5, torch.Generator().manual_seed(0)).shape == (3, 5, 1)
+    logits = 2 * torch.randn(7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    every = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    drawn = symbols.sample(logits.expand(count, -1), every[:, None])
+    assert (drawn.diff() <= 0).all()
+    assert (drawn.bincount(minlength=7) - count * torch.softmax(logits, 0)).abs().max() <= 1
+
+
 @ONSETS
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
 @torch.no_grad()

@@ -71,6 +71,9 @@ def test_samples_are_in_no_rare_time_signature() -> None:
     signatures = [(beats, 4) for beats in range(1, 81)]
     metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((80,), 48))
     assert len({metres.sample(generator) for generator in generators(*range(2000))}) == 80
+    signatures = [(4, 4)] * 50 + [(3, 4)]  # as rare as may be
+    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((51,), 48))
+    assert {metres.sample(generator) for generator in generators(*range(500))} == {(4, 4), (3, 4)}
 
 
 def test_lengths_in_a_rare_time_signature_are_whole_bars_too() -> None:

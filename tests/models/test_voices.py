@@ -5,6 +5,7 @@ import torch
 from toy_models import randomise
 
 from lnfgen.models.observation import Frames, NoteNoise
+from lnfgen.models.output import Emission
 from lnfgen.models.voice_leading import (
     NO_KEY,
     NO_MOVE,
@@ -14,6 +15,7 @@ from lnfgen.models.voice_leading import (
     PARALLEL,
     RULES_RATE,
     VoicePairs,
+    interval_class,
     motion,
     move_case,
     voice_keys,
@@ -145,6 +147,8 @@ def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     x = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
     assert torch.equal(tied.frames.sample(tied(context, x, temperature=0.8), uniform), x)
     assert 0 < int((x > 0).sum()) < x.numel()
+    assert torch.equal(Emission(None, tied).sample(context, torch.full((3,), STEPS), context, uniform, 0.8), x)
+    assert torch.equal(tied(context, x), tied(context, x, temperature=1.0))  # scores are those at temperature 1
 
 
 def test_noise_hides_keys_and_moves_some_in_training_alone():
@@ -208,6 +212,23 @@ def test_two_voices_move_in_oblique_contrary_similar_or_parallel_motion(semitone
     assert int(motion(one, two)) == int(motion(two, one)) == expected < NUM_MOTIONS
     silent = torch.tensor(NUM_MOVES - 1)
     assert int(motion(one, silent)) == int(motion(silent, silent)) == 0
+
+
+def test_intervals_count_by_their_direction_and_their_size_within_an_octave():
+    fifth = [interval_class(sign * torch.tensor([7, 19, 31])).unique().tolist() for sign in (1, -1)]
+    assert len(fifth[0]) == len(fifth[1]) == 1
+    assert fifth[0] != fifth[1]
+    assert interval_class(torch.arange(-24, 25)).unique().tolist() == list(range(24))
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+@torch.no_grad()
+def test_a_key_with_a_greater_bias_sounds_or_is_struck_more_often(bit):
+    tied, x = head(copies=False), torch.ones(1, 2, KEYS, dtype=torch.uint8)
+    context = torch.randn(1, 2, CONTEXT, dtype=torch.float64)
+    before = tied(context, x)[0, 1, bit * KEYS + KEYS - 1]
+    tied.top.key_bias[KEYS - 1, bit] += 1
+    assert tied(context, x)[0, 1, bit * KEYS + KEYS - 1] > before
 
 
 @torch.no_grad()
