@@ -50,9 +50,8 @@ class BlockwiseFlow(ContextFlow):
         input_dropout: float,
         reading: nn.Module,
     ) -> None:
-        """`within` is causal; it reads positions and the `reading` of z, as `ahead` does. `across` reads `narrow` of it.
-
-        The outputs of the three networks and positions are the context.
+        """`within` is causal, and reads positions and the `reading` of z; `ahead` reads the latter, and `across` what
+        `narrow` leaves of the outputs of `within`. The outputs of the three and positions are the context.
         """
         super().__init__(num_features, features)
         self.within = within
