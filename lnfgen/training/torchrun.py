@@ -2,8 +2,8 @@
 
 All processes make the same updates with the same seeds, each on its share of the sequences of every batch, and
 DistributedDataParallel averages their gradients. Each draws the noise of the whole batch, and keeps that of its own
-sequences. So N processes make the update of one process with the whole batch, up to round-off. Dropout alone differs:
-each process draws its own, seeded by the update and the process.
+sequences. So N processes make the update of one process with the whole batch, up to round-off. Dropout alone differs,
+and the sizes of blocks: each process draws its own, seeded by the update and the process.
 
 Rank 0 makes what must be made once, and alone writes, validates and prints. Without torchrun the functions here do
 nothing, or call what they are given. The command line imports this module, so torch is imported inside functions.

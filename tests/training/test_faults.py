@@ -74,12 +74,12 @@ def test_a_run_killed_between_its_new_length_and_its_new_state_is_resumed(run, m
     assert TrainingSession.resume(RunFolder(run.path), "cpu", max_steps=9).trainer.total_steps == 9
 
 
-def test_a_changed_dataset_is_refused_by_its_fields(run, dataset, tmp_path):
+def test_a_changed_dataset_is_refused(run, dataset, tmp_path):
     from toy_dataset import write_dataset
 
     splits = {"train": list(dataset.split("train"))[:-1], "valid": list(dataset.split("valid"))}
     other = write_dataset(tmp_path / "other", name="toy", encoding=dataset.encoding, splits=splits, dropped={})
-    with pytest.raises(RunError, match=r"is not the dataset toy .* another \(splits\.train\);") as error:
+    with pytest.raises(RunError, match=r"is not the dataset toy .* another;") as error:
         TrainingSession.resume(run, "cpu", other)
     one_line(error)
 

@@ -25,8 +25,9 @@ def without_dropout(model: SequenceModel) -> SequenceModel:
 
 
 @pytest.fixture(params=sorted(NAMED_MODELS))
-def double(request, dataset):
-    """A model in float64 without dropout, a padded batch, and noise for three samples."""
+def double(request, dataset, monkeypatch):
+    """A model in float64 without dropout, with blocks of one size, a padded batch, and noise for three samples."""
+    monkeypatch.setattr("lnfgen.flows.blockwise.IN_TRAINING", (3,))
     config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[request.param]), training_config())
     model = without_dropout(new_model(config, dataset)).double().train()
     batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
