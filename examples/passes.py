@@ -84,7 +84,7 @@ def picture(passes: Sequence[int], costs: Sequence[float], times: Sequence[float
     panels = ((costs, judge[0], "test, bits per character"), (times, judge[1], "seconds, 16 texts of 4,096"))
     for axis, (values, of_judge, label) in zip(figure.subplots(1, 2), panels, strict=True):
         axis.plot(labels, values, "o-", color=ACCENT, label="by blocks")
-        axis.axhline(of_judge, color=DARK, linestyle="--", label="lstm")
+        axis.axhline(of_judge, color=DARK, linestyle="--", label="the judge")
         axis.set_ylim(bottom=0)
         axis.set_xlabel("passes", fontsize=9)
         axis.set_ylabel(label, fontsize=9)
