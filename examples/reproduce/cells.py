@@ -7,8 +7,11 @@ from typing import Any
 from lnfgen.config import NAMED_MODELS
 
 LATENT = ("af-scf", "coupling", "iaf-scf", "af-af")
-SETS = ("jsb_chorales", "nottingham", "piano_midi")
+SETS = ("jsb_chorales", "nottingham", "piano_midi", "musedata")
 TEXT = "ptb"
+
+FILES = {TEXT: TEXT, "musedata": "polyphonic/MuseData.mat"}
+"""The places of the sets that are no pickle."""
 
 PAST_BUDGET: dict[str, Any] = {
     "preset": "tiny",
@@ -99,8 +102,8 @@ class Cell:
 
     @property
     def source(self) -> str:
-        """The place of its dataset in the data folder: a pickle, or the folder of a text's three files."""
-        return self.dataset if self.dataset == TEXT else f"polyphonic/{self.dataset}.pickle"
+        """The place of its dataset in the data folder: a file of music, or the folder of a text's three files."""
+        return FILES.get(self.dataset, f"polyphonic/{self.dataset}.pickle")
 
     @property
     def copies(self) -> bool:
@@ -146,6 +149,7 @@ NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade", seed=seed) for se
 LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
 LONGER += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-dropout")]
 LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
+LONGER += [Cell(dataset, "lstm", "lstm", budget="longer-dropout") for dataset in SETS]
 
 PAST = [
     Cell("jsb_chorales", model, backbone, emission="past", transpose=transpose, budget="past")
@@ -159,6 +163,7 @@ COPYING += [
     Cell("jsb_chorales", "af-scf", emission="past", transpose=transpose, budget="copies") for transpose in (0, 5)
 ]
 COPYING += [Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
+COPYING += [Cell(dataset, "af-scf", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
 COPYING += [Cell(dataset, "af-scf", budget="prior-copies") for dataset in SETS[:2]]
 COPYING += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies")]
 
@@ -199,8 +204,7 @@ _ordered = [
     Cell("nottingham", "af-scf"),
     *ABLATION,
     *LONGER,
-    Cell("piano_midi", "lstm", "lstm"),
-    Cell("piano_midi", "af-scf"),
+    *(cell for dataset in SETS[2:] for cell in (Cell(dataset, "lstm", "lstm"), Cell(dataset, "af-scf"))),
     *(cell for seed in (2, 3) for cell in [*_on_scans("jsb_chorales", seed), *_on_lstms("jsb_chorales", seed)]),
     *_on_scans("nottingham"),
     *_on_lstms("nottingham"),

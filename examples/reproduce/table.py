@@ -29,6 +29,7 @@ TITLES = {
     "jsb_chorales": "JSB chorales",
     "nottingham": "Nottingham",
     "piano_midi": "Piano-midi.de",
+    "musedata": "MuseData",
     TEXT: "Penn Treebank, characters",
 }
 OUTPUTS = {
