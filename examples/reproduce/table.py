@@ -76,7 +76,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         results = read_results(RESULTS)
-        for page, made in ((README, best(results)), (CHAPTER, tables(results))):
+        for page, made in ((README, best(results, "examples/")), (CHAPTER, tables(results))):
             if given.check:
                 check(page, made)
             else:
@@ -137,15 +137,15 @@ def tables(results: Results) -> str:
     return "\n".join(page for page in pages if page)
 
 
-def best(results: Results) -> str:
-    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid.
+def best(results: Results, place: str = "") -> str:
+    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid, and its minutes.
 
-    The models whose z says the symbol have a row of their own.
+    The models whose z says the symbol have a row of their own. `place` leads from the page to `examples/`.
     """
     rows = []
     for dataset, title in TITLES.items():
         for codes, name in ((False, title), (True, "the same, where z says the symbol")):
-            row = [_shown(_best_row(dataset, fits, codes, results), results) for fits in KINDS.values()]
+            row = [_shown(_best_row(dataset, fits, codes, results), results, place) for fits in KINDS.values()]
             if any(row):
                 rows.append([name, *row, "" if codes else _of_paper(dataset)])
     return _markdown(("set", *KINDS, "the paper: LSTM, best flow"), rows) if rows else ""
@@ -157,8 +157,11 @@ def _best_row(dataset: str, fits: Callable[[Cell], bool], codes: bool, results: 
     return min(rows, key=lambda cells: _mean_nll(cells, results, "valid"), default=[])
 
 
-def _shown(cells: list[Cell], results: Results) -> str:
-    return f"**{_mean_nll(cells, results, 'test'):.2f}**, {_model(cells[0])}" if cells else ""
+def _shown(cells: list[Cell], results: Results, place: str) -> str:
+    if not cells:
+        return ""
+    figure = f"[{_mean_nll(cells, results, 'test'):.2f}]({place}reproduce/results/{cells[0].name}.json)"
+    return f"**{figure}**, {_model(cells[0])}, {_minutes([results[cell.name] for cell in cells]):.0f} min"
 
 
 def _of_paper(dataset: str) -> str:
@@ -258,7 +261,7 @@ def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
         f"**{statistics.fmean(nlls):.2f}**" + (f" ± {spread:.2f}" if len(nlls) > 1 else ""),
         _mean([_over_steps(test, test["nll"]) for test in tests]),
         *(_mean([test[key] for test in tests]) for key in ("elbo", "reconstruction", "kl")),
-        f"{statistics.fmean(result['cpu_seconds'] for result in found) / 60:.1f}",
+        f"{_minutes(found):.1f}",
         seeds,
     ]
 
@@ -280,6 +283,11 @@ def _over_steps(test: dict[str, Any], cost: float) -> float:
 def _updates(found: list[dict[str, Any]]) -> str:
     counts = sorted({result["steps"] for result in found})
     return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+
+
+def _minutes(found: list[dict[str, Any]]) -> float:
+    """The minutes of a processor that training took, the mean over the seeds."""
+    return statistics.fmean(result["cpu_seconds"] for result in found) / 60
 
 
 def _mean(values: list[float]) -> str:
