@@ -49,8 +49,8 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
 DECAYS_BEFORE_STOP = 3
 """So many times `patience` validations in a row without improvement end training."""
 
-CALIBRATION_ROUNDS = 12
-"""Each draws pieces of its own (`lnfgen.training.calibration`)."""
+CALIBRATION_PIECES = 80
+"""The samples of each round of calibration (`lnfgen.training.calibration`): whole blocks of `sample_pieces`."""
 
 # A string has its choices beside its type, and a number the least and the greatest value.
 _Size = Annotated[int, (1, MAX_SIZE)]
@@ -139,7 +139,7 @@ class TrainingConfig:
     kl_warmup_end: _Share  # fraction of the run after which it is 1; 0: from the first update on
     free_bits: Annotated[float, (0, 1000)]  # nats of KL a step that cost nothing, so that z is used
     transpose: Annotated[int, (0, 127)]  # music: sequences move by up to so many semitones, in the register of train
-    calibration_pieces: Annotated[int, (0, 100_000)]  # samples a round that calibrate rules of parallels; 0: none
+    calibration_rounds: Annotated[int, (0, 100_000)]  # in which samples are moved to the figures of train
     seed: Annotated[int, (0, 2**63 - 1)]  # a seed that torch's generators take
 
     def __post_init__(self) -> None:
@@ -153,9 +153,9 @@ class TrainingConfig:
         limits = [self.max_steps, self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size)]
         return min(limit for limit in limits if limit is not None)
 
-    def pieces_a_round(self, step: int) -> int:
-        """The samples of each round of calibration. All rounds draw at most half as many as training has seen."""
-        return min(self.calibration_pieces, step * self.batch_size // (2 * CALIBRATION_ROUNDS))
+    def rounds_after(self, step: int) -> int:
+        """The rounds of calibration after so many updates. They draw at most half as many pieces as these have seen."""
+        return min(self.calibration_rounds, step * self.batch_size // (2 * CALIBRATION_PIECES))
 
 
 _SECTIONS: dict[str, Any] = {"model": ModelConfig, "training": TrainingConfig}

@@ -121,7 +121,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if state == "damaged":
         state += f": {row['problem'].split(';')[0]}"  # without the advice, which is the same for all
     elif state == "interrupted" and row["step"] >= row["total_steps"]:
-        state += f" after its {row['total_steps']:,} updates"  # while its rules were fitted
+        state += f" after its {row['total_steps']:,} updates"  # while it was calibrated
     elif state != "finished":
         state += f" at update {row['step']:,} of {row['total_steps']:,}"
     elbo = row["best_valid_elbo"]

@@ -1,5 +1,6 @@
 """`lnfgen train`."""
 
+import math
 import os
 import signal
 import sys
@@ -180,14 +181,9 @@ class _Display:
 
     def calibrated(self, of_round: "Round") -> None:
         if of_round.number == 1:
-            console.note("calibrating: samples are brought nearer to the parallels and the repeats of the train split")
-        parallels = (
-            f"{1000 * of_round.in_samples:.1f} parallels in 1,000 chord changes ({1000 * of_round.in_train:.1f})"
-        )
-        repeats = f"{of_round.repeats_in_samples:.1%} of the melody came before ({of_round.repeats_in_train:.1%})"
-        console.note(
-            f"round {of_round.number}: {of_round.pieces} samples have {parallels}, {repeats}; in brackets train"
-        )
+            console.note("calibrating: samples are moved to the figures of the train split")
+        auc = "not known" if math.isnan(of_round.auc) else f"{of_round.auc:.2f}"
+        console.note(f"round {of_round.number} of {of_round.rounds}: samples are told from train by an AUC of {auc}")
 
 
 @contextmanager

@@ -176,15 +176,6 @@ class VoicePairs(nn.Module):
         units = embedding_bag(torch.cat(rows, -1).flatten(0, 1), tables.units, mode="sum").unflatten(0, case.shape[:2])
         return units, rules.sum(-1)
 
-    def applied(self, number: int, keys: Tensor, moves: Tensor, num_before: Tensor) -> Tensor:
-        """How often each rule of the voice of a number held for it beside those before it: as `rules[number]`.
-
-        `keys` and the cases of `moves` are those of all these voices in frames that are known, its own last, `[N, V]`.
-        """
-        interval = interval_class(keys[:, :-1] - keys[:, -1:])
-        case = (num_before[:, None] * 2 * OCTAVE + interval) * NUM_MOTIONS + motion(moves[:, -1:], moves[:, :-1])
-        return case.flatten().bincount(minlength=self.rules[number].numel()).view_as(self.rules[number])
-
 
 def interval_class(semitones: Tensor) -> Tensor:
     """The number of an interval `[...]`, `WIDEST` at most: its size within an octave, plus `OCTAVE` if it goes down."""

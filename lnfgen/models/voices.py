@@ -137,30 +137,6 @@ class VoiceHead(OutputHead):
     def sampler(self, temperature: float) -> Sampler:
         return _VoiceSampler(self, temperature)
 
-    @property
-    def rules(self) -> list[Tensor]:
-        """The tables of rules: their last dimension is the motion of two voices, the one before it their interval."""
-        return [self.bottom_to_top.rules, self.inner_to_others.rules]
-
-    def applied_rules(self, sounding: Tensor) -> tuple[int, list[Tensor]]:
-        """Count the chords that change to another one of as many keys, and how often each rule held there.
-
-        `sounding` is bool `[T, P]`, on the CPU. The counts of the rules have the shapes of `rules`.
-        """
-        before, after = sounding[:-1], sounding[1:]
-        num = before.sum(-1)
-        changed = (before != after).any(-1) & (num == after.sum(-1)) & (num > 1) & (num <= NUM_VOICES)
-        before, after, num = before[changed], after[changed], num[changed]
-        now, then = (torch.column_stack([lowest_key(x), voice_keys(x)]) for x in (after, before))
-        moves = move_case(now, then)
-        of_bottom = self.bottom_to_top.applied(0, now[:, [1, 0]], moves[:, [1, 0]], num)
-        of_inner = [torch.zeros(self.inner_to_others.rules[0].shape, dtype=torch.long)]  # number 0 is the highest voice
-        for number in range(1, NUM_VOICES):
-            inner = num > number + 1  # the last voice is the lowest one
-            voices = now[inner, : number + 2], moves[inner, : number + 2]
-            of_inner.append(self.inner_to_others.applied(number, *voices, num[inner]))
-        return len(num), [of_bottom[None], torch.stack(of_inner)]
-
     def _prepared(self) -> "_Prepared":
         near = spectrum_of(self.near, self.frames.num_pitches)
         inner = self.inner_to_others.tables(self.inner.from_move.weight, self.from_counts.weight)

@@ -135,9 +135,9 @@ def compare_pieces(
     if not has_onsets:
         alike = [[replace(piece, onsets=None) for piece in pieces] for pieces in alike]
     samples, reference, searched = alike
-    num_steps = min(_window_steps(samples), _window_steps(reference))
-    windows = [[list(_windows(piece, num_steps)) for piece in side] for side in (samples, reference)]
-    rolls = [[window for found in side for window in found] for side in windows]
+    num_steps = min(window_steps(samples), window_steps(reference))
+    windows = [[list(windows_of(piece, num_steps)) for piece in side] for side in (samples, reference)]
+    rolls = [[window for found in side for _, window in found] for side in windows]
     owners = [[number for number, found in enumerate(side) for _ in found] for side in windows]
     searched, own = (reference, owners[1]) if corpus is None else (searched, None)
     copies = longest_copies(rolls[0], searched), longest_copies(rolls[1], searched, own)
@@ -156,8 +156,8 @@ def compare_pieces(
     return MusicComparison(
         figures={**figures, LONGEST_COPY: FigureRow(label, *map(np.array, copies))},
         auc=two_sample_auc(first, second, np.array(owners[0]), np.array(owners[1]), seed),
-        samples_variety=_mean_distance(_standardised(first, both)),
-        reference_variety=_mean_distance(_standardised(second, both)),
+        samples_variety=_mean_distance(standardised(first, both)),
+        reference_variety=_mean_distance(standardised(second, both)),
         usual_voices=num_voices,
         window_quarters=num_steps / grid,
         samples_windows=len(first),
@@ -167,19 +167,22 @@ def compare_pieces(
     )
 
 
-def _window_steps(pieces: Sequence[PianoRoll]) -> int:
+def window_steps(pieces: Sequence[PianoRoll]) -> int:
     """The steps of a window that half of these pieces are long enough for, in whole quarters where that is possible."""
     grid = pieces[0].steps_per_quarter
     middle = sorted(piece.num_steps - piece.upbeat for piece in pieces)[(len(pieces) - 1) // 2]
     return min(WINDOW_QUARTERS * grid, middle // grid * grid or middle)
 
 
-def _windows(piece: PianoRoll, num_steps: int) -> Iterator[PianoRoll]:
-    """Windows of `num_steps`, one after the other, each from a bar line on. An upbeat and a short rest are dropped."""
+def windows_of(piece: PianoRoll, num_steps: int) -> Iterator[tuple[int, PianoRoll]]:
+    """Windows of `num_steps`, one after the other, each from a bar line on, and the steps at which they begin.
+
+    An upbeat and a short rest are dropped.
+    """
     lines = list(piece.bars().values())
     start = piece.upbeat
     while start + num_steps <= piece.num_steps:
-        yield piece.stretch(start, start + num_steps)
+        yield start, piece.stretch(start, start + num_steps)
         following = bisect.bisect_left(lines, start + num_steps)
         start = lines[following] if following < len(lines) else piece.num_steps
 
@@ -193,7 +196,7 @@ def _mean_distance(rows: np.ndarray) -> float:
     return float(total / (len(rows) * (len(rows) - 1))) if len(rows) > 1 else math.nan
 
 
-def _standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+def standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     """`x` less the mean of each column of `by` over its standard deviation; 0 for nan, and where `by` is constant."""
     known = ~np.isnan(by)
     count = np.maximum(known.sum(axis=0), 1)
@@ -230,8 +233,8 @@ def two_sample_auc(
                 continue
             fitted = [side[~rows] for side, rows in zip((first, second), held, strict=True)]
             x = np.concatenate(fitted)
-            weights = _regression(_standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
-            scores = [_standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True)]
+            weights = regression(standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
+            scores = [standardised(side[rows], x) @ weights for side, rows in zip((first, second), held, strict=True)]
             # The share of pairs in which the row of `first` has the higher score; a tie counts half.
             differences = scores[0][:, None] - scores[1]
             aucs.append((differences > 0).mean() + 0.5 * (differences == 0).mean())
@@ -246,7 +249,7 @@ def _folds(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]
         yield places[index] == fold
 
 
-def _regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The weights of a logistic regression, by Newton's method. The intercept is found and left out.
 
     It minimises the sum of the log-losses plus half of the sum of the squared weights.

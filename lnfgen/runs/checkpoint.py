@@ -94,7 +94,7 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
 
 
 def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool = False) -> None:
-    """Make these weights the run's model. `calibrated` says that `training.calibration` has set their rules."""
+    """Make these weights the run's model. `calibrated` says that `training.calibration` has moved them."""
     write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
 
 

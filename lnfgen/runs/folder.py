@@ -32,7 +32,7 @@ CHECKSUM = "sha256"
 """The name of the checksum in the metadata of a safetensors file, and in `last/progress.json`."""
 
 CALIBRATED = " calibrated"
-"""This follows the checksum of a model whose rules are calibrated (`lnfgen.training.calibration`)."""
+"""This follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)."""
 
 Content = TypeVar("Content")
 

@@ -69,7 +69,7 @@ def run_facts(folder: Path) -> dict[str, Any]:
 
 
 def is_calibrated(run: Path) -> bool:
-    """True if the rules of the run's model are calibrated. They are not after training has chosen other weights."""
+    """True if the run's model is calibrated. It is not after training has chosen other weights."""
     return _header(run / MODEL)[0].endswith(CALIBRATED)
 
 
@@ -105,7 +105,7 @@ def _state(run: Path) -> dict[str, Any]:
     trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * training.patience
     if trained and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
-    finished = given_away or (trained and (not training.pieces_a_round(step) or is_calibrated(run)))
+    finished = given_away or (trained and (not training.rounds_after(step) or is_calibrated(run)))
     with try_lock(run) as free:
         state = "training" if free is False else "finished" if finished else "interrupted"
     own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}

@@ -1,124 +1,176 @@
-"""Calibration of samples: rules of parallel motion, and how readily phrases are copied.
+"""Calibration: after training, a model is moved until the figures of its samples are those of true music.
 
-Rules are moved until as many pieces of samples have parallels as of the train split.
+Training only sees true music. In samples small faults add up: a voice that follows notes which the model itself has
+drawn moves in parallel too often, and a phrase that has left its repeat by mistake does not come back. So pieces are
+drawn in rounds. A logistic regression on the figures of `lnfgen.music.comparison` learns to tell passages of samples
+from passages of train, and its score is the reward of a policy gradient (R. Williams, Machine Learning 8, 1992):
+passages that look like train become likelier, others less likely.
 
-Training fits the rules of `VoiceHead` after true music. In samples each voice follows notes that the model itself has
-drawn, and there the same rules let more voices move in parallel. So after training, pieces are drawn in rounds, and the
-weight of each rule is moved by how much oftener it should have held than it did. With counts of samples in place of the
-model's expectation, that is the gradient of the likelihood, as in contrastive divergence (Hinton, Neural Computation
-14, 2002). All other weights stay.
+The score estimates `log p_train(figures) / p_model(figures)`. Where it is level, the means of all figures agree. Of
+all models for which they do, `p(x) exp(w figures(x))` is the nearest to the trained model p, and a small step of this
+gradient leads towards it: M. Khalifa, H. Elsahar and M. Dymetman, "A Distributional Approach to Controlled Text
+Generation", ICLR 2021, arXiv 2012.11635.
 
-A rule counts once in a piece, because a repeated phrase repeats its parallels.
-
-Phrases come again less often in samples than in true music, because a sample that has left a phrase by mistake is like
-nothing before. So the weight of the copies is moved too, until melodies come again half-way (as a ratio) as often as in
-the train split. With more, samples hold on to short loops.
+The gradient is that of `E_q(z | x) log p(x | z)`, as in the M step of EM, so the prior and the posterior stay.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
-from lnfgen.config import CALIBRATION_ROUNDS
-from lnfgen.conventions import SOUNDING, stream_seed
+from lnfgen.config import CALIBRATION_PIECES
+from lnfgen.conventions import stream_seed
+from lnfgen.data.batches import Batch, batches_by_length
 from lnfgen.data.encoding import Encoding
-from lnfgen.formats.read_write import Piece
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.models.voice_leading import OCTAVE, PARALLEL, RULES_RATE
-from lnfgen.models.voices import VoiceHead
-from lnfgen.music.figures import FIFTH, melody_repeat_rate
+from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
+from lnfgen.music.figures import ends_on_triad, music_figures, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.nn.copying import NUM_HEADS
 
-FEW = 3.0
-"""A rule is moved by (wanted count - found count) / (wanted count + this), so that one which held once or twice by
-chance does not move far."""
+REMEMBERED = 3
+"""The rounds whose passages the classifier is fitted to, with the present one."""
 
+LEARNING_RATE = 3e-4
+"""Of matrices, until half of the rounds are over. Then it falls linearly to 0."""
 
-class Applied(NamedTuple):
-    """In how many pieces each rule held, and how many chord changes the pieces have."""
+OF_BIASES = 4.0
+"""Biases and rules move so many times as fast: they are few, so a round teaches them more than its noise costs."""
 
-    changes: int
-    counts: list[Tensor]
+UPDATE_STEPS = 2_400
+"""The most padded time steps of an update; a round has several."""
 
-    @property
-    def parallels(self) -> float:
-        """Parallel fifths and octaves a chord change; one that is repeated in a piece counts once."""
-        perfect = [interval + down for interval in (0, FIFTH) for down in (0, OCTAVE)]
-        return sum(float(table[..., perfect, PARALLEL:].sum()) for table in self.counts) / max(1, self.changes)
+FARTHEST = 4.0
+"""A figure further from the mean of train, in standard deviations, counts as so far."""
+
+GREATEST = 3.0
+"""The bound of the reward of a passage, in nats."""
+
+FORESIGHT = 0.5
+"""The share of the reward of a passage that as many steps before it get."""
+
+MOST_PASSAGES = 2_000
+"""The most passages of train that are measured, but for those of one piece."""
 
 
 class Round(NamedTuple):
-    """A round, with the parallel fifths and octaves a chord change that it has found."""
+    """A round, and how well its passages are told from those of train before its updates."""
 
     number: int  # from 1 on
-    pieces: int
-    in_samples: float
-    in_train: float
-    repeats_in_samples: float  # the mean of `melody_repeat_rate`; nan without notes
-    repeats_in_train: float
+    rounds: int
+    auc: float  # as `two_sample_auc` has it
+
+
+class _Passage(NamedTuple):
+    piece: int  # the place of its piece
+    start: int  # its first step in the piece
+    figures: np.ndarray
 
 
 def calibrate(
     model: SequenceModel,
     encoding: Encoding,
-    train: Iterable[Tensor],
-    pieces: int,
+    train: Sequence[PianoRoll],
+    rounds: int,
     seed: int,
     report: Callable[[Round], None],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Move the rules of a model with the output `past` until its samples keep them as sequences `[T, P]` of train do.
+    """Move the output of a model for so many rounds towards the figures of `train`, the pieces of the train split.
 
-    In each round it draws so many `pieces`. If `interrupted()` ends it before a round, the result is False, and the
-    model is then of no use.
+    If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
-    head = next(module for module in model.modules() if isinstance(module, VoiceHead))
-    train = list(train)
-    wanted = _applied(head, ((x & SOUNDING) > 0 for x in train))
-    wanted_repeats = _repeats(encoding.decode(x.numpy()) for x in train)
-    aim = math.nan
-    for number in range(CALIBRATION_ROUNDS):
+    num_steps, voices = window_steps(train), usual_voices(train)
+    true: list[_Passage] = []
+    for place in np.random.default_rng(seed).permutation(len(train)).tolist():
+        if len(true) < MOST_PASSAGES:
+            true += _passages(place, train[place], num_steps, voices)
+    reference, owners = _table(true)
+    optimizer = torch.optim.Adam([{"params": [p], "rate": rate} for p, rate in _rates(model)], betas=(0.9, 0.99))
+    remembered: list[np.ndarray] = []
+    model.eval()  # pieces are drawn without dropout, and the gradient is that of the model that drew them
+    for number in range(rounds):
         if interrupted():
             return False
-        drawn = list(sample_pieces(model, encoding, count=pieces, seed=stream_seed(seed, number)))
-        found = _applied(head, (torch.from_numpy(piece.sounding) for piece in drawn if isinstance(piece, PianoRoll)))
-        repeats, step = _repeats(drawn), (number + 1) ** -0.7  # ever smaller steps, so that chance averages out
-        report(Round(number + 1, pieces, found.parallels, wanted.parallels, repeats, wanted_repeats))
-        if found.changes and wanted.changes:
-            _move(head, found, wanted, step)
-        if number == 0:
-            aim = math.sqrt(repeats * wanted_repeats)
-        if head.copying is not None and aim > 0:
-            gap = math.log(aim / max(repeats, aim / 10))
-            with torch.no_grad():
-                head.gate.from_attended.bias[:NUM_HEADS] += step * max(-1.0, min(1.0, gap))
+        own_seed = stream_seed(seed, number)
+        drawn = list(sample_pieces(model, encoding, count=CALIBRATION_PIECES, seed=own_seed))
+        rolls = [piece for piece in drawn if isinstance(piece, PianoRoll)]
+        found = [one for place, roll in enumerate(rolls) for one in _passages(place, roll, num_steps, voices)]
+        figures, places = _table(found)
+        remembered = [*remembered[1 - REMEMBERED :], figures]
+        report(Round(number + 1, rounds, two_sample_auc(figures, reference, places, owners)))
+        sequences, _ = encoding.adapt(drawn)
+        credits = [np.zeros(len(sequence), np.float32) for sequence in sequences]
+        for passage, reward in zip(found, _rewards(figures, np.concatenate(remembered), reference), strict=True):
+            credit = credits[passage.piece]
+            start = passage.start + len(credit) - rolls[passage.piece].num_steps  # after the silence before an upbeat
+            credit[start : start + num_steps] += reward
+            credit[max(0, start - num_steps) : start] += FORESIGHT * reward
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * min(1.0, 2 * (1 - number / rounds))
+        generator = torch.Generator(model.device).manual_seed(own_seed)
+        batches = list(batches_by_length(sequences, UPDATE_STEPS))
+        for place in np.random.default_rng(own_seed).permutation(len(batches)).tolist():
+            _update(model, optimizer, batches[place], credits, generator)
     return True
 
 
-def _repeats(pieces: Iterable[Piece]) -> float:
-    """The share of four melody notes that came before, the mean over the pieces that have so many."""
-    rates = [melody_repeat_rate(piece) for piece in pieces if isinstance(piece, PianoRoll)]
-    known = [rate for rate in rates if not math.isnan(rate)]
-    return sum(known) / len(known) if known else math.nan
+def _rates(model: SequenceModel) -> Iterator[tuple[nn.Parameter, float]]:
+    """The parameters of a model, and the learning rate that each begins with."""
+    for name, parameter in model.named_parameters():
+        yield parameter, LEARNING_RATE * (OF_BIASES if name.endswith(("bias", "rules")) else 1.0)
 
 
-def _move(head: VoiceHead, found: Applied, wanted: Applied, step: float) -> None:
-    for rules, held, should in zip(head.rules, found.counts, wanted.counts, strict=True):
-        expected = should * (found.changes / wanted.changes)
-        gap = ((expected - held) / (expected + FEW)).clamp(-1, 1)
-        with torch.no_grad():
-            rules[..., PARALLEL:] += (step / RULES_RATE) * gap[..., PARALLEL:].to(rules)
+def _passages(place: int, piece: PianoRoll, num_steps: int, voices: int) -> Iterator[_Passage]:
+    """The windows of a piece and its last steps, with their figures. The last ones have a figure of the end as well."""
+    chosen, last = music_figures(voices).values(), piece.num_steps - num_steps
+    for start, window in windows_of(piece, num_steps):
+        yield _Passage(place, start, np.array([*(figure.value(window) for figure in chosen), math.nan]))
+    if last >= 0:
+        end = piece.stretch(last, piece.num_steps)
+        yield _Passage(place, last, np.array([*(figure.value(end) for figure in chosen), ends_on_triad(end)]))
 
 
-def _applied(head: VoiceHead, sequences: Iterable[Tensor]) -> Applied:
-    changes, counts = 0, [torch.zeros(rules.shape, dtype=torch.long) for rules in head.rules]
-    for sounding in sequences:
-        more, held = head.applied_rules(sounding)
-        changes += more
-        counts = [have + add.clamp(max=1) for have, add in zip(counts, held, strict=True)]
-    return Applied(changes, counts)
+def _table(passages: Sequence[_Passage]) -> tuple[np.ndarray, np.ndarray]:
+    """The figures of passages, and the piece of each."""
+    columns = len(music_figures(1)) + 1
+    rows = np.array([passage.figures for passage in passages]).reshape(-1, columns)
+    return rows, np.array([passage.piece for passage in passages], int)
+
+
+def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The reward of each row of `figures`: how much more it looks like the reference than like samples, in nats.
+
+    The classifier is fitted to the rows of `samples` and of `reference`. The mean of the rewards is 0, but for bounds.
+    """
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        return standardised(x, reference).clip(-FARTHEST, FARTHEST)
+
+    is_true = np.repeat([0.0, 1.0], [len(samples), len(reference)])
+    score = scaled(figures) @ regression(scaled(np.concatenate([samples, reference])), is_true)
+    return (score - score.mean()).clip(-GREATEST, GREATEST) if len(score) else score
+
+
+def _update(
+    model: SequenceModel,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    credits: Sequence[np.ndarray],
+    generator: torch.Generator,
+) -> None:
+    """A step of the gradient of the log-probability of each step, times its credit."""
+    batch = batch.to(model.device)
+    weights = nn.utils.rnn.pad_sequence([torch.from_numpy(credits[i]) for i in batch.indices], batch_first=True)
+    noise = model.draw_noise(1, len(batch.x), batch.x.shape[1], generator)
+    with torch.no_grad():
+        encoded = model.encode(batch.x, batch.lengths, batch.metres)
+    log_prob = model.observation.log_prob(model.logits(batch.x, batch.lengths, encoded, noise), batch.x)[0]
+    optimizer.zero_grad(set_to_none=True)
+    (-(weights.to(log_prob) * log_prob).sum() / batch.lengths.sum()).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()

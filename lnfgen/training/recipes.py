@@ -59,7 +59,7 @@ TEXT: Table = {
     "training.kl_warmup_end":  (0.0,         0.0,         0.35),         # at once, where z says the symbol
     "training.free_bits":      (0.0,         0.0,         0.0),          # nats of KL a step that cost nothing
     "training.transpose":      (0,           0,           0),            # for music
-    "training.calibration_pieces": (0,       0,           0),            # for music
+    "training.calibration_rounds": (0,       0,           0),            # for music
     "training.seed":           (0,           0,           0),
 }
 
@@ -94,7 +94,7 @@ MUSIC: Table = {  # the published sets, learned as the paper does it: keys of a 
     "training.kl_warmup_end":  (0.35,        0.35,        0.35),         # and then what it costs
     "training.free_bits":      (0.0,         0.0,         0.0),
     "training.transpose":      (0,           0,           0),            # the published figures have no transposition
-    "training.calibration_pieces": (0,       0,           0),
+    "training.calibration_rounds": (0,       0,           0),
     "training.seed":           (0,           0,           0),
 }
 
@@ -129,7 +129,7 @@ ONSETS: Table = {  # a person's own music, and the chorales
     "training.kl_warmup_end":  (0.0,         0.0,         0.0),          # would teach it to use z, and then not to;
     "training.free_bits":      (0.4,         0.2,         0.4),          # free bits keep some of z in use
     "training.transpose":      (3,           5,           3),            # a moved piece teaches the same tied weights
-    "training.calibration_pieces": (0,       120,         0),
+    "training.calibration_rounds": (8,       50,          0),            # so that samples have the figures of train
     "training.seed":           (0,           0,           0),
 }
 
@@ -338,7 +338,7 @@ def _require_effect(config: Config, corpus: Corpus) -> None:
     model, past, music = config.model, config.model.emission == "past", corpus.kind == "music"
     of_latent = {"model.time": "none", "model.features": "none", "model.backbone": "lstm", **WITHOUT_LATENT}
     of_layers = {f"model.{key}": nothing for key, nothing in WITHOUT_LAYERS.items()}
-    of_past = {"model.note_noise": 0.0, "training.calibration_pieces": 0}
+    of_past = {"model.note_noise": 0.0, "training.calibration_rounds": 0}
     attends = past or (model.time == "af" and not model.baseline)
     # Conditions, where each one does not hold, and the keys that must then have these values.
     conditions: list[tuple[bool, str, dict[str, Any]]] = [

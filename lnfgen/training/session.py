@@ -17,6 +17,7 @@ from lnfgen.device import prepare_machine
 from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_out_of_memory
 from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import (
     State,
     load_model,
@@ -161,13 +162,14 @@ class TrainingSession:
             return self.trainer.run(listener, any_interrupted) and self._calibrate(listener, interrupted)
 
     def _calibrate(self, listener: Listener, interrupted: Callable[[], bool]) -> bool:
-        """Calibrate the rules of the run's model, unless they are. False if `interrupted()` ended it."""
+        """Calibrate the run's model, unless it is. False if `interrupted()` ended it."""
         training = self.run.config.training
-        pieces = training.pieces_a_round(self.trainer.step)
-        if not pieces or not torchrun.is_main() or is_calibrated(self.run.path):
+        rounds = training.rounds_after(self.trainer.step)
+        if not rounds or not torchrun.is_main() or is_calibrated(self.run.path):
             return True
-        model, sequences = load_model(self.run, self.device), (torch.tensor(x) for x in self.dataset.split("train"))
-        done = calibrate(model, self.run.encoding, sequences, pieces, training.seed, listener.calibrated, interrupted)
+        model = load_model(self.run, self.device)
+        train = [piece for piece in self.dataset.pieces("train") if isinstance(piece, PianoRoll)]
+        done = calibrate(model, self.run.encoding, train, rounds, training.seed, listener.calibrated, interrupted)
         if done:
             save_model(self.run, model.state_dict(), calibrated=True)
         return done

@@ -1,8 +1,10 @@
-"""Calibration: after training, rules and the weight of copies are moved towards the parallels and repeats of train."""
+"""Calibration: after training, the output is moved towards the figures of train."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from toy_config import model_config, run_config
@@ -10,15 +12,16 @@ from toy_dataset import write_dataset
 from toy_training import Listener
 
 import lnfgen
-from lnfgen.config import CALIBRATION_ROUNDS
+from lnfgen.data.batches import collate
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
+from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.models.voice_leading import PARALLEL
-from lnfgen.models.voices import VoiceHead
+from lnfgen.music.figures import median_pitch
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated, overview
@@ -39,92 +42,112 @@ def chords(*keys: tuple[int, ...]) -> torch.Tensor:
     return x
 
 
-def test_rules_are_counted_where_as_many_keys_change() -> None:
-    head = VoiceHead(Frames(KEYS, True), 5, 16, 0.0, copies=False)
-    x = chords((0, 7), (2, 9), (2, 9), (4, 11), (4, 9), (4, 7, 11), (4, 6, 11), (4,))
-    changes, (bottom, inner) = head.applied_rules(x > 0)
-    assert changes == 4  # up by 2 twice, one voice down, and the inner voice down
-    assert int(bottom.sum()) == 4
-    assert int(bottom[0, 2, 7, PARALLEL]) == 2  # of two keys, the highest one a fifth above: a step in parallel
-    assert int(bottom[..., PARALLEL:].sum()) == 2
-    assert int(inner.sum()) == 2  # one inner voice, beside the lowest and the highest one
-    assert not inner[..., PARALLEL:].any()
-    assert head.applied_rules(x[:1] > 0)[0] == 0
+def roll(*keys: tuple[int, ...]) -> PianoRoll:
+    piece = ENCODING.decode(chords(*keys).numpy())
+    assert isinstance(piece, PianoRoll)
+    return piece
 
 
-def fifths(parallel: bool) -> list[torch.Tensor]:
-    """Two voices a fifth apart that move together, or in contrary motion."""
-    moves = [(2, 9), (4, 11), (2, 9), (3, 10)] if parallel else [(2, 9), (3, 8), (2, 9), (1, 10)]
-    return [chords(*(moves * 2))] * 4
+def test_passages_are_windows_and_the_end_of_a_piece_and_only_the_end_has_its_figure() -> None:
+    piece = roll(*[(key,) for key in range(13)] * 2, *[(0, 4, 7)] * 5)  # 31 steps: bars begin at 0 and 16
+    found = list(calibration._passages(3, piece, 12, voices=1))
+    assert [(one.piece, one.start) for one in found] == [(3, 0), (3, 16), (3, 19)]
+    assert [math.isnan(one.figures[-1]) for one in found] == [True, True, False]
+    assert not list(calibration._passages(3, piece, 32, voices=1))
 
 
-@pytest.mark.parametrize("parallel", [False, True])
-def test_rules_move_towards_what_the_train_split_has(parallel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = toy_model()
+def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
+    rng = np.random.default_rng(1)
+    samples, reference = rng.normal(0, 1, (300, 3)), rng.normal([1, 0, 0], 1, (300, 3))
+    samples[::7, 1] = math.nan  # a passage without a value is like the mean
+    rewards = calibration._rewards(samples, samples, reference)
+    assert abs(rewards.mean()) < 1e-9
+    assert np.polyfit(samples[:, 0], rewards, 1)[0] == pytest.approx(1, abs=0.25)
+    far = np.array([[1e9, 0, 0], [-1e9, 0, 0], [0, 0, 0]])
+    assert np.abs(calibration._rewards(far, samples, reference)).max() <= calibration.GREATEST
+
+
+def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() -> None:
+    model = toy_model().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    drawn = [ENCODING.decode(x.numpy()) for x in fifths(not parallel)]
-    monkeypatch.setattr(calibration, "sample_pieces", lambda *_, count, seed: drawn)
+    good, bad = chords((0, 7), (2, 9), (4, 11)).numpy(), chords((1, 8), (3, 10), (5, 12)).numpy()
+    batch = collate([good, bad], [0, 1])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    log_probs = []
+    for _ in range(2):
+        noise = model.draw_noise(1, 2, 3, torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            log_probs.append(model(batch.x, batch.lengths, noise).reconstruction[0])
+        credits = [np.full(3, credit, np.float32) for credit in (1.0, -1.0)]
+        calibration._update(model, optimizer, batch, credits, torch.Generator().manual_seed(1))
+    change = log_probs[1] - log_probs[0]
+    assert change[0] > 0 > change[1]
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(name.startswith("emission.") for name in moved)
+
+
+def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding = replace(ENCODING, fills_upbeats=True)
+    piece = replace(roll(*[(key,) for key in range(13)] * 2), upbeat=2)  # 14 silent steps fill the bar of its upbeat
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(calibration, "sample_pieces", lambda *_, **__: iter([piece]))
+    monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1))
+    monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[3]))
+    monkeypatch.setattr(calibration, "window_steps", lambda _: 16)
+    assert calibration.calibrate(toy_model(), encoding, [piece], 1, 1, lambda _: None)
+    expected = np.zeros(14 + 26)
+    for reward, start in ((1, 14 + 2), (2, 14 + 10)):  # the first bar, and the last 16 steps
+        expected[start : start + 16] += reward
+        expected[start - 16 : start] += reward / 2
+    assert given[0].tolist() == expected.tolist()
+
+
+def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train are those samples of a model whose top line is lowest."""
+    for name, value in (("CALIBRATION_PIECES", 40), ("LEARNING_RATE", 1e-2)):
+        monkeypatch.setattr(calibration, name, value)
+    model = toy_model(length=16)
     rounds: list[calibration.Round] = []
-    assert calibration.calibrate(model, ENCODING, fifths(parallel), 4, 1, rounds.append)
-    once = 1 / 7  # each piece has seven chord changes, and parallels in all of them count once
-    assert rounds[-1][:4] == (CALIBRATION_ROUNDS, 4, 0.0 if parallel else once, once if parallel else 0.0)
-    moved = {name: value - before[name] for name, value in model.state_dict().items()}
-    rules = moved.pop("emission.head.bottom_to_top.rules")
-    fifth, others = rules[0, 2, 7, PARALLEL:], rules.clone()
-    others[0, 2, 7, PARALLEL:] = 0
-    assert fifth.min() >= 0 if parallel else fifth.max() <= 0
-    assert fifth.any()
-    assert not others.any()
-    assert not any(value.any() for value in moved.values())
+
+    def drawn(seed: int) -> list[PianoRoll]:
+        pieces = sample_pieces(model, ENCODING, count=80, seed=seed)
+        return sorted((piece for piece in pieces if isinstance(piece, PianoRoll)), key=top_pitch)
+
+    train, before = drawn(1)[:20], drawn(2)
+    assert calibration.calibrate(model, ENCODING, train, 6, 1, rounds.append)
+    assert [(one.number, one.rounds) for one in rounds] == [(number, 6) for number in range(1, 7)]
+    aim, first, last = (np.mean([top_pitch(piece) for piece in pieces]) for pieces in (train, before, drawn(2)))
+    assert abs(last - aim) < 0.6 * abs(first - aim)
 
 
-def test_rules_stay_where_samples_have_what_the_train_split_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = toy_model()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    drawn = [ENCODING.decode(x.numpy()) for x in fifths(True)]
-    monkeypatch.setattr(calibration, "sample_pieces", lambda *_, count, seed: drawn * 3)
-    assert calibration.calibrate(model, ENCODING, fifths(True), 4, 1, lambda _: None)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+def top_pitch(piece: PianoRoll) -> float:
+    return median_pitch(piece, True)
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_copies_weigh_more_where_melodies_come_again_too_rarely(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = toy_model(copy_attention=True)
-    head = next(module for module in model.modules() if isinstance(module, VoiceHead))
-    before = head.gate.from_attended.bias.detach().clone()
-    scale = [chords(*((key,) for key in range(12)))] * 4
-    repeated = [chords(*((key,) for key in (0, 2, 4, 5) * 3))] * 4
-    drawn = [ENCODING.decode(x.numpy()) for x in (scale[:3] + repeated[:1] if again else repeated)]
-    monkeypatch.setattr(calibration, "sample_pieces", lambda *_, count, seed: drawn)
-    rounds: list[calibration.Round] = []
-    train = repeated if again else scale[:3] + repeated[:1]
-    assert calibration.calibrate(model, ENCODING, train, 4, 1, rounds.append)
-    rate = 5 / 9  # of nine stretches of four notes, four are new
-    assert (rounds[0].repeats_in_train, rounds[0].repeats_in_samples) == pytest.approx(
-        (rate, rate / 4) if again else (rate / 4, rate)
-    )
-    moved = head.gate.from_attended.bias - before
-    assert (moved[:-1] > 1).all() if again else (moved[:-1] < -1).all()
-    assert moved[-1] == 0, "the weight of the start of the piece stays"
+def fifths() -> list[torch.Tensor]:
+    """Two voices a fifth apart that move together."""
+    return [chords(*([(2, 9), (4, 11), (2, 9), (3, 10)] * 4))] * 4
 
 
-def toy_model(**settings: Any) -> SequenceModel:
-    config = model_config(**SIZES, backbone="scan", emission="past", **settings)
-    return build_model(config, Frames(KEYS, True), LengthModel.fit(torch.tensor([8])))
+def toy_model(length: int = 8) -> SequenceModel:
+    torch.manual_seed(1)
+    config = model_config(**SIZES, backbone="scan", emission="past")
+    return build_model(config, Frames(KEYS, True), LengthModel.fit(torch.tensor([length])))
 
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for module in (lnfgen.config, calibration):
-        monkeypatch.setattr(module, "CALIBRATION_ROUNDS", 2)
-    train = [x.numpy() for x in fifths(True)]
+        monkeypatch.setattr(module, "CALIBRATION_PIECES", 2)
+    train = [x.numpy() for x in fifths()]
     splits = {"train": train, "valid": train[:1]}
     return write_dataset(tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={})
 
 
 def session(dataset: Dataset, out: Path, emission: str = "past", max_steps: int = 4) -> TrainingSession:
     values = {f"model.{key}": value for key, value in SIZES.items()}
-    values |= {"training.calibration_pieces": 2, "training.max_steps": max_steps, "training.batch_size": 2}
+    values |= {"training.calibration_rounds": 2, "training.max_steps": max_steps, "training.batch_size": 2}
     config = run_config("af-scf", "tiny", corpus=Corpus("music", has_onsets=True), emission=emission, set=values)
     return TrainingSession.begin(config, dataset, "cpu", out)
 

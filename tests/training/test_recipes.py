@@ -155,7 +155,7 @@ def test_a_length_given_alone_is_the_whole_length():
         ("onsets", "lstm", "nade", "model.copy_attention", True),
         ("text", "lstm", None, "model.copy_attention", True),
         ("onsets", None, "nade", "model.note_noise", 0.1),
-        ("music", None, None, "training.calibration_pieces", 10),
+        ("music", None, None, "training.calibration_rounds", 10),
         ("text", "af-codes", None, "model.transform", "nlsq"),
         ("text", "blocks-codes", None, "model.num_flow_layers", 2),
         ("onsets", "lstm", None, "model.transform", "nlsq"),
