@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
@@ -15,9 +16,22 @@ def counted_ends(number: int) -> str:
     return counted(number, "start or end of a note", "starts and ends of notes")
 
 
-def frequencies(words: Iterable[str]) -> str:
-    """How often each word comes, the most common one first, as in `4/4: 12, 3/4: 5`; empty if there are none."""
-    return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common())
+def frequencies(words: Iterable[str], most: int | None = None) -> str:
+    """How often each word comes, or `most` of them, the most common one first, as in `4/4: 12, 3/4: 5`."""
+    return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common(most))
+
+
+def shown(value: Any) -> str:
+    """A fact for a person; of a dictionary those that are not empty or 0, with their names, in one line."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "; ".join(f"{key.replace('_', ' ')}: {shown(item)}" for key, item in value.items() if item)
+    if isinstance(value, list):
+        return "; ".join(map(shown, value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 
 def in_one_line(name: str) -> str:

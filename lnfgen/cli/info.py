@@ -8,6 +8,7 @@ import typer
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import for_each, read_pieces
 from lnfgen.errors import LnfgenError
+from lnfgen.wording import shown
 
 
 def command(
@@ -15,7 +16,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="A piece or text, a dataset folder, a run, or a model of `lnfgen list --models`; - is stdin.",
+            help="A piece or text, a folder of these, a dataset, a run, or a model of `lnfgen list`; - is stdin.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
@@ -27,7 +28,10 @@ def command(
     tracks: options.Tracks = "all",
     quiet: options.Quiet = False,
 ) -> None:
-    """Print the contents of a file, a dataset or a run: sizes, notes, tracks, settings and best scores."""
+    """Print the contents of a file, a folder, a dataset or a run: sizes, notes, tracks, settings and best scores.
+
+    Of a folder of music it says whether this suits a training, or what to do about it.
+    """
     from lnfgen.runs.folder import metrics_csv
     from lnfgen.runs.naming import METRICS, find
 
@@ -44,10 +48,13 @@ def command(
             return
         if path != paths[0]:
             console.result("")
+        if facts["kind"] == "folder":
+            console.result("\n".join(f"{name}: {shown(value)}" for name, value in {"path": path, **facts}.items()))
+            return
         listed = facts.pop("tracks", [])
         shared = _shared(each, facts)
         facts |= shared
-        rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
+        rows = [(key.replace("_", " "), shown(value)) for key, value in facts.items()]
         # As a title, Rich would fold a long path to the table's width.
         console.result_table("", [("path", path), *rows])
         _show_list("piece", each if len(each) > 1 else [], left_out=("kind", "number", "tracks", *shared))
@@ -60,6 +67,8 @@ def command(
 def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
+    from lnfgen.data.gather import Options
+    from lnfgen.data.rolls import folder_facts
     from lnfgen.runs.listing import run_facts
     from lnfgen.runs.material import open_source
     from lnfgen.runs.naming import find
@@ -71,7 +80,9 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
         if kind != "files":
             return dataset_facts(open_source(place)), []
         if place.is_dir():
-            raise LnfgenError(f"{path} holds neither a run nor a dataset; expected one of them, or a file")
+            with console.jobs() as progress:
+                how = Options(steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+                return folder_facts(place, how, progress), []
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
     return file_facts(each), each
 
@@ -86,14 +97,6 @@ def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, An
 def _show_list(noun: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
     if items:
         columns = [key for key in items[0] if key not in left_out]
-        table = [[number, *(_shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]
+        table = [[number, *(shown(item[key]) for key in columns)] for number, item in enumerate(items, start=1)]
         console.result("")
         console.result_table("", table, [noun, *(key.replace("_", " ") for key in columns)])
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else str(value)

@@ -77,7 +77,8 @@ def command(
             progress=progress,
         )
     if as_json:
-        console.result_json({"path": str(dataset.path), **dataset_facts(dataset)})
+        verdict = {"verdict": dataset.survey.facts(*source)} if dataset.survey else {}
+        console.result_json({"path": str(dataset.path), **dataset_facts(dataset), **verdict})
     else:
         tell_sizes(dataset)
         console.result(str(dataset.path))

@@ -16,6 +16,7 @@ import numpy as np
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.survey import Survey
 from lnfgen.errors import DatasetError
 from lnfgen.files import read_object, sha256_of
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
@@ -77,6 +78,7 @@ class Dataset:
     manifest: dict[str, Any] = field(repr=False)  # the content of `dataset.json`
     fingerprint: str  # a hash of the encoding and of the SHA-256 of each shard, not of the name or the folder
     _splits: dict[str, Split]
+    survey: Survey | None = None  # of the files that it was just made of, if these are music
 
     def split(self, name: str) -> Split:
         """The split of that name, or a `DatasetError` if there is none, or it holds no sequences."""

@@ -19,10 +19,11 @@ from lnfgen.data.download import cache_errors, cache_folder, fetch
 from lnfgen.data.gather import Options, SourceFile, gather
 from lnfgen.data.prepared import new_dataset
 from lnfgen.data.rolls import add_benchmark, add_music
+from lnfgen.data.survey import Survey
 from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
-from lnfgen.wording import with_name
+from lnfgen.wording import shown, with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
 _VERSION = 12  # raised when lnfgen would make another dataset from the same files and options
@@ -47,6 +48,7 @@ def _prepared(
 ) -> Dataset:
     with new_dataset(path, name, strict=options.strict) as dataset:
         dataset.options |= asdict(options)
+        dataset.survey = Survey(options.steps_per_quarter, options.drums, options.tracks)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
         else:
@@ -60,7 +62,7 @@ def _prepared(
             else:
                 add_texts(dataset, chosen, options)
             dataset.skipped += left_out
-    return open_dataset(path)
+    return replace(open_dataset(path), survey=dataset.survey if dataset.survey.read else None)
 
 
 def _with_splits(files: Sequence[SourceFile], copies: list[Record]) -> tuple[list[SourceFile], list[Record]]:
@@ -138,7 +140,7 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)
         raise
-    warn_of_losses(dataset)
+    warn_of_losses(dataset, source)
     return dataset
 
 
@@ -153,9 +155,12 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
 
 
-def warn_of_losses(dataset: Dataset) -> None:
-    """Warn of what a dataset that has just been made lost: its remarks, and the files that were left out."""
+def warn_of_losses(dataset: Dataset, *sources: str | Path) -> None:
+    """Warn of what a dataset just made of `sources` lost: its survey, the other remarks, the files left out."""
     remarks = list(dataset.manifest["preprocessing"]["remarks"])
+    if dataset.survey:
+        facts = [f"{name}: {shown(value)}" for name, value in dataset.survey.facts(*sources).items()]
+        remarks = facts + [text for text in remarks if not text.startswith(("rounded ", "pieces with several"))]
     skipped = dataset.manifest["skipped"]
     remarks += [f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
     if len(skipped) > SHOWN_LOSSES:

@@ -23,9 +23,10 @@ from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, finger
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.facts import losses_in_words
 from lnfgen.data.gather import SourceFile
+from lnfgen.data.survey import Survey
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import new_folder, sha256_of, write_json
-from lnfgen.music.pianoroll import LOSSES, Losses
+from lnfgen.music.pianoroll import LOSSES
 from lnfgen.wording import counted, with_name
 
 _Content = TypeVar("_Content")
@@ -58,7 +59,7 @@ class DatasetWriter:
         self.copies: list[Record] = []  # those that were left out because the dataset holds the same already
         self.remarks: list[str] = []  # more that a person should know about how the dataset was made
         self.dropped = dict.fromkeys(shards, 0)  # the sequences of each split that are left out as too long
-        self.losses = Losses()  # of all files of music
+        self.survey = Survey()  # of the files of music
         self._strict = strict
         self._shards = shards
         self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well
@@ -124,13 +125,13 @@ class DatasetWriter:
             "skipped": [*sorted(self.skipped, key=by_path), *self.copies],
             "preprocessing": {
                 "options": self.options,
-                "losses": {name: self.losses[name] for name in LOSSES} if self.encoding.kind == "music" else {},
+                "losses": {name: self.survey.losses[name] for name in LOSSES} if self.encoding.kind == "music" else {},
                 "remarks": [*self.remarks, *self._further_remarks()],
             },
         }
 
     def _further_remarks(self) -> Iterator[str]:
-        yield from losses_in_words(self.losses, self.encoding.steps_per_quarter)
+        yield from losses_in_words(self.survey.losses, self.encoding.steps_per_quarter)
         if self.copies:
             yield f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}"
         lengths = {split: shard.lengths for split, shard in self._shards.items()}

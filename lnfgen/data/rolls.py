@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
-from lnfgen.conventions import SPLITS, Progress, TimeSignature
+from lnfgen.conventions import SPLITS, Progress, TimeSignature, no_progress
 from lnfgen.data import benchmarks
 from lnfgen.data.division import deal, distinct, in_random_order, num_splits, split_in_order
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.gather import Options, SourceFile
+from lnfgen.data.gather import Options, SourceFile, gather
 from lnfgen.data.prepared import DatasetWriter
+from lnfgen.data.survey import NO_MUSIC, Survey
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import read
 from lnfgen.formats.sandbox import in_parallel
-from lnfgen.music.pianoroll import Losses, PianoRoll, bar_length
-from lnfgen.music.tracks import ALL, Track, said_of
+from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
@@ -44,19 +45,34 @@ def add_music(
         files = [files[place] for place in in_random_order((file.label for file in files), options.seed)]
     else:
         files = sorted(files, key=lambda file: SPLITS.index(file.split or "train"))
-    read = partial(read_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
-    with closing(in_parallel(read, [file.path for file in files], "reading", progress, jobs)) as results:
+    with closing(reading(files, options, progress, jobs)) as results:
         pieces = _pieces(dataset, zip(files, results, strict=True), options.seed)
         dealt = _dealt(dataset, (piece for _, piece in pieces), options.split) if dataset.disjoint else pieces
         encode_rolls(dataset, dealt, max_length, options.steps_per_quarter)
 
 
-def read_rolls(path: Path, steps_per_quarter: int, drums: bool = False, tracks: str = ALL) -> list[PianoRoll]:
-    """The rolls of a file."""
+def reading(
+    files: Sequence[SourceFile], options: Options, progress: Progress, jobs: int | None = None
+) -> Generator[list[PianoRoll] | LnfgenError, None, None]:
+    """The rolls of each file, or why it cannot be read, in their order, from several processes."""
+    read = partial(_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
+    return in_parallel(read, [file.path for file in files], "reading", progress, jobs)
+
+
+def folder_facts(folder: Path, options: Options, progress: Progress = no_progress) -> dict[str, Any]:
+    """The facts of a folder of music, which is read as for a dataset, and a verdict on it; see `Survey.facts`."""
+    files, survey = gather([folder]), Survey(options.steps_per_quarter, options.drums, options.tracks)
+    with closing(reading(files, options, progress)) as results:
+        deque(map(survey.take, results), maxlen=0)
+    copies = len(files) - len({file.sha256 for file in files})
+    return {"kind": "folder", "copies": copies} | survey.facts(folder)
+
+
+def _rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
     pieces = read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
     if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
-    raise UnreadableFileError(f"{path} is text; expected music")
+    raise UnreadableFileError(f"{path} {NO_MUSIC}")
 
 
 def add_benchmark(dataset: DatasetWriter, files: Sequence[SourceFile]) -> None:
@@ -131,17 +147,13 @@ def _pieces(
     dataset: DatasetWriter, results: Iterable[tuple[SourceFile, list[PianoRoll] | LnfgenError]], seed: int
 ) -> Iterator[tuple[str, Piece]]:
     """The pieces of all files that can be read, with the splits that the files name, or ""."""
-    count = 0
-    several: list[Sequence[Track]] = []
-    for file, rolls in dataset.readable(results, "music"):
-        count += len(rolls)
-        dataset.losses += sum((roll.losses for roll in rolls), Losses())
-        several += [roll.tracks for roll in rolls if len(roll.tracks) > 1]
+    taken = ((file, dataset.survey.take(result)) for file, result in results)
+    for file, rolls in dataset.readable(taken, "music"):
         labelled = file.labelled(rolls)
         order = range(len(labelled)) if file.split else in_random_order((label for label, _ in labelled), seed)
         yield from ((file.split or "", labelled[place]) for place in order)
-    if several:
-        dataset.remarks.append(f"pieces with several tracks: {len(several):,} of {count:,}; {said_of(several)}")
+    if merged := dataset.survey.merged():
+        dataset.remarks.append(f"pieces with several tracks: {merged}")
 
 
 def _dealt(dataset: DatasetWriter, pieces: Iterable[Piece], shares: Sequence[float]) -> Iterator[tuple[str, Piece]]:

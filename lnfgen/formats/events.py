@@ -16,8 +16,10 @@ from fractions import Fraction
 from operator import itemgetter
 from typing import Any, TypeVar
 
+import numpy as np
+
 from lnfgen.errors import UnreadableFileError
-from lnfgen.music.pianoroll import FINER, Losses, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import FINER, NEAR, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.tracks import Track
 from lnfgen.wording import in_one_line
 
@@ -113,6 +115,11 @@ class Events:
         losses = roll.losses + Losses({f"rounded_{finer}": len(off_grid(rounded, finer)) for finer in FINER})
         losses += Losses(rounded=len(rounded), tempo_changes=num_changes(self.tempos, self.end))
         losses += Losses(metre_changes=num_changes(metres, self.end))
+        starts = np.array([start for start, _, _ in notes], float) * (steps_per_quarter * quarter.denominator)
+        for finer in NEAR:
+            places = finer * starts / quarter.numerator
+            losses[f"far_{finer}"] = int((np.abs(places - np.round(places)) > 0.25).sum())
+            losses[f"agree_{finer}"] = round(abs(np.exp(2j * np.pi * places).sum()))
         return replace(
             roll,
             tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),

@@ -24,13 +24,16 @@ MAX_BPM = 60e6
 Note = tuple[int, int, int]  # (start_step, length_steps, MIDI pitch)
 
 FINER = (2, 3, 4, 6, 12)  # so many times as many steps have the grids that are tried where notes are not on one
+NEAR = (1, 2, 3)  # and these, where notes are only near one
 
 Losses = Counter[str]
 """Counts of a piece of a file: the `notes` that were read, and what they lost when they became a piano-roll.
 
 `rounded` are starts and ends of notes, and `rounded_12` those that a grid with 12 times as many steps (one of `FINER`)
 would round; `merged` are notes that start together with another of their key, `overlapping` those that start while one
-sounds, `out_of_range` those that no column has, and `tempo_changes` and so on what a roll has no place for.
+sounds, `out_of_range` those that no column has, and `tempo_changes` and so on what a roll has no place for. `far_3` are
+notes that start over a quarter of a step off a grid with 3 times as many steps (one of `NEAR`), and `agree_3` is the
+length of the sum of their places between its steps, as vectors round a circle: how many agree on where a step begins.
 """
 
 CHANGES = ("tempo", "metre", "velocity", "bend", "pedal")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,10 @@ from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.gather import Options, gather
 from lnfgen.data.prepare import build_cached
-from lnfgen.data.rolls import read_rolls
+from lnfgen.data.rolls import reading
 from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.formats.read_write import READABLE, Piece, read
-from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, Losses, PianoRoll
 from lnfgen.music.tracks import ALL, said_of
 from lnfgen.runs.folder import RunFolder
@@ -212,8 +210,7 @@ def open_music(
     files = gather([path]) if kind == "files" else []
     if not files or files[0].suffix in benchmarks.SUFFIXES:
         return _of_dataset(open_source(source, progress), split)
-    read = partial(read_rolls, steps_per_quarter=steps_per_quarter)
-    results = list(in_parallel(read, [file.path for file in files], f"reading {path.name}", progress))
+    results = list(reading(files, Options(steps_per_quarter=steps_per_quarter), progress))
     rolls = [roll for result in results if not isinstance(result, LnfgenError) for roll in result]
     reasons = [result for result in results if isinstance(result, LnfgenError)]
     if not rolls:

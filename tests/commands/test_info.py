@@ -132,7 +132,7 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
     with pytest.raises(LnfgenError, match=r"config\.json: .*expected a JSON object"):
         info.command([str(run)])
     (tmp_path / "other").mkdir()
-    with pytest.raises(LnfgenError, match="holds neither a run nor a dataset"):
+    with pytest.raises(LnfgenError, match="holds nothing; expected files of"):
         info.command([str(tmp_path / "other")])
 
 
