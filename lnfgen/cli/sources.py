@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
-from lnfgen.wording import counted, with_name
+from lnfgen.wording import counted, shown, with_name
 
 if TYPE_CHECKING:
     from lnfgen.data.dataset import Dataset
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tell_sizes(dataset: "Dataset") -> None:
-    """Print the sizes of a dataset on stderr."""
+    """Print the sizes of a dataset on stderr, and the survey of the files that it was just made of."""
     encoding = dataset.encoding
     unit = "step" if encoding.kind == "music" else "character"
     for split, counts in dataset.manifest["splits"].items():
@@ -26,6 +26,11 @@ def tell_sizes(dataset: "Dataset") -> None:
         console.note(f"{split}: {sizes}{dropped}")
     if encoding.kind == "text":
         console.note(f"vocabulary: {counted(encoding.num_symbols - 1, 'character')} in train, and an unknown symbol")
+    if dataset.survey:
+        facts = dataset.survey.facts()
+        suits = facts.pop("verdict").startswith("suits:")  # otherwise a warning has said what to do
+        for name, values in (facts | ({"verdict": "suits"} if suits else {})).items():
+            console.note(f"{name}: {shown(values)}")
 
 
 def resolve_run(run: Path | None) -> "RunFolder":

@@ -23,7 +23,7 @@ from lnfgen.data.survey import Survey
 from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.files import require_free_folder
-from lnfgen.wording import shown, with_name
+from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
 _VERSION = 12  # raised when lnfgen would make another dataset from the same files and options
@@ -156,11 +156,12 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
 
 
 def warn_of_losses(dataset: Dataset, *sources: str | Path) -> None:
-    """Warn of what a dataset just made of `sources` lost: its survey, the other remarks, the files left out."""
+    """Warn of what a dataset just made of `sources` lost, of files left out, and of what does not suit a training."""
     remarks = list(dataset.manifest["preprocessing"]["remarks"])
     if dataset.survey:
-        facts = [f"{name}: {shown(value)}" for name, value in dataset.survey.facts(*sources).items()]
-        remarks = facts + [text for text in remarks if not text.startswith(("rounded ", "pieces with several"))]
+        remarks = [text for text in remarks if not text.startswith(("rounded ", "pieces with several"))]
+        verdict = dataset.survey.facts(*sources)["verdict"]
+        remarks += [f"{dataset.name}: {verdict}"] * (not verdict.startswith("suits:"))
     skipped = dataset.manifest["skipped"]
     remarks += [f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
     if len(skipped) > SHOWN_LOSSES:
