@@ -62,9 +62,8 @@ def sample_pieces(
     require_one_length(length, bars, encoding)
     if (wanted := wishes.time_signature) is not None:
         require_known(model, encoding, wanted)
-    known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
     steps_in: dict[TimeSignature, int | None] = {}  # for each time signature that a piece may have; None: drawn
-    for one in known if wanted is None else [wanted]:
+    for one in time_signatures_of(model, encoding) if wanted is None else [wanted]:
         steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.steps_per_quarter))
         if steps is not None and not 1 <= steps <= MAX_LENGTH:
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
@@ -72,12 +71,12 @@ def sample_pieces(
     model.eval()
     if wishes.steers:
         seeds = [stream_seed(seed, index) for index in range(count)]
-        items = [_item(encoding, _row(model, steps_in, own), stream_seed(own, 0)) for own in seeds]
+        items = [_item(encoding, drawn_row(model, steps_in, own), stream_seed(own, 0)) for own in seeds]
         yield from steered(model, encoding, items, wishes, MELODY_PARTICLES, temperature, seconds, progress)
         return
     for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
         num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
-        rows = [_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
+        rows = [drawn_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
         size = num_rows
         while size > 1 and size * max(row.length for row in rows) > MAX_BLOCK_STEPS:
             size //= 2
@@ -86,7 +85,7 @@ def sample_pieces(
             yield from drawn[: count - first - start]  # the other rows only fill the block
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """The choices about a piece that are made before its notes or characters are drawn."""
 
     time_signature: TimeSignature
@@ -95,7 +94,8 @@ class _Row(NamedTuple):
     generator: torch.Generator
 
 
-def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> _Row:
+def drawn_row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> Row:
+    """The choices about a piece, where `steps_in` are the time signatures that it may have; see `sample_pieces`."""
     generator = torch.Generator().manual_seed(seed)
     time_signature, *others = steps_in
     if others:
@@ -103,10 +103,10 @@ def _row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: 
         time_signature = model.time_signatures.sample(generator)
     steps = steps_in[time_signature]
     length = model.lengths_in(time_signature).sample(generator) if steps is None else steps
-    return _Row(time_signature, length, steps is None, generator)
+    return Row(time_signature, length, steps is None, generator)
 
 
-def _drawn(model: SequenceModel, encoding: Encoding, rows: list[_Row], temperature: float) -> list[Piece]:
+def _drawn(model: SequenceModel, encoding: Encoding, rows: list[Row], temperature: float) -> list[Piece]:
     lengths, generators = [row.length for row in rows], [row.generator for row in rows]
     metres = metres_in(model, encoding, [row.time_signature for row in rows])
     with torch.inference_mode():
@@ -114,18 +114,23 @@ def _drawn(model: SequenceModel, encoding: Encoding, rows: list[_Row], temperatu
     return [_decoded(encoding, row, x.numpy()) for x, row in zip(drawn, rows, strict=True)]
 
 
-def _decoded(encoding: Encoding, row: _Row, x: np.ndarray) -> Piece:
+def _decoded(encoding: Encoding, row: Row, x: np.ndarray) -> Piece:
     # Nobody has asked for the length that was drawn, and the data has no silent bars at its ends.
     return encoding.decode(x, row.time_signature, cuts_ends=row.has_drawn_length)
 
 
-def _item(encoding: Encoding, row: _Row, seed: int) -> Item:
+def _item(encoding: Encoding, row: Row, seed: int) -> Item:
     return Item(nothing_known(encoding, row.length, row.time_signature), seed, partial(_decoded, encoding, row))
+
+
+def time_signatures_of(model: SequenceModel, encoding: Encoding) -> list[TimeSignature]:
+    """Those in which a model draws pieces."""
+    return [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
 
 
 def require_known(model: SequenceModel, encoding: Encoding, asked: TimeSignature) -> None:
     """Refuse a time signature in which the model cannot draw."""
-    known = [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    known = time_signatures_of(model, encoding)
     if asked in known:
         return
     found, words = "found a time signature of {}/{}".format(*asked), ", ".join("{}/{}".format(*one) for one in known)

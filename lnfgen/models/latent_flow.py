@@ -61,11 +61,22 @@ class LatentFlow(SequenceModel):
     def generate(
         self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
-        assert noise is not None
         steps = torch.tensor(lengths, device=self.device)
-        positions = self.positions_of(steps, max(lengths), metres)
-        z = self.prior.draw(positions, steps, noise, temperature)
+        z, positions = self._drawn(steps, max(lengths), noise, temperature, metres)
         return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
+
+    def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
+        with torch.no_grad():
+            z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, metres)
+        return self.emission(z, lengths, positions, x)[0]
+
+    def _drawn(
+        self, lengths: Tensor, num_steps: int, noise: Tensor | None, temperature: float, metres: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """z that the prior draws from noise, and the positions: `[B, T, D]` and `[B, T, F]`."""
+        assert noise is not None
+        positions = self.positions_of(lengths, num_steps, metres)
+        return self.prior.draw(positions, lengths, noise, temperature), positions
 
     def steps(
         self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None

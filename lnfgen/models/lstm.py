@@ -66,6 +66,9 @@ class AutoregressiveLSTM(SequenceModel):
                 steps.append(draw(torch.cat([states, positions[:, t]], -1), uniform[:, t]))
         return self._unpadded(torch.stack(steps, 1), lengths)
 
+    def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
+        return self.logits(x, lengths, self.encode(x, lengths, metres))[0]
+
     def network_steps(self, positions: Tensor) -> Steps:
         """The steps of the LSTM, which read x_{t-1} (None at t = 0), where positions are `[N, T, F]`."""
         return faster(self, positions) or _PlainSteps(self, positions)

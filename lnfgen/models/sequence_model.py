@@ -116,6 +116,12 @@ class SequenceModel(nn.Module, ABC):
 
         The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
         """
+        return self.generate(lengths, *self.random_numbers(lengths, generators), temperature, metres)
+
+    def random_numbers(
+        self, lengths: Sequence[int], generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor | None, Tensor]:
+        """What `generate` takes: `noise` for z, and `uniform` for x."""
 
         def padded(each: list[Tensor]) -> Tensor:
             return pad_sequence(each, batch_first=True).to(self.device)
@@ -123,16 +129,22 @@ class SequenceModel(nn.Module, ABC):
         pairs = list(zip(lengths, generators, strict=True))
         drawn = [torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs]
         noise = padded(drawn) if self.noise_size else None
-        uniform = padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
-        return self.generate(lengths, noise, uniform, temperature, metres)
+        return noise, padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
 
     @abstractmethod
     def generate(
         self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
-        """Draw sequences, on the CPU, from the random numbers of `sample_batch`.
+        """Draw sequences, on the CPU, from `random_numbers`.
 
         Those of z are `noise` `[B, T, noise_size]`, or None without a latent; those of x are `uniform` `[B, T, ...]`.
+        """
+
+    @abstractmethod
+    def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
+        """The logits `[B, T, num_logits]` of p(x | z) at x, for the z that `generate` draws from `noise`.
+
+        x is `[B, T]` or `[B, T, P]`, and the lengths are `[B]`. The prior gets no gradient. An exact model has p(x).
         """
 
     @abstractmethod

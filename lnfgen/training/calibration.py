@@ -11,7 +11,7 @@ all models for which they do, `p(x) exp(w figures(x))` is the nearest to the tra
 gradient leads towards it: M. Khalifa, H. Elsahar and M. Dymetman, "A Distributional Approach to Controlled Text
 Generation", ICLR 2021, arXiv 2012.11635.
 
-The gradient is that of `E_q(z | x) log p(x | z)`, as in the M step of EM, so the prior and the posterior stay.
+The gradient is that of log p(x | z) for the z that x was drawn from, so the prior stays.
 """
 
 import math
@@ -20,13 +20,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.config import CALIBRATION_PIECES
 from lnfgen.conventions import stream_seed
-from lnfgen.data.batches import Batch, batches_by_length
 from lnfgen.data.encoding import Encoding
-from lnfgen.inference.sampling import sample_pieces
+from lnfgen.inference.sampling import drawn_row, time_signatures_of
+from lnfgen.inference.steering import metres_in
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
 from lnfgen.music.figures import ends_on_triad, music_figures, usual_voices
@@ -36,13 +37,13 @@ REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
 
 LEARNING_RATE = 3e-4
-"""Of matrices, until half of the rounds are over. Then it falls linearly to 0."""
+"""After half of the rounds it falls linearly to 0."""
 
-OF_BIASES = 4.0
-"""Biases and rules move so many times as fast: they are few, so a round teaches them more than its noise costs."""
+ROWS = 16
+"""The pieces of an update; a round has several."""
 
-UPDATE_STEPS = 2_400
-"""The most padded time steps of an update; a round has several."""
+PASS_STEPS = 1_000
+"""The most padded time steps whose gradient is computed at once, but for those of one piece."""
 
 FARTHEST = 4.0
 """A figure further from the mean of train, in standard deviations, counts as so far."""
@@ -63,6 +64,16 @@ class Round(NamedTuple):
     number: int  # from 1 on
     rounds: int
     auc: float  # as `two_sample_auc` has it
+
+
+class _Block(NamedTuple):
+    """Pieces that are drawn together."""
+
+    rolls: list[PianoRoll]
+    x: Tensor  # [B, T, P]
+    lengths: Tensor  # [B]
+    noise: Tensor | None  # which z was drawn from
+    metres: Tensor | None
 
 
 class _Passage(NamedTuple):
@@ -90,39 +101,46 @@ def calibrate(
         if len(true) < MOST_PASSAGES:
             true += _passages(place, train[place], num_steps, voices)
     reference, owners = _table(true)
-    optimizer = torch.optim.Adam([{"params": [p], "rate": rate} for p, rate in _rates(model)], betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     remembered: list[np.ndarray] = []
     model.eval()  # pieces are drawn without dropout, and the gradient is that of the model that drew them
     for number in range(rounds):
         if interrupted():
             return False
-        own_seed = stream_seed(seed, number)
-        drawn = list(sample_pieces(model, encoding, count=CALIBRATION_PIECES, seed=own_seed))
-        rolls = [piece for piece in drawn if isinstance(piece, PianoRoll)]
+        blocks = list(_blocks(model, encoding, stream_seed(seed, number)))
+        rolls = [roll for block in blocks for roll in block.rolls]
         found = [one for place, roll in enumerate(rolls) for one in _passages(place, roll, num_steps, voices)]
         figures, places = _table(found)
         remembered = [*remembered[1 - REMEMBERED :], figures]
         report(Round(number + 1, rounds, two_sample_auc(figures, reference, places, owners)))
-        sequences, _ = encoding.adapt(drawn)
-        credits = [np.zeros(len(sequence), np.float32) for sequence in sequences]
+        credits = [torch.zeros(length) for block in blocks for length in block.lengths.tolist()]
         for passage, reward in zip(found, _rewards(figures, np.concatenate(remembered), reference), strict=True):
             credit = credits[passage.piece]
             start = passage.start + len(credit) - rolls[passage.piece].num_steps  # after the silence before an upbeat
             credit[start : start + num_steps] += reward
             credit[max(0, start - num_steps) : start] += FORESIGHT * reward
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * min(1.0, 2 * (1 - number / rounds))
-        generator = torch.Generator(model.device).manual_seed(own_seed)
-        batches = list(batches_by_length(sequences, UPDATE_STEPS))
-        for place in np.random.default_rng(own_seed).permutation(len(batches)).tolist():
-            _update(model, optimizer, batches[place], credits, generator)
+            group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - number / rounds))
+        for place, block in enumerate(blocks):
+            _update(model, optimizer, block, credits[place * ROWS : (place + 1) * ROWS])
     return True
 
 
-def _rates(model: SequenceModel) -> Iterator[tuple[nn.Parameter, float]]:
-    """The parameters of a model, and the learning rate that each begins with."""
-    for name, parameter in model.named_parameters():
-        yield parameter, LEARNING_RATE * (OF_BIASES if name.endswith(("bias", "rules")) else 1.0)
+def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Block]:
+    """The pieces of a round, those of similar lengths together."""
+    steps_in = dict.fromkeys(time_signatures_of(model, encoding))
+    rows = [drawn_row(model, steps_in, stream_seed(seed, index)) for index in range(CALIBRATION_PIECES)]
+    rows.sort(key=lambda row: row.length)
+    for some in (rows[start : start + ROWS] for start in range(0, len(rows), ROWS)):
+        signatures, lengths = [row.time_signature for row in some], [row.length for row in some]
+        metres = metres_in(model, encoding, signatures)
+        noise, uniform = model.random_numbers(lengths, [row.generator for row in some])
+        with torch.inference_mode():
+            drawn = model.generate(lengths, noise, uniform, 1.0, metres)
+        pieces = [encoding.decode(x.numpy(), signature) for x, signature in zip(drawn, signatures, strict=True)]
+        rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
+        x = pad_sequence(drawn, batch_first=True).to(model.device)
+        yield _Block(rolls, x, torch.tensor(lengths, device=model.device), noise, metres)
 
 
 def _passages(place: int, piece: PianoRoll, num_steps: int, voices: int) -> Iterator[_Passage]:
@@ -156,21 +174,14 @@ def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray) ->
     return (score - score.mean()).clip(-GREATEST, GREATEST) if len(score) else score
 
 
-def _update(
-    model: SequenceModel,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    credits: Sequence[np.ndarray],
-    generator: torch.Generator,
-) -> None:
-    """A step of the gradient of the log-probability of each step, times its credit."""
-    batch = batch.to(model.device)
-    weights = nn.utils.rnn.pad_sequence([torch.from_numpy(credits[i]) for i in batch.indices], batch_first=True)
-    noise = model.draw_noise(1, len(batch.x), batch.x.shape[1], generator)
-    with torch.no_grad():
-        encoded = model.encode(batch.x, batch.lengths, batch.metres)
-    log_prob = model.observation.log_prob(model.logits(batch.x, batch.lengths, encoded, noise), batch.x)[0]
+def _update(model: SequenceModel, optimizer: torch.optim.Optimizer, block: _Block, credits: Sequence[Tensor]) -> None:
+    """Update the model by the gradient of the log-probability of each step, times its credit."""
+    weights = pad_sequence(list(credits), batch_first=True).to(model.device)
     optimizer.zero_grad(set_to_none=True)
-    (-(weights.to(log_prob) * log_prob).sum() / batch.lengths.sum()).backward()
+    for rows in torch.arange(len(block.x), device=model.device).split(max(1, PASS_STEPS // block.x.shape[1])):
+        noise, metres = (None if part is None else part[rows] for part in (block.noise, block.metres))
+        x, lengths = block.x[rows], block.lengths[rows]
+        log_prob = model.observation.log_prob(model.drawn_logits(x, lengths, noise, metres), x)
+        (-(weights[rows] * log_prob).sum() / block.lengths.sum()).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()

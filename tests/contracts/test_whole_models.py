@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
+from torch.nn.utils.rnn import pad_sequence
 from toy_flows import cells
 from toy_models import ODD_SIZES, randomise
 
@@ -14,7 +15,7 @@ from lnfgen.flows.codebook import CodeMixture
 from lnfgen.models.build import build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Symbols
+from lnfgen.models.observation import Frames, Symbols
 from lnfgen.models.posterior import Gaussian
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.masking import length_mask
@@ -124,6 +125,25 @@ def test_any_number_of_layers_and_features(cell, layers, latent):
     model.float()
     for steps in (1, 4):
         assert model.sample_batch([steps], [torch.Generator().manual_seed(0)], 1.0)[0].shape == (steps,)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("emission", ["bernoulli", "nade", "past"])
+@pytest.mark.parametrize("name", sorted(name for name in NAMED_MODELS if "codes" not in name))
+def test_a_draw_follows_from_its_logits_and_random_numbers(name, emission):
+    """The logits of a draw, given its z, make the same draw of the same uniform numbers."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(SIZES, **NAMED_MODELS[name], emission=emission)
+    model = build_model(config, Frames(5, True), LengthModel.fit(LENGTHS)).eval()
+    randomise(model, 0.2)
+    lengths = [12, 1, 9]
+    numbers = model.random_numbers(lengths, [torch.Generator().manual_seed(seed) for seed in lengths])
+    drawn = model.generate(lengths, *numbers, 1.0, None)
+    x = pad_sequence(drawn, batch_first=True)
+    again = model.observation.sample(model.drawn_logits(x, torch.tensor(lengths), numbers[0], None), numbers[1], None)
+    assert x.any()
+    for row, length in enumerate(lengths):
+        assert torch.equal(again[row, :length], x[row, :length])
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))

@@ -12,7 +12,6 @@ from toy_dataset import write_dataset
 from toy_training import Listener
 
 import lnfgen
-from lnfgen.data.batches import collate
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.inference.sampling import sample_pieces
@@ -67,19 +66,24 @@ def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
     assert np.abs(calibration._rewards(far, samples, reference)).max() <= calibration.GREATEST
 
 
+def block_of(model: SequenceModel, *sequences: torch.Tensor) -> calibration._Block:
+    lengths = torch.tensor([len(x) for x in sequences])
+    noise = torch.randn(len(sequences), len(sequences[0]), model.noise_size, generator=torch.Generator().manual_seed(1))
+    rolls = [piece for x in sequences if isinstance(piece := ENCODING.decode(x.numpy()), PianoRoll)]
+    return calibration._Block(rolls, torch.stack(sequences), lengths, noise, None)
+
+
 def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() -> None:
     model = toy_model().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    good, bad = chords((0, 7), (2, 9), (4, 11)).numpy(), chords((1, 8), (3, 10), (5, 12)).numpy()
-    batch = collate([good, bad], [0, 1])
+    block = block_of(model, chords((0, 7), (2, 9), (4, 11)), chords((1, 8), (3, 10), (5, 12)))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     log_probs = []
     for _ in range(2):
-        noise = model.draw_noise(1, 2, 3, torch.Generator().manual_seed(1))
         with torch.no_grad():
-            log_probs.append(model(batch.x, batch.lengths, noise).reconstruction[0])
-        credits = [np.full(3, credit, np.float32) for credit in (1.0, -1.0)]
-        calibration._update(model, optimizer, batch, credits, torch.Generator().manual_seed(1))
+            logits = model.drawn_logits(block.x, block.lengths, block.noise, None)
+            log_probs.append(model.observation.log_prob(logits, block.x).sum(-1))
+        calibration._update(model, optimizer, block, [torch.ones(3), -torch.ones(3)])
     change = log_probs[1] - log_probs[0]
     assert change[0] > 0 > change[1]
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -88,14 +92,15 @@ def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() ->
 
 
 def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoding = replace(ENCODING, fills_upbeats=True)
-    piece = replace(roll(*[(key,) for key in range(13)] * 2), upbeat=2)  # 14 silent steps fill the bar of its upbeat
-    given: list[np.ndarray] = []
-    monkeypatch.setattr(calibration, "sample_pieces", lambda *_, **__: iter([piece]))
+    model, given = toy_model(), []
+    notes = [(key,) for key in range(13)] * 2
+    piece = replace(roll(*notes), upbeat=2)
+    block = block_of(model, chords(*[()] * 14, *notes))  # silence fills the bar of the upbeat
+    monkeypatch.setattr(calibration, "_blocks", lambda *_: [block._replace(rolls=[piece])])
     monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1))
     monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[3]))
     monkeypatch.setattr(calibration, "window_steps", lambda _: 16)
-    assert calibration.calibrate(toy_model(), encoding, [piece], 1, 1, lambda _: None)
+    assert calibration.calibrate(model, ENCODING, [piece], 1, 1, lambda _: None)
     expected = np.zeros(14 + 26)
     for reward, start in ((1, 14 + 2), (2, 14 + 10)):  # the first bar, and the last 16 steps
         expected[start : start + 16] += reward
@@ -105,16 +110,16 @@ def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.Monk
 
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train are those samples of a model whose top line is lowest."""
-    for name, value in (("CALIBRATION_PIECES", 40), ("LEARNING_RATE", 1e-2)):
+    for name, value in (("CALIBRATION_PIECES", 16), ("LEARNING_RATE", 1e-2)):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
     rounds: list[calibration.Round] = []
 
     def drawn(seed: int) -> list[PianoRoll]:
-        pieces = sample_pieces(model, ENCODING, count=80, seed=seed)
+        pieces = sample_pieces(model, ENCODING, count=48, seed=seed)
         return sorted((piece for piece in pieces if isinstance(piece, PianoRoll)), key=top_pitch)
 
-    train, before = drawn(1)[:20], drawn(2)
+    train, before = drawn(1)[:12], drawn(2)
     assert calibration.calibrate(model, ENCODING, train, 6, 1, rounds.append)
     assert [(one.number, one.rounds) for one in rounds] == [(number, 6) for number in range(1, 7)]
     aim, first, last = (np.mean([top_pitch(piece) for piece in pieces]) for pieces in (train, before, drawn(2)))
