@@ -95,7 +95,7 @@ def preprocess(
     if fixed is not None and replace(options, kind=None) != Options():
         remark = f"{fixed} is a fixed dataset: options that shape one have no effect on it"
         warnings.warn(remark, LnfgenWarning, stacklevel=2)
-    warn_of_losses(dataset, *given)
+    warn_of_losses(dataset)
     return dataset
 
 

@@ -80,7 +80,7 @@ def command(
         verdict = {"verdict": dataset.survey.facts(*source)} if dataset.survey else {}
         console.result_json({"path": str(dataset.path), **dataset_facts(dataset), **verdict})
     else:
-        tell_sizes(dataset)
+        tell_sizes(dataset, *source)
         console.result(str(dataset.path))
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lnfgen.runs.folder import RunFolder
 
 
-def tell_sizes(dataset: "Dataset") -> None:
-    """Print the sizes of a dataset on stderr, and the survey of the files that it was just made of."""
+def tell_sizes(dataset: "Dataset", *sources: str | Path) -> None:
+    """Print the sizes of a dataset on stderr, and if it was just made of `sources` what these are worth."""
     encoding = dataset.encoding
     unit = "step" if encoding.kind == "music" else "character"
     for split, counts in dataset.manifest["splits"].items():
@@ -27,10 +27,9 @@ def tell_sizes(dataset: "Dataset") -> None:
     if encoding.kind == "text":
         console.note(f"vocabulary: {counted(encoding.num_symbols - 1, 'character')} in train, and an unknown symbol")
     if dataset.survey:
-        facts = dataset.survey.facts()
-        suits = facts.pop("verdict").startswith("suits:")  # otherwise a warning has said what to do
-        for name, values in (facts | ({"verdict": "suits"} if suits else {})).items():
-            console.note(f"{name}: {shown(values)}")
+        facts = dataset.survey.facts(*sources)
+        for name in ("files", "grid", "music", "verdict"):  # a remark has the tracks
+            console.note(f"{name}: {shown(facts[name])}")
 
 
 def resolve_run(run: Path | None) -> "RunFolder":

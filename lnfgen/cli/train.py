@@ -107,11 +107,11 @@ def command(
                 set=assignments(settings) if settings else None,
                 usual_seed=fresh_seed(),
             )
-        _train(session)
+        _train(session, *([dataset] if dataset else []))
 
 
-def _train(session: "TrainingSession") -> None:
-    tell_sizes(session.dataset)
+def _train(session: "TrainingSession", *sources: str | Path) -> None:
+    tell_sizes(session.dataset, *sources)
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"

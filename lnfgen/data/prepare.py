@@ -140,7 +140,7 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)
         raise
-    warn_of_losses(dataset, source)
+    warn_of_losses(dataset)
     return dataset
 
 
@@ -155,13 +155,9 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
 
 
-def warn_of_losses(dataset: Dataset, *sources: str | Path) -> None:
-    """Warn of what a dataset just made of `sources` lost, of files left out, and of what does not suit a training."""
+def warn_of_losses(dataset: Dataset) -> None:
+    """Warn of what a dataset that has just been made lost: its remarks, and the files that were left out."""
     remarks = list(dataset.manifest["preprocessing"]["remarks"])
-    if dataset.survey:
-        remarks = [text for text in remarks if not text.startswith(("rounded ", "pieces with several"))]
-        verdict = dataset.survey.facts(*sources)["verdict"]
-        remarks += [f"{dataset.name}: {verdict}"] * (not verdict.startswith("suits:"))
     skipped = dataset.manifest["skipped"]
     remarks += [f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
     if len(skipped) > SHOWN_LOSSES:

@@ -14,7 +14,6 @@ from lnfgen.models.voice_leading import (
     NUM_VOICES,
     PARALLEL,
     RULES_RATE,
-    VoicePairs,
     interval_class,
     motion,
     move_case,
@@ -120,20 +119,6 @@ def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before()
         assert not pairs.rules.grad[:, :, :, PARALLEL:].any()
     tied(torch.randn(1, STEPS, CONTEXT, dtype=torch.float64), x)[:, 2].sum().backward()
     assert all(pairs.rules.grad[:, :, :, PARALLEL:].any() for pairs in (tied.bottom_to_top, tied.inner_to_others))
-
-
-@pytest.mark.parametrize("other", [58, 40, 7, 1])
-def test_a_rule_is_counted_where_it_adds_to_the_score(other):
-    """Also beyond four octaves, which count as four."""
-    pairs, number, key = VoicePairs(2, 4), 1, 5
-    own, num_before = move_case(torch.arange(60), torch.tensor([[3]])), torch.tensor([2])
-    keys = torch.tensor([[other, key]])
-    moves = move_case(keys, torch.tensor([[other - 1, 3]]))
-    tables = pairs.tables(torch.zeros(NUM_MOVES, 4))
-    _, scores = pairs(tables, number, own, num_before, keys[:, :1], moves[:, :1], None)
-    (used,) = torch.autograd.grad(scores[0, key], pairs.rules)
-    counts = pairs.applied(number, keys, moves, num_before)
-    assert torch.equal(counts > 0, used[number] != 0)
 
 
 @torch.no_grad()
