@@ -50,7 +50,7 @@ DECAYS_BEFORE_STOP = 3
 """So many times `patience` validations in a row without improvement end training."""
 
 CALIBRATION_PIECES = 80
-"""The samples of each round of calibration (`lnfgen.training.calibration`): whole blocks of `sample_pieces`."""
+"""The samples of each round of calibration (`lnfgen.training.calibration`)."""
 
 # A string has its choices beside its type, and a number the least and the greatest value.
 _Size = Annotated[int, (1, MAX_SIZE)]

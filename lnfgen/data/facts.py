@@ -88,7 +88,7 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
 def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:
     """A line for a person on each kind of loss. `steps_per_quarter` is the grid of the piano-rolls."""
     notes, ends = counted(losses["notes"], "note"), counted_ends(2 * losses["notes"])
-    advice = "a finer grid would not hold most of them, as where people play freely"
+    advice = "no finer grid would hold most of them exactly"
     for times in reversed(FINER):
         if (left := losses[f"rounded_{times}"]) <= _FEW * losses["rounded"]:
             advice = f"--steps-per-quarter {times * steps_per_quarter} would round {left:,}"
