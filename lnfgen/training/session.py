@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.material import dataset_of
 from lnfgen.runs.naming import create_numbered
 from lnfgen.training import torchrun
-from lnfgen.training.calibration import calibrate
+from lnfgen.training.calibration import MOST_PASSAGES, calibrate
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
 from lnfgen.wording import counted
@@ -168,7 +169,8 @@ class TrainingSession:
         if not rounds or not torchrun.is_main() or is_calibrated(self.run.path):
             return True
         model = load_model(self.run, self.device)
-        train = [piece for piece in self.dataset.pieces("train") if isinstance(piece, PianoRoll)]
+        pieces = islice(self.dataset.pieces("train"), MOST_PASSAGES)  # a person's files are in random order
+        train = [piece for piece in pieces if isinstance(piece, PianoRoll)]
         done = calibrate(model, self.run.encoding, train, rounds, training.seed, listener.calibrated, interrupted)
         if done:
             save_model(self.run, model.state_dict(), calibrated=True)
