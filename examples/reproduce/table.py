@@ -268,7 +268,7 @@ def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
 
 def _row_of_marginal(dataset: str, results: Results) -> list[str]:
     """The cost of keys or characters that depend on nothing, which any model must beat."""
-    test = next(result["test"] for result in results.values() if result["test"]["dataset"] == dataset)
+    test = next(results[cell.name]["test"] for cell in CELLS if cell.dataset == dataset and cell.name in results)
     nll = test["marginal_nll"]
     model = f"none: {'characters' if dataset == TEXT else 'keys'} as often as in train"
     return [model, OUTPUTS["bernoulli"], "", f"{nll:.2f}", _mean([_over_steps(test, nll)]), "", "", "", "", "exact"]
