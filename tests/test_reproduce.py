@@ -154,7 +154,7 @@ def test_each_result_is_of_its_cell_and_has_scores_of_both_splits(script: Script
             scores = result[split]
             found = [scores[key] for key in ("split", "dataset", "model", "backbone", "emission", "unit")]
             unit = "bits_per_char" if cell.emission == "categorical" else "nats_per_step"
-            assert found == [split, cell.dataset, name, cell.backbone, cell.emission, unit]
+            assert found == [split, Path(cell.source).stem, name, cell.backbone, cell.emission, unit]
             assert scores["samples"] == (1 if cell.model == "lstm" else 50)
 
 
