@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.formats.text import UNKNOWN
+from lnfgen.music.parts import LOWEST, Part
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, Losses, PianoRoll, bar_and_beats
 from lnfgen.wording import counted, counted_ends
 
@@ -54,7 +55,9 @@ class Encoded(list[np.ndarray]):
 class Encoding:
     """The meaning of the integers of a dataset.
 
-    Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck). Text is int32 [T], indices into `vocabulary`.
+    Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck). The steps of a band are the rows of its roll
+    (`PianoRoll.parts`), and each part has as many keys, from its own first one on. Text is int32 [T], indices into
+    `vocabulary`.
 
     Samples have the usual tempo of the set, and its usual time signature unless the model knows that of each piece.
     """
@@ -67,6 +70,7 @@ class Encoding:
     tempo_bpm: float = 120.0
     time_signature: tuple[int, int] = (4, 4)
     fills_upbeats: bool = False  # pieces begin at a bar line, with silence ahead of an upbeat; published sets lack it
+    parts: tuple[Part, ...] = ()  # of a band, with the usual programs and velocities of the set
     vocabulary: tuple[str, ...] = ()  # the unknown symbol, then the characters of train in the order of code points
 
     @property
@@ -95,7 +99,10 @@ class Encoding:
             code_points = np.frombuffer(piece.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
             return self._lookup.take(code_points, mode="clip")
         found = (piece.steps_per_quarter, piece.lowest_pitch, piece.num_pitches)
-        expected = (self.steps_per_quarter, self.lowest_pitch, self.num_pitches)
+        expected = (self.steps_per_quarter, *self.pitches)
+        if piece.roles != self.roles:
+            parts = [" ".join(roles) or "one part" for roles in (piece.roles, self.roles)]
+            raise LnfgenError("a piano-roll of {}; expected {}, as the model has".format(*parts))
         if found != expected:
             words = "{0} steps per quarter and {2} pitches from {1}"
             raise LnfgenError(
@@ -105,7 +112,35 @@ class Encoding:
         values = piece.sounding.astype(np.uint8)  # 0, or the bit SOUNDING
         if self.has_onsets:
             values |= piece.struck().astype(np.uint8) << ONSET_SHIFT
-        return values
+        return self.keys_of(values, self.lowest_pitch)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the parts of a band."""
+        return tuple(part.role for part in self.parts)
+
+    @property
+    def pitches(self) -> tuple[int, int]:
+        """The lowest pitch and the number of pitches of the rolls: a band's are those of a piano."""
+        return (self.lowest_pitch, NUM_PITCHES if self.parts else self.num_pitches)
+
+    def lowest_of_rows(self, num_rows: int) -> np.ndarray:
+        """The MIDI pitch of the first key of each of so many steps, which are rows of a band."""
+        return np.resize([LOWEST[role] for role in self.roles] or [self.lowest_pitch], num_rows)
+
+    def keys_of(self, cells: np.ndarray, lowest_pitch: int) -> np.ndarray:
+        """The keys [T, P] of this encoding among the pitches of `cells` [T, N], of which the first is given.
+
+        Keys that `cells` lack are 0.
+        """
+        columns = self.lowest_of_rows(len(cells))[:, None] - lowest_pitch + np.arange(self.num_pitches)
+        inside = (columns >= 0) & (columns < cells.shape[1])
+        return np.where(inside, np.take_along_axis(cells, np.where(inside, columns, 0), axis=1), 0).astype(cells.dtype)
+
+    def num_beyond(self, roll: PianoRoll) -> int:
+        """How many notes of a roll on the grid and the pitches of this encoding are on keys that it does not have."""
+        struck = roll.struck()
+        return int(struck.sum() - self.keys_of(struck, roll.lowest_pitch).sum())
 
     def metres(self, time_signatures: Sequence[tuple[int, int]]) -> np.ndarray:
         """The metres of N sequences as a model reads them (`bar_and_beats`), float32 `[N, 3]`."""
@@ -124,8 +159,9 @@ class Encoding:
         sequences, signatures, changes = [], [], Losses()
         for piece in pieces:
             if isinstance(piece, PianoRoll) and self.kind == "music":
-                piece = piece.on_grid(self.steps_per_quarter).in_range(self.lowest_pitch, self.num_pitches)
+                piece = piece.in_parts(self.parts).on_grid(self.steps_per_quarter).in_range(*self.pitches)
                 changes += Losses({key: piece.losses[key] for key in ("rounded", "out_of_range")})
+                changes += Losses(out_of_range=self.num_beyond(piece))
                 signatures.append(piece.time_signature)
             sequences.append(self.encode(piece))
             if isinstance(piece, str):
@@ -160,6 +196,10 @@ class Encoding:
             raise LnfgenError(
                 f"values of shape {list(values.shape)} are no music; expected 0 to {top} in [steps, {self.num_pitches}]"
             )
+        if self.parts:
+            columns = self.lowest_of_rows(len(values))[:, None] - self.lowest_pitch + np.arange(self.num_pitches)
+            keys, values = values, np.zeros((len(values), self.pitches[1]), np.uint8)
+            np.put_along_axis(values, columns, keys, axis=1)
         roll = PianoRoll(
             sounding=(values & SOUNDING) != 0,
             onsets=(values & ONSET) != 0 if self.has_onsets else None,
@@ -167,6 +207,7 @@ class Encoding:
             lowest_pitch=self.lowest_pitch,
             tempo_bpm=self.tempo_bpm,
             time_signature=time_signature or self.time_signature,
+            parts=self.parts,
         )
         # A model may draw a key as held that was silent. It is struck there, as `encode` has it too.
         roll = replace(roll, onsets=roll.struck()) if self.has_onsets else roll
@@ -177,7 +218,8 @@ class Encoding:
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""
         values = {name: getattr(self, name) for name in _FIELDS[self.kind]}
-        return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        parts = {"parts": [asdict(part) for part in self.parts]} if self.parts else {}
+        return {"kind": self.kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, **parts}
 
     @classmethod
     def from_json(cls, value: Any) -> Encoding:
@@ -186,19 +228,20 @@ class Encoding:
             if not isinstance(value, dict) or value.get("kind") not in tuple(_FIELDS):
                 raise ValueError(f"no kind; expected one of {', '.join(_FIELDS)}")
             types = _FIELDS[value["kind"]]
-            if odd := sorted(set(value) ^ {"kind", *types}):
+            if odd := sorted(set(value) - {"parts"} ^ {"kind", *types}):
                 raise ValueError(f"missing or unknown fields: {', '.join(odd)}")
             for name, own in types.items():
                 if type(value[name]) not in own or (own == (int,) and not 0 <= value[name] <= _HIGHEST):
                     raise ValueError(f"the {name} {value[name]!r:.60}")
             plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-            encoding = cls(**plain)
+            encoding = cls(**plain | {"parts": tuple(map(Part.from_json, value.get("parts", ())))})
             symbols, signature = encoding.vocabulary, encoding.time_signature
             single = all(isinstance(symbol, str) and len(symbol) == 1 for symbol in symbols)
             if encoding.kind == "music":
                 if [*map(type, signature)] != [int, int]:
                     raise ValueError(f"the time_signature {signature!r:.60}")
-                encoding.decode(np.zeros((1, encoding.num_pitches), np.uint8))  # this checks the ranges of numbers
+                silence = np.zeros((max(1, len(encoding.parts)), encoding.num_pitches), np.uint8)
+                encoding.decode(silence)  # this checks the ranges of numbers
             elif not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
                 raise ValueError(f"the vocabulary {symbols!r:.60}")
         except (LnfgenError, TypeError, ValueError) as error:

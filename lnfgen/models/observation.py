@@ -71,10 +71,13 @@ class Frames:
 
     If the data has onsets, a second Bernoulli says whether a sounding key is struck or held. Its probability counts
     only where the key sounds. The output head decides whether the logits of a key depend on other keys.
+
+    With R `parts`, step t is what part t mod R of a band plays (`PianoRoll.parts`).
     """
 
     num_pitches: int
     has_onsets: bool
+    parts: int = 1
 
     @property
     def bits_per_key(self) -> int:

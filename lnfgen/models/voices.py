@@ -72,6 +72,10 @@ class VoiceHead(OutputHead):
     next where the frames before were most like the last ones (`CopyAttention`), because phrases come again; and the
     distribution of a frame is mixed with copies of the recalled ones (`lnfgen.models.copied_voices`).
 
+    With R parts (`Frames.parts`), steps are rows of a band, and each part follows and recalls its own frames, R rows
+    apart. The recurrences read the newest frame of each part: those of the parts that were drawn at this step, and of
+    the others the one before. Weights are the same for all parts, but for features of the part itself.
+
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs, which decide key by key. The recurrences are those of `CausalScan`, so scoring is
     parallel over steps and keys. Sampling goes step by step, and voice by voice within it.
@@ -88,8 +92,8 @@ class VoiceHead(OutputHead):
         super().__init__()
         self.frames = frames
         num_keys, bits = frames.num_pitches, frames.bits_per_key
-        past, hidden = max(8, hidden // 4), max(8, hidden // 2)
-        self.around = nn.Conv1d(bits, past, 2 * REACH + 1, padding=REACH)
+        past, hidden, self.parts = max(8, hidden // 4), max(8, hidden // 2), frames.parts
+        self.around = nn.Conv1d(self.parts * bits, past, 2 * REACH + 1, padding=REACH)
         nn.init.normal_(self.around.weight, std=0.5)  # a few of many bits are set, and features must have unit scale
         self.first = GatedRecurrence(past, past, entry=True)
         self.near = nn.Conv1d(past, past, 2 * REACH_NEAR + 1, padding=REACH_NEAR)
@@ -99,6 +103,9 @@ class VoiceHead(OutputHead):
         self.from_beat = nn.Linear(2 * len(BEATS), hidden)
         self.from_context = nn.Linear(num_context, hidden)
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
+        if self.parts > 1:
+            self.past_of_part = nn.Embedding(self.parts, past)
+            self.by_part = nn.Embedding(self.parts, num_keys * CONTEXT_PER_KEY)
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
         self.from_voice = nn.Embedding((NUM_VOICES + 1) * NUM_MOVES * 2, hidden)
         self.from_path = nn.Linear(PATH, hidden)
@@ -124,14 +131,15 @@ class VoiceHead(OutputHead):
         steps = torch.arange(x.shape[1], device=x.device)
         recalled = None
         if self.copying is not None:
-            values = self._recallable(x)
-            recalled = self._recalled(self.copying(values), Opening.of(values, (x > 0).any(-1)), steps)
-        before, noisy = shift(x), shift(noisy)
-        prepared = self._prepared()
-        past, _ = self._past(noisy, prepared.near)
-        beats = self._beats(steps.repeat(len(x)))
+            values, sounds = self._apart(self._recallable(x)), self._apart((x > 0).any(-1))
+            opening, own_steps = Opening.of(values, sounds), steps[: values.shape[1]]
+            recalled = self._recalled(self.copying(values), opening, own_steps, self.parts)
+        prepared, parts = self._prepared(), steps % self.parts
+        past, _ = self._past(self._newest(noisy), prepared.near, parts)
+        before, noisy = shift(x, self.parts), shift(noisy, self.parts)
+        turns = self._beats(steps.repeat(len(x)) // self.parts), parts.repeat(len(x))
         past, noisy, before, frames = (part.flatten(0, 1) for part in (past, noisy, before, x))
-        start = self._start(context.flatten(-3, -2), past, recalled, beats, noisy, before, frames)
+        start = self._start(context.flatten(-3, -2), past, recalled, *turns, noisy, before, frames)
         return self._logits(start, prepared, lambda logits: frames, temperature).unflatten(-2, x.shape[:2])
 
     def sampler(self, temperature: float) -> Sampler:
@@ -142,11 +150,28 @@ class VoiceHead(OutputHead):
         inner = self.inner_to_others.tables(self.inner.from_move.weight, self.from_counts.weight)
         return _Prepared(near, self.bottom_to_top.tables(self.bottom.from_move.weight), inner)
 
-    def _past(self, x: Tensor, near: Tensor, states: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Features of the frames up to each step, and the states: x `[B, T, P]` -> `[B, T, P, past]`."""
+    def _newest(self, x: Tensor) -> Tensor:
+        """The newest frame of each part before each step, `[B, T, P]` -> `[B, T, R, P]`; silence if there is none."""
+        of_parts = (x[:, part :: self.parts].repeat_interleave(self.parts, 1) for part in range(self.parts))
+        return torch.stack([shift(frames, part + 1) for part, frames in enumerate(of_parts)], 2)
+
+    def _apart(self, x: Tensor) -> Tensor:
+        """The steps of each part as a sequence of its own, `[B, T, ...]` -> `[B * R, T / R, ...]`."""
+        return x.unflatten(1, (-1, self.parts)).transpose(1, 2).flatten(0, 1)
+
+    def _past(
+        self, newest: Tensor, near: Tensor, parts: Tensor, states: list[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Features of the frames before each step, which is of one of the `parts` `[T]`, and the states.
+
+        newest `[B, T, R, P]` -> `[B, T, P, past]`.
+        """
         first, second = states or (None, None)
-        bits = self.frames.bits(x, self.dtype).unflatten(-1, (-1, self.frames.num_pitches))
-        y, first = self.first(over_keys(self.around, bits.transpose(-1, -2)), first)
+        bits = self.frames.bits(newest, self.dtype).unflatten(-1, (-1, self.frames.num_pitches)).flatten(2, 3)
+        y = over_keys(self.around, bits.transpose(-1, -2))
+        if self.parts > 1:
+            y = y + self.past_of_part(parts)[:, None]
+        y, first = self.first(y, first)
         y, second = self.second(self.dropout(torch.tanh(y + over_keys_by(near, self.near, y))), second)
         return self.dropout(y), [first, second]
 
@@ -154,10 +179,11 @@ class VoiceHead(OutputHead):
         """What copy attention may recall of frames `[..., P]`."""
         return recallable(self.frames.bits(x, self.dtype), x)
 
-    def _recalled(self, attended: Tensor, opening: Opening, steps: Tensor) -> "_Recalled":
-        """What all parts recall of B pieces at T steps, where the heads attend to `[B, T, heads, F + 1]`."""
+    def _recalled(self, attended: Tensor, opening: Opening, steps: Tensor, parts: int = 1) -> "_Recalled":
+        """What each step recalls, where the heads attend to `[B * parts, T, heads, F + 1]`; parts take turns."""
         values, since = torch.cat([attended, opening.recalled(steps)], -2), opening.since(steps).clamp(min=0)
-        return _Recalled(values.flatten(0, 1), self._beats(since).flatten(0, 1))
+        in_turn = (each.unflatten(0, (-1, parts)).transpose(1, 2) for each in (values, self._beats(since)))
+        return _Recalled(*(each.flatten(0, 2) for each in in_turn))
 
     def _units_of(self, recalled: Tensor) -> Tensor:
         """Units of each key from recalled values and the weight of no step, `[R, NUM_COPIES, F + 1]`."""
@@ -170,16 +196,19 @@ class VoiceHead(OutputHead):
         past: Tensor,
         recalled: "_Recalled | None",
         beats: Tensor,
+        parts: Tensor,
         noisy: Tensor,
         before: Tensor,
         x: Tensor | None = None,
     ) -> "_Start":
-        """From the frame before, `[..., P]`, and the same frame with noise.
+        """From the frame before of the part, `[..., P]`, and the same frame with noise.
 
         Voices are followed from the frame as it was, because noise that hides a key would number them wrongly, and
         the rules of how they move together could not be learned.
         """
-        by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
+        by_key = self.by_key(context)
+        by_key = by_key + self.by_part(parts) if self.parts > 1 else by_key
+        by_key = by_key.unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)[:, None]
         sounding = (before & SOUNDING) > 0
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
@@ -361,49 +390,56 @@ def _one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
 
 
 class _VoiceSampler(Sampler):
-    """It keeps the last frames, the states of the recurrences over time, and the number of the step."""
+    """It keeps the last frames, the states of the recurrences over time, and the number of the step.
+
+    What concerns one part has a list with an entry for each of them.
+    """
 
     def __init__(self, head: VoiceHead, temperature: float) -> None:
         super().__init__(self._draw)
         self._head, self._temperature = head, temperature
         self._prepared, self._t = head._prepared(), 0
-        self._x: Tensor | None = None
+        self._newest: Tensor | None = None  # the last frame of each part, [B, R, P]
         self._states: list[Tensor] | None = None
-        self._opening: Opening | None = None
-        self._past: Tensor | None = None  # the frames that may be recalled, [B, t, F]; at the first step there are none
+        self._openings: list[Opening] = []
+        self._pasts: list[Tensor] = []  # the frames that may be recalled, [B, t, F]; at the first step there are none
 
     def keep(self, rows: Tensor) -> None:
-        if self._x is not None and self._states is not None:
-            self._x, self._states = self._x[rows], [state[rows] for state in self._states]
-        self._past = None if self._past is None else self._past[rows]
-        self._opening = None if self._opening is None else Opening(*(part[rows] for part in self._opening))
+        if self._newest is not None and self._states is not None:
+            self._newest, self._states = self._newest[rows], [state[rows] for state in self._states]
+        self._pasts = [past[rows] for past in self._pasts]
+        self._openings = [Opening(*(each[rows] for each in opening)) for opening in self._openings]
 
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
         head = self._head
-        before = head.frames.silence(uniform) if self._x is None else self._x
-        features, self._states = head._past(before[:, None], self._prepared.near, self._states)
-        beats = head._beats(torch.full((1,), self._t, device=context.device))
-        start = head._start(context, features[:, 0], self._recalled(before), beats, before, before)
+        if self._newest is None:
+            self._newest = head.frames.silence(uniform)[:, None].repeat(1, head.parts, 1)
+        part, step = self._t % head.parts, self._t // head.parts
+        before, parts = self._newest[:, part], torch.full((1,), part, device=context.device)
+        features, self._states = head._past(self._newest[:, None], self._prepared.near, parts, self._states)
+        beats = head._beats(torch.full((1,), step, device=context.device))
+        start = head._start(context, features[:, 0], self._recalled(before, part, step), beats, parts, before, before)
 
         def decide(logits: Tensor) -> Tensor:
             return head.frames.sample(logits, uniform, known)
 
         logits = head._logits(start, self._prepared, decide, self._temperature)
-        self._x = decide(logits)
+        x = decide(logits)
+        self._newest = torch.cat([self._newest[:, :part], x[:, None], self._newest[:, part + 1 :]], 1)
         self._t += 1
-        return Drawn(self._x, logits)
+        return Drawn(x, logits)
 
-    def _recalled(self, before: Tensor) -> _Recalled | None:
-        """What may be copied after the frame `before` `[B, P]`, which is silent at first."""
-        head, t = self._head, self._t
+    def _recalled(self, before: Tensor, part: int, step: int) -> _Recalled | None:
+        """What may be copied at a step of a part, after its frame `before` `[B, P]`, which is silent at first."""
+        head = self._head
         if head.copying is None:
             return None
         last = head._recallable(before[:, None])
-        if self._past is None or self._opening is None:
-            self._past, self._opening = last[:, :0], Opening.of(last, (before > 0).any(-1, keepdim=True))
+        if step == 0:
+            self._pasts.append(last[:, :0])
+            self._openings.append(Opening.of(last, (before > 0).any(-1, keepdim=True)))
         else:
-            self._past = torch.cat([self._past, last], 1)[:, -CopyAttention.REACH :]
-            self._opening = self._opening.then(last[:, 0], (before > 0).any(-1), t - 1)
-        return head._recalled(
-            head.copying.next(self._past)[:, None], self._opening, torch.full((1,), t).to(last.device)
-        )
+            self._pasts[part] = torch.cat([self._pasts[part], last], 1)[:, -CopyAttention.REACH :]
+            self._openings[part] = self._openings[part].then(last[:, 0], (before > 0).any(-1), step - 1)
+        attended, steps = head.copying.next(self._pasts[part])[:, None], torch.full((1,), step).to(last.device)
+        return head._recalled(attended, self._openings[part], steps)

@@ -1,19 +1,24 @@
-"""The piano-roll: which keys sound, and which are struck, at each step of a grid in time."""
+"""The piano-roll: which keys sound, and which are struck, at each step of a grid in time.
+
+It is one file because a roll is one class, whose methods all need its bars.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.tracks import Track
+from lnfgen.music.parts import CHORDS, MELODY, Part
+from lnfgen.music.tracks import DRUMS, ONE_AT_A_TIME, Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
 NUM_PITCHES = 88
@@ -47,6 +52,10 @@ class PianoRoll:
         roll = PianoRoll.from_notes([(0, 4, 60), (4, 4, 67)])  # C4, then G4, each for four steps
         roll.notes()
 
+    The roll of a band with R parts has R rows for each step of time, as on a grid R times as fine: row t R + r is what
+    part r plays at step t. All steps of such a roll are rows, its bar and its upbeat too; `part` gives the roll of one
+    part, and `merged` that of all which have pitches.
+
     Attributes:
         sounding: bool [T, P], T >= 1. Column p is the MIDI pitch `lowest_pitch + p`.
         onsets: bool [T, P], true where a note is struck; it must sound there. None: not known, as in the benchmark
@@ -64,6 +73,7 @@ class PianoRoll:
         drawn: bool [T, 128], true where a model drew the key of this MIDI pitch in a person's piece; None without this
             distinction. A note was drawn if its first cell was.
         title: the title of the score that the roll was read from; empty if there is none.
+        parts: those of a band, in the order of their rows; none of a roll of one part.
 
     Two rolls may be equal although their `losses`, `tracks`, `song`, `drawn` and `title` differ.
 
@@ -83,6 +93,7 @@ class PianoRoll:
     song: bytes | None = None
     drawn: np.ndarray | None = None
     title: str = ""
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         sounding, onsets = self.sounding, self.onsets
@@ -99,7 +110,9 @@ class PianoRoll:
         lowest, highest = self.lowest_pitch, self.lowest_pitch + self.num_pitches - 1
         if not 0 <= lowest <= highest <= 127:
             raise LnfgenError(f"a piano-roll spans the pitches {lowest} to {highest}; expected 0 to 127")
-        if not 1 <= self.steps_per_quarter <= 960:
+        if any(number % self.stride for number in (self.num_steps, self.steps_per_quarter, self.upbeat)):
+            raise LnfgenError(f"{self.num_steps} rows of {self.stride} parts; expected as many of each part")
+        if not 1 <= self.steps_per_quarter <= 960 * self.stride:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
         require_tempo(self.tempo_bpm)
         if not is_time_signature(self.time_signature):
@@ -119,6 +132,7 @@ class PianoRoll:
             np.array_equal(self.sounding, other.sounding)
             and np.array_equal(self.onsets, other.onsets)  # type: ignore[arg-type]  # None equals None alone
             and all(getattr(self, name) == getattr(other, name) for name in names)
+            and self.roles == other.roles
         )
 
     def __repr__(self) -> str:
@@ -126,6 +140,7 @@ class PianoRoll:
         onsets = "" if self.onsets is not None else ", onsets unknown"
         time = f"{self.tempo_bpm:g} bpm, {beats}/{unit}" + (f", upbeat of {self.upbeat}" if self.upbeat else "")
         size = f"{self.num_steps} steps x {self.num_pitches} pitches from {self.lowest_pitch}"
+        time += f", parts {' '.join(self.roles)}" if self.parts else ""
         return f"PianoRoll({size}, {self.steps_per_quarter} per quarter, {time}{onsets})"
 
     @property
@@ -139,9 +154,19 @@ class PianoRoll:
         return int(self.sounding.shape[1])
 
     @property
+    def stride(self) -> int:
+        """R, the rows of a step; 1 without parts."""
+        return max(1, len(self.parts))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the parts."""
+        return tuple(part.role for part in self.parts)
+
+    @property
     def steps_per_bar(self) -> int:
         """The steps of a bar, at least 1. It is rounded if a bar of this time signature does not end on the grid."""
-        return max(1, round(self._exact_bar))
+        return max(self.stride, self._on_step(self._exact_bar))
 
     @property
     def seconds(self) -> float:
@@ -149,8 +174,80 @@ class PianoRoll:
         return self.num_steps / self.steps_per_quarter * 60.0 / self.tempo_bpm
 
     @property
+    def has_whole_bars(self) -> bool:
+        """True if a bar is a whole number of steps."""
+        return (self._exact_bar / self.stride).denominator == 1
+
+    @property
     def _exact_bar(self) -> Fraction:
         return bar_length(self.time_signature, self.steps_per_quarter)
+
+    def _on_step(self, row: Fraction) -> int:
+        """The row at which the nearest step begins."""
+        return round(row / self.stride) * self.stride
+
+    def part(self, number: int) -> PianoRoll:
+        """The roll of one part, from 0 on, which has a row for each step."""
+        size, own = self.stride, slice(number, None, self.stride)
+        return replace(
+            self,
+            sounding=self.sounding[own],
+            onsets=None if self.onsets is None else self.onsets[own],
+            drawn=None if self.drawn is None else self.drawn[own],
+            steps_per_quarter=self.steps_per_quarter // size,
+            upbeat=self.upbeat // size,
+            parts=(),
+            song=None,
+        )
+
+    @cached_property
+    def merged(self) -> PianoRoll:
+        """All parts but the drums as one part; the roll itself if it has no parts."""
+        if not self.parts:
+            return self
+        rolls = [self.part(number) for number, part in enumerate(self.parts) if part.role != DRUMS]
+        if not rolls:
+            silent = np.zeros_like(self.part(0).sounding)
+            return replace(self.part(0), sounding=silent, onsets=silent, drawn=None)
+        onsets = np.any([roll.struck() for roll in rolls], axis=0)
+        drawn = None if self.drawn is None else np.any([roll.drawn for roll in rolls if roll.drawn is not None], axis=0)
+        return replace(rolls[0], sounding=np.any([roll.sounding for roll in rolls], axis=0), onsets=onsets, drawn=drawn)
+
+    @classmethod
+    def of_parts(cls, rolls: Sequence[PianoRoll], parts: Sequence[Part], **attributes: Any) -> PianoRoll:
+        """The roll of a band from one of each part, all on one grid; the first one has the other attributes.
+
+        Drums are struck wherever they sound, because they are never held.
+        """
+        first, size = rolls[0], len(rolls)
+        num_steps = max(roll.num_steps for roll in rolls)
+        sounding, onsets = np.zeros((2, num_steps * size, first.num_pitches), np.bool_)
+        for number, (roll, part) in enumerate(zip(rolls, parts, strict=True)):
+            struck = roll.struck()
+            sounding[number : roll.num_steps * size : size] = struck if part.role == DRUMS else roll.sounding
+            onsets[number : roll.num_steps * size : size] = struck
+        own = {"steps_per_quarter": first.steps_per_quarter * size, "upbeat": first.upbeat * size, "drawn": None}
+        return replace(first, sounding=sounding, onsets=onsets, parts=tuple(parts), **(own | attributes))
+
+    def in_parts(self, parts: Sequence[Part]) -> PianoRoll:
+        """The piece as one of a band with these parts, or as one part if there are none.
+
+        A piece of one part has the melody, or the chords if it has several keys at a time. Notes of parts that the band
+        lacks are left out, and counted as `out_of_range`.
+        """
+        wanted = [part.role for part in parts]
+        if list(self.roles) == wanted:
+            return self
+        if not parts:
+            return self.merged
+        at_once = self.sounding.sum(axis=1)
+        alone = MELODY if at_once.sum() <= ONE_AT_A_TIME * (at_once > 0).sum() else CHORDS
+        own = {role: self.part(number) for number, role in enumerate(self.roles or [alone])}
+        lost = sum(int(roll.struck().sum()) for role, roll in own.items() if role not in wanted)
+        silent = np.zeros_like(next(iter(own.values())).sounding)
+        plain = replace(self.part(0), sounding=silent, onsets=silent)
+        losses = self.losses + Losses(out_of_range=lost)
+        return PianoRoll.of_parts([own.get(role, plain) for role in wanted], parts, losses=losses)
 
     @property
     def num_bars(self) -> int:
@@ -162,9 +259,9 @@ class PianoRoll:
 
         An upbeat is bar 0, and the bar after it is bar 1. Without an upbeat the piece begins with bar 1.
         """
-        bar, last = self._exact_bar, self.num_steps - 1
+        bar, last = self._exact_bar, self.num_steps - self.stride
         count = math.ceil((self.num_steps - self.upbeat) / bar)
-        starts = {0} | {min(self.upbeat + round(index * bar), last) for index in range(count)}
+        starts = {0} | {min(self.upbeat + self._on_step(index * bar), last) for index in range(count)}
         return dict(enumerate(sorted(starts), start=0 if self.upbeat else 1))
 
     def with_upbeat(self, steps: int) -> PianoRoll:
@@ -177,7 +274,7 @@ class PianoRoll:
 
         Where a bar is no whole number of steps, as 5/8 on a grid of quarters, the piece stays as it is.
         """
-        if not self.upbeat or self._exact_bar.denominator > 1:
+        if not self.upbeat or not self.has_whole_bars:
             return self
         ahead = np.zeros((self.steps_per_bar - self.upbeat, self.num_pitches), dtype=np.bool_)
         return self._changed(lambda keys: np.concatenate([ahead, keys]), upbeat=0)
@@ -189,9 +286,9 @@ class PianoRoll:
         longer than a bar, or if it has bars that `from_bar_line` cannot fill.
         """
         bar = self._exact_bar
-        if self.upbeat or self.num_steps <= bar or bar.denominator > 1:
+        if self.upbeat or self.num_steps <= bar or not self.has_whole_bars:
             return self
-        silent = int(self.sounding.any(axis=1).argmax())  # 0 where there is no note
+        silent = int(self.sounding.any(axis=1).argmax()) // self.stride * self.stride  # 0 where there is no note
         return self.stretch(silent, self.num_steps) if bar <= 2 * silent < 2 * bar else self
 
     def from_first_to_last_note(self) -> PianoRoll:
@@ -213,21 +310,26 @@ class PianoRoll:
     def struck(self) -> np.ndarray:
         """bool [T, P]: true where a note starts, which is at an onset or where a silent key begins to sound."""
         starts = self.sounding.copy()
-        starts[1:] &= ~self.sounding[:-1]
+        starts[self.stride :] &= ~self.sounding[: -self.stride]
         if self.onsets is not None:
             starts |= self.onsets
         return starts
 
     def notes(self) -> list[Note]:
         """The notes as (start_step, length_steps, MIDI pitch), sorted by start and then by pitch."""
-        starts = self.struck()
+        starts, size = self.struck(), self.stride
         ends = self.sounding.copy()  # the last step of each note
-        ends[:-1] &= ~self.sounding[1:] | starts[1:]
+        ends[:-size] &= ~self.sounding[size:] | starts[size:]
+
+        def in_order(cells: np.ndarray) -> tuple[np.ndarray, ...]:
+            """The part, the pitch and the row of each cell."""
+            part, pitch, step = np.nonzero(cells.reshape(-1, size, cells.shape[1]).transpose(1, 2, 0))
+            return part, pitch, step * size + part
+
         # Pitch by pitch, the n-th start belongs to the n-th end.
-        pitches, first = np.nonzero(starts.T)
-        last = np.nonzero(ends.T)[1]
+        (_, pitches, first), (*_, last) = in_order(starts), in_order(ends)
         order = np.lexsort((pitches, first))
-        lengths = (last - first + 1)[order]
+        lengths = (last - first + size)[order]
         return list(
             zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
         )
@@ -297,6 +399,9 @@ class PianoRoll:
         old, new = self.steps_per_quarter, steps_per_quarter
         if new == old:
             return self
+        if self.parts:
+            rolls = [self.part(number).on_grid(new // self.stride) for number in range(self.stride)]
+            return PianoRoll.of_parts(rolls, self.parts, losses=sum((roll.losses for roll in rolls), Losses()))
 
         def moved(step: int) -> int:
             return (2 * step * new + old) // (2 * old)
@@ -341,12 +446,13 @@ class PianoRoll:
         Raises:
             LnfgenError: if a note would leave the roll's keys; the message has the range that fits.
         """
-        keys = np.flatnonzero(self.sounding.any(axis=0))
+        moves = np.resize([part.role != DRUMS for part in self.parts] or [True], self.num_steps)
+        keys = np.flatnonzero(self.sounding[moves].any(axis=0))
         lowest, highest = (int(keys[0]), int(keys[-1])) if len(keys) else (0, 0)
         down, up = -lowest, self.num_pitches - 1 - highest
         if not down <= semitones <= up:
             raise LnfgenError(f"{semitones:+} semitones would move notes off the keys; expected {down:+} to {up:+}")
-        return self._changed(lambda keys: np.roll(keys, semitones, axis=1))
+        return self._changed(lambda keys: np.where(moves[:, None], np.roll(keys, semitones, axis=1), keys))
 
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.
@@ -372,12 +478,12 @@ class PianoRoll:
         Bar lines stay where they are: where the piece starts inside a bar, the rest of that bar is its upbeat.
         """
         ahead, bar = start - self.upbeat, self._exact_bar
-        lines = (round(index * bar) for index in itertools.count(max(0, (ahead - 1) // bar)))
+        lines = (self._on_step(index * bar) for index in itertools.count(max(0, (ahead - 1) // bar)))
         upbeat = next(line for line in lines if line >= ahead) - ahead
         losses = Losses() if start else self.losses
         piece = self._changed(lambda keys: keys[start:end].copy(), losses=losses, upbeat=0)
         if piece.onsets is not None:
-            piece.onsets[0] = piece.sounding[0]
+            piece.onsets[: self.stride] = piece.sounding[: self.stride]
         return piece.with_upbeat(upbeat)
 
     def _changed(self, change: Callable[[np.ndarray], np.ndarray], **attributes: Any) -> PianoRoll:

@@ -20,7 +20,7 @@ _FAMILIES = (  # of General MIDI 1, eight programs each
 )
 _MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
 _LISTED = 8  # tracks that an error names
-_ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
+ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _melody(tracks: Sequence[Track]) -> list[Track]:
         if named := [track for track in tracks if _says(track.name, word)]:
             return [max(named, key=lambda track: track.notes)]
     enough = _with_enough_notes(tracks)
-    lines = [track for track in enough if track.polyphony <= _ONE_AT_A_TIME] or enough
+    lines = [track for track in enough if track.polyphony <= ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
 
 

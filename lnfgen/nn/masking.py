@@ -23,9 +23,9 @@ def flip(x: Tensor, lengths: Tensor) -> Tensor:
     return torch.gather(x, 1, index[..., None].expand_as(x))
 
 
-def shift(x: Tensor) -> Tensor:
-    """Delay x `[B, T, F]` by one step: step t holds x_{t-1}, and step 0 holds 0."""
-    return torch.nn.functional.pad(x[:, :-1], (0, 0, 1, 0))
+def shift(x: Tensor, by: int = 1) -> Tensor:
+    """Delay x `[B, T, F]` by one step or more: step t holds x_{t - by}, and the first steps hold 0."""
+    return torch.nn.functional.pad(x[:, :-by], (0, 0, by, 0))
 
 
 MIN_TEMPERATURE = 1e-6

@@ -38,19 +38,21 @@ class Positions(nn.Module):
     With `in_metre` there are also features of the place in the bars of each sequence's time signature, because a sum of
     the other waves is soon out of step with the bars. `metres` `[B, 3]` has the steps of a bar, its beats, and the
     parts of a beat (`lnfgen.music.pianoroll.bar_and_beats`). The first step begins a bar.
+
+    With several `parts`, whose steps take turns, there is a feature of each part.
     """
 
     frequency: Tensor  # [num_waves], radians per step
     reach: Tensor  # [num_near], steps
 
-    def __init__(self, features: int, *, near_end: bool = False, in_metre: bool = False) -> None:
+    def __init__(self, features: int, *, near_end: bool = False, in_metre: bool = False, parts: int = 1) -> None:
         super().__init__()
-        self.in_metre = in_metre
+        self.in_metre, self.parts = in_metre, parts if parts > 1 else 0
         waves = torch.exp(-math.log(LONGEST_WAVE) * torch.arange(16) / 15)  # half periods of 1 to LONGEST_WAVE
         num_waves, of_metre = len(waves), NUM_OF_METRE if in_metre else 0
         self.register_buffer("frequency", math.pi * waves, persistent=False)
         self.register_buffer("reach", torch.tensor(NEAR_END if near_end else ()), persistent=False)
-        self.project = nn.Linear(4 * num_waves + len(self.reach) + of_metre, features)
+        self.project = nn.Linear(4 * num_waves + len(self.reach) + of_metre + self.parts, features)
         scale = (2 * num_waves + of_metre / 2) ** -0.5  # unit scale: sinusoids have mean square 1/2
         nn.init.normal_(self.project.weight, std=scale)
         near = self.project.weight[:, 4 * num_waves : 4 * num_waves + len(self.reach)]
@@ -66,6 +68,9 @@ class Positions(nn.Module):
         if self.in_metre:
             assert metres is not None
             features += self._of_metre(lengths, steps, metres)
+        if self.parts:
+            turns = (steps % self.parts == torch.arange(self.parts, device=steps.device)).to(start.dtype)
+            features.append(turns.expand(len(lengths), -1, -1))
         return self.project(torch.cat(features, -1))
 
     def _of_metre(self, lengths: Tensor, steps: Tensor, metres: Tensor) -> list[Tensor]:
