@@ -108,11 +108,11 @@ def test_advice_that_is_taken_ends(tmp_path: Path) -> None:
     path = folder(tmp_path / "swing", lambda n: midi(swung(n), n))
     assert found(path, steps_per_quarter=12)["verdict"] == f"suits: lnfgen preprocess {path} --steps-per-quarter 12"
     drums = folder(tmp_path / "drums", lambda n: midi(tune(n), n, channel=9))
-    assert found(drums)["verdict"].endswith(f"it holds drums alone; keep them: lnfgen preprocess {drums} --drums")
-    assert found(drums, drums=True)["verdict"] == f"suits: lnfgen preprocess {drums} --drums"
+    assert found(drums)["verdict"] == f"suits: lnfgen train {drums}"
+    assert found(drums)["tracks"]["parts"] == {"drums": f"{COUNT} pieces, tracks by channel 10: {COUNT}"}
     bands = folder(tmp_path / "bands", lambda n: song(shift=n), count=3)
     facts = found(bands)
-    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; merged 12 of 15 tracks, left out 3 of drums"
+    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; merged 15 of 15 tracks"
     assert (facts["tracks"]["median"], facts["tracks"]["pieces_with_drums"]) == (5, 3)
 
 
