@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from lnfgen.music.tracks import DRUMS
 
@@ -37,3 +40,8 @@ class Part:
         if role not in ROLES or any(type(number) is not int or not 0 <= number <= 127 for number in numbers):
             raise ValueError(f"the part {value!r:.60}")
         return cls(role, program, tuple(velocities))
+
+
+def pitched_rows(roles: Iterable[str], num_rows: int) -> np.ndarray:
+    """bool [T]: True for the rows whose part has pitches, which is all but drums; every row without parts."""
+    return np.resize([role != DRUMS for role in roles] or [True], num_rows)
