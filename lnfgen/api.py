@@ -187,8 +187,8 @@ def open_session(
     opened = torchrun.main_first(lambda: open_source(dataset, building))
     encoding = opened.encoding
     train = opened.split("train")
-    steps = int(train.lengths.sum())
-    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps)
+    steps = int(train.lengths.sum()) // max(1, len(encoding.parts))
+    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps, len(encoding.parts))
     config = asked.config(corpus, usual_seed)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
@@ -249,7 +249,7 @@ def compare(
     """
     second = open_music(reference, split, progress=progress)
     # Files of the samples are rounded to the grid of the reference.
-    first = open_music(samples, split, second.pieces[0].steps_per_quarter, progress)
+    first = open_music(samples, split, second.pieces[0].merged.steps_per_quarter, progress)
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 
