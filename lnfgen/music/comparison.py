@@ -45,12 +45,15 @@ class FigureRow:
     label: str  # the name of the figure in a table
     samples: np.ndarray
     reference: np.ndarray
+    of_band: bool = False  # whose parts may be silent: then a sample without a value does not count
 
     @property
     def inside(self) -> float:
-        """The share of the samples in the reference's 5 to 95 % range. One without a value is outside."""
+        """The share of the samples in the reference's 5 to 95 % range. One without a value is outside, if it counts."""
         low, _, high = spread(self.reference)
-        return math.nan if math.isnan(low) else float(((low <= self.samples) & (self.samples <= high)).mean())
+        samples = self.samples[~(self.of_band & np.isnan(self.samples))]
+        known = len(samples) and not math.isnan(low)
+        return float(((low <= samples) & (samples <= high)).mean()) if known else math.nan
 
     def to_json(self) -> dict[str, Any]:
         """The label, the quantiles of both sides and the share inside as plain JSON values."""
@@ -151,11 +154,12 @@ def compare_pieces(
     both = np.array(measured)
     first, second = np.split(both, [len(rolls[0])])
     figures = {
-        name: FigureRow(figure.label, first[:, i], second[:, i]) for i, (name, figure) in enumerate(chosen.items())
+        name: FigureRow(figure.label, first[:, i], second[:, i], bool(parts))
+        for i, (name, figure) in enumerate(chosen.items())
     }
     label = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
     return MusicComparison(
-        figures={**figures, LONGEST_COPY: FigureRow(label, *map(np.array, copies))},
+        figures={**figures, LONGEST_COPY: FigureRow(label, np.array(copies[0]), np.array(copies[1]))},
         auc=two_sample_auc(first, second, np.array(owners[0]), np.array(owners[1]), seed),
         samples_variety=_mean_distance(standardised(first, both)),
         reference_variety=_mean_distance(standardised(second, both)),

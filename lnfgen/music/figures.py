@@ -43,8 +43,7 @@ MOTIF = 4
 CLOSE = 2
 """A chord that lasts at least this many times as long as the median chord is a close."""
 
-KICKS, SNARES = (35, 36), (38, 40)
-"""The MIDI pitches of two drums."""
+KICKS, SNARES = (35, 36), (38, 40)  # MIDI pitches
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
@@ -281,10 +280,7 @@ def beat_rate(roll: PianoRoll, pitches: Sequence[int], beats: slice) -> float:
 
 
 def bass_rate(roll: PianoRoll, on_root: bool) -> float:
-    """The share of the notes of a bass that are notes of the chord, or its root, where there is a chord that has one.
-
-    The pitch class counts, in whatever octave. The chord is what the part `chords` plays at the step.
-    """
+    """The share of the notes of a bass, where chords sound, that have a pitch class of the chord, or its root."""
     bass, chord = _part(roll, BASS), _part(roll, CHORDS)
     notes, fitting = _pitch_classes(bass, bass.struck()), _pitch_classes(chord, chord.sounding) > 0
     if on_root:

@@ -202,7 +202,11 @@ def test_a_silent_part_leaves_the_classifier_in_the_dark_but_for_its_silence() -
     assert result.auc > 0.9
     assert set(result.figures["bass_silent_bar_rate"].samples) == {1}
     assert np.isnan(result.figures["bass_root_rate"].samples).all()
+    assert math.isnan(result.figures["bass_root_rate"].inside)
     assert json.dumps(result.to_json(), allow_nan=False)
+    some = compare_pieces([*without[:3], *songs[3:6]], songs[3:])  # those with a bass have figures of songs
+    assert some.figures["bass_root_rate"].inside > 0.6
+    assert some.figures["bass_silent_bar_rate"].inside == 0.5
 
 
 def test_copies_in_a_band_are_those_of_its_pitched_parts_in_any_key() -> None:
