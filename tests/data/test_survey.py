@@ -112,7 +112,7 @@ def test_advice_that_is_taken_ends(tmp_path: Path) -> None:
     assert found(drums)["tracks"]["parts"] == {"drums": f"{COUNT} pieces, tracks by channel 10: {COUNT}"}
     bands = folder(tmp_path / "bands", lambda n: song(shift=n), count=3)
     facts = found(bands)
-    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; merged 15 of 15 tracks"
+    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; placed in parts 15 of 15 tracks"
     assert (facts["tracks"]["median"], facts["tracks"]["pieces_with_drums"]) == (5, 3)
 
 
@@ -156,7 +156,8 @@ def test_the_survey_is_of_the_files_as_they_are_read_once(tmp_path: Path, monkey
     monkeypatch.setattr(rolls, "read", lambda path, **options: calls.append(path) or reader(path, **options))
     dataset = prepare([folder(tmp_path / "songs", lambda n: midi(tune(n), n))], tmp_path / "d")
     assert dataset.survey is not None
-    assert len(calls) == dataset.survey.read == COUNT
+    assert dataset.survey.read == COUNT
+    assert len(calls) == 2 * COUNT  # once before, to see if the songs have parts
 
 
 def test_the_verdict_on_real_folders(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
