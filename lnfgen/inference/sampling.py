@@ -64,10 +64,10 @@ def sample_pieces(
         require_known(model, encoding, wanted)
     steps_in: dict[TimeSignature, int | None] = {}  # for each time signature that a piece may have; None: drawn
     for one in time_signatures_of(model, encoding) if wanted is None else [wanted]:
-        steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.steps_per_quarter))
+        steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.grid))
         if steps is not None and not 1 <= steps <= MAX_LENGTH:
             raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
-        steps_in[one] = steps
+        steps_in[one] = steps and steps * encoding.stride
     model.eval()
     if wishes.steers:
         seeds = [stream_seed(seed, index) for index in range(count)]
@@ -103,6 +103,7 @@ def drawn_row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], s
         time_signature = model.time_signatures.sample(generator)
     steps = steps_in[time_signature]
     length = model.lengths_in(time_signature).sample(generator) if steps is None else steps
+    length += -length % model.observation.parts  # a band has all parts of its last step
     return Row(time_signature, length, steps is None, generator)
 
 

@@ -49,8 +49,8 @@ def build_model(
         raise ConfigError("model.in_metre: found true for text, which has no bars; expected false")
     if config.features == "codes" and not config.baseline and kind == "music":
         raise ConfigError("model.features: found codes for music, which has no symbols; expected af, scf or none")
-    parts = observation.parts if isinstance(observation, Frames) else 1
-    positions = Positions(POSITION_SIZE, near_end=config.near_end, in_metre=config.in_metre, parts=parts)
+    known = {"near_end": config.near_end, "in_metre": config.in_metre}
+    positions = Positions(POSITION_SIZE, **known, parts=observation.parts)
     build = _build_baseline if config.baseline else _build_latent_flow
     model = build(config, observation, length, positions)
     if config.in_metre:

@@ -24,6 +24,7 @@ class Symbols:
     """Each step is one of `num_symbols` symbols, with a categorical distribution."""
 
     num_symbols: int
+    parts = 1
 
     @property
     def num_logits(self) -> int:

@@ -240,6 +240,7 @@ OUTPUTS_TO_SUM = [
     (Frames(2, True), "bernoulli", 1),
     (Frames(2, True), "nade", 1),
     (Frames(2, False), "past", 2),
+    (Frames(2, False, parts=2), "past", 2),
 ]
 CELLS = [("af", "af"), ("af", "scf"), ("iaf", "scf"), ("coupling", "none"), ("none", "af"), ("none", "none")]
 CELLS += [("blocks", "scf")]
