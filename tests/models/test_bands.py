@@ -58,7 +58,7 @@ def test_step_by_step_it_draws_what_it_scores(name):
     again = model.observation.sample(logits, uniform)
     for row, length in enumerate(lengths):
         assert torch.equal(again[row, :length], drawn[row])
-    assert len({tuple(frame.tolist()) for piece in drawn for frame in piece}) > 5
+    assert len({tuple(frame.tolist()) for piece in drawn for frame in piece}) > 3
 
 
 @torch.no_grad()
