@@ -14,11 +14,7 @@ MAX_ITERATIONS = 160
 
 
 def solve(
-    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]],
-    start: Tensor,
-    low: Tensor,
-    high: Tensor,
-    tolerance: Tensor,
+    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], start: Tensor, low: Tensor, high: Tensor, tolerance: Tensor
 ) -> Tensor:
     """The y within `[low, high]` at which an increasing function is 0. All tensors are `[...]`, elementwise.
 
