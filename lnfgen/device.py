@@ -1,7 +1,6 @@
 """The device that a model computes on, and what makes torch faster on a CPU: threads, memory, dropout, AdamW.
 
-All that computes with a model calls `prepare_machine` before it builds or loads one. `examples/experiments.md` has the
-CPU time that the other things save.
+All that computes with a model calls `prepare_machine` before it builds or loads one.
 """
 
 import ctypes

@@ -106,7 +106,9 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
+def _write(
+    pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None
+) -> None:
     """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are added."""
     from lnfgen.formats.read_write import PAGE, to_bytes
 

@@ -35,9 +35,8 @@ MAX_FOLDED_SAMPLES = 16
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
-    baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it with the
-    NLL of a model that never sees onsets.
+    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. With
+    `lstm`, `nade` and `past` it is given earlier onsets too: do not compare it with a model that never sees onsets.
     """
 
     elbo: float

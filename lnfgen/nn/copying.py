@@ -27,8 +27,7 @@ SHARPNESS = 3
 """Two frames are as like as the cosine of the angle between them to this power: most frames are a little alike."""
 
 PLACE_RATE = 10.0
-"""Scores of distances and places are multiplied by this. With Adam all weights move equally fast, so these move faster.
-"""
+"""Scores of distances and places are multiplied by this, to move faster: with Adam all weights move equally fast."""
 
 
 class CopyAttention(nn.Module):
@@ -38,12 +37,10 @@ class CopyAttention(nn.Module):
     `d = 1 .. SPAN` and over a score of attending to no step, in several heads. So where a phrase comes again, its
     continuation is recalled; and by c_s, which counts in the first `REACH` steps, a piece can go back to its start.
     There are no networks here, only weights of lags, distances and places, so repeats are found from the first updates
-    on, and in any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would
-    fall silent.
+    on, and in any key. Silence has the cosine 0 with every frame: a model that recalls rests after rests falls silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
-    one, for text; here frames are compared themselves. Relative positions are laid out as in the Music Transformer
-    (Huang et al. 2018, arXiv 1809.04281).
+    one of a text; the Music Transformer (Huang et al. 2018, arXiv 1809.04281), for the layout of relative positions.
     """
 
     REACH = SPAN + NUM_LAGS

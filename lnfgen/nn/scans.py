@@ -26,8 +26,7 @@ INITIAL_SCALE = 0.02
 """Initial scale of the weights of a convolution. It is small, so that a convolution hardly changes its input."""
 
 ScanState = list[tuple[Tensor, ...]]
-"""The state h of each block, `[B, hidden]`, and with convolutions the last inputs of the one before the block,
-`[KERNEL - 1, B, F]`, the newest last."""
+"""The state h of each block, `[B, hidden]`, and the last inputs of its convolution, `[KERNEL - 1, B, F]`, if any."""
 
 
 class CausalScan(nn.Module):

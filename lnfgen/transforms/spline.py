@@ -17,9 +17,8 @@ TAIL_BOUND = 5.0
 """The spline covers ±this, where nearly all of a latent of unit scale lies. The tails beyond are linear."""
 
 MIN_BIN = 0.03
-"""The least share of a bin in the width and in the height of the spline. So the mean slope s of a bin is 0.038 to 26.
-The slope in its middle is 2 s^2 / (s + t), where t is the slope at both knots. With the bound on t, slopes are 4e-4 to
-52 everywhere, which float32 can invert."""
+"""The least share of a bin in the width and in the height of the spline. So the mean slope s of a bin is 0.038 to 26;
+in its middle it is 2 s^2 / (s + t), with t at both knots. Slopes are 4e-4 to 52, which float32 can invert."""
 
 LOG_SLOPE_BOUND = 2.0
 """|log slope| at a knot stays below this, because a flat bin between steep knots has an even flatter middle."""
