@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from lnfgen.errors import LnfgenError
 
-SMALL_HIDDEN_SIZE = 128
-"""Models up to this `hidden_size` compute on one thread of a CPU. Two are hardly faster, and slow on a busy CPU."""
+SMALL_HIDDEN_SIZE = 128  # models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one
 
 PAST_WORK = 16
 """The output `past` computes a quarter to a half of `hidden_size` for each of some fifty keys, which is as much work as

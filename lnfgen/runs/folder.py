@@ -27,11 +27,8 @@ from lnfgen.files import new_folder, read_object, write_json, write_text
 from lnfgen.pretrained import BOXED, is_boxed
 from lnfgen.runs.naming import METRICS
 
-CHECKSUM = "sha256"
-"""The name of the checksum in the metadata of a safetensors file, and in `last/progress.json`."""
-
-CALIBRATED = " calibrated"
-"""This follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)."""
+CHECKSUM = "sha256"  # the name of the checksum in the metadata of a safetensors file, and in `last/progress.json`
+CALIBRATED = " calibrated"  # follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)
 
 Content = TypeVar("Content")
 

@@ -27,29 +27,19 @@ from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 from lnfgen.training.verdict import cost_of_drones, verdict
 
-VALIDATIONS = 50
-"""The most validations in a run: enough to see a plateau, and few enough to cost little time."""
-
-MIN_INTERVAL = 50
-"""The fewest updates between validations where an epoch is shorter."""
-
-VALIDATION_SEQUENCES = 320
-"""The most sequences that a validation scores. Thousands of lines of text would take longer than the updates."""
-
-WEIGHT_DECAY = 0.05
-"""Of matrices of weights, by AdamW (`_decay_groups`)."""
-
-MAX_GRAD_NORM = 5.0
-"""Gradients are clipped to this norm."""
-
-LOWER_AFTER, LOWERED = 5, 0.5
-"""Each time so many updates in a row are not finite, the learning rate is multiplied by the second number."""
+VALIDATIONS = 50  # the most in a run: enough to see a plateau, and few enough to cost little time
+MIN_INTERVAL = 50  # the fewest updates between validations where an epoch is shorter
+VALIDATION_SEQUENCES = 320  # the most that a validation scores; thousands of lines would take longer than the updates
+WEIGHT_DECAY = 0.05  # of matrices of weights, by AdamW (`_decay_groups`)
+MAX_GRAD_NORM = 5.0  # gradients are clipped to this
+LOWER_AFTER, LOWERED = (
+    5,
+    0.5,
+)  # after so many updates in a row that are not finite, the rate is multiplied by the second
+MAX_SKIPPED_UPDATES = 20  # training gives up after so many in a row whose loss or gradient is not finite
 
 SUMS = ("reconstruction", "kl", "length", "steps", "seconds")
 """The figures of updates that are summed up to a validation. The steps include an end symbol for each sequence."""
-
-MAX_SKIPPED_UPDATES = 20
-"""Training gives up after so many updates in a row whose loss or gradient is not finite."""
 
 
 class Listener(Protocol):
