@@ -16,19 +16,15 @@ from typing import Annotated, Any, get_args, get_type_hints
 from lnfgen.errors import ConfigError
 from lnfgen.files import read_object
 
-CONFIG_FORMAT = 1
-"""The `format_version` of `config.json`. It grows by one when a key is renamed or gets another meaning."""
-
+CONFIG_FORMAT = 1  # the `format_version` of `config.json`, one more when a key is renamed or means something else
 TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
 BACKBONES = ("lstm", "scan", "conv-scan")
 TRANSFORMS = ("affine", "nlsq", "mixture", "spline")
 PRECISIONS = ("float32", "bfloat16")
-EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
-"""The outputs that fit each kind of data."""
+EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}  # the outputs that fit each kind of data
 
-MAX_SIZE = 65_536
-"""The greatest size or count of a model. No computer holds a network with larger layers."""
+MAX_SIZE = 65_536  # the greatest size or count of a model; no computer holds a network with larger layers
 
 WITHOUT_LAYERS: dict[str, Any] = {"transform": "none", "num_flow_layers": 0, "conditioner_size": 0}
 """The keys of `model` that mean nothing for a model without an elementwise transform."""
@@ -46,11 +42,8 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
 }
 """The keys of `model` that each name stands for. A key that means nothing for a model is `none` or 0."""
 
-DECAYS_BEFORE_STOP = 3
-"""So many times `patience` validations in a row without improvement end training."""
-
-CALIBRATION_PIECES = 80
-"""The samples of each round of calibration (`lnfgen.training.calibration`)."""
+DECAYS_BEFORE_STOP = 3  # so many times `patience` validations in a row without improvement end training
+CALIBRATION_PIECES = 80  # the samples of each round of calibration (`lnfgen.training.calibration`)
 
 # A string has its choices beside its type, and a number the least and the greatest value.
 _Size = Annotated[int, (1, MAX_SIZE)]

@@ -1,7 +1,6 @@
 """The device that a model computes on, and what makes torch faster on a CPU: threads, memory, dropout, AdamW.
 
-All that computes with a model calls `prepare_machine` before it builds or loads one. `examples/experiments.md` has the
-CPU time that the other things save.
+All that computes with a model calls `prepare_machine` before it builds or loads one.
 """
 
 import ctypes
@@ -15,8 +14,7 @@ from torch import Tensor, nn
 
 from lnfgen.errors import LnfgenError
 
-SMALL_HIDDEN_SIZE = 128
-"""Models up to this `hidden_size` compute on one thread of a CPU. Two are hardly faster, and slow on a busy CPU."""
+SMALL_HIDDEN_SIZE = 128  # models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one
 
 PAST_WORK = 16
 """The output `past` computes a quarter to a half of `hidden_size` for each of some fifty keys, which is as much work as

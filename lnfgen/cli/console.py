@@ -217,24 +217,18 @@ class _Status(ProgressColumn):
         return Text(task.fields["status"], no_wrap=True, overflow="ellipsis")
 
 
-def _bar() -> Progress:
+@contextmanager
+def jobs() -> Iterator[Callable[..., None]]:
+    """Yield a `Progress` that shows a bar for each description. Its fourth argument is a few words beside the bar."""
     whole = Column(no_wrap=True)  # Rich makes it narrower only when all others are as narrow as they can be
-    return Progress(
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description}", table_column=whole),
         BarColumn(bar_width=20, table_column=whole),
         MofNCompleteColumn(table_column=whole),
         TimeRemainingColumn(compact=True, table_column=whole),
         _Status(),
-        console=_err,
-        transient=True,
-        disable=_quiet or not _err.is_terminal,
-    )
-
-
-@contextmanager
-def jobs() -> Iterator[Callable[..., None]]:
-    """Yield a `Progress` that shows a bar for each description. Its fourth argument is a few words beside the bar."""
-    with _bar() as bar:
+    ]
+    with Progress(*columns, console=_err, transient=True, disable=_quiet or not _err.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
         def report(description: str, done: int, total: int, status: str = "") -> None:

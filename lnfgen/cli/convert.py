@@ -82,15 +82,16 @@ def command(
 
     def convert(source: str) -> None:
         pieces = read_pieces(source, steps_per_quarter, tracks, parts)
+        rolls = [piece for piece in pieces if not isinstance(piece, str)]
         takes_text = suffix in ("", *WRITABLE_TEXT)  # the writers of other formats refuse any text
-        if takes_text and for_music and any(isinstance(piece, str) for piece in pieces):
+        if takes_text and for_music and len(rolls) < len(pieces):
             raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
-        pieces = _changed(pieces, source, transpose, tonic, tempo, mended)
+        tell_of_file(rolls, source, mended)
+        rolls = [_moved(roll, transpose, tonic, tempo, source) for roll in rolls]
         if to is not None or len(targets) == 1:
-            _write(pieces, source, targets[source], played, taken)
+            _write(rolls or pieces, source, targets[source], played, taken)
             return
-        rolls = [piece for piece in pieces if not isinstance(piece, str)]
         if not rolls:
             raise LnfgenError(f"{source} is a text; a page holds music alone")
         page.extend(rolls)
@@ -105,7 +106,9 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None) -> None:
+def _write(
+    pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None
+) -> None:
     """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are added."""
     from lnfgen.formats.read_write import PAGE, to_bytes
 
@@ -115,7 +118,7 @@ def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, An
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
         console.result_bytes(to_bytes(pieces[0], suffix, **played))
         return
-    parts: list[Any] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
+    parts: Sequence[Any] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
         if taken is not None and path.resolve() in taken:
@@ -128,30 +131,12 @@ def _write(pieces: "list[Piece]", source: str, target: str, played: dict[str, An
         console.result(str(path))
 
 
-def _changed(
-    pieces: "list[Piece]",
-    source: str,
-    transpose: int,
-    tonic: int | None,
-    tempo: float | None,
-    mended: Sequence[str],
-) -> "list[Piece]":
-    """Bring pieces to the tonic and the tempo that are asked for, and print what they lost, but not what is mended."""
-    from lnfgen.formats.song import transposed
-
-    rolls = [piece for piece in pieces if not isinstance(piece, str)]
-    if not rolls:
-        return pieces
-    tell_of_file(rolls, source, mended)
-    rolls = [transposed(roll, transpose) for roll in rolls] if transpose else rolls
-    return [_moved_to(roll, tempo, tonic, source) for roll in rolls]
-
-
-def _moved_to(roll: "PianoRoll", tempo: float | None, tonic: int | None, name: str) -> "PianoRoll":
-    """Bring a piece to the tempo and the tonic that were asked for, and print the key that was found and the move."""
+def _moved(roll: "PianoRoll", transpose: int, tonic: int | None, tempo: float | None, name: str) -> "PianoRoll":
+    """Bring a piece to the tempo and the pitch that are asked for, and print the key that was found and the move."""
     from lnfgen.formats.song import at_tempo, transposed
     from lnfgen.music.tonality import find_key
 
+    roll = transposed(roll, transpose) if transpose else roll
     roll = roll if tempo is None else at_tempo(roll, tempo)
     if tonic is None:
         return roll

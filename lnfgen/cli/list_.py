@@ -11,8 +11,7 @@ from lnfgen.cli.options import Json, Quiet
 from lnfgen.errors import LnfgenError
 from lnfgen.files import read_object
 
-Item = tuple[dict[str, Any], list[tuple[str, Any]]]
-"""The facts of a model or a dataset for --json, and the rows of its table."""
+Item = tuple[dict[str, Any], list[tuple[str, Any]]]  # the facts of a model or dataset for --json, and its table's rows
 
 
 def command(

@@ -4,8 +4,6 @@ They are passed on in two forms. One is a pickle, `{'train': [piece, ...], 'vali
 list of frames, and a frame is a tuple of MIDI note numbers (Python ints, or in the original files numpy scalars). The
 other is a MATLAB file with the cell arrays `traindata`, `validdata` and `testdata`; a piece is [T, 88], and its first
 column is MIDI note 21. The files say which keys sound but not which are struck, so `onsets` is None.
-
-A pickle can run any program when it is read. So the reader here admits plain containers and numbers only.
 """
 
 from __future__ import annotations
@@ -95,7 +93,7 @@ def _frames_to_sounding(piece: Any) -> np.ndarray:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain containers and numbers, and the numbers of numpy; it refuses everything else.
+    """Reads plain containers and numbers, and the numbers of numpy; all else is refused, as a pickle can run programs.
 
     Where a pickle names something of numpy, it gets one of the methods below instead. They have no attributes that a
     pickle could change. numpy gets nothing but the checked name of a type, and bytes of the right length.

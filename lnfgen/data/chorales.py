@@ -30,8 +30,7 @@ LOWEST_PITCH, NUM_PITCHES = 36, 49  # C2 to C6: all voices (C2 to A5), with some
 TIME_SIGNATURES = {"bach/bwv304": (4, 4)}
 """This chorale begins in 4/4 and stays in 3/4 for longer. All results in the tables are on bars of 4/4."""
 
-SHARED_STEPS = 16
-"""Two bars of 4/4: chorales that share so long a passage, in any key, go into one split. Cadences are shorter."""
+SHARED_STEPS = 16  # two bars of 4/4, longer than a cadence: chorales that share them, in any key, go into one split
 
 _VOICES = ("soprano", "alto", "tenor", "bass")
 

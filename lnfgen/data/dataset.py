@@ -33,8 +33,9 @@ Record = Mapping[str, str]
 DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
 """The types of the tensors of a shard, by their names in safetensors."""
 
-_MANIFEST_TYPES = {"name": str, "kind": str, "encoding": dict, "splits": dict, "sources": list, "skipped": list}
-_SPLIT_TYPES = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
+_ADVICE = "preprocess the sources again"
+_MANIFEST_TYPES: dict[str, type] = {"name": str, "kind": str, "encoding": dict, "splits": dict}
+_SPLIT_TYPES: dict[str, type] = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,29 +115,6 @@ def open_dataset(path: Path) -> Dataset:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since.
     """
     path = Path(path)
-    manifest = _read_manifest(path)
-    try:
-        encoding = Encoding.from_json(manifest["encoding"])
-    except DatasetError as error:
-        raise DatasetError(f"{path / MANIFEST} has {error}") from None
-    if manifest["kind"] != encoding.kind:
-        raise _damaged(path / MANIFEST, "its kind is not its encoding's")
-    splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
-    fingerprint = fingerprint_of(encoding, manifest["splits"])
-    if manifest.get("fingerprint", fingerprint) != fingerprint:  # a dataset of an earlier lnfgen has none
-        raise _damaged(path / MANIFEST, "its encoding or its shards are not those that its fingerprint was made of")
-    return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
-
-
-def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
-    """A hash of an encoding and of the SHA-256 of each shard, from the `splits` of a `dataset.json`."""
-    digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
-    for name in sorted(splits):
-        digest.update(f"{name} {splits[name]['sha256']}\n".encode())
-    return digest.hexdigest()
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     if not file.is_file():
         state = f"has no {MANIFEST}" if path.is_dir() else "is not a folder" if path.exists() else "does not exist"
@@ -145,22 +123,51 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = read_object(file)
     except (OSError, ValueError) as error:
         raise _damaged(file, str(error)) from None
-    if (found := manifest.get("format_version")) != FORMAT_VERSION:
-        raise DatasetError(f"{path} has dataset format {found!r:.9}; expected {FORMAT_VERSION}; upgrade lnfgen")
-    _check_types(file, manifest, _MANIFEST_TYPES, "the file")
+    encoding, fingerprint = check_manifest(file, manifest, _ADVICE, sources=list, skipped=list)
+    splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
+    return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
+
+
+def check_manifest(file: Path, manifest: dict[str, Any], advice: str, **types: type) -> tuple[Encoding, str]:
+    """The encoding and the fingerprint in the content of a `dataset.json`. `types` are those of further keys.
+
+    Raises:
+        DatasetError: if it has a newer format, a key is missing or wrong, or the fingerprint is of something else.
+    """
+    if (version := manifest.get("format_version")) != FORMAT_VERSION:
+        raise DatasetError(f"{file} has dataset format {version!r:.9}; expected {FORMAT_VERSION}; upgrade lnfgen")
+
+    def require(found: Any, types: Mapping[str, type], what: str) -> None:
+        if not isinstance(found, dict):
+            raise _damaged(file, f"{what} is no JSON object", advice)
+        for key, kind in types.items():
+            if type(found.get(key)) is not kind:
+                value = f"{found.get(key, 'missing')!r:.40}"
+                raise _damaged(file, f"the key {key!r} of {what} is {value}, not {kind.__name__}", advice)
+
+    require(manifest, _MANIFEST_TYPES | types, "the file")
     for name, entry in manifest["splits"].items():
-        _check_types(file, entry, _SPLIT_TYPES, f"the split {name}")
+        require(entry, _SPLIT_TYPES, f"the split {name}")
         if Path(entry["shard"]).name != entry["shard"]:
-            raise _damaged(file, f"the shard {entry['shard']!r} is not a file in this folder")
-    return manifest
+            raise _damaged(file, f"the shard {entry['shard']!r} is not a file in this folder", advice)
+    try:
+        encoding = Encoding.from_json(manifest["encoding"])
+    except DatasetError as error:
+        raise DatasetError(f"{file} has {error}") from None
+    if manifest["kind"] != encoding.kind:
+        raise _damaged(file, "its kind is not its encoding's", advice)
+    fingerprint = fingerprint_of(encoding, manifest["splits"])
+    if manifest.get("fingerprint", fingerprint) != fingerprint:  # a dataset of an earlier lnfgen has none
+        raise _damaged(file, "its encoding or its splits are not those that its fingerprint was made of", advice)
+    return encoding, fingerprint
 
 
-def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -> None:
-    if not isinstance(found, dict):
-        raise _damaged(file, f"{what} is no JSON object")
-    for key, kind in types.items():
-        if type(found.get(key)) is not kind:
-            raise _damaged(file, f"the key {key!r} of {what} is {found.get(key, 'missing')!r:.40}, not {kind.__name__}")
+def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
+    """A hash of an encoding and of the SHA-256 of each shard, from the `splits` of a `dataset.json`."""
+    digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
+    for name in sorted(splits):
+        digest.update(f"{name} {splits[name]['sha256']}\n".encode())
+    return digest.hexdigest()
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
@@ -226,5 +233,5 @@ def no_steps(encoding: Encoding) -> np.ndarray:
     return np.empty(0, "<i4")
 
 
-def _damaged(file: Path, what: str) -> DatasetError:
-    return DatasetError(f"{file} is damaged or incomplete: {what}; preprocess the sources again")
+def _damaged(file: Path, what: str, advice: str = _ADVICE) -> DatasetError:
+    return DatasetError(f"{file} is damaged or incomplete: {what}; {advice}")

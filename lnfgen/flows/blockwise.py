@@ -17,11 +17,8 @@ from lnfgen.nn.stepper import looping, steps_of
 IN_TRAINING = (4, 8, 16, 32, 64, MAX_LENGTH)
 """Each call in training has blocks of one of these sizes, so that a model learns to draw in any number of passes."""
 
-AHEAD = 8
-"""A step reads which of so many steps after it are known."""
-
-AHEAD_SIZE = 32
-"""Features of each of them."""
+AHEAD = 8  # a step reads which of so many steps after it are known
+AHEAD_SIZE = 32  # features of each of them
 
 
 class BlockwiseFlow(ContextFlow):
@@ -29,9 +26,8 @@ class BlockwiseFlow(ContextFlow):
 
     Blocks have as many steps as there are `passes`, the last one what is left. Pass p of `forward` draws step p of all
     of them: `within` reads the earlier steps of each block, `across` joins what it made of them, in both directions,
-    and `ahead` reads the first steps of the next block, so that a block ends as the next one begins. So `forward` takes
-    at most `passes` passes, for any T, and `inverse` is parallel over T. The Jacobian is triangular if the steps are
-    put in the order of the passes.
+    and `ahead` reads the first steps of the next block, so that a block ends as the next one begins. `forward` takes at
+    most `passes` passes; `inverse` is parallel over T. In the order of the passes, the Jacobian is triangular.
 
     More passes fit better: the first steps of a block follow nothing. One model draws in any number of passes, because
     each call in training has blocks of another size.

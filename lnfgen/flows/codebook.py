@@ -13,11 +13,8 @@ from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 
-MIXTURE_SCALE, READING_SCALE = 0.5, 0.3
-"""Initial standard deviations of a code, where codes are mixed and where they are read."""
-
-FAR = 1e9
-"""A reading takes a larger |z| for this, so that its square is finite in float32."""
+MIXTURE_SCALE, READING_SCALE = 0.5, 0.3  # initial deviations of a code, where codes are mixed and where they are read
+FAR = 1e9  # a reading takes a larger |z| for this, so that its square is finite in float32
 
 
 class Codebook(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lnfgen.flows.features import ContextTransform, couple
+from lnfgen.flows.features import ContextTransform, Direction, couple
 from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.transforms import Transform
 
@@ -35,13 +35,7 @@ class CouplingLayer(TemporalFlow):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._couple(self.moved.inverse, z, positions, lengths)
 
-    def _couple(
-        self,
-        direction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-        x: Tensor,
-        positions: Tensor,
-        lengths: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _couple(self, direction: Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         def context(kept: Tensor) -> Tensor:
             return self.network(torch.cat([kept, positions], -1), lengths)
 

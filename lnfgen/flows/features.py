@@ -17,6 +17,9 @@ stable, but not 0, so that gradients reach the other layers."""
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
+Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""The forward or inverse method of a flow or transform."""
+
 
 class FeaturePrior(nn.Module, ABC):
     """p(z_t | context) of the features of one step: z `[..., D]`, context `[..., C]`."""
@@ -32,8 +35,7 @@ class FeaturePrior(nn.Module, ABC):
     def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
         """Draw z `[..., D]` at a temperature from noise of N(0, 1), `[..., D + extra_noise]`.
 
-        A flow multiplies the noise by the temperature. A mixture of codes chooses the code at the temperature, and the
-        noise about a code stays as it is. At 0 it is 0 there too, so that nothing is left to chance.
+        A flow multiplies the noise by the temperature; `CodeMixture` has its own way. At 0 nothing is left to chance.
         """
 
 
@@ -93,15 +95,12 @@ class ContextTransform(FeatureFlow):
 
 
 def couple(
-    direction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    x: Tensor,
-    num_kept: int,
-    context: Callable[[Tensor], Tensor],
+    direction: Direction, x: Tensor, num_kept: int, context: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """A coupling: `y_a = x_a; y_b = f(x_b; h(x_a))` (Dinh et al., 2017). x `[..., D]`, log-determinants `[...]`.
 
-    a is the first `num_kept` features, b the others. `context(x_a)` is the input of h. `direction(x_b, context)` is the
-    forward or inverse method of the flow that consists of f and h.
+    a is the first `num_kept` features, b the others. `context(x_a)` is the input of h. `direction(x_b, context)` is
+    that of the flow that consists of f and h.
     """
     kept, moved = x[..., :num_kept], x[..., num_kept:]
     moved, ladj = direction(moved, context(kept))

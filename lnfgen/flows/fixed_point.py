@@ -11,8 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-TOLERANCE = 8
-"""A feature has settled when a sweep moves it by at most this many units of round-off."""
+TOLERANCE = 8  # a feature has settled when a sweep moves it by at most so many units of round-off
 
 Update = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A function from y `[..., D]` to update(y) and the log-determinants of the map that it applies, `[..., D]` each."""

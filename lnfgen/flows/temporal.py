@@ -34,10 +34,7 @@ class TemporalFlow(nn.Module, ABC):
         return with_base(*self.inverse(z, positions, lengths), temperature)
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`.
-
-        At temperature 0 nothing is left to chance. See `FeaturePrior.draw`.
-        """
+        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`; see `FeaturePrior.draw`."""
         return self(temperature * noise, positions, lengths)[0]
 
 
@@ -126,8 +123,6 @@ class FlowSteps:
 
     In each step of an `AutoregressiveFlow`, z_t comes from `draw` or from elsewhere, may be weighed by `log_prob`, and
     is taken; `keep` may follow. In an inverse autoregressive flow, what is taken is eps_t.
-
-    The steps are faster within `nn.stepper.looping` and without gradients, in a model that is in eval mode.
     """
 
     def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float = 1.0) -> None:

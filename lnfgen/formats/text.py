@@ -9,9 +9,7 @@ from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.sandbox import MEGABYTES, limit
 
 MAX_LINE = 288  # characters; published results for the Penn Treebank also leave out longer lines
-UNKNOWN = "\ufffd"
-"""The symbol that stands for each character that is not in the vocabulary."""
-
+UNKNOWN = "\ufffd"  # the symbol for each character that is not in the vocabulary
 LINE_ENDS = re.compile(r"\r\n|\n|\r")  # str.splitlines would also cut at form feeds and U+2028
 
 

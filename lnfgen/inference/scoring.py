@@ -21,23 +21,17 @@ from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
 
-MAX_PASS_STEPS = 20_000
-"""Padded time steps in one pass, samples counted: some 200 MB of activations at the small preset."""
-
-MAX_PASS_LOGITS = 1 << 26
-"""Logits in one pass: 256 MB, twice. A text with thousands of symbols gets shorter passes, or it would fill memory."""
-
-MAX_FOLDED_SAMPLES = 16
-"""Samples of a sequence that a pass takes at once, so that short sequences still share one."""
+MAX_PASS_STEPS = 20_000  # padded time steps in a pass, samples counted: some 200 MB of activations at small
+MAX_PASS_LOGITS = 1 << 26  # in a pass: 256 MB, twice; a text with thousands of symbols would else fill memory
+MAX_FOLDED_SAMPLES = 16  # samples of a sequence that a pass takes at once, so that short ones still share one
 
 
 @dataclass(frozen=True)
 class Score:
     """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
 
-    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. The
-    baseline `lstm` and the outputs `nade` and `past` also condition on earlier onsets, so do not compare it with the
-    NLL of a model that never sees onsets.
+    `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data has no onsets. With
+    `lstm`, `nade` and `past` it is given earlier onsets too: do not compare it with a model that never sees onsets.
     """
 
     elbo: float

@@ -22,9 +22,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.music.figures import FIFTH
 from lnfgen.music.pianoroll import Note, PianoRoll
 
-MAX_VOICES = 8
-"""The voices of two choirs. With more, the search would take long."""
-
+MAX_VOICES = 8  # of two choirs; with more, the search would take long
 _CHOIR = ("Soprano", "Alto", "Tenor", "Bass")
 _BEAM = 24  # assignments kept after each chord
 _GROUPS = 8  # more notes that start together are taken in so many groups of neighbours

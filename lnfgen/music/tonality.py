@@ -41,15 +41,10 @@ def pitch_number(name: str) -> int:
 
 @dataclass(frozen=True)
 class Key:
-    """A key, such as G major.
+    """A key, such as G major."""
 
-    Attributes:
-        tonic: its pitch class, 0 (C) to 11.
-        mode: `major` or `minor`.
-    """
-
-    tonic: int
-    mode: str
+    tonic: int  # its pitch class, 0 (C) to 11
+    mode: str  # one of `MODES`
 
     @property
     def sharps(self) -> int:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from lnfgen.device import Dropout
 
-LSTMState = list[tuple[Tensor, Tensor]]
-"""The hidden state and the cell state of each layer, each `[1, B, hidden]`."""
+LSTMState = list[tuple[Tensor, Tensor]]  # the hidden state and the cell state of each layer, each `[1, B, hidden]`
 
 
 class CausalLSTM(nn.Module):

@@ -6,29 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, normalize, pad
 
-NUM_LAGS = 16
-"""So many of the last steps are compared with as many before each earlier step."""
-
-SPAN = 512
-"""An earlier step is at most so far away. Eight bars of 4/4 in sixteenths are 128 steps."""
-
-BLOCK = 128
-"""Steps that are computed together. Memory grows with T * (SPAN + BLOCK), not with T^2."""
-
-HALF_LIVES = (1.0, 2.0, 4.0, 16.0)
-"""At first, what is so many steps further back counts half as much in each head."""
-
+NUM_LAGS = 16  # so many of the last steps are compared with as many before each earlier step
+SPAN = 512  # an earlier step is at most so far away; eight bars of 4/4 in sixteenths are 128 steps
+BLOCK = 128  # steps that are computed together; memory grows with T * (SPAN + BLOCK), not with T^2
+HALF_LIVES = (1.0, 2.0, 4.0, 16.0)  # at first, what is so many steps further back counts half as much in each head
 NUM_HEADS = len(HALF_LIVES)
-
-MATCH, NO_MATCH = 16.0, 10.0
-"""Initial scores of a past that is the same in all its steps, and of attending to no step."""
-
-SHARPNESS = 3
-"""Two frames are as like as the cosine of the angle between them to this power: most frames are a little alike."""
-
-PLACE_RATE = 10.0
-"""Scores of distances and places are multiplied by this. With Adam all weights move equally fast, so these move faster.
-"""
+MATCH, NO_MATCH = 16.0, 10.0  # initial scores of a past that is the same in all its steps, and of attending to no step
+SHARPNESS = 3  # frames are as like as the cosine of their angle to this power: most are a little alike
+PLACE_RATE = 10.0  # on scores of distances and places, so that they move faster: with Adam all weights move alike
 
 
 class CopyAttention(nn.Module):
@@ -38,12 +23,10 @@ class CopyAttention(nn.Module):
     `d = 1 .. SPAN` and over a score of attending to no step, in several heads. So where a phrase comes again, its
     continuation is recalled; and by c_s, which counts in the first `REACH` steps, a piece can go back to its start.
     There are no networks here, only weights of lags, distances and places, so repeats are found from the first updates
-    on, and in any key. Silence has the cosine 0 with every frame, because a model that recalled rests after rests would
-    fall silent.
+    on, and in any key. Silence has the cosine 0 with every frame: a model that recalls rests after rests falls silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
-    one, for text; here frames are compared themselves. Relative positions are laid out as in the Music Transformer
-    (Huang et al. 2018, arXiv 1809.04281).
+    one of a text; the Music Transformer (Huang et al. 2018, arXiv 1809.04281), for the layout of relative positions.
     """
 
     REACH = SPAN + NUM_LAGS

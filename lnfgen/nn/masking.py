@@ -28,8 +28,7 @@ def shift(x: Tensor, by: int = 1) -> Tensor:
     return torch.nn.functional.pad(x[:, :-by], (0, 0, by, 0))
 
 
-MIN_TEMPERATURE = 1e-6
-"""It replaces temperature 0, which means the likeliest value, so that logits can be divided by it."""
+MIN_TEMPERATURE = 1e-6  # replaces temperature 0, which means the likeliest value, so that logits can be divided by it
 
 
 def tempered(scores: Tensor, temperature: float) -> Tensor:

@@ -7,23 +7,12 @@ from torch import Tensor, nn
 
 from lnfgen.nn.masking import flip
 
-POSITION_SIZE = 16
-"""Features of the place of a step in its sequence that every network of a model reads."""
-
-LONGEST_WAVE = 4096.0
-"""Half a period of the slowest sinusoid, in steps: longer than published pieces, so that no two positions are alike."""
-
-NEAR_END = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""Steps in which a feature of nearness to the end falls to 1 / e."""
-
-OF_A_BAR = (0.125, 0.25, 0.5, 1.0, 2.0)
-"""Waves in a bar: of phrases of eight, four and two bars, of a bar, and of half a bar. Those of beats are added."""
-
-BEATS = (2, 3, 4)
-"""Beats of a bar that have a feature of their own, as three parts of a beat have, by which 3/4 differs from 6/8."""
-
-NUM_OF_METRE = 4 * (len(OF_A_BAR) + 2) + len(BEATS) + 1
-"""Features that say the place in a bar of the sequence's own time signature, and what it is."""
+POSITION_SIZE = 16  # features of the place of a step in its sequence that every network of a model reads
+LONGEST_WAVE = 4096.0  # half the slowest wave, in steps; no published piece is as long, so no two positions are alike
+NEAR_END = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # steps in which a feature of nearness to the end falls to 1 / e
+OF_A_BAR = (0.125, 0.25, 0.5, 1.0, 2.0)  # waves in a bar: of 8, 4 and 2 bars, one and a half; those of beats are added
+BEATS = (2, 3, 4)  # of a bar that have their own feature, as three parts of a beat have, by which 3/4 differs from 6/8
+NUM_OF_METRE = 4 * (len(OF_A_BAR) + 2) + len(BEATS) + 1  # features of the place in a bar and of its metre
 
 
 class Positions(nn.Module):

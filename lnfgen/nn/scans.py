@@ -10,24 +10,14 @@ from torch.nn.functional import pad
 
 from lnfgen.device import Dropout
 
-MIN_BLOCKS = 2
-"""The gates of the first block see only their own step. Those of a second block see earlier steps, as in an LSTM."""
-
-LONGEST_MEMORY = 32.0
-"""Initial weights let the fastest features remember 2 steps and the slowest this many: from a chord to a phrase."""
-
-SMALL_STEP = 512
-"""A CPU uses `scan_in_blocks` where one step of the batch has at most this many numbers."""
-
-KERNEL = 4
-"""Steps that a convolution reads: its own and three before it."""
-
-INITIAL_SCALE = 0.02
-"""Initial scale of the weights of a convolution. It is small, so that a convolution hardly changes its input."""
+MIN_BLOCKS = 2  # the gates of the first see only their own step; those of the second see earlier ones, as an LSTM
+LONGEST_MEMORY = 32.0  # initial weights let the fastest features remember 2 steps, the slowest this many: a phrase
+SMALL_STEP = 512  # a CPU uses `scan_in_blocks` where one step of the batch has at most so many numbers
+KERNEL = 4  # steps that a convolution reads: its own and three before it
+INITIAL_SCALE = 0.02  # of the weights of a convolution, small, so that it hardly changes its input
 
 ScanState = list[tuple[Tensor, ...]]
-"""The state h of each block, `[B, hidden]`, and with convolutions the last inputs of the one before the block,
-`[KERNEL - 1, B, F]`, the newest last."""
+"""The state h of each block, `[B, hidden]`, and the last inputs of its convolution, `[KERNEL - 1, B, F]`, if any."""
 
 
 class CausalScan(nn.Module):

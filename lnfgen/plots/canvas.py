@@ -15,13 +15,9 @@ from lnfgen.wording import in_utf8
 
 FORMATS = (".png", ".svg", ".pdf")
 
-DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"
-"""Colours that differ also when a picture is printed in grey."""
-
+DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"  # differ also when a picture is printed in grey
 _DPI = 130
-
-_CHARACTERS = 11
-"""At least this many characters of a title or a label fit on an inch."""
+_CHARACTERS = 11  # so many of a title or a label, at least, fit on an inch
 
 
 def require_picture(path: Path) -> str:

@@ -21,18 +21,14 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError
 
 from lnfgen.config import Config, config_of, read_config
-from lnfgen.data.dataset import FORMAT_VERSION, Dataset, fingerprint_of
-from lnfgen.data.encoding import Encoding
+from lnfgen.data.dataset import Dataset, check_manifest
 from lnfgen.errors import DatasetError, RunError
 from lnfgen.files import new_folder, read_object, write_json, write_text
 from lnfgen.pretrained import BOXED, is_boxed
 from lnfgen.runs.naming import METRICS
 
-CHECKSUM = "sha256"
-"""The name of the checksum in the metadata of a safetensors file, and in `last/progress.json`."""
-
-CALIBRATED = " calibrated"
-"""This follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)."""
+CHECKSUM = "sha256"  # the name of the checksum in the metadata of a safetensors file, and in `last/progress.json`
+CALIBRATED = " calibrated"  # follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)
 
 Content = TypeVar("Content")
 
@@ -53,23 +49,11 @@ class RunFolder:
         self.config = config_of(read_config(settings), str(settings))
         where = self.path / "dataset.json"
         self.dataset = read_part(where, read_object)
-        version = self.dataset.get("format_version", FORMAT_VERSION)
-        if type(version) is not int or version > FORMAT_VERSION:
-            found = f"{where} has the dataset format {version!r:.40}"
-            raise RunError(f"{found}; this lnfgen reads up to {FORMAT_VERSION}; upgrade lnfgen")
-        for key in ("name", "path", "fingerprint"):
-            if not isinstance(self.dataset.get(key), str):
-                raise RunError(f"{where} is damaged: its {key!r} is no string; restore it, or train again")
         try:
-            self.encoding = Encoding.from_json(self.dataset.get("encoding"))
-            known = fingerprint_of(self.encoding, self.dataset["splits"])
+            advice = "restore it, or train again"
+            self.encoding, _ = check_manifest(where, self.dataset, advice, path=str, fingerprint=str)
         except DatasetError as error:
-            raise RunError(f"{where} is damaged: it has {str(error).split(';')[0]}; train again") from error
-        except (LookupError, TypeError, ValueError) as error:
-            raise RunError(f"{where} is damaged: its 'splits' have no checksums; restore it, or train again") from error
-        if known != self.dataset["fingerprint"]:
-            found = "its encoding or its splits are not those that its fingerprint was made of"
-            raise RunError(f"{where} is damaged: {found}; restore it, or train again")
+            raise RunError(str(error)) from error
 
     @property
     def name(self) -> str:

@@ -12,9 +12,7 @@ from lnfgen.errors import DatasetError, OutputError, RunError
 from lnfgen.formats.read_write import READABLE
 from lnfgen.pretrained import BOXED, boxed_folder
 
-RUNS = Path("runs")
-"""The folder of new runs, below the present folder."""
-
+RUNS = Path("runs")  # the folder of new runs, below the present folder
 MODEL = "model.safetensors"
 METRICS = "metrics.jsonl"
 STATES = ("last", ".next", "previous")

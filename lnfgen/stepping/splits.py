@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from lnfgen.flows.features import FeatureStack, SplitCoupling
+from lnfgen.flows.features import Direction, FeatureStack, SplitCoupling
 
 
 def couplings_of(stack: FeatureStack) -> "Couplings | None":
@@ -62,9 +62,7 @@ class Couplings:
             ladjs.append(ladj)
         return z, torch.cat(ladjs, -1).sum(-1)
 
-    def _couple(
-        self, layer: int, direction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, added: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _couple(self, layer: int, direction: Direction, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
         kept, moved = x[:, : self._num_kept], x[:, self._num_kept :]
         second, last = self._others[layer]
         raw = last(gelu(second(gelu(torch.addmm(added, kept, self._first[layer])))))

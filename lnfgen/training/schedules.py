@@ -8,14 +8,9 @@ from torch import nn
 
 from lnfgen.config import DECAYS_BEFORE_STOP, TrainingConfig
 
-MIN_KL_WEIGHT = 1e-3
-"""The KL weight before it rises. It is not 0, because without a bound the posterior would drift away meanwhile."""
-
-PLATEAU_DECAY = 0.3
-"""The learning rate is multiplied by this when validation no longer improves."""
-
-WARMUP_STEPS = 100
-"""Updates over which the learning rate rises from 0. At first the second moments of AdamW are mostly noise."""
+MIN_KL_WEIGHT = 1e-3  # before it rises; not 0, because without a bound the posterior would drift away meanwhile
+PLATEAU_DECAY = 0.3  # the learning rate is multiplied by this when validation no longer improves
+WARMUP_STEPS = 100  # in which the learning rate rises from 0: the second moments of AdamW are mostly noise at first
 
 
 def annealed_kl_weight(step: int, total: int, start: float, full: float) -> float:

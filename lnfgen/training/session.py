@@ -17,15 +17,7 @@ from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_
 from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.checkpoint import (
-    load_model,
-    load_state,
-    model_with,
-    new_model,
-    save_model,
-    save_state,
-    write_state,
-)
+from lnfgen.runs.checkpoint import load_model, load_state, model_with, new_model, save_model, save_state, write_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.material import dataset_of

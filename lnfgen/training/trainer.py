@@ -27,26 +27,19 @@ from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
 from lnfgen.training.verdict import cost_of_drones, verdict
 
-VALIDATIONS = 50
-"""The most validations in a run: enough to see a plateau, and few enough to cost little time."""
+VALIDATIONS = 50  # the most in a run: enough to see a plateau, and few enough to cost little time
+MIN_INTERVAL = 50  # the fewest updates between validations where an epoch is shorter
+VALIDATION_SEQUENCES = 320  # the most that a validation scores; thousands of lines would take longer than the updates
+WEIGHT_DECAY = 0.05  # of matrices of weights, by AdamW (`_decay_groups`)
+MAX_GRAD_NORM = 5.0  # gradients are clipped to this
+LOWER_AFTER, LOWERED = (
+    5,
+    0.5,
+)  # after so many updates in a row that are not finite, the rate is multiplied by the second
+MAX_SKIPPED_UPDATES = 20  # training gives up after so many in a row whose loss or gradient is not finite
 
-MIN_INTERVAL = 50
-"""The fewest updates between validations where an epoch is shorter."""
-
-VALIDATION_SEQUENCES = 320
-"""The most sequences that a validation scores. Thousands of lines of text would take longer than the updates."""
-
-WEIGHT_DECAY = 0.05
-"""Of matrices of weights, by AdamW (`_decay_groups`)."""
-
-MAX_GRAD_NORM = 5.0
-"""Gradients are clipped to this norm."""
-
-LOWER_AFTER, LOWERED = 5, 0.5
-"""Each time so many updates in a row are not finite, the learning rate is multiplied by the second number."""
-
-MAX_SKIPPED_UPDATES = 20
-"""Training gives up after so many updates in a row whose loss or gradient is not finite."""
+SUMS = ("reconstruction", "kl", "length", "steps", "seconds")
+"""The figures of updates that are summed up to a validation. The steps include an end symbol for each sequence."""
 
 
 class Listener(Protocol):
@@ -65,9 +58,8 @@ class Listener(Protocol):
 class Trainer:
     """Trains a model on a dataset's train split, and chooses the best weights by its valid split, or keeps the last.
 
-    Three functions write what it has made: `save_model` the weights to keep, `save_state` the state that a resumed run
-    needs beside its configuration and dataset, after each validation and at the end, and `save_metrics` the figures of
-    all validations.
+    Three functions write what it has made after each validation and at the end: `save_model` the weights to keep,
+    `save_state` the `state`, and `save_metrics` the figures of all validations.
     """
 
     def __init__(
@@ -102,7 +94,7 @@ class Trainer:
         self.step = 0
         self.skipped = 0  # updates in a row that were left out
         self.skipped_in_all = 0
-        self.sums = _Sums()
+        self.sums = dict.fromkeys(SUMS, 0.0)  # since the last validation
         self.validations: list[dict[str, Any]] = []  # the lines of `metrics.jsonl`
 
     def run(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -193,9 +185,10 @@ class Trainer:
         self.average.update(self.model)
         whole = self.train_split.lengths[batch.indices]  # p(T) is that of pieces that do not end early
         length = sum(self.length_log_probs[num_steps] for num_steps in whole.tolist())
-        num_steps, seconds = int(batch.lengths.sum()), time.perf_counter() - started
-        self.sums.add(len(batch.indices), num_steps, reconstruction, kl, length, seconds)
-        listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **self.sums.means(self.unit)})
+        steps, seconds = float(batch.lengths.sum() + len(batch.indices)), time.perf_counter() - started
+        for name, value in zip(SUMS, (reconstruction, kl, length, steps, seconds), strict=True):
+            self.sums[name] += value
+        listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **_means(self.sums, self.unit)})
 
     def _skip(self, loss: float, norm: float) -> None:
         """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
@@ -220,9 +213,9 @@ class Trainer:
             "kl_weight": self._kl_weight_at(self.step - 1),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "skipped_updates": self.skipped_in_all,
-            **{f"train_{name}": value for name, value in self.sums.means(self.unit).items()},
+            **{f"train_{name}": value for name, value in _means(self.sums, self.unit).items()},
         }
-        self.sums = _Sums()
+        self.sums = dict.fromkeys(SUMS, 0.0)
         # Costs can be compared, and the rate may decay, only once the KL has its full weight.
         choosing = metrics["kl_weight"] == 1.0
         if self.validated_on is not None:
@@ -288,7 +281,7 @@ class Trainer:
             "best": None if math.isinf(self.plateau.best) else self.plateau.best,
             "stale": self.plateau.stale,
             "rate": self.plateau.rate,
-            "sums": self.sums.values,
+            "sums": self.sums,
         }
         return tensors, values
 
@@ -315,7 +308,7 @@ class Trainer:
                 self.noise_generator.manual_seed(stream_seed(self.config.seed, self.step))
             self.plateau.best = math.inf if values["best"] is None else values["best"]
             self.plateau.stale, self.plateau.rate = values["stale"], values["rate"]
-            self.sums = _Sums(dict(values["sums"]))
+            self.sums = {name: values["sums"][name] for name in SUMS}
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise RunError(
                 f"the state in last/ does not fit config.json ({' '.join(str(error).split()):.120}); "
@@ -332,28 +325,18 @@ def validation_sample(valid: Split) -> Sequence[np.ndarray]:
     return Encoded((valid[index] for index in drawn), None if valid.metres is None else valid.metres[drawn])
 
 
-class _Sums:
-    """Sums since the last validation. Their means are costs per time step, with an end symbol counted."""
-
-    def __init__(self, values: dict[str, float] | None = None) -> None:
-        self.values = values or dict.fromkeys(("reconstruction", "kl", "length", "steps", "sequences", "seconds"), 0.0)
-
-    def add(self, sequences: int, steps: int, reconstruction: float, kl: float, length: float, seconds: float) -> None:
-        added = (reconstruction, kl, length, float(steps + sequences), sequences, seconds)
-        for name, value in zip(self.values, added, strict=True):
-            self.values[name] += value
-
-    def means(self, unit: str) -> dict[str, float]:
-        scale = per_unit(unit) / max(self.values["steps"], 1.0)
-        log_p, kl, log_p_length = (self.values[name] * scale for name in ("reconstruction", "kl", "length"))
-        reconstruction, length = 0.0 - log_p, 0.0 - log_p_length  # a cost of 0 is not -0.0
-        return {
-            "elbo": reconstruction + kl + length,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "length": length,
-            "steps_per_second": self.values["steps"] / max(self.values["seconds"], 1e-9),
-        }
+def _means(sums: dict[str, float], unit: str) -> dict[str, float]:
+    """The sums since the last validation as costs per time step, with an end symbol counted, and the speed."""
+    scale = per_unit(unit) / max(sums["steps"], 1.0)
+    log_p, kl, log_p_length = (sums[name] * scale for name in ("reconstruction", "kl", "length"))
+    reconstruction, length = 0.0 - log_p, 0.0 - log_p_length  # a cost of 0 is not -0.0
+    return {
+        "elbo": reconstruction + kl + length,
+        "reconstruction": reconstruction,
+        "kl": kl,
+        "length": length,
+        "steps_per_second": sums["steps"] / max(sums["seconds"], 1e-9),
+    }
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

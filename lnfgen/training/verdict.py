@@ -6,11 +6,8 @@ import numpy as np
 
 from lnfgen.conventions import ONSET_SHIFT, SOUNDING
 
-NOTHING = 0.9
-"""A model whose cost is over this share of the floor has learned next to nothing."""
-
-RISEN = 1.05
-"""Valid has got worse if its cost at the end is so many times the lowest one."""
+NOTHING = 0.9  # a model whose cost is over this share of the floor has learned next to nothing
+RISEN = 1.05  # valid has got worse if its cost at the end is so many times the lowest one
 
 
 def verdict(costs: Sequence[float], floor: float) -> str:

@@ -16,12 +16,10 @@ class Affine:
     num_parameters = 2
 
     def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """eps `[..., D]`, parameters `[..., D, 2]` -> z and log|dz/deps|, each `[..., D]`."""
         a, log_b = shift_and_log_scale(parameters)
         return (eps - a) * torch.exp(-log_b), -log_b.expand_as(eps)
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """z `[..., D]`, parameters `[..., D, 2]` -> eps and log|deps/dz|, each `[..., D]`."""
         a, log_b = shift_and_log_scale(parameters)
         return a + torch.exp(log_b) * z, log_b.expand_as(z)
 

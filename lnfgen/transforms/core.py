@@ -33,7 +33,6 @@ class CoreTransform(ABC, Generic[P]):
         """The z with f(z) = t, and f'(z), each `[..., D]`. It is called without gradients."""
 
     def forward(self, eps: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """eps `[..., D]`, parameters `[..., D, num_parameters]` -> z and log|dz/deps|, each `[..., D]`."""
         a, log_b, p = self._split(parameters)
         with torch.no_grad():
             z, slope = self._solve((eps - a) / torch.exp(log_b), p)
@@ -45,7 +44,6 @@ class CoreTransform(ABC, Generic[P]):
         return z, -(log_b + torch.log(slope))
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """z `[..., D]`, parameters `[..., D, num_parameters]` -> eps and log|deps/dz|, each `[..., D]`."""
         a, log_b, p = self._split(parameters)
         value, slope = self._value(z, p)
         return a + torch.exp(log_b) * value, log_b + torch.log(slope)

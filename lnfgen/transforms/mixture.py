@@ -11,21 +11,15 @@ from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import CoreTransform
 from lnfgen.transforms.solve import solve
 
-NUM_COMPONENTS = 4
-"""K. A layer can have up to four modes, twice as many as with NLSq. The cost of both directions is proportional."""
-
-MEAN_BOUND = 6.0
-"""|mean| stays below this. A latent of unit scale is hardly ever larger, and the affine map can shift it further."""
+NUM_COMPONENTS = 4  # K: up to four modes a layer, twice as many as with NLSq; both directions cost in proportion
+MEAN_BOUND = 6.0  # |mean| is below; a latent of unit scale is hardly ever larger, and the affine map can shift it
 
 COMPONENT_LOG_SCALE_BOUND = 2.0
 """|log scale| of a component stays below this. Between two components of scale e^s with means of +-MEAN_BOUND, the
 slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44, which float32 can represent in all gradients."""
 
-LOG_WEIGHT_BOUND = 5.0
-"""|logit of a weight| stays below this. A component with less than e^-10 of another one's weight has no effect."""
-
-TOLERANCE_ULPS = 8
-"""logit(F(z)) = t counts as solved when it holds up to this many units of round-off of 1 + |t|, its terms' size."""
+LOG_WEIGHT_BOUND = 5.0  # |logit of a weight| is below; less than e^-10 of another one's weight has no effect
+TOLERANCE_ULPS = 8  # logit(F(z)) = t is solved up to so many units of round-off of 1 + |t|, its terms' size
 
 
 class _Parameters(NamedTuple):

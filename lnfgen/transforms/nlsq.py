@@ -9,18 +9,13 @@ from torch import Tensor
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, constant
 from lnfgen.transforms.core import CoreTransform
 
-MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
-"""f is monotone if |c| d / b is at most this, because the slope of 1 / (1 + y^2) is at least -9 / (8 sqrt 3)."""
-
-MONOTONE_MARGIN = 0.05
-"""The distance that |c| d / b keeps from that limit. So the slope stays above 0.03 b, where float32 solves f(u) = v."""
-
+MONOTONE_LIMIT = 8 * math.sqrt(3) / 9  # f is monotone if |c| d / b is at most this: (1 / (1 + y^2))' >= -9 / (8 sqrt 3)
+MONOTONE_MARGIN = 0.05  # its distance from that limit: slopes stay above 0.03 b, where float32 solves f(u) = v
 _UNITS = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0)
 _SIZES = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2)
 """Raw log b, log d and c become `size * tanh(raw / unit)`. For the two logarithms this is `bounded`."""
 
-LARGE = 1e6
-"""Larger |w| count as this in the cubic, where w^6 must be finite. The bump is then below the round-off of y = w."""
+LARGE = 1e6  # larger |w| count as this in the cubic, so that w^6 is finite; there the bump is below the round-off of w
 
 
 class _Parameters(NamedTuple):

@@ -9,16 +9,11 @@ PATIENCE = 10
 """Newton steps nearly always converge within this number of iterations. After it, a Newton step that is more than half
 as long as the one before is replaced by halving the bracket. This bounds the iterations where Newton is slow."""
 
-MAX_ITERATIONS = 160
-"""Newton takes about 6 iterations, at worst about 32. Bisection takes 55 if the bracket is as wide as the root."""
+MAX_ITERATIONS = 160  # Newton takes about 6, at worst 32; bisection takes 55 if the bracket is as wide as the root
 
 
 def solve(
-    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]],
-    start: Tensor,
-    low: Tensor,
-    high: Tensor,
-    tolerance: Tensor,
+    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], start: Tensor, low: Tensor, high: Tensor, tolerance: Tensor
 ) -> Tensor:
     """The y within `[low, high]` at which an increasing function is 0. All tensors are `[...]`, elementwise.
 

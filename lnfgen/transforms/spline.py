@@ -10,22 +10,15 @@ from lnfgen.transforms.affine import shift_and_log_scale
 from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import CoreTransform
 
-NUM_BINS = 8
-"""The number in most experiments of that paper. One mode needs about two bins."""
-
-TAIL_BOUND = 5.0
-"""The spline covers ±this, where nearly all of a latent of unit scale lies. The tails beyond are linear."""
+NUM_BINS = 8  # as in most experiments of that paper; one mode needs about two bins
+TAIL_BOUND = 5.0  # the spline covers ±this, where nearly all of a latent of unit scale lies; its tails are linear
 
 MIN_BIN = 0.03
 """The least share of a bin in the width and in the height of the spline. So the mean slope s of a bin is 0.038 to 26.
-The slope in its middle is 2 s^2 / (s + t), where t is the slope at both knots. With the bound on t, slopes are 4e-4 to
-52 everywhere, which float32 can invert."""
+The slope in its middle is 2 s^2 / (s + t), with t at both knots, or 4e-4 to 52, which float32 can invert."""
 
-LOG_SLOPE_BOUND = 2.0
-"""|log slope| at a knot stays below this, because a flat bin between steep knots has an even flatter middle."""
-
-POLISHING_STEPS = 2
-"""Newton steps after the quadratic formula, which loses digits in a flat bin between steep knots."""
+LOG_SLOPE_BOUND = 2.0  # |log slope| at a knot is below; a flat bin between steep knots has an even flatter middle
+POLISHING_STEPS = 2  # Newton steps after the quadratic formula, which loses digits in a flat bin between steep knots
 
 
 class _Parameters(NamedTuple):

@@ -74,7 +74,7 @@ def test_an_edited_encoding_is_one_line(tmp_path, name, key, edit):
     assert content["encoding"][key] != edit
     content["encoding"][key] = edit
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(RunError, match=r"dataset\.json is damaged: its encoding.*fingerprint") as error:
+    with pytest.raises(RunError, match=r"dataset\.json is damaged or incomplete: its encoding.*fingerprint") as error:
         RunFolder(tmp_path)
     one_line(error)
 
@@ -83,7 +83,7 @@ def test_an_edited_encoding_is_one_line(tmp_path, name, key, edit):
 def test_splits_without_checksums_are_one_line(run, splits):
     content = json.loads((run.path / "dataset.json").read_text())
     (run.path / "dataset.json").write_text(json.dumps(content | {"splits": splits}))
-    with pytest.raises(RunError, match=r"dataset\.json is damaged: its 'splits'") as error:
+    with pytest.raises(RunError, match=r"dataset\.json is damaged or incomplete: the .*split") as error:
         RunFolder(run.path)
     one_line(error)
 
