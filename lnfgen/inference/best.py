@@ -82,7 +82,7 @@ def _copies(
     if encoding.kind == "text":
         texts, corpus = ([piece for piece in side if isinstance(piece, str)] for side in (pieces, train))
         return unknown, with_long_copies(texts, corpus, MAX_COPY_CHARS)
-    rolls, known = ([piece for piece in side if isinstance(piece, PianoRoll)] for side in (pieces, train))
+    rolls, known = ([piece.merged for piece in side if isinstance(piece, PianoRoll)] for side in (pieces, train))
     copies = longest_copies(rolls, known)
     most = [MAX_COPY_BARS * bar_length(roll.time_signature, 1) for roll in rolls]
     return [*copies], [quarters > limit for quarters, limit in zip(copies, most, strict=True)]

@@ -47,6 +47,7 @@ class Track:
     mean_pitch: float
     polyphony: float
     kept: bool = True
+    role: str = ""
 
     @property
     def instrument(self) -> str:
