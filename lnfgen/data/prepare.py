@@ -48,7 +48,7 @@ def _prepared(
 ) -> Dataset:
     with new_dataset(path, name, strict=options.strict) as dataset:
         dataset.options |= asdict(options)
-        dataset.survey = Survey(options.steps_per_quarter, options.drums, options.tracks)
+        dataset.survey = Survey(options.steps_per_quarter, options.tracks)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
         else:

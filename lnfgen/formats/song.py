@@ -184,7 +184,7 @@ def midi_of(
         drawn_name: the name of the track of the drawn notes; several are numbered, or have the name of their part.
     """
     if not roll.is_own_file:
-        return midi_bytes(roll, program=0 if program is None else program, voices=voices)
+        return midi_bytes(roll, program=program, voices=voices)
     if roll.parts and voices is not None:
         raise LnfgenError(
             f"{counted(voices, 'voice')} of a band, whose parts have tracks of their own; leave voices out"
