@@ -137,7 +137,7 @@ class Encoding:
     @property
     def compass(self) -> range:
         """The MIDI pitches from the lowest key of any part to the highest."""
-        lowest = self.lowest_of_rows(max(1, len(self.parts)))
+        lowest = self.lowest_of_rows(self.stride)
         return range(int(lowest.min()), int(lowest.max()) + self.num_pitches)
 
     def lowest_of_rows(self, num_rows: int) -> np.ndarray:

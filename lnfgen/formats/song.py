@@ -148,10 +148,8 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
                 vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))
             yield tick, message
 
-    drawn = roll.drawn
-    if drawn is not None:
-        drums = np.resize([role == DRUMS for role in roll.roles or [""]], (len(drawn), 1))
-        drawn = np.where(drums, drawn, np.roll(drawn, semitones, axis=1))
+    drums = np.resize([role == DRUMS for role in roll.roles or [""]], (roll.num_steps, 1))
+    drawn = None if roll.drawn is None else np.where(drums, roll.drawn, np.roll(roll.drawn, semitones, axis=1))
     return replace(moved, song=_changed(roll.song, move), drawn=drawn)
 
 
@@ -186,9 +184,7 @@ def midi_of(
     if not roll.is_own_file:
         return midi_bytes(roll, program=program, voices=voices)
     if roll.parts and voices is not None:
-        raise LnfgenError(
-            f"{counted(voices, 'voice')} of a band, whose parts have tracks of their own; leave voices out"
-        )
+        raise LnfgenError(f"{counted(voices, 'voice')} of a band; expected none, because it has parts")
     midi, step, parts = _opened(roll)
     heard = [(part, key, notes) for part, key, notes in parts if part.kept]
     used = {message.channel for messages in midi.tracks for message in messages if hasattr(message, "channel")}
@@ -272,9 +268,8 @@ def _drawn_tracks(
         for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), name)):
             yield title, notes, programs[min(index, len(programs) - 1)], Part("")
     for number, part in enumerate(roll.parts):
-        own = part.program
-        if asked and part.role != DRUMS:
-            own, asked = asked[0], asked[1:] or asked
+        above = sum(other.role != DRUMS for other in roll.parts[number + 1 :])  # programs begin with the highest part
+        own = asked[min(above, len(asked) - 1)] if asked and part.role != DRUMS else part.program
         for title, notes in drawn_parts(roll.part(number), 1, f"{name} {part.role}"):
             yield title, notes, own, part
 

@@ -49,7 +49,7 @@ def added_steps(
     number of rows of whole steps.
     """
     require_one_length(length, bars, encoding)
-    size = max(1, len(encoding.parts))
+    size = encoding.stride
     if length is not None:
         return length * size
     piece = on_grid(encoding, piece)

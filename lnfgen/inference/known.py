@@ -92,12 +92,12 @@ def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> Known
     Of a band, the part melody is known, or the bass, and all others are hidden. One part alone with notes becomes that.
     """
     role = BASS if above else MELODY
+    if encoding.parts and role not in encoding.roles:
+        raise LnfgenError(f"the model has no {role}, but {', '.join(encoding.roles)}; choose another model")
     piece = on_grid(encoding, piece, role)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
     if encoding.parts:
-        if role not in encoding.roles:
-            raise LnfgenError(f"the model has no {role}, but {', '.join(encoding.roles)}; choose another model")
         if not piece.part(number := encoding.roles.index(role)).sounding.any():
             raise LnfgenError(f"found no notes of the {role}; name its track, as --tracks {role}=2")
         rows = np.arange(piece.num_steps) % piece.stride != number

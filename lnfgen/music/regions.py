@@ -40,10 +40,11 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
     cells = np.zeros_like(roll.sounding)
     bars = roll.bars() if bars is None else bars
     for word in words:
-        role, number, own, lines = part_named(word), None, roll, bars
+        role, rows, own, lines = part_named(word), slice(None), roll, bars
         if role:
             number = _number_of(roll, role)
-            own, lines = roll.part(number), {bar: row // roll.stride for bar, row in bars.items()}
+            rows, own = slice(number, None, roll.stride), roll.part(number)
+            lines = {bar: row // roll.stride for bar, row in bars.items()}
         meant = np.ones_like(own.sounding)
         for part in map(str.strip, word.split(",")):
             found = _one(own, part, lines) if part != PART + role else meant
@@ -52,7 +53,7 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
             meant &= found
         if not meant.any():
             raise LnfgenError(f"{word} means nothing in a piece of {_size(own)}: its parts have no cell in common")
-        cells[number :: roll.stride if role else 1] |= meant
+        cells[rows] |= meant
     return cells
 
 
@@ -104,11 +105,8 @@ def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.
     places = [
         (start, end, number)
         for start, end in itertools.pairwise(starts)
-        for number in (
-            [part for part in range(roll.stride) if num_voices[start:end][part :: roll.stride].any()]
-            if roll.parts
-            else range(1, int(num_voices[start:end].max(initial=0)) + 1)
-        )
+        for number in (range(roll.stride) if roll.parts else range(1, int(num_voices[start:end].max(initial=0)) + 1))
+        if not roll.parts or num_voices[start + number : end : roll.stride].any()
     ]
     for index in rng.permutation(len(places))[: round(share * len(places))]:
         start, end, number = places[index]
