@@ -2,18 +2,25 @@
 
 from collections import Counter
 from itertools import product
+from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 import torch
-from toy_bands import FOUR, TWO, band_encoding
+from command import Call, fails
+from toy_bands import FOUR, TWO, band_encoding, band_file
+from toy_dataset import write_dataset
+from toy_home import make_run
 from toy_models import toy
 
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
-from lnfgen.inference.known import known_intro, known_melody, known_part, known_whole
+from lnfgen.inference.known import decoded, known_intro, known_melody, known_part, known_whole
+from lnfgen.inference.particles import draw_hidden
+from lnfgen.inference.steering import known_bits
 from lnfgen.inference.wishes import wishes_for
-from lnfgen.models.observation import Frames
+from lnfgen.models.observation import Frames, Known
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import Note, PianoRoll
 from lnfgen.music.regions import region
@@ -54,11 +61,14 @@ def test_draws_are_as_likely_as_sums_over_all_that_may_be_hidden_say(case: str) 
     for (heard_as, _), p in zip(fitting, torch.softmax(log_p.reconstruction[0].double(), 0).tolist(), strict=True):
         expected[heard_as] += p
     assert len(expected) > 3
-    count = 1000
-    found = Counter(
-        TOY.encode(PianoRoll.in_range(one, 21, 88)).tobytes()  # type: ignore[arg-type]
-        for one in fill_pieces(model, TOY, part, count=count, particles=16)
-    )
+    known, count = known_bits(model, part), 1000
+    each = Known(*(bits.expand(count, *bits.shape) for bits in known))
+    drawn = draw_hidden(model, each, 16, [torch.Generator().manual_seed(seed) for seed in range(count)])
+    found = Counter[bytes]()
+    for x in drawn.numpy():
+        heard = decoded(TOY, part, x)
+        assert isinstance(heard, PianoRoll)
+        found[TOY.encode(heard.in_range(21, 88)).tobytes()] += 1
     assert set(found) <= set(expected)
     assert sum(abs(found[key] / count - p) for key, p in expected.items()) / 2 < 0.07
 
@@ -116,7 +126,7 @@ def test_the_melody_of_a_band_or_music_of_one_part_is_harmonised() -> None:
 
 
 def test_a_band_goes_on_and_varies_in_all_its_parts() -> None:
-    model, encoding = toy("lstm", Frames(49, True, parts=2), emission="past"), band_encoding(TWO)
+    model, encoding = toy("lstm", Frames(49, True, parts=2)), band_encoding(TWO)
     piece = band([(0, 16, 40), (16, 16, 41)], [(i, 1, 60 + i % 7) for i in range(30)], steps=32)
     assert added_steps(model, encoding, piece, 3, None, 0) == 6
     assert added_steps(model, encoding, piece, None, 1, 0) == 32
@@ -152,3 +162,24 @@ def test_wishes_for_lines_leave_drums_out() -> None:
     assert max(pitch for _, _, pitch in drums) > 72
     with pytest.raises(LnfgenError, match="what is kept has C4"):
         next(fill_pieces(model, encoding, part, wishes=wishes_for(["bass=D4.."], encoding)))
+
+
+def test_commands_draw_parts_of_a_file(tmp_path: Path, here: Call) -> None:
+    encoding, rng = band_encoding(), np.random.default_rng(0)
+    frames = [np.where(rng.random((64, 49)) < 0.03, 3, 0).astype(np.uint8) for _ in range(6)]
+    splits = {"train": frames[:4], "valid": frames[4:], "test": frames[4:]}
+    make_run(tmp_path / "run", write_dataset(tmp_path / "band", name="band", encoding=encoding, splits=splits))
+    (tmp_path / "song.mid").write_bytes(band_file())
+    common = ["--model", "run", "--out", "new.mid", "--particles", "2", "--seed", "1", "--quiet"]
+    for arguments, parts in (
+        (["fill", "song.mid", "--free", "part:drums,bars:2-3"], {"drums"}),
+        (["harmonize", "song.mid"], {"drums", "bass", "chords"}),
+        (["harmonize", "song.mid", "--above"], {"drums", "chords", "melody"}),
+        (["continue", "song.mid", "--bars", "1"], set(encoding.roles)),
+        (["vary", "song.mid", "--amount", "1"], set(encoding.roles)),
+    ):
+        here(*arguments, *common)
+        names = [track.name.split() for track in mido.MidiFile(tmp_path / "new.mid").tracks]
+        assert {words[1] for words in names if words[:1] == arguments[:1]} == parts
+    fails(here("fill", "song.mid", "--free", "bars:2", "--voices", "2", *common), "leave it out")
+    fails(here("fill", "song.mid", "--free", "voice:2", *common), "part:melody,voice:2")
