@@ -188,8 +188,8 @@ def open_session(
     opened = torchrun.main_first(lambda: open_source(dataset, building))
     encoding = opened.encoding
     train = opened.split("train")
-    steps = int(train.lengths.sum())
-    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps)
+    steps = int(train.lengths.sum()) // max(1, len(encoding.parts))
+    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps, len(encoding.parts))
     config = asked.config(corpus, usual_seed)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.

@@ -83,7 +83,7 @@ def _facts(path: str, steps_per_quarter: int, tracks: str, parts: str) -> tuple[
             with console.jobs() as progress:
                 how = Options(steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
                 return folder_facts(place, how, progress), []
-    parts = "4" if parts == "auto" else parts
+    parts = "1" if parts == "auto" else parts
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, tracks, parts)]
     return file_facts(each), each
 

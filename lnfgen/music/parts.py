@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.tracks import (
@@ -17,6 +19,7 @@ from lnfgen.music.tracks import (
     ONE_AT_A_TIME,
     Track,
     choose_tracks,
+    melody_of,
     says,
     with_enough_notes,
 )
@@ -30,7 +33,7 @@ AUTO, ONE = "auto", "1"
 """For parts: as a folder is, and all tracks merged into one piano-roll."""
 
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
-BY_NAME = "its name"
+BY_NAME, BY_PROGRAM = "its name", "its program"
 """Why a track has a part."""
 
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches
@@ -130,23 +133,32 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
     enough = with_enough_notes(left)
     lines = sorted((one for one in enough if one.polyphony <= ONE_AT_A_TIME), key=lambda one: one.mean_pitch)
     rules = [
-        (MELODY, BY_NAME, [one for one in left if any(says(one.name, word) for word in MELODY_NAMES)]),
+        (
+            MELODY,
+            BY_NAME,
+            melody_of(left) if any(says(one.name, word) for one in left for word in MELODY_NAMES) else [],
+        ),
         (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
-        (BASS, "its program", [one for one in left if one.instrument == BASS]),
+        (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
         (MELODY, "its high notes", lines[-1:]),
     ]
+    by_word = (BY_NAME, BY_PROGRAM)  # all tracks that are meant; by pitch one is enough
     placed: dict[int, tuple[str, str]] = {}
     for role, why, found in rules:
         found = [one for one in found if one.number not in placed]
-        if found and role not in taken:
+        if found and role not in taken and (why in by_word or role not in {other for other, _ in placed.values()}):
             # The same notes in another track are the same part.
             alike = [one for one in left if any(_facts(one) == _facts(other) for other in found)]
             placed |= dict.fromkeys((one.number for one in (*found, *alike)), (role, why))
-            taken = taken | {role}
     yield from placed.items()
     yield from ((one.number, (CHORDS, "the others")) for one in left if one.number not in placed)
 
 
 def _facts(track: Track) -> tuple[float, ...]:
     return (track.notes, track.lowest, track.highest, track.mean_pitch, track.polyphony)
+
+
+def pitched_rows(roles: Iterable[str], num_rows: int) -> np.ndarray:
+    """bool [T]: True for the rows whose part has pitches, which is all but drums; every row without parts."""
+    return np.resize([role != DRUMS for role in roles] or [True], num_rows)

@@ -99,7 +99,8 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
     left = len(tracks) - kept
     left_out = f"{left:,} of drums" if left == drums else f"{left:,} ({drums:,} of drums)" if drums else f"{left:,}"
-    merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept:,} of {len(tracks):,} tracks"
+    done = "placed in parts" if any(track.role for track in tracks) else "merged" if kept > len(pieces) else "kept"
+    merged = f"{done} {kept:,} of {len(tracks):,} tracks"
     return merged + (f", left out {left_out}" if left else "")
 
 
