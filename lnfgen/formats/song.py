@@ -38,7 +38,7 @@ from lnfgen.formats.midi import (
     upbeat_signature,
     voice_events,
 )
-from lnfgen.music.parts import Part
+from lnfgen.music.parts import Part, pitched_rows
 from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
 from lnfgen.music.tracks import DRUM_CHANNEL, DRUMS, Track
@@ -148,8 +148,8 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
                 vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))
             yield tick, message
 
-    drums = np.resize([role == DRUMS for role in roll.roles or [""]], (roll.num_steps, 1))
-    drawn = None if roll.drawn is None else np.where(drums, roll.drawn, np.roll(roll.drawn, semitones, axis=1))
+    pitched = pitched_rows(roll.roles, roll.num_steps)[:, None]
+    drawn = None if roll.drawn is None else np.where(pitched, np.roll(roll.drawn, semitones, axis=1), roll.drawn)
     return replace(moved, song=_changed(roll.song, move), drawn=drawn)
 
 

@@ -26,9 +26,9 @@ from lnfgen.inference.particles import Potential, draw_hidden
 from lnfgen.inference.wishes import WEIGHT, Wishes
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.music.parts import pitched_rows
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name
-from lnfgen.music.tracks import DRUMS
 
 MAX_ROWS = 512
 """Particles of all pieces that are drawn together."""
@@ -144,7 +144,7 @@ def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random
     if encoding.kind == "music":
         keys = encoding.lowest_of_rows(len(values))[:, None] + np.arange(encoding.num_pitches) - part.shift
         outside = (keys < wishes.keys.start) | (keys >= wishes.keys.stop)
-        outside &= np.resize([role != DRUMS for role in encoding.roles] or [True], len(values))[:, None]
+        outside &= pitched_rows(encoding.roles, len(values))[:, None]
         if len(known := keys[(values > 0) & ~hidden & outside]):
             found = f"what is kept has {pitch_name(int(known.max()))}"
             raise LnfgenError(f"{found}, which the wishes for top and bass leave out")

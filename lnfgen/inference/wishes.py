@@ -22,6 +22,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece, read
 from lnfgen.music.figures import Figure, ends_on_triad, leaps, music_figures, notes_per_bar
+from lnfgen.music.parts import ONE
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.music.tonality import MODES, key_of, key_profiles, most_like, pitch_name, pitch_number
 
@@ -186,7 +187,8 @@ def _wish(words: str, figure: Figure, low: float, high: float) -> Wish:
 
 def _like(value: Any, encoding: Encoding) -> list[Wish]:
     """A wish for each figure of compare that a piece, or that of a file, has."""
-    piece = read(Path(value), steps_per_quarter=encoding.grid)[0] if isinstance(value, str) else value
+    how: dict[str, Any] = {"steps_per_quarter": encoding.grid, "parts": ",".join(encoding.roles) or ONE}
+    piece = read(Path(value), **how)[0] if isinstance(value, str) else value
     if not isinstance(piece, PianoRoll):
         raise ValueError("a file with a piece of music")
     found = [(name, figure, figure.value(piece)) for name, figure in music_figures(4).items()]

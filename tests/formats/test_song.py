@@ -446,3 +446,14 @@ def test_a_part_that_a_file_lacks_comes_with_its_usual_program_and_velocities() 
     bass = next(track for track in after.tracks if track.name == "drawn bass")
     assert [message.program for message in bass if message.type == "program_change"] == [38]
     assert all(velocity == 70 + tick // 120 % 4 for tick, _, velocity in starts(bass))
+
+
+def test_a_band_that_is_transposed_leaves_its_drums() -> None:
+    encoding = band_encoding()
+    (own,) = read_bytes(band_file(), "song.mid", ".mid", parts="4")
+    assert isinstance(own, PianoRoll)
+    piece = drawn(known_part(encoding, own, ["bars:2"]), encoding=encoding)
+    before, after = parsed(to_bytes(piece, ".mid")), parsed(to_bytes(transposed(piece, 2), ".mid"))
+    for old, new in zip(before.tracks, after.tracks, strict=True):
+        up = 0 if "rum" in old.name else 2
+        assert [(tick, pitch + up, loud) for tick, pitch, loud in starts(old)] == starts(new)

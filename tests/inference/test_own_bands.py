@@ -160,6 +160,7 @@ def test_wishes_for_lines_leave_drums_out() -> None:
     drums = found.part(0).notes()
     assert min(pitch for _, _, pitch in drums) < 60
     assert max(pitch for _, _, pitch in drums) > 72
+    assert wishes_for({"like": found}, encoding).distance(found) == 0
     with pytest.raises(LnfgenError, match="what is kept has C4"):
         next(fill_pieces(model, encoding, part, wishes=wishes_for(["bass=D4.."], encoding)))
 
