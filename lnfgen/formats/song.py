@@ -225,7 +225,7 @@ def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
     for part, _, notes in parts:
         left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step, part))]
         steps = [(_nearest(note.start / step), _nearest(note.end / step), note.pitch) for note in left]
-        steps = [note for note in steps if note[0] < roll.num_steps // roll.stride]
+        steps = [note for note in steps if note[0] < roll.num_steps]
         if steps and part.channel != DRUM_CHANNEL:
             named.append(
                 (part.name or part.instrument, [(first, max(last - first, 1), pitch) for first, last, pitch in steps])
@@ -234,13 +234,7 @@ def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
 
 
 def drawn_parts(roll: PianoRoll, voices: int = 1, name: str = "drawn") -> list[tuple[str, list[Note]]]:
-    """The name and the notes of each of so many voices of drawn notes; voices without notes are left out.
-
-    Of a band there is one for each part, in steps of time.
-    """
-    if roll.parts:
-        each = (drawn_parts(roll.part(number), 1, f"{name} {role}") for number, role in enumerate(roll.roles))
-        return [*itertools.chain(*each)]
+    """The name and the notes of each of so many voices of drawn notes; voices without notes are left out."""
     notes = [note for note in roll.notes() if roll.was_drawn(note)]
     if voices == 1:
         return [(name, notes)] if notes else []

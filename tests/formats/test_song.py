@@ -452,7 +452,7 @@ def test_a_band_that_is_transposed_leaves_its_drums() -> None:
     encoding = band_encoding()
     (own,) = read_bytes(band_file(), "song.mid", ".mid", parts="4")
     assert isinstance(own, PianoRoll)
-    piece = drawn(known_part(encoding, own, ["bars:2"]), encoding=encoding)
+    piece = drawn(known_part(encoding, own, ["keys:B1-D2"]), encoding=encoding)
     before, after = parsed(to_bytes(piece, ".mid")), parsed(to_bytes(transposed(piece, 2), ".mid"))
     for old, new in zip(before.tracks, after.tracks, strict=True):
         up = 0 if "rum" in old.name else 2
