@@ -21,7 +21,8 @@ def command(
 ) -> None:
     """Go on from the end of a piece or a text, which stays exactly as it is, and print the files written.
 
-    Music goes on with at most as many keys at once as its last two bars have, or as --voices says.
+    Music goes on with at most as many keys at once as its last two bars have, or as --voices says. A band goes on in
+    all its parts.
     """
     from lnfgen.formats.read_write import WITH_VOICES
 

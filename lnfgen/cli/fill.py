@@ -15,8 +15,9 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help="Draw this part anew: bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass; with "
-            "commas, only what all of them cover. Of a text: characters, such as 10-20,35. Repeatable.",
+            help="Draw this part anew: bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass, and of a "
+            "band part:drums; with commas, only what all of them cover. Of a text: characters, such as 10-20,35. "
+            "Repeatable.",
             show_default="the gaps of a text",
         ),
     ] = None,

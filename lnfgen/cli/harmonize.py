@@ -17,7 +17,7 @@ def command(
     """Keep a melody exactly, draw what sounds below it, and print the files written.
 
     The melody is the highest line of its track; with --tracks all, that of the whole piece. A bass is kept by --above
-    --tracks bass.
+    --tracks bass. A model of a band keeps the part melody, or with --above the bass, and draws all other parts.
     """
     drawing.draw(
         "harmonize",

@@ -50,6 +50,8 @@ class PieceWriter:
         if target == "-" and json:
             raise LnfgenError("found --json beside --out -, and both write to stdout; give a file name")
         require_fitting(self.suffix, instruments)
+        if run.encoding.parts and instruments.get("voices") is not None:
+            raise LnfgenError(f"found --voices; {run.name} makes bands, whose parts are written apart; leave it out")
         if target != "-":
             require_parent(Path(target))
         self.target, self.count, self.instruments, self.json = target, count, instruments, json

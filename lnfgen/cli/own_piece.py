@@ -75,7 +75,9 @@ class DrawingOptions:
         wishes = wishes_for(self.want or (), run.encoding)
         instruments = options.played(self.program, self.voices) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, instruments, self.json)
-        piece = _read(run, source, self.tracks, self.flat)
+        # Without a choice of its own, harmonize reads a band whole, because all parts but the melody are drawn.
+        is_whole = music_alone and self.tracks == "melody" and run.encoding.parts
+        piece = _read(run, source, "all" if is_whole else self.tracks, self.flat)
 
         from lnfgen.api import load
 

@@ -18,6 +18,7 @@ def command(
 ) -> None:
     """Draw a share of a piece anew, chosen at random, keep the rest, and print the files written.
 
-    The share is counted in bars of each voice, or in spans of eight characters of a text. The rest stays exactly.
+    The share is counted in bars of each voice, or part of a band, or in spans of eight characters of a text. The rest
+    stays exactly.
     """
     drawing.draw("vary", piece, lambda trained, own, **asked: trained.vary(own, amount=amount, **asked), amount=amount)

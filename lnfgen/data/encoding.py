@@ -134,6 +134,12 @@ class Encoding:
         """The lowest pitch and the number of pitches of the rolls: a band's are those of a piano."""
         return (self.lowest_pitch, NUM_PITCHES if self.parts else self.num_pitches)
 
+    @property
+    def compass(self) -> range:
+        """The MIDI pitches from the lowest key of any part to the highest."""
+        lowest = self.lowest_of_rows(self.stride)
+        return range(int(lowest.min()), int(lowest.max()) + self.num_pitches)
+
     def lowest_of_rows(self, num_rows: int) -> np.ndarray:
         """The MIDI pitch of the first key of each of so many steps, which are rows of a band."""
         return np.resize([LOWEST[role] for role in self.roles] or [self.lowest_pitch], num_rows)

@@ -19,6 +19,7 @@ from typing import Any
 import mido
 import numpy as np
 
+from lnfgen.errors import LnfgenError
 from lnfgen.formats.events import Events
 from lnfgen.formats.midi import (
     TICKS_PER_QUARTER,
@@ -37,9 +38,11 @@ from lnfgen.formats.midi import (
     upbeat_signature,
     voice_events,
 )
+from lnfgen.music.parts import Part, pitched_rows
 from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
-from lnfgen.music.tracks import DRUM_CHANNEL, Track
+from lnfgen.music.tracks import DRUM_CHANNEL, DRUMS, Track
+from lnfgen.wording import counted
 
 _MOST_TICKS = 0x7FFF  # to a quarter, in the header of a MIDI file
 _DRUMS = DRUM_CHANNEL - 1  # the channels of messages are counted from 0
@@ -96,22 +99,24 @@ def file_bars(roll: PianoRoll) -> dict[int, int]:
     for (line, signature), (until, _) in itertools.pairwise([*changes.items(), (end, (4, 4))]):
         bar = bar_length(signature, 1) * quarter
         lines += [line + index * bar for index in range(math.ceil((min(until, end) - line) / bar))]
-    step = quarter / roll.steps_per_quarter
-    steps = sorted({min(_nearest(line / step), roll.num_steps - 1) for line in lines})
+    step = quarter / roll.steps_per_quarter * roll.stride
+    steps = sorted({min(_nearest(line / step) * roll.stride, roll.num_steps - roll.stride) for line in lines})
     return dict(enumerate(steps, start=0 if roll.upbeat else 1))
 
 
-def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
+def file_line(roll: PianoRoll, top: bool, role: str = "") -> np.ndarray:
     """The cells bool [T, 128] of the notes of the file's kept tracks that are its highest line, or its lowest one.
 
-    A note is of that line if no other one is beyond it for half of its time or more. On the grid, two notes of a fast
-    line may fall on one step, and one that is played legato may sound into the next.
+    Of a band, these are the tracks with the role. A note is of that line if no other one is beyond it for half of its
+    time or more. On the grid, two notes of a fast line may fall on one step, and one that is played legato may sound
+    into the next.
     """
     line = np.zeros((roll.num_steps, 128), dtype=np.bool_)
     if roll.song is None:
         return line
     _, step, parts = _opened(roll)
-    notes = sorted(note for part, _, own in parts if part.kept for note in own)
+    notes = sorted(note for part, _, own in parts if part.kept and role in ("", part.role) for note in own)
+    number = roll.roles.index(role) if role else None
     outermost = Counter[MidiNote]()  # the time for which each note is
     waiting, sounding = deque(notes), list[MidiNote]()
     for now, until in itertools.pairwise(sorted({tick for note in notes for tick in note[:2]})):
@@ -123,7 +128,7 @@ def file_line(roll: PianoRoll, top: bool) -> np.ndarray:
     for note in notes:
         if 2 * outermost[note] >= note.end - note.start:
             first = _nearest(note.start / step)
-            line[first : max(_nearest(note.end / step), first + 1), note.pitch] = True
+            line[number :: roll.stride][first : max(_nearest(note.end / step), first + 1), note.pitch] = True
     return line
 
 
@@ -143,7 +148,8 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
                 vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))
             yield tick, message
 
-    drawn = None if roll.drawn is None else np.roll(roll.drawn, semitones, axis=1)
+    pitched = pitched_rows(roll.roles, roll.num_steps)[:, None]
+    drawn = None if roll.drawn is None else np.where(pitched, np.roll(roll.drawn, semitones, axis=1), roll.drawn)
     return replace(moved, song=_changed(roll.song, move), drawn=drawn)
 
 
@@ -166,33 +172,38 @@ def midi_of(
 ) -> bytes:
     """The MIDI file of a roll: of a person's piece with drawn notes, their own file with these; else `midi_bytes`.
 
-    The drawn notes are as loud as the notes around them, and have channels of their own as far as some are free.
+    The drawn notes are as loud as the notes around them, of a band those of the same part, and have channels of their
+    own as far as some are free. Drums share theirs, and its program.
 
     Args:
-        program: the General MIDI program of the drawn notes, or one for each voice. None: that of the tracks that the
-            model heard; a piano, if there is no file.
-        voices: in how many tracks the drawn notes are divided. None: one for each program.
-        drawn_name: the name of the track of the drawn notes; several are numbered.
+        program: the General MIDI program of the drawn notes, or one for each voice, or part with pitches. None: that of
+            the tracks that the model heard, or the usual one of the part; a piano, if there is no file.
+        voices: in how many tracks the drawn notes are divided. None: one for each program. A band takes none.
+        drawn_name: the name of the track of the drawn notes; several are numbered, or have the name of their part.
     """
     if not roll.is_own_file:
         return midi_bytes(roll, program=program, voices=voices)
+    if roll.parts and voices is not None:
+        raise LnfgenError(f"{counted(voices, 'voice')} of a band; expected none, because it has parts")
     midi, step, parts = _opened(roll)
-    heard = [(key, notes) for part, key, notes in parts if part.kept]
+    heard = [(part, key, notes) for part, key, notes in parts if part.kept]
     used = {message.channel for messages in midi.tracks for message in messages if hasattr(message, "channel")}
-    free = [channel for channel in range(16) if channel not in used | {_DRUMS}]
-    programs = _programs(roll, program)
-    loudness = _loudness([note for _, notes in heard for note in notes])
-    _take_out(midi, {key: [note for note in notes if _is_drawn(note, roll, step)] for key, notes in heard})
-    end = max(round(roll.num_steps * step), *(sum(message.time for message in messages) for messages in midi.tracks))
-    for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), drawn_name)):
+    free = iter([channel for channel in range(16) if channel not in used | {_DRUMS}])
+    shared = next((channel for _, (_, channel), _ in heard if channel != _DRUMS), 0)
+    _take_out(midi, {key: [note for note in notes if _is_drawn(note, roll, step, part)] for part, key, notes in heard})
+    end = round(roll.num_steps // roll.stride * step)
+    end = max(end, *(sum(message.time for message in messages) for messages in midi.tracks))
+    for title, notes, number, part in _drawn_tracks(roll, program, voices, drawn_name):
         ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
-        if index < len(free):
-            channel, number = free[index], programs[min(index, len(programs) - 1)]
-        else:  # a program here would change the instrument of the other tracks on the channel
-            channel, number = heard[0][0][1], None
+        channel = _DRUMS if part.role == DRUMS else next(free, shared)
+        if channel in used and channel != _DRUMS:
             ticks = [*_apart(ticks, channel_notes(midi.tracks), channel)]
+        around = [note for track, _, own in heard if track.role == part.role for note in own]
+        loudness = _loudness(around, part, roll, step)
         sounds = [(*note, loudness(note[0])) for note in ticks]
-        midi.tracks.append(track(in_order(voice_events(sounds, channel, number, title), end)))
+        # A program on a shared channel would change the instrument of its other tracks.
+        events = voice_events(sounds, channel, None if channel in used else number, title)
+        midi.tracks.append(track(in_order(events, end)))
     midi.type = 1
     return saved(midi)
 
@@ -212,7 +223,7 @@ def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
     _, step, parts = _opened(roll)
     named = []
     for part, _, notes in parts:
-        left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step))]
+        left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step, part))]
         steps = [(_nearest(note.start / step), _nearest(note.end / step), note.pitch) for note in left]
         steps = [note for note in steps if note[0] < roll.num_steps]
         if steps and part.channel != DRUM_CHANNEL:
@@ -238,7 +249,23 @@ def _opened(roll: PianoRoll) -> tuple[Any, Fraction, list[tuple[Track, tuple[int
     midi = parsed(roll.song)
     played = channel_notes(midi.tracks).items()
     parts = [(part, key, notes) for part, (key, notes) in zip(roll.tracks, played, strict=True)]
-    return midi, ticks_per_quarter(midi) / roll.steps_per_quarter, parts
+    return midi, ticks_per_quarter(midi) * roll.stride / roll.steps_per_quarter, parts
+
+
+def _drawn_tracks(
+    roll: PianoRoll, program: int | Sequence[int] | None, voices: int | None, name: str
+) -> Iterator[tuple[str, list[Note], int, Part]]:
+    """The name, the notes, the program and the part of each track of drawn notes; without parts, one without a role."""
+    asked = [program] if isinstance(program, int) else list(program or ())
+    if not roll.parts:
+        programs = asked or [max((one for one in roll.tracks if one.kept), key=lambda one: one.notes).program or 0]
+        for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), name)):
+            yield title, notes, programs[min(index, len(programs) - 1)], Part("")
+    for number, part in enumerate(roll.parts):
+        above = sum(other.role != DRUMS for other in roll.parts[number + 1 :])  # programs begin with the highest part
+        own = asked[min(above, len(asked) - 1)] if asked and part.role != DRUMS else part.program
+        for title, notes in drawn_parts(roll.part(number), 1, f"{name} {part.role}"):
+            yield title, notes, own, part
 
 
 def _take_out(midi: Any, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) -> None:
@@ -251,10 +278,10 @@ def _take_out(midi: Any, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) ->
         midi.tracks[index] = track(left)
 
 
-def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction) -> bool:
-    """True if the note begins where a model drew. The ticks of a step give its place on the grid."""
-    first = _nearest(note.start / step)
-    return first < roll.num_steps and bool(roll.drawn[first, note.pitch])  # type: ignore[index]
+def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction, part: Track) -> bool:
+    """True if the note of this track begins where a model drew. The ticks of a step give its place on the grid."""
+    row = _nearest(note.start / step) * roll.stride + (roll.roles.index(part.role) if roll.parts else 0)
+    return row < roll.num_steps and bool(roll.drawn[row, note.pitch])  # type: ignore[index]
 
 
 def _apart(notes: Sequence[Note], written: Mapping[Any, Sequence[MidiNote]], channel: int) -> Iterator[Note]:
@@ -267,22 +294,20 @@ def _apart(notes: Sequence[Note], written: Mapping[Any, Sequence[MidiNote]], cha
             yield begin, end, pitch
 
 
-def _loudness(notes: Sequence[MidiNote]) -> Callable[[int], int]:
-    """The velocity at a tick: the mean of the notes that begin there, or between the notes before and after it."""
+def _loudness(notes: Sequence[MidiNote], part: Part, roll: PianoRoll, step: Fraction) -> Callable[[int], int]:
+    """The velocity at a tick: the mean of the notes that begin there, or between the notes before and after it.
+
+    If there are none, it is that of the part at this place in a bar.
+    """
+    if not notes:
+        usual, upbeat = part.velocities or (VELOCITY,), roll.upbeat // roll.stride
+        return lambda tick: usual[(round(tick / step) - upbeat) % len(usual)]
     by_start: dict[int, list[int]] = {}
     for note in notes:
         by_start.setdefault(note.start, []).append(note.velocity)
     ticks = sorted(by_start)
     means = [fmean(by_start[tick]) for tick in ticks]
     return lambda tick: round(float(np.interp(tick, ticks, means)))
-
-
-def _programs(roll: PianoRoll, program: int | Sequence[int] | None) -> list[int]:
-    """The programs that were asked for, or that of the kept track with most notes."""
-    if program is None:
-        longest = max((part for part in roll.tracks if part.kept), key=lambda part: part.notes)
-        return [longest.program or 0]
-    return [program] if isinstance(program, int) else list(program)
 
 
 def _changed(content: bytes, change: Callable[[Any], Iterator[tuple[int, Any]]]) -> bytes:

@@ -15,6 +15,7 @@ from lnfgen.formats.text import with_long_copies
 from lnfgen.inference.scoring import nll_of_each
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.copies import longest_copies
+from lnfgen.music.figures import pitched_parts
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.wording import counted
 
@@ -82,7 +83,7 @@ def _copies(
     if encoding.kind == "text":
         texts, corpus = ([piece for piece in side if isinstance(piece, str)] for side in (pieces, train))
         return unknown, with_long_copies(texts, corpus, MAX_COPY_CHARS)
-    rolls, known = ([piece for piece in side if isinstance(piece, PianoRoll)] for side in (pieces, train))
+    rolls, known = ([pitched_parts(one) for one in side if isinstance(one, PianoRoll)] for side in (pieces, train))
     copies = longest_copies(rolls, known)
     most = [MAX_COPY_BARS * bar_length(roll.time_signature, 1) for roll in rolls]
     return [*copies], [quarters > limit for quarters, limit in zip(copies, most, strict=True)]

@@ -45,11 +45,13 @@ def added_steps(
 ) -> int:
     """How many steps or characters an intro goes on for: as asked, or drawn from p(T | T > its own length).
 
-    Bars are counted from the next bar line on, which follows from the upbeat that the file gives.
+    Bars are counted from the next bar line on, which follows from the upbeat that the file gives. Of a band, it is the
+    number of rows of whole steps.
     """
     require_one_length(length, bars, encoding)
+    size = encoding.stride
     if length is not None:
-        return length
+        return length * size
     piece = on_grid(encoding, piece)
     if isinstance(piece, str):
         own, lengths = len(piece), model.length
@@ -59,8 +61,9 @@ def added_steps(
         if bars is not None:
             bar = bar_length(roll.time_signature, roll.steps_per_quarter)
             own -= roll.upbeat
-            return round((-(-own // bar) + bars) * bar) - own
-    return lengths.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
+            return round((-(-own // bar) + bars) * bar / size) * size - own
+    added = lengths.sample(torch.Generator().manual_seed(stream_seed(seed, 0)), beyond=own) - own
+    return -(-added // size) * size
 
 
 def fill_pieces(
@@ -131,11 +134,20 @@ def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownP
     """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
     It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
-    highest or lowest line is compared with those lines of the samples, and other music with all their keys.
+    highest or lowest line is compared with those lines of the samples, and other music with all their keys. A band
+    stays where it is.
     """
     roll = part.piece
     if isinstance(roll, str):
         return part
+    moved = part if encoding.parts else _moved_home(model, encoding, part, roll)
+    if not (moved.values * ~moved.hidden).any():
+        octaves = "" if encoding.parts else ", in whatever octave"
+        raise LnfgenError(f"no note of the piece is among the model's keys{octaves}")
+    return moved
+
+
+def _moved_home(model: SequenceModel, encoding: Encoding, part: KnownPart, roll: PianoRoll) -> KnownPart:
     known = roll.sounding & ~part.hidden_cells
     below = part.hidden_cells.cumsum(axis=1)  # how many cells are hidden at or below each cell
     sides = ((True, below[:, -1:] > below), (False, below > 0))
@@ -152,10 +164,7 @@ def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownP
         has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
         return has_place, min(int(((keys >= low) & (keys <= high)).sum()), enough), -abs(shift)
 
-    moved = laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit), part.outer)
-    if not (moved.values * ~moved.hidden).any():
-        raise LnfgenError("no note of the piece is among the model's keys, in whatever octave")
-    return moved
+    return laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit), part.outer)
 
 
 _samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = WeakKeyDictionary()

@@ -15,9 +15,11 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.song import file_bars, file_line
 from lnfgen.formats.text import UNKNOWN
+from lnfgen.music.parts import MELODY, Part
 from lnfgen.music.pianoroll import Losses, PianoRoll
-from lnfgen.music.regions import outer_voices, random_share, region, room_inside
+from lnfgen.music.regions import outer_voices, part_named, random_share, region, room_inside
 from lnfgen.music.tonality import pitch_name
+from lnfgen.music.tracks import BASS, DRUMS
 from lnfgen.wording import counted
 
 GAP = "_"
@@ -36,7 +38,10 @@ class OuterVoices(NamedTuple):
 
 @dataclass(frozen=True)
 class KnownPart:
-    """A piece of which a part is known, as a model sees it. Where its pieces begin at a bar line, so does this one."""
+    """A piece of which a part is known, as a model sees it. Where its pieces begin at a bar line, so does this one.
+
+    For a model of a band, the piece is in the same parts, and all steps are rows (`PianoRoll.parts`).
+    """
 
     values: np.ndarray  # the whole piece, its hidden part included, uint8 [T, P] or int32 [T]
     hidden: np.ndarray  # bool of the same shape, True where the model is to draw
@@ -60,7 +65,8 @@ def nothing_known(encoding: Encoding, num_steps: int, time_signature: TimeSignat
     if encoding.kind == "text":
         return laid(encoding, GAP * num_steps, np.ones(num_steps, np.bool_))
     silent = np.zeros((num_steps, 128), np.bool_)
-    roll = PianoRoll(silent, silent, encoding.steps_per_quarter, 0, encoding.tempo_bpm, time_signature)
+    grid = (encoding.steps_per_quarter, 0, encoding.tempo_bpm, time_signature)
+    roll = PianoRoll(silent, silent, *grid, parts=encoding.parts)
     return laid(encoding, roll, ~silent)
 
 
@@ -81,10 +87,21 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
 
 
 def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> KnownPart:
-    """The highest line of a piece of music, below which all is hidden; or the lowest one, if all above it is."""
-    piece = on_grid(encoding, piece)
+    """The highest line of a piece of music, below which all is hidden; or the lowest one, if all above it is.
+
+    Of a band, the part melody is known, or the bass, and all others are hidden. One part alone with notes becomes that.
+    """
+    role = BASS if above else MELODY
+    if encoding.parts and role not in encoding.roles:
+        raise LnfgenError(f"the model has no {role}, but {', '.join(encoding.roles)}; choose another model")
+    piece = on_grid(encoding, piece, role)
     if isinstance(piece, str):
         raise LnfgenError("found a text; expected a piece of music, whose melody is to be harmonised")
+    if encoding.parts:
+        if not piece.part(number := encoding.roles.index(role)).sounding.any():
+            raise LnfgenError(f"found no notes of the {role}; name its track, as --tracks {role}=2")
+        rows = np.arange(piece.num_steps) % piece.stride != number
+        return _partly_known(encoding, piece, np.broadcast_to(rows[:, None], piece.sounding.shape))
     return _partly_known(encoding, piece, _hidden_cells(piece, ["above-bass" if above else "below-melody"]))
 
 
@@ -102,10 +119,13 @@ def little_room(melody: KnownPart, above: bool) -> str:
 def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None = None) -> KnownPart:
     """A piece that goes on for `added` hidden steps or characters after its end.
 
-    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars.
+    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars; a band goes
+    on in all its parts.
     """
     if voices is not None and (voices < 1 or isinstance(piece, str)):
         raise LnfgenError(f"{counted(voices, 'voice')} to go on with; expected at least 1, and a piece of music")
+    if voices is not None and encoding.parts:
+        raise LnfgenError(f"{counted(voices, 'voice')} for a band, which goes on in all its parts; leave voices out")
     if not 1 <= added <= MAX_LENGTH:
         raise LnfgenError(f"{added:,} steps to add; expected 1 to {MAX_LENGTH:,}")
     piece = on_grid(encoding, piece)
@@ -113,9 +133,10 @@ def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None
         return _partly_known(encoding, piece + GAP * added, np.arange(len(piece) + added) >= len(piece))
     after = ((0, added), (0, 0))
     onsets = None if piece.onsets is None else np.pad(piece.onsets, after)
-    longer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets)
-    at_once, (start, *_) = piece.sounding.sum(axis=1), list(piece.bars().values())[-2:]
-    outer = OuterVoices(voices or int(at_once[start:].max() or at_once.max()), room_inside(longer.sounding))
+    longer, outer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets), None
+    if not encoding.parts:
+        at_once, (start, *_) = piece.sounding.sum(axis=1), list(piece.bars().values())[-2:]
+        outer = OuterVoices(voices or int(at_once[start:].max() or at_once.max()), room_inside(longer.sounding))
     return laid(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True), outer=outer)
 
 
@@ -129,8 +150,11 @@ def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.ra
     return replace(whole, hidden=hidden, hidden_cells=hidden)
 
 
-def on_grid(encoding: Encoding, piece: Piece) -> Piece:
-    """A text, or music on the grid of the encoding with all 128 keys of MIDI; nothing empty, or of the other kind."""
+def on_grid(encoding: Encoding, piece: Piece, alone: str = "") -> Piece:
+    """A text, or music on the grid of the encoding with all 128 keys of MIDI; nothing empty, or of the other kind.
+
+    For a model of a band it is in the same parts. A piece of which one part has notes becomes the part `alone`.
+    """
     found = "text" if isinstance(piece, str) else "music"
     if found != encoding.kind:
         raise LnfgenError(f"found {found}; expected {encoding.kind}, as the model makes; choose another model")
@@ -142,7 +166,29 @@ def on_grid(encoding: Encoding, piece: Piece) -> Piece:
         raise LnfgenError("found a piece without notes on a piano's keys, A0 to C8; expected at least one to keep")
     if piece.drawn is not None:  # its file does not have the drawn notes
         piece = replace(piece, song=None, tracks=())
+    piece = _in_parts(encoding, piece, alone)
     return replace(piece.on_grid(encoding.steps_per_quarter).in_range(0, 128), drawn=None)
+
+
+def _in_parts(encoding: Encoding, piece: PianoRoll, alone: str) -> PianoRoll:
+    """The piece in the parts of the encoding, and its tracks too; one that plays none of them is no longer kept."""
+    if not encoding.parts:
+        return piece.in_parts(())
+    roll, played = piece, [number for number in range(piece.stride) if piece.part(number).sounding.any()]
+    if alone and len(played) == 1 and DRUMS not in piece.roles[played[0] : played[0] + 1]:
+        roll = PianoRoll.of_parts([piece.part(played[0])], [Part(alone)])
+    band = roll.in_parts(encoding.parts)
+    if not band.sounding.any():
+        raise LnfgenError(f"found no notes of {' or '.join(encoding.roles)}, which the model has; choose another model")
+    usual = {part.role: part for number, part in enumerate(piece.parts) if number in played}
+    only = "" if piece.parts and roll is piece else band.roles[band.sounding.any(axis=1).argmax() % band.stride]
+    tracks = [replace(track, role=only or track.role) for track in piece.tracks]
+    return replace(
+        band,
+        parts=tuple(usual.get(part.role, part) for part in encoding.parts),
+        tracks=tuple(replace(track, kept=track.kept and track.role in band.roles) for track in tracks),
+        song=piece.song,
+    )
 
 
 def laid(
@@ -158,15 +204,11 @@ def laid(
         unknown = (values == 0) & ~hidden & (np.array(list(piece)) != UNKNOWN)
         return KnownPart(values, hidden, piece, hidden, Losses(unknown=int(unknown.sum())))
     ahead = encoding.from_bar_line(piece).num_steps - piece.num_steps
-    columns = np.arange(encoding.num_pitches) + encoding.lowest_pitch - shift
-    inside = (columns >= 0) & (columns < 128)
 
     def cut(cells: np.ndarray) -> np.ndarray:
-        result = np.zeros((ahead + len(cells), encoding.num_pitches), dtype=np.bool_)
-        result[ahead:, inside] = cells[:, columns[inside]]
-        return result
+        return np.pad(encoding.keys_of(cells, shift), ((ahead, 0), (0, 0)))
 
-    low, high = encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches
+    low, high = encoding.compass.start, encoding.compass.stop
     own, struck, outside = np.flatnonzero(piece.sounding.any(axis=0)), piece.struck(), hidden.copy()
     lowest, above = (int(own[0]), int(own[-1]) + 1) if len(own) else (low, high)
     keys = range(max(low - shift, min(low, lowest)), min(high - shift, max(high, above)))
@@ -196,7 +238,8 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
         x = np.where(after, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
     own, roll = part.piece, given_back(encoding, part, x)
     assert isinstance(roll, PianoRoll)
-    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
+    roll = replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
+    return replace(roll, parts=own.parts)
 
 
 def given_back(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
@@ -223,9 +266,9 @@ def _partly_known(encoding: Encoding, piece: Piece, hidden: np.ndarray) -> Known
 def _hidden_cells(roll: PianoRoll, words: Sequence[str]) -> np.ndarray:
     """The cells of these words of `music.regions.region`, whose bars and outer lines are those of the roll's file."""
     hidden = region(roll, words, file_bars(roll))
-    for word, is_top in (("below-melody", True), ("above-bass", False)):
-        if any(word in each for each in words):
-            hidden &= ~file_line(roll, is_top)
+    for line, is_top in (("below-melody", True), ("above-bass", False)):
+        for role in {part_named(word) for word in words if line in word}:
+            hidden &= ~file_line(roll, is_top, role)
     return hidden
 
 
@@ -234,7 +277,7 @@ def _of_whole_notes(roll: PianoRoll, hidden: np.ndarray) -> np.ndarray:
     known = np.zeros_like(hidden)
     for start, length, pitch in roll.notes():
         column = pitch - roll.lowest_pitch
-        known[start : start + length, column] |= not hidden[start, column]
+        known[start : start + length : roll.stride, column] |= not hidden[start, column]
     return hidden & ~known
 
 

@@ -24,8 +24,9 @@ from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, given_back
 from lnfgen.inference.particles import Potential, draw_hidden
 from lnfgen.inference.wishes import WEIGHT, Wishes
-from lnfgen.models.observation import Known
+from lnfgen.models.observation import Frames, Known
 from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.music.parts import pitched_rows
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name
 
@@ -141,10 +142,11 @@ def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random
     """The part with what is sure of the rest: no key sounds beyond those of the wishes, and words have places."""
     values, hidden = part.values.copy(), part.hidden.copy()
     if encoding.kind == "music":
-        keys = encoding.lowest_pitch + np.arange(encoding.num_pitches) - part.shift
+        keys = encoding.lowest_of_rows(len(values))[:, None] + np.arange(encoding.num_pitches) - part.shift
         outside = (keys < wishes.keys.start) | (keys >= wishes.keys.stop)
-        if len(known := keys[(values * ~hidden).any(axis=0) & outside]):
-            found = f"what is kept has {pitch_name(int(known[-1]))}"
+        outside &= pitched_rows(encoding.roles, len(values))[:, None]
+        if len(known := keys[(values > 0) & ~hidden & outside]):
+            found = f"what is kept has {pitch_name(int(known.max()))}"
             raise LnfgenError(f"{found}, which the wishes for top and bass leave out")
         values[hidden & outside] = 0
         hidden &= ~outside
@@ -172,20 +174,22 @@ def known_bits(model: SequenceModel, part: KnownPart) -> Known:
         return model.observation.known(x, torch.from_numpy(~part.hidden))
     known, hidden = ~part.hidden, part.hidden
     sounding, held = (part.values & SOUNDING) != 0, part.values == SOUNDING
-    if model.observation.num_logits > part.values.shape[1]:
-        ends = _after(known & sounding) & ~held & hidden  # a known note has ended: the key is not held
-        begins = _before(known & held) & hidden  # a key that is known to be held sounds before that too
+    assert isinstance(model.observation, Frames)
+    by = model.observation.parts  # rows of a band from a step to the next one
+    if model.observation.has_onsets:
+        ends = _after(known & sounding, by) & ~held & hidden  # a known note has ended: the key is not held
+        begins = _before(known & held, by) & hidden  # a key that is known to be held sounds before that too
         x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, part.values).astype(np.uint8))
         return model.observation.known(x, torch.from_numpy(np.concatenate([known | begins, known | ends], 1)))
-    silent = hidden & ~sounding & (_after(known & sounding) | _before(known & sounding))
+    silent = hidden & ~sounding & (_after(known & sounding, by) | _before(known & sounding, by))
     return model.observation.known(x, torch.from_numpy(known | silent))
 
 
-def _after(cells: np.ndarray) -> np.ndarray:
-    """The cells a step after these."""
-    return np.concatenate([np.zeros_like(cells[:1]), cells[:-1]])
+def _after(cells: np.ndarray, by: int) -> np.ndarray:
+    """The cells so many rows after these."""
+    return np.concatenate([np.zeros_like(cells[:by]), cells[:-by]])
 
 
-def _before(cells: np.ndarray) -> np.ndarray:
-    """The cells a step before these."""
-    return np.concatenate([cells[1:], np.zeros_like(cells[:1])])
+def _before(cells: np.ndarray, by: int) -> np.ndarray:
+    """The cells so many rows before these."""
+    return np.concatenate([cells[by:], np.zeros_like(cells[:by])])

@@ -22,6 +22,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece, read
 from lnfgen.music.figures import Figure, ends_on_triad, leaps, music_figures, notes_per_bar
+from lnfgen.music.parts import ONE
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.music.tonality import MODES, key_of, key_profiles, most_like, pitch_name, pitch_number
 
@@ -131,9 +132,7 @@ def wishes_for(want: Want | Wishes, encoding: Encoding) -> Wishes:
     pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want]
     figures, others = numbers(encoding.kind), OTHERS[encoding.kind]
     wishes, sure, contained, signature = list[Wish](), list[Wish](), list[str](), None
-    own = range(128)
-    if encoding.kind == "music":
-        own = range(encoding.lowest_pitch, encoding.lowest_pitch + encoding.num_pitches)
+    own = encoding.compass if encoding.kind == "music" else range(128)
     low, high = float(own[0]), float(own[-1])
     for name, value in pairs:
         words = f"{name}={'..'.join(map(str, value)) if isinstance(value, tuple) else value}"
@@ -188,7 +187,8 @@ def _wish(words: str, figure: Figure, low: float, high: float) -> Wish:
 
 def _like(value: Any, encoding: Encoding) -> list[Wish]:
     """A wish for each figure of compare that a piece, or that of a file, has."""
-    piece = read(Path(value), steps_per_quarter=encoding.steps_per_quarter)[0] if isinstance(value, str) else value
+    how: dict[str, Any] = {"steps_per_quarter": encoding.grid, "parts": ",".join(encoding.roles) or ONE}
+    piece = read(Path(value), **how)[0] if isinstance(value, str) else value
     if not isinstance(piece, PianoRoll):
         raise ValueError("a file with a piece of music")
     found = [(name, figure, figure.value(piece)) for name, figure in music_figures(4).items()]
@@ -240,14 +240,14 @@ def _keys(name: str, value: Any) -> np.ndarray:
 
 def _in_key(wanted: np.ndarray, roll: PianoRoll) -> tuple[Any, float]:
     """The key, and how much better the profile of the best key fits than that of the best wanted one."""
-    likeness = key_profiles(roll)
+    likeness = key_profiles(roll.merged)
     key = most_like(likeness)
     return None if key is None else str(key), float(likeness.max() - likeness[wanted].max()) / KEY_UNIT
 
 
 def _line(top: bool, low: float, high: float, roll: PianoRoll) -> tuple[Any, float]:
     """The lowest and the highest pitch of an outer line, and how many semitones they are outside."""
-    line = roll.edge_keys(top)
+    line = roll.merged.edge_keys(top)
     pitches = line[line >= 0] + roll.lowest_pitch
     if not len(pitches):
         return None, math.nan

@@ -400,8 +400,10 @@ class PianoRoll:
         if new == old:
             return self
         if self.parts:
-            rolls = [self.part(number).on_grid(new // self.stride) for number in range(self.stride)]
-            return PianoRoll.of_parts(rolls, self.parts, losses=sum((roll.losses for roll in rolls), Losses()))
+            plain = replace(self, losses=Losses())
+            rolls = [plain.part(number).on_grid(new // self.stride) for number in range(self.stride)]
+            losses = sum((roll.losses for roll in rolls), self.losses)
+            return PianoRoll.of_parts(rolls, self.parts, losses=losses, song=self.song)
 
         def moved(step: int) -> int:
             return (2 * step * new + old) // (2 * old)

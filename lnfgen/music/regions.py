@@ -13,7 +13,8 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name, pitch_number
 from lnfgen.wording import counted
 
-EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass"
+EXPECTED = "bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody, above-bass or, of a band, part:drums"
+PART = "part:"
 
 
 def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None = None) -> np.ndarray:
@@ -24,6 +25,8 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
     - `below-melody`: all keys under the highest one that sounds. `above-bass`: all keys over the lowest one. Where
       nothing sounds, the one before counts, and at the start the first one.
     - `voice:2`: the second voice from above, with all keys between its neighbours, where so many voices sound.
+    - `part:bass`: a part of a band. `voice:2`, `below-melody` and `above-bass` need one, as `part:chords,voice:2` has
+      it. All other words mean all parts of a band.
     - `bars:5-8,below-melody`: with a comma, the cells that both mean.
 
     A note is below a melody, above a bass or in a voice as a whole if most of it is: a melody may be played legato.
@@ -37,16 +40,27 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
     cells = np.zeros_like(roll.sounding)
     bars = roll.bars() if bars is None else bars
     for word in words:
-        meant = np.ones_like(cells)
+        role, rows, own, lines = part_named(word), slice(None), roll, bars
+        if role:
+            number = _number_of(roll, role)
+            rows, own = slice(number, None, roll.stride), roll.part(number)
+            lines = {bar: row // roll.stride for bar, row in bars.items()}
+        meant = np.ones_like(own.sounding)
         for part in map(str.strip, word.split(",")):
-            found = _one(roll, part, bars)
+            found = _one(own, part, lines) if part != PART + role else meant
             if not found.any():
-                raise LnfgenError(f"{part} means nothing in a piece of {_size(roll)}")
+                raise LnfgenError(f"{part} means nothing in a piece of {_size(own)}")
             meant &= found
         if not meant.any():
-            raise LnfgenError(f"{word} means nothing in a piece of {_size(roll)}: its parts have no cell in common")
-        cells |= meant
+            raise LnfgenError(f"{word} means nothing in a piece of {_size(own)}: its parts have no cell in common")
+        cells[rows] |= meant
     return cells
+
+
+def part_named(word: str) -> str:
+    """The role that a word has, as `part:bass` or `bars:5-8,part:bass`; empty if it has none."""
+    parts = [part for part in map(str.strip, word.split(",")) if part.startswith(PART)]
+    return parts[0].removeprefix(PART) if parts else ""
 
 
 def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
@@ -81,7 +95,7 @@ def room_inside(sounding: np.ndarray) -> np.ndarray:
 def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.ndarray:
     """The cells bool [T, P] of this share of the places of a piece, chosen at random; all cells for a share of 1.
 
-    A place is a voice in a bar: the cells that `voice:2,bars:5` means.
+    A place is a voice in a bar: the cells that `voice:2,bars:5` means. Of a band, it is a part that sounds in a bar.
     """
     if share == 1:
         return np.ones_like(roll.sounding)
@@ -91,17 +105,31 @@ def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.
     places = [
         (start, end, number)
         for start, end in itertools.pairwise(starts)
-        for number in range(1, int(num_voices[start:end].max(initial=0)) + 1)
+        for number in (range(roll.stride) if roll.parts else range(1, int(num_voices[start:end].max(initial=0)) + 1))
+        if not roll.parts or num_voices[start + number : end : roll.stride].any()
     ]
     for index in rng.permutation(len(places))[: round(share * len(places))]:
         start, end, number = places[index]
-        cells[start:end] |= _voice(roll.sounding[start:end], number)
+        if roll.parts:
+            cells[start + number : end : roll.stride] = True
+        else:
+            cells[start:end] |= _voice(roll.sounding[start:end], number)
     return cells
+
+
+def _number_of(roll: PianoRoll, role: str) -> int:
+    if role in roll.roles:
+        return roll.roles.index(role)
+    if not roll.parts:
+        raise LnfgenError(f"found {PART + role} for music of one part; leave it out, or choose a model of a band")
+    raise LnfgenError(f"found {PART + role}; expected one of {', '.join(PART + own for own in roll.roles)}")
 
 
 def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
     kind, _, value = word.partition(":")
     value = value.strip()
+    if roll.parts and kind in ("below-melody", "above-bass", "voice"):
+        raise LnfgenError(f"found {word!r} for a band; expected it with a part, as part:{roll.roles[-1]},{word}")
     if word in ("below-melody", "above-bass"):
         top = word == "below-melody"
         line = _carried(roll.edge_keys(top))[:, None]
@@ -118,7 +146,7 @@ def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
         return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
     if kind in ("bars", "steps"):
         first, last = _range(word, value, int)
-        starts = bars if kind == "bars" else {step + 1: step for step in range(roll.num_steps)}
+        starts = bars if kind == "bars" else dict(enumerate(range(0, roll.num_steps, roll.stride), start=1))
         if first < min(starts):
             raise LnfgenError(f"{word}: {kind} are counted from {min(starts)} on")
         begin = starts.get(first, roll.num_steps)
@@ -171,5 +199,5 @@ def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int 
 
 
 def _size(roll: PianoRoll) -> str:
-    sizes = counted(roll.num_bars, "bar"), counted(roll.num_steps, "step")
-    return f"{', '.join(sizes)} and {counted(int(roll.sounding.sum(axis=1).max()), 'voice')}"
+    sizes = counted(roll.num_bars, "bar"), counted(roll.num_steps // roll.stride, "step")
+    return f"{', '.join(sizes)} and {counted(int(roll.merged.sounding.sum(axis=1).max()), 'voice')}"

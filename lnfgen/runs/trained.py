@@ -179,7 +179,7 @@ class TrainedModel:
         way, and keys of `free` that the model does not have.
 
         Args:
-            free: the part to draw, a word or several. Of music: `bars:5-8`, `keys:C3-C5`, `voice:2`, `below-melody` and
+            free: the part to draw, a word or several. Of music: `bars:5-8`, `part:drums`, `voice:2`, `below-melody` and
                 others, see `lnfgen.music.regions.region`. Of a text: characters, as `10-20,35`, or its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
             drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
@@ -194,7 +194,8 @@ class TrainedModel:
     def harmonize(self, melody: PianoRoll, *, above: bool = False, **drawing: Unpack[Drawing]) -> list[Piece]:
         """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as `fill`.
 
-        With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if few keys are free.
+        With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if few keys are free. A
+        model of a band keeps the part melody, or the bass, and draws all other parts.
         """
         usual: Drawing = {"particles": MELODY_PARTICLES}
         part = known_melody(self.encoding, melody, above)
@@ -215,7 +216,7 @@ class TrainedModel:
 
         By default the length is drawn, as pieces of the training data of at least that length go on. At most `voices`
         keys sound at once, by default as many as in the last two bars of the intro: the highest ones and the lowest one
-        of a fuller piece, of which the intro has the outer voices too.
+        of a fuller piece, of which the intro has the outer voices too. A band goes on in all its parts.
         """
         added = added_steps(self.model, self.encoding, intro, length, bars, drawing.get("seed", 0))
         return self._filled(known_intro(self.encoding, intro, added, voices), drawing)
@@ -226,8 +227,8 @@ class TrainedModel:
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
 
         Args:
-            amount: the share of the bars of each voice, or of a text in spans of eight characters. 0 gives the piece
-                itself, and 1 a fresh piece of its length.
+            amount: the share of the bars of each voice, or part of a band, or of a text in spans of eight characters. 0
+                gives the piece itself, and 1 a fresh piece of its length.
 
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
