@@ -40,25 +40,22 @@ def test_a_part_reads_the_parts_before_it_and_nothing_later(name):
         assert not any(same[changed + 1 : changed + 4]), "the next parts, and the same part at the next step"
 
 
-@pytest.mark.parametrize("name", ["lstm", "af-scf"])
+@pytest.mark.parametrize("copies", [False, True])
 @torch.no_grad()
-def test_step_by_step_it_draws_what_it_scores(name):
-    """The logits at what is drawn, row by row, are those of all rows at once."""
-    model = toy(name, TRIO, emission="past").double()
-    for module in model.modules():
-        if isinstance(module, VoiceHead):
-            randomise(module, 0.05)  # so that much is likely
-            module.gate.from_attended.weight.zero_()  # otherwise copies take all
-    lengths, generators = [12, 9], [torch.Generator().manual_seed(seed) for seed in range(2)]
-    noise, uniform = model.random_numbers(lengths, generators)
-    noise = None if noise is None else noise.double()
-    drawn = model.generate(lengths, noise, uniform, 1.0, None)
-    x = torch.nn.utils.rnn.pad_sequence(drawn, batch_first=True)
-    logits = model.drawn_logits(x, torch.tensor(lengths), noise, None)
-    again = model.observation.sample(logits, uniform)
-    for row, length in enumerate(lengths):
-        assert torch.equal(again[row, :length], drawn[row])
-    assert len({tuple(frame.tolist()) for piece in drawn for frame in piece}) > 5
+def test_step_by_step_it_draws_what_it_scores(copies):
+    """The logits at what is drawn, row by row, are those of all rows at once, also after rows were chosen anew."""
+    torch.manual_seed(0)
+    head = randomise(VoiceHead(TRIO, 4, 32, 0.0, copies=copies), 0.3).double().eval()
+    context = torch.randn(4, 12, 4, dtype=torch.float64)
+    uniform = TRIO.uniform(4, 12, torch.Generator().manual_seed(1)).double()
+    draw, rows, x = head.sampler(1.0), torch.tensor([2, 0, 0, 3]), torch.empty(4, 0, 5, dtype=torch.uint8)
+    for t in range(12):
+        if t == 7:
+            draw.keep(rows)
+            x, context, uniform = x[rows], context[rows], uniform[rows]
+        x = torch.cat([x, draw(context[:, t], uniform[:, t])[:, None]], 1)
+    assert torch.equal(TRIO.sample(head(context, x), uniform)[:, 7:], x[:, 7:])
+    assert len({tuple(frame) for frame in x.flatten(0, 1).tolist()}) > 5
 
 
 @torch.no_grad()
