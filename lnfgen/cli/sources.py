@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def tell_sizes(dataset: "Dataset", *sources: str | Path) -> None:
     """Print the sizes of a dataset on stderr, and if it was just made of `sources` what these are worth."""
     encoding = dataset.encoding
-    unit = "step" if encoding.kind == "music" else "character"
+    unit = "character" if encoding.kind == "text" else "row" if encoding.parts else "step"
     for split, counts in dataset.manifest["splits"].items():
         dropped = f", {counts['dropped']:,} dropped for their length" if counts["dropped"] else ""
         sizes = f"{counted(counts['sequences'], 'sequence')}, {counted(counts['steps'], unit)}"

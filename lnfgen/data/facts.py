@@ -8,6 +8,7 @@ from typing import Any
 from lnfgen.data.dataset import Dataset
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import LINE_ENDS
+from lnfgen.music.parts import ROLES, in_roles
 from lnfgen.music.pianoroll import FINER, LOSSES, Losses
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted, counted_ends, frequencies
@@ -26,8 +27,9 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
     if encoding.kind == "text":
         facts["vocabulary"] = len(encoding.vocabulary)
     else:
-        keys = ("has_onsets", "steps_per_quarter", "lowest_pitch", "num_pitches", "tempo_bpm")
-        facts |= {key: getattr(encoding, key) for key in keys}
+        keys = ("has_onsets", "lowest_pitch", "num_pitches", "tempo_bpm")
+        facts |= {"steps_per_quarter": encoding.grid} | {key: getattr(encoding, key) for key in keys}
+        facts |= {"parts": " ".join(encoding.roles)} if encoding.parts else {}
         facts["time_signature"] = "{}/{}".format(*encoding.time_signature)
         each = (signature for name in dataset.split_names for signature in dataset.split(name).time_signatures)
         if found := frequencies(f"{beats}/{unit}" for beats, unit in each):
@@ -58,18 +60,20 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
             "distinct_characters": len(set(piece)),
         }
     notes = piece.notes()
-    per_step = piece.sounding.sum(axis=1)
+    whole = piece.merged
+    per_step = whole.sounding.sum(axis=1)
     pitches = sorted(pitch for _, _, pitch in notes)
     tracks = [
         {key: getattr(track, key) for key in ("number", "name", "instrument", "program", "channel", "notes")}
         | {"lowest_note": pitch_name(track.lowest), "highest_note": pitch_name(track.highest)}
         | {"notes_at_a_time": round(track.polyphony, 2), "kept": track.kept}
-        for track in piece.tracks
+        | {"part": track.role or None, "by": track.why or None}
+        for track in (piece.tracks if piece.parts else in_roles(piece.tracks, ROLES))
     ]
     return {
         "kind": "music",
         "title": piece.title or None,
-        "steps": piece.num_steps,
+        "steps": whole.num_steps,
         "bars": piece.num_bars,
         "seconds": round(piece.seconds, 3),
         "notes": len(notes),
@@ -77,12 +81,12 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
         "highest_note": pitch_name(pitches[-1]) if pitches else None,
         "notes_per_sounding_step": round(float(per_step[per_step > 0].mean()), 3) if pitches else 0.0,
         "onsets": piece.onsets is not None,
-        "steps_per_quarter": piece.steps_per_quarter,
+        "steps_per_quarter": whole.steps_per_quarter,
         "tempo_bpm": piece.tempo_bpm,
         "time_signature": "{}/{}".format(*piece.time_signature),
-        "upbeat": piece.upbeat,
+        "upbeat": whole.upbeat,
         **{name: piece.losses[name] for name in LOSSES},
-    } | ({"tracks": tracks} if tracks else {})
+    } | {key: value for key, value in (("parts", " ".join(piece.roles)), ("tracks", tracks)) if value}
 
 
 def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:
