@@ -99,5 +99,5 @@ def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str
         if len(roll.tracks) > 1:
             console.note(f"{source}: {said_of([roll.tracks])}")
     losses = sum((roll.losses for roll in rolls), Losses()) - Losses(dict.fromkeys(mended, 1 << 62))
-    for line in losses_in_words(losses, rolls[0].steps_per_quarter) if rolls else ():
+    for line in losses_in_words(losses, rolls[0].merged.steps_per_quarter) if rolls else ():
         console.note(f"{source}: {line}")
