@@ -111,7 +111,7 @@ class VoiceChoice(nn.Module):
 
         `parts` `[R]` are the parts that the rows are of.
         """
-        found = self.out(h) + (self.key_bias if self.key_bias.dim() == 2 else self.key_bias[parts])
+        found = self.out(h) + (self.key_bias if self.key_bias.dim() == 2 else RULES_RATE * self.key_bias[parts])
         return found[..., 0], found[..., -1]
 
 

@@ -1,4 +1,7 @@
-"""An output head that draws frames voice by voice, with the same weights for every key, and reads the frames before."""
+"""An output head that draws frames voice by voice, with the same weights for every key, and reads the frames before.
+
+It is one file because what it scores at once and what it draws step by step are one computation.
+"""
 
 import math
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from lnfgen.models.voice_leading import (
     NO_KEY,
     NUM_MOVES,
     NUM_VOICES,
+    RULES_RATE,
     PairTables,
     VoiceChoice,
     VoicePairs,
@@ -106,6 +110,7 @@ class VoiceHead(OutputHead):
         if self.parts > 1:
             self.past_of_part = nn.Embedding(self.parts, past)
             self.from_part = nn.Embedding(self.parts, hidden)
+            self.none_of_part = nn.Parameter(torch.zeros(self.parts, NUM_VOICES))  # few or many voices are its nature
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
         self.from_voice = nn.Embedding((NUM_VOICES + 1) * NUM_MOVES * 2, hidden)
         self.from_path = nn.Linear(PATH, hidden)
@@ -284,7 +289,7 @@ class VoiceHead(OutputHead):
         """The logits of the keys as the highest one, and of their onsets, `[..., R, num_logits]`."""
         h = self.top(start.units + self.top.from_move(start.cases[:, 0]), self.dropout)
         scores, onset = self.top.scores(h, start.parts)
-        choice = Choice.of(self.silence(h.amax(-2)), scores, start.copies.top_choice())
+        choice = Choice.of(self._none(self.silence, h, start, 0), scores, start.copies.top_choice())
         return self._joined(start, _one_by_one(*choice.mixed(start.weights), temperature), onset, temperature), choice
 
     def _bottom(self, start: "_Start", tables: PairTables, temperature: float) -> tuple[Tensor, Choice]:
@@ -309,12 +314,17 @@ class VoiceHead(OutputHead):
         h = self.inner(units + start.units + start.of_voices, self.dropout)
         scores, onset = self.inner.scores(h, start.parts)
         scores = torch.where(free, scores + rules, FORBIDDEN)
-        choice = Choice.of(self.no_more(h.amax(-2)), scores, start.copies.next_choice(free))
+        choice = Choice.of(self._none(self.no_more, h, start, number), scores, start.copies.next_choice(free))
         if number == NUM_VOICES - 1:  # all keys that are left
             return self._joined(start, tempered(scores, temperature), onset, temperature), choice
         none, mixed = choice.mixed(start.weights)
         sounds = _one_by_one(none, torch.where(free, mixed, FORBIDDEN), temperature)
         return self._joined(start, sounds, onset, temperature), choice
+
+    def _none(self, network: nn.Module, h: Tensor, start: "_Start", number: int) -> Tensor:
+        """The score `[..., R, 1]` of no key for the voice of this number, from the units of all keys."""
+        score = network(h.amax(-2))
+        return score if self.parts == 1 else score + RULES_RATE * self.none_of_part[start.parts, number, None]
 
     def _joined(self, start: "_Start", sounds: Tensor, onset: Tensor, temperature: float) -> Tensor:
         """The logits of all bits, from those that keys sound and those of their onsets: `[..., R, num_logits]`."""
