@@ -147,8 +147,8 @@ class TrainingConfig:
         return min(limit for limit in limits if limit is not None)
 
     def rounds_after(self, step: int) -> int:
-        """The rounds of calibration after so many updates. They draw at most half as many pieces as these have seen."""
-        return min(self.calibration_rounds, step * self.batch_size // (2 * CALIBRATION_PIECES))
+        """The rounds of calibration after so many updates. They draw at most as many pieces as these have seen."""
+        return min(self.calibration_rounds, step * self.batch_size // CALIBRATION_PIECES)
 
 
 _SECTIONS: dict[str, Any] = {"model": ModelConfig, "training": TrainingConfig}

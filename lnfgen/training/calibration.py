@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.config import CALIBRATION_PIECES
-from lnfgen.conventions import stream_seed
+from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.inference.sampling import drawn_row, time_signatures_of
 from lnfgen.inference.steering import metres_in
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
 from lnfgen.music.figures import ends_on_triad, music_figures, usual_voices
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import PianoRoll, bar_length
 
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
@@ -53,6 +53,9 @@ GREATEST = 3.0
 
 FORESIGHT = 0.5
 """The share of the reward of a passage that as many steps before it get."""
+
+SHORT = 8
+"""The bars of every second piece, so that a short piece is a whole one too."""
 
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
@@ -128,8 +131,11 @@ def calibrate(
 
 def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Block]:
     """The pieces of a round, those of similar lengths together."""
-    steps_in = dict.fromkeys(time_signatures_of(model, encoding))
-    rows = [drawn_row(model, steps_in, stream_seed(seed, index)) for index in range(CALIBRATION_PIECES)]
+    as_drawn: dict[TimeSignature, int | None] = dict.fromkeys(time_signatures_of(model, encoding))
+    short: dict[TimeSignature, int | None]
+    short = {one: math.ceil(SHORT * bar_length(one, encoding.steps_per_quarter)) for one in as_drawn}
+    seeds = [stream_seed(seed, index) for index in range(CALIBRATION_PIECES)]
+    rows = [drawn_row(model, (as_drawn, short)[index % 2], own) for index, own in enumerate(seeds)]
     rows.sort(key=lambda row: row.length)
     for some in (rows[start : start + ROWS] for start in range(0, len(rows), ROWS)):
         signatures, lengths = [row.time_signature for row in some], [row.length for row in some]
@@ -145,12 +151,16 @@ def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Bl
 
 def _passages(place: int, piece: PianoRoll, num_steps: int, voices: int) -> Iterator[_Passage]:
     """The windows of a piece and its last steps, with their figures. The last ones have a figure of the end as well."""
-    chosen, last = music_figures(voices).values(), piece.num_steps - num_steps
+    last = piece.num_steps - num_steps
     for start, window in windows_of(piece, num_steps):
-        yield _Passage(place, start, np.array([*(figure.value(window) for figure in chosen), math.nan]))
+        yield _Passage(place, start, np.array([*_figures(window, voices), math.nan]))
     if last >= 0:
         end = piece.stretch(last, piece.num_steps)
-        yield _Passage(place, last, np.array([*(figure.value(end) for figure in chosen), ends_on_triad(end)]))
+        yield _Passage(place, last, np.array([*_figures(end, voices), ends_on_triad(end)]))
+
+
+def _figures(window: PianoRoll, voices: int) -> list[float]:
+    return [figure.value(window) for figure in music_figures(voices).values()]
 
 
 def _table(passages: Sequence[_Passage]) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +174,7 @@ def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray) ->
     """The reward of each row of `figures`: how much more it looks like the reference than like samples, in nats.
 
     The classifier is fitted to the rows of `samples` and of `reference`. The mean of the rewards is 0, but for bounds.
+    A row has the least reward if a figure is too far, and beyond all of the reference, as where a chord never ends.
     """
 
     def scaled(x: np.ndarray) -> np.ndarray:
@@ -171,7 +182,11 @@ def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray) ->
 
     is_true = np.repeat([0.0, 1.0], [len(samples), len(reference)])
     score = scaled(figures) @ regression(scaled(np.concatenate([samples, reference])), is_true)
-    return (score - score.mean()).clip(-GREATEST, GREATEST) if len(score) else score
+    if not len(score):
+        return score
+    beyond = (figures < np.fmin.reduce(reference)) | (figures > np.fmax.reduce(reference))
+    strange = (beyond & (abs(standardised(figures, reference)) > FARTHEST)).any(1)
+    return np.where(strange, -GREATEST, (score - score.mean()).clip(-GREATEST, GREATEST))
 
 
 def _update(model: SequenceModel, optimizer: torch.optim.Optimizer, block: _Block, credits: Sequence[Tensor]) -> None:

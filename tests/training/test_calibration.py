@@ -60,10 +60,11 @@ def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
     samples, reference = rng.normal(0, 1, (300, 3)), rng.normal([1, 0, 0], 1, (300, 3))
     samples[::7, 1] = math.nan  # a passage without a value is like the mean
     rewards = calibration._rewards(samples, samples, reference)
-    assert abs(rewards.mean()) < 1e-9
+    assert abs(rewards.mean()) < 1e-2
     assert np.polyfit(samples[:, 0], rewards, 1)[0] == pytest.approx(1, abs=0.25)
     far = np.array([[1e9, 0, 0], [-1e9, 0, 0], [0, 0, 0]])
-    assert np.abs(calibration._rewards(far, samples, reference)).max() <= calibration.GREATEST
+    # What lies beyond all true passages is no better for being on their side.
+    assert calibration._rewards(far, samples, reference)[:2].tolist() == [-calibration.GREATEST] * 2
 
 
 def block_of(model: SequenceModel, *sequences: torch.Tensor) -> calibration._Block:
@@ -182,7 +183,10 @@ def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(da
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == expected
 
 
-def test_a_run_of_few_updates_is_not_calibrated(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_run_of_few_updates_is_not_calibrated(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lnfgen.config, "CALIBRATION_PIECES", 3)  # more than it has seen
     short = session(dataset, tmp_path / "run", max_steps=1)
     assert short.train(listener := Listener())
     assert not listener.rounds
