@@ -13,7 +13,7 @@ from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import faster, looping, steps_of
 
 Move = Callable[["FlowSteps", Tensor], tuple[Tensor, ...]]
-"""A function of x_t `[N, ...]` that returns the value of a step, `[N, D]`, and any other results of it."""
+"""From the steps and x_t `[N, ...]`, the value of the step that is next, `[N, D]`, and any other results of it."""
 
 
 class TemporalFlow(nn.Module, ABC):
