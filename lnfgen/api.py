@@ -16,6 +16,7 @@ from lnfgen.data.prepare import build_named, prepare, source_name, warn_of_losse
 from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError, RunError
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
+from lnfgen.music.parts import AUTO, ONE
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.pretrained import is_boxed
@@ -45,7 +46,7 @@ def preprocess(
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     steps_per_quarter: int = 4,
-    drums: bool = False,
+    parts: str = AUTO,
     strict: bool = False,
     tracks: str = ALL,
     download: bool = False,
@@ -60,7 +61,7 @@ def preprocess(
     Args:
         sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
         out: the folder to write, which must be new or empty. By default it is named after the first source.
-        kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks: see
+        kind, max_length, chunks, split, seed, steps_per_quarter, parts, strict, tracks: see
             `lnfgen.data.gather.Options`.
         download: fetch the files of a named dataset if they are not here yet.
         jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
@@ -73,7 +74,7 @@ def preprocess(
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     if not given:
         raise DatasetError("found no sources; expected files, folders or the name of a dataset")
-    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, drums, strict, tracks)
+    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, strict, tracks, parts)
     found = [find(source, "files", "dataset") for source in given]
     paths = [one.path for one in found]
     name = next((one.path.name for one in found if one.kind == "named"), None)
@@ -179,8 +180,8 @@ def open_session(
     opened = open_source(dataset, building)
     encoding = opened.encoding
     train = opened.split("train")
-    steps = int(train.lengths.sum())
-    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps)
+    steps = int(train.lengths.sum()) // max(1, len(encoding.parts))
+    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps, len(encoding.parts))
     config = asked.config(corpus, usual_seed)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
@@ -241,7 +242,9 @@ def compare(
     """
     second = open_music(reference, split, progress=progress)
     # Files of the samples are rounded to the grid of the reference.
-    first = open_music(samples, split, second.pieces[0].steps_per_quarter, progress)
+    one = second.pieces[0]
+    parts = ",".join(one.roles) or ONE
+    first = open_music(samples, split, one.steps_per_quarter // one.stride, progress, parts)
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
 
 

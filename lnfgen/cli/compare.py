@@ -48,7 +48,7 @@ def command(
 
     Both sides are cut into passages of 32 quarters or less. The table has a row for each figure, for instance the
     length of notes: its median on both sides, its 5 and 95 % quantiles, and the share of the first side's passages that
-    lie inside the quantiles of the second.
+    lie inside the quantiles of the second. Music with parts, such as drums and a bass, also has figures of each part.
 
     AUC measures how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
     """

@@ -32,8 +32,8 @@ def command(
         Path | None, typer.Option(help="Folder for the files of --to.", show_default="the folder of each IN")
     ] = None,
     steps_per_quarter: options.StepsPerQuarter = 4,
-    drums: options.Drums = False,
     tracks: options.Tracks = "all",
+    parts: options.Parts = "1",
     transpose: Annotated[int, typer.Option(help="Move up by this many semitones, or down if negative.")] = 0,
     key: options.InKey = None,
     tempo: options.Tempo = None,
@@ -60,8 +60,8 @@ def command(
         raise typer.BadParameter("found --key and --transpose; expected one of them")
     of_music = {
         "--steps-per-quarter": steps_per_quarter != 4,
-        "--drums": drums,
         "--tracks": tracks != "all",
+        "--parts": parts != "1",
         "--transpose": transpose != 0,
         "--key": key is not None,
         "--tempo": tempo is not None,
@@ -81,7 +81,7 @@ def command(
     names: list[str] = []
 
     def convert(source: str) -> None:
-        pieces = read_pieces(source, steps_per_quarter, drums, tracks)
+        pieces = read_pieces(source, steps_per_quarter, tracks, parts)
         rolls = [piece for piece in pieces if not isinstance(piece, str)]
         takes_text = suffix in ("", *WRITABLE_TEXT)  # the writers of other formats refuse any text
         if takes_text and for_music and len(rolls) < len(pieces):

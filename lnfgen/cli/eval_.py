@@ -36,7 +36,7 @@ def command(
     cost of the length T of each sequence, and are divided by the sum of T + 1.
 
     A file is scored whole, on the model's grid and range of pitches; with --split it is first made into a dataset, as
-    by train. Files are read with the same --tracks, --drums, --chunks and --max-length as the run's dataset.
+    by train. Files are read with the same --tracks, --parts, --chunks and --max-length as the run's dataset.
     """
     from lnfgen.api import load
     from lnfgen.runs.material import material_of

@@ -24,8 +24,8 @@ def command(
         bool, typer.Option("--csv", help="Print the training curves of a run, a row for each validation.")
     ] = False,
     steps_per_quarter: options.StepsPerQuarter = 4,
-    drums: options.Drums = False,
     tracks: options.Tracks = "all",
+    parts: options.Parts = "auto",
     quiet: options.Quiet = False,
 ) -> None:
     """Print the contents of a file, a folder, a dataset or a run: sizes, notes, tracks, settings and best scores.
@@ -42,7 +42,7 @@ def command(
         if as_csv:
             console.result(metrics_csv(find(path, "run").path / METRICS).rstrip())
             return
-        facts, each = _facts(path, steps_per_quarter, drums, tracks)
+        facts, each = _facts(path, steps_per_quarter, tracks, parts)
         if as_json:
             console.result_json({"path": path, **facts}, lines=True)
             return
@@ -64,7 +64,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _facts(path: str, steps_per_quarter: int, tracks: str, parts: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
     from lnfgen.data.gather import Options
@@ -81,9 +81,10 @@ def _facts(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> tuple
             return dataset_facts(open_source(place)), []
         if place.is_dir():
             with console.jobs() as progress:
-                how = Options(steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+                how = Options(steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
                 return folder_facts(place, how, progress), []
-    each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, drums, tracks)]
+    parts = "1" if parts == "auto" else parts
+    each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, tracks, parts)]
     return file_facts(each), each
 
 

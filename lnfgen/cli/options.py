@@ -69,13 +69,19 @@ StepsPerQuarter = Annotated[
         help="Round MIDI files and scores to a grid of this many steps a quarter note.",
     ),
 ]
-Drums = Annotated[bool, typer.Option("--drums", rich_help_panel=_READING, help="Keep MIDI's drum channel, as pitches.")]
+Parts = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=_READING,
+        help="Parts of a band: how many at most, from 1 (one piano-roll, without drums) to 4, or which, as drums,bass.",
+    ),
+]
 Tracks = Annotated[
     str,
     typer.Option(
         rich_help_panel=_READING,
-        help="Tracks (or a score's parts) to read, merged into one: all, melody, bass, numbers as `lnfgen info` lists "
-        "them, or words of their names or instruments; several with commas.",
+        help="Tracks (or a score's parts) to read: all, melody, bass, numbers as `lnfgen info` lists them, or words of "
+        "their names or instruments; several with commas. With --parts also as melody=3.",
     ),
 ]
 

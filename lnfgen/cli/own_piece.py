@@ -139,7 +139,7 @@ def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
         if not text:
             raise LnfgenError(f"{source} is empty; expected a text")
         return text
-    pieces = read_pieces(source, run.encoding.steps_per_quarter, False, tracks)
+    pieces = read_pieces(source, run.encoding.grid, tracks, ",".join(run.encoding.roles) or "1")
     # Of a roll, harmonize takes the highest line as of any track.
     require_no_roll(source, ["--tracks"] if tracks not in ("all", "melody") else [])
     if len(pieces) != 1:

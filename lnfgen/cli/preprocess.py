@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lnfgen.cli import console
-from lnfgen.cli.options import Drums, FixedSeed, Json, Quiet, StepsPerQuarter, Tracks
+from lnfgen.cli.options import FixedSeed, Json, Parts, Quiet, StepsPerQuarter, Tracks
 from lnfgen.cli.sources import tell_sizes
 from lnfgen.conventions import Kind
 
@@ -34,8 +34,8 @@ def command(
     ] = "0.8,0.1,0.1",
     seed: FixedSeed = 0,
     steps_per_quarter: StepsPerQuarter = 4,
-    drums: Drums = False,
     tracks: Tracks = "all",
+    parts: Parts = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unreadable file.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Download the files of a named dataset.")] = False,
     jobs: Annotated[
@@ -69,7 +69,7 @@ def command(
             split=_shares(split),
             seed=seed,
             steps_per_quarter=steps_per_quarter,
-            drums=drums,
+            parts=parts,
             strict=strict,
             tracks=tracks,
             download=download,

@@ -67,24 +67,24 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
     return failed
 
 
-def read_pieces(path: str, steps_per_quarter: int, drums: bool, tracks: str) -> "list[Piece]":
+def read_pieces(path: str, steps_per_quarter: int, tracks: str, parts: str = "1") -> "list[Piece]":
     """Read the pieces in a file, or in stdin if the path is -."""
     from lnfgen.formats.read_write import read, read_bytes
     from lnfgen.formats.text import rest_of
 
     if path != "-":
-        return read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+        return read(path, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
     content = rest_of(sys.stdin.buffer, "stdin")
     if not content:
         raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
-    return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+    return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
 
 
 def require_no_roll(source: str, given: Sequence[str]) -> None:
     """Raise an `LnfgenError` if the file is a piano-roll and an option is given that is for other files alone."""
     from lnfgen.formats.read_write import ROLLS
 
-    unused = [option for option in given if option in ("--steps-per-quarter", "--drums", "--tracks")]
+    unused = [option for option in given if option in ("--steps-per-quarter", "--parts", "--tracks")]
     if unused and Path(source).suffix.lower() in ROLLS:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.music.figures import chords
+from lnfgen.music.parts import pitched_rows
 
 BUCKET_BATCHES = 32  # so many batches are sorted by length together: little is padding, and epochs still differ
 
@@ -53,9 +54,10 @@ class Register(NamedTuple):
     deviation: float
 
     @classmethod
-    def of(cls, sequences: Iterable[np.ndarray]) -> "Register":
-        """The register of sequences `[T, P]`. The deviation is at least a semitone, also of one piece alone."""
-        middles = [middle_key(sequence) for sequence in sequences if sequence.any()]
+    def of(cls, sequences: Iterable[np.ndarray], roles: Sequence[str] = ()) -> "Register":
+        """The register of sequences `[T, P]` without drums. The deviation is at least a semitone, also of one piece."""
+        pitched = (sequence[pitched_rows(roles, len(sequence))] for sequence in sequences)
+        middles = [middle_key(sequence) for sequence in pitched if sequence.any()]
         return cls(float(np.mean(middles)), max(1.0, float(np.std(middles)))) if middles else cls(0.0, 1.0)
 
 
@@ -65,8 +67,10 @@ def middle_key(sequence: np.ndarray) -> float:
     return float(steps_of_key @ np.arange(len(steps_of_key)) / steps_of_key.sum())
 
 
-def transposed(sequences: Sequence[np.ndarray], semitones: int, register: Register, seed: int) -> list[np.ndarray]:
-    """Each sequence `[T, P]` moved by a random number of semitones, or left where it is.
+def transposed(
+    sequences: Sequence[np.ndarray], semitones: int, register: Register, seed: int, roles: Sequence[str] = ()
+) -> list[np.ndarray]:
+    """Each sequence `[T, P]` moved by a random number of semitones, or left where it is. Drums of a band stay.
 
     A move is drawn from `-semitones` to `semitones`. It is made if all keys stay inside, with the probability of
     Metropolis et al. (1953), `min(1, p(register after) / p(register before))`, where p is normal. So moved pieces lie
@@ -76,12 +80,14 @@ def transposed(sequences: Sequence[np.ndarray], semitones: int, register: Regist
     moved: list[np.ndarray] = []
     for sequence in sequences:
         move, chance = int(rng.integers(-semitones, semitones + 1)), rng.random()
-        used = np.flatnonzero(sequence.any(0))
+        moves = pitched_rows(roles, len(sequence))
+        pitched = sequence[moves]
+        used = np.flatnonzero(pitched.any(0))
         if len(used) and used[0] + move >= 0 and used[-1] + move < sequence.shape[1]:
-            before = (middle_key(sequence) - register.mean) / register.deviation
+            before = (middle_key(pitched) - register.mean) / register.deviation
             after = before + move / register.deviation
             if chance < math.exp(min(0.0, (before**2 - after**2) / 2)):
-                sequence = np.roll(sequence, move, 1)
+                sequence = np.where(moves[:, None], np.roll(sequence, move, 1), sequence)
         moved.append(sequence)
     return moved
 

@@ -115,6 +115,16 @@ class Encoding:
         return self.keys_of(values, self.lowest_pitch)
 
     @property
+    def stride(self) -> int:
+        """The rows of a step; 1 without parts."""
+        return max(1, len(self.parts))
+
+    @property
+    def grid(self) -> int:
+        """The steps of a quarter: of a band fewer than `steps_per_quarter`, which are rows."""
+        return self.steps_per_quarter // self.stride
+
+    @property
     def roles(self) -> tuple[str, ...]:
         """The roles of the parts of a band."""
         return tuple(part.role for part in self.parts)

@@ -17,6 +17,7 @@ from lnfgen.files import sha256_of
 from lnfgen.formats.read_write import READABLE
 from lnfgen.formats.rolltext import MARK
 from lnfgen.formats.text import require_readable
+from lnfgen.music.parts import AUTO, wanted_roles
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.tracks import ALL
 from lnfgen.wording import counted
@@ -37,9 +38,9 @@ class Options:
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)  # not used where the names of the files say the splits
     seed: int = 0  # of the random split by these shares; fewer pieces than splits are each split in time instead
     steps_per_quarter: int = STEPS_PER_QUARTER  # the grid that MIDI files and scores are rounded to
-    drums: bool = False  # keep the drum channel of MIDI files
     strict: bool = False  # stop at the first file that cannot be read, instead of skipping it
     tracks: str = ALL  # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` takes them
+    parts: str = AUTO  # of a band, as `lnfgen.read` takes them; auto: up to 4, where files have drums or name a melody
 
     def __post_init__(self) -> None:
         if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:
@@ -52,13 +53,15 @@ class Options:
             raise LnfgenError("a share of 0 for train; expected more than 0, to train on something")
         if self.max_length is not None and self.max_length < 1:
             raise LnfgenError(f"a maximal length of {self.max_length}; expected at least 1")
+        if self.parts != AUTO:
+            wanted_roles(self.parts)
         if not 1 <= self.steps_per_quarter <= 960:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
 
     def require_fitting(self, kind: Kind) -> None:
         """Raise a `DatasetError` if an option is given that has no effect on files of this kind."""
         plain = Options()
-        for name in ("steps_per_quarter", "drums", "tracks") if kind == "text" else ("chunks",):
+        for name in ("steps_per_quarter", "tracks", "parts") if kind == "text" else ("chunks",):
             if getattr(self, name) != getattr(plain, name):
                 other = "music" if kind == "text" else "text"
                 option = f"--{name.replace('_', '-')} out (in Python {name}=)"

@@ -46,7 +46,7 @@ def prepare(
 def _prepared(
     files: Sequence[SourceFile], path: Path, name: str, options: Options, progress: Progress, jobs: int | None = None
 ) -> Dataset:
-    survey = Survey(options.steps_per_quarter, options.drums, options.tracks)
+    survey = Survey(options.steps_per_quarter, options.tracks)
     with new_dataset(path, name, survey, strict=options.strict) as dataset:
         dataset.options |= asdict(options)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):

@@ -19,12 +19,31 @@ from lnfgen.data.gather import Options, SourceFile, gather
 from lnfgen.data.prepared import DatasetWriter
 from lnfgen.data.survey import NO_MUSIC, Survey
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
-from lnfgen.formats.read_write import read
+from lnfgen.formats.read_write import MIDI, read
 from lnfgen.formats.sandbox import in_parallel
+from lnfgen.music.parts import (
+    AUTO,
+    BY_NAME,
+    CHORDS,
+    MELODY,
+    NUM_KEYS,
+    ONE,
+    ROLES,
+    Part,
+    usual_parts,
+    wanted_roles,
+)
 from lnfgen.music.pianoroll import PianoRoll, bar_length
+from lnfgen.music.tracks import ALL, BASS, DRUMS
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
+
+FILES_LOOKED_AT = 24
+"""So many files of a folder decide which parts its pieces have."""
+
+BAND_SHARE, RARE_SHARE = 0.25, 0.05
+"""The share of these that make a folder one of bands, and the share that must have a part."""
 
 Piece = tuple[str, PianoRoll]  # a roll and its label, which names its file
 
@@ -45,6 +64,8 @@ def add_music(
         files = [files[place] for place in in_random_order((file.label for file in files), options.seed)]
     else:
         files = sorted(files, key=lambda file: SPLITS.index(file.split or "train"))
+    options = in_known_parts(files, options, progress, jobs)
+    dataset.survey.roles = wanted_roles(options.parts)
     with closing(reading(files, options, progress, jobs)) as results:
         pieces = _pieces(dataset, zip(files, results, strict=True), options.seed)
         dealt = _dealt(dataset, (piece for _, piece in pieces), options.split) if dataset.disjoint else pieces
@@ -55,21 +76,47 @@ def reading(
     files: Sequence[SourceFile], options: Options, progress: Progress, jobs: int | None = None
 ) -> Generator[list[PianoRoll] | LnfgenError, None, None]:
     """The rolls of each file, or why it cannot be read, in their order, from several processes."""
-    read = partial(_rolls, steps_per_quarter=options.steps_per_quarter, drums=options.drums, tracks=options.tracks)
+    read = partial(_rolls, steps_per_quarter=options.steps_per_quarter, tracks=options.tracks, parts=options.parts)
     return in_parallel(read, [file.path for file in files], "reading", progress, jobs)
+
+
+def in_known_parts(
+    files: Sequence[SourceFile], options: Options, progress: Progress, jobs: int | None = None
+) -> Options:
+    """The options with the parts of these files in place of `auto`: of a band if enough of some files are one.
+
+    These are files with drums, or with a track that is named a melody beside others. A part is left out that hardly any
+    of them has.
+    """
+    if options.parts != AUTO:
+        return options
+    midi = [file for file in files if file.suffix in MIDI]
+    is_chosen = options.tracks != ALL and "=" not in options.tracks
+    if is_chosen or 2 * len(midi) < len(files):
+        return replace(options, parts=ONE)
+    some = midi[:: -(-len(midi) // FILES_LOOKED_AT)]
+    results = reading(some, replace(options, parts=",".join(ROLES)), progress, jobs)
+    pieces = [roll.tracks for result in results if not isinstance(result, LnfgenError) for roll in result]
+    roles = Counter(role for tracks in pieces for role in {track.role for track in tracks})
+    named = sum(any(track.role == MELODY and track.why == BY_NAME for track in tracks) for tracks in pieces)
+    if max(roles[DRUMS], named if roles[CHORDS] + roles[BASS] else 0) < BAND_SHARE * len(pieces) or not pieces:
+        return replace(options, parts=ONE)
+    return replace(options, parts=",".join(role for role in ROLES if roles[role] >= RARE_SHARE * len(pieces)))
 
 
 def folder_facts(folder: Path, options: Options, progress: Progress = no_progress) -> dict[str, Any]:
     """The facts of a folder of music, which is read as for a dataset, and a verdict on it; see `Survey.facts`."""
-    files, survey = gather([folder]), Survey(options.steps_per_quarter, options.drums, options.tracks)
+    files = gather([folder])
+    options = in_known_parts(files, options, progress)
+    survey = Survey(options.steps_per_quarter, options.tracks, wanted_roles(options.parts))
     with closing(reading(files, options, progress)) as results:
         deque(map(survey.take, results), maxlen=0)
     copies = len(files) - len({file.sha256 for file in files})
     return {"kind": "folder", "copies": copies} | survey.facts(folder)
 
 
-def _rolls(path: Path, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
-    pieces = read(path, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+def _rolls(path: Path, steps_per_quarter: int, tracks: str, parts: str) -> list[PianoRoll]:
+    pieces = read(path, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
     if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
     raise UnreadableFileError(f"{path} {NO_MUSIC}")
@@ -107,17 +154,22 @@ def encode_rolls(
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range of pitches is that
     of the first roll. A roll on another grid or of another range and each stretch without a note are skipped.
     """
+    parts: list[tuple[Part, ...]] = []
     tempos: Counter[float] = Counter()
     metres: Counter[TimeSignature] = Counter()
     for split, (label, roll) in pieces:
         if not tempos:
-            encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter)
+            encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter * roll.stride)
+            if roll.parts:
+                encoding = replace(encoding, num_pitches=NUM_KEYS, parts=roll.parts)
             dataset.encoding = replace(encoding, fills_upbeats=True)
+        parts.append(roll.parts)
         tempos[roll.tempo_bpm] += 1
         metres[roll.time_signature] += 1
-        _add_stretches(dataset, split, label, roll, max_length)
+        _add_stretches(dataset, split, label, roll, max_length * roll.stride)
     [(tempo, _)], [(metre, _)] = tempos.most_common(1), metres.most_common(1)
-    dataset.encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
+    encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
+    dataset.encoding = replace(encoding, parts=usual_parts(parts))
 
 
 def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRoll, max_length: int) -> None:
@@ -125,6 +177,7 @@ def _add_stretches(dataset: DatasetWriter, split: str, label: str, roll: PianoRo
     for stretch in stretches:
         try:
             values = dataset.encoding.encode(stretch)
+            dataset.survey.losses["out_of_range"] += dataset.encoding.num_beyond(stretch)
         except LnfgenError as error:  # the other stretches would fail in the same way
             dataset.skip(label, str(error))
             break

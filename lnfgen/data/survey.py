@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
@@ -29,8 +30,8 @@ class Survey:
     """What the reader finds in files of music, with these options."""
 
     steps_per_quarter: int = STEPS_PER_QUARTER
-    drums: bool = False
     tracks: str = ALL
+    roles: Sequence[str] = ()  # of the parts of a band
     read: int = 0
     refused: list[str] = field(default_factory=list)  # the reasons
     losses: Losses = field(default_factory=Losses)
@@ -49,9 +50,10 @@ class Survey:
             self.each["tracks"].append(roll.tracks)
             self.each["minutes"].append(roll.seconds / 60)
             self.each["bars"].append(roll.num_bars)
-            self.each["at a time"].append(float(roll.sounding.sum() / max(roll.sounding.any(axis=1).sum(), 1)))
+            sounding = roll.merged.sounding
+            self.each["at a time"].append(float(sounding.sum() / max(sounding.any(axis=1).sum(), 1)))
             self.each["metre"].append("{}/{}".format(*roll.time_signature))
-            self.each["key"].append(str(find_key(roll) or "none"))
+            self.each["key"].append(str(find_key(roll.merged) or "none"))
             self.bars.update(wrong := _bars(roll))
             self.in_time += Losses() if wrong else roll.losses
         return result
@@ -70,6 +72,8 @@ class Survey:
         files = {"read": self.read, "refused": len(self.refused), "reasons": self.refused[:3]}
         tracks = {"pieces_with_several_tracks": self.merged(), "pieces_with_drums": drums}
         tracks |= {"median": median(map(len, each["tracks"] or [()]))}
+        if self.roles:
+            tracks |= {"parts": self._parts()}
         tracks |= {"covered_notes": round((lost["merged"] + lost["overlapping"]) / notes, 4)}
         grid = {"steps_per_quarter": self.steps_per_quarter, "over_a_quarter_step_off": round(lost["far_1"] / notes, 4)}
         grid |= {"finer_grid": finer[0] * self.steps_per_quarter if finer else 0}
@@ -82,23 +86,30 @@ class Survey:
         verdict = self._verdict(tracks, grid, music, shlex.join(map(str, sources)))
         return {"files": files, "tracks": tracks, "grid": grid, "music": music, "verdict": verdict}
 
+    def _parts(self) -> dict[str, str]:
+        """How many pieces have each part, and what their tracks were found by."""
+        words = {}
+        for role in self.roles:
+            own = [[track.why for track in tracks if track.role == role] for tracks in self.each["tracks"]]
+            found = frequencies(sorted(why for each in own for why in each))
+            words[role] = f"{sum(map(bool, own)):,} pieces, tracks by {found}" if any(own) else "none"
+        return words
+
     def _verdict(self, tracks: dict[str, Any], grid: dict[str, Any], music: dict[str, Any], sources: str) -> str:
-        is_band = self.tracks == ALL and tracks["median"] > 1
+        is_band = self.tracks == ALL and not self.roles and tracks["median"] > 1
         is_band &= tracks["covered_notes"] > _COVERED or tracks["median"] >= _BAND
         texts = sum(reason.endswith(NO_MUSIC) for reason in self.refused)
 
         def run(steps: int = grid["finer_grid"] or self.steps_per_quarter) -> str:
-            options = ["--as music"] * bool(texts) + ["--drums"] * (self.drums or not self.read)
+            options = ["--as music"] * bool(texts)
             options += [f"--steps-per-quarter {steps}"] * (steps != STEPS_PER_QUARTER)
-            chosen = "melody,bass" if is_band else self.tracks
-            options += [f"--tracks {shlex.quote(chosen)}"] * (chosen != ALL)
+            options += ["--parts 4"] * is_band + [f"--tracks {shlex.quote(self.tracks)}"] * (self.tracks != ALL)
             return " ".join(["lnfgen", "preprocess" if options else "train", sources, *options])
 
         if not self.read and texts == len(self.refused):
             return f"suits as text: lnfgen train {sources}"
         if not self.read:
-            is_drums = all("keep its drums" in reason for reason in self.refused)
-            return f"does not suit: {f'it holds drums alone; keep them: {run()}' if is_drums else self.refused[0]}"
+            return f"does not suit: {self.refused[0]}"
         if 2 * grid["played_freely"] > music["pieces"]:
             mend = "have a sequencer find the beats and write them as tempos, or train without bars, on a fine grid"
             finer = run(max(self.steps_per_quarter, 3 * STEPS_PER_QUARTER))

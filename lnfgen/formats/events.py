@@ -14,13 +14,14 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.parts import Part, in_roles
 from lnfgen.music.pianoroll import FINER, NEAR, Losses, PianoRoll, bar_length, is_time_signature
-from lnfgen.music.tracks import Track
+from lnfgen.music.tracks import Track, choose_tracks
 from lnfgen.wording import in_one_line
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
@@ -37,6 +38,22 @@ Sound = tuple[Fraction, Fraction, int, bool, bool]
 _Value = TypeVar("_Value")
 
 
+class Choice(NamedTuple):
+    """The tracks of a file, and which of them become a piano-roll."""
+
+    tracks: Sequence[Track]
+    kept: Container[int]  # the numbers of those
+    roles: Sequence[str] = ()  # of the parts of a band, which the tracks have
+
+    @classmethod
+    def of(cls, tracks: Sequence[Track], wanted: str, roles: Sequence[str], name: str) -> Choice:
+        """Those that are wanted, as `choose_tracks` takes them, or by `in_roles` if there are roles."""
+        if roles:
+            tracks = in_roles(tracks, roles, wanted, name)
+            return cls(tracks, {track.number for track in tracks if track.role}, roles)
+        return cls(tracks, choose_tracks(tracks, wanted, name) if tracks else set())
+
+
 @dataclass
 class Events:
     """A piece in a file. Times are in the unit of the file.
@@ -47,6 +64,7 @@ class Events:
         end: where the piece ends.
         lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
         losses: what the tracks have that no roll can have, by their numbers.
+        velocities: (time, velocity) of the notes of the tracks by their numbers; none of a score.
         title: its title; empty if it has none.
     """
 
@@ -56,6 +74,7 @@ class Events:
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
     losses: dict[int, Losses] = field(default_factory=dict)
+    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)
     title: str = ""
 
     def add(
@@ -72,6 +91,7 @@ class Events:
         pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
         number = after + len(self.tracks) + 1
         self.tracks.append((Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes))
+        self.velocities[number] = []
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0
@@ -127,6 +147,25 @@ class Events:
             title=in_one_line(self.title),
         ).with_upbeat(step(upbeat))
 
+    def piece(self, choice: Choice, quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0) -> PianoRoll:
+        """The chosen tracks as one piano-roll, or as the parts of a band; see `roll`."""
+        whole = self.roll(choice.kept, quarter, steps_per_quarter, name, before)
+        if not choice.roles:
+            return whole
+        tracks, rolls, parts, grid = choice.tracks, [], [], steps_per_quarter
+        for role in choice.roles:
+            own = [track for track in tracks if track.role == role and track.number in self.velocities]
+            numbers = {track.number for track in own}
+            rolls.append(self.roll(numbers, quarter, grid, name))
+            program = max(own, key=lambda track: track.notes).program if own else 0
+            sounds = [sound for number in numbers for sound in self.velocities[number]]
+            steps = [(math.floor(start * grid / quarter + Fraction(1, 2)), velocity) for start, velocity in sounds]
+            parts.append(Part(role, program or 0, _by_place(steps, whole)))
+        named = {track.number: track for track in tracks}
+        kept = tuple(replace(named[track.number], kept=track.kept) for track in whole.tracks)
+        twice = Losses({key: sum(roll.losses[key] for roll in rolls) for key in ("merged", "overlapping")})
+        return PianoRoll.of_parts(rolls, parts, tracks=kept, losses=Losses(whole.losses | twice))
+
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
         """The length of the first bar if it is shorter than the usual bar, which comes next, else 0."""
         if not self.lines:
@@ -136,6 +175,15 @@ class Events:
         known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
         is_upbeat = known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
         return first if is_upbeat else 0
+
+
+def _by_place(sounds: Sequence[tuple[int, int]], roll: PianoRoll) -> tuple[int, ...]:
+    """The mean velocity at each step of a bar of notes (step, velocity); where none begins, the mean of all."""
+    by_place = defaultdict[int, list[int]](list)
+    for step, velocity in sounds:
+        by_place[(step - roll.upbeat) % roll.steps_per_bar].append(velocity)
+    usual = [velocity for _, velocity in sounds]
+    return tuple(round(statistics.fmean(by_place.get(place, usual))) for place in range(roll.steps_per_bar) if usual)
 
 
 def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:

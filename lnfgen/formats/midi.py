@@ -21,10 +21,10 @@ import mido
 from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.events import DEFAULT_BPM, Events
+from lnfgen.formats.events import DEFAULT_BPM, Choice, Events
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
-from lnfgen.music.tracks import ALL, Track, choose_tracks
+from lnfgen.music.tracks import ALL, DRUM_CHANNEL, DRUMS, Track
 from lnfgen.wording import counted
 
 VELOCITY = 80  # of the notes of rolls and scores: mezzo-forte; a roll has no dynamics
@@ -49,8 +49,8 @@ def read_midi(
     name: str = "-",
     *,
     steps_per_quarter: int = STEPS_PER_QUARTER,
-    drums: bool = False,
     tracks: str = ALL,
+    roles: Sequence[str] = (),
 ) -> list[PianoRoll]:
     """The piano-rolls of a MIDI file: one, or in a file of format 2 one for each track with notes.
 
@@ -60,8 +60,8 @@ def read_midi(
 
     Args:
         name: stands for the file in errors.
-        drums: keep the notes of the drum channel.
         tracks: the tracks to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
+        roles: the parts of a band that the rolls have, one or more of `ROLES`; then `tracks` is taken by `in_roles`.
 
     Raises:
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or none of those tracks,
@@ -78,8 +78,8 @@ def read_midi(
         every += [track for track, _ in pieces[-1].tracks]
     if not every and not any(piece.end for piece in pieces):
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
-    chosen = choose_tracks(every, tracks, drums, name) if every else set()
-    kept = [piece for piece in pieces if any(track.number in chosen for track, _ in piece.tracks)] or pieces[:1]
+    choice = Choice.of(every, tracks, roles, name)
+    kept = [piece for piece in pieces if any(track.number in choice.kept for track, _ in piece.tracks)] or pieces[:1]
     quarter = ticks_per_quarter(midi, name)
     rolls: list[PianoRoll] = []
     total = 0
@@ -89,12 +89,12 @@ def read_midi(
         # An upbeat is a first bar with a time signature of its own: MIDI has no other word for it.
         first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
         piece.lines = [bar_length(first, 1) * quarter] if first else []
-        rolls.append(piece.roll(chosen, quarter, steps_per_quarter, name, total))
+        rolls.append(piece.piece(choice, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
     return [replace(rolls[0], song=content)] if len(pieces) == 1 else rolls
 
 
-def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int | None = None) -> bytes:
+def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
     `read_midi` gives the same keys again, with the onsets of `roll.struck()`. An upbeat has a time signature of its
@@ -103,42 +103,71 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] = 0, voices: int
 
     Args:
         program: the General MIDI program (instrument), 0 (piano) to 127, or one for each voice from the highest one
-            down. The last one holds for the voices below too.
+            down. The last one holds for the voices below too. None: a piano, or the programs of a band's parts, each of
+            which has a track and a channel.
         voices: with a number, `separate_voices` divides the notes among so many voices, and the file has format 1 with
             a track and a channel for each. With None it has a voice for each program; one track if there is only one.
 
     Raises:
         LnfgenError: for programs or voices out of range, or fewer voices than programs.
     """
-    programs = [program] if isinstance(program, int) else list(program)
+    programs = [program] if isinstance(program, int) else list(program or (() if roll.parts else (0,)))
     if wrong := [number for number in programs if not 0 <= number <= 127]:
         raise LnfgenError(f"program {wrong[0]}; expected a General MIDI program from 0 to 127")
-    if voices is None and len(programs) > 1:
+    if roll.parts and voices is not None:
+        raise LnfgenError(f"{counted(voices, 'voice')} of a band; expected none, because it has parts")
+    if voices is None and len(programs) > 1 and not roll.parts:
         voices = len(programs)
-    if not 1 <= len(programs) <= (voices or 1):
-        raise LnfgenError(f"{len(programs)} programs, {counted(voices or 1, 'voice')}; expected at most one for each")
-    ticks_per_step = max(1, TICKS_PER_QUARTER // roll.steps_per_quarter)
-    end, upbeat = roll.num_steps * ticks_per_step, upbeat_signature(roll)
+    most = sum(part.role != DRUMS for part in roll.parts) or voices or 1
+    if (not roll.parts and not programs) or len(programs) > most:
+        raise LnfgenError(f"{len(programs)} programs, {counted(most, 'voice')}; expected at most one for each")
+    tracks = _band_tracks(roll, programs) if roll.parts else _voice_tracks(roll, programs, voices)
+    whole = roll.part(0) if roll.parts else roll
+    ticks_per_step = max(1, TICKS_PER_QUARTER // whole.steps_per_quarter)
+    end, upbeat = whole.num_steps * ticks_per_step, upbeat_signature(whole)
     head = [
-        (0, tempo_message(roll.tempo_bpm)),
-        (roll.upbeat * ticks_per_step * (upbeat is not None), metre_message(roll.time_signature)),
+        (0, tempo_message(whole.tempo_bpm)),
+        (whole.upbeat * ticks_per_step * (upbeat is not None), metre_message(whole.time_signature)),
     ]
     if upbeat:
         head.insert(1, (0, metre_message(upbeat)))
+    events = []
+    for name, channel, number, notes in tracks:
+        sounds = [(first * ticks_per_step, last * ticks_per_step, pitch, loud) for first, last, pitch, loud in notes]
+        events.append(voice_events(sounds, channel, number, name))
+    is_one = len(events) == 1 and voices is None and not roll.parts
+    file = mido.MidiFile(type=0 if is_one else 1, ticks_per_beat=ticks_per_step * whole.steps_per_quarter)
+    file.tracks += [track(in_order(each, end)) for each in ([head + events[0]] if is_one else [head, *events])]
+    return saved(file)
+
+
+_Voice = tuple[str | None, int, int, list[tuple[int, int, int, int]]]
+"""The name, the channel, the program and the notes of a track: (start, end, pitch, velocity), in steps."""
+
+
+def _voice_tracks(roll: PianoRoll, programs: list[int], voices: int | None) -> list[_Voice]:
     parts = [roll.notes()] if voices is None else separate_voices(roll, voices)
     programs += programs[-1:] * (len(parts) - len(programs))
-    tracks = []
-    for channel, (notes, number) in enumerate(zip(parts, programs, strict=True)):
-        name = None if voices is None else voice_names(voices)[channel]
-        sounds = [
-            (start * ticks_per_step, (start + length) * ticks_per_step, pitch, VELOCITY)
-            for start, length, pitch in notes
+    names: Sequence[str | None] = [None] if voices is None else voice_names(voices)
+    return [
+        (name, channel, number, [(start, start + length, pitch, VELOCITY) for start, length, pitch in notes])
+        for channel, (name, number, notes) in enumerate(zip(names, programs, parts, strict=True))
+    ]
+
+
+def _band_tracks(roll: PianoRoll, programs: list[int]) -> list[_Voice]:
+    """The parts of a band, as loud at each place of the bar as these are in its music."""
+    programs, tracks = [*programs, *programs[-1:] * len(roll.parts)], list[_Voice]()
+    for number, part in reversed([*enumerate(roll.parts)]):  # programs begin with the highest part
+        own, loud = roll.part(number), part.velocities or (VELOCITY,)
+        notes = [
+            (start, start + length, pitch, loud[(start - own.upbeat) % len(loud)])
+            for start, length, pitch in own.notes()
         ]
-        tracks.append(voice_events(sounds, channel, number, name))
-    tracks = [head + tracks[0]] if voices is None else [head, *tracks]
-    file = mido.MidiFile(type=0 if voices is None else 1, ticks_per_beat=ticks_per_step * roll.steps_per_quarter)
-    file.tracks += [track(in_order(events, end)) for events in tracks]
-    return saved(file)
+        is_drums = part.role == DRUMS
+        program = programs.pop(0) if programs and not is_drums else part.program
+        tracks.append((part.role.capitalize(), DRUM_CHANNEL - 1 if is_drums else number, program, notes))
+    return tracks[::-1]
 
 
 def parsed(content: bytes) -> Any:
@@ -299,6 +328,7 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
         velocities = [note.velocity for note in sorted(notes, key=itemgetter(0))]
         losses[index, channel]["velocity_changes"] = sum(one != other for one, other in itertools.pairwise(velocities))
         events.losses[events.tracks[-1][0].number] = losses[index, channel]
+        events.velocities[events.tracks[-1][0].number] = [(note.start, note.velocity) for note in notes]
     return events
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import bytes_of, decode_utf8
 from lnfgen.music.instruments import Programs, programs_of
+from lnfgen.music.parts import ONE, Part, wanted_roles
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.wording import with_name
@@ -46,7 +49,7 @@ _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that 
 
 
 def read(
-    path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, drums: bool = False, tracks: str = ALL
+    path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL, parts: str = ONE
 ) -> list[Piece]:
     """The pieces in a file. For most files the list has one piece.
 
@@ -57,9 +60,11 @@ def read(
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
-        drums: keep the drum channel of a MIDI file, as pitches.
         tracks: the tracks of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word
-            of a name or instrument, as `bass`; several of these with commas; or `all`. `PianoRoll.tracks` lists them.
+            of a name or instrument, as `bass`; several of these with commas; or `all` (but for the drums).
+            `PianoRoll.tracks` lists them.
+        parts: `1`, or how many parts of a band at most the roll has, or which, as `drums,bass`. Then `tracks` may place
+            some, as `melody=lead guitar`.
 
     Raises:
         UnreadableFileError: if the file is missing, damaged, too large, or of another format than its suffix names.
@@ -69,7 +74,7 @@ def read(
     if suffix not in (*READABLE, None) and path.is_file():
         raise UnreadableFileError(f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}")
     content = bytes_of(path, "a file of music, or a text")
-    return read_bytes(content, str(path), suffix, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+    return read_bytes(content, str(path), suffix, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
 
 
 def read_bytes(
@@ -78,8 +83,8 @@ def read_bytes(
     suffix: str | None = None,
     *,
     steps_per_quarter: int = STEPS_PER_QUARTER,
-    drums: bool = False,
     tracks: str = ALL,
+    parts: str = ONE,
 ) -> list[Piece]:
     """The pieces in the content of a file, with the options of `read`.
 
@@ -96,7 +101,7 @@ def read_bytes(
         raise UnreadableFileError(f"{name} is empty; expected a file of music, or a text")
     if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
         return [text]
-    arguments = (content, suffix, name, steps_per_quarter, drums, tracks)
+    arguments = (content, suffix, name, steps_per_quarter, tracks, wanted_roles(parts))
     try:
         if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
             return [*_parse(*arguments)]
@@ -114,13 +119,15 @@ def _suffix_of(content: bytes) -> str:
     return ".musicxml" if is_score else ".txt"
 
 
-def _parse(content: bytes, suffix: str, name: str, steps_per_quarter: int, drums: bool, tracks: str) -> list[PianoRoll]:
+def _parse(
+    content: bytes, suffix: str, name: str, steps_per_quarter: int, tracks: str, roles: tuple[str, ...]
+) -> list[PianoRoll]:
     """The piano-rolls in the content of a file."""
     if suffix in SCORES:
-        return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks)
+        return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles)
     restart_clock()
     if suffix in MIDI:
-        return read_midi(content, name, steps_per_quarter=steps_per_quarter, drums=drums, tracks=tracks)
+        return read_midi(content, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles)
     return [_read_npz(content, name) if suffix == ".npz" else roll_from_text(decode_utf8(content, name), name)]
 
 
@@ -224,6 +231,8 @@ def _npz_bytes(roll: PianoRoll) -> bytes:
         arrays["onsets"] = roll.onsets
     if roll.upbeat:
         arrays["upbeat"] = np.int64(roll.upbeat)
+    if roll.parts:
+        arrays["parts"] = np.array(json.dumps([asdict(part) for part in roll.parts]))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
@@ -251,6 +260,7 @@ def _read_npz(content: bytes, name: str) -> PianoRoll:
             float(values.get("tempo_bpm", 120.0)),
             (int(beats), int(unit)),
             upbeat=int(values.get("upbeat", 0)),
+            parts=tuple(map(Part.from_json, json.loads(str(values.get("parts", "[]"))))),
         )
-    except (LnfgenError, TypeError, ValueError, OverflowError) as error:
+    except (LnfgenError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UnreadableFileError(f"{name} is no piano-roll: {error}") from error

@@ -9,7 +9,7 @@ import contextlib
 import io
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -17,18 +17,24 @@ from xml.etree import ElementTree
 
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
-from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties
+from lnfgen.formats.events import MAX_STEPS, Choice, Events, Sound, join_ties
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.formats.song import song_of
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
-from lnfgen.music.tracks import ALL, choose_tracks
+from lnfgen.music.tracks import ALL
 
 _FORMATS = {".musicxml": "MusicXML", ".xml": "MusicXML", ".mxl": "MusicXML", ".abc": "ABC", ".krn": "humdrum"}
 _MAX_UNPACKED = 1 << 28  # bytes of all files in a compressed score
 
 
 def read_score(
-    content: bytes, suffix: str, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
+    content: bytes,
+    suffix: str,
+    name: str = "-",
+    *,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    tracks: str = ALL,
+    roles: Sequence[str] = (),
 ) -> list[PianoRoll]:
     """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds several.
 
@@ -37,6 +43,7 @@ def read_score(
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
         name: stands for the file in errors.
         tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
+        roles: the parts of a band that the rolls have, if any; then `tracks` is taken by `in_roles`.
 
     Raises:
         UnreadableFileError: if the score is damaged, or holds no notes or none of those parts.
@@ -46,7 +53,7 @@ def read_score(
     restart_clock()
     with unreadable(f"{name} is no readable {kind} score"):
         pieces = read_tunes(text) if kind == "ABC" else _read_with_music21(text, kind)
-    rolls = [_roll(events, name, steps_per_quarter, tracks) for events in pieces]
+    rolls = [_roll(events, name, steps_per_quarter, tracks, roles) for events in pieces]
     if len(pieces) == 1:
         rolls = [replace(rolls[0], song=song_of(pieces[0], rolls[0]))]
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
@@ -66,10 +73,9 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
     return _roll(_events(score), name, steps_per_quarter, ALL)
 
 
-def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str) -> PianoRoll:
-    every = [track for track, _ in events.tracks]
-    chosen = choose_tracks(every, tracks, False, name) if every else set()
-    return events.roll(chosen, Fraction(1), steps_per_quarter, name)
+def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()) -> PianoRoll:
+    choice = Choice.of([track for track, _ in events.tracks], tracks, roles, name)
+    return events.piece(choice, Fraction(1), steps_per_quarter, name)
 
 
 def _read_with_music21(text: str, kind: str) -> list[Events]:

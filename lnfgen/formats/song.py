@@ -175,7 +175,7 @@ def midi_of(
         drawn_name: the name of the track of the drawn notes; several are numbered.
     """
     if not roll.is_own_file:
-        return midi_bytes(roll, program=0 if program is None else program, voices=voices)
+        return midi_bytes(roll, program=program, voices=voices)
     midi, step, parts = _opened(roll)
     heard = [(key, notes) for part, key, notes in parts if part.kept]
     used = {message.channel for messages in midi.tracks for message in messages if hasattr(message, "channel")}

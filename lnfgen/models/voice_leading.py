@@ -92,12 +92,12 @@ NUM_MIXES = 2
 class VoiceChoice(nn.Module):
     """The choice of a key for a voice."""
 
-    def __init__(self, num_keys: int, hidden: int, bits: int) -> None:
+    def __init__(self, num_keys: int, hidden: int, bits: int, parts: int = 1) -> None:
         super().__init__()
         self.from_move = nn.Embedding(NUM_MOVES, hidden)
         self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
         self.out = nn.Linear(hidden, bits, bias=False)
-        self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
+        self.key_bias = nn.Parameter(torch.zeros(num_keys, bits) if parts == 1 else torch.zeros(parts, num_keys, bits))
 
     def forward(self, units: Tensor, dropout: nn.Module) -> Tensor:
         """The hidden units of each key from the sum of all its inputs, `from_move` included: `[..., P, hidden]`."""
@@ -106,9 +106,12 @@ class VoiceChoice(nn.Module):
             h = h + gelu(mix(dropout(h)))
         return dropout(h)
 
-    def scores(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """The scores of the keys, and the logits of their onsets if there are any, `[..., P]` each."""
-        found = self.out(h) + self.key_bias
+    def scores(self, h: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores of the keys, and the logits of their onsets if there are any, `[..., R, P]` each.
+
+        `parts` `[R]` are the parts that the rows are of.
+        """
+        found = self.out(h) + (self.key_bias if self.key_bias.dim() == 2 else self.key_bias[parts])
         return found[..., 0], found[..., -1]
 
 

@@ -105,7 +105,7 @@ class VoiceHead(OutputHead):
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
         if self.parts > 1:
             self.past_of_part = nn.Embedding(self.parts, past)
-            self.by_part = nn.Embedding(self.parts, num_keys * CONTEXT_PER_KEY)
+            self.from_part = nn.Embedding(self.parts, hidden)
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
         self.from_voice = nn.Embedding((NUM_VOICES + 1) * NUM_MOVES * 2, hidden)
         self.from_path = nn.Linear(PATH, hidden)
@@ -116,11 +116,11 @@ class VoiceHead(OutputHead):
             self.from_copied = nn.Linear(NUM_COPIES * (bits + NUM_EDGES), hidden, bias=False)
             self.from_nothing = nn.Linear(NUM_COPIES, hidden, bias=False)
             self.gate = Gate(num_context + 4 * len(BEATS))
-        self.top = VoiceChoice(num_keys, hidden, bits)
+        self.top = VoiceChoice(num_keys, hidden, bits, self.parts)
         self.silence = nn.Linear(hidden, 1)
-        self.bottom = VoiceChoice(num_keys, hidden, 1)
+        self.bottom = VoiceChoice(num_keys, hidden, 1, self.parts)
         self.bottom_to_top = VoicePairs(1, hidden)
-        self.inner = VoiceChoice(num_keys, hidden, bits)
+        self.inner = VoiceChoice(num_keys, hidden, bits, self.parts)
         self.inner_to_others = VoicePairs(NUM_VOICES, hidden)
         self.no_more = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout / 2)
@@ -206,14 +206,14 @@ class VoiceHead(OutputHead):
         Voices are followed from the frame as it was, because noise that hides a key would number them wrongly, and
         the rules of how they move together could not be learned.
         """
-        by_key = self.by_key(context)
-        by_key = by_key + self.by_part(parts) if self.parts > 1 else by_key
-        by_key = by_key.unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
+        by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_step = self.from_context(context)[..., None, :] + self.from_beat(beats)[:, None]
         sounding = (before & SOUNDING) > 0
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)
         voices = torch.column_stack([voice_keys(sounding), lowest_key(sounding)])
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
+        if self.parts > 1:
+            of_step = of_step + self.from_part(parts)[:, None]
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         num_keys, weights = self.frames.num_pitches, units.new_zeros(len(before), 1)
         if recalled is None:
@@ -236,6 +236,7 @@ class VoiceHead(OutputHead):
             drawn=num_before.new_empty(len(before), 0),
             moves=num_before.new_empty(len(before), 0),
             silent=~sounding,
+            parts=parts.expand(len(before)),
             as_many=None if x is None else (sounding.sum(-1) == ((x & SOUNDING) > 0).sum(-1)),
         )
 
@@ -282,7 +283,7 @@ class VoiceHead(OutputHead):
     def _top(self, start: "_Start", temperature: float) -> tuple[Tensor, Choice]:
         """The logits of the keys as the highest one, and of their onsets, `[..., R, num_logits]`."""
         h = self.top(start.units + self.top.from_move(start.cases[:, 0]), self.dropout)
-        scores, onset = self.top.scores(h)
+        scores, onset = self.top.scores(h, start.parts)
         choice = Choice.of(self.silence(h.amax(-2)), scores, start.copies.top_choice())
         return self._joined(start, _one_by_one(*choice.mixed(start.weights), temperature), onset, temperature), choice
 
@@ -290,7 +291,8 @@ class VoiceHead(OutputHead):
         """The logits `[..., R, P]` of the keys as the lowest one, from the lowest up, given the highest one."""
         own, drawn = start.cases[:, NUM_VOICES], (start.drawn, start.moves)
         units, rules = self.bottom_to_top(tables, 0, own, start.num_before, *drawn, start.as_many)
-        scores, _ = self.bottom.scores(self.bottom(units + start.units + start.of_voices, self.dropout))
+        h = self.bottom(units + start.units + start.of_voices, self.dropout)
+        scores, _ = self.bottom.scores(h, start.parts)
         free = torch.arange(scores.shape[-1], device=scores.device) <= start.drawn
         none = scores.new_full((*scores.shape[:-1], 1), FORBIDDEN)
         choice = Choice.of(none, torch.where(free, scores + rules, FORBIDDEN), start.copies.bottom_choice(free))
@@ -305,7 +307,7 @@ class VoiceHead(OutputHead):
         counts = start.below * NUM_VOICES + number
         units, rules = self.inner_to_others(tables, number, own, start.num_before, *drawn, start.as_many, counts)
         h = self.inner(units + start.units + start.of_voices, self.dropout)
-        scores, onset = self.inner.scores(h)
+        scores, onset = self.inner.scores(h, start.parts)
         scores = torch.where(free, scores + rules, FORBIDDEN)
         choice = Choice.of(self.no_more(h.amax(-2)), scores, start.copies.next_choice(free))
         if number == NUM_VOICES - 1:  # all keys that are left
@@ -368,6 +370,7 @@ class _Start(NamedTuple):
     drawn: Tensor  # the keys of the voices drawn so far: the highest, the lowest, those between them, [R, V]
     moves: Tensor  # the cases of their moves, [R, V]
     silent: Tensor  # where a key was silent in the frame before, [R, P]; if it sounds now it is struck
+    parts: Tensor  # that the frames are of, [R]
     as_many: Tensor | None  # where as many keys sound as in the frame before, [R]; None if it is yet to be drawn
 
     def of(self, rows: Tensor) -> "_Start":

@@ -23,7 +23,7 @@ import numpy as np
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.music.copies import longest_copies
-from lnfgen.music.figures import music_figures, usual_voices
+from lnfgen.music.figures import music_figures, pitched_parts, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
 
 WINDOW_QUARTERS = 32
@@ -45,12 +45,15 @@ class FigureRow:
     label: str  # the name of the figure in a table
     samples: np.ndarray
     reference: np.ndarray
+    of_band: bool = False  # whose parts may be silent: then a sample without a value does not count
 
     @property
     def inside(self) -> float:
-        """The share of the samples in the reference's 5 to 95 % range. One without a value is outside."""
+        """The share of the samples in the reference's 5 to 95 % range. One without a value is outside, if it counts."""
         low, _, high = spread(self.reference)
-        return math.nan if math.isnan(low) else float(((low <= self.samples) & (self.samples <= high)).mean())
+        samples = self.samples[~(self.of_band & np.isnan(self.samples))]
+        known = len(samples) and not math.isnan(low)
+        return float(((low <= samples) & (samples <= high)).mean()) if known else math.nan
 
     def to_json(self) -> dict[str, Any]:
         """The label, the quantiles of both sides and the share inside as plain JSON values."""
@@ -114,8 +117,8 @@ def compare_pieces(
 ) -> MusicComparison:
     """Compare pieces with those of a reference.
 
-    All pieces are first put on the grid of the first reference piece. Where a piece has no onsets, those of all others
-    are left out, because repeated notes would then be one note on one side only.
+    All pieces are first put on the grid of the first reference piece, in its parts. Where a piece has no onsets, those
+    of all others are left out, because repeated notes would then be one note on one side only.
 
     Args:
         corpus: where copies are searched for, such as the pieces that a model was trained on. By default this is the
@@ -129,9 +132,9 @@ def compare_pieces(
     for pieces, name in ((samples, "samples"), (reference, "reference")):
         if not pieces:
             raise LnfgenError(f"the {name} hold no pieces of music; expected at least one")
-    grid, groups = reference[0].steps_per_quarter, (samples, reference, corpus or [])
+    groups, grid, parts = (samples, reference, corpus or []), reference[0].steps_per_quarter, reference[0].parts
     has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
-    alike = [[piece.on_grid(grid) for piece in pieces] for pieces in groups]
+    alike = [[piece.in_parts(parts).on_grid(grid) for piece in pieces] for pieces in groups]
     if not has_onsets:
         alike = [[replace(piece, onsets=None) for piece in pieces] for pieces in alike]
     samples, reference, searched = alike
@@ -140,9 +143,10 @@ def compare_pieces(
     rolls = [[window for found in side for _, window in found] for side in windows]
     owners = [[number for number, found in enumerate(side) for _ in found] for side in windows]
     searched, own = (reference, owners[1]) if corpus is None else (searched, None)
-    copies = longest_copies(rolls[0], searched), longest_copies(rolls[1], searched, own)
+    asked, searched = [[pitched_parts(roll) for roll in side] for side in rolls], [*map(pitched_parts, searched)]
+    copies = longest_copies(asked[0], searched), longest_copies(asked[1], searched, own)
     num_voices = usual_voices(rolls[1])
-    chosen = music_figures(num_voices)
+    chosen = music_figures(num_voices, reference[0].roles)
     total, measured = len(rolls[0]) + len(rolls[1]), []
     for done, roll in enumerate([*rolls[0], *rolls[1]], start=1):
         measured.append([figure.value(roll) for figure in chosen.values()])
@@ -150,11 +154,12 @@ def compare_pieces(
     both = np.array(measured)
     first, second = np.split(both, [len(rolls[0])])
     figures = {
-        name: FigureRow(figure.label, first[:, i], second[:, i]) for i, (name, figure) in enumerate(chosen.items())
+        name: FigureRow(figure.label, first[:, i], second[:, i], bool(parts))
+        for i, (name, figure) in enumerate(chosen.items())
     }
     label = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
     return MusicComparison(
-        figures={**figures, LONGEST_COPY: FigureRow(label, *map(np.array, copies))},
+        figures={**figures, LONGEST_COPY: FigureRow(label, np.array(copies[0]), np.array(copies[1]))},
         auc=two_sample_auc(first, second, np.array(owners[0]), np.array(owners[1]), seed),
         samples_variety=_mean_distance(standardised(first, both)),
         reference_variety=_mean_distance(standardised(second, both)),

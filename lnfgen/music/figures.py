@@ -6,6 +6,9 @@ A piano-roll does not assign its keys to voices. So the highest and the lowest k
 taken as lines. Where two steps have equally many keys, the voices are the keys in order, which is the assignment with
 the least total move. Steps with different numbers of keys are not compared.
 
+A band has these figures of all its pitched parts together, but where the melody came before is asked of the melody
+alone, if there is one. It also has figures of each part.
+
 Sources, where a figure has a name in one:
 
 - muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic Music Generation",
@@ -20,14 +23,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lnfgen.music.pianoroll import PianoRoll, bar_length
+from lnfgen.music.parts import BASS, CHORDS, MELODY
+from lnfgen.music.pianoroll import PianoRoll, bar_and_beats, bar_length
+from lnfgen.music.tracks import DRUMS
 
 FIFTH = 7
 """Semitones of a perfect fifth. A line that moves further leaps."""
@@ -37,6 +42,8 @@ MOTIF = 4
 
 CLOSE = 2
 """A chord that lasts at least this many times as long as the median chord is a close."""
+
+KICKS, SNARES = (35, 36), (38, 40)  # MIDI pitches
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
@@ -52,10 +59,10 @@ class Figure:
     unit: float = 0.05  # a difference that one hears; wishes take values as near as half of it as equal
 
 
-def music_figures(num_voices: int) -> dict[str, Figure]:
-    """The figures by name, for music that has `num_voices` keys at most steps."""
+def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figure]:
+    """The figures by name, for music that has `num_voices` keys at most steps, and those of the parts of a band."""
     exactly = f"steps with exactly {num_voices} keys"
-    return {
+    figures = {
         "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(_keys_a_step(roll) == num_voices)),
         "polyphony": Figure("keys a sounding step", polyphony, 0.1),
         "longest_silence": Figure("longest silence, quarters", longest_silence, 0.5),
@@ -78,13 +85,52 @@ def music_figures(num_voices: int) -> dict[str, Figure]:
         "voice_move": Figure("voice move at a chord change, semitones", voice_move, 0.1),
         "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate, 0.01),
     }
+    figures = {name: _of(MELODY if name.startswith("melody") else "", figure) for name, figure in figures.items()}
+    for role in roles:
+        figures |= {f"{role}_{name}": _of(role, figure) for name, figure in _part_figures(role).items()}
+    if {BASS, CHORDS} <= set(roles):
+        figures["bass_chord_rate"] = Figure("bass: notes of the chord", lambda roll: bass_rate(roll, False))
+        figures["bass_root_rate"] = Figure("bass: notes that are the root", lambda roll: bass_rate(roll, True))
+    return figures
+
+
+def _part_figures(role: str) -> dict[str, Figure]:
+    """The figures of the part of a band with this role."""
+    figures = {
+        "notes_per_bar": Figure(f"{role}: notes a bar", notes_per_bar, 1.0),
+        "polyphony": Figure(f"{role}: keys a sounding step", polyphony, 0.1),
+        "silent_bar_rate": Figure(f"{role}: silent bars", silent_bar_rate),
+    }
+    if role != DRUMS:
+        return figures | {"median_pitch": Figure(f"{role}: median pitch, MIDI number", median_of_notes, 1.0)}
+    return figures | {
+        "repeat_rate": Figure("drums: bars that came before", repeat_rate),
+        "kick_downbeat_rate": Figure("drums: kicks where a bar starts", lambda roll: beat_rate(roll, KICKS, slice(1))),
+        "kick_beat_rate": Figure("drums: kicks on beats", lambda roll: beat_rate(roll, KICKS, slice(None))),
+        "backbeat_rate": Figure("drums: snares on back beats", lambda roll: beat_rate(roll, SNARES, slice(1, None, 2))),
+    }
+
+
+def _of(role: str, figure: Figure) -> Figure:
+    """The figure of a part alone."""
+    return replace(figure, value=lambda roll: figure.value(_part(roll, role)))
+
+
+def _part(roll: PianoRoll, role: str) -> PianoRoll:
+    """The part with this role; where a roll has none, all its pitched parts."""
+    return roll.part(roll.roles.index(role)) if role in roll.roles else pitched_parts(roll)
+
+
+def pitched_parts(roll: PianoRoll) -> PianoRoll:
+    """All pitched parts of a band as one; the drums of a band that has nothing else."""
+    return roll.part(0) if roll.roles == (DRUMS,) else roll.merged
 
 
 def usual_voices(rolls: Iterable[PianoRoll]) -> int:
     """The number of keys that most sounding steps have, the smaller one of two equally frequent ones; at least 1."""
     counts: Counter[int] = Counter()
     for roll in rolls:
-        counts.update(_keys_a_step(roll).tolist())
+        counts.update(_keys_a_step(pitched_parts(roll)).tolist())
     counts.pop(0, None)
     return min(counts, key=lambda number: (-counts[number], number), default=1)
 
@@ -126,6 +172,7 @@ def groove_consistency(roll: PianoRoll) -> float:
 
 def ends_on_triad(roll: PianoRoll) -> bool:
     """True if the last chord is a major or a minor triad in root position, held for a quarter or more."""
+    roll = pitched_parts(roll)
     starts, lengths = chords(roll.sounding, roll.struck())
     if not len(starts) or lengths[-1] < roll.steps_per_quarter:
         return False
@@ -156,6 +203,12 @@ def repeat_rate(roll: PianoRoll) -> float:
     return _repeated(_whole_bars(roll, np.concatenate([roll.sounding, roll.struck()], axis=1)))
 
 
+def silent_bar_rate(roll: PianoRoll) -> float:
+    """The share of whole bars in which nothing sounds."""
+    bars = _whole_bars(roll, roll.sounding)
+    return 1.0 - _share(bars.any(axis=1).sum(), len(bars))
+
+
 def melody_bar_rate(roll: PianoRoll) -> float:
     """The share of whole bars with notes whose highest line, pitches and starts, is that of an earlier bar."""
     line, begins = _melody(roll)
@@ -174,7 +227,7 @@ def chord_rate(roll: PianoRoll) -> float:
     """The share of sounding steps whose pitch classes are all or some of one of `_TRIADS` and `_SEVENTHS`."""
     sounding = _pitch_classes(roll, roll.sounding) > 0
     sets = (sounding @ (1 << np.arange(12)))[sounding.any(axis=1)]
-    return _mean(_chords()[sets])
+    return _mean(_chords()[0][sets])
 
 
 def clash_rate(roll: PianoRoll) -> float:
@@ -203,12 +256,36 @@ def median_pitch(roll: PianoRoll, top: bool) -> float:
 
 def leaps(roll: PianoRoll) -> int:
     """How often the highest line moves over a fifth."""
-    return int((_moves(roll, True) > FIFTH).sum())
+    return int((_moves(pitched_parts(roll), True) > FIFTH).sum())
 
 
 def notes_per_bar(roll: PianoRoll) -> float:
     """The number of notes, divided by the number of bars, where a part of a bar counts as that part."""
+    roll = pitched_parts(roll)
     return float(roll.struck().sum()) * roll.steps_per_bar / roll.num_steps
+
+
+def median_of_notes(roll: PianoRoll) -> float:
+    """The median of the pitches of all notes, as a MIDI number."""
+    keys = np.nonzero(roll.struck())[1]
+    return float(np.median(keys)) + roll.lowest_pitch if len(keys) else math.nan
+
+
+def beat_rate(roll: PianoRoll, pitches: Sequence[int], beats: slice) -> float:
+    """The share of the notes on some MIDI pitches that start on some of the beats of a bar."""
+    starts = roll.struck()[:, np.isin(np.arange(roll.num_pitches) + roll.lowest_pitch, pitches)].sum(axis=1)
+    bar, count, _ = bar_and_beats(roll.time_signature, roll.steps_per_quarter)
+    beat, after = np.divmod((np.arange(roll.num_steps) - roll.upbeat) * count, bar)
+    return _share(starts[(after == 0) & np.isin(beat % count, np.arange(count)[beats])].sum(), starts.sum())
+
+
+def bass_rate(roll: PianoRoll, on_root: bool) -> float:
+    """The share of the notes of a bass, where chords sound, that have a pitch class of the chord, or its root."""
+    bass, chord = _part(roll, BASS), _part(roll, CHORDS)
+    notes, fitting = _pitch_classes(bass, bass.struck()), _pitch_classes(chord, chord.sounding) > 0
+    if on_root:
+        fitting = _chords()[1][fitting @ (1 << np.arange(12))][:, None] == np.arange(12)
+    return _share(notes[fitting].sum(), notes[fitting.any(axis=1)].sum())
 
 
 def voice_move(roll: PianoRoll) -> float:
@@ -272,15 +349,20 @@ def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _chords() -> np.ndarray:
-    """bool [4096], for each set of pitch classes (bit c is class c): True if a triad or a seventh chord holds it."""
+def _chords() -> tuple[np.ndarray, np.ndarray]:
+    """For each set of pitch classes (bit c is class c) whether a triad or a seventh chord holds it, and its root.
+
+    The root, int [4096], is that of the first such chord whose root is in the set; -1 if there is none.
+    """
     sets = np.arange(1 << 12)
-    within = np.zeros(len(sets), np.bool_)
+    within, roots = np.zeros(len(sets), np.bool_), np.full(len(sets), -1)
     for chord in (*_TRIADS, *_SEVENTHS):
         for root in range(12):
             notes = sum(1 << (root + interval) % 12 for interval in chord)
-            within |= (sets & ~notes) == 0
-    return within
+            held = (sets & ~notes) == 0
+            within |= held
+            roots[held & (sets >> root & 1 > 0) & (roots < 0)] = root
+    return within, roots
 
 
 def _share(part: float, whole: float) -> float:

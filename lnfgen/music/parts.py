@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
-from lnfgen.music.tracks import DRUMS
+import numpy as np
 
-BASS, CHORDS, MELODY = "bass", "chords", "melody"
+from lnfgen.errors import LnfgenError
+from lnfgen.music.tracks import (
+    ALL,
+    BASS,
+    DRUMS,
+    MELODY_NAMES,
+    ONE_AT_A_TIME,
+    Track,
+    choose_tracks,
+    melody_of,
+    says,
+    with_enough_notes,
+)
+
+CHORDS, MELODY = "chords", "melody"
 
 ROLES = (DRUMS, BASS, CHORDS, MELODY)
 """In this order a model draws the parts of a step."""
+
+AUTO, ONE = "auto", "1"
+"""For parts: as a folder is, and all tracks merged into one piano-roll."""
+
+_FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
+BY_NAME, BY_PROGRAM = "its name", "its program"
+"""Why a track has a part."""
+
+_NOISES = ("sound effects", "percussive")  # families of instruments without pitches
+_LOW = 50  # the mean pitch below which a line may be a bass
 
 LOWEST = {DRUMS: 33, BASS: 21, CHORDS: 33, MELODY: 45}
 """The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves."""
@@ -37,3 +64,98 @@ class Part:
         if role not in ROLES or any(type(number) is not int or not 0 <= number <= 127 for number in numbers):
             raise ValueError(f"the part {value!r:.60}")
         return cls(role, program, tuple(velocities))
+
+
+def usual_parts(pieces: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
+    """The parts of a set of music: the commonest program of each, and the mean velocities in the commonest bar."""
+    usual = []
+    for parts in zip(*pieces, strict=True):
+        own = [part for part in parts if part.velocities]
+        if own:
+            program = Counter(part.program for part in own).most_common(1)[0][0]
+            size = Counter(len(part.velocities) for part in own).most_common(1)[0][0]
+            in_bars = zip(*(part.velocities for part in own if len(part.velocities) == size), strict=True)
+            usual.append(Part(parts[0].role, program, tuple(round(fmean(place)) for place in in_bars)))
+        else:
+            usual.append(parts[0])
+    return tuple(usual)
+
+
+def wanted_roles(parts: str) -> tuple[str, ...]:
+    """The roles of at most so many parts, as `4`, or of those named, as `drums,bass`; none for one merged roll."""
+    if parts in _FEWER:
+        return _FEWER[parts]
+    names = [name.strip() for name in parts.split(",")]
+    if unknown := [name for name in names if name not in ROLES]:
+        raise LnfgenError(f"found the part {unknown[0]!r}; expected 1 to 4, or some of {', '.join(ROLES)}")
+    return tuple(role for role in ROLES if role in names)
+
+
+def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, name: str = "-") -> list[Track]:
+    """The tracks, each with the role that it has among these, and why; without a role are those that are left out.
+
+    Args:
+        wanted: the tracks to place, as `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
+        name: stands for the file in errors.
+
+    Raises:
+        UnreadableFileError: if no track is meant.
+        LnfgenError: if a role is unknown.
+    """
+    by_hand: dict[int, tuple[str, str]] = {}
+    chosen: set[int] = set()
+    items = [item.strip() for item in wanted.split(",")]
+    for item in items:
+        role, sign, word = item.partition("=")
+        if sign and role not in ROLES:
+            raise LnfgenError(f"found the part {role!r}; expected one of {', '.join(ROLES)}")
+        found = {one.number for one in tracks} if item == ALL else choose_tracks(tracks, word or role, name)
+        chosen |= found
+        if sign:
+            by_hand |= dict.fromkeys(found, (role, "as asked"))
+    if all("=" in item for item in items):
+        chosen = {track.number for track in tracks}
+    free = [track for track in tracks if track.number in chosen - set(by_hand)]
+    placed = dict(_placed(free, {role for role, _ in by_hand.values()})) | by_hand
+    result: list[Track] = []
+    for track in tracks:
+        role, why = placed.get(track.number, ("", ""))
+        if role not in (*roles, DRUMS, "") and (pitched := [one for one in roles if one != DRUMS]):
+            role = CHORDS if CHORDS in pitched else pitched[-1]
+        result.append(replace(track, role=role, why=why) if role in roles else track)
+    return result
+
+
+def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tuple[str, str]]]:
+    """The number of each track that has a role, its role and why; roles that are `taken` only take what names them."""
+    yield from ((track.number, (DRUMS, "channel 10")) for track in tracks if track.instrument == DRUMS)
+    left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
+    enough = with_enough_notes(left)
+    lines = sorted((one for one in enough if one.polyphony <= ONE_AT_A_TIME), key=lambda one: one.mean_pitch)
+    is_named = any(says(one.name, word) for one in left for word in MELODY_NAMES)
+    rules = [
+        (MELODY, BY_NAME, melody_of(left) if is_named else []),
+        (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
+        (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
+        (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
+        (MELODY, "its high notes", lines[-1:]),
+    ]
+    by_word = (BY_NAME, BY_PROGRAM)  # all tracks that are meant; by pitch one is enough
+    placed: dict[int, tuple[str, str]] = {}
+    for role, why, found in rules:
+        found = [one for one in found if one.number not in placed]
+        if found and role not in taken and (why in by_word or role not in {other for other, _ in placed.values()}):
+            # The same notes in another track are the same part.
+            alike = [one for one in left if any(_facts(one) == _facts(other) for other in found)]
+            placed |= dict.fromkeys((one.number for one in (*found, *alike)), (role, why))
+    yield from placed.items()
+    yield from ((one.number, (CHORDS, "the others")) for one in left if one.number not in placed)
+
+
+def _facts(track: Track) -> tuple[float, ...]:
+    return (track.notes, track.lowest, track.highest, track.mean_pitch, track.polyphony)
+
+
+def pitched_rows(roles: Iterable[str], num_rows: int) -> np.ndarray:
+    """bool [T]: True for the rows whose part has pitches, which is all but drums; every row without parts."""
+    return np.resize([role != DRUMS for role in roles] or [True], num_rows)

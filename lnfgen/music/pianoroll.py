@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.parts import CHORDS, MELODY, Part
+from lnfgen.music.parts import CHORDS, MELODY, Part, pitched_rows
 from lnfgen.music.tracks import DRUMS, ONE_AT_A_TIME, Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
@@ -446,7 +446,7 @@ class PianoRoll:
         Raises:
             LnfgenError: if a note would leave the roll's keys; the message has the range that fits.
         """
-        moves = np.resize([part.role != DRUMS for part in self.parts] or [True], self.num_steps)
+        moves = pitched_rows(self.roles, self.num_steps)
         keys = np.flatnonzero(self.sounding[moves].any(axis=0))
         lowest, highest = (int(keys[0]), int(keys[-1])) if len(keys) else (0, 0)
         down, up = -lowest, self.num_pitches - 1 - highest

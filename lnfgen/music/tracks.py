@@ -18,7 +18,7 @@ _FAMILIES = (  # of General MIDI 1, eight programs each
     *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
     *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects"),
 )
-_MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
+MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
 _LISTED = 8  # tracks that an error names
 ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
 
@@ -35,6 +35,7 @@ class Track:
         notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
         polyphony: how many of its notes sound at a time on average, silence left out.
         kept: True if the piano-roll has its notes.
+        role, why: of a band, the part that it plays (`lnfgen.music.parts`), and what decided that; else empty.
     """
 
     number: int
@@ -47,6 +48,8 @@ class Track:
     mean_pitch: float
     polyphony: float
     kept: bool = True
+    role: str = ""
+    why: str = ""
 
     @property
     def instrument(self) -> str:
@@ -55,13 +58,12 @@ class Track:
         return DRUMS if self.channel == DRUM_CHANNEL else family
 
 
-def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) -> set[int]:
+def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
     """The numbers of the tracks that `wanted` asks for.
 
     Args:
-        wanted: `melody`, `bass`, `all`, a number, or a word of a track's name or, if no name has it, of an instrument,
-            as `strings`; or several of these with commas between them.
-        drums: True if `all` has the drums too.
+        wanted: `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no name has it, of
+            an instrument, as `strings` or `drums`; or several of these with commas between them.
         name: stands for the file in errors.
 
     Raises:
@@ -70,17 +72,17 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, drums: bool, name: str) 
     chosen: set[int] = set()
     for word in map(str.strip, wanted.lower().split(",")):
         if word == ALL:
-            found = [track for track in tracks if drums or track.instrument != DRUMS]
+            found = [track for track in tracks if track.instrument != DRUMS]
         elif word in ("melody", BASS):
             pitched = [track for track in tracks if track.instrument != DRUMS]
-            found = _melody(pitched) if word == "melody" else _bass(pitched)
+            found = melody_of(pitched) if word == "melody" else bass_of(pitched)
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
-            named = [track for track in tracks if word and _says(track.name, word)]
-            found = named or [track for track in tracks if word and _says(track.instrument, word)]
+            named = [track for track in tracks if word and says(track.name, word)]
+            found = named or [track for track in tracks if word and says(track.instrument, word)]
         if not found and all(track.instrument == DRUMS for track in tracks):
-            raise UnreadableFileError(f"{name} holds drums and no other notes; keep its drums to read it")
+            raise UnreadableFileError(f"{name} holds drums and no other notes; read it in parts, or its track drums")
         if not found:
             kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
             listed = [f"{one.number} {one.name}".rstrip() + kind for one, kind in zip(tracks, kinds, strict=True)]
@@ -97,38 +99,39 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
     left = len(tracks) - kept
     left_out = f"{left:,} of drums" if left == drums else f"{left:,} ({drums:,} of drums)" if drums else f"{left:,}"
-    merged = f"{'merged' if kept > len(pieces) else 'kept'} {kept:,} of {len(tracks):,} tracks"
+    done = "placed in parts" if any(track.role for track in tracks) else "merged" if kept > len(pieces) else "kept"
+    merged = f"{done} {kept:,} of {len(tracks):,} tracks"
     return merged + (f", left out {left_out}" if left else "")
 
 
-def _melody(tracks: Sequence[Track]) -> list[Track]:
+def melody_of(tracks: Sequence[Track]) -> list[Track]:
     """The track whose name has a word such as melody, vocal or lead; a list of one, or empty.
 
     If none has, it is the one with the highest mean pitch, the rule that Uitdenbogerd and Zobel call top channel
     ("Manipulation of music for melody matching", ACM Multimedia 1998), among the tracks with enough notes and no chords
     (if all have chords, among those).
     """
-    for word in _MELODY_NAMES:
-        if named := [track for track in tracks if _says(track.name, word)]:
+    for word in MELODY_NAMES:
+        if named := [track for track in tracks if says(track.name, word)]:
             return [max(named, key=lambda track: track.notes)]
-    enough = _with_enough_notes(tracks)
+    enough = with_enough_notes(tracks)
     lines = [track for track in enough if track.polyphony <= ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
 
 
-def _bass(tracks: Sequence[Track]) -> list[Track]:
+def bass_of(tracks: Sequence[Track]) -> list[Track]:
     """The tracks named bass, else those with a bass of General MIDI, else the lowest one that has enough notes."""
-    named = [track for track in tracks if _says(track.name, BASS)]
+    named = [track for track in tracks if says(track.name, BASS)]
     played = [track for track in tracks if track.instrument == BASS]
-    return named or played or sorted(_with_enough_notes(tracks), key=lambda track: track.mean_pitch)[:1]
+    return named or played or sorted(with_enough_notes(tracks), key=lambda track: track.mean_pitch)[:1]
 
 
-def _with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
+def with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
     """The tracks that have at least half of the median number of notes."""
     return [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
 
 
-def _says(text: str, word: str) -> bool:
+def says(text: str, word: str) -> bool:
     """True if the text has this whole word, or its plural, or the word with a number at its end."""
     text, word = text.replace("_", " "), re.escape(word.replace("_", " "))
     return re.search(rf"(?<!\w){word}s?\d*(?!\w)", text, re.IGNORECASE) is not None

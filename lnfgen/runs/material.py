@@ -19,6 +19,7 @@ from lnfgen.data.rolls import reading
 from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.formats.read_write import READABLE, Piece, read
+from lnfgen.music.parts import ONE
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, Losses, PianoRoll
 from lnfgen.music.tracks import ALL, said_of
 from lnfgen.runs.folder import RunFolder
@@ -63,9 +64,9 @@ def reading_options(run: RunFolder) -> Options:
     return Options(
         kind=kind,
         max_length=max_length,
-        steps_per_quarter=run.encoding.steps_per_quarter,
-        drums=bool(own.get("drums")),
+        steps_per_quarter=run.encoding.grid,
         tracks=str(own.get("tracks", ALL)),
+        parts=",".join(run.encoding.roles) or ONE,
     )
 
 
@@ -174,8 +175,7 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
         if not pieces:
             raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
     else:
-        grid = encoding.steps_per_quarter
-        pieces = read(path, steps_per_quarter=grid, drums=options.drums, tracks=options.tracks)
+        pieces = read(path, steps_per_quarter=encoding.grid, tracks=options.tracks, parts=options.parts)
     try:
         sequences, changes = encoding.adapt(pieces)
     except LnfgenError as error:
@@ -194,11 +194,16 @@ class Music:
 
 
 def open_music(
-    source: MusicSource, split: str, steps_per_quarter: int = STEPS_PER_QUARTER, progress: Progress = no_progress
+    source: MusicSource,
+    split: str,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    progress: Progress = no_progress,
+    parts: str = ONE,
 ) -> Music:
     """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
 
-    Files are read whole, on this grid. Those that cannot be read are left out, with a warning. Benchmarks are datasets.
+    Files are read whole, on this grid and in these parts. Those that cannot be read are left out, with a warning.
+    Benchmarks are datasets.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)
@@ -210,7 +215,7 @@ def open_music(
     files = gather([path]) if kind == "files" else []
     if not files or files[0].suffix in benchmarks.SUFFIXES:
         return _of_dataset(open_source(source, progress), split)
-    results = list(reading(files, Options(steps_per_quarter=steps_per_quarter), progress))
+    results = list(reading(files, Options(steps_per_quarter=steps_per_quarter, parts=parts), progress))
     rolls = [roll for result in results if not isinstance(result, LnfgenError) for roll in result]
     reasons = [result for result in results if isinstance(result, LnfgenError)]
     if not rolls:

@@ -135,6 +135,9 @@ ONSETS: Table = {  # a person's own music, and the chorales
 
 RECIPES = {"text": TEXT, "music": MUSIC, "onsets": ONSETS}
 
+BANDS: Table = {  # what music with parts has beside `onsets`
+    "training.calibration_rounds": (0, 0, 0),
+}
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
     "model.num_layers":         (1,    4,    2),
     "model.near_end":           (True, True, True),
@@ -182,7 +185,8 @@ old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv 2305
 
 STEPS_OF_UPDATE = 1024
 """The most steps of an update on music with onsets: where pieces are long, it has fewer of them. Seven chorales, which
-the recipe was chosen on, have as many, and an update on longer pieces would take several times as long."""
+the recipe was chosen on, have as many, and an update on longer pieces would take several times as long. Each part of a
+band counts, because a model draws one after the other."""
 
 MADE_WITH = {"text": 908_000, "onsets": 37_700}
 """The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the chorales."""
@@ -197,6 +201,7 @@ class Corpus:
     num_sequences: int | None = None  # of the train split; None: so few that a run sees each of them often
     num_symbols: int = 0  # of a text
     num_steps: int | None = None  # of the train split
+    num_parts: int = 0  # of a band
 
     @property
     def recipe(self) -> str:
@@ -280,8 +285,10 @@ class Asked:
         if model is None and corpus.num_symbols > MOST_CODES:
             model = "af-scf"
         keys = recipe(corpus.recipe, self.preset, model, **self.choices) | {"training.seed": usual_seed}
+        if corpus.num_parts:
+            keys |= {key: values[PRESETS.index(self.preset)] for key, values in BANDS.items()}
         if corpus.has_onsets and keys["model.emission"] == "past" and corpus.num_sequences and corpus.num_steps:
-            fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // corpus.num_steps)
+            fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // (corpus.num_steps * max(1, corpus.num_parts)))
             keys["training.batch_size"] = min(keys["training.batch_size"], fitting)
         config = config_of(keys | self.keys)
         if corpus.kind == "text" and corpus.num_sequences is not None:
@@ -347,6 +354,7 @@ def _require_effect(config: Config, corpus: Corpus) -> None:
         (past, f"with the output {model.emission}, which reads no earlier frames", of_past),
         (attends, f"with {model.name} and the output {model.emission}", {"model.copy_attention": False}),
         (music, "on text", {"training.transpose": 0}),
+        (not corpus.num_parts, "on music with parts, which is not calibrated", {"training.calibration_rounds": 0}),
         (music and corpus.has_onsets, "on data that does not say where bars begin", {"model.in_metre": False}),
     ]
     keys = config.flat()

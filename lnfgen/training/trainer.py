@@ -109,23 +109,24 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of the updates that are left to make."""
-        split, seed = self.train_split, self.config.seed
+        split, seed, encoding = self.train_split, self.config.seed, self.encoding
         # The order follows from the seed and the epoch, so that a resumed run has the same.
         order = shuffled_epochs(
             split.lengths, self.config.batch_size, lambda epoch: (seed << 20) + epoch, start=self.step
         )
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
-            if self.encoding.kind == "music" and self.encoding.has_onsets:
+            if encoding.kind == "music" and encoding.has_onsets and not encoding.parts:
                 sequences = ended_early(sequences, stream_seed(seed, step))
             if self.config.transpose:
-                sequences = transposed(sequences, self.config.transpose, self.register, (seed << 40) + step)
+                semitones, step_seed = self.config.transpose, (seed << 40) + step
+                sequences = transposed(sequences, semitones, self.register, step_seed, encoding.roles)
             yield collate(sequences, indices, split.metres)
 
     @cached_property
     def register(self) -> Register:
         """Where the pieces of train lie among the keys."""
-        return Register.of(self.train_split)
+        return Register.of(self.train_split, self.encoding.roles)
 
     @property
     def finished(self) -> bool:

@@ -112,11 +112,11 @@ def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "a.txt").write_text("words")
     with pytest.raises(LnfgenError, match=r"cannot write a text as '\.mid'"):
         convert.command([str(tmp_path / "a.txt"), b], transpose=1)
-    of_music = {"transpose": 1, "tempo": 60, "key": "G", "tracks": "melody", "drums": True, "steps_per_quarter": 8}
+    of_music = {"transpose": 1, "tempo": 60, "key": "G", "tracks": "melody", "parts": "4", "steps_per_quarter": 8}
     for option, value in of_music.items():
         with pytest.raises(LnfgenError, match=f"is a text; leave --{option.replace('_', '-')} out, which is for music"):
             convert.command([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")], **{option: value})  # type: ignore[arg-type]
-    for option, value in {"tracks": "melody", "drums": True, "steps_per_quarter": 8}.items():
+    for option, value in {"tracks": "melody", "parts": "4", "steps_per_quarter": 8}.items():
         with pytest.raises(LnfgenError, match=f"is a piano-roll; leave --{option.replace('_', '-')} out"):
             convert.command([a, b], **{option: value})  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match="stdin has no name"):

@@ -138,7 +138,7 @@ def test_what_was_left_out_of_a_folder_is_said_when_it_is_read_and_eval_takes_th
         Path(f"songs/{shift}.mid").write_bytes(song("Lead", shift=shift))
     train = ("--config", "small.json", "--seed", "1", "--max-steps", "1", "--out")
     first = lnfgen_here("train", "songs", *train, "a").stderr.decode()
-    assert "pieces with several tracks: 3 of 3; merged 12 of 15 tracks, left out 3 of drums" in first
+    assert "pieces with several tracks: 3 of 3; placed in parts 15 of 15 tracks" in first
     assert "songs/bad.mid is cut off" in first
     again = lnfgen_here("train", "songs", *train, "b").stderr.decode()
     assert "tracks" not in again

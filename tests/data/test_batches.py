@@ -109,3 +109,23 @@ def test_pieces_end_early_at_their_closes():
     assert all(np.array_equal(one, piece[: len(one)]) for one in ended)
     silence = np.zeros((5, 12), np.uint8)
     assert len(ended_early([silence, piece[:2]] * 9, seed=1)[0]) == 5
+
+
+def test_drums_of_a_band_stay_where_they_are():
+    generator = np.random.default_rng(2)
+    songs = [np.zeros((24, 20), np.uint8) for _ in range(60)]
+    for song in songs:
+        song[0::3] = generator.choice([0, 3], (8, 20))
+        song[1::3, 6:9] = song[2::3, 10:13] = 3
+    roles = ("drums", "bass", "melody")
+    anywhere = Register(mean=9, deviation=1e6)
+    moved = transposed(songs, 4, anywhere, 5, roles)
+    pitched = [song.reshape(8, 3, 20)[:, 1:].reshape(16, 20) for song in songs]
+    expected = transposed(pitched, 4, anywhere, 5)  # the same moves as of music without drums
+    for before, after, other in zip(songs, moved, expected, strict=True):
+        assert np.array_equal(after[0::3], before[0::3])
+        assert np.array_equal(after.reshape(8, 3, 20)[:, 1:].reshape(16, 20), other)
+    assert len({after[1].tobytes() for after in moved}) > 5
+    assert Register.of(songs, roles) == Register.of(pitched) != Register.of(songs)
+    drums = [song[0::3] for song in songs]
+    assert all(map(np.array_equal, transposed(drums, 4, Register.of(drums, roles[:1]), 5, roles[:1]), drums))

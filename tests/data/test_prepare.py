@@ -139,7 +139,7 @@ def test_options_for_the_other_kind_are_refused(tmp_path: Path) -> None:
     text.write_text("a line\n" * 20)
     with pytest.raises(DatasetError, match=r"are music; leave --chunks out .* for text"):
         prepare([music], tmp_path / "d", Options(chunks=True))
-    for name, value in {"steps_per_quarter": 8, "drums": True, "tracks": "melody"}.items():
+    for name, value in {"steps_per_quarter": 8, "parts": "4", "tracks": "melody"}.items():
         option = "--" + name.replace("_", "-")
         with pytest.raises(DatasetError, match=rf"are text; leave {option} out .*{name}=.* for music"):
             prepare([text], tmp_path / "d", Options(**{name: value}))  # type: ignore[arg-type]

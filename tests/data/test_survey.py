@@ -108,11 +108,11 @@ def test_advice_that_is_taken_ends(tmp_path: Path) -> None:
     path = folder(tmp_path / "swing", lambda n: midi(swung(n), n))
     assert found(path, steps_per_quarter=12)["verdict"] == f"suits: lnfgen preprocess {path} --steps-per-quarter 12"
     drums = folder(tmp_path / "drums", lambda n: midi(tune(n), n, channel=9))
-    assert found(drums)["verdict"].endswith(f"it holds drums alone; keep them: lnfgen preprocess {drums} --drums")
-    assert found(drums, drums=True)["verdict"] == f"suits: lnfgen preprocess {drums} --drums"
+    assert found(drums)["verdict"] == f"suits: lnfgen train {drums}"
+    assert found(drums)["tracks"]["parts"] == {"drums": f"{COUNT} pieces, tracks by channel 10: {COUNT}"}
     bands = folder(tmp_path / "bands", lambda n: song(shift=n), count=3)
     facts = found(bands)
-    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; merged 12 of 15 tracks, left out 3 of drums"
+    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; placed in parts 15 of 15 tracks"
     assert (facts["tracks"]["median"], facts["tracks"]["pieces_with_drums"]) == (5, 3)
 
 
@@ -156,7 +156,8 @@ def test_the_survey_is_of_the_files_as_they_are_read_once(tmp_path: Path, monkey
     monkeypatch.setattr(rolls, "read", lambda path, **options: calls.append(path) or reader(path, **options))
     dataset = prepare([folder(tmp_path / "songs", lambda n: midi(tune(n), n))], tmp_path / "d")
     assert dataset.survey is not None
-    assert len(calls) == dataset.survey.read == COUNT
+    assert dataset.survey.read == COUNT
+    assert len(calls) == 2 * COUNT  # once before, to see if the songs have parts
 
 
 def test_the_verdict_on_real_folders(shared_data: Callable[[str], Path], tmp_path: Path) -> None:

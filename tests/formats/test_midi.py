@@ -80,7 +80,7 @@ def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
 def test_drums_are_left_out_unless_wanted() -> None:
     content = midi(f"00 90 3C 40  00 99 24 40  04 80 3C 00  00 89 24 00 {END}")
     assert read_midi(content)[0].notes() == [(0, 4, 60)]
-    assert read_midi(content, drums=True)[0].notes() == [(0, 4, 36), (0, 4, 60)]
+    assert read_midi(content, tracks="all,drums")[0].notes() == [(0, 4, 36), (0, 4, 60)]
     with pytest.raises(UnreadableFileError, match="drums and no other notes"):
         read_midi(midi(f"00 99 24 40  04 89 24 00 {END}"))
 

@@ -8,7 +8,8 @@ import mido
 import numpy as np
 import pytest
 
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.parts import ROLES, Part
+from lnfgen.music.pianoroll import Note, PianoRoll
 
 WALTZ = PianoRoll.from_notes(
     [(0, 2, 67), (2, 2, 65), (4, 12, 60), (16, 4, 62), (20, 8, 64), (28, 6, 65)], time_signature=(3, 4)
@@ -85,6 +86,30 @@ def harmonised(seed: int, num_quarters: int = 40, wrong: float = 0.0) -> PianoRo
 
 def pieces(first: int, last: int, **options: Any) -> list[PianoRoll]:
     return [harmonised(seed, **options) for seed in range(first, last)]
+
+
+def band(
+    num_steps: int, upbeat: int = 0, *, time_signature: tuple[int, int] = (4, 4), **parts: list[Note]
+) -> PianoRoll:
+    """A band in sixteenths whose parts, by their roles, have these notes."""
+    rolls = [
+        PianoRoll.from_notes(notes, num_steps=num_steps, time_signature=time_signature) for notes in parts.values()
+    ]
+    return PianoRoll.of_parts([roll.with_upbeat(upbeat) for roll in rolls], [Part(role) for role in parts])
+
+
+def song_of_band(seed: int, num_bars: int = 8, wrong: float = 0.0) -> PianoRoll:
+    """A chord a bar, of one key, with a bass, a melody and drums. A drum is at a random place with a chance `wrong`."""
+    rng, of_drums = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    key, notes = 44 + int(rng.integers(8)), dict[str, list[Note]]({role: [] for role in ROLES})
+    for start in range(0, 16 * num_bars, 16):
+        low, *chord = (TRIADS[rng.integers(4)] + key).tolist()
+        for at, pitch in ((0, 36), (8, 36), (4, 38), (12, 38)):
+            notes["drums"].append((start + (int(of_drums.integers(16)) if of_drums.random() < wrong else at), 1, pitch))
+        notes["bass"] += [(start + at, 4, low - 12) for at in (0, 8)]
+        notes["chords"] += [(start, 16, pitch) for pitch in chord]
+        notes["melody"] += [(start + at, 4, int(rng.choice(chord)) + 12) for at in (0, 4, 8, 12)]
+    return band(16 * num_bars, **notes)
 
 
 ROLL = PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (8, 4, 64), (8, 4, 67)], num_steps=40, time_signature=(3, 4))

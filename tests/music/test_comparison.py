@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_music import harmonised, pieces
+from toy_music import band, harmonised, pieces, song_of_band
 
 from lnfgen.data.benchmarks import read_benchmark
-from lnfgen.music.comparison import compare_pieces, spread, two_sample_auc
+from lnfgen.music.comparison import compare_pieces, spread, two_sample_auc, window_steps, windows_of
+from lnfgen.music.figures import music_figures
+from lnfgen.music.parts import ROLES
 from lnfgen.music.pianoroll import PianoRoll
 
 
@@ -155,3 +157,71 @@ def test_the_result_is_json_whatever_is_compared() -> None:
         assert values["auc"] is None
         assert values["figures"]["note_length"]["samples"] == {"q05": None, "median": None, "q95": None}
     assert values["figures"]["note_length"]["inside"] == 0
+
+
+# Bands. ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("upbeat", [0, 3])
+def test_windows_of_a_band_hold_those_of_each_part(upbeat: int) -> None:
+    """They begin with a step at a bar line and hold whole steps, as those of one part do."""
+    for signature in ((4, 4), (3, 4), (5, 16), (3, 64)):
+        song = replace(song_of_band(1, 12), time_signature=signature).with_upbeat(upbeat * 4)
+        parts = [song.part(number) for number in range(4)]
+        num_steps = window_steps(parts)
+        assert window_steps([song]) == 4 * num_steps
+        windows = list(windows_of(song, 4 * num_steps))
+        for number, part in enumerate(parts):
+            expected = list(windows_of(part, num_steps))
+            assert [(start // 4, window.part(number)) for start, window in windows] == expected
+            assert all(start % 4 == 0 for start, _ in windows)
+
+
+def test_wrong_drums_are_heard_and_the_pitches_are_as_before() -> None:
+    songs = [song_of_band(seed) for seed in range(24)]
+    wrong = compare_pieces([song_of_band(seed, wrong=0.5) for seed in range(12)], songs[12:])
+    alike = compare_pieces(songs[:12], songs[12:])
+    assert wrong.auc > 0.9
+    assert wrong.figures["drums_backbeat_rate"].inside < 0.2
+    assert wrong.figures["bass_root_rate"].samples.tolist() == alike.figures["bass_root_rate"].samples.tolist()
+    assert 0.2 < alike.auc < 0.8
+    assert alike.window_quarters == 32
+    assert set(alike.figures) == {*music_figures(4, ROLES), "longest_copy"}
+    finer = [song.on_grid(2 * song.steps_per_quarter) for song in songs[:12]]
+    assert compare_pieces(finer, songs[12:]).auc == alike.auc
+
+
+def test_a_silent_part_leaves_the_classifier_in_the_dark_but_for_its_silence() -> None:
+    songs = [song_of_band(seed) for seed in range(20)]
+    silent = np.array([role == "bass" for role in ROLES] * (songs[0].num_steps // 4))
+    without = [
+        replace(song, **{name: getattr(song, name) & ~silent[:, None] for name in ("sounding", "onsets")})
+        for song in songs[:10]
+    ]
+    result = compare_pieces(without, songs[10:])
+    assert result.auc > 0.9
+    assert set(result.figures["bass_silent_bar_rate"].samples) == {1}
+    assert np.isnan(result.figures["bass_root_rate"].samples).all()
+    assert math.isnan(result.figures["bass_root_rate"].inside)
+    assert json.dumps(result.to_json(), allow_nan=False)
+    some = compare_pieces([*without[:3], *songs[3:6]], songs[3:])  # those with a bass have figures of songs
+    assert some.figures["bass_root_rate"].inside > 0.6
+    assert some.figures["bass_silent_bar_rate"].inside == 0.5
+
+
+def test_copies_in_a_band_are_those_of_its_pitched_parts_in_any_key() -> None:
+    train = [song_of_band(seed) for seed in range(6)]
+    copied = song_of_band(2, wrong=1.0).transposed(2)  # with other drums
+    result = compare_pieces([copied, song_of_band(9)], [song_of_band(10)], train)
+    copies = result.figures["longest_copy"].samples
+    assert copies[0] == 32
+    assert copies[1] < 16
+
+
+def test_music_of_one_part_beside_a_band_plays_in_one_of_its_parts() -> None:
+    songs = [song_of_band(seed) for seed in range(6)]
+    result = compare_pieces([song.part(3) for song in songs], songs)
+    assert result.figures["melody_notes_per_bar"].inside == 1
+    assert result.figures["drums_notes_per_bar"].inside == 0
+    drums = [band(128, drums=song.part(0).notes()) for song in songs]
+    assert compare_pieces(drums[:3], drums[3:]).most_copied > 31  # all play the same

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy_music import band, song_of_band
 
 from lnfgen.music import figures
 from lnfgen.music.copies import longest_copies, related_pieces
 from lnfgen.music.figures import music_figures, usual_voices
+from lnfgen.music.parts import ROLES
 from lnfgen.music.pianoroll import PianoRoll
 
 C_MAJOR, F_MAJOR, G_SEVEN = (48, 55, 64, 72), (53, 57, 65, 72), (55, 59, 62, 65)
@@ -311,3 +313,87 @@ def test_silence_has_defined_figures(num_steps: int) -> None:
     expected = {"exact_polyphony_rate": 0}
     assert defined == (expected if num_steps == 1 else {**expected, "groove_consistency": 1})
     assert usual_voices([silent]) == 1
+
+
+# Bands. ---------------------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_the_parts_of_a_band() -> None:
+    """Four bars of 4/4 in sixteenths; the third has the drums of the first, and in the last one nothing sounds."""
+    first = [(0, 1, 36), (8, 1, 35), (10, 1, 36), (4, 1, 38), (12, 1, 40), (0, 1, 42)]
+    second = [(16, 1, 36), (22, 1, 38)]
+    bars = {"C": (0, (48, 52, 55)), "F third": (16, (53, 57)), "Am7, open": (32, (45, 52, 60, 67))}
+    piece = band(
+        64,
+        drums=[*first, *second, *((start + 32, length, pitch) for start, length, pitch in first)],
+        bass=[(0, 4, 36), (4, 4, 40), (8, 8, 38), (16, 8, 36), (32, 8, 33), (48, 4, 41)],
+        chords=[(start, 16, pitch) for start, pitches in bars.values() for pitch in pitches],
+        melody=[(0, 2, 72), (2, 2, 74), (4, 4, 76), (16, 2, 72), (18, 2, 74), (20, 4, 76), (48, 4, 65)],
+    )
+    values = {name: figure.value(piece) for name, figure in music_figures(4, ROLES).items()}
+    expected = {
+        "drums_notes_per_bar": 14 / 4,
+        "drums_polyphony": 14 / 12,
+        "drums_silent_bar_rate": 1 / 4,
+        "drums_repeat_rate": 1 / 3,
+        "drums_kick_downbeat_rate": 3 / 7,
+        "drums_kick_beat_rate": 5 / 7,
+        "drums_backbeat_rate": 4 / 5,
+        "bass_notes_per_bar": 6 / 4,
+        "bass_polyphony": 1,
+        "bass_silent_bar_rate": 0,
+        "bass_median_pitch": 37,
+        "chords_notes_per_bar": 9 / 4,
+        "chords_polyphony": 3,
+        "chords_silent_bar_rate": 1 / 4,
+        "chords_median_pitch": 53,
+        "melody_notes_per_bar": 7 / 4,
+        "melody_polyphony": 1,
+        "melody_silent_bar_rate": 1 / 4,
+        "melody_median_pitch": 74,
+        "bass_chord_rate": 3 / 5,  # C and E on C; neither D there nor C on the third of F; A on Am7
+        "bass_root_rate": 2 / 5,
+    }
+    assert {name: values[name] for name in values if name not in music_figures(4)} == pytest.approx(expected)
+    assert set(music_figures(4, ["drums"])) - set(music_figures(4)) == {name for name in expected if "drums" in name}
+
+
+def test_a_band_has_the_figures_of_its_pitched_parts_and_repeats_of_its_melody() -> None:
+    piece = song_of_band(1)
+    for name, figure in music_figures(3).items():
+        plain = piece.part(3) if name.startswith("melody") else piece.merged
+        assert figure.value(piece) == pytest.approx(figure.value(plain), nan_ok=True), name
+    assert usual_voices([piece]) == usual_voices([piece.merged]) > 1
+    assert figures.leaps(piece) == figures.leaps(piece.merged)
+    alone = band(64, drums=[(0, 1, 36), (16, 1, 36)])
+    assert (of_four("downbeat_rate", alone), of_four("repeat_rate", alone)) == (1, 0.5)
+
+
+def test_a_band_in_another_key_has_other_pitches_alone() -> None:
+    piece = song_of_band(2, wrong=0.3)
+    for name, figure in music_figures(4, ROLES).items():
+        moved = 5 * (name.endswith("pitch"))
+        assert figure.value(piece.transposed(5)) == pytest.approx(figure.value(piece) + moved, nan_ok=True), name
+
+
+@pytest.mark.parametrize(
+    ("signature", "upbeat", "beats", "back"),
+    [((4, 4), 0, [0, 4, 8, 12], [4, 12]), ((3, 4), 4, [4, 8, 12], [8]), ((6, 8), 3, [3, 9], [9])],
+)
+def test_beats_are_those_of_the_bar(signature: tuple[int, int], upbeat: int, beats: list[int], back: list[int]) -> None:
+    def of(name: str, pitch: int, steps: list[int]) -> float:
+        piece = band(16, upbeat, time_signature=signature, drums=[(step, 1, pitch) for step in steps])
+        return music_figures(4, piece.roles)[f"drums_{name}"].value(piece)
+
+    assert (of("kick_beat_rate", 36, beats), of("kick_beat_rate", 35, [1, 7, 14])) == (1, 0)
+    assert of("kick_downbeat_rate", 36, beats) == 1 / len(beats)
+    assert of("backbeat_rate", 40, back) == 1
+    assert of("backbeat_rate", 38, beats) == pytest.approx(len(back) / len(beats))
+    assert math.isnan(of("kick_beat_rate", 38, beats))
+
+
+def test_roots_of_chords() -> None:
+    roots = {(0, 4, 7): 0, (4, 7, 0): 0, (9, 0, 4): 9, (0, 7): 0, (5, 0): 5, (9, 0, 4, 7): 9, (0, 3): 0, (2,): 2}
+    found = {chord: int(figures._chords()[1][sum(1 << note for note in chord)]) for chord in roots}
+    assert found == roots
+    assert figures._chords()[1][0b111] == -1

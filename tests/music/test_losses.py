@@ -81,7 +81,7 @@ def test_a_song_has_its_losses_counted() -> None:
 
 
 def test_a_folder_says_what_its_songs_lost(tmp_path: Path) -> None:
-    dataset = prepare([folder(tmp_path / "mine")], tmp_path / "d", Options())
+    dataset = prepare([folder(tmp_path / "mine")], tmp_path / "d", Options(parts="1"))
     said = "\n".join(remarks(dataset))
     assert (
         "rounded 24 of 42 starts and ends of notes to 4 steps per quarter; --steps-per-quarter 12 would round 0" in said

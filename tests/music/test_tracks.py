@@ -108,7 +108,7 @@ def test_twelve_songs_become_a_set_of_melodies(tmp_path: Path) -> None:
     whole = lnfgen.preprocess(tmp_path / "songs", tmp_path / "whole")
     melodies = lnfgen.preprocess(tmp_path / "songs", tmp_path / "melodies", tracks="melody")
     for dataset, kept in (
-        (whole, "merged 48 of 60 tracks, left out 12 of drums"),
+        (whole, "placed in parts 60 of 60 tracks"),
         (melodies, "kept 12 of 60 tracks, left out 48 (12 of drums)"),
     ):
         remarks = dataset.manifest["preprocessing"]["remarks"]

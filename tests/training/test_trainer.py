@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from toy_dataset import write_dataset
-from toy_training import SIZES, TRAINING, Session, after, make_dataset
+from toy_music import song_of_band
+from toy_training import CPU, SIZES, TRAINING, Session, after, make_dataset
 
-from lnfgen.config import NAMED_MODELS
+from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.batches import collate, shuffled_batches
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenWarning
@@ -21,6 +22,8 @@ from lnfgen.inference.scoring import score
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Symbols
+from lnfgen.music.parts import NUM_KEYS
+from lnfgen.runs.checkpoint import new_model
 from lnfgen.training.schedules import (
     DECAYS_BEFORE_STOP,
     MIN_KL_WEIGHT,
@@ -32,6 +35,7 @@ from lnfgen.training.schedules import (
 )
 from lnfgen.training.trainer import (
     VALIDATION_SEQUENCES,
+    Trainer,
     _decay_groups,
 )
 
@@ -226,6 +230,28 @@ def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
     assert session.trainer.plateau.rate == 1
     assert all(torch.isfinite(value).all() for value in session.tensors("weights").values())
     assert all(math.isfinite(value) for value in session.listener.validations[-1].values())
+
+
+def test_bands_are_trained_on_whole_in_other_keys_with_the_same_drums(tmp_path, monkeypatch):
+    songs = [song_of_band(seed) for seed in range(4)]
+    encoding = Encoding("music", num_pitches=NUM_KEYS, parts=songs[0].parts, steps_per_quarter=16)
+    sequences = [encoding.encode(song) for song in songs]
+    dataset = write_dataset(tmp_path / "bands", name="bands", encoding=encoding, splits={"train": sequences})
+    config = Config(
+        dataclasses.replace(SIZES, emission="past", note_noise=0.0),
+        dataclasses.replace(TRAINING, max_steps=6, transpose=4),
+    )
+
+    ignored = dict.fromkeys(("save_model", "save_state", "save_metrics"), lambda *_: None)
+    trainer = Trainer(new_model(config, dataset), dataset, config.training, CPU, **ignored)
+    monkeypatch.setattr("lnfgen.training.trainer.ended_early", None)  # a song does not end at a close
+    moved = 0
+    for batch in trainer._batches():
+        for x, length, index in zip(batch.x.numpy(), batch.lengths.tolist(), batch.indices, strict=True):
+            assert length == len(sequences[index])
+            assert np.array_equal(x[::4], sequences[index][::4])
+            moved += not np.array_equal(x, sequences[index])
+    assert moved > 3
 
 
 def test_a_skipped_update_changes_no_weight(dataset):
