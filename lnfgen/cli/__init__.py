@@ -97,8 +97,7 @@ def _root(
     """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
 
     Without further arguments, train learns the Bach chorales, and eval and sample take the newest run in runs/, or
-    else a model that comes with lnfgen. harmonize, fill, continue and vary keep a part of your own piece and draw the
-    rest.
+    a model that comes with lnfgen. harmonize, fill, continue and vary keep a part of your own piece and draw the rest.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 after
     Ctrl-C, SIGTERM or the end of the terminal.

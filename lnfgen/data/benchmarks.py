@@ -28,9 +28,8 @@ from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
 
 SUFFIXES = (".pickle", ".pkl", ".mat")
 
-# (part of the file's name, steps per quarter, quarters per minute). A frame of the chorales is a quarter note. For the
-# other sets nobody says what it is, but at four to a quarter the pieces sound right. Samples are written with these
-# values; no score depends on them.
+# (part of the file's name, steps per quarter, quarters per minute), for samples: no score depends on them. A frame of
+# the chorales is a quarter note. Of the other sets nobody says what it is, but four to a quarter sound right.
 _GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("muse", 4, 110.0))
 _MAX_STEPS = 2_000_000  # in all; the largest of the sets has about 400,000
 _MAX_INFLATED = _MAX_STEPS * NUM_PITCHES  # bytes; a number that is 0 or 1 is saved as one byte
@@ -49,6 +48,7 @@ def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
 
 
 def _parse(content: bytes, path: Path) -> dict[str, list[PianoRoll]]:
+    restart_clock()
     splits = _read_mat(content, path) if path.suffix.lower() == ".mat" else _read_pickle(content, path)
     grid, tempo = next(((grid, tempo) for part, grid, tempo in _GRIDS if part in path.stem.lower()), (4, 120.0))
     try:
@@ -61,7 +61,6 @@ def _parse(content: bytes, path: Path) -> dict[str, list[PianoRoll]]:
 
 
 def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
-    restart_clock()
     with unreadable(f"{path} is no readable pickle", f"expected {_EXPECTED}"):
         value = _PlainUnpickler(content, path).load()
     if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in SPLITS):
@@ -149,7 +148,6 @@ class _NumberType:
 
 
 def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
-    restart_clock()
     wanted = {name: f"{name}data" for name in SPLITS}
     with unreadable(f"{path} is no readable MATLAB file", f"expected {_EXPECTED}"):
         arrays = _arrays_of_mat(content, [*wanted.values()])

@@ -27,9 +27,7 @@ MAX_CHORALE_STEPS = 272  # 34 bars of 4/4 in eighths: with its repeats nearly ev
 
 LOWEST_PITCH, NUM_PITCHES = 36, 49  # C2 to C6: all voices (C2 to A5), with some room to transpose them
 
-TIME_SIGNATURES = {"bach/bwv304": (4, 4)}
-"""This chorale begins in 4/4 and stays in 3/4 for longer. All results in the tables are on bars of 4/4."""
-
+TIME_SIGNATURES = {"bach/bwv304": (4, 4)}  # it begins in 4/4, but is longer in 3/4; all results are on bars of 4/4
 SHARED_STEPS = 16  # two bars of 4/4, longer than a cadence: chorales that share them, in any key, go into one split
 
 _VOICES = ("soprano", "alto", "tenor", "bass")

@@ -37,10 +37,7 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 def new_dataset(
     path: Path, name: str, survey: Survey | None = None, *, strict: bool = False
 ) -> Iterator[DatasetWriter]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is.
-
-    `survey` is of the files of music, if there are any.
-    """
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
     with new_folder(path) as folder:
         with ExitStack() as stack:
             files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
@@ -57,7 +54,7 @@ class DatasetWriter:
     encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
     def __init__(self, name: str, shards: Mapping[str, _Shard], survey: Survey, strict: bool) -> None:
-        self.name, self.survey = name, survey
+        self.name, self.survey = name, survey  # the survey is of files of music
         self.disjoint = False  # leave out a sequence that another split holds already
         self.options: dict[str, Any] = {}  # the values that the dataset is made with
         self.sources: list[Record] = []  # the files that were read

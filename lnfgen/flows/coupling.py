@@ -55,10 +55,7 @@ class CouplingFlow(TemporalFlow):
         transform: Transform,
         network: Callable[[int], nn.Module],
     ) -> None:
-        """`network(num_kept)` makes the bidirectional network of a layer.
-
-        A perceptron with `hidden` units turns its `num_context` outputs into the parameters of the transform.
-        """
+        """`network(num_kept)` makes a layer's network; an MLP of `hidden` units reads its `num_context` outputs."""
         super().__init__(num_features)
         num_kept, features = num_features // 2, torch.arange(num_features)
         pairs = torch.cat([features[::2], features[1::2]])

@@ -11,10 +11,7 @@ from lnfgen.flows.fixed_point import solve_triangular
 from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
-OUTPUT_GAIN = 0.1
-"""Initial scale of a conditioner's last layer. It is small, so that a flow starts near the identity and training is
-stable, but not 0, so that gradients reach the other layers."""
-
+OUTPUT_GAIN = 0.1  # of a conditioner's last layer at first: near the identity, yet gradients reach the other layers
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -24,8 +21,7 @@ Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 class FeaturePrior(nn.Module, ABC):
     """p(z_t | context) of the features of one step: z `[..., D]`, context `[..., C]`."""
 
-    extra_noise = 0
-    """How many numbers `draw` needs beside one for each feature."""
+    extra_noise = 0  # how many numbers `draw` needs beside one for each feature
 
     @abstractmethod
     def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:

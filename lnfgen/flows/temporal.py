@@ -12,6 +12,9 @@ from lnfgen.flows.features import FeaturePrior, with_base
 from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import faster, looping, steps_of
 
+Move = Callable[["FlowSteps", Tensor], tuple[Tensor, ...]]
+"""From the steps and x_t `[N, ...]`, the value of the step that is next, `[N, D]`, and any other results of it."""
+
 
 class TemporalFlow(nn.Module, ABC):
     """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`."""
@@ -99,17 +102,8 @@ class CausalFlow(ContextFlow):
         """The inputs of the network from values `[..., D]`."""
         return self.input_dropout(self.reading(earlier))
 
-    def in_order(
-        self,
-        x: Tensor,
-        positions: Tensor,
-        move: Callable[["FlowSteps", Tensor], tuple[Tensor, ...]],
-        temperature: float = 1.0,
-    ) -> list[Tensor]:
-        """Move x `[N, T, ...]` one step after another, where contexts come from the results.
-
-        `move` returns the value of a step, `[N, D]`, and any other results of the step. Each is stacked over the steps.
-        """
+    def in_order(self, x: Tensor, positions: Tensor, move: Move, temperature: float = 1.0) -> list[Tensor]:
+        """Move x `[N, T, ...]` one step after another, where contexts come from the results, and stack each result."""
         steps, moved = FlowSteps(self, positions, temperature), []
         with looping(x):
             for x_t in x.unbind(1):

@@ -59,8 +59,7 @@ class _Sound:
     tied: set[int] = field(default_factory=set)  # pitches that are tied to the next sound
 
 
-_Item = _Sound | str | float
-"""A sound, `|` for a bar line, `&` for the start of an overlay, or a tempo in quarters a minute."""
+_Item = _Sound | str | float  # a sound, `|` for a bar line, `&` for the start of an overlay, or quarters a minute
 
 
 @dataclass

@@ -64,15 +64,13 @@ def read_score(
     return rolls
 
 
-def roll_of_score(
-    score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL
-) -> PianoRoll:
+def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll:
     """The piano-roll of a music21 score as it sounds: repeats are played, and transposing instruments transpose.
 
     Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for they have no length,
     no pitch or no notes. Repeats that music21 cannot follow are played once.
     """
-    return _roll(_events(score), name, steps_per_quarter, tracks)
+    return _roll(_events(score), name, steps_per_quarter, ALL)
 
 
 def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()) -> PianoRoll:

@@ -29,8 +29,7 @@ class CopyAttention(nn.Module):
     one of a text; the Music Transformer (Huang et al. 2018, arXiv 1809.04281), for the layout of relative positions.
     """
 
-    REACH = SPAN + NUM_LAGS
-    """A step depends on so many steps before it."""
+    REACH = SPAN + NUM_LAGS  # a step depends on so many steps before it
 
     def __init__(self, num_compared: int) -> None:
         """The first `num_compared` features of a frame are compared; all are recalled."""
