@@ -1,0 +1,139 @@
+"""Which tracks play which part of a band, from a file to a dataset and back to a file."""
+
+from pathlib import Path
+
+import mido
+import pytest
+from toy_bands import band_file
+from toy_music import midi, song, song_of_band, track
+
+import lnfgen
+from lnfgen.data.encoding import Encoding
+from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats.midi import VELOCITY, midi_bytes, read_midi
+from lnfgen.music.parts import ROLES, Part, usual_parts, wanted_roles
+from lnfgen.music.pianoroll import PianoRoll
+
+LINE = [(0, 1, 60), (1, 1, 62), (2, 2, 64)]
+
+
+def roles_of(content: bytes, tracks: str = "all", roles: tuple[str, ...] = ROLES) -> dict[int, tuple[str, str]]:
+    (roll,) = read_midi(content, roles=roles, tracks=tracks)
+    assert roll.roles == roles
+    return {one.number: (one.role, one.why) for one in roll.tracks}
+
+
+def moved(semitones: int) -> list[tuple[float, float, int]]:
+    return [(start, length, pitch + semitones) for start, length, pitch in LINE]
+
+
+def test_names_programs_and_pitches_decide() -> None:
+    assert roles_of(song("Lead")) == {
+        1: ("drums", "channel 10"),
+        2: ("chords", "the others"),
+        3: ("melody", "its name"),
+        4: ("bass", "its name"),
+        5: ("chords", "the others"),
+    }
+    chords = [(0, 4, pitch) for pitch in (55, 59, 62)]
+    plain = midi(track("", 0, 0, chords), track("", 1, 0, moved(12)), track("", 2, 0, moved(-24)))
+    found = [("chords", "the others"), ("melody", "its high notes"), ("bass", "its low notes")]
+    assert [*roles_of(plain).values()] == found
+    program = midi(track("", 0, 33, moved(-12)), track("", 1, 38, moved(-24)), track("", 2, 122, LINE))
+    assert [*roles_of(program).values()] == [("bass", "its program")] * 2 + [("", "")], "a seashore plays no part"
+
+
+def test_two_tracks_of_the_same_notes_play_the_same_part() -> None:
+    content = midi(track("Vocals", 0, 0, LINE), track("Flute", 1, 73, LINE), track("", 2, 0, moved(-7)))
+    assert [role for role, _ in roles_of(content).values()] == ["melody", "melody", "chords"]
+    (roll,) = read_midi(content, roles=ROLES)
+    assert roll.part(3).notes() == [(4 * start, 4 * length, pitch) for start, length, pitch in LINE]
+    assert roll.losses["merged"] == 3
+
+
+def test_a_person_can_place_tracks() -> None:
+    assert roles_of(song("Lead"), "melody=glockenspiel")[5] == ("melody", "as asked")
+    assert roles_of(song("Lead"), "melody=glockenspiel")[3] == ("chords", "the others"), "there is a melody already"
+    assert [*roles_of(song("Lead"), "melody=5,bass").values()] == [("", "")] * 3 + [
+        ("bass", "its name"),
+        ("melody", "as asked"),
+    ]
+    with pytest.raises(LnfgenError, match="found the part 'tuba'; expected one of drums, bass"):
+        roles_of(song("Lead"), "tuba=5")
+    with pytest.raises(UnreadableFileError, match="has no track 'tuba'"):
+        roles_of(song("Lead"), "melody=tuba")
+
+
+def test_fewer_parts_take_the_tracks_of_the_others_but_no_drums() -> None:
+    assert [role for role, _ in roles_of(song("Lead"), roles=("chords", "melody")).values()] == [
+        *("", "chords", "melody", "chords", "chords")
+    ]
+    assert wanted_roles("3") == ("drums", "chords", "melody")
+    assert wanted_roles("melody, drums") == ("drums", "melody")
+    assert wanted_roles("1") == ()
+    for wrong in ("5", "0", "", "bass,tuba"):
+        with pytest.raises(LnfgenError, match="expected 1 to 4, or some of drums, bass, chords, melody"):
+            wanted_roles(wrong)
+
+
+def test_a_file_of_64_tracks_and_one_whose_program_changes() -> None:
+    many = midi(*(track(f"Track {index}", index % 16, 0, moved(index % 12)) for index in range(64)))
+    found = [role for role, _ in roles_of(many).values()]
+    assert found.count("drums") == 4
+    assert set(found) == {"drums", "chords", "melody"}
+    changed = mido.MidiTrack(track("Lead", 0, 73, LINE)[:-1])
+    changed += [mido.Message("program_change", program=40), *track("", 0, None, moved(2))]
+    (roll,) = read_midi(midi(changed), roles=ROLES)
+    assert (roll.parts[3].program, len(roll.part(3).notes())) == (73, 6), "the program of its first note"
+
+
+def test_a_written_band_is_read_again_with_its_programs_and_accents() -> None:
+    band = song_of_band(1)
+    loud = tuple(100 - 5 * (place % 4) for place in range(16))
+    parts = [Part("drums", 8, loud), Part("bass", 33, loud), Part("chords", 4), Part("melody", 73, loud)]
+    band = PianoRoll.of_parts([band.part(number) for number in range(4)], parts)
+    content = midi_bytes(band)
+    (again,) = read_midi(content, roles=ROLES)
+    assert again == band
+    assert [(part.role, part.program) for part in again.parts] == [(part.role, part.program) for part in parts]
+    assert again.parts[1].velocities[0] == loud[0]
+    assert again.parts[2].velocities == (VELOCITY,) * 16
+    assert [one.channel for one in again.tracks] == [10, 2, 3, 4]
+    (flutes,) = read_midi(midi_bytes(band, program=[73, 48]), roles=ROLES)
+    assert [part.program for part in flutes.parts] == [8, 48, 48, 73], "from the highest part down, but for drums"
+    with pytest.raises(LnfgenError, match="3 voices of a band; expected none"):
+        midi_bytes(band, voices=3)
+
+
+def test_the_usual_parts_of_a_set() -> None:
+    pieces = [(Part("bass", 33, (90, 70)),), (Part("bass", 33, (100, 80)),), (Part("bass", 38, (1,)),), (Part("bass"),)]
+    assert usual_parts(pieces) == (Part("bass", 33, (95, 75)),)
+    assert usual_parts(pieces[3:]) == (Part("bass"),)
+
+
+def test_a_folder_of_songs_becomes_a_dataset_of_bands(tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    for number in range(6):
+        (tmp_path / "songs" / f"{number}.mid").write_bytes(band_file(2 + number))
+    dataset = lnfgen.preprocess(tmp_path / "songs", tmp_path / "d")
+    encoding = dataset.encoding
+    assert (encoding.roles, encoding.grid, encoding.steps_per_quarter) == (ROLES, 4, 16)
+    assert [part.program for part in encoding.parts] == [16, 33, 2, 73]
+    assert Encoding.from_json(encoding.to_json()) == encoding
+    for piece in dataset.pieces("train"):
+        assert isinstance(piece, PianoRoll)
+        assert all(length == 1 for _, length, _ in piece.part(0).notes()), "drums are never held"
+        assert {pitch for _, _, pitch in piece.part(0).notes()} == {36, 38, 42}
+        assert piece.part(1).notes()
+    merged = lnfgen.preprocess(tmp_path / "songs", tmp_path / "m", parts="1")
+    assert not merged.encoding.parts
+    two = lnfgen.preprocess(tmp_path / "songs", tmp_path / "two", parts="drums,melody")
+    assert two.encoding.roles == ("drums", "melody")
+
+
+def test_a_folder_without_drums_and_names_has_no_parts(tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    for number in range(4):
+        content = midi(track("", 0, 0, moved(number)), track("", 1, 0, moved(number - 12)))
+        (tmp_path / "songs" / f"{number}.mid").write_bytes(content)
+    assert not lnfgen.preprocess(tmp_path / "songs", tmp_path / "d").encoding.parts
